@@ -1,0 +1,90 @@
+//! Where datagrams come from and go to.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// The address of a remote socket on a carrier: an IP address and port, or a carrier's own number.
+///
+/// IPv4-mapped IPv6 addresses are made IPv4 on construction, so one remote has one `Address`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(Repr);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Repr {
+    V4(Ipv4Addr, u16),
+    V6(Ipv6Addr, u16, u32),
+    Virtual(u64),
+}
+
+impl Address {
+    /// An address of a carrier that has no IP addresses, named by a number of the carrier's choice.
+    pub const fn from_virtual(number: u64) -> Self {
+        Self(Repr::Virtual(number))
+    }
+
+    /// The IP address and port, unless this is a virtual address.
+    pub const fn socket_addr(&self) -> Option<SocketAddr> {
+        match self.0 {
+            Repr::V4(ip, port) => Some(SocketAddr::new(IpAddr::V4(ip), port)),
+            Repr::V6(ip, port, scope) => Some(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope))),
+            Repr::Virtual(_) => None,
+        }
+    }
+
+    /// The number of a virtual address.
+    pub const fn virtual_number(&self) -> Option<u64> {
+        match self.0 {
+            Repr::Virtual(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Family, address and port as the identity token covers them (PROTOCOL.md 5.1).
+    pub(crate) fn token_bytes(&self) -> [u8; 19] {
+        let mut bytes = [0; 19];
+        match self.0 {
+            Repr::V4(ip, port) => {
+                bytes[0] = 4;
+                bytes[1..5].copy_from_slice(&ip.octets());
+                bytes[17..].copy_from_slice(&port.to_be_bytes());
+            }
+            Repr::V6(ip, port, _) => {
+                bytes[0] = 6;
+                bytes[1..17].copy_from_slice(&ip.octets());
+                bytes[17..].copy_from_slice(&port.to_be_bytes());
+            }
+            Repr::Virtual(number) => bytes[1..9].copy_from_slice(&number.to_be_bytes()),
+        }
+        bytes
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(v4) => Self(Repr::V4(*v4.ip(), v4.port())),
+            SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+                Some(ip) => Self(Repr::V4(ip, v6.port())),
+                None => Self(Repr::V6(*v6.ip(), v6.port(), v6.scope_id())),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Repr::Virtual(number) => write!(f, "virtual:{number}"),
+            _ => match self.socket_addr() {
+                Some(address) => write!(f, "{address}"),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

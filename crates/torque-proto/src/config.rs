@@ -1,0 +1,207 @@
+//! Every limit and figure that an application may set, with units and defaults.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::crypto::Cipher;
+use crate::settings::Settings;
+
+/// Figures and limits of one endpoint. Start from `Config::default()` and change what you need.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Up to 32 bytes that both programs must share, for example a game's name and wire version
+    /// (default empty). Never sent; a mismatch is reported by name.
+    pub application_id: Vec<u8>,
+    /// Whether others may connect to this socket (default true).
+    pub accept_incoming: bool,
+    /// What each connection of this socket wishes for.
+    pub settings: Settings,
+    /// The shortest tag that this side takes, in bytes (default 8; 4 to 7 only where a forged packet now
+    /// and then does no harm, see SECURITY.md).
+    pub min_tag_bytes: u8,
+    /// Ciphers that an initiator offers, best first, and that a host allows.
+    pub ciphers: Vec<Cipher>,
+    /// Handshake timing.
+    pub handshake: HandshakeConfig,
+    /// The client puzzle.
+    pub puzzle: PuzzleConfig,
+    /// Bounds on memory.
+    pub limits: Limits,
+    /// How long the other side may be silent before it is pinged (default 5 s).
+    pub ping_interval: Duration,
+    /// How many pings in a row may go unanswered (default 5).
+    pub ping_limit: u8,
+    /// How long a close waits for the other side's last report (default 3 s).
+    pub close_wait: Duration,
+    /// Shard number of this endpoint within a sharded socket (default 0), below 64.
+    pub shard: u8,
+}
+
+/// Handshake timing (PROTOCOL.md 11).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HandshakeConfig {
+    /// First pause before a request is repeated (default 250 ms); it doubles.
+    pub retry_first: Duration,
+    /// Longest pause between repeats (default 2 s).
+    pub retry_max: Duration,
+    /// Limit of each wait for the other socket (default 10 s).
+    pub wait: Duration,
+    /// Limit of each wait for an application, here or there (default 120 s).
+    pub application_wait: Duration,
+    /// Age from which an initiator fetches a fresh challenge before it goes on (default 20 s).
+    pub challenge_age: Duration,
+    /// How often a host asks an initiator to begin again before the attempt fails (default 3).
+    pub max_restarts: u8,
+    /// How long a host uses one epoch key (default 30 s); it is erased when twice as old.
+    pub epoch_lifetime: Duration,
+}
+
+/// The client puzzle (PROTOCOL.md 5.3, 5.7). Difficulties are in bits; each doubles the work.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PuzzleConfig {
+    /// Difficulty of a quiet host (default 4).
+    pub difficulty_min: u8,
+    /// Difficulty of a host under the heaviest load (default 20).
+    pub difficulty_max: u8,
+    /// Connect requests per second that count as quiet (default 64).
+    pub quiet_rate: u32,
+    /// The most that this side solves as initiator (default 22).
+    pub difficulty_limit: u8,
+}
+
+/// Bounds on memory. Each has a counter in [`Stats`](crate::Stats) for what it turned away.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Connections, pending ones included (default 16,384; at most 2^20).
+    pub connections: usize,
+    /// Pending connections as host (default 1,024).
+    pub pending: usize,
+    /// Tokens remembered in each epoch (default 65,536; 16 bytes each).
+    pub replay_tokens: usize,
+    /// Received packets of one connection that the application has not taken yet (default 1,024).
+    pub queued_packets: usize,
+    /// Received packets of all connections that the application has not taken yet (default 65,536).
+    pub queued_packets_total: usize,
+    /// Info packets that the application has not taken yet (default 64).
+    pub queued_info_packets: usize,
+    /// Datagrams that wait to be sent (default 8,192); then `send` fails with `Blocked`.
+    pub queued_transmits: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            application_id: Vec::new(),
+            accept_incoming: true,
+            settings: Settings::default(),
+            min_tag_bytes: 8,
+            ciphers: Cipher::DEFAULT_OFFER.to_vec(),
+            handshake: HandshakeConfig::default(),
+            puzzle: PuzzleConfig::default(),
+            limits: Limits::default(),
+            ping_interval: Duration::from_secs(5),
+            ping_limit: 5,
+            close_wait: Duration::from_secs(3),
+            shard: 0,
+        }
+    }
+}
+
+impl Default for HandshakeConfig {
+    fn default() -> Self {
+        Self {
+            retry_first: Duration::from_millis(250),
+            retry_max: Duration::from_secs(2),
+            wait: Duration::from_secs(10),
+            application_wait: Duration::from_secs(120),
+            challenge_age: Duration::from_secs(20),
+            max_restarts: 3,
+            epoch_lifetime: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for PuzzleConfig {
+    fn default() -> Self {
+        Self { difficulty_min: 4, difficulty_max: 20, quiet_rate: 64, difficulty_limit: 22 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            pending: 1_024,
+            replay_tokens: 65_536,
+            queued_packets: 1_024,
+            queued_packets_total: 65_536,
+            queued_info_packets: 64,
+            queued_transmits: 8_192,
+        }
+    }
+}
+
+/// A configuration that cannot work; the text says which figure and what it may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConfigError(pub(crate) &'static str);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl Config {
+    /// Checks every figure.
+    ///
+    /// # Errors
+    /// Names the first figure that is out of range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |good: bool, text| if good { Ok(()) } else { Err(ConfigError(text)) };
+        check(self.application_id.len() <= 32, "application_id is at most 32 bytes")?;
+        check(
+            self.settings.is_valid(),
+            "settings: window 8 to 32768, tag 4 to 16, ack_delay up to 1 s, max_packet 1150 or more",
+        )?;
+        check((4..=16).contains(&self.min_tag_bytes), "min_tag_bytes is 4 to 16")?;
+        check(
+            self.settings.tag_bytes >= self.min_tag_bytes,
+            "settings.tag_bytes is below min_tag_bytes; lower min_tag_bytes if you mean it",
+        )?;
+        check(!self.ciphers.is_empty(), "ciphers: offer at least one")?;
+        check(
+            self.ciphers.iter().enumerate().all(|(i, cipher)| !self.ciphers[..i].contains(cipher)),
+            "ciphers: each at most once",
+        )?;
+        check(self.puzzle.difficulty_min <= self.puzzle.difficulty_max, "puzzle: min is above max")?;
+        check(self.puzzle.difficulty_max <= 32, "puzzle.difficulty_max is at most 32 bits")?;
+        check(self.puzzle.quiet_rate > 0, "puzzle.quiet_rate is at least 1 request per second")?;
+        check(
+            (1..=crate::ConnectionId::MAX_CONNECTIONS).contains(&self.limits.connections),
+            "limits.connections is 1 to 1048576",
+        )?;
+        check(self.limits.queued_packets > 0, "limits.queued_packets is at least 1")?;
+        check(self.ping_limit > 0, "ping_limit is at least 1")?;
+        check(
+            usize::from(self.shard) < crate::ConnectionId::MAX_SHARDS,
+            "shard is below 64",
+        )?;
+        let positive = [
+            self.handshake.retry_first,
+            self.handshake.retry_max,
+            self.handshake.wait,
+            self.handshake.application_wait,
+            self.handshake.epoch_lifetime,
+            self.ping_interval,
+            self.close_wait,
+        ];
+        check(positive.iter().all(|d| !d.is_zero()), "every interval is longer than zero")
+    }
+}

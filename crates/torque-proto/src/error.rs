@@ -1,0 +1,80 @@
+//! Errors of calls, grouped by whom they blame. What the other side does wrong is never an error of a
+//! call: it ends a connection with a [`CloseCode`](crate::CloseCode) or is counted in [`Stats`](crate::Stats).
+
+use core::fmt;
+
+/// Why a packet was not sent. No sequence was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// As many packets as the window holds await their verdict, or the application has not taken the
+    /// verdicts. Drain events, and send when a verdict has come.
+    WindowFull,
+    /// The payload is larger than the connection takes.
+    TooLarge {
+        /// The largest payload, in bytes.
+        max: usize,
+    },
+    /// The handshake is not finished. Wait for the established event.
+    NotEstablished,
+    /// There is no such connection: it has ended, or never was.
+    Closed,
+    /// Too many datagrams wait to be handed to the operating system. Flush, then try again.
+    Blocked,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WindowFull => f.write_str("the packet window is full: drain events and wait for verdicts"),
+            Self::TooLarge { max } => write!(f, "the packet is too large: this connection takes {max} bytes"),
+            Self::NotEstablished => f.write_str("not established yet: wait for the established event"),
+            Self::Closed => f.write_str("the connection has ended"),
+            Self::Blocked => f.write_str("too many datagrams wait to be sent: flush and try again"),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// Why a call other than `send` was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum CallError {
+    /// There is no such connection: it has ended, or never was.
+    Closed,
+    /// The connection does not wait for this answer, or no longer.
+    NotWaiting,
+    /// The data is longer than the message has room for.
+    TooLarge {
+        /// The most, in bytes.
+        max: usize,
+    },
+    /// The endpoint holds as many connections as `limits.connections` allows.
+    TooManyConnections,
+    /// A connection with this address exists, or is being made.
+    AddressInUse,
+    /// An info packet begins with a byte from 0x20 to 0x7f.
+    NotAnInfoPacket,
+    /// Too many datagrams wait to be handed to the operating system. Flush, then try again.
+    Blocked,
+    /// The key pair can be changed only while there are no connections.
+    ConnectionsExist,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("the connection has ended"),
+            Self::NotWaiting => f.write_str("the connection does not wait for this answer (any more)"),
+            Self::TooLarge { max } => write!(f, "the data is too long: there is room for {max} bytes"),
+            Self::TooManyConnections => f.write_str("limits.connections is reached: close some or raise it"),
+            Self::AddressInUse => f.write_str("there is a connection with this address already"),
+            Self::NotAnInfoPacket => f.write_str("an info packet begins with a byte from 0x20 to 0x7f"),
+            Self::Blocked => f.write_str("too many datagrams wait to be sent: flush and try again"),
+            Self::ConnectionsExist => f.write_str("change the key pair before there are connections"),
+        }
+    }
+}
+
+impl core::error::Error for CallError {}

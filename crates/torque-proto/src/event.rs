@@ -1,0 +1,152 @@
+//! What an endpoint tells its application.
+
+use alloc::vec::Vec;
+
+use crate::address::Address;
+use crate::codes::CloseCode;
+use crate::crypto::Cipher;
+use crate::id::{ConnectionId, Sequence};
+use crate::identity::PublicKey;
+use crate::payload::Payload;
+use crate::settings::Settings;
+
+/// The verdict on one sent packet. It is told exactly once for each packet, in the order of sending.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Delivery {
+    /// The packet was placed in the other application's event queue.
+    Delivered,
+    /// The packet was not and never will be given to the other application.
+    Dropped,
+    /// The connection ended without its other side saying; treat it as dropped.
+    Unknown,
+}
+
+impl Delivery {
+    /// Whether the other application is certain to have got the packet.
+    pub const fn is_delivered(self) -> bool {
+        matches!(self, Self::Delivered)
+    }
+}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ClosedBy {
+    /// This application, by `close`.
+    Application,
+    /// The other side: its application closed or refused, or its socket said why it cannot go on.
+    Remote,
+    /// This socket: a limit passed, or the other side broke the protocol.
+    Socket,
+}
+
+/// Something that the application should know, or has to answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// At the initiator: the host has shown its key and data. Answer with
+    /// [`accept_challenge`](crate::Endpoint::accept_challenge) or [`close`](crate::Endpoint::close).
+    ///
+    /// The key and data are authentic, but may be up to a minute old: only [`Event::Established`] proves
+    /// that the host is there now.
+    ChallengeResponse {
+        /// The connection that `connect` returned.
+        connection: ConnectionId,
+        /// The host's identity.
+        public_key: PublicKey,
+        /// What the host shows everybody who asks, at most 511 bytes.
+        challenge_response_data: Vec<u8>,
+        /// Bits of client puzzle that the host demands.
+        difficulty: u8,
+        /// The cipher that the host chose.
+        cipher: Cipher,
+    },
+    /// At the host: an initiator has proven its address and paid the puzzle. Answer with
+    /// [`accept_connection`](crate::Endpoint::accept_connection) or [`close`](crate::Endpoint::close).
+    ConnectRequest {
+        /// The new pending connection.
+        connection: ConnectionId,
+        /// Where the request came from.
+        remote: Address,
+        /// The initiator's identity.
+        public_key: PublicKey,
+        /// What the initiator sent with its request, at most 1,000 bytes, encrypted for this host.
+        connect_data: Vec<u8>,
+        /// Typed extensions of the request, for example a gateway's origin token.
+        extensions: Vec<Extension>,
+    },
+    /// The connection is up: both sides have proven their keys, or, at the initiator, the host has.
+    Established {
+        /// The connection.
+        connection: ConnectionId,
+        /// The other side's address.
+        remote: Address,
+        /// The other side's identity.
+        public_key: PublicKey,
+        /// At the initiator, what the host's application gave to `accept_connection`; empty at the host.
+        accept_data: Vec<u8>,
+        /// What both sides settled on.
+        settings: Settings,
+        /// The older connection with the same address that this one takes the place of.
+        replaces: Option<ConnectionId>,
+    },
+    /// The connection, pending or established, has ended. Told once for each, as its last event.
+    Close {
+        /// The connection; its id may be used again for another one some time later.
+        connection: ConnectionId,
+        /// Why.
+        code: CloseCode,
+        /// Who ended it.
+        by: ClosedBy,
+        /// What the closing or refusing application said, at most 511 bytes.
+        reason: Vec<u8>,
+    },
+    /// A packet of the other application.
+    Packet {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its number; numbers rise, and those missing in between were dropped.
+        sequence: Sequence,
+        /// Its content. Return it to the pool by dropping it.
+        payload: Payload,
+    },
+    /// The verdict on a packet that was sent.
+    PacketDeliveryNotify {
+        /// The connection.
+        connection: ConnectionId,
+        /// The packet, as `send` numbered it.
+        sequence: Sequence,
+        /// What became of it.
+        delivery: Delivery,
+    },
+    /// A datagram outside any connection. Its source may be forged: never answer it with more bytes than it has.
+    InfoPacket {
+        /// Where it claims to come from.
+        remote: Address,
+        /// All of it, with its first byte (0x20 to 0x7f).
+        payload: Payload,
+    },
+}
+
+impl Event {
+    /// The connection that this event is about; `None` for info packets.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::ChallengeResponse { connection, .. }
+            | Self::ConnectRequest { connection, .. }
+            | Self::Established { connection, .. }
+            | Self::Close { connection, .. }
+            | Self::Packet { connection, .. }
+            | Self::PacketDeliveryNotify { connection, .. } => Some(*connection),
+            Self::InfoPacket { .. } => None,
+        }
+    }
+}
+
+/// A typed, ignorable part of a connect_request (PROTOCOL.md 4.3).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Extension {
+    /// What kind of extension it is.
+    pub kind: u8,
+    /// Its content.
+    pub data: Vec<u8>,
+}

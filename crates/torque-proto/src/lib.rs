@@ -1,0 +1,49 @@
+//! The TorqueSocket protocol, without sockets, clocks, threads or randomness of its own.
+//!
+//! An [`Endpoint`] is one socket's worth of protocol. Whoever drives it hands in datagrams, the time and
+//! one random seed, and takes out datagrams to send, events and the next deadline. Simulation, WebAssembly,
+//! C and native programs run this very code. Most applications want the `torque-socket` crate, which drives
+//! an endpoint over UDP.
+//!
+//! **One rule: after any call, drain transmits, then events, then the deadline.**
+//!
+//! The bytes are specified in `spec/PROTOCOL.md`; items name the section that they implement.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod address;
+mod codes;
+mod config;
+mod connection;
+pub mod crypto;
+mod endpoint;
+mod error;
+mod event;
+mod handshake;
+mod id;
+pub mod identity;
+mod instant;
+mod payload;
+mod settings;
+mod stats;
+pub mod wire;
+
+pub use address::Address;
+pub use codes::{CloseCode, RejectCode};
+pub use config::{Config, ConfigError, HandshakeConfig, Limits, PuzzleConfig};
+pub use crypto::Cipher;
+pub use endpoint::{
+    ConnectOptions, Datagram, Endpoint, PuzzleJob, PuzzleProgress, Setup, TimerKind, Transmit, Transmits, Trust,
+};
+pub use error::{CallError, SendError};
+pub use event::{ClosedBy, Delivery, Event, Extension};
+pub use id::{ConnectionId, Sequence};
+pub use identity::{KeyPair, PublicKey};
+pub use instant::Instant;
+pub use payload::Payload;
+pub use settings::{Settings, SettingsError};
+pub use stats::{ConnectionStats, Stats};
