@@ -24,6 +24,7 @@ use incoming::{Incoming, MAX_REPORT, MAX_SHORT_REPORT};
 use liveness::{Liveness, PingAction};
 use outgoing::{Outgoing, Settled};
 use rtt::Rtt;
+pub(crate) use sealing::Opened;
 
 use crate::address::Address;
 use crate::config::Config;
@@ -164,20 +165,26 @@ impl Connection {
         usize::from(self.settings.max_packet_size)
     }
 
-    /// Takes a datagram with first byte 0x80 or more. On `Err` the bytes are as they were.
-    pub(crate) fn receive(
-        &mut self,
-        now: Instant,
-        bytes: &mut [u8],
-        output: &mut impl Output,
-        outbox: &mut Outbox<'_>,
-    ) -> Result<(), Refusal> {
-        let opened = self.open(bytes).inspect_err(|refusal| match refusal {
+    /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes are as they were.
+    /// What was opened has to be given to [`process`](Self::process), or is lost.
+    pub(crate) fn open(&mut self, bytes: &mut [u8]) -> Result<Opened, Refusal> {
+        self.open_in_place(bytes).inspect_err(|refusal| match refusal {
             Refusal::Malformed => self.counters.malformed += 1,
             Refusal::LateOrDuplicate => self.counters.late_or_duplicate += 1,
             Refusal::NoKeys => self.counters.no_keys += 1,
             Refusal::Forged => self.counters.forged += 1,
-        })?;
+        })
+    }
+
+    /// Takes the datagram that was opened.
+    pub(crate) fn process(
+        &mut self,
+        now: Instant,
+        opened: Opened,
+        bytes: &[u8],
+        output: &mut impl Output,
+        outbox: &mut Outbox<'_>,
+    ) {
         self.liveness.heard(now);
         self.phase.heard();
         self.counters.datagrams_received += 1;
@@ -187,7 +194,7 @@ impl Connection {
         let text = &bytes[opened.text.clone()];
         let Some((ack_bytes, body)) = opened.split(text) else {
             self.counters.malformed += 1;
-            return Ok(());
+            return;
         };
         let is_sequenced = opened.kind.is_sequenced();
         let counts = is_sequenced || opened.sequence >= self.incoming.known();
@@ -226,7 +233,6 @@ impl Connection {
         if wants_answer {
             self.answer_while_lingering(now, outbox);
         }
-        Ok(())
     }
 
     /// The application has taken one verdict: its place in the window is free.
