@@ -7,17 +7,20 @@ use core::mem;
 
 use super::challenge::{Accepted, Challenge, Question, Trust};
 use super::initiator::{Answer, Challenging, Deciding, Requesting, Solving, Work};
-use super::puzzle::{PuzzleJob, PuzzleProgress, SLICE_TRIES};
+use super::puzzle::{PuzzleJob, SLICE_TRIES};
 use super::transcript::application_tag;
-use super::{ConnectionParts, Context, DropReason, HandshakeStats};
+use super::{ConnectionParts, Context, DropReason};
 use crate::codes::{CloseCode, RejectCode};
 use crate::error::CallError;
 use crate::event::{ClosedBy, Extension};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::settings::Settings;
+use crate::stats::HandshakeStats;
+use crate::timer::TimerKind;
 use crate::wire::{
-    ChallengeResponse, DatagramKind, MAX_CONNECT_DATA, Offers, ParseError, Reject, RequestPayload, SealedReply,
+    ChallengeResponse, DatagramKind, MAX_CONNECT_DATA, Offers, ParseError, Reject, RequestPayload,
+    SealedReply,
 };
 
 /// What the application asked for with `connect`.
@@ -73,15 +76,6 @@ pub(crate) enum AttemptOutcome {
     Established(Box<Established>),
     /// The attempt is over: raise `Event::Close`.
     Ended(Ended),
-}
-
-/// What the deadline is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum AttemptTimer {
-    /// A repeat, or the limit of a wait.
-    Handshake,
-    /// A slice of the puzzle: work to do now.
-    Puzzle,
 }
 
 enum State {
@@ -149,15 +143,15 @@ impl Attempt {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due, and for what. `None` when the attempt is over.
-    pub(crate) fn deadline(&self) -> Option<(Instant, AttemptTimer)> {
+    pub(crate) fn deadline(&self) -> Option<(Instant, TimerKind)> {
         Some(match &self.state {
-            State::Challenging(state) => (state.repeats.deadline(), AttemptTimer::Handshake),
-            State::Deciding(state) => (state.limit, AttemptTimer::Handshake),
+            State::Challenging(state) => (state.repeats.deadline(), TimerKind::Handshake),
+            State::Deciding(state) => (state.limit, TimerKind::Handshake),
             State::Solving(state) => match state.work {
-                Work::Here(_) => (state.since.min(state.limit), AttemptTimer::Puzzle),
-                Work::Taken => (state.limit, AttemptTimer::Handshake),
+                Work::Here(_) => (state.since.min(state.limit), TimerKind::Puzzle),
+                Work::Taken => (state.limit, TimerKind::Handshake),
             },
-            State::Requesting(state) => (state.repeats.deadline(), AttemptTimer::Handshake),
+            State::Requesting(state) => (state.repeats.deadline(), TimerKind::Handshake),
             State::Over => return None,
         })
     }
@@ -171,7 +165,7 @@ impl Attempt {
         out: &mut Vec<u8>,
     ) -> AttemptOutcome {
         match DatagramKind::of(bytes) {
-            DatagramKind::ChallengeResponse => self.handle_challenge_response(cx, bytes, out),
+            DatagramKind::ChallengeResponse => self.handle_challenge_response(cx, bytes),
             DatagramKind::ConnectAccept | DatagramKind::ConnectRefuse | DatagramKind::ConnectPending => {
                 self.handle_reply(cx, bytes)
             }
@@ -180,12 +174,7 @@ impl Attempt {
         }
     }
 
-    fn handle_challenge_response(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-    ) -> AttemptOutcome {
+    fn handle_challenge_response(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> AttemptOutcome {
         let State::Challenging(state) = &mut self.state else {
             return AttemptOutcome::Dropped(DropReason::Stray);
         };
@@ -202,9 +191,8 @@ impl Attempt {
         if initiator_nonce != state.initiator_nonce {
             return AttemptOutcome::Dropped(DropReason::Stray);
         }
-        let examined = examined.and_then(|response| {
-            Challenge::examine(cx, &response, self.common.offers, &self.common.trust)
-        });
+        let examined = examined
+            .and_then(|response| Challenge::examine(cx, &response, self.common.offers, &self.common.trust));
         let challenge = match examined {
             Ok(challenge) => challenge,
             Err(problem) => {
@@ -283,13 +271,7 @@ impl Attempt {
         AttemptOutcome::Waiting
     }
 
-    fn go_on_solving(
-        &mut self,
-        cx: &Context<'_>,
-        mut state: Solving,
-        job: PuzzleJob,
-        out: &mut Vec<u8>,
-    ) {
+    fn go_on_solving(&mut self, cx: &Context<'_>, mut state: Solving, job: PuzzleJob, out: &mut Vec<u8>) {
         self.state = match job.solution() {
             Some(solution) => {
                 State::Requesting(state.solved(&mut self.common, cx, solution, job.tries(), out))
@@ -353,10 +335,6 @@ impl Attempt {
                 return AttemptOutcome::Dropped(DropReason::Stray);
             }
             State::Challenging(state) => state.problem = Some(hint),
-            // A host that answered `pending` has the request: whoever says otherwise is not the host.
-            State::Requesting(state) if state.host_thinks => {
-                return AttemptOutcome::Dropped(DropReason::Stray);
-            }
             State::Requesting(state)
                 if hint == CloseCode::StaleChallenge
                     && self.common.stats.restarts < cx.config.handshake.max_restarts =>
@@ -380,7 +358,7 @@ impl Attempt {
                 Some(state.problem.unwrap_or(CloseCode::NoAnswer))
             }
             State::Challenging(state) => {
-                state.repeat(&mut self.common, cx, out);
+                state.repeat(&self.common, cx, out);
                 None
             }
             State::Deciding(state) => (cx.now >= state.limit).then_some(CloseCode::NoDecision),
@@ -394,7 +372,7 @@ impl Attempt {
                 Some(state.hint.unwrap_or(quiet))
             }
             State::Requesting(state) => {
-                state.repeat(&mut self.common, cx, out);
+                state.repeat(cx, out);
                 None
             }
             State::Over => None,
@@ -405,13 +383,10 @@ impl Attempt {
         }
     }
 
-    fn solve_slice(&mut self, cx: &Context<'_>, out: &mut Vec<u8>) {
+    fn solve_slice(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) {
         let Some(mut job) = self.take_puzzle() else { return };
-        if let PuzzleProgress::Solved | PuzzleProgress::Working = job.solve(SLICE_TRIES)
-            && let State::Solving(state) = mem::replace(&mut self.state, State::Over)
-        {
-            self.go_on_solving(cx, state, job, out);
-        }
+        job.solve(SLICE_TRIES);
+        self.return_puzzle(cx, job, out);
     }
 
     fn end(&mut self, code: CloseCode, by: ClosedBy, reason: Vec<u8>) -> AttemptOutcome {

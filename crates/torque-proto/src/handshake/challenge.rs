@@ -3,8 +3,8 @@
 
 use alloc::vec::Vec;
 
-use super::transcript::{Transcript, epoch_message};
 use super::Context;
+use super::transcript::{Transcript, epoch_message};
 use crate::codes::CloseCode;
 use crate::config::Config;
 use crate::crypto::Cipher;
@@ -78,7 +78,7 @@ impl Challenge {
         let public_key = PublicKey::from_bytes(&response.host_key).map_err(|_| CloseCode::KeyMismatch)?;
         let data_digest = sha256(&[response.data]);
         let message = epoch_message(response.epoch_start, &response.epoch_key, &data_digest);
-        if !public_key.verify(&message, &response.signature) {
+        if !public_key.verify(&[&message], &response.signature) {
             return Err(CloseCode::BadSignature);
         }
         Ok(Self {

@@ -32,7 +32,7 @@ pub struct EpochSecrets {
 impl EpochSecrets {
     fn generate(start_millis: u64, data: &[u8], key_pair: &KeyPair, rng: &mut Rng) -> Self {
         let dh = DhSecret::from_bytes(rng.array());
-        let message = epoch_message(start_millis, &dh.public(), &sha256(&[data]));
+        let message = epoch_message(start_millis, dh.public(), &sha256(&[data]));
         Self {
             start_millis,
             signature: key_pair.sign(&message),
@@ -71,7 +71,7 @@ pub(crate) enum Recorded {
 impl Epoch {
     fn new(secrets: EpochSecrets, started: Instant, capacity: usize) -> Self {
         Self {
-            key: secrets.dh.public(),
+            key: *secrets.dh.public(),
             data_digest: sha256(&[&secrets.data]),
             secrets,
             started,
@@ -225,7 +225,8 @@ impl Epochs {
 
     /// When the next epoch must be erased.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let ends = self.current.iter().chain(self.previous.iter()).map(|epoch| epoch.started + self.end_age());
+        let ends =
+            self.current.iter().chain(self.previous.iter()).map(|epoch| epoch.started + self.end_age());
         ends.min()
     }
 

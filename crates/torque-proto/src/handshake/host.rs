@@ -2,7 +2,6 @@
 //! and admit connect_requests in the order of PROTOCOL.md 5.4.
 
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use super::epoch::{Epoch, Epochs, Recorded};
 use super::load::LoadController;
@@ -271,8 +270,7 @@ fn open_request(
     }
     .prologue();
     let cipher = Cipher::from_number(request.cipher)?;
-    let (x25519, text, secret) =
-        noise::respond(&prologue, epoch.dh(), epoch.key(), cx.key_pair, request.noise)?;
+    let (x25519, text, secret) = noise::respond(&prologue, epoch.dh(), cx.key_pair, request.noise)?;
     let payload = RequestPayload::parse(&text).ok()?;
     let public_key = PublicKey::from_x25519(&x25519, payload.sign_bit).ok()?;
     Some(Admitted {

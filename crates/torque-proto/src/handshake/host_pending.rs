@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::host::Admitted;
 use super::settle::settle;
-use super::{ConnectionParts, Context, DropReason, HandshakeStats, Role, ShortData};
+use super::{ConnectionParts, Context, DropReason, Role, ShortData};
 use crate::codes::CloseCode;
 use crate::config::HandshakeConfig;
 use crate::crypto::Cipher;
@@ -16,6 +16,7 @@ use crate::event::Extension;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
 use crate::settings::Settings;
+use crate::stats::HandshakeStats;
 use crate::wire::{AcceptPayload, RefusePayload, ReplyKind, SealedReply};
 
 /// Answers to repeats are no closer together than this.
@@ -57,11 +58,15 @@ impl Request {
         mut text: Vec<u8>,
         seal: impl FnOnce(&[u8; 33], &mut Vec<u8>),
     ) -> Vec<u8> {
-        let mut reply =
-            SealedReply { kind, initiator_nonce: self.initiator_nonce, host_salt: self.host_salt, sealed: &[] };
+        let mut reply = SealedReply {
+            kind,
+            initiator_nonce: self.initiator_nonce,
+            host_salt: self.host_salt,
+            sealed: &[],
+        };
         seal(&reply.header(), &mut text);
         reply.sealed = &text;
-        let mut bytes = Vec::with_capacity(SealedReply::HEADER_BYTES + text.len());
+        let mut bytes = Vec::with_capacity(reply.header().len() + text.len());
         reply.write(&mut bytes);
         bytes
     }
@@ -172,7 +177,7 @@ impl Asking {
             public_key: self.public_key,
             stats: HandshakeStats {
                 difficulty: self.difficulty,
-                total: cx.now.saturating_since(self.asked),
+                total_time: cx.now.saturating_since(self.asked),
                 ..HandshakeStats::default()
             },
         };

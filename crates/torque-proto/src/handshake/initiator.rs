@@ -93,9 +93,8 @@ impl Challenging {
         .write(out);
     }
 
-    pub(super) fn repeat(&mut self, common: &mut Common, cx: &Context<'_>, out: &mut Vec<u8>) {
+    pub(super) fn repeat(&mut self, common: &Common, cx: &Context<'_>, out: &mut Vec<u8>) {
         if self.repeats.take(cx.now, &cx.config.handshake) {
-            common.stats.retries = common.stats.retries.saturating_add(1);
             self.send(common, out);
         }
     }
@@ -254,9 +253,8 @@ pub(super) enum Answer {
 }
 
 impl Requesting {
-    pub(super) fn repeat(&mut self, common: &mut Common, cx: &Context<'_>, out: &mut Vec<u8>) {
+    pub(super) fn repeat(&mut self, cx: &Context<'_>, out: &mut Vec<u8>) {
         if self.repeats.take(cx.now, &cx.config.handshake) {
-            common.stats.retries = common.stats.retries.saturating_add(1);
             out.extend_from_slice(&self.request);
         }
     }
@@ -284,6 +282,7 @@ impl Requesting {
     /// The host's application is thinking: wait as long as an application may take, and repeat slowly.
     pub(super) fn pending(&mut self, now: Instant, config: &HandshakeConfig) {
         self.host_thinks = true;
+        self.hint = None;
         self.repeats.limit = self.repeats.first + config.application_wait;
         self.repeats.pause = config.retry_max;
         self.repeats.next = now + config.retry_max;
@@ -299,7 +298,7 @@ impl Requesting {
     ) -> Option<Established> {
         let cipher = self.challenge.cipher;
         let agreed = check_answer(cipher, &common.wishes, &payload.settings)?;
-        common.stats.total = now.saturating_since(common.started);
+        common.stats.total_time = now.saturating_since(common.started);
         Some(Established {
             parts: ConnectionParts {
                 role: Role::Initiator,
@@ -311,7 +310,7 @@ impl Requesting {
                 connection_number: payload.connection_id,
                 reset_token: payload.reset_token,
                 public_key: self.challenge.public_key,
-                stats: common.stats.clone(),
+                stats: common.stats,
             },
             accept_data: payload.accept_data,
         })

@@ -17,26 +17,28 @@ mod settle;
 mod token;
 mod transcript;
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::challenge::Trust;
 pub use self::epoch::EpochSecrets;
 pub use self::puzzle::{PuzzleJob, PuzzleProgress};
 
-pub(crate) use self::attempt::{Attempt, AttemptOptions, AttemptOutcome, AttemptTimer, Ended, Established};
+pub(crate) use self::attempt::{Attempt, AttemptOptions, AttemptOutcome, Ended, Established};
 pub(crate) use self::challenge::Question;
 pub(crate) use self::host::{Admission, Admitted, ChallengeAnswer, Host, Occupancy};
 pub(crate) use self::host_pending::{Asking, Confirming, Refused, RequestQuestion};
 pub(crate) use self::settle::Agreed;
 
 use crate::config::Config;
+use crate::connection;
 use crate::crypto::Cipher;
+use crate::crypto::keys::{ReceiveKeys, SendKeys};
 use crate::crypto::rng::Rng;
 use crate::crypto::secret::{ConnectionSecret, Direction};
 use crate::error::CallError;
 use crate::identity::{KeyPair, PublicKey};
 use crate::instant::Instant;
+use crate::stats::HandshakeStats;
 use crate::wire::{MAX_INITIAL_SEQUENCE, MAX_SHORT_DATA};
 
 /// What the endpoint lends to each call.
@@ -148,24 +150,26 @@ pub(crate) struct ConnectionParts {
     pub(crate) stats: HandshakeStats,
 }
 
-/// Figures of one handshake, for statistics.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct HandshakeStats {
-    /// Bits of client puzzle.
-    pub difficulty: u8,
-    /// Hashes computed for it, at the initiator.
-    pub puzzle_tries: u64,
-    /// From when the puzzle was there to when it was solved, at the initiator.
-    pub puzzle_time: Duration,
-    /// From the last challenge's first request to its response, at the initiator: the first round-trip time.
-    pub challenge_time: Duration,
-    /// From `connect`, or at the host from the first request, to the keys.
-    pub total: Duration,
-    /// How often the host asked to begin again.
-    pub restarts: u8,
-    /// How many requests were sent again.
-    pub retries: u32,
+impl ConnectionParts {
+    /// What the connection is made from. `rtt` is the first round-trip time; `unheard` is, at the initiator, how long
+    /// to ping until the host is heard.
+    pub(crate) fn connection(&self, rtt: Option<Duration>, unheard: Option<Duration>) -> connection::Parts {
+        let mut settings = self.agreed.settings;
+        settings.max_packet_size = self.agreed.send_limit();
+        let traffic = |direction| self.secret.traffic(direction);
+        connection::Parts {
+            send_keys: SendKeys::new(traffic(self.role.sends()), self.cipher, settings.tag_bytes),
+            receive_keys: ReceiveKeys::new(traffic(self.role.receives()), self.cipher, settings.tag_bytes),
+            cipher: self.cipher,
+            settings,
+            peer_ack_delay: self.agreed.remote_ack_delay,
+            send_initial: u64::from(self.send_sequence),
+            receive_initial: u64::from(self.receive_sequence),
+            rtt,
+            handshake: self.stats,
+            unheard,
+        }
+    }
 }
 
 #[cfg(test)]

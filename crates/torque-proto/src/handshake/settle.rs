@@ -30,11 +30,7 @@ pub(crate) fn settle(cipher: Cipher, own: &Settings, min_tag_bytes: u8, wishes: 
         ack_delay: own.ack_delay,
         max_packet_size: own.max_packet_size,
     };
-    Agreed {
-        settings,
-        remote_ack_delay: wishes.ack_delay,
-        remote_max_packet_size: wishes.max_packet_size,
-    }
+    Agreed { settings, remote_ack_delay: wishes.ack_delay, remote_max_packet_size: wishes.max_packet_size }
 }
 
 /// At the initiator: checks the host's answer to its wishes. `None` if the host broke the rules: a larger
