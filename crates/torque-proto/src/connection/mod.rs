@@ -10,8 +10,6 @@ mod numbers;
 mod outgoing;
 mod rtt;
 mod sealing;
-#[cfg(test)]
-mod tests;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -137,7 +135,12 @@ impl Connection {
     }
 
     /// Sends a packet and returns its sequence (7.1).
-    pub(crate) fn send(&mut self, now: Instant, payload: &[u8], outbox: &mut Outbox<'_>) -> Result<u64, SendError> {
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        outbox: &mut Outbox<'_>,
+    ) -> Result<u64, SendError> {
         if !self.phase.takes_data() {
             return Err(SendError::Closed);
         }
@@ -286,6 +289,13 @@ impl Connection {
         Some(next)
     }
 
+    /// At the host: the first packet has come, so long after the connect_accept and the request.
+    pub(crate) fn established(&mut self, now: Instant, round_trip: Duration, total: Duration) {
+        self.rtt = Rtt::new(Some(round_trip));
+        self.handshake.total_time = total;
+        self.liveness = Liveness::new(now, self.liveness.interval(), self.liveness.limit());
+    }
+
     /// When something authentic last came.
     pub(crate) fn last_heard(&self) -> Instant {
         self.liveness.last_heard()
@@ -378,7 +388,8 @@ impl Connection {
     fn send_ack(&mut self, outbox: &mut Outbox<'_>) {
         self.counters.acks_sent += 1;
         let is_long = self.incoming.report(MAX_REPORT).bytes > MAX_SHORT_REPORT;
-        let kind = if is_long && self.outgoing.has_room_for_report() { PacketKind::Report } else { PacketKind::Ack };
+        let kind =
+            if is_long && self.outgoing.has_room_for_report() { PacketKind::Report } else { PacketKind::Ack };
         self.write(kind, MAX_REPORT, outbox, |_| ());
         // Where even this report could not say all, the rest has to wait for its turn.
         self.ack_at = None;
@@ -403,7 +414,8 @@ impl Connection {
         let mut pong = None;
         let mut wants_answer = false;
         for message in ControlMessages::new(body) {
-            wants_answer |= !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
+            wants_answer |=
+                !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
             match message {
                 Ok(ControlMessage::Ping { id }) => pong = Some(id),
                 Ok(ControlMessage::Pong { id }) => {

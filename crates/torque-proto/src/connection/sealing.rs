@@ -75,8 +75,7 @@ impl Connection {
         let (keys, incoming) = (&mut self.send_keys, &mut self.incoming);
         let length = outbox.push(|out| {
             let start = out.len();
-            let header =
-                Header { kind, sequence_low: sequence, ack_low: report.ack, form: report.form() };
+            let header = Header { kind, sequence_low: sequence, ack_low: report.ack, form: report.form() };
             header.write(size, out);
             if !kind.is_sequenced() {
                 out.extend_from_slice(&(counter as u16).to_be_bytes());

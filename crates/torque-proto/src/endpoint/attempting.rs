@@ -25,8 +25,10 @@ impl Endpoint {
         remote: Address,
         options: ConnectOptions,
     ) -> Result<ConnectionId, CallError> {
-        let is_connected =
-            self.connections.get(&remote).is_some_and(|id| self.slots.get(*id).is_some_and(|e| e.slot.is_open()));
+        let is_connected = self
+            .connections
+            .get(&remote)
+            .is_some_and(|id| self.slots.get(*id).is_some_and(|e| e.slot.is_open()));
         if is_connected || self.attempts.contains_key(&remote) {
             return Err(CallError::AddressInUse);
         }
@@ -127,9 +129,8 @@ impl Endpoint {
         };
         let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let outcome = self
-            .transmits
-            .push(path.remote, None, |out| slot.attempt.handle_datagram(&mut cx, bytes, out));
+        let outcome =
+            self.transmits.push(path.remote, None, |out| slot.attempt.handle_datagram(&mut cx, bytes, out));
         self.after_attempt(now, id, Some(path), outcome);
     }
 
@@ -195,7 +196,14 @@ impl Endpoint {
         self.put(id, Slot::Connected(boxed(Connected { connection, remote, local, public_key, queued: 0 })));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;
-        self.events.push(Event::Established { connection: id, remote, public_key, accept_data, settings, replaces });
+        self.events.push(Event::Established {
+            connection: id,
+            remote,
+            public_key,
+            accept_data,
+            settings,
+            replaces,
+        });
         // Its first ping, which tells the host, is due at once.
         self.run_slot(now, id);
     }

@@ -4,12 +4,13 @@ use core::time::Duration;
 
 use super::routing::Path;
 use super::setup::KeyLogEntry;
-use super::slot::{AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, Origin, RefusedSlot, Sink, Slot};
+use super::slot::{
+    AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, Origin, RefusedSlot, Sink, Slot,
+};
 use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::{CloseCode, RejectCode};
-use crate::connection::{Connection, Parts};
-use crate::crypto::keys::{ReceiveKeys, SendKeys};
+use crate::connection::Connection;
 use crate::crypto::secret::Direction;
 use crate::error::CallError;
 use crate::event::{ClosedBy, Event};
@@ -99,7 +100,8 @@ impl Endpoint {
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (asking, question) = admitted.ask(&mut cx);
         let origin = Origin { remote: path.remote, local: path.local, initiator_nonce: nonce };
-        let Some(id) = self.slots.insert(Entry::new(Slot::Asking(boxed(AskingSlot { asking, origin, since: now }))))
+        let Some(id) =
+            self.slots.insert(Entry::new(Slot::Asking(boxed(AskingSlot { asking, origin, since: now }))))
         else {
             return self.stats.busy += 1;
         };
@@ -139,9 +141,8 @@ impl Endpoint {
         };
         let AskingSlot { asking, origin, since } = *asking;
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let (confirming, parts) = self
-            .transmits
-            .push(origin.remote, origin.local, |out| asking.accept(&mut cx, accept_data, out));
+        let (confirming, parts) =
+            self.transmits.push(origin.remote, origin.local, |out| asking.accept(&mut cx, accept_data, out));
         let public_key = parts.public_key;
         let connection = self.make_connection(now, id, origin.remote, parts, None, None);
         let connected =
@@ -174,9 +175,8 @@ impl Endpoint {
         };
         let AskingSlot { asking, origin, .. } = *asking;
         let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let refused = self
-            .transmits
-            .push(origin.remote, origin.local, |out| asking.refuse(&cx, code, reason, out));
+        let refused =
+            self.transmits.push(origin.remote, origin.local, |out| asking.refuse(&cx, code, reason, out));
         self.put(id, Slot::Refused(boxed(RefusedSlot { refused, origin })));
         self.tell_close(id, code, by, reason.bytes().to_vec());
         self.rearm(id);
@@ -309,20 +309,7 @@ impl Endpoint {
                 host_sequence: if is_initiator { receive } else { send },
             });
         }
-        let mut settings = parts.agreed.settings;
-        settings.max_packet_size = parts.agreed.send_limit();
-        let parts = Parts {
-            send_keys: SendKeys::new(parts.secret.traffic(parts.role.sends()), parts.cipher, tag_bytes),
-            receive_keys: ReceiveKeys::new(parts.secret.traffic(parts.role.receives()), parts.cipher, tag_bytes),
-            cipher: parts.cipher,
-            settings,
-            peer_ack_delay: parts.agreed.remote_ack_delay,
-            send_initial: send,
-            receive_initial: receive,
-            rtt,
-            handshake: parts.stats,
-            unheard,
-        };
+        let parts = parts.connection(rtt, unheard);
         Connection::new(now, &self.config, parts)
     }
 

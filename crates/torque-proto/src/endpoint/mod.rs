@@ -13,10 +13,10 @@ mod routing;
 mod setup;
 mod slab;
 mod slot;
-mod timers;
-mod wheel;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod wheel;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -34,7 +34,7 @@ use crate::handshake::{Context, EpochSecrets, Host, Occupancy, ShortData};
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::{KeyPair, PublicKey};
 use crate::instant::Instant;
-use crate::payload::{Payload, Pool};
+use crate::payload::Pool;
 use crate::stats::{ConnectionStats, Stats};
 use crate::transmits::Transmits;
 use crate::wire::DatagramKind;
@@ -109,7 +109,7 @@ impl Endpoint {
 
     /// This socket's identity.
     pub fn public_key(&self) -> PublicKey {
-        *self.key_pair.public()
+        self.key_pair.public()
     }
 
     /// The configuration that the endpoint was made with.
@@ -184,7 +184,9 @@ impl Endpoint {
         let entry = self.slots.get_mut(connection).ok_or(SendError::Closed)?;
         let connected = match &mut entry.slot {
             Slot::Connected(connected) => connected,
-            Slot::Attempt(_) | Slot::Asking(_) | Slot::Confirming(_) => return Err(SendError::NotEstablished),
+            Slot::Attempt(_) | Slot::Asking(_) | Slot::Confirming(_) => {
+                return Err(SendError::NotEstablished);
+            }
             Slot::Refused(_) | Slot::Ended => return Err(SendError::Closed),
         };
         if self.transmits.is_full() {
@@ -300,17 +302,8 @@ impl Endpoint {
         Occupancy { pending: self.requests.len(), full: self.slots.is_full() }
     }
 
-    fn context<'a>(
-        now: Instant,
-        config: &'a Config,
-        key_pair: &'a KeyPair,
-        rng: &'a mut Rng,
-    ) -> Context<'a> {
+    fn context<'a>(now: Instant, config: &'a Config, key_pair: &'a KeyPair, rng: &'a mut Rng) -> Context<'a> {
         Context { now, config, key_pair, rng }
-    }
-
-    fn payload(pool: &mut Pool, bytes: &[u8]) -> Payload {
-        pool.fill(bytes)
     }
 
     fn close_with(
@@ -330,8 +323,11 @@ impl Endpoint {
             }
             Slot::Confirming(confirming) => {
                 let connected = &mut confirming.connected;
-                let mut outbox =
-                    Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+                let mut outbox = Outbox {
+                    transmits: &mut self.transmits,
+                    remote: connected.remote,
+                    local: connected.local,
+                };
                 connected.connection.close(now, code, by, reason.bytes(), &mut outbox);
                 self.after_packets(id);
             }
@@ -339,8 +335,11 @@ impl Endpoint {
                 if !connected.connection.is_open() {
                     return Err(CallError::Closed);
                 }
-                let mut outbox =
-                    Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+                let mut outbox = Outbox {
+                    transmits: &mut self.transmits,
+                    remote: connected.remote,
+                    local: connected.local,
+                };
                 connected.connection.close(now, code, by, reason.bytes(), &mut outbox);
                 self.after_packets(id);
             }

@@ -11,7 +11,6 @@ use crate::id::{ConnectionId, Sequence};
 use crate::identity::PublicKey;
 use crate::instant::Instant;
 use crate::payload::Pool;
-use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::timer::TimerKind;
 
@@ -72,7 +71,8 @@ pub(super) struct RefusedSlot {
 pub(super) struct ConfirmingSlot {
     pub confirming: Confirming,
     pub origin: Origin,
-    pub accepted: Instant,
+    /// When the request came.
+    pub since: Instant,
     pub connected: Connected,
     pub displacing: Option<Displacing>,
 }
@@ -163,9 +163,4 @@ impl Output for Sink<'_> {
             delivery,
         });
     }
-}
-
-/// What both sides settled on, as the established event tells it.
-pub(super) fn settings_of(connected: &Connected) -> Settings {
-    connected.connection.settings()
 }

@@ -15,7 +15,8 @@ impl Endpoint {
     pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
         let slots = self.wheel.next().map(|(at, slot)| {
             let entry = self.slots.id(slot).and_then(|id| self.slots.get(id));
-            let kind = entry.and_then(|entry| entry.slot.deadline()).map_or(TimerKind::Ping, |(_, kind)| kind);
+            let kind =
+                entry.and_then(|entry| entry.slot.deadline()).map_or(TimerKind::Ping, |(_, kind)| kind);
             (at, kind)
         });
         let epoch = self.host.deadline().map(|at| (at, TimerKind::Epoch));
@@ -49,9 +50,8 @@ impl Endpoint {
         match &mut entry.slot {
             Slot::Attempt(slot) => {
                 let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-                let outcome = self
-                    .transmits
-                    .push(slot.remote, None, |out| slot.attempt.handle_timeout(&mut cx, out));
+                let outcome =
+                    self.transmits.push(slot.remote, None, |out| slot.attempt.handle_timeout(&mut cx, out));
                 self.after_attempt(now, id, None, outcome);
             }
             Slot::Asking(_) => {
