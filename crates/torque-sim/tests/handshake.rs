@@ -58,11 +58,12 @@ fn expect_packets_pass(play: &mut Play, a: NodeId, b: NodeId) {
             play.send(node, connection, b"still there?").unwrap();
         }
     }
-    let before = play.oracle.tally();
     play.run_for(5 * SECOND);
-    let after = play.oracle.tally();
-    assert_eq!(after.sent, after.delivered + after.dropped + after.unknown);
-    assert!(after.delivered > before.delivered, "{before:?} {after:?}");
+    for end in play.oracle.ends().filter(|end| end.established && end.closed.is_none() && !end.crashed) {
+        let tally = end.tally;
+        assert_eq!(tally.sent, tally.delivered + tally.dropped + tally.unknown, "{end:?}");
+        assert!(tally.received > 0 && tally.delivered > 0);
+    }
 }
 
 #[test]
@@ -81,17 +82,13 @@ fn it_succeeds_under_heavy_loss_or_fails_by_name_in_time() {
         // Two waits of ten seconds at most, and the confirmation's ten.
         play.run_for(31 * SECOND);
         tries += 1;
-        let at_b = play.open_connections(b);
+        // So much loss may well end a connection later on, by five pings lost.
+        let confirmed = play.oracle.ends().any(|end| end.node == b && end.established);
         match code(&play, a, connection) {
-            None => {
-                assert!(play.end(a, connection).established);
-                assert_eq!(at_b.len(), 1);
-                established += 1;
-            }
-            Some(code) => {
-                assert!(matches!(code, CloseCode::NoAnswer | CloseCode::TimedOut), "{code:?}");
-            }
+            None => assert!(confirmed, "{:?} {:?}", play.history(a), play.history(b)),
+            Some(code) => assert!(matches!(code, CloseCode::NoAnswer | CloseCode::TimedOut), "{code:?}"),
         }
+        established += u32::from(confirmed && play.end(a, connection).established);
         for end in play.oracle.ends().filter(|end| end.node == b && end.closed.is_some()) {
             let code = end.closed.as_ref().map(|closed| closed.code);
             assert!(matches!(code, Some(CloseCode::NotConfirmed | CloseCode::TimedOut)), "{code:?}");
