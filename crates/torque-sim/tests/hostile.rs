@@ -921,7 +921,7 @@ fn sequences_far_apart() {
         let received = stranger.play.end(stranger.host, connection).tally.received;
         assert_eq!(
             received,
-            80,
+            40,
             "{window}: {:?}",
             stranger.play.world.node(stranger.host).connection_stats(connection)
         );
