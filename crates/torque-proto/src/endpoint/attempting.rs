@@ -101,14 +101,9 @@ impl Endpoint {
         self.after_attempt(now, id, None, outcome);
     }
 
-    /// Whether an attempt of ours has this nonce: then its request has come back to us (5.4, step 2).
+    /// Whether the attempt to that address has this nonce: then its request has come back to us (5.4, step 2).
     pub(super) fn is_own_nonce(&self, remote: &Address, nonce: &[u8; 16]) -> bool {
-        // Reflection through another address is caught by the host's key being our own.
         self.attempt_at(remote).is_some_and(|slot| slot.attempt.initiator_nonce() == Some(nonce))
-            || self.attempts.values().take(64).any(|id| {
-                matches!(self.slots.get(*id).map(|entry| &entry.slot),
-                    Some(Slot::Attempt(slot)) if slot.attempt.initiator_nonce() == Some(nonce))
-            })
     }
 
     pub(super) fn attempt_at(&self, remote: &Address) -> Option<&AttemptSlot> {
