@@ -72,6 +72,8 @@ counters! {
         changed_request,
         /// Connect requests with an introduction that does not exist.
         unknown_introduction,
+        /// Repeated requests that came too soon after an answer.
+        repeated_too_soon,
         /// Requests that lost against an attempt of our own to the same address.
         crossed_request,
         /// Challenge responses that were ignored (signature, key, version, cipher or difficulty).

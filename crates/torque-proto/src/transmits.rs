@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::address::Address;
+use crate::stats::Stats;
 
 /// One datagram to send.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +39,10 @@ pub struct Run<'a> {
 pub struct Transmits {
     bytes: Vec<u8>,
     entries: VecDeque<Entry>,
+    limit: usize,
     sent: u64,
     sent_bytes: u64,
+    dropped: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +54,16 @@ struct Entry {
 }
 
 impl Transmits {
+    /// An empty buffer; once `limit` datagrams wait, `is_full` says so, and at twice that more are dropped.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Whether so many wait that no more data should be sent.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= self.limit
+    }
+
     /// How many datagrams wait.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -119,7 +132,10 @@ impl Transmits {
         let start = self.bytes.len();
         let result = write(&mut self.bytes);
         let end = self.bytes.len();
-        if end > start {
+        if self.entries.len() >= self.limit.saturating_mul(2) {
+            self.bytes.truncate(start);
+            self.dropped += 1;
+        } else if end > start {
             self.entries.push_back(Entry { remote, local, start, end });
             self.sent += 1;
             self.sent_bytes += (end - start) as u64;
@@ -127,9 +143,11 @@ impl Transmits {
         result
     }
 
-    /// Datagrams and bytes ever pushed.
-    pub(crate) fn totals(&self) -> (u64, u64) {
-        (self.sent, self.sent_bytes)
+    /// Adds what was pushed and dropped since the last call to the counters.
+    pub(crate) fn count_into(&mut self, stats: &mut Stats) {
+        stats.datagrams_sent += core::mem::take(&mut self.sent);
+        stats.bytes_sent += core::mem::take(&mut self.sent_bytes);
+        stats.transmits_dropped += core::mem::take(&mut self.dropped);
     }
 
     fn transmit(&self, entry: &Entry) -> Transmit<'_> {

@@ -30,14 +30,25 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// At the initiator: the host has accepted, but may not have heard of it.
-    Unheard { until: Instant, next: Instant, pause: Duration },
+    Unheard {
+        until: Instant,
+        next: Instant,
+        pause: Duration,
+    },
     Open,
     /// This side closes, and waits for the other's last report.
     Closing(Closing),
     /// The other side closes, and its last report is not complete yet.
-    Leaving { until: Instant, code: CloseCode, reason: Vec<u8> },
+    Leaving {
+        until: Instant,
+        code: CloseCode,
+        reason: Vec<u8>,
+    },
     /// Everything is settled; answers what still comes.
-    Lingering { until: Instant, answered: Instant },
+    Lingering {
+        until: Instant,
+        answered: Instant,
+    },
     Gone,
 }
 
@@ -194,7 +205,8 @@ impl Connection {
 
     /// Ends a closing connection when both sides have all verdicts; whether it did.
     fn finish_if_settled(&mut self, now: Instant, settled_there: u64) -> bool {
-        let all_settled = settled_there >= self.incoming.known() && self.outgoing.settled() == self.outgoing.last();
+        let all_settled =
+            settled_there >= self.incoming.known() && self.outgoing.settled() == self.outgoing.last();
         let Phase::Closing(closing) = &mut self.phase else { return false };
         if !all_settled {
             return false;
@@ -253,8 +265,7 @@ impl Connection {
             }
             Phase::Leaving { until, code, reason } => {
                 if *until <= now {
-                    let ended =
-                        Ended { code: *code, by: ClosedBy::Remote, reason: core::mem::take(reason) };
+                    let ended = Ended { code: *code, by: ClosedBy::Remote, reason: core::mem::take(reason) };
                     self.end_unknown(ended, output);
                 }
             }

@@ -44,7 +44,14 @@ impl Report {
 impl Incoming {
     pub(crate) fn new(window: u16, initial: u64) -> Self {
         let words = usize::from(window).div_ceil(64);
-        Self { window, known: initial, base: initial, last_gap: initial, reported: initial, bits: vec![0; words] }
+        Self {
+            window,
+            known: initial,
+            base: initial,
+            last_gap: initial,
+            reported: initial,
+            bits: vec![0; words],
+        }
     }
 
     /// R.

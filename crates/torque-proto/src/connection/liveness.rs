@@ -55,6 +55,14 @@ impl Liveness {
         }
     }
 
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    pub(crate) fn limit(&self) -> u8 {
+        self.limit
+    }
+
     /// An authentic packet came.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.heard = now;

@@ -10,8 +10,6 @@ mod numbers;
 mod outgoing;
 mod rtt;
 mod sealing;
-#[cfg(test)]
-mod tests;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -24,6 +22,7 @@ use incoming::{Incoming, MAX_REPORT, MAX_SHORT_REPORT};
 use liveness::{Liveness, PingAction};
 use outgoing::{Outgoing, Settled};
 use rtt::Rtt;
+pub(crate) use sealing::Opened;
 
 use crate::address::Address;
 use crate::config::Config;
@@ -136,7 +135,12 @@ impl Connection {
     }
 
     /// Sends a packet and returns its sequence (7.1).
-    pub(crate) fn send(&mut self, now: Instant, payload: &[u8], outbox: &mut Outbox<'_>) -> Result<u64, SendError> {
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        outbox: &mut Outbox<'_>,
+    ) -> Result<u64, SendError> {
         if !self.phase.takes_data() {
             return Err(SendError::Closed);
         }
@@ -164,20 +168,26 @@ impl Connection {
         usize::from(self.settings.max_packet_size)
     }
 
-    /// Takes a datagram with first byte 0x80 or more. On `Err` the bytes are as they were.
-    pub(crate) fn receive(
-        &mut self,
-        now: Instant,
-        bytes: &mut [u8],
-        output: &mut impl Output,
-        outbox: &mut Outbox<'_>,
-    ) -> Result<(), Refusal> {
-        let opened = self.open(bytes).inspect_err(|refusal| match refusal {
+    /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes are as they were.
+    /// What was opened has to be given to [`process`](Self::process), or is lost.
+    pub(crate) fn open(&mut self, bytes: &mut [u8]) -> Result<Opened, Refusal> {
+        self.open_in_place(bytes).inspect_err(|refusal| match refusal {
             Refusal::Malformed => self.counters.malformed += 1,
             Refusal::LateOrDuplicate => self.counters.late_or_duplicate += 1,
             Refusal::NoKeys => self.counters.no_keys += 1,
             Refusal::Forged => self.counters.forged += 1,
-        })?;
+        })
+    }
+
+    /// Takes the datagram that was opened.
+    pub(crate) fn process(
+        &mut self,
+        now: Instant,
+        opened: Opened,
+        bytes: &[u8],
+        output: &mut impl Output,
+        outbox: &mut Outbox<'_>,
+    ) {
         self.liveness.heard(now);
         self.phase.heard();
         self.counters.datagrams_received += 1;
@@ -187,7 +197,7 @@ impl Connection {
         let text = &bytes[opened.text.clone()];
         let Some((ack_bytes, body)) = opened.split(text) else {
             self.counters.malformed += 1;
-            return Ok(());
+            return;
         };
         let is_sequenced = opened.kind.is_sequenced();
         let counts = is_sequenced || opened.sequence >= self.incoming.known();
@@ -226,7 +236,6 @@ impl Connection {
         if wants_answer {
             self.answer_while_lingering(now, outbox);
         }
-        Ok(())
     }
 
     /// The application has taken one verdict: its place in the window is free.
@@ -278,6 +287,13 @@ impl Connection {
             consider(at, kind);
         }
         Some(next)
+    }
+
+    /// At the host: the first packet has come, so long after the connect_accept and the request.
+    pub(crate) fn established(&mut self, now: Instant, round_trip: Duration, total: Duration) {
+        self.rtt = Rtt::new(Some(round_trip));
+        self.handshake.total_time = total;
+        self.liveness = Liveness::new(now, self.liveness.interval(), self.liveness.limit());
     }
 
     /// When something authentic last came.
@@ -372,7 +388,8 @@ impl Connection {
     fn send_ack(&mut self, outbox: &mut Outbox<'_>) {
         self.counters.acks_sent += 1;
         let is_long = self.incoming.report(MAX_REPORT).bytes > MAX_SHORT_REPORT;
-        let kind = if is_long && self.outgoing.has_room_for_report() { PacketKind::Report } else { PacketKind::Ack };
+        let kind =
+            if is_long && self.outgoing.has_room_for_report() { PacketKind::Report } else { PacketKind::Ack };
         self.write(kind, MAX_REPORT, outbox, |_| ());
         // Where even this report could not say all, the rest has to wait for its turn.
         self.ack_at = None;
@@ -397,7 +414,8 @@ impl Connection {
         let mut pong = None;
         let mut wants_answer = false;
         for message in ControlMessages::new(body) {
-            wants_answer |= !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
+            wants_answer |=
+                !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
             match message {
                 Ok(ControlMessage::Ping { id }) => pong = Some(id),
                 Ok(ControlMessage::Pong { id }) => {

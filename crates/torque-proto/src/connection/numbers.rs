@@ -12,7 +12,11 @@ pub(crate) fn expand_new(size: HeaderSize, window: u16, known: u64, low: u64) ->
 /// The full sequence that an ack or control packet carries, or `None` if it would be negative (6.3).
 pub(crate) fn expand_carried(size: HeaderSize, window: u16, known: u64, low: u64) -> Option<u64> {
     let offset = low.wrapping_sub(known) & (size.modulus() - 1);
-    if offset <= u64::from(window) { Some(known + offset) } else { (known + offset).checked_sub(size.modulus()) }
+    if offset <= u64::from(window) {
+        Some(known + offset)
+    } else {
+        (known + offset).checked_sub(size.modulus())
+    }
 }
 
 /// The full ack, or `None` if it is out of reach on both sides (7.3).

@@ -14,13 +14,13 @@ const CONTROL_TAG: usize = 16;
 const MAX_ASSOCIATED: usize = Header::MAX_BYTES + 16;
 
 /// A packet that authenticated.
-pub(super) struct Opened {
-    pub kind: PacketKind,
-    pub sequence: u64,
-    pub ack: u64,
-    pub form: u8,
+pub(crate) struct Opened {
+    pub(super) kind: PacketKind,
+    pub(super) sequence: u64,
+    pub(super) ack: u64,
+    form: u8,
     /// Where its text lies in the datagram.
-    pub text: Range<usize>,
+    pub(super) text: Range<usize>,
 }
 
 impl Opened {
@@ -75,8 +75,7 @@ impl Connection {
         let (keys, incoming) = (&mut self.send_keys, &mut self.incoming);
         let length = outbox.push(|out| {
             let start = out.len();
-            let header =
-                Header { kind, sequence_low: sequence, ack_low: report.ack, form: report.form() };
+            let header = Header { kind, sequence_low: sequence, ack_low: report.ack, form: report.form() };
             header.write(size, out);
             if !kind.is_sequenced() {
                 out.extend_from_slice(&(counter as u16).to_be_bytes());
@@ -114,7 +113,7 @@ impl Connection {
     }
 
     /// Opens a datagram in place.
-    pub(super) fn open(&mut self, bytes: &mut [u8]) -> Result<Opened, Refusal> {
+    pub(super) fn open_in_place(&mut self, bytes: &mut [u8]) -> Result<Opened, Refusal> {
         let header = Header::parse(self.size, bytes).ok_or(Refusal::Malformed)?;
         let sequenced = header.kind.is_sequenced();
         let window = self.settings.packet_window;

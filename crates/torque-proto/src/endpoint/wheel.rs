@@ -137,7 +137,8 @@ impl Wheel {
         let next = bucket.first;
         bucket.first = slot;
         bucket.earliest = bucket.earliest.min(tick);
-        self.nodes[slot as usize] = Node { tick, previous: NONE, next, place: Some((level as u8, digit as u8)) };
+        self.nodes[slot as usize] =
+            Node { tick, previous: NONE, next, place: Some((level as u8, digit as u8)) };
         if next != NONE {
             self.nodes[next as usize].previous = slot;
         }

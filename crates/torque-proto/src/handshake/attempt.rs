@@ -248,6 +248,11 @@ impl Attempt {
         self.state = State::Challenging(Challenging::begin(&self.common, cx, Some(accepted), out));
     }
 
+    /// Whether there is a puzzle that nobody has taken.
+    pub(crate) fn has_puzzle(&self) -> bool {
+        matches!(&self.state, State::Solving(state) if matches!(state.work, Work::Here(_)))
+    }
+
     /// The puzzle, if it is there and nobody has it. Once taken it is not solved here until it comes back.
     pub(crate) fn take_puzzle(&mut self) -> Option<PuzzleJob> {
         let State::Solving(state) = &mut self.state else { return None };

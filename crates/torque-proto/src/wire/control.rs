@@ -77,12 +77,14 @@ impl<'a> ControlMessage<'a> {
             PING => id().map(|id| Self::Ping { id }),
             PONG => id().map(|id| Self::Pong { id }),
             CLOSE => match body.split_first_chunk::<11>() {
-                Some(([flags, settled @ .., c0, c1], reason)) if reason.len() <= MAX_REASON => Ok(Self::Close {
-                    is_final: flags & 1 == 1,
-                    settled: u64_of(settled),
-                    code: u16::from_be_bytes([*c0, *c1]),
-                    reason,
-                }),
+                Some(([flags, settled @ .., c0, c1], reason)) if reason.len() <= MAX_REASON => {
+                    Ok(Self::Close {
+                        is_final: flags & 1 == 1,
+                        settled: u64_of(settled),
+                        code: u16::from_be_bytes([*c0, *c1]),
+                        reason,
+                    })
+                }
                 _ => Err(MalformedControl),
             },
             CLOSE_ACK => match body {
@@ -123,9 +125,9 @@ impl<'a> Iterator for ControlMessages<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
             let message = match self.rest {
-                [kind, l0, l1, tail @ ..] => {
-                    tail.split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1]))).map(|parts| (*kind, parts))
-                }
+                [kind, l0, l1, tail @ ..] => tail
+                    .split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))
+                    .map(|parts| (*kind, parts)),
                 _ => None,
             };
             let Some((kind, (body, rest))) = message else {

@@ -2,7 +2,9 @@
 //!
 //! Every parser takes any bytes and either returns a value that obeys the document or says what is wrong.
 
+pub mod control;
 mod handshake;
+pub mod header;
 mod kind;
 
 pub use handshake::{
