@@ -270,7 +270,3 @@ impl Refused {
         self.0.repeat(now, bytes, out)
     }
 }
-
-#[cfg(test)]
-#[path = "host_pending_tests.rs"]
-mod tests;
