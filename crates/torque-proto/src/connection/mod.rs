@@ -290,8 +290,8 @@ impl Connection {
     }
 
     /// At the host: the first packet has come, so long after the connect_accept and the request.
-    pub(crate) fn established(&mut self, now: Instant, round_trip: Duration, total: Duration) {
-        self.rtt = Rtt::new(Some(round_trip));
+    pub(crate) fn established(&mut self, now: Instant, round_trip: Option<Duration>, total: Duration) {
+        self.rtt = Rtt::new(round_trip);
         self.handshake.total_time = total;
         self.liveness = Liveness::new(now, self.liveness.interval(), self.liveness.limit());
     }

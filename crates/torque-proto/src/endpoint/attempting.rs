@@ -184,9 +184,15 @@ impl Endpoint {
         let local = path.and_then(|path| path.local);
         let public_key = parts.public_key;
         let unheard = Some(self.config.handshake.wait);
-        let rtt = Some(parts.stats.challenge_time);
+        // After a repeat the time says nothing about the path.
+        let rtt = Some(parts.stats.challenge_time).filter(|time| *time < self.config.handshake.retry_first);
         let connection = self.make_connection(now, id, remote, parts, rtt, unheard);
         let settings = connection.settings();
+        // The other side may wait to be confirmed with an attempt of its own. If both sides stood by their own
+        // attempt, they would end up with different connections.
+        for waiting in self.confirming.get(&remote).cloned().unwrap_or_default() {
+            self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
+        }
         let replaces = self.displace_owner(remote);
         self.put(id, Slot::Connected(boxed(Connected { connection, remote, local, public_key, queued: 0 })));
         self.connections.insert(remote, id);

@@ -399,7 +399,3 @@ impl Attempt {
         AttemptOutcome::Ended(Ended { code, by, reason })
     }
 }
-
-#[cfg(test)]
-#[path = "attempt_tests.rs"]
-mod tests;

@@ -288,7 +288,3 @@ fn reject(code: RejectCode, initiator_nonce: [u8; 16], out: &mut Vec<u8>) -> Rej
     Reject { version: PROTOCOL_VERSION, initiator_nonce, code }.write(out);
     code
 }
-
-#[cfg(test)]
-#[path = "host_tests.rs"]
-mod tests;
