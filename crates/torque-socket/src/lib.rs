@@ -1,4 +1,6 @@
 //! x
+#[cfg(feature = "tokio")]
+mod async_socket;
 mod attempts;
 mod builder;
 mod clock;
@@ -10,13 +12,17 @@ mod resolver;
 mod simulated;
 mod socket;
 mod target;
+mod threaded;
 mod waker;
 
+#[cfg(feature = "tokio")]
+pub use async_socket::AsyncSocket;
 pub use builder::Builder;
 pub use error::BindError;
 pub use io::IoStats;
 pub use socket::{Socket, Wake};
 pub use target::{ConnectError, Target, ToTarget};
+pub use threaded::ThreadedSocket;
 pub use torque_proto::identity::{self, Credential, CredentialError, DEFAULT_PORT, HostName, TorqueUrl};
 pub use torque_proto::{
     Address, CallError, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions, ConnectionId,

@@ -144,7 +144,7 @@ impl Socket {
     /// # Errors
     /// [`CallError::TooLarge`].
     pub fn set_challenge_response_data(&mut self, data: &[u8]) -> Result<(), CallError> {
-        self.endpoint.set_challenge_response_data(self.clock.now(), data)
+        self.endpoint.set_challenge_response_data(data)
     }
 
     /// Begins a connection. Takes an address or a URL (`torque://key@name:port`); what follows is told by
@@ -224,11 +224,11 @@ impl Socket {
         Ok(())
     }
 
-    /// Closes everything, for a reason of at most 511 bytes. Close events follow.
-    pub fn close_all(&mut self, reason: &[u8]) {
+    /// Closes everything; the other sides are told that this socket is shutting down. Close events follow.
+    pub fn close_all(&mut self) {
         let now = self.clock.now();
         self.attempts.close_all_undecided(now, &mut self.endpoint);
-        self.endpoint.close_all(now, reason);
+        self.endpoint.close_all(now);
     }
 
     /// Sends one packet: numbers and seals it at once, and leaves it for the next `flush`, `poll` or `wait` to
@@ -295,10 +295,14 @@ impl Socket {
 
     /// Receives all that has come, runs the timers that are due, and hands on all that is to be sent. Never blocks.
     pub fn poll(&mut self) {
+        self.receive_and_run();
+        self.flush();
+    }
+
+    pub(crate) fn receive_and_run(&mut self) {
         self.receive();
         self.run_background();
         self.run_timers();
-        self.flush();
     }
 
     /// Hands all queued datagrams to the operating system, in as few calls as it allows. What it has no room
@@ -391,7 +395,7 @@ impl Socket {
     /// Closes all connections and waits, up to `timeout`, until every other side knows and every verdict is
     /// settled. Events that come meanwhile are given to `event`.
     pub fn shutdown(mut self, timeout: Duration, mut event: impl FnMut(Event)) {
-        self.close_all(&[]);
+        self.close_all();
         let end = StdInstant::now() + timeout;
         loop {
             while let Some(next) = self.next_event() {
@@ -407,7 +411,7 @@ impl Socket {
     }
 
     /// Counters of the protocol: datagrams, bytes, and what was dropped and why.
-    pub fn stats(&self) -> &Stats {
+    pub fn stats(&mut self) -> &Stats {
         self.endpoint.stats()
     }
 
@@ -430,8 +434,9 @@ impl Socket {
     }
 
     /// All counters as text that Prometheus reads.
-    pub fn metrics(&self) -> String {
-        crate::metrics::text(self.stats(), self.io_stats())
+    pub fn metrics(&mut self) -> String {
+        let io = *self.udp.stats();
+        crate::metrics::text(self.stats(), &io)
     }
 
     /// Calls `log` with the traffic secrets of each new connection, for debugging tools. Whoever has them can
@@ -521,7 +526,7 @@ fn get_waker(slot: &mut Option<Waker>, udp: &mut Udp) -> Option<Waker> {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.endpoint.close_all(self.clock.now(), &[]);
+        self.endpoint.close_all(self.clock.now());
         self.flush();
     }
 }
