@@ -1,15 +1,16 @@
 //! Where datagrams come from and go to.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// The address of a remote socket on a carrier: an IP address and port, or a carrier's own number.
 ///
 /// IPv4-mapped IPv6 addresses are made IPv4 on construction, so one remote has one `Address`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address(Repr);
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Repr {
     V4(Ipv4Addr, u16),
     V6(Ipv6Addr, u16, u32),
@@ -56,6 +57,22 @@ impl Address {
             Repr::Virtual(number) => bytes[1..9].copy_from_slice(&number.to_be_bytes()),
         }
         bytes
+    }
+}
+
+impl Hash for Address {
+    /// As few words as possible: this is looked up for each datagram.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.0 {
+            Repr::V4(ip, port) => state.write_u64(u64::from(ip.to_bits()) << 16 | u64::from(port)),
+            Repr::V6(ip, port, scope) => {
+                let bits = ip.to_bits();
+                state.write_u64((bits >> 64) as u64);
+                state.write_u64(bits as u64);
+                state.write_u64(u64::from(scope) << 16 | u64::from(port));
+            }
+            Repr::Virtual(number) => state.write_u64(number),
+        }
     }
 }
 

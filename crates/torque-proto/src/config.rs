@@ -189,10 +189,7 @@ impl Config {
         )?;
         check(self.limits.queued_packets > 0, "limits.queued_packets is at least 1")?;
         check(self.ping_limit > 0, "ping_limit is at least 1")?;
-        check(
-            usize::from(self.shard) < crate::ConnectionId::MAX_SHARDS,
-            "shard is below 64",
-        )?;
+        check(usize::from(self.shard) < crate::ConnectionId::MAX_SHARDS, "shard is below 64")?;
         let positive = [
             self.handshake.retry_first,
             self.handshake.retry_max,

@@ -30,20 +30,23 @@ mod instant;
 mod payload;
 mod settings;
 mod stats;
+mod timer;
+mod transmits;
 pub mod wire;
 
 pub use address::Address;
 pub use codes::{CloseCode, RejectCode};
 pub use config::{Config, ConfigError, HandshakeConfig, Limits, PuzzleConfig};
 pub use crypto::Cipher;
-pub use endpoint::{
-    ConnectOptions, Datagram, Endpoint, PuzzleJob, PuzzleProgress, Setup, TimerKind, Transmit, Transmits, Trust,
-};
+pub use endpoint::{ConnectOptions, Datagram, Endpoint, KeyLog, KeyLogEntry, Setup};
 pub use error::{CallError, SendError};
 pub use event::{ClosedBy, Delivery, Event, Extension};
+pub use handshake::{EpochSecrets, PuzzleJob, PuzzleProgress, Trust};
 pub use id::{ConnectionId, Sequence};
 pub use identity::{KeyPair, PublicKey};
 pub use instant::Instant;
 pub use payload::Payload;
 pub use settings::{Settings, SettingsError};
-pub use stats::{ConnectionStats, Stats};
+pub use stats::{ConnectionCounters, ConnectionStats, HandshakeStats, Stats};
+pub use timer::TimerKind;
+pub use transmits::{Run, Transmit, Transmits};

@@ -1,0 +1,311 @@
+//! The phases of a connection and how it ends (PROTOCOL.md 10).
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::incoming::MAX_REPORT;
+use super::{Connection, Outbox, Output};
+use crate::codes::CloseCode;
+use crate::event::{ClosedBy, Delivery};
+use crate::instant::Instant;
+use crate::timer::TimerKind;
+use crate::wire::control::ControlMessage;
+
+/// First and longest pause between pings of an initiator that has not heard the host (9.2).
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// Least time to linger, and least time between answers meanwhile.
+const MIN_LINGER: Duration = Duration::from_secs(1);
+const ANSWER_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a connection ended, for the application's close event.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub code: CloseCode,
+    pub by: ClosedBy,
+    pub reason: Vec<u8>,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// At the initiator: the host has accepted, but may not have heard of it.
+    Unheard {
+        until: Instant,
+        next: Instant,
+        pause: Duration,
+    },
+    Open,
+    /// This side closes, and waits for the other's last report.
+    Closing(Closing),
+    /// The other side closes, and its last report is not complete yet.
+    Leaving {
+        until: Instant,
+        code: CloseCode,
+        reason: Vec<u8>,
+    },
+    /// Everything is settled; answers what still comes.
+    Lingering {
+        until: Instant,
+        answered: Instant,
+    },
+    Gone,
+}
+
+#[derive(Debug)]
+pub(super) struct Closing {
+    code: CloseCode,
+    by: ClosedBy,
+    reason: Vec<u8>,
+    until: Instant,
+    next: Instant,
+    pause: Duration,
+}
+
+impl Phase {
+    pub(super) fn new(now: Instant, unheard: Option<Duration>) -> Self {
+        match unheard {
+            Some(limit) => Self::Unheard { until: now + limit, next: now, pause: FIRST_PAUSE },
+            None => Self::Open,
+        }
+    }
+
+    pub(super) fn takes_data(&self) -> bool {
+        matches!(self, Self::Unheard { .. } | Self::Open)
+    }
+
+    pub(super) fn heard(&mut self) {
+        if matches!(self, Self::Unheard { .. }) {
+            *self = Self::Open;
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<(Instant, TimerKind)> {
+        match self {
+            Self::Unheard { until, next, .. } => Some(((*next).min(*until), TimerKind::Handshake)),
+            Self::Open | Self::Gone => None,
+            Self::Closing(closing) => Some((closing.next.min(closing.until), TimerKind::Close)),
+            Self::Leaving { until, .. } => Some((*until, TimerKind::Close)),
+            Self::Lingering { until, .. } => Some((*until, TimerKind::Linger)),
+        }
+    }
+}
+
+impl Connection {
+    /// Begins to close. Does nothing if the connection is already on its way out.
+    pub(crate) fn close(
+        &mut self,
+        now: Instant,
+        code: CloseCode,
+        by: ClosedBy,
+        reason: &[u8],
+        outbox: &mut Outbox<'_>,
+    ) {
+        if !self.phase.takes_data() {
+            return;
+        }
+        let pause = self.probe_time();
+        self.phase = Phase::Closing(Closing {
+            code,
+            by,
+            reason: reason.to_vec(),
+            until: now + self.close_wait,
+            next: now + pause,
+            pause,
+        });
+        self.ack_at = None;
+        self.send_close(outbox);
+    }
+
+    /// How the connection ended; told once.
+    pub(crate) fn take_ended(&mut self) -> Option<Ended> {
+        self.ended.take()
+    }
+
+    /// Whether the application can still use the connection.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.takes_data()
+    }
+
+    /// Whether the connection has ended and only answers what still comes, if that.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Lingering { .. } | Phase::Gone)
+    }
+
+    /// Whether there is nothing left to do for it.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.phase, Phase::Gone)
+    }
+
+    /// Ends at once, without a word to the other side; what has no verdict stays unknown.
+    pub(crate) fn abandon(&mut self, code: CloseCode, by: ClosedBy, output: &mut impl Output) {
+        if self.is_over() {
+            self.phase = Phase::Gone;
+            return;
+        }
+        self.end_unknown(Ended { code, by, reason: Vec::new() }, output);
+    }
+
+    pub(super) fn time_out(&mut self, output: &mut impl Output) {
+        self.abandon(CloseCode::TimedOut, ClosedBy::Socket, output);
+    }
+
+    pub(super) fn on_close(
+        &mut self,
+        now: Instant,
+        is_final: bool,
+        code: u16,
+        reason: &[u8],
+        output: &mut impl Output,
+        outbox: &mut Outbox<'_>,
+    ) {
+        if is_final {
+            self.settle_rest(Delivery::Dropped, output);
+        }
+        // A lingering side answers at its own pace, in `answer_while_lingering`.
+        let answer_now = !matches!(self.phase, Phase::Lingering { .. });
+        if matches!(self.phase, Phase::Unheard { .. } | Phase::Open) {
+            self.phase = Phase::Leaving {
+                until: now + self.close_wait,
+                code: CloseCode::from_wire(code),
+                reason: reason.to_vec(),
+            };
+            self.ack_at = None;
+        }
+        if let Phase::Leaving { code, reason, .. } = &mut self.phase
+            && is_final
+        {
+            self.ended = Some(Ended { code: *code, by: ClosedBy::Remote, reason: core::mem::take(reason) });
+            self.linger(now);
+        }
+        if answer_now {
+            self.send_close_ack(outbox);
+        }
+    }
+
+    pub(super) fn on_close_ack(
+        &mut self,
+        now: Instant,
+        is_final: bool,
+        settled: u64,
+        output: &mut impl Output,
+        outbox: &mut Outbox<'_>,
+    ) {
+        if is_final {
+            self.settle_rest(Delivery::Dropped, output);
+        }
+        if self.finish_if_settled(now, settled) {
+            return;
+        }
+        if let Phase::Closing(closing) = &mut self.phase {
+            closing.next = now + closing.pause;
+            self.send_close(outbox);
+        }
+    }
+
+    /// Ends a closing connection when both sides have all verdicts; whether it did.
+    fn finish_if_settled(&mut self, now: Instant, settled_there: u64) -> bool {
+        let all_settled =
+            settled_there >= self.incoming.known() && self.outgoing.settled() == self.outgoing.last();
+        let Phase::Closing(closing) = &mut self.phase else { return false };
+        if !all_settled {
+            return false;
+        }
+        let reason = core::mem::take(&mut closing.reason);
+        self.ended = Some(Ended { code: closing.code, by: closing.by, reason });
+        self.linger(now);
+        true
+    }
+
+    fn linger(&mut self, now: Instant) {
+        let until = now + (self.probe_time() * 3).max(MIN_LINGER);
+        self.phase = Phase::Lingering { until, answered: now };
+    }
+
+    /// Tells a side that goes on sending that this one has closed.
+    pub(super) fn answer_while_lingering(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+        if let Phase::Lingering { answered, .. } = &mut self.phase
+            && now >= *answered + ANSWER_PAUSE
+        {
+            *answered = now;
+            self.send_close_ack(outbox);
+        }
+    }
+
+    pub(super) fn handle_phase_timeout(
+        &mut self,
+        now: Instant,
+        output: &mut impl Output,
+        outbox: &mut Outbox<'_>,
+    ) {
+        match &mut self.phase {
+            Phase::Open | Phase::Gone => {}
+            Phase::Unheard { until, .. } if *until <= now => self.time_out(output),
+            Phase::Unheard { next, pause, .. } => {
+                if *next <= now {
+                    *next = now + *pause;
+                    *pause = (*pause * 2).min(MAX_PAUSE);
+                    self.send_ping(now, outbox);
+                }
+            }
+            Phase::Closing(closing) if closing.until <= now => {
+                let ended = Ended {
+                    code: closing.code,
+                    by: closing.by,
+                    reason: core::mem::take(&mut closing.reason),
+                };
+                self.end_unknown(ended, output);
+            }
+            Phase::Closing(closing) => {
+                if closing.next <= now {
+                    closing.pause *= 2;
+                    closing.next = now + closing.pause;
+                    self.send_close(outbox);
+                }
+            }
+            Phase::Leaving { until, code, reason } => {
+                if *until <= now {
+                    let ended = Ended { code: *code, by: ClosedBy::Remote, reason: core::mem::take(reason) };
+                    self.end_unknown(ended, output);
+                }
+            }
+            Phase::Lingering { until, .. } => {
+                if *until <= now {
+                    self.phase = Phase::Gone;
+                }
+            }
+        }
+    }
+
+    fn end_unknown(&mut self, ended: Ended, output: &mut impl Output) {
+        self.settle_rest(Delivery::Unknown, output);
+        self.ended = Some(ended);
+        self.phase = Phase::Gone;
+    }
+
+    fn probe_time(&self) -> Duration {
+        self.rtt.overdue() + self.peer_ack_delay
+    }
+
+    /// Whether a report written now reaches R.
+    fn report_is_final(&self) -> bool {
+        self.incoming.report(MAX_REPORT).ack == self.incoming.known()
+    }
+
+    fn send_close(&mut self, outbox: &mut Outbox<'_>) {
+        let Phase::Closing(closing) = &mut self.phase else { return };
+        let (code, reason) = (closing.code.number(), core::mem::take(&mut closing.reason));
+        let is_final = self.report_is_final();
+        let settled = self.outgoing.settled();
+        self.send_control(&[ControlMessage::Close { is_final, settled, code, reason: &reason }], outbox);
+        if let Phase::Closing(closing) = &mut self.phase {
+            closing.reason = reason;
+        }
+    }
+
+    fn send_close_ack(&mut self, outbox: &mut Outbox<'_>) {
+        let is_final = self.report_is_final();
+        let settled = self.outgoing.settled();
+        self.send_control(&[ControlMessage::CloseAck { is_final, settled }], outbox);
+    }
+}

@@ -1,0 +1,146 @@
+//! The receiving half of the packet window: what is known of the other side's sequences, and the report
+//! on it (PROTOCOL.md 7.2).
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// What has been received, and how far the other side is known to know it.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    window: u16,
+    /// R: the highest sequence received or closed.
+    known: u64,
+    /// B: everything up to here is known to be settled at the other side.
+    base: u64,
+    /// The highest sequence up to R that was not delivered.
+    last_gap: u64,
+    /// The highest ack written in any packet.
+    reported: u64,
+    /// One bit for each of the last `window` sequences, as a ring.
+    bits: Vec<u64>,
+}
+
+/// How a report will be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Report {
+    /// The highest sequence that it covers.
+    pub ack: u64,
+    /// Ack bytes, without the count byte of form 7.
+    pub bytes: usize,
+}
+
+/// The most ack bytes that a form without a count byte can say.
+pub(crate) const MAX_SHORT_REPORT: usize = 6;
+/// The most ack bytes of any packet.
+pub(crate) const MAX_REPORT: usize = 255;
+
+impl Report {
+    /// The header's ack form.
+    pub(crate) fn form(&self) -> u8 {
+        self.bytes.min(MAX_SHORT_REPORT + 1) as u8
+    }
+}
+
+impl Incoming {
+    pub(crate) fn new(window: u16, initial: u64) -> Self {
+        let words = usize::from(window).div_ceil(64);
+        Self {
+            window,
+            known: initial,
+            base: initial,
+            last_gap: initial,
+            reported: initial,
+            bits: vec![0; words],
+        }
+    }
+
+    /// R.
+    pub(crate) fn known(&self) -> u64 {
+        self.known
+    }
+
+    /// Sequences that came to be known since the last report.
+    pub(crate) fn unreported(&self) -> u64 {
+        self.known - self.reported
+    }
+
+    /// Makes `sequence`, which is above R, known as delivered or not; those skipped are not.
+    pub(crate) fn advance(&mut self, sequence: u64, delivered: bool) {
+        debug_assert!(sequence > self.known);
+        let ring = self.ring();
+        if sequence - self.known >= ring {
+            self.bits.fill(0);
+        } else {
+            for skipped in self.known + 1..sequence {
+                self.set(skipped, false);
+            }
+        }
+        self.set(sequence, delivered);
+        if !delivered {
+            self.last_gap = sequence;
+        } else if sequence - self.known > 1 {
+            self.last_gap = sequence - 1;
+        }
+        self.known = sequence;
+        self.base = self.base.max(sequence.saturating_sub(u64::from(self.window)));
+    }
+
+    /// Closes the book up to `sequence`: what has not come by now is not delivered.
+    pub(crate) fn close_book(&mut self, sequence: u64) {
+        if sequence > self.known {
+            self.advance(sequence, false);
+        }
+    }
+
+    /// The other side has read a report with this ack.
+    pub(crate) fn report_was_read(&mut self, ack: u64) {
+        self.base = self.base.max(ack.min(self.known));
+    }
+
+    /// The report to write where at most `max_bytes` ack bytes fit.
+    pub(crate) fn report(&self, max_bytes: usize) -> Report {
+        if self.last_gap <= self.base {
+            return Report { ack: self.known, bytes: 0 };
+        }
+        let bytes = ((self.known - self.base) as usize).div_ceil(8);
+        if bytes <= max_bytes {
+            Report { ack: self.known, bytes }
+        } else {
+            Report { ack: self.base + 8 * max_bytes as u64, bytes: max_bytes }
+        }
+    }
+
+    /// Appends the ack bytes of a report, with the count of form 7, and notes it as told.
+    pub(crate) fn write_report(&mut self, report: Report, out: &mut Vec<u8>) {
+        if report.bytes > MAX_SHORT_REPORT {
+            out.push(report.bytes as u8);
+        }
+        for byte in 0..report.bytes as u64 {
+            let mut value = 0;
+            for bit in 0..8 {
+                let delivered = report
+                    .ack
+                    .checked_sub(8 * byte + bit)
+                    .is_some_and(|sequence| sequence > self.base && self.delivered(sequence));
+                value |= u8::from(delivered) << bit;
+            }
+            out.push(value);
+        }
+        self.reported = self.reported.max(report.ack);
+    }
+
+    fn ring(&self) -> u64 {
+        self.bits.len() as u64 * 64
+    }
+
+    fn delivered(&self, sequence: u64) -> bool {
+        let at = sequence % self.ring();
+        self.bits[(at / 64) as usize] >> (at % 64) & 1 == 1
+    }
+
+    fn set(&mut self, sequence: u64, delivered: bool) {
+        let at = sequence % self.ring();
+        let (word, bit) = ((at / 64) as usize, at % 64);
+        self.bits[word] = self.bits[word] & !(1 << bit) | u64::from(delivered) << bit;
+    }
+}

@@ -1,0 +1,144 @@
+//! When to ping, when to probe, and when the other side is gone (PROTOCOL.md 9).
+
+use core::time::Duration;
+
+use super::rtt::Rtt;
+use crate::instant::Instant;
+
+/// The longest pause between probes.
+const MAX_PROBE_PAUSE: Duration = Duration::from_secs(2);
+/// Pings that are remembered until their pong.
+const REMEMBERED: usize = 4;
+
+/// What a ping timer asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PingAction {
+    Nothing,
+    Ping,
+    TimedOut,
+}
+
+/// Keeps the times that pings and probes depend on.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    interval: Duration,
+    limit: u8,
+    heard: Instant,
+    /// The last ping because of silence, and how many in a row.
+    pinged: Instant,
+    unanswered: u8,
+    /// The last ping for the round-trip time, and whether there was traffic since.
+    sampled: Instant,
+    traffic: bool,
+    last_data_sent: Instant,
+    last_probe: Instant,
+    probes: u32,
+    next_id: u32,
+    pings: [Option<(u32, Instant)>; REMEMBERED],
+}
+
+impl Liveness {
+    pub(crate) fn new(now: Instant, interval: Duration, limit: u8) -> Self {
+        Self {
+            interval,
+            limit,
+            heard: now,
+            pinged: now,
+            unanswered: 0,
+            sampled: now,
+            traffic: false,
+            last_data_sent: now,
+            last_probe: now,
+            probes: 0,
+            next_id: 1,
+            pings: [None; REMEMBERED],
+        }
+    }
+
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    pub(crate) fn limit(&self) -> u8 {
+        self.limit
+    }
+
+    /// An authentic packet came.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.unanswered = 0;
+    }
+
+    /// When an authentic packet last came.
+    pub(crate) fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// A data packet was sent or taken.
+    pub(crate) fn data_passed(&mut self) {
+        self.traffic = true;
+    }
+
+    pub(crate) fn data_sent(&mut self, now: Instant) {
+        self.last_data_sent = now;
+        self.traffic = true;
+    }
+
+    /// Verdicts came: probing starts anew.
+    pub(crate) fn settled(&mut self) {
+        self.probes = 0;
+    }
+
+    /// The id for a ping that is sent now.
+    pub(crate) fn new_ping(&mut self, now: Instant) -> u32 {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        self.pings[id as usize % REMEMBERED] = Some((id, now));
+        id
+    }
+
+    /// The round-trip time that a pong shows; `None` if its ping is not remembered.
+    pub(crate) fn pong(&mut self, now: Instant, id: u32) -> Option<Duration> {
+        let slot = &mut self.pings[id as usize % REMEMBERED];
+        let (_, sent) = slot.take_if(|(sent_id, _)| *sent_id == id)?;
+        Some(now.saturating_since(sent))
+    }
+
+    /// When silence, or a stale round-trip time, asks for a ping.
+    pub(crate) fn ping_deadline(&self) -> Instant {
+        let silence = self.heard.max(self.pinged) + self.interval;
+        if self.traffic { silence.min(self.sampled + self.interval) } else { silence }
+    }
+
+    pub(crate) fn on_ping_deadline(&mut self, now: Instant) -> PingAction {
+        if now >= self.heard.max(self.pinged) + self.interval {
+            if self.unanswered >= self.limit {
+                return PingAction::TimedOut;
+            }
+            self.unanswered += 1;
+            self.pinged = now;
+            PingAction::Ping
+        } else if self.traffic && now >= self.sampled + self.interval {
+            self.sampled = now;
+            self.traffic = false;
+            PingAction::Ping
+        } else {
+            PingAction::Nothing
+        }
+    }
+
+    /// When the verdict on the last data packets is overdue.
+    pub(crate) fn probe_deadline(&self, rtt: &Rtt, peer_ack_delay: Duration) -> Instant {
+        self.last_data_sent.max(self.last_probe) + self.probe_pause(rtt, peer_ack_delay)
+    }
+
+    pub(crate) fn on_probe(&mut self, now: Instant) {
+        self.last_probe = now;
+        self.probes = self.probes.saturating_add(1);
+    }
+
+    fn probe_pause(&self, rtt: &Rtt, peer_ack_delay: Duration) -> Duration {
+        let first = rtt.overdue() + peer_ack_delay;
+        first.saturating_mul(1 << self.probes.min(16)).min(MAX_PROBE_PAUSE.max(first))
+    }
+}

@@ -1,0 +1,443 @@
+//! An established connection: packets, verdicts, liveness and its end (PROTOCOL.md 6 to 10).
+//!
+//! A connection seals into an [`Outbox`] and tells its application through an [`Output`]; the endpoint
+//! provides both.
+
+mod close;
+mod incoming;
+mod liveness;
+mod numbers;
+mod outgoing;
+mod rtt;
+mod sealing;
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use alloc::vec::Vec;
+
+pub(crate) use close::Ended;
+use close::Phase;
+use incoming::{Incoming, MAX_REPORT, MAX_SHORT_REPORT};
+use liveness::{Liveness, PingAction};
+use outgoing::{Outgoing, Settled};
+use rtt::Rtt;
+pub(crate) use sealing::Opened;
+
+use crate::address::Address;
+use crate::config::Config;
+use crate::crypto::Cipher;
+use crate::crypto::keys::{ReceiveKeys, SendKeys};
+use crate::error::SendError;
+use crate::event::Delivery;
+use crate::instant::Instant;
+use crate::settings::Settings;
+use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeStats};
+use crate::timer::TimerKind;
+use crate::transmits::Transmits;
+use crate::wire::control::{ControlMessage, ControlMessages};
+use crate::wire::header::{HeaderSize, PacketKind};
+
+/// Sequences end here (PROTOCOL.md 6.3).
+const MAX_SEQUENCE: u64 = 1 << 53;
+
+/// Where a connection's events go.
+pub(crate) trait Output {
+    /// Offers a packet for the application's event queue; whether it was placed there.
+    fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool;
+    /// Tells the verdict on a packet.
+    fn verdict(&mut self, sequence: u64, delivery: Delivery);
+}
+
+/// Where a connection's datagrams go.
+pub(crate) struct Outbox<'a> {
+    pub transmits: &'a mut Transmits,
+    pub remote: Address,
+    pub local: Option<IpAddr>,
+}
+
+impl Outbox<'_> {
+    fn push<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.transmits.push(self.remote, self.local, write)
+    }
+}
+
+/// What a handshake leaves behind for its connection.
+pub(crate) struct Parts {
+    pub send_keys: SendKeys,
+    pub receive_keys: ReceiveKeys,
+    pub cipher: Cipher,
+    /// As negotiated; `ack_delay` is our own, `max_packet_size` the smaller of both.
+    pub settings: Settings,
+    pub peer_ack_delay: Duration,
+    pub send_initial: u64,
+    pub receive_initial: u64,
+    pub rtt: Option<Duration>,
+    pub handshake: HandshakeStats,
+    /// At the initiator: how long to ping until the host is heard.
+    pub unheard: Option<Duration>,
+}
+
+/// Why a datagram was not a packet of this connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    Malformed,
+    LateOrDuplicate,
+    NoKeys,
+    Forged,
+}
+
+/// One established connection.
+pub(crate) struct Connection {
+    settings: Settings,
+    cipher: Cipher,
+    size: HeaderSize,
+    peer_ack_delay: Duration,
+    close_wait: Duration,
+    send_keys: SendKeys,
+    receive_keys: ReceiveKeys,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    counter_sent: u64,
+    counter_received: u64,
+    ack_at: Option<Instant>,
+    rtt: Rtt,
+    liveness: Liveness,
+    phase: Phase,
+    ended: Option<Ended>,
+    counters: ConnectionCounters,
+    handshake: HandshakeStats,
+}
+
+impl Connection {
+    pub(crate) fn new(now: Instant, config: &Config, parts: Parts) -> Self {
+        let window = parts.settings.packet_window;
+        Self {
+            settings: parts.settings,
+            cipher: parts.cipher,
+            size: HeaderSize::for_window(window),
+            peer_ack_delay: parts.peer_ack_delay,
+            close_wait: config.close_wait,
+            send_keys: parts.send_keys,
+            receive_keys: parts.receive_keys,
+            incoming: Incoming::new(window, parts.receive_initial),
+            outgoing: Outgoing::new(window, parts.send_initial),
+            counter_sent: 0,
+            counter_received: 0,
+            ack_at: None,
+            rtt: Rtt::new(parts.rtt),
+            liveness: Liveness::new(now, config.ping_interval, config.ping_limit),
+            phase: Phase::new(now, parts.unheard),
+            ended: None,
+            counters: ConnectionCounters::default(),
+            handshake: parts.handshake,
+        }
+    }
+
+    /// Sends a packet and returns its sequence (7.1).
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        outbox: &mut Outbox<'_>,
+    ) -> Result<u64, SendError> {
+        if !self.phase.takes_data() {
+            return Err(SendError::Closed);
+        }
+        let max = self.max_packet_size();
+        if payload.len() > max {
+            return Err(SendError::TooLarge { max });
+        }
+        if !self.outgoing.has_room() || self.outgoing.last() >= MAX_SEQUENCE - 1 {
+            return Err(SendError::WindowFull);
+        }
+        let sequence = self.outgoing.last() + 1;
+        let written =
+            self.write(PacketKind::Data, MAX_SHORT_REPORT, outbox, |out| out.extend_from_slice(payload));
+        if !written {
+            return Err(SendError::Closed);
+        }
+        self.liveness.data_sent(now);
+        self.counters.sent += 1;
+        self.counters.payload_sent += payload.len() as u64;
+        Ok(sequence)
+    }
+
+    /// The largest payload, in bytes.
+    pub(crate) fn max_packet_size(&self) -> usize {
+        usize::from(self.settings.max_packet_size)
+    }
+
+    /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes are as they were.
+    /// What was opened has to be given to [`process`](Self::process), or is lost.
+    pub(crate) fn open(&mut self, bytes: &mut [u8]) -> Result<Opened, Refusal> {
+        self.open_in_place(bytes).inspect_err(|refusal| match refusal {
+            Refusal::Malformed => self.counters.malformed += 1,
+            Refusal::LateOrDuplicate => self.counters.late_or_duplicate += 1,
+            Refusal::NoKeys => self.counters.no_keys += 1,
+            Refusal::Forged => self.counters.forged += 1,
+        })
+    }
+
+    /// Takes the datagram that was opened.
+    pub(crate) fn process(
+        &mut self,
+        now: Instant,
+        opened: Opened,
+        bytes: &[u8],
+        output: &mut impl Output,
+        outbox: &mut Outbox<'_>,
+    ) {
+        self.liveness.heard(now);
+        self.phase.heard();
+        self.counters.datagrams_received += 1;
+        self.counters.bytes_received += bytes.len() as u64;
+
+        // What authenticates but has too few ack bytes comes from a peer that breaks the protocol.
+        let text = &bytes[opened.text.clone()];
+        let Some((ack_bytes, body)) = opened.split(text) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        let is_sequenced = opened.kind.is_sequenced();
+        let counts = is_sequenced || opened.sequence >= self.incoming.known();
+        if counts {
+            self.read_report(opened.ack, ack_bytes, output);
+        }
+        let wants_answer = match opened.kind {
+            PacketKind::Data => {
+                let taken = self.phase.takes_data() && output.packet(opened.sequence, body);
+                self.take(opened.sequence, taken);
+                if taken {
+                    self.counters.received += 1;
+                    self.counters.payload_received += body.len() as u64;
+                } else if self.phase.takes_data() {
+                    self.counters.queue_full += 1;
+                }
+                if self.phase.takes_data() {
+                    self.liveness.data_passed();
+                    self.acknowledge(now, outbox);
+                }
+                true
+            }
+            PacketKind::Report => {
+                self.take(opened.sequence, true);
+                true
+            }
+            PacketKind::Ack => {
+                self.close_book(opened.sequence);
+                false
+            }
+            PacketKind::Control => {
+                self.close_book(opened.sequence);
+                self.read_messages(now, counts, body, output, outbox)
+            }
+        };
+        if wants_answer {
+            self.answer_while_lingering(now, outbox);
+        }
+    }
+
+    /// The application has taken one verdict: its place in the window is free.
+    pub(crate) fn verdict_taken(&mut self) {
+        self.outgoing.verdict_taken();
+    }
+
+    /// Runs what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, output: &mut impl Output, outbox: &mut Outbox<'_>) {
+        self.handle_phase_timeout(now, output, outbox);
+        if !self.phase.takes_data() {
+            return;
+        }
+        if self.ack_at.is_some_and(|at| at <= now) {
+            self.send_ack(outbox);
+        }
+        if self.outgoing.unsettled_data() > 0
+            && self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay) <= now
+        {
+            self.liveness.on_probe(now);
+            self.send_ping(now, outbox);
+        }
+        match self.liveness.on_ping_deadline(now) {
+            PingAction::Nothing => {}
+            PingAction::Ping => self.send_ping(now, outbox),
+            PingAction::TimedOut => self.time_out(output),
+        }
+    }
+
+    /// The next time that `handle_timeout` has something to do.
+    pub(crate) fn deadline(&self) -> Option<(Instant, TimerKind)> {
+        let phase = self.phase.deadline();
+        if !self.phase.takes_data() {
+            return phase;
+        }
+        let mut next = (self.liveness.ping_deadline(), TimerKind::Ping);
+        let mut consider = |at: Instant, kind| {
+            if at < next.0 {
+                next = (at, kind);
+            }
+        };
+        if let Some(at) = self.ack_at {
+            consider(at, TimerKind::Ack);
+        }
+        if self.outgoing.unsettled_data() > 0 {
+            consider(self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay), TimerKind::Probe);
+        }
+        if let Some((at, kind)) = phase {
+            consider(at, kind);
+        }
+        Some(next)
+    }
+
+    /// At the host: the first packet has come, so long after the connect_accept and the request.
+    pub(crate) fn established(&mut self, now: Instant, round_trip: Duration, total: Duration) {
+        self.rtt = Rtt::new(Some(round_trip));
+        self.handshake.total_time = total;
+        self.liveness = Liveness::new(now, self.liveness.interval(), self.liveness.limit());
+    }
+
+    /// When something authentic last came.
+    pub(crate) fn last_heard(&self) -> Instant {
+        self.liveness.last_heard()
+    }
+
+    /// How long to wait for an answer before another connection may take this one's address (5.6).
+    pub(crate) fn displacement_wait(&self) -> Duration {
+        (self.rtt.smoothed() * 3).max(Duration::from_millis(250))
+    }
+
+    /// Asks the other side for a sign of life.
+    pub(crate) fn send_ping(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+        let id = self.liveness.new_ping(now);
+        self.counters.pings_sent += 1;
+        self.send_control(&[ControlMessage::Ping { id }], outbox);
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    pub(crate) fn stats(&self) -> ConnectionStats {
+        ConnectionStats {
+            rtt: self.rtt.smoothed(),
+            rtt_latest: self.rtt.latest(),
+            jitter: self.rtt.variation(),
+            counters: self.counters.clone(),
+            in_flight: self.outgoing.open(),
+            settings: self.settings,
+            cipher: self.cipher,
+            handshake: self.handshake,
+        }
+    }
+
+    fn read_report(&mut self, ack: u64, ack_bytes: &[u8], output: &mut impl Output) {
+        if ack > self.outgoing.last() {
+            self.counters.reports_ignored += 1;
+            return;
+        }
+        while self.outgoing.settled() < ack {
+            let delivery = outgoing::reported(ack, ack_bytes, self.outgoing.settled() + 1);
+            self.settle_next(delivery, output);
+        }
+    }
+
+    fn settle_next(&mut self, delivery: Delivery, output: &mut impl Output) {
+        let Some(Settled { sequence, delivery, is_data, ack }) = self.outgoing.settle_next(delivery) else {
+            return;
+        };
+        self.liveness.settled();
+        if delivery.is_delivered() {
+            self.incoming.report_was_read(ack);
+        }
+        if is_data {
+            match delivery {
+                Delivery::Delivered => self.counters.delivered += 1,
+                Delivery::Dropped => self.counters.dropped += 1,
+                Delivery::Unknown => self.counters.unknown += 1,
+            }
+            output.verdict(sequence, delivery);
+        }
+    }
+
+    fn settle_rest(&mut self, delivery: Delivery, output: &mut impl Output) {
+        while self.outgoing.settled() < self.outgoing.last() {
+            self.settle_next(delivery, output);
+        }
+    }
+
+    /// Makes a sequenced packet known (6.3).
+    fn take(&mut self, sequence: u64, delivered: bool) {
+        self.counters.missed += sequence - self.incoming.known() - 1;
+        self.incoming.advance(sequence, delivered);
+    }
+
+    fn close_book(&mut self, sequence: u64) {
+        self.counters.missed += sequence.saturating_sub(self.incoming.known());
+        self.incoming.close_book(sequence);
+    }
+
+    /// A data packet came: an acknowledgment is due (7.4).
+    fn acknowledge(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+        if self.incoming.unreported() >= u64::from(self.settings.packet_window / 2) {
+            self.send_ack(outbox);
+        } else if self.ack_at.is_none() {
+            self.ack_at = Some(now + self.settings.ack_delay);
+        }
+    }
+
+    fn send_ack(&mut self, outbox: &mut Outbox<'_>) {
+        self.counters.acks_sent += 1;
+        let is_long = self.incoming.report(MAX_REPORT).bytes > MAX_SHORT_REPORT;
+        let kind =
+            if is_long && self.outgoing.has_room_for_report() { PacketKind::Report } else { PacketKind::Ack };
+        self.write(kind, MAX_REPORT, outbox, |_| ());
+        // Where even this report could not say all, the rest has to wait for its turn.
+        self.ack_at = None;
+    }
+
+    fn send_control(&mut self, messages: &[ControlMessage<'_>], outbox: &mut Outbox<'_>) {
+        self.write(PacketKind::Control, MAX_REPORT, outbox, |out| {
+            messages.iter().for_each(|message| message.write(out));
+        });
+    }
+
+    /// Reads control messages; whether a side that lingers should answer them.
+    fn read_messages(
+        &mut self,
+        now: Instant,
+        report_counts: bool,
+        body: &[u8],
+        output: &mut impl Output,
+        outbox: &mut Outbox<'_>,
+    ) -> bool {
+        // One pong a packet: nothing may make this side send more than it got.
+        let mut pong = None;
+        let mut wants_answer = false;
+        for message in ControlMessages::new(body) {
+            wants_answer |=
+                !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
+            match message {
+                Ok(ControlMessage::Ping { id }) => pong = Some(id),
+                Ok(ControlMessage::Pong { id }) => {
+                    if let Some(sample) = self.liveness.pong(now, id) {
+                        self.rtt.sample(sample);
+                    }
+                }
+                Ok(ControlMessage::Close { is_final, settled, code, reason }) => {
+                    self.incoming.report_was_read(settled);
+                    self.on_close(now, is_final && report_counts, code, reason, output, outbox);
+                }
+                Ok(ControlMessage::CloseAck { is_final, settled }) => {
+                    self.incoming.report_was_read(settled);
+                    self.on_close_ack(now, is_final && report_counts, settled, output, outbox);
+                }
+                Err(_) => self.counters.malformed += 1,
+            }
+        }
+        // After the end the close_ack is the answer.
+        if let Some(id) = pong.filter(|_| !self.is_over()) {
+            self.send_control(&[ControlMessage::Pong { id }], outbox);
+        }
+        wants_answer
+    }
+}

@@ -1,0 +1,105 @@
+//! The sending half of the packet window: which sequences are open, and their verdicts
+//! (PROTOCOL.md 7.1, 7.3).
+
+use alloc::collections::VecDeque;
+
+use crate::event::Delivery;
+
+/// What was sent and has no verdict yet, or one that the application has not taken.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    window: u16,
+    /// A_last: the highest sequence that has its verdict.
+    settled: u64,
+    /// Those after `settled`, in order.
+    unsettled: VecDeque<Sent>,
+    /// Data packets among them.
+    unsettled_data: usize,
+    /// Verdicts told that the application has not taken.
+    untaken: usize,
+}
+
+/// A sequenced packet without a verdict.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// The ack that it carried: known to the other side once the packet is reported delivered.
+    ack: u64,
+    is_data: bool,
+}
+
+/// One verdict, and what follows from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Settled {
+    pub sequence: u64,
+    pub delivery: Delivery,
+    /// Whether an application waits for it (it does not for reports).
+    pub is_data: bool,
+    /// The ack that the packet carried.
+    pub ack: u64,
+}
+
+impl Outgoing {
+    pub(crate) fn new(window: u16, initial: u64) -> Self {
+        Self { window, settled: initial, unsettled: VecDeque::new(), unsettled_data: 0, untaken: 0 }
+    }
+
+    /// The last sequence sent.
+    pub(crate) fn last(&self) -> u64 {
+        self.settled + self.unsettled.len() as u64
+    }
+
+    /// A_last.
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// Sequences that hold a place in the window.
+    pub(crate) fn open(&self) -> usize {
+        self.unsettled.len() + self.untaken
+    }
+
+    /// Data packets that have no verdict.
+    pub(crate) fn unsettled_data(&self) -> usize {
+        self.unsettled_data
+    }
+
+    /// Whether a packet may be sent.
+    pub(crate) fn has_room(&self) -> bool {
+        self.open() < usize::from(self.window)
+    }
+
+    /// Whether a report may be sent as a sequenced packet.
+    pub(crate) fn has_room_for_report(&self) -> bool {
+        self.open() < usize::from(self.window / 2)
+    }
+
+    /// Notes the packet with sequence `last() + 1` as sent.
+    pub(crate) fn sent(&mut self, ack: u64, is_data: bool) {
+        self.unsettled.push_back(Sent { ack, is_data });
+        self.unsettled_data += usize::from(is_data);
+    }
+
+    /// Settles the next sequence, if there is one.
+    pub(crate) fn settle_next(&mut self, delivery: Delivery) -> Option<Settled> {
+        let Sent { ack, is_data } = self.unsettled.pop_front()?;
+        self.settled += 1;
+        self.unsettled_data -= usize::from(is_data);
+        self.untaken += usize::from(is_data);
+        Some(Settled { sequence: self.settled, delivery, is_data, ack })
+    }
+
+    /// The application has taken one verdict.
+    pub(crate) fn verdict_taken(&mut self) {
+        self.untaken = self.untaken.saturating_sub(1);
+    }
+}
+
+/// The bit of a report for `sequence`: whether it was delivered (7.2).
+pub(crate) fn reported(ack: u64, ack_bytes: &[u8], sequence: u64) -> Delivery {
+    if ack_bytes.is_empty() {
+        return Delivery::Delivered;
+    }
+    let back = ack - sequence;
+    let bit = ack_bytes.get((back / 8) as usize).map_or(0, |byte| byte >> (back % 8) & 1);
+    if bit == 1 { Delivery::Delivered } else { Delivery::Dropped }
+}

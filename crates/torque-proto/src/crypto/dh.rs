@@ -1,0 +1,42 @@
+//! X25519 (RFC 7748).
+
+use core::fmt;
+
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// An X25519 private key: of an epoch, of one handshake, or an identity's in its X25519 form.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct DhSecret {
+    secret: [u8; 32],
+    public: [u8; 32],
+}
+
+impl DhSecret {
+    /// Any 32 random bytes; they are clamped in use.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self { secret: bytes, public: MontgomeryPoint::mul_base_clamped(bytes).to_bytes() }
+    }
+
+    pub(crate) fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    /// The shared secret; `None` if it is all zeros, which a public key of small order gives.
+    pub(crate) fn agree(&self, public: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+        let shared = Zeroizing::new(MontgomeryPoint(*public).mul_clamped(self.secret).to_bytes());
+        let zero = shared.ct_eq(&[0; 32]);
+        (!bool::from(zero)).then_some(shared)
+    }
+}
+
+impl fmt::Debug for DhSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DhSecret")
+    }
+}
+
+#[cfg(test)]
+#[path = "dh_tests.rs"]
+mod tests;

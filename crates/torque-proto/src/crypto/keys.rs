@@ -1,0 +1,273 @@
+//! The packet keys of one direction of a connection, and their ratchet (PROTOCOL.md 3.3, 6.5).
+//!
+//! Data keys are expanded at their first packet and stay expanded: an idle connection does not pay for them
+//! in memory. Control packets are few, so their keys are expanded for each.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use super::cipher::Cipher;
+use super::hash;
+use super::nonce::Nonce;
+use super::packet_cipher::{PacketCipher, PacketKey, Purpose};
+use super::secret::TrafficSecret;
+
+pub(crate) use super::packet_cipher::Tag;
+
+/// Bytes of tag on ack and control packets.
+pub(crate) const CONTROL_TAG_BYTES: u8 = 16;
+
+/// The generation of a packet with this sequence.
+const fn generation_of(sequence: u64) -> u64 {
+    sequence >> 16
+}
+
+impl TrafficSecret {
+    /// The secret of the next generation.
+    fn next(&self) -> Self {
+        let mut next = Self([0; 32]);
+        hash::expand(self.expose(), &[b"next"], &mut next.0);
+        next
+    }
+}
+
+/// A data key: expanded once it is used.
+struct DataKey {
+    key: PacketKey,
+    expanded: Option<Box<PacketCipher>>,
+}
+
+impl DataKey {
+    fn expanded(&mut self, cipher: Cipher) -> &PacketCipher {
+        self.expanded.get_or_insert_with(|| Box::new(self.key.expand(cipher)))
+    }
+}
+
+/// The keys of one generation.
+struct Generation {
+    data: DataKey,
+    control: PacketKey,
+}
+
+impl Generation {
+    fn derive(traffic: &TrafficSecret, cipher: Cipher) -> Self {
+        Self {
+            data: DataKey { key: PacketKey::derive(traffic, Purpose::Data, cipher), expanded: None },
+            control: PacketKey::derive(traffic, Purpose::Control, cipher),
+        }
+    }
+}
+
+/// Keys for what this side sends.
+pub(crate) struct SendKeys {
+    cipher: Cipher,
+    tag_bytes: u8,
+    number: u64,
+    keys: Generation,
+    /// The secret of generation `number + 1`.
+    next: TrafficSecret,
+    /// The lowest sequence and counter that have not been sealed: nothing below is sealed again.
+    next_sequence: u64,
+    next_counter: u64,
+}
+
+impl SendKeys {
+    /// `tag_bytes` as settled on; ciphers that always have 16 do not heed it.
+    pub(crate) fn new(traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
+        Self {
+            cipher,
+            tag_bytes: data_tag_bytes(cipher, tag_bytes),
+            number: 0,
+            keys: Generation::derive(&traffic, cipher),
+            next: traffic.next(),
+            next_sequence: 0,
+            next_counter: 0,
+        }
+    }
+
+    /// Bytes of the tag that [`seal_data`](Self::seal_data) returns which go onto the wire.
+    pub(crate) fn tag_bytes(&self) -> u8 {
+        self.tag_bytes
+    }
+
+    /// The generation of the keys.
+    pub(crate) fn generation(&self) -> u64 {
+        self.number
+    }
+
+    /// Seals a data packet or report in place; the first `tag_bytes` of the tag count. `None`, with nothing
+    /// sealed, if the sequence is not above the last one sealed or skips a generation.
+    pub(crate) fn seal_data(&mut self, sequence: u64, ad: &[u8], text: &mut [u8]) -> Option<Tag> {
+        if sequence < self.next_sequence {
+            return None;
+        }
+        self.step_to(generation_of(sequence))?;
+        self.next_sequence = sequence.checked_add(1)?;
+        let key = self.keys.data.expanded(self.cipher);
+        key.seal(Nonce::data(key.salt(), sequence), ad, text, self.tag_bytes)
+    }
+
+    /// Seals an ack or control packet in place; all 16 bytes of the tag count. `sequence` is the last one
+    /// sent. `None`, with nothing sealed, if the counter is not above the last one sealed or the sequence
+    /// belongs to another generation than this or the next.
+    pub(crate) fn seal_control(
+        &mut self,
+        sequence: u64,
+        counter: u64,
+        ad: &[u8],
+        text: &mut [u8],
+    ) -> Option<Tag> {
+        if counter < self.next_counter {
+            return None;
+        }
+        self.step_to(generation_of(sequence))?;
+        self.next_counter = counter.checked_add(1)?;
+        let key = self.keys.control.expand(self.cipher);
+        key.seal(Nonce::control(key.salt(), counter), ad, text, CONTROL_TAG_BYTES)
+    }
+
+    /// Makes `generation` the present one; `None` if it is neither that nor the next.
+    fn step_to(&mut self, generation: u64) -> Option<()> {
+        match generation.checked_sub(self.number)? {
+            0 => {}
+            1 => {
+                self.keys = Generation::derive(&self.next, self.cipher);
+                self.next = self.next.next();
+                self.number = generation;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Why a packet was not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OpenError {
+    /// Its sequence belongs to a generation whose keys are not, or no longer, held.
+    NoKeys,
+    /// It was not sealed with our keys, or was changed.
+    Forged,
+}
+
+/// Keys for what the other side sends.
+pub(crate) struct ReceiveKeys {
+    cipher: Cipher,
+    tag_bytes: u8,
+    number: u64,
+    keys: Generation,
+    /// The secret of generation `number + 1`.
+    next: TrafficSecret,
+    /// The keys of generation `number + 1`, once a packet claimed to be of it: derived once, however many
+    /// such claims are forged.
+    next_keys: Option<Box<Generation>>,
+}
+
+impl ReceiveKeys {
+    /// `tag_bytes` as settled on; ciphers that always have 16 do not heed it.
+    pub(crate) fn new(traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
+        Self {
+            cipher,
+            tag_bytes: data_tag_bytes(cipher, tag_bytes),
+            number: 0,
+            keys: Generation::derive(&traffic, cipher),
+            next: traffic.next(),
+            next_keys: None,
+        }
+    }
+
+    /// Bytes of tag at the end of data packets and reports.
+    pub(crate) fn tag_bytes(&self) -> u8 {
+        self.tag_bytes
+    }
+
+    /// The generation of the keys.
+    pub(crate) fn generation(&self) -> u64 {
+        self.number
+    }
+
+    /// Opens a data packet or report in place. After an error the content of `text` means nothing.
+    pub(crate) fn open_data(
+        &mut self,
+        sequence: u64,
+        ad: &[u8],
+        text: &mut [u8],
+        tag: &[u8],
+    ) -> Result<(), OpenError> {
+        if tag.len() != usize::from(self.tag_bytes) {
+            return Err(OpenError::Forged);
+        }
+        let cipher = self.cipher;
+        let generation = generation_of(sequence);
+        let key = self.generation_keys(generation)?.data.expanded(cipher);
+        let authentic = key.open(Nonce::data(key.salt(), sequence), ad, text, tag);
+        self.settle(authentic, generation)
+    }
+
+    /// Opens an ack or control packet in place. After an error the content of `text` means nothing.
+    pub(crate) fn open_control(
+        &mut self,
+        sequence: u64,
+        counter: u64,
+        ad: &[u8],
+        text: &mut [u8],
+        tag: &[u8],
+    ) -> Result<(), OpenError> {
+        if tag.len() != usize::from(CONTROL_TAG_BYTES) {
+            return Err(OpenError::Forged);
+        }
+        let cipher = self.cipher;
+        let generation = generation_of(sequence);
+        let key = self.generation_keys(generation)?.control.expand(cipher);
+        let authentic = key.open(Nonce::control(key.salt(), counter), ad, text, tag);
+        self.settle(authentic, generation)
+    }
+
+    /// The keys of this or the next generation.
+    fn generation_keys(&mut self, generation: u64) -> Result<&mut Generation, OpenError> {
+        match generation.checked_sub(self.number) {
+            Some(0) => Ok(&mut self.keys),
+            Some(1) => {
+                let (next, cipher) = (&self.next, self.cipher);
+                Ok(self.next_keys.get_or_insert_with(|| Box::new(Generation::derive(next, cipher))))
+            }
+            _ => Err(OpenError::NoKeys),
+        }
+    }
+
+    /// Steps to the packet's generation, and erases the older keys, only if the packet was authentic.
+    fn settle(&mut self, authentic: bool, generation: u64) -> Result<(), OpenError> {
+        if !authentic {
+            return Err(OpenError::Forged);
+        }
+        if generation > self.number
+            && let Some(keys) = self.next_keys.take()
+        {
+            self.keys = *keys;
+            self.next = self.next.next();
+            self.number = generation;
+        }
+        Ok(())
+    }
+}
+
+/// What the cipher makes of the settled length; never outside 4 to 16.
+fn data_tag_bytes(cipher: Cipher, negotiated: u8) -> u8 {
+    cipher.tag_bytes(negotiated).clamp(4, 16)
+}
+
+impl fmt::Debug for SendKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendKeys").field("cipher", &self.cipher).field("generation", &self.number).finish()
+    }
+}
+
+impl fmt::Debug for ReceiveKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiveKeys").field("cipher", &self.cipher).field("generation", &self.number).finish()
+    }
+}
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -1,0 +1,125 @@
+//! The Noise exchange of the handshake: IX with the host in the Noise initiator's role (PROTOCOL.md 3.2).
+//!
+//! Written out here because the epoch key, which Noise calls the host's ephemeral, serves many handshakes,
+//! and no Noise library lets one ephemeral answer several messages.
+
+use alloc::vec::Vec;
+
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::dh::DhSecret;
+use super::nonce::Nonce;
+use super::secret::HandshakeSecret;
+use super::{aead, hash};
+use crate::identity::KeyPair;
+
+const NAME: &[u8; 32] = b"Noise_IX_25519_ChaChaPoly_SHA256";
+
+/// Bytes of the initiator's ephemeral key and of its sealed identity.
+const E_BYTES: usize = 32;
+const SEALED_S_BYTES: usize = 32 + aead::TAG_BYTES;
+
+/// Noise's symmetric state: chaining key, transcript hash, and the key of the next text.
+#[derive(Zeroize, ZeroizeOnDrop)]
+struct State {
+    ck: [u8; 32],
+    h: [u8; 32],
+    k: [u8; 32],
+}
+
+impl State {
+    /// The state after the challenge_response, which both sides know.
+    fn after_challenge(prologue: &[u8], epoch_key: &[u8; 32], host_x25519: &[u8; 32]) -> Self {
+        let mut state = Self { ck: *NAME, h: *NAME, k: [0; 32] };
+        state.mix_hash(prologue);
+        state.mix_hash(epoch_key);
+        state.mix_hash(host_x25519);
+        state.mix_hash(&[]);
+        state
+    }
+
+    fn mix_hash(&mut self, data: &[u8]) {
+        self.h = hash::sha256(&[&self.h, data]);
+    }
+
+    fn mix_key(&mut self, shared: &[u8; 32]) {
+        let prk = Zeroizing::new(hash::extract(&[&self.ck], shared));
+        let mut both = Zeroizing::new([0; 64]);
+        hash::expand(&*prk, &[], &mut *both);
+        self.ck.copy_from_slice(&both[..32]);
+        self.k.copy_from_slice(&both[32..]);
+    }
+
+    /// Seals `out[from..]` in place and takes the result into the transcript.
+    fn seal(&mut self, out: &mut Vec<u8>, from: usize) {
+        aead::seal(&self.k, Nonce::NOISE_FIRST, &self.h, out, from);
+        self.mix_hash(&out[from..]);
+    }
+
+    fn open(&mut self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let text = aead::open(&self.k, Nonce::NOISE_FIRST, &self.h, sealed)?;
+        self.mix_hash(sealed);
+        Some(text)
+    }
+
+    fn finish(&self) -> HandshakeSecret {
+        HandshakeSecret { ck: self.ck, h: self.h }
+    }
+}
+
+/// The initiator's message: appends `e ‖ sealed_s ‖ sealed_p` to `out`. `None`, with `out` as it was, if a
+/// key of the host gives an all-zero secret. `ephemeral_seed` is fresh random bytes.
+pub(crate) fn initiate(
+    prologue: &[u8],
+    epoch_key: &[u8; 32],
+    host_x25519: &[u8; 32],
+    ephemeral_seed: [u8; 32],
+    identity: &KeyPair,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) -> Option<HandshakeSecret> {
+    let ephemeral = DhSecret::from_bytes(ephemeral_seed);
+    let ee = ephemeral.agree(epoch_key)?;
+    let se = ephemeral.agree(host_x25519)?;
+    let es = identity.dh_secret().agree(epoch_key)?;
+
+    let mut state = State::after_challenge(prologue, epoch_key, host_x25519);
+    let e = ephemeral.public();
+    state.mix_hash(e);
+    out.extend_from_slice(e);
+    state.mix_key(&ee);
+    state.mix_key(&se);
+    let from = out.len();
+    out.extend_from_slice(identity.dh_secret().public());
+    state.seal(out, from);
+    state.mix_key(&es);
+    let from = out.len();
+    out.extend_from_slice(payload);
+    state.seal(out, from);
+    Some(state.finish())
+}
+
+/// The host's side: opens `e ‖ sealed_s ‖ sealed_p`. Returns the initiator's identity in its X25519 form, as
+/// it came, and the request payload. `None` if anything is not authentic or a secret is all zeros.
+pub(crate) fn respond(
+    prologue: &[u8],
+    epoch_secret: &DhSecret,
+    identity: &KeyPair,
+    message: &[u8],
+) -> Option<([u8; 32], Vec<u8>, HandshakeSecret)> {
+    let (e, rest) = message.split_first_chunk::<E_BYTES>()?;
+    let (sealed_s, sealed_p) = rest.split_first_chunk::<SEALED_S_BYTES>()?;
+
+    let mut state = State::after_challenge(prologue, epoch_secret.public(), identity.dh_secret().public());
+    state.mix_hash(e);
+    state.mix_key(&*epoch_secret.agree(e)?);
+    state.mix_key(&*identity.dh_secret().agree(e)?);
+    let s: [u8; 32] = state.open(sealed_s)?.try_into().ok()?;
+    state.mix_key(&*epoch_secret.agree(&s)?);
+    let payload = state.open(sealed_p)?;
+    Some((s, payload, state.finish()))
+}
+
+#[cfg(test)]
+#[path = "noise_tests.rs"]
+mod tests;

@@ -1,0 +1,49 @@
+//! The only place that makes nonces. Whoever seals something gets its nonce here, from a number that its
+//! own rules never repeat under one key.
+
+/// A nonce of 96 bits. Only this module makes one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Nonce([u8; 12]);
+
+/// What every nonce of one packet key is offset by; secret.
+pub(super) type Salt = [u8; 12];
+
+/// Data packets and reports, by sequence.
+const DATA: u32 = 1;
+/// Ack and control packets, by control counter.
+const CONTROL: u32 = 2;
+
+impl Nonce {
+    /// For keys that seal exactly one byte string (PROTOCOL.md 3.3).
+    pub(super) const ONLY: Self = Self([0; 12]);
+
+    /// For the first and only text under a Noise key (PROTOCOL.md 3.2).
+    pub(super) const NOISE_FIRST: Self = Self([0; 12]);
+
+    /// For a data packet or report (PROTOCOL.md 3.3).
+    pub(super) fn data(salt: &Salt, sequence: u64) -> Self {
+        Self::salted(salt, DATA, sequence)
+    }
+
+    /// For an ack or control packet (PROTOCOL.md 3.3).
+    pub(super) fn control(salt: &Salt, counter: u64) -> Self {
+        Self::salted(salt, CONTROL, counter)
+    }
+
+    fn salted(salt: &Salt, domain: u32, counter: u64) -> Self {
+        let mut bytes = *salt;
+        let mask = domain.to_be_bytes().into_iter().chain(counter.to_be_bytes());
+        for (byte, mask) in bytes.iter_mut().zip(mask) {
+            *byte ^= mask;
+        }
+        Self(bytes)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 12] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+#[path = "nonce_tests.rs"]
+mod tests;

@@ -1,0 +1,216 @@
+//! The initiator's side: attempts, from `connect` to an established connection (PROTOCOL.md 5.5).
+
+use super::routing::Path;
+use super::setup::ConnectOptions;
+use super::slot::{AttemptSlot, Connected, Entry, Slot};
+use super::{Endpoint, boxed};
+use crate::address::Address;
+use crate::codes::CloseCode;
+use crate::error::CallError;
+use crate::event::{ClosedBy, Event};
+use crate::handshake::{Attempt, AttemptOptions, AttemptOutcome, Established, PuzzleJob};
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::wire::DatagramKind;
+
+impl Endpoint {
+    /// Begins to connect to the host at `remote`. What follows are events: `ChallengeResponse` if the host's key is to
+    /// be looked at, then `Established`, or `Close` with the reason.
+    ///
+    /// # Errors
+    /// `AddressInUse`, `TooLarge`, `TooManyConnections`, `Blocked`.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        remote: Address,
+        options: ConnectOptions,
+    ) -> Result<ConnectionId, CallError> {
+        let is_connected = self
+            .connections
+            .get(&remote)
+            .is_some_and(|id| self.slots.get(*id).is_some_and(|e| e.slot.is_open()));
+        if is_connected || self.attempts.contains_key(&remote) {
+            return Err(CallError::AddressInUse);
+        }
+        if self.transmits.is_full() {
+            return Err(CallError::Blocked);
+        }
+        // The attempt's puzzle names its connection, so the slot comes first.
+        let id = self.slots.insert(Entry::new(Slot::Ended)).ok_or(CallError::TooManyConnections)?;
+        let options = AttemptOptions {
+            connection: id,
+            trust: options.trust,
+            settings: options.settings.unwrap_or(self.config.settings),
+            connect_data: options.connect_data,
+            extensions: options.extensions,
+        };
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let started = self.transmits.push(remote, None, |out| Attempt::start(&mut cx, options, out));
+        match started {
+            Ok(attempt) => {
+                self.put(id, Slot::Attempt(boxed(AttemptSlot { attempt, remote })));
+                self.attempts.insert(remote, id);
+                self.stats.connections_started += 1;
+                self.rearm(id);
+                Ok(id)
+            }
+            Err(error) => {
+                self.slots.remove(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Accepts the key and data that an [`Event::ChallengeResponse`] showed.
+    ///
+    /// # Errors
+    /// `Closed`, or `NotWaiting` if nothing was asked.
+    pub fn accept_challenge(&mut self, now: Instant, connection: ConnectionId) -> Result<(), CallError> {
+        let entry = self.slots.get_mut(connection).ok_or(CallError::Closed)?;
+        let slot = match &mut entry.slot {
+            Slot::Attempt(slot) => slot,
+            Slot::Ended => return Err(CallError::Closed),
+            _ => return Err(CallError::NotWaiting),
+        };
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let outcome = self.transmits.push(slot.remote, None, |out| slot.attempt.accept(&mut cx, out))?;
+        self.after_attempt(now, connection, None, outcome);
+        Ok(())
+    }
+
+    /// A puzzle to solve on a worker, if one waits. While nobody asks for it, `handle_timeout` solves it in slices.
+    pub fn poll_puzzle(&mut self) -> Option<PuzzleJob> {
+        while let Some(id) = self.puzzles.pop() {
+            if let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot)
+                && let Some(job) = slot.attempt.take_puzzle()
+            {
+                self.rearm(id);
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// Takes a job back, solved or given up (then it is solved in slices here).
+    pub fn puzzle_solved(&mut self, now: Instant, job: PuzzleJob) {
+        let id = job.connection();
+        let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let outcome =
+            self.transmits.push(slot.remote, None, |out| slot.attempt.return_puzzle(&mut cx, job, out));
+        self.after_attempt(now, id, None, outcome);
+    }
+
+    /// Whether an attempt of ours has this nonce: then its request has come back to us (5.4, step 2).
+    pub(super) fn is_own_nonce(&self, remote: &Address, nonce: &[u8; 16]) -> bool {
+        // Reflection through another address is caught by the host's key being our own.
+        self.attempt_at(remote).is_some_and(|slot| slot.attempt.initiator_nonce() == Some(nonce))
+            || self.attempts.values().take(64).any(|id| {
+                matches!(self.slots.get(*id).map(|entry| &entry.slot),
+                    Some(Slot::Attempt(slot)) if slot.attempt.initiator_nonce() == Some(nonce))
+            })
+    }
+
+    pub(super) fn attempt_at(&self, remote: &Address) -> Option<&AttemptSlot> {
+        match &self.slots.get(*self.attempts.get(remote)?)?.slot {
+            Slot::Attempt(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// A handshake answer: for the attempt to that address.
+    pub(super) fn on_reply(&mut self, now: Instant, path: Path, bytes: &[u8]) {
+        if DatagramKind::of(bytes) == DatagramKind::Reject {
+            self.stats.rejects_heard += 1;
+        }
+        let Some(&id) = self.attempts.get(&path.remote) else {
+            self.stats.stray_handshake += 1;
+            return;
+        };
+        let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let outcome =
+            self.transmits.push(path.remote, None, |out| slot.attempt.handle_datagram(&mut cx, bytes, out));
+        self.after_attempt(now, id, Some(path), outcome);
+    }
+
+    /// Does what an attempt's outcome asks for.
+    pub(super) fn after_attempt(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        path: Option<Path>,
+        outcome: AttemptOutcome,
+    ) {
+        match outcome {
+            AttemptOutcome::Waiting => {}
+            AttemptOutcome::Dropped(reason) => self.count_drop(reason),
+            AttemptOutcome::Ask(question) => self.events.push(Event::ChallengeResponse {
+                connection: id,
+                public_key: question.public_key,
+                challenge_response_data: question.challenge_response_data,
+                difficulty: question.difficulty,
+                cipher: question.cipher,
+            }),
+            AttemptOutcome::Established(established) => {
+                return self.attempt_succeeded(now, id, path, *established);
+            }
+            AttemptOutcome::Ended(ended) => return self.end_attempt(id, ended.code, ended.by, &ended.reason),
+        }
+        if let Some(Slot::Attempt(slot)) = self.slots.get(id).map(|entry| &entry.slot)
+            && slot.attempt.has_puzzle()
+            && !self.puzzles.contains(&id)
+        {
+            self.puzzles.push(id);
+        }
+        self.rearm(id);
+    }
+
+    pub(super) fn end_attempt(&mut self, id: ConnectionId, code: CloseCode, by: ClosedBy, reason: &[u8]) {
+        if let Some(remote) = self.slots.get(id).and_then(|entry| entry.slot.remote()) {
+            self.attempts.remove(&remote);
+        }
+        self.puzzles.retain(|puzzle| *puzzle != id);
+        self.tell_close(id, code, by, reason.to_vec());
+        self.end_slot(id);
+    }
+
+    fn attempt_succeeded(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        path: Option<Path>,
+        established: Established,
+    ) {
+        let Some(Slot::Attempt(slot)) = self.slots.get(id).map(|entry| &entry.slot) else { return };
+        let remote = slot.remote;
+        self.attempts.remove(&remote);
+        let Established { parts, accept_data } = established;
+        let local = path.and_then(|path| path.local);
+        let public_key = parts.public_key;
+        let unheard = Some(self.config.handshake.wait);
+        let rtt = Some(parts.stats.challenge_time);
+        let connection = self.make_connection(now, id, remote, parts, rtt, unheard);
+        let settings = connection.settings();
+        let replaces = self.displace_owner(remote);
+        self.put(id, Slot::Connected(boxed(Connected { connection, remote, local, public_key, queued: 0 })));
+        self.connections.insert(remote, id);
+        self.stats.connections_established += 1;
+        self.events.push(Event::Established {
+            connection: id,
+            remote,
+            public_key,
+            accept_data,
+            settings,
+            replaces,
+        });
+        // Its first ping, which tells the host, is due at once.
+        self.run_slot(now, id);
+    }
+
+    pub(super) fn put(&mut self, id: ConnectionId, slot: Slot) {
+        if let Some(entry) = self.slots.get_mut(id) {
+            entry.slot = slot;
+        }
+    }
+}

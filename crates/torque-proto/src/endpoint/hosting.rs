@@ -1,0 +1,327 @@
+//! The host's side: challenges, requests, and the application's answers (PROTOCOL.md 5.4, 5.6).
+
+use core::time::Duration;
+
+use super::routing::Path;
+use super::setup::KeyLogEntry;
+use super::slot::{
+    AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, Origin, RefusedSlot, Sink, Slot,
+};
+use super::{Endpoint, boxed};
+use crate::address::Address;
+use crate::codes::{CloseCode, RejectCode};
+use crate::connection::Connection;
+use crate::crypto::secret::Direction;
+use crate::error::CallError;
+use crate::event::{ClosedBy, Event};
+use crate::handshake::{Admission, Admitted, ChallengeAnswer, ConnectionParts, DropReason, Role, ShortData};
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::settings::Settings;
+use crate::wire::{ConnectRequest, ParseError};
+
+/// Accepted connections of one address that wait for their first packet.
+const MAX_CONFIRMING: usize = 4;
+
+impl Endpoint {
+    pub(super) fn on_challenge_request(&mut self, now: Instant, path: Path, bytes: &[u8]) {
+        if !self.config.accept_incoming {
+            self.stats.not_accepting += 1;
+            return;
+        }
+        let occupancy = self.occupancy();
+        let nonce = bytes.get(10..26).and_then(|nonce| nonce.try_into().ok()).unwrap_or([0; 16]);
+        let is_own = self.is_own_nonce(&path.remote, &nonce);
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let host = &mut self.host;
+        let answer = self.transmits.push(path.remote, path.local, |out| {
+            host.answer_challenge(&mut cx, path.remote, bytes, |_| is_own, occupancy, out)
+        });
+        match answer {
+            ChallengeAnswer::Answered => self.stats.challenges_answered += 1,
+            ChallengeAnswer::Rejected(code) => self.count_reject(code),
+            ChallengeAnswer::Dropped(reason) => self.count_drop(reason),
+        }
+    }
+
+    pub(super) fn on_connect_request(&mut self, now: Instant, path: Path, bytes: &[u8]) {
+        if !self.config.accept_incoming {
+            self.stats.not_accepting += 1;
+            return;
+        }
+        let request = match ConnectRequest::parse(bytes) {
+            Ok(request) => request,
+            Err(ParseError::Version { .. }) => return self.stats.version_mismatch += 1,
+            Err(_) => return self.stats.malformed += 1,
+        };
+        if let Some(&id) = self.requests.get(&(path.remote, request.initiator_nonce)) {
+            return self.repeat_answer(now, id, path, bytes);
+        }
+        let occupancy = self.occupancy();
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let host = &mut self.host;
+        let admission = self.transmits.push(path.remote, path.local, |out| {
+            host.admit(&mut cx, path.remote, &request, bytes, occupancy, out)
+        });
+        match admission {
+            Admission::Admitted(admitted) => self.on_admitted(now, path, admitted),
+            Admission::Rejected(code) => self.count_reject(code),
+            Admission::Dropped(reason) => self.count_drop(reason),
+        }
+    }
+
+    /// A request that is known already gets the answer of its state again (5.4, step 2).
+    fn repeat_answer(&mut self, now: Instant, id: ConnectionId, path: Path, bytes: &[u8]) {
+        let Some(entry) = self.slots.get_mut(id) else { return };
+        let slot = &mut entry.slot;
+        let repeated = self.transmits.push(path.remote, path.local, |out| match slot {
+            Slot::Asking(slot) => slot.asking.repeat(now, bytes, out),
+            Slot::Confirming(slot) => slot.confirming.repeat(now, bytes, out),
+            Slot::Refused(slot) => slot.refused.repeat(now, bytes, out),
+            _ => Err(DropReason::Stray),
+        });
+        if let Err(reason) = repeated {
+            self.count_drop(reason);
+        }
+    }
+
+    fn on_admitted(&mut self, now: Instant, path: Path, admitted: Admitted) {
+        let nonce = *admitted.initiator_nonce();
+        // Both sides connect to each other: the attempt with the smaller nonce survives (5.4, step 9).
+        if let Some(ours) = self.attempt_at(&path.remote).and_then(|slot| slot.attempt.initiator_nonce()) {
+            if *ours < nonce {
+                self.stats.crossed_request += 1;
+                return;
+            }
+            if let Some(&attempt) = self.attempts.get(&path.remote) {
+                self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
+            }
+        }
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let (asking, question) = admitted.ask(&mut cx);
+        let origin = Origin { remote: path.remote, local: path.local, initiator_nonce: nonce };
+        let Some(id) =
+            self.slots.insert(Entry::new(Slot::Asking(boxed(AskingSlot { asking, origin, since: now }))))
+        else {
+            return self.stats.busy += 1;
+        };
+        self.requests.insert((path.remote, nonce), id);
+        self.stats.connections_requested += 1;
+        self.events.push(Event::ConnectRequest {
+            connection: id,
+            remote: path.remote,
+            public_key: question.public_key,
+            connect_data: question.connect_data,
+            extensions: question.extensions,
+        });
+        self.rearm(id);
+    }
+
+    /// Accepts a request. `accept_data`, at most 511 bytes, is what the initiator's established event shows.
+    /// This side's follows when the initiator has proven its keys.
+    ///
+    /// # Errors
+    /// `Closed`, `NotWaiting`, `TooLarge`.
+    pub fn accept_connection(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        accept_data: &[u8],
+    ) -> Result<(), CallError> {
+        let id = connection;
+        let accept_data = ShortData::new(accept_data)?;
+        let entry = self.slots.get_mut(id).ok_or(CallError::Closed)?;
+        match &entry.slot {
+            Slot::Asking(_) => {}
+            Slot::Ended | Slot::Refused(_) => return Err(CallError::Closed),
+            _ => return Err(CallError::NotWaiting),
+        }
+        let Slot::Asking(asking) = core::mem::replace(&mut entry.slot, Slot::Ended) else {
+            return Err(CallError::NotWaiting);
+        };
+        let AskingSlot { asking, origin, since } = *asking;
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let (confirming, parts) =
+            self.transmits.push(origin.remote, origin.local, |out| asking.accept(&mut cx, accept_data, out));
+        let public_key = parts.public_key;
+        let connection = self.make_connection(now, id, origin.remote, parts, None, None);
+        let connected =
+            Connected { connection, remote: origin.remote, local: origin.local, public_key, queued: 0 };
+        let slot = ConfirmingSlot { confirming, origin, since, connected, displacing: None };
+        self.put(id, Slot::Confirming(boxed(slot)));
+        let waiting = self.confirming.entry(origin.remote).or_default();
+        waiting.push(id);
+        let oldest = (waiting.len() > MAX_CONFIRMING).then(|| waiting[0]);
+        if let Some(oldest) = oldest {
+            self.end_confirming(oldest, CloseCode::NotConfirmed, ClosedBy::Socket);
+        }
+        self.rearm(id);
+        Ok(())
+    }
+
+    /// Refuses a request that the application was asked about.
+    pub(super) fn refuse(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        code: CloseCode,
+        by: ClosedBy,
+        reason: ShortData<'_>,
+    ) {
+        let Some(entry) = self.slots.get_mut(id) else { return };
+        let asking = match core::mem::replace(&mut entry.slot, Slot::Ended) {
+            Slot::Asking(asking) => asking,
+            other => return entry.slot = other,
+        };
+        let AskingSlot { asking, origin, .. } = *asking;
+        let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let refused =
+            self.transmits.push(origin.remote, origin.local, |out| asking.refuse(&cx, code, reason, out));
+        self.put(id, Slot::Refused(boxed(RefusedSlot { refused, origin })));
+        self.tell_close(id, code, by, reason.bytes().to_vec());
+        self.rearm(id);
+    }
+
+    /// Ends a connection that was accepted but not established.
+    pub(super) fn end_confirming(&mut self, id: ConnectionId, code: CloseCode, by: ClosedBy) {
+        if let Some(Slot::Confirming(slot)) = self.slots.get(id).map(|entry| &entry.slot) {
+            let origin = slot.origin;
+            self.forget_request(id, origin);
+            self.tell_close(id, code, by, alloc::vec::Vec::new());
+            self.end_slot(id);
+        }
+    }
+
+    /// Takes a pending connection out of the tables that find it.
+    pub(super) fn forget_request(&mut self, id: ConnectionId, origin: Origin) {
+        self.requests.remove(&(origin.remote, origin.initiator_nonce));
+        if let Some(waiting) = self.confirming.get_mut(&origin.remote) {
+            waiting.retain(|other| *other != id);
+            if waiting.is_empty() {
+                self.confirming.remove(&origin.remote);
+            }
+        }
+    }
+
+    /// An accepted connection has proven its keys. It is established, unless the owner of its address has to be
+    /// asked first whether it is still there (5.6).
+    pub(super) fn on_confirmed(&mut self, now: Instant, id: ConnectionId, path: Path) {
+        let owner = self.connections.get(&path.remote).copied().filter(|owner| *owner != id);
+        if let Some(owner) = owner
+            && let Some(Slot::Connected(old)) = self.slots.get_mut(owner).map(|entry| &mut entry.slot)
+            && !old.connection.is_over()
+        {
+            let until = now + old.connection.displacement_wait();
+            let mut outbox = Self::outbox(&mut self.transmits, old);
+            old.connection.send_ping(now, &mut outbox);
+            if let Some(Slot::Confirming(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) {
+                slot.displacing = Some(Displacing { owner, since: now, until });
+            }
+            self.rearm(owner);
+            self.rearm(id);
+            return;
+        }
+        self.establish(now, id);
+    }
+
+    /// The time to ask is over: the owner keeps its address if it said anything.
+    pub(super) fn decide_displacement(&mut self, now: Instant, id: ConnectionId, displacing: Displacing) {
+        let owner_lives = matches!(self.slots.get(displacing.owner).map(|entry| &entry.slot),
+            Some(Slot::Connected(old)) if !old.connection.is_over() && old.connection.last_heard() > displacing.since);
+        if owner_lives {
+            let _ = self.close_with(now, id, CloseCode::AddressInUse, ClosedBy::Socket, ShortData::EMPTY);
+        } else {
+            self.establish(now, id);
+        }
+    }
+
+    fn establish(&mut self, now: Instant, id: ConnectionId) {
+        let Some(entry) = self.slots.get_mut(id) else { return };
+        let slot = match core::mem::replace(&mut entry.slot, Slot::Ended) {
+            Slot::Confirming(slot) => *slot,
+            other => return entry.slot = other,
+        };
+        let ConfirmingSlot { confirming, origin, since, mut connected, .. } = slot;
+        self.forget_request(id, origin);
+        connected.connection.established(now, confirming.round_trip(now), now.saturating_since(since));
+        let (remote, public_key) = (connected.remote, connected.public_key);
+        let settings: Settings = connected.connection.settings();
+        let replaces = self.displace_owner(remote);
+        self.put(id, Slot::Connected(boxed(connected)));
+        self.connections.insert(remote, id);
+        self.stats.connections_established += 1;
+        self.events.push(Event::Established {
+            connection: id,
+            remote,
+            public_key,
+            accept_data: alloc::vec::Vec::new(),
+            settings,
+            replaces,
+        });
+        self.rearm(id);
+    }
+
+    /// Ends the connection that owns an address because another one takes its place. Names it if it was still open.
+    pub(super) fn displace_owner(&mut self, remote: Address) -> Option<ConnectionId> {
+        let owner = *self.connections.get(&remote)?;
+        let mut was_open = false;
+        if let Some(Slot::Connected(old)) = self.slots.get_mut(owner).map(|entry| &mut entry.slot) {
+            was_open = !old.connection.is_over();
+            let mut sink = Sink {
+                id: owner,
+                events: &mut self.events,
+                pool: &mut self.pool,
+                queued: &mut old.queued,
+                max_queued: 0,
+                max_queued_total: 0,
+                stats: &mut self.stats,
+            };
+            old.connection.abandon(CloseCode::Replaced, ClosedBy::Socket, &mut sink);
+        }
+        self.after_packets(owner);
+        was_open.then_some(owner)
+    }
+
+    /// Makes the connection that a handshake leaves behind.
+    pub(super) fn make_connection(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        remote: Address,
+        parts: ConnectionParts,
+        rtt: Option<Duration>,
+        unheard: Option<Duration>,
+    ) -> Connection {
+        let tag_bytes = parts.agreed.settings.tag_bytes;
+        let is_initiator = parts.role == Role::Initiator;
+        let (send, receive) = (u64::from(parts.send_sequence), u64::from(parts.receive_sequence));
+        if let Some(log) = &mut self.key_log {
+            log(KeyLogEntry {
+                connection: id,
+                remote,
+                is_initiator,
+                cipher: parts.cipher.number(),
+                tag_bytes,
+                packet_window: parts.agreed.settings.packet_window,
+                from_initiator: parts.secret.traffic(Direction::FromInitiator).expose(),
+                from_host: parts.secret.traffic(Direction::FromHost).expose(),
+                initiator_sequence: if is_initiator { send } else { receive },
+                host_sequence: if is_initiator { receive } else { send },
+            });
+        }
+        let parts = parts.connection(rtt, unheard);
+        Connection::new(now, &self.config, parts)
+    }
+
+    fn count_reject(&mut self, code: RejectCode) {
+        let counter = match code {
+            RejectCode::VersionMismatch => &mut self.stats.version_mismatch,
+            RejectCode::ApplicationMismatch => &mut self.stats.application_mismatch,
+            RejectCode::NoCommonCipher => &mut self.stats.no_common_cipher,
+            RejectCode::StaleEpoch => &mut self.stats.stale_epoch,
+            RejectCode::DifficultyTooLow => &mut self.stats.difficulty_too_low,
+            RejectCode::Busy => &mut self.stats.busy,
+        };
+        *counter += 1;
+    }
+}

@@ -1,0 +1,381 @@
+//! One socket's worth of protocol: routing, timers, events and the calls of an application.
+//!
+//! A datagram's way in: [`Endpoint::handle_datagram`] (`routing`) tells its kind and finds whom it is for;
+//! `hosting`, `attempting` or `packets` hand it to the handshake's or the connection's state and turn the outcome into
+//! events. Its way out: [`Endpoint::send`] seals into [`Transmits`], which the driver empties.
+
+mod attempting;
+mod hosting;
+mod maps;
+mod packets;
+mod queue;
+mod routing;
+mod setup;
+mod slab;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod wheel;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+pub use setup::{ConnectOptions, Datagram, KeyLog, KeyLogEntry, Setup};
+
+use crate::address::Address;
+use crate::codes::CloseCode;
+use crate::config::{Config, ConfigError};
+use crate::connection::Outbox;
+use crate::crypto::rng::Rng;
+use crate::error::{CallError, SendError};
+use crate::event::{ClosedBy, Event};
+use crate::handshake::{Context, EpochSecrets, Host, Occupancy, ShortData};
+use crate::id::{ConnectionId, Sequence};
+use crate::identity::{KeyPair, PublicKey};
+use crate::instant::Instant;
+use crate::payload::Pool;
+use crate::stats::{ConnectionStats, Stats};
+use crate::transmits::Transmits;
+use crate::wire::DatagramKind;
+
+use maps::{AddressMap, Map, Seeded};
+use queue::EventQueue;
+use slab::Slab;
+use slot::{Entry, Slot};
+use wheel::Wheel;
+
+/// Buffers that the pool keeps for payloads of received packets.
+const POOLED_BUFFERS: usize = 4_096;
+
+/// The protocol of one socket, driven from outside.
+///
+/// **After any call, drain [`transmits`](Self::transmits), then [`poll_event`](Self::poll_event), then
+/// [`poll_timeout`](Self::poll_timeout).**
+pub struct Endpoint {
+    config: Config,
+    key_pair: KeyPair,
+    rng: Rng,
+    host: Host,
+    slots: Slab<Entry>,
+    wheel: Wheel,
+    events: EventQueue,
+    transmits: Transmits,
+    pool: Pool,
+    /// The connection that owns an address.
+    connections: AddressMap<ConnectionId>,
+    /// Connections that have been accepted and wait for their first packet, or for the owner's answer.
+    confirming: AddressMap<Vec<ConnectionId>>,
+    /// Our own attempts, by the host's address.
+    attempts: AddressMap<ConnectionId>,
+    /// Pending connections as host, by address and initiator_nonce.
+    requests: Map<(Address, [u8; 16]), ConnectionId>,
+    /// Attempts whose puzzle nobody has taken.
+    puzzles: Vec<ConnectionId>,
+    stats: Stats,
+    key_log: Option<KeyLog>,
+}
+
+impl Endpoint {
+    /// An endpoint that begins at `now`.
+    ///
+    /// # Errors
+    /// Names the first figure of the configuration that is out of range.
+    pub fn new(now: Instant, setup: Setup) -> Result<Self, ConfigError> {
+        let Setup { config, key_pair, seed, unix_millis } = setup;
+        config.validate()?;
+        let mut rng = Rng::new(seed);
+        let key_pair = key_pair.unwrap_or_else(|| KeyPair::generate(&mut rng));
+        let seeded = Seeded::new(&mut rng);
+        Ok(Self {
+            host: Host::new(now, &config, unix_millis),
+            slots: Slab::new(config.shard, config.limits.connections),
+            wheel: Wheel::new(now),
+            events: EventQueue::new(),
+            transmits: Transmits::new(config.limits.queued_transmits),
+            pool: Pool::new(POOLED_BUFFERS),
+            connections: AddressMap::with_hasher(seeded.clone()),
+            confirming: AddressMap::with_hasher(seeded.clone()),
+            attempts: AddressMap::with_hasher(seeded.clone()),
+            requests: Map::with_hasher(seeded),
+            puzzles: Vec::new(),
+            stats: Stats::default(),
+            key_log: None,
+            config,
+            key_pair,
+            rng,
+        })
+    }
+
+    /// This socket's identity.
+    pub fn public_key(&self) -> PublicKey {
+        self.key_pair.public()
+    }
+
+    /// The configuration that the endpoint was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Changes the identity.
+    ///
+    /// # Errors
+    /// `ConnectionsExist` while there are connections, pending ones included.
+    pub fn set_key_pair(&mut self, key_pair: KeyPair) -> Result<(), CallError> {
+        if self.slots.len() > 0 {
+            return Err(CallError::ConnectionsExist);
+        }
+        self.key_pair = key_pair;
+        self.host.forget_epochs();
+        Ok(())
+    }
+
+    /// Sets what this host shows everybody who asks, at most 511 bytes. It is signed, and public. A change is
+    /// shown within a second (PROTOCOL.md 5.2).
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub fn set_challenge_response_data(&mut self, data: &[u8]) -> Result<(), CallError> {
+        self.host.set_challenge_response_data(ShortData::new(data)?);
+        Ok(())
+    }
+
+    /// The secrets of the current epoch, to be shared among the shards of one host; `None` before the first
+    /// challenge was answered.
+    pub fn share_epoch(&self) -> Option<EpochSecrets> {
+        self.host.share_epoch()
+    }
+
+    /// Takes over the epoch of another shard of the same host.
+    pub fn install_epoch(&mut self, now: Instant, secrets: EpochSecrets) {
+        self.host.install_epoch(now, secrets);
+    }
+
+    /// Closes an established connection, refuses a pending one, or gives an attempt up. A close event follows:
+    /// for established connections when both sides have their last verdicts.
+    ///
+    /// # Errors
+    /// `Closed` if it has ended, `TooLarge` if the reason is above 511 bytes.
+    pub fn close(&mut self, now: Instant, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+        self.close_with(now, connection, CloseCode::Closed, ClosedBy::Application, ShortData::new(reason)?)
+    }
+
+    /// Closes every connection, telling the other sides that the socket goes away.
+    pub fn close_all(&mut self, now: Instant) {
+        let ids: Vec<_> = self.slots.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            // Those that have ended already say so, which is no news here.
+            let _ =
+                self.close_with(now, id, CloseCode::ShuttingDown, ClosedBy::Application, ShortData::EMPTY);
+        }
+    }
+
+    /// Sends a packet. It is sealed at once into [`transmits`](Self::transmits); its verdict follows as an event.
+    /// Returns the packet's sequence.
+    ///
+    /// # Errors
+    /// See [`SendError`]. No sequence is taken then.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        payload: &[u8],
+    ) -> Result<Sequence, SendError> {
+        let entry = self.slots.get_mut(connection).ok_or(SendError::Closed)?;
+        let connected = match &mut entry.slot {
+            Slot::Connected(connected) => connected,
+            Slot::Attempt(_) | Slot::Asking(_) | Slot::Confirming(_) => {
+                return Err(SendError::NotEstablished);
+            }
+            Slot::Refused(_) | Slot::Ended => return Err(SendError::Closed),
+        };
+        if self.transmits.is_full() {
+            return Err(SendError::Blocked);
+        }
+        let mut outbox =
+            Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+        let sequence = connected.connection.send(now, payload, &mut outbox)?;
+        self.rearm(connection);
+        Ok(Sequence(sequence))
+    }
+
+    /// Sends a datagram outside any connection; its first byte is 0x20 to 0x7f.
+    ///
+    /// # Errors
+    /// `NotAnInfoPacket`, `TooLarge` above 1,200 bytes, `Blocked`.
+    pub fn send_info(&mut self, remote: Address, payload: &[u8]) -> Result<(), CallError> {
+        if DatagramKind::of(payload) != DatagramKind::Info {
+            return Err(CallError::NotAnInfoPacket);
+        }
+        if payload.len() > MAX_INFO {
+            return Err(CallError::TooLarge { max: MAX_INFO });
+        }
+        if self.transmits.is_full() {
+            return Err(CallError::Blocked);
+        }
+        self.transmits.push(remote, None, |out| out.extend_from_slice(payload));
+        self.stats.info_sent += 1;
+        Ok(())
+    }
+
+    /// The largest payload that an established connection takes, in bytes.
+    pub fn max_packet_size(&self, connection: ConnectionId) -> Option<usize> {
+        match &self.slots.get(connection)?.slot {
+            Slot::Connected(connected) => Some(connected.connection.max_packet_size()),
+            _ => None,
+        }
+    }
+
+    /// The next event, oldest first. Taking a verdict frees its place in the packet window.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop()?;
+        if let Some(id) = event.connection()
+            && let Some(entry) = self.slots.get_mut(id)
+        {
+            match (&event, &mut entry.slot) {
+                (Event::Packet { .. }, Slot::Connected(connected)) => connected.queued -= 1,
+                (Event::PacketDeliveryNotify { .. }, Slot::Connected(connected)) => {
+                    connected.connection.verdict_taken();
+                }
+                (Event::Close { .. }, _) => {
+                    entry.close_taken = true;
+                    self.free_if_done(id);
+                }
+                _ => {}
+            }
+        }
+        Some(event)
+    }
+
+    /// Whether events wait.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// The datagrams to send.
+    pub fn transmits(&mut self) -> &mut Transmits {
+        &mut self.transmits
+    }
+
+    /// Counters of the whole endpoint.
+    pub fn stats(&mut self) -> &Stats {
+        self.transmits.count_into(&mut self.stats);
+        &self.stats
+    }
+
+    /// Bits of puzzle that a request is asked for now.
+    pub fn difficulty(&mut self, now: Instant) -> u8 {
+        let occupancy = self.occupancy();
+        self.host.difficulty(now, &self.config, occupancy)
+    }
+
+    /// Figures of an established connection, until its close event is taken.
+    pub fn connection_stats(&self, connection: ConnectionId) -> Option<ConnectionStats> {
+        match &self.slots.get(connection)?.slot {
+            Slot::Connected(connected) => Some(connected.connection.stats()),
+            _ => None,
+        }
+    }
+
+    /// The other side's address.
+    pub fn remote_address(&self, connection: ConnectionId) -> Option<Address> {
+        self.slots.get(connection)?.slot.remote()
+    }
+
+    /// The established connections.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.slots.iter().filter(|(_, entry)| entry.slot.is_open()).map(|(id, _)| id)
+    }
+
+    /// How many slots are used: connections, pending ones, and ended ones whose close event was not taken.
+    pub fn slots_used(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Installs a hook that is given the secrets of each new connection, for debugging tools. Whoever sees them
+    /// can read the connection.
+    pub fn set_key_log(&mut self, log: KeyLog) {
+        self.key_log = Some(log);
+    }
+
+    fn occupancy(&self) -> Occupancy {
+        Occupancy { pending: self.requests.len(), full: self.slots.is_full() }
+    }
+
+    fn context<'a>(now: Instant, config: &'a Config, key_pair: &'a KeyPair, rng: &'a mut Rng) -> Context<'a> {
+        Context { now, config, key_pair, rng }
+    }
+
+    fn close_with(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        code: CloseCode,
+        by: ClosedBy,
+        reason: ShortData<'_>,
+    ) -> Result<(), CallError> {
+        let entry = self.slots.get_mut(id).ok_or(CallError::Closed)?;
+        match &mut entry.slot {
+            Slot::Attempt(_) => self.end_attempt(id, code, by, reason.bytes()),
+            Slot::Asking(_) => {
+                let code = if code == CloseCode::Closed { CloseCode::Refused } else { code };
+                self.refuse(now, id, code, by, reason);
+            }
+            Slot::Confirming(confirming) => {
+                let connected = &mut confirming.connected;
+                let mut outbox = Outbox {
+                    transmits: &mut self.transmits,
+                    remote: connected.remote,
+                    local: connected.local,
+                };
+                connected.connection.close(now, code, by, reason.bytes(), &mut outbox);
+                self.after_packets(id);
+            }
+            Slot::Connected(connected) => {
+                if !connected.connection.is_open() {
+                    return Err(CallError::Closed);
+                }
+                let mut outbox = Outbox {
+                    transmits: &mut self.transmits,
+                    remote: connected.remote,
+                    local: connected.local,
+                };
+                connected.connection.close(now, code, by, reason.bytes(), &mut outbox);
+                self.after_packets(id);
+            }
+            Slot::Refused(_) | Slot::Ended => return Err(CallError::Closed),
+        }
+        Ok(())
+    }
+
+    /// Tells the application that a connection has ended.
+    fn tell_close(&mut self, id: ConnectionId, code: CloseCode, by: ClosedBy, reason: Vec<u8>) {
+        self.stats.connections_closed += 1;
+        self.events.push(Event::Close { connection: id, code, by, reason });
+    }
+
+    /// Frees a slot that has ended and whose close event was taken.
+    fn free_if_done(&mut self, id: ConnectionId) {
+        if self.slots.get(id).is_some_and(|entry| entry.close_taken && matches!(entry.slot, Slot::Ended)) {
+            self.slots.remove(id);
+            self.wheel.disarm(id.slot() as u32);
+        }
+    }
+
+    /// Marks a slot as ended; its id stays taken until its close event is.
+    fn end_slot(&mut self, id: ConnectionId) {
+        if let Some(entry) = self.slots.get_mut(id) {
+            entry.slot = Slot::Ended;
+        }
+        self.wheel.disarm(id.slot() as u32);
+        self.free_if_done(id);
+    }
+}
+
+/// The longest info packet: what fits every path.
+const MAX_INFO: usize = 1_200;
+
+/// A boxed state is moved, not copied, between slots.
+fn boxed<T>(value: T) -> Box<T> {
+    Box::new(value)
+}

@@ -1,0 +1,151 @@
+//! Packets of connections (PROTOCOL.md 5.6, 6).
+
+use super::Endpoint;
+use super::routing::Path;
+use super::slot::{Connected, Sink, Slot};
+use crate::connection::{Outbox, Refusal};
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::transmits::Transmits;
+
+impl Endpoint {
+    /// A packet goes to the connection that owns its address, then to those that wait to be confirmed there.
+    pub(super) fn on_packet(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
+        let mut refusal = None;
+        if let Some(&id) = self.connections.get(&path.remote) {
+            match self.on_packet_of(now, id, path, bytes) {
+                Ok(()) => return,
+                Err(why) => refusal = Some(why),
+            }
+        }
+        if let Some(waiting) = self.confirming.get(&path.remote) {
+            for id in waiting.clone() {
+                match self.on_first_packet(now, id, path, bytes) {
+                    Ok(()) => return,
+                    Err(why) => refusal = refusal.or(Some(why)),
+                }
+            }
+        }
+        match refusal {
+            None => self.stats.unknown_address += 1,
+            Some(Refusal::Malformed) => self.stats.malformed += 1,
+            Some(Refusal::LateOrDuplicate) => self.stats.late_or_duplicate += 1,
+            Some(Refusal::NoKeys) => self.stats.no_keys += 1,
+            Some(Refusal::Forged) => self.stats.forged += 1,
+        }
+    }
+
+    fn on_packet_of(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        path: Path,
+        bytes: &mut [u8],
+    ) -> Result<(), Refusal> {
+        let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
+            return Ok(());
+        };
+        let opened = connected.connection.open(bytes)?;
+        connected.local = path.local.or(connected.local);
+        let mut outbox = Self::outbox(&mut self.transmits, connected);
+        let mut sink = Sink {
+            id,
+            events: &mut self.events,
+            pool: &mut self.pool,
+            queued: &mut connected.queued,
+            max_queued: self.config.limits.queued_packets,
+            max_queued_total: self.config.limits.queued_packets_total,
+            stats: &mut self.stats,
+        };
+        connected.connection.process(now, opened, bytes, &mut sink, &mut outbox);
+        self.after_packets(id);
+        Ok(())
+    }
+
+    /// A packet for a connection that is not established here yet.
+    fn on_first_packet(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        path: Path,
+        bytes: &mut [u8],
+    ) -> Result<(), Refusal> {
+        let Some(Slot::Confirming(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
+            return Err(Refusal::NoKeys);
+        };
+        let opened = slot.connected.connection.open(bytes)?;
+        if !slot.connected.connection.is_open() {
+            // The application, or the owner of the address, closed it meanwhile: only its end is negotiated.
+            let mut outbox = Self::outbox(&mut self.transmits, &slot.connected);
+            let mut sink = Sink {
+                id,
+                events: &mut self.events,
+                pool: &mut self.pool,
+                queued: &mut slot.connected.queued,
+                max_queued: 0,
+                max_queued_total: 0,
+                stats: &mut self.stats,
+            };
+            slot.connected.connection.process(now, opened, bytes, &mut sink, &mut outbox);
+            self.after_packets(id);
+            return Ok(());
+        }
+        if slot.displacing.is_some() {
+            self.stats.displacing += 1;
+            return Ok(());
+        }
+        self.on_confirmed(now, id, path);
+        if let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) {
+            let mut outbox = Self::outbox(&mut self.transmits, connected);
+            let mut sink = Sink {
+                id,
+                events: &mut self.events,
+                pool: &mut self.pool,
+                queued: &mut connected.queued,
+                max_queued: self.config.limits.queued_packets,
+                max_queued_total: self.config.limits.queued_packets_total,
+                stats: &mut self.stats,
+            };
+            connected.connection.process(now, opened, bytes, &mut sink, &mut outbox);
+            self.after_packets(id);
+        }
+        Ok(())
+    }
+
+    /// After a connection did something: tells its end, frees what is over, sets its timer.
+    pub(super) fn after_packets(&mut self, id: ConnectionId) {
+        let Some(entry) = self.slots.get_mut(id) else { return };
+        let connection = match &mut entry.slot {
+            Slot::Connected(connected) => &mut connected.connection,
+            Slot::Confirming(slot) => &mut slot.connected.connection,
+            _ => return,
+        };
+        let ended = connection.take_ended();
+        let is_gone = connection.is_gone();
+        if let Some(ended) = ended {
+            self.tell_close(id, ended.code, ended.by, ended.reason);
+        }
+        if is_gone { self.forget_connection(id) } else { self.rearm(id) }
+    }
+
+    fn forget_connection(&mut self, id: ConnectionId) {
+        match self.slots.get(id).map(|entry| &entry.slot) {
+            Some(Slot::Connected(connected)) => {
+                let remote = connected.remote;
+                if self.connections.get(&remote) == Some(&id) {
+                    self.connections.remove(&remote);
+                }
+            }
+            Some(Slot::Confirming(slot)) => {
+                let origin = slot.origin;
+                self.forget_request(id, origin);
+            }
+            _ => return,
+        }
+        self.end_slot(id);
+    }
+
+    pub(super) fn outbox<'a>(transmits: &'a mut Transmits, connected: &Connected) -> Outbox<'a> {
+        Outbox { transmits, remote: connected.remote, local: connected.local }
+    }
+}

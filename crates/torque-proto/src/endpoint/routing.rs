@@ -1,0 +1,70 @@
+//! From a datagram to whom it is for.
+
+use core::net::IpAddr;
+
+use super::Endpoint;
+use super::setup::Datagram;
+use crate::address::Address;
+use crate::event::Event;
+use crate::handshake::DropReason;
+use crate::instant::Instant;
+use crate::wire::DatagramKind;
+
+/// Where a datagram came from, and where to.
+#[derive(Clone, Copy)]
+pub(super) struct Path {
+    pub remote: Address,
+    pub local: Option<IpAddr>,
+}
+
+impl Endpoint {
+    /// Takes a datagram that came from the network. Whatever it holds, it does no worse than being counted.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let Datagram { remote, local, bytes } = datagram;
+        let path = Path { remote, local };
+        self.stats.datagrams_received += 1;
+        self.stats.bytes_received += bytes.len() as u64;
+        match DatagramKind::of(bytes) {
+            DatagramKind::Packet => self.on_packet(now, path, bytes),
+            DatagramKind::ChallengeRequest => self.on_challenge_request(now, path, bytes),
+            DatagramKind::ConnectRequest => self.on_connect_request(now, path, bytes),
+            DatagramKind::ChallengeResponse
+            | DatagramKind::ConnectAccept
+            | DatagramKind::ConnectRefuse
+            | DatagramKind::ConnectPending
+            | DatagramKind::Reject => self.on_reply(now, path, bytes),
+            DatagramKind::Info => self.on_info(path, bytes),
+            _ => self.stats.reserved_kind += 1,
+        }
+    }
+
+    fn on_info(&mut self, path: Path, bytes: &[u8]) {
+        if self.events.info_packets() >= self.config.limits.queued_info_packets {
+            self.stats.info_dropped += 1;
+            return;
+        }
+        self.stats.info_received += 1;
+        let payload = self.pool.fill(bytes);
+        self.events.push(Event::InfoPacket { remote: path.remote, payload });
+    }
+
+    /// Counts a handshake datagram that came to nothing.
+    pub(super) fn count_drop(&mut self, reason: DropReason) {
+        let stats = &mut self.stats;
+        let counter = match reason {
+            DropReason::Malformed => &mut stats.malformed,
+            DropReason::Reflected => &mut stats.reflected,
+            DropReason::FalseToken => &mut stats.false_token,
+            DropReason::FalseSolution => &mut stats.false_solution,
+            DropReason::ReplayedToken => &mut stats.replayed_token,
+            DropReason::HandshakeRejected => &mut stats.bad_request,
+            DropReason::UnknownIntroduction => &mut stats.unknown_introduction,
+            DropReason::ChangedRequest => &mut stats.changed_request,
+            DropReason::TooSoon => &mut stats.repeated_too_soon,
+            DropReason::Stray => &mut stats.stray_handshake,
+            DropReason::BadChallenge => &mut stats.bad_challenge,
+            DropReason::Forged => &mut stats.bad_reply,
+        };
+        *counter += 1;
+    }
+}

@@ -1,0 +1,79 @@
+//! What an endpoint and a connection are begun with.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::address::Address;
+use crate::config::Config;
+use crate::event::Extension;
+use crate::handshake::Trust;
+use crate::id::ConnectionId;
+use crate::identity::KeyPair;
+use crate::settings::Settings;
+
+/// What an endpoint is made from.
+pub struct Setup {
+    /// Figures and limits.
+    pub config: Config,
+    /// The socket's identity; `None` to have one generated from the seed.
+    pub key_pair: Option<KeyPair>,
+    /// 32 bytes from the operating system's randomness. The same seed makes the same keys: never use one twice
+    /// outside a simulation.
+    pub seed: [u8; 32],
+    /// Milliseconds since 1970-01-01 at the moment that is `now` for [`Endpoint::new`](crate::Endpoint::new).
+    pub unix_millis: u64,
+}
+
+/// A received datagram.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    /// Where it came from.
+    pub remote: Address,
+    /// The local IP address that it was sent to, where the carrier tells; answers leave from there.
+    pub local: Option<IpAddr>,
+    /// All of it. It is decrypted in place.
+    pub bytes: &'a mut [u8],
+}
+
+/// How to connect.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    /// What the host's application is shown, with `extensions` at most 1,000 bytes; encrypted for the host.
+    pub connect_data: Vec<u8>,
+    /// Typed extensions; each takes 3 bytes more than its data.
+    pub extensions: Vec<Extension>,
+    /// Which host keys to take.
+    pub trust: Trust,
+    /// Wishes for this connection; `None` for those of the configuration.
+    pub settings: Option<Settings>,
+}
+
+/// The secrets of one connection, for tools that decrypt captures.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct KeyLogEntry<'a> {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The other side's address.
+    pub remote: Address,
+    /// Whether this side is the initiator.
+    pub is_initiator: bool,
+    /// Number of the packet cipher.
+    pub cipher: u8,
+    /// Bytes of tag on data packets.
+    pub tag_bytes: u8,
+    /// The packet window.
+    pub packet_window: u16,
+    /// The first traffic secret of the initiator's direction, `traffic[0, 0]` (PROTOCOL.md 3.3).
+    pub from_initiator: &'a [u8; 32],
+    /// The first traffic secret of the host's direction, `traffic[0, 1]`.
+    pub from_host: &'a [u8; 32],
+    /// The initiator's initial sequence.
+    pub initiator_sequence: u64,
+    /// The host's initial sequence.
+    pub host_sequence: u64,
+}
+
+/// Takes the secrets of new connections.
+pub type KeyLog = Box<dyn FnMut(KeyLogEntry<'_>) + Send>;

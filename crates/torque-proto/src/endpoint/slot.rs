@@ -1,0 +1,166 @@
+//! What a slot holds, by the state of its connection.
+
+use alloc::boxed::Box;
+use core::net::IpAddr;
+
+use crate::address::Address;
+use crate::connection::{Connection, Output};
+use crate::event::{Delivery, Event};
+use crate::handshake::{Asking, Attempt, Confirming, Refused};
+use crate::id::{ConnectionId, Sequence};
+use crate::identity::PublicKey;
+use crate::instant::Instant;
+use crate::payload::Pool;
+use crate::stats::Stats;
+use crate::timer::TimerKind;
+
+use super::queue::EventQueue;
+
+/// A slot, and whether the application has taken the close event of what was in it.
+pub(super) struct Entry {
+    pub slot: Slot,
+    pub close_taken: bool,
+}
+
+impl Entry {
+    pub(super) fn new(slot: Slot) -> Self {
+        Self { slot, close_taken: false }
+    }
+}
+
+/// The states of a connection, from either side.
+pub(super) enum Slot {
+    /// Ours, on its way to the host.
+    Attempt(Box<AttemptSlot>),
+    /// As host: the application is asked.
+    Asking(Box<AskingSlot>),
+    /// As host: accepted, and waiting for the first packet, or for the address to be free.
+    Confirming(Box<ConfirmingSlot>),
+    /// As host: refused; the refusal is repeated for a while.
+    Refused(Box<RefusedSlot>),
+    /// Established, closing or lingering.
+    Connected(Box<Connected>),
+    /// Over; the close event was not taken yet.
+    Ended,
+}
+
+pub(super) struct AttemptSlot {
+    pub attempt: Attempt,
+    pub remote: Address,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub remote: Address,
+    pub local: Option<IpAddr>,
+    pub initiator_nonce: [u8; 16],
+}
+
+pub(super) struct AskingSlot {
+    pub asking: Asking,
+    pub origin: Origin,
+    pub since: Instant,
+}
+
+pub(super) struct RefusedSlot {
+    pub refused: Refused,
+    pub origin: Origin,
+}
+
+pub(super) struct ConfirmingSlot {
+    pub confirming: Confirming,
+    pub origin: Origin,
+    /// When the request came.
+    pub since: Instant,
+    pub connected: Connected,
+    pub displacing: Option<Displacing>,
+}
+
+/// A confirmed connection that waits whether the owner of its address still answers (PROTOCOL.md 5.6).
+#[derive(Clone, Copy)]
+pub(super) struct Displacing {
+    pub owner: ConnectionId,
+    pub since: Instant,
+    pub until: Instant,
+}
+
+pub(super) struct Connected {
+    pub connection: Connection,
+    pub remote: Address,
+    pub local: Option<IpAddr>,
+    pub public_key: PublicKey,
+    /// Packets in the event queue.
+    pub queued: usize,
+}
+
+impl Slot {
+    pub(super) fn deadline(&self) -> Option<(Instant, TimerKind)> {
+        match self {
+            Self::Attempt(slot) => slot.attempt.deadline(),
+            Self::Asking(slot) => Some((slot.asking.deadline(), TimerKind::Handshake)),
+            Self::Refused(slot) => Some((slot.refused.deadline(), TimerKind::Handshake)),
+            Self::Confirming(slot) => {
+                let wait = match slot.displacing {
+                    Some(displacing) => displacing.until,
+                    None => slot.confirming.deadline(),
+                };
+                let wait = (wait, TimerKind::Handshake);
+                // While it is closed by the application, it has timers of its own.
+                if slot.connected.connection.is_open() {
+                    return Some(wait);
+                }
+                slot.connected.connection.deadline().map(|own| if own.0 < wait.0 { own } else { wait })
+            }
+            Self::Connected(slot) => slot.connection.deadline(),
+            Self::Ended => None,
+        }
+    }
+
+    pub(super) fn remote(&self) -> Option<Address> {
+        match self {
+            Self::Attempt(slot) => Some(slot.remote),
+            Self::Asking(slot) => Some(slot.origin.remote),
+            Self::Refused(slot) => Some(slot.origin.remote),
+            Self::Confirming(slot) => Some(slot.connected.remote),
+            Self::Connected(slot) => Some(slot.remote),
+            Self::Ended => None,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Connected(slot) if slot.connection.is_open())
+    }
+}
+
+/// Puts a connection's events into the queue, within the limits.
+pub(super) struct Sink<'a> {
+    pub id: ConnectionId,
+    pub events: &'a mut EventQueue,
+    pub pool: &'a mut Pool,
+    pub queued: &'a mut usize,
+    pub max_queued: usize,
+    pub max_queued_total: usize,
+    pub stats: &'a mut Stats,
+}
+
+impl Output for Sink<'_> {
+    fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool {
+        if *self.queued >= self.max_queued || self.events.packets() >= self.max_queued_total {
+            self.stats.queue_full += 1;
+            return false;
+        }
+        *self.queued += 1;
+        let payload = self.pool.fill(payload);
+        self.events.push(Event::Packet { connection: self.id, sequence: Sequence(sequence), payload });
+        true
+    }
+
+    fn verdict(&mut self, sequence: u64, delivery: Delivery) {
+        self.events.push(Event::PacketDeliveryNotify {
+            connection: self.id,
+            sequence: Sequence(sequence),
+            delivery,
+        });
+    }
+}

@@ -1,0 +1,192 @@
+//! Two endpoints that hand each other their datagrams directly. What a network does to them is tested in
+//! torque-sim.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::*;
+use crate::event::Delivery;
+use crate::handshake::Trust;
+
+pub(super) fn address(number: u8) -> Address {
+    Address::from(SocketAddr::from(([10, 0, 0, number], 28_000)))
+}
+
+struct Pair {
+    now: Instant,
+    ends: [Endpoint; 2],
+}
+
+const HOST: usize = 0;
+const CLIENT: usize = 1;
+
+impl Pair {
+    fn new(config: Config) -> Self {
+        let now = Instant::from_millis(1);
+        let ends = [1, 2].map(|seed| {
+            let setup = Setup {
+                config: config.clone(),
+                key_pair: None,
+                seed: [seed; 32],
+                unix_millis: 1_700_000_000_000,
+            };
+            Endpoint::new(now, setup).unwrap()
+        });
+        Self { now, ends }
+    }
+
+    /// Hands datagrams over until none is left; those for which `keep` says no are lost.
+    fn exchange_if(&mut self, mut keep: impl FnMut(usize, &[u8]) -> bool) {
+        loop {
+            let mut idle = true;
+            for from in [HOST, CLIENT] {
+                let datagrams: Vec<Vec<u8>> =
+                    self.ends[from].transmits().iter().map(|transmit| transmit.bytes.to_vec()).collect();
+                self.ends[from].transmits().clear();
+                for mut bytes in datagrams {
+                    idle = false;
+                    if keep(from, &bytes) {
+                        let datagram =
+                            Datagram { remote: address(from as u8), local: None, bytes: &mut bytes };
+                        self.ends[1 - from].handle_datagram(self.now, datagram);
+                    }
+                }
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn exchange(&mut self) {
+        self.exchange_if(|_, _| true);
+    }
+
+    fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        while self.now < end {
+            self.now += Duration::from_millis(1);
+            for endpoint in &mut self.ends {
+                endpoint.handle_timeout(self.now);
+            }
+            self.exchange();
+        }
+    }
+
+    fn events(&mut self, end: usize) -> Vec<Event> {
+        core::iter::from_fn(|| self.ends[end].poll_event()).collect()
+    }
+
+    /// Connects, and returns the host's and the client's id.
+    fn connect(&mut self) -> [ConnectionId; 2] {
+        let options =
+            ConnectOptions { trust: Trust::Anyone, connect_data: b"hello".to_vec(), ..Default::default() };
+        let client = self.ends[CLIENT].connect(self.now, address(HOST as u8), options).unwrap();
+        self.exchange();
+        self.advance(Duration::from_millis(5));
+        let requests = self.events(HOST);
+        let [Event::ConnectRequest { connection: host, connect_data, .. }] = &requests[..] else {
+            panic!("{requests:?}")
+        };
+        assert_eq!(connect_data, b"hello");
+        self.ends[HOST].accept_connection(self.now, *host, b"welcome").unwrap();
+        self.exchange();
+        let established = self.events(CLIENT);
+        assert!(
+            matches!(&established[..], [Event::Established { accept_data, .. }] if accept_data == b"welcome"),
+            "{established:?}"
+        );
+        let established = self.events(HOST);
+        assert!(matches!(established[..], [Event::Established { .. }]), "{established:?}");
+        [*host, client]
+    }
+}
+
+#[test]
+fn two_endpoints_connect_exchange_packets_and_close_with_all_verdicts() {
+    let mut pair = Pair::new(Config::default());
+    let ids = pair.connect();
+    let mut numbers = Vec::new();
+    for round in 0..300u32 {
+        for end in [HOST, CLIENT] {
+            let sequence = pair.ends[end].send(pair.now, ids[end], &round.to_be_bytes()).unwrap();
+            if end == HOST {
+                numbers.push(sequence);
+            }
+        }
+        // Every seventh packet of the host is lost.
+        pair.exchange_if(|from, _| from == CLIENT || round % 7 != 0);
+        pair.advance(Duration::from_millis(2));
+        for event in pair.events(CLIENT) {
+            if let Event::Packet { payload, .. } = event {
+                assert_eq!(payload, round.to_be_bytes()[..]);
+                assert_ne!(round % 7, 0);
+            }
+        }
+        for event in pair.events(HOST) {
+            if let Event::PacketDeliveryNotify { sequence, delivery, .. } = event {
+                let index = numbers.iter().position(|number| *number == sequence).unwrap();
+                let expected = if index % 7 == 0 { Delivery::Dropped } else { Delivery::Delivered };
+                assert_eq!(delivery, expected, "packet {index}");
+            }
+        }
+    }
+    pair.ends[CLIENT].close(pair.now, ids[CLIENT], b"bye").unwrap();
+    pair.exchange();
+    let last = pair.events(HOST).pop();
+    assert!(matches!(last, Some(Event::Close { by: ClosedBy::Remote, reason, .. }) if reason == b"bye"));
+    let last = pair.events(CLIENT).pop();
+    assert!(matches!(last, Some(Event::Close { by: ClosedBy::Application, .. })));
+    pair.advance(Duration::from_secs(3));
+    assert_eq!([pair.ends[0].slots_used(), pair.ends[1].slots_used()], [0, 0]);
+}
+
+#[test]
+fn an_idle_connection_stays_and_a_silent_one_times_out_with_unknown_verdicts() {
+    let mut pair = Pair::new(Config::default());
+    let ids = pair.connect();
+    pair.advance(Duration::from_secs(60));
+    assert!(pair.events(HOST).is_empty() && pair.events(CLIENT).is_empty());
+    let sequence = pair.ends[HOST].send(pair.now, ids[HOST], b"into the dark").unwrap();
+    for _ in 0..40_000 {
+        pair.now += Duration::from_millis(1);
+        pair.ends[HOST].handle_timeout(pair.now);
+        pair.ends[HOST].transmits().clear();
+    }
+    let events = pair.events(HOST);
+    assert!(
+        matches!(events[0], Event::PacketDeliveryNotify { sequence: s, delivery: Delivery::Unknown, .. } if s == sequence)
+    );
+    assert!(matches!(events[1], Event::Close { code: CloseCode::TimedOut, .. }));
+    assert_eq!(events.len(), 2);
+    assert_eq!(pair.ends[HOST].slots_used(), 0);
+}
+
+#[test]
+fn every_cipher_tag_and_window_carries_packets() {
+    for cipher in crate::Cipher::DEFAULT_OFFER {
+        for (window, tag) in [(8, 4), (128, 8), (129, 16), (2_048, 5), (32_768, 12)] {
+            let mut config = Config { ciphers: vec![cipher], min_tag_bytes: 4, ..Config::default() };
+            config.settings.packet_window = window;
+            config.settings.tag_bytes = tag;
+            let mut pair = Pair::new(config);
+            let ids = pair.connect();
+            let (mut received, mut delivered) = (0, 0);
+            for round in 0..20u8 {
+                pair.ends[HOST].send(pair.now, ids[HOST], &[round; 100]).unwrap();
+                pair.advance(Duration::from_millis(60));
+                received += count(pair.events(CLIENT), |event| matches!(event, Event::Packet { .. }));
+                delivered += count(pair.events(HOST), |event| {
+                    matches!(event, Event::PacketDeliveryNotify { delivery: Delivery::Delivered, .. })
+                });
+            }
+            assert_eq!((received, delivered), (20, 20), "{cipher:?} window {window} tag {tag}");
+        }
+    }
+}
+
+fn count(events: Vec<Event>, which: impl Fn(&Event) -> bool) -> usize {
+    events.iter().filter(|event| which(event)).count()
+}

@@ -1,0 +1,114 @@
+//! Deadlines: when the endpoint wants to be woken, and what it does then.
+
+use super::Endpoint;
+use super::slot::{Sink, Slot};
+use crate::codes::CloseCode;
+use crate::event::ClosedBy;
+use crate::handshake::ShortData;
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::timer::TimerKind;
+
+impl Endpoint {
+    /// When to call [`handle_timeout`](Self::handle_timeout), and what for. The time may lie in the past, and may be
+    /// earlier than anything that is due: connections put their timers off without moving them each time.
+    pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
+        let slots = self.wheel.next().map(|(at, slot)| {
+            let entry = self.slots.id(slot).and_then(|id| self.slots.get(id));
+            let kind =
+                entry.and_then(|entry| entry.slot.deadline()).map_or(TimerKind::Ping, |(_, kind)| kind);
+            (at, kind)
+        });
+        let epoch = self.host.deadline().map(|at| (at, TimerKind::Epoch));
+        match (slots, epoch) {
+            (Some(slots), Some(epoch)) => Some(if epoch.0 < slots.0 { epoch } else { slots }),
+            (slots, epoch) => slots.or(epoch),
+        }
+    }
+
+    /// Runs what is due. Calling it early or often does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.host.deadline().is_some_and(|at| at <= now) {
+            self.host.handle_timeout(now);
+        }
+        // Each slot at most once, so that a timer that is due again at once cannot hold the caller up.
+        let mut due = alloc::vec::Vec::new();
+        while let Some(slot) = self.wheel.expire(now) {
+            due.extend(self.slots.id(slot));
+        }
+        for id in due {
+            self.run_slot(now, id);
+        }
+    }
+
+    /// Runs one slot's timers, if they are due, and arms the next.
+    pub(super) fn run_slot(&mut self, now: Instant, id: ConnectionId) {
+        let Some(entry) = self.slots.get_mut(id) else { return };
+        if entry.slot.deadline().is_none_or(|(at, _)| at > now) {
+            return self.rearm(id);
+        }
+        match &mut entry.slot {
+            Slot::Attempt(slot) => {
+                let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+                let outcome =
+                    self.transmits.push(slot.remote, None, |out| slot.attempt.handle_timeout(&mut cx, out));
+                self.after_attempt(now, id, None, outcome);
+            }
+            Slot::Asking(_) => {
+                self.refuse(now, id, CloseCode::NoDecision, ClosedBy::Socket, ShortData::EMPTY);
+            }
+            Slot::Refused(slot) => {
+                let origin = slot.origin;
+                self.forget_request(id, origin);
+                self.end_slot(id);
+            }
+            Slot::Confirming(slot) if !slot.connected.connection.is_open() => {
+                let mut outbox = Self::outbox(&mut self.transmits, &slot.connected);
+                let mut sink = Sink {
+                    id,
+                    events: &mut self.events,
+                    pool: &mut self.pool,
+                    queued: &mut slot.connected.queued,
+                    max_queued: 0,
+                    max_queued_total: 0,
+                    stats: &mut self.stats,
+                };
+                slot.connected.connection.handle_timeout(now, &mut sink, &mut outbox);
+                self.after_packets(id);
+            }
+            Slot::Confirming(slot) => match slot.displacing {
+                Some(displacing) => self.decide_displacement(now, id, displacing),
+                None => self.end_confirming(id, CloseCode::NotConfirmed, ClosedBy::Socket),
+            },
+            Slot::Connected(connected) => {
+                let mut outbox = Self::outbox(&mut self.transmits, connected);
+                let mut sink = Sink {
+                    id,
+                    events: &mut self.events,
+                    pool: &mut self.pool,
+                    queued: &mut connected.queued,
+                    max_queued: self.config.limits.queued_packets,
+                    max_queued_total: self.config.limits.queued_packets_total,
+                    stats: &mut self.stats,
+                };
+                connected.connection.handle_timeout(now, &mut sink, &mut outbox);
+                self.after_packets(id);
+            }
+            Slot::Ended => {}
+        }
+    }
+
+    /// Arms a slot's timer for its deadline, unless it will fire before anyway: then it is put off when it does.
+    pub(super) fn rearm(&mut self, id: ConnectionId) {
+        let Some(entry) = self.slots.get(id) else { return };
+        let slot = id.slot() as u32;
+        match entry.slot.deadline() {
+            None => self.wheel.disarm(slot),
+            Some((at, _)) => {
+                if self.wheel.armed(slot).is_none_or(|armed| at < armed) {
+                    self.wheel.arm(slot, at);
+                }
+            }
+        }
+    }
+}

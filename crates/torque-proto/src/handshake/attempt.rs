@@ -1,0 +1,405 @@
+//! One attempt to connect, as the endpoint holds it: hands each datagram, answer and deadline to the state that
+//! the attempt is in, and says what comes of it (PROTOCOL.md 5.5).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem;
+
+use super::challenge::{Accepted, Challenge, Question, Trust};
+use super::initiator::{Answer, Challenging, Deciding, Requesting, Solving, Work};
+use super::puzzle::{PuzzleJob, SLICE_TRIES};
+use super::transcript::application_tag;
+use super::{ConnectionParts, Context, DropReason};
+use crate::codes::{CloseCode, RejectCode};
+use crate::error::CallError;
+use crate::event::{ClosedBy, Extension};
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::settings::Settings;
+use crate::stats::HandshakeStats;
+use crate::timer::TimerKind;
+use crate::wire::{
+    ChallengeResponse, DatagramKind, MAX_CONNECT_DATA, Offers, ParseError, Reject, RequestPayload,
+    SealedReply,
+};
+
+/// What the application asked for with `connect`.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptOptions {
+    /// For its puzzle jobs.
+    pub(crate) connection: ConnectionId,
+    pub(crate) trust: Trust,
+    /// Wishes; must be valid.
+    pub(crate) settings: Settings,
+    pub(crate) connect_data: Vec<u8>,
+    pub(crate) extensions: Vec<Extension>,
+}
+
+/// What all states share.
+pub(super) struct Common {
+    pub(super) connection: ConnectionId,
+    trust: Trust,
+    pub(super) wishes: Settings,
+    pub(super) connect_data: Vec<u8>,
+    pub(super) extensions: Vec<Extension>,
+    pub(super) offers: Offers,
+    pub(super) application_tag: [u8; 8],
+    pub(super) started: Instant,
+    pub(super) stats: HandshakeStats,
+}
+
+/// How an attempt ended without a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: CloseCode,
+    pub(crate) by: ClosedBy,
+    /// The refusing application's.
+    pub(crate) reason: Vec<u8>,
+}
+
+/// The connection is made at the initiator. It pings until it hears the host (PROTOCOL.md 9.2).
+pub(crate) struct Established {
+    /// `parts.stats.challenge_time` is the first round-trip time.
+    pub(crate) parts: ConnectionParts,
+    pub(crate) accept_data: Vec<u8>,
+}
+
+/// What a call came to. Bytes to send have been appended in any case: at most one datagram each call.
+pub(crate) enum AttemptOutcome {
+    /// The attempt goes on.
+    Waiting,
+    /// The datagram came to nothing; the attempt goes on.
+    Dropped(DropReason),
+    /// The attempt waits for [`Attempt::accept`]. Raise `Event::ChallengeResponse`.
+    Ask(Question),
+    /// The attempt is over: make the connection.
+    Established(Box<Established>),
+    /// The attempt is over: raise `Event::Close`.
+    Ended(Ended),
+}
+
+enum State {
+    Challenging(Challenging),
+    Deciding(Deciding),
+    Solving(Solving),
+    Requesting(Requesting),
+    /// Established or ended; the endpoint forgets the attempt.
+    Over,
+}
+
+/// One attempt to connect.
+pub(crate) struct Attempt {
+    common: Box<Common>,
+    state: State,
+}
+
+impl Attempt {
+    /// Begins, and appends the first challenge_request.
+    ///
+    /// # Errors
+    /// `TooLarge` if connect_data and extensions (three bytes more for each) exceed 1,000 bytes.
+    pub(crate) fn start(
+        cx: &mut Context<'_>,
+        options: AttemptOptions,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, CallError> {
+        let too_large = CallError::TooLarge { max: MAX_CONNECT_DATA };
+        if RequestPayload::data_bytes(&options.connect_data, &options.extensions) > MAX_CONNECT_DATA {
+            return Err(too_large);
+        }
+        let mut wishes = options.settings;
+        wishes.tag_bytes = wishes.tag_bytes.max(cx.config.min_tag_bytes);
+        // `Config::validate` sees to it that there is an offer.
+        let offers = Offers::new(&cx.config.ciphers).or_else(|| Offers::new(&crate::Cipher::DEFAULT_OFFER));
+        let common = Common {
+            connection: options.connection,
+            trust: options.trust,
+            wishes,
+            connect_data: options.connect_data,
+            extensions: options.extensions,
+            offers: offers.ok_or(too_large)?,
+            application_tag: application_tag(&cx.config.application_id),
+            started: cx.now,
+            stats: HandshakeStats::default(),
+        };
+        let state = State::Challenging(Challenging::begin(&common, cx, None, out));
+        Ok(Self { common: Box::new(common), state })
+    }
+
+    /// The initiator_nonce in use. It changes whenever a fresh challenge is fetched.
+    pub(crate) fn initiator_nonce(&self) -> Option<&[u8; 16]> {
+        match &self.state {
+            State::Challenging(state) => Some(&state.initiator_nonce),
+            State::Deciding(state) => Some(&state.challenge.initiator_nonce),
+            State::Solving(state) => Some(&state.challenge.initiator_nonce),
+            State::Requesting(state) => Some(&state.challenge.initiator_nonce),
+            State::Over => None,
+        }
+    }
+
+    /// Figures so far.
+    pub(crate) fn stats(&self) -> &HandshakeStats {
+        &self.common.stats
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due, and for what. `None` when the attempt is over.
+    pub(crate) fn deadline(&self) -> Option<(Instant, TimerKind)> {
+        Some(match &self.state {
+            State::Challenging(state) => (state.repeats.deadline(), TimerKind::Handshake),
+            State::Deciding(state) => (state.limit, TimerKind::Handshake),
+            State::Solving(state) => match state.work {
+                Work::Here(_) => (state.since.min(state.limit), TimerKind::Puzzle),
+                Work::Taken => (state.limit, TimerKind::Handshake),
+            },
+            State::Requesting(state) => (state.repeats.deadline(), TimerKind::Handshake),
+            State::Over => return None,
+        })
+    }
+
+    /// Takes a datagram of kind challenge_response, connect_accept, connect_refuse, connect_pending or reject that
+    /// came from the address that was asked.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> AttemptOutcome {
+        match DatagramKind::of(bytes) {
+            DatagramKind::ChallengeResponse => self.handle_challenge_response(cx, bytes),
+            DatagramKind::ConnectAccept | DatagramKind::ConnectRefuse | DatagramKind::ConnectPending => {
+                self.handle_reply(cx, bytes)
+            }
+            DatagramKind::Reject => self.handle_reject(cx, bytes, out),
+            _ => AttemptOutcome::Dropped(DropReason::Stray),
+        }
+    }
+
+    fn handle_challenge_response(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> AttemptOutcome {
+        let State::Challenging(state) = &mut self.state else {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        };
+        let (initiator_nonce, examined) = match ChallengeResponse::parse(bytes) {
+            Ok(response) => (response.initiator_nonce, Ok(response)),
+            Err(ParseError::Version { initiator_nonce, .. }) => {
+                (initiator_nonce, Err(CloseCode::ProtocolViolation))
+            }
+            Err(ParseError::KeyType { initiator_nonce, .. }) => {
+                (initiator_nonce, Err(CloseCode::UnknownKeyType))
+            }
+            Err(_) => return AttemptOutcome::Dropped(DropReason::Malformed),
+        };
+        if initiator_nonce != state.initiator_nonce {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        }
+        let examined = examined
+            .and_then(|response| Challenge::examine(cx, &response, self.common.offers, &self.common.trust));
+        let challenge = match examined {
+            Ok(challenge) => challenge,
+            Err(problem) => {
+                // Anyone may have sent it: go on listening, and tell the last reason at the limit.
+                state.problem = Some(problem);
+                return AttemptOutcome::Dropped(DropReason::BadChallenge);
+            }
+        };
+        self.common.stats.challenge_time = state.round_trip(cx.now);
+        let known = state.accepted == Some(challenge.accepted());
+        if known || self.common.trust != Trust::Ask {
+            return self.begin_solving(cx, challenge);
+        }
+        let question = challenge.question();
+        self.state = State::Deciding(Deciding::begin(cx, challenge));
+        AttemptOutcome::Ask(question)
+    }
+
+    /// The application accepts what it was shown. If that took long, a fresh challenge is fetched first.
+    ///
+    /// # Errors
+    /// `NotWaiting` if nothing was asked.
+    pub(crate) fn accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<AttemptOutcome, CallError> {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Deciding(state) if state.is_old(cx) => {
+                self.refresh(cx, state.challenge.accepted(), out);
+                Ok(AttemptOutcome::Waiting)
+            }
+            State::Deciding(state) => Ok(self.begin_solving(cx, state.challenge)),
+            other => {
+                self.state = other;
+                Err(CallError::NotWaiting)
+            }
+        }
+    }
+
+    fn begin_solving(&mut self, cx: &mut Context<'_>, challenge: Challenge) -> AttemptOutcome {
+        match Solving::begin(&mut self.common, cx, challenge) {
+            Some(solving) => {
+                self.state = State::Solving(solving);
+                AttemptOutcome::Waiting
+            }
+            // The host signed an epoch key of small order.
+            None => self.end(CloseCode::ProtocolViolation, ClosedBy::Socket, Vec::new()),
+        }
+    }
+
+    fn refresh(&mut self, cx: &mut Context<'_>, accepted: Accepted, out: &mut Vec<u8>) {
+        self.state = State::Challenging(Challenging::begin(&self.common, cx, Some(accepted), out));
+    }
+
+    /// Whether there is a puzzle that nobody has taken.
+    pub(crate) fn has_puzzle(&self) -> bool {
+        matches!(&self.state, State::Solving(state) if matches!(state.work, Work::Here(_)))
+    }
+
+    /// The puzzle, if it is there and nobody has it. Once taken it is not solved here until it comes back.
+    pub(crate) fn take_puzzle(&mut self) -> Option<PuzzleJob> {
+        let State::Solving(state) = &mut self.state else { return None };
+        match mem::replace(&mut state.work, Work::Taken) {
+            Work::Here(job) => Some(job),
+            Work::Taken => None,
+        }
+    }
+
+    /// A job comes back, solved or given up. One of an earlier puzzle is forgotten.
+    pub(crate) fn return_puzzle(
+        &mut self,
+        cx: &mut Context<'_>,
+        job: PuzzleJob,
+        out: &mut Vec<u8>,
+    ) -> AttemptOutcome {
+        match mem::replace(&mut self.state, State::Over) {
+            State::Solving(state) if state.is_mine(&job) => self.go_on_solving(cx, state, job, out),
+            other => self.state = other,
+        }
+        AttemptOutcome::Waiting
+    }
+
+    fn go_on_solving(&mut self, cx: &Context<'_>, mut state: Solving, job: PuzzleJob, out: &mut Vec<u8>) {
+        self.state = match job.solution() {
+            Some(solution) => {
+                State::Requesting(state.solved(&mut self.common, cx, solution, job.tries(), out))
+            }
+            None => {
+                state.work = Work::Here(job);
+                State::Solving(state)
+            }
+        };
+    }
+
+    fn handle_reply(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> AttemptOutcome {
+        let State::Requesting(state) = &mut self.state else {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        };
+        let Ok(reply) = SealedReply::parse(bytes) else {
+            return AttemptOutcome::Dropped(DropReason::Malformed);
+        };
+        if reply.initiator_nonce != state.challenge.initiator_nonce {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        }
+        match state.open(&reply) {
+            None => AttemptOutcome::Dropped(DropReason::Forged),
+            Some(Answer::Pending) => {
+                state.pending(cx.now, &cx.config.handshake);
+                AttemptOutcome::Waiting
+            }
+            Some(Answer::Refused(payload)) => self.end(payload.code, ClosedBy::Remote, payload.reason),
+            Some(Answer::Violation) => self.end(CloseCode::ProtocolViolation, ClosedBy::Socket, Vec::new()),
+            Some(Answer::Accepted(payload, secret)) => {
+                let established = match mem::replace(&mut self.state, State::Over) {
+                    State::Requesting(state) => state.established(&mut self.common, cx.now, payload, secret),
+                    _ => None,
+                };
+                match established {
+                    Some(established) => AttemptOutcome::Established(Box::new(established)),
+                    None => self.end(CloseCode::ProtocolViolation, ClosedBy::Socket, Vec::new()),
+                }
+            }
+        }
+    }
+
+    /// A reject is not authentic: it may cause a few fresh beginnings, and else is a hint.
+    fn handle_reject(&mut self, cx: &mut Context<'_>, bytes: &[u8], out: &mut Vec<u8>) -> AttemptOutcome {
+        let Ok(reject) = Reject::parse(bytes) else {
+            return AttemptOutcome::Dropped(DropReason::Malformed);
+        };
+        if self.initiator_nonce() != Some(&reject.initiator_nonce) {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        }
+        let hint = match reject.code {
+            RejectCode::VersionMismatch => CloseCode::VersionMismatch,
+            RejectCode::ApplicationMismatch => CloseCode::ApplicationMismatch,
+            RejectCode::NoCommonCipher => CloseCode::NoCommonCipher,
+            RejectCode::Busy => CloseCode::Busy,
+            RejectCode::StaleEpoch | RejectCode::DifficultyTooLow => CloseCode::StaleChallenge,
+        };
+        match &mut self.state {
+            // There is no challenge yet that could be stale.
+            State::Challenging(_) if hint == CloseCode::StaleChallenge => {
+                return AttemptOutcome::Dropped(DropReason::Stray);
+            }
+            State::Challenging(state) => state.problem = Some(hint),
+            State::Requesting(state)
+                if hint == CloseCode::StaleChallenge
+                    && self.common.stats.restarts < cx.config.handshake.max_restarts =>
+            {
+                self.common.stats.restarts += 1;
+                let accepted = state.challenge.accepted();
+                self.refresh(cx, accepted, out);
+            }
+            State::Requesting(state) => state.hint = Some(hint),
+            State::Deciding(_) | State::Solving(_) | State::Over => {
+                return AttemptOutcome::Dropped(DropReason::Stray);
+            }
+        }
+        AttemptOutcome::Waiting
+    }
+
+    /// Repeats what is due, computes a slice of the puzzle, or ends a wait that took too long.
+    pub(crate) fn handle_timeout(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> AttemptOutcome {
+        let passed = match &mut self.state {
+            State::Challenging(state) if state.repeats.has_passed(cx.now) => {
+                Some(state.problem.unwrap_or(CloseCode::NoAnswer))
+            }
+            State::Challenging(state) => {
+                state.repeat(&self.common, cx, out);
+                None
+            }
+            State::Deciding(state) => (cx.now >= state.limit).then_some(CloseCode::NoDecision),
+            State::Solving(state) if cx.now >= state.limit => Some(CloseCode::DifficultyTooHigh),
+            State::Solving(_) => {
+                self.solve_slice(cx, out);
+                None
+            }
+            State::Requesting(state) if state.repeats.has_passed(cx.now) => {
+                let quiet = if state.host_thinks { CloseCode::NoDecision } else { CloseCode::NoAnswer };
+                Some(state.hint.unwrap_or(quiet))
+            }
+            State::Requesting(state) => {
+                state.repeat(cx, out);
+                None
+            }
+            State::Over => None,
+        };
+        match passed {
+            Some(code) => self.end(code, ClosedBy::Socket, Vec::new()),
+            None => AttemptOutcome::Waiting,
+        }
+    }
+
+    fn solve_slice(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) {
+        let Some(mut job) = self.take_puzzle() else { return };
+        job.solve(SLICE_TRIES);
+        self.return_puzzle(cx, job, out);
+    }
+
+    fn end(&mut self, code: CloseCode, by: ClosedBy, reason: Vec<u8>) -> AttemptOutcome {
+        self.state = State::Over;
+        AttemptOutcome::Ended(Ended { code, by, reason })
+    }
+}
+
+#[cfg(test)]
+#[path = "attempt_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+//! A challenge_response as the initiator sees it: what is checked, and what goes on with it
+//! (PROTOCOL.md 5.5).
+
+use alloc::vec::Vec;
+
+use super::Context;
+use super::transcript::{Transcript, epoch_message};
+use crate::codes::CloseCode;
+use crate::config::Config;
+use crate::crypto::Cipher;
+use crate::crypto::hash::sha256;
+use crate::identity::PublicKey;
+use crate::instant::Instant;
+use crate::wire::{ChallengeResponse, Offers};
+
+/// Which host keys an attempt takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trust {
+    /// The application is shown the key and the data, by
+    /// [`Event::ChallengeResponse`](crate::Event::ChallengeResponse), and decides.
+    #[default]
+    Ask,
+    /// This key only, without asking. Other keys are ignored, and named if nothing better comes.
+    Pinned(PublicKey),
+    /// Any key, without asking. Whoever can send from the host's address can be the host.
+    Anyone,
+}
+
+/// What the application is asked at the initiator.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) public_key: PublicKey,
+    pub(crate) challenge_response_data: Vec<u8>,
+    pub(crate) difficulty: u8,
+    pub(crate) cipher: Cipher,
+}
+
+/// A challenge that passed every check.
+pub(super) struct Challenge {
+    pub(super) initiator_nonce: [u8; 16],
+    epoch_start: u64,
+    pub(super) epoch_key: [u8; 32],
+    signature: [u8; 64],
+    pub(super) identity_token: [u8; 16],
+    pub(super) difficulty: u8,
+    pub(super) cipher: Cipher,
+    pub(super) public_key: PublicKey,
+    data: Vec<u8>,
+    data_digest: [u8; 32],
+    /// When it came.
+    pub(super) received: Instant,
+}
+
+/// What was accepted, by the application or by rule: a fresh challenge that shows the same is not asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Accepted {
+    public_key: PublicKey,
+    data_digest: [u8; 32],
+}
+
+impl Challenge {
+    /// Checks a response, cheap checks first. The error names what is wrong with it.
+    pub(super) fn examine(
+        cx: &Context<'_>,
+        response: &ChallengeResponse<'_>,
+        offers: Offers,
+        trust: &Trust,
+    ) -> Result<Self, CloseCode> {
+        let cipher = Cipher::from_number(response.cipher)
+            .filter(|cipher| offers.contains(cipher.number()))
+            .ok_or(CloseCode::ProtocolViolation)?;
+        if response.difficulty > cx.config.puzzle.difficulty_limit {
+            return Err(CloseCode::DifficultyTooHigh);
+        }
+        if matches!(trust, Trust::Pinned(pinned) if *pinned.as_bytes() != response.host_key) {
+            return Err(CloseCode::KeyMismatch);
+        }
+        let public_key = PublicKey::from_bytes(&response.host_key).map_err(|_| CloseCode::KeyMismatch)?;
+        let data_digest = sha256(&[response.data]);
+        let message = epoch_message(response.epoch_start, &response.epoch_key, &data_digest);
+        if !public_key.verify(&[&message], &response.signature) {
+            return Err(CloseCode::BadSignature);
+        }
+        Ok(Self {
+            initiator_nonce: response.initiator_nonce,
+            epoch_start: response.epoch_start,
+            epoch_key: response.epoch_key,
+            signature: response.signature,
+            identity_token: response.identity_token,
+            difficulty: response.difficulty,
+            cipher,
+            public_key,
+            data: response.data.to_vec(),
+            data_digest,
+            received: cx.now,
+        })
+    }
+
+    pub(super) fn question(&self) -> Question {
+        Question {
+            public_key: self.public_key,
+            challenge_response_data: self.data.clone(),
+            difficulty: self.difficulty,
+            cipher: self.cipher,
+        }
+    }
+
+    pub(super) fn accepted(&self) -> Accepted {
+        Accepted { public_key: self.public_key, data_digest: self.data_digest }
+    }
+
+    /// The Noise prologue of the request that answers this challenge.
+    pub(super) fn prologue(&self, config: &Config, offers: Offers) -> Vec<u8> {
+        Transcript {
+            application_id: &config.application_id,
+            initiator_nonce: &self.initiator_nonce,
+            offers,
+            epoch_start: self.epoch_start,
+            epoch_key: &self.epoch_key,
+            signature: &self.signature,
+            identity_token: &self.identity_token,
+            difficulty: self.difficulty,
+            cipher: self.cipher.number(),
+            host_key: self.public_key.as_bytes(),
+            data_digest: &self.data_digest,
+            introduction_id: 0,
+        }
+        .prologue()
+    }
+}

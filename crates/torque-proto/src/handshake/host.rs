@@ -1,0 +1,294 @@
+//! What a host does before there is a pending connection: answer challenge_requests without keeping state,
+//! and admit connect_requests in the order of PROTOCOL.md 5.4.
+
+use alloc::vec::Vec;
+
+use super::epoch::{Epoch, Epochs, Recorded};
+use super::load::LoadController;
+use super::puzzle::{is_solution, puzzle_digest};
+use super::token::TokenClaims;
+use super::transcript::{Transcript, application_tag};
+use super::{Context, DropReason, EpochSecrets, ShortData};
+use crate::address::Address;
+use crate::codes::RejectCode;
+use crate::config::Config;
+use crate::crypto::Cipher;
+use crate::crypto::hash::sha256;
+use crate::crypto::noise;
+use crate::crypto::secret::HandshakeSecret;
+use crate::identity::PublicKey;
+use crate::instant::Instant;
+use crate::wire::{
+    ChallengeRequest, ChallengeResponse, ConnectRequest, PROTOCOL_VERSION, ParseError, Reject, RequestPayload,
+};
+
+/// A request may ask for this much less than the host asks for at that moment.
+const DIFFICULTY_SLACK: u8 = 4;
+
+/// How full the endpoint's tables are, for the difficulty and for `busy`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occupancy {
+    /// Pending connections as host.
+    pub(crate) pending: usize,
+    /// Whether there is no slot for another connection of any kind.
+    pub(crate) full: bool,
+}
+
+/// What became of a challenge_request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ChallengeAnswer {
+    /// A challenge_response was appended.
+    Answered,
+    /// A reject was appended.
+    Rejected(RejectCode),
+    /// Nothing was appended.
+    Dropped(DropReason),
+}
+
+/// What became of a connect_request.
+pub(crate) enum Admission {
+    /// Call [`Admitted::ask`], unless an attempt of our own survives (PROTOCOL.md 5.4, step 9).
+    Admitted(Admitted),
+    /// A reject was appended.
+    Rejected(RejectCode),
+    /// Nothing was appended.
+    Dropped(DropReason),
+}
+
+/// A request that proved its address, paid its puzzle, and opened. Its token is used up.
+pub(crate) struct Admitted {
+    pub(super) initiator_nonce: [u8; 16],
+    pub(super) public_key: PublicKey,
+    pub(super) payload: RequestPayload,
+    pub(super) secret: HandshakeSecret,
+    pub(super) cipher: Cipher,
+    pub(super) difficulty: u8,
+    /// SHA-256 of the whole request, to know a repeat from a change.
+    pub(super) digest: [u8; 32],
+}
+
+impl Admitted {
+    /// The nonce of the attempt, to compare with that of our own attempt to the same address.
+    pub(crate) fn initiator_nonce(&self) -> &[u8; 16] {
+        &self.initiator_nonce
+    }
+}
+
+/// The host's side of one socket.
+pub(crate) struct Host {
+    epochs: Epochs,
+    load: LoadController,
+    application_tag: [u8; 8],
+    /// `clock_millis` milliseconds since 1970 it was at `clock_base`.
+    clock_base: Instant,
+    clock_millis: u64,
+}
+
+impl Host {
+    pub(crate) fn new(now: Instant, config: &Config, unix_millis: u64) -> Self {
+        Self {
+            epochs: Epochs::new(config.handshake.epoch_lifetime, config.limits.replay_tokens),
+            load: LoadController::new(now, &config.puzzle),
+            application_tag: application_tag(&config.application_id),
+            clock_base: now,
+            clock_millis: unix_millis,
+        }
+    }
+
+    /// The data that the next epoch shows everybody who asks.
+    pub(crate) fn set_challenge_response_data(&mut self, data: ShortData<'_>) {
+        self.epochs.set_data(data.bytes());
+    }
+
+    /// Forgets all epochs, because the identity that signed them changed.
+    pub(crate) fn forget_epochs(&mut self) {
+        self.epochs.clear();
+    }
+
+    /// The current epoch's secrets, for other shards of the same host. `None` before the first challenge.
+    pub(crate) fn share_epoch(&self) -> Option<EpochSecrets> {
+        self.epochs.share()
+    }
+
+    /// Takes over another shard's epoch, data included.
+    pub(crate) fn install_epoch(&mut self, now: Instant, secrets: EpochSecrets) {
+        self.epochs.install(now, self.unix_millis(now), secrets);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has to erase an epoch.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.epochs.deadline()
+    }
+
+    /// Erases what has ended.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.epochs.erase_ended(now);
+    }
+
+    /// The difficulty that is asked for now.
+    pub(crate) fn difficulty(&mut self, now: Instant, config: &Config, occupancy: Occupancy) -> u8 {
+        self.load.difficulty(now, &config.puzzle, occupancy.pending, config.limits.pending)
+    }
+
+    fn unix_millis(&self, now: Instant) -> u64 {
+        let since = now.saturating_since(self.clock_base).as_millis();
+        self.clock_millis.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// Answers a challenge_request. No state is kept, and no answer is longer than the request.
+    /// `is_own_nonce` tells whether an attempt of this socket has that initiator_nonce.
+    pub(crate) fn answer_challenge(
+        &mut self,
+        cx: &mut Context<'_>,
+        remote: Address,
+        bytes: &[u8],
+        is_own_nonce: impl FnOnce(&[u8; 16]) -> bool,
+        occupancy: Occupancy,
+        out: &mut Vec<u8>,
+    ) -> ChallengeAnswer {
+        let request = match ChallengeRequest::parse(bytes) {
+            Ok(request) => request,
+            Err(ParseError::Version { initiator_nonce, .. }) => {
+                return ChallengeAnswer::Rejected(reject(RejectCode::VersionMismatch, initiator_nonce, out));
+            }
+            Err(_) => return ChallengeAnswer::Dropped(DropReason::Malformed),
+        };
+        let nonce = request.initiator_nonce;
+        if is_own_nonce(&nonce) {
+            return ChallengeAnswer::Dropped(DropReason::Reflected);
+        }
+        if request.application_tag != self.application_tag {
+            return ChallengeAnswer::Rejected(reject(RejectCode::ApplicationMismatch, nonce, out));
+        }
+        let Some(cipher) = request.offers.choose(&cx.config.ciphers) else {
+            return ChallengeAnswer::Rejected(reject(RejectCode::NoCommonCipher, nonce, out));
+        };
+        let difficulty = self.difficulty(cx.now, cx.config, occupancy);
+        let unix_millis = self.unix_millis(cx.now);
+        let epoch = self.epochs.current(cx.now, unix_millis, cx.key_pair, cx.rng);
+        let claims = TokenClaims {
+            remote,
+            initiator_nonce: &nonce,
+            difficulty,
+            cipher: cipher.number(),
+            offers: request.offers,
+        };
+        ChallengeResponse {
+            initiator_nonce: nonce,
+            epoch_start: epoch.start_millis(),
+            epoch_key: *epoch.key(),
+            signature: *epoch.signature(),
+            identity_token: claims.token(epoch.token_secret()),
+            difficulty,
+            cipher: cipher.number(),
+            host_key: *cx.key_pair.public().as_bytes(),
+            data: epoch.data(),
+        }
+        .write(out);
+        ChallengeAnswer::Answered
+    }
+
+    /// Admits a connect_request, or says why not: steps 3 to 8 of PROTOCOL.md 5.4. `bytes` is the datagram
+    /// that `request` was read from. The caller has looked for a pending connection with this address and nonce.
+    pub(crate) fn admit(
+        &mut self,
+        cx: &mut Context<'_>,
+        remote: Address,
+        request: &ConnectRequest<'_>,
+        bytes: &[u8],
+        occupancy: Occupancy,
+        out: &mut Vec<u8>,
+    ) -> Admission {
+        let mut rejected = |code| Admission::Rejected(reject(code, request.initiator_nonce, out));
+        let Some(epoch) = self.epochs.find(cx.now, request.epoch_tag) else {
+            return rejected(RejectCode::StaleEpoch);
+        };
+        let claims = TokenClaims {
+            remote,
+            initiator_nonce: &request.initiator_nonce,
+            difficulty: request.difficulty,
+            cipher: request.cipher,
+            offers: request.offers,
+        };
+        if !claims.verify(epoch.token_secret(), &request.identity_token) {
+            return Admission::Dropped(DropReason::FalseToken);
+        }
+
+        self.load.count_request(cx.now);
+        let asked =
+            self.load.difficulty(cx.now, &cx.config.puzzle, occupancy.pending, cx.config.limits.pending);
+        if request.difficulty < asked.saturating_sub(DIFFICULTY_SLACK) {
+            return rejected(RejectCode::DifficultyTooLow);
+        }
+        if request.introduction_id != 0 {
+            return Admission::Dropped(DropReason::UnknownIntroduction);
+        }
+        let unsolved = &bytes[..bytes.len().saturating_sub(ConnectRequest::SOLUTION_BYTES)];
+        if !is_solution(&puzzle_digest(unsolved), &request.solution, request.difficulty) {
+            return Admission::Dropped(DropReason::FalseSolution);
+        }
+
+        if epoch.is_used(&request.identity_token) {
+            return Admission::Dropped(DropReason::ReplayedToken);
+        }
+        if occupancy.full || occupancy.pending >= cx.config.limits.pending {
+            return rejected(RejectCode::Busy);
+        }
+        // Used up whatever comes of it: the epoch key is reused, and a replay would repeat keys.
+        match epoch.record(request.identity_token) {
+            Recorded::Fresh => {}
+            Recorded::Used => return Admission::Dropped(DropReason::ReplayedToken),
+            Recorded::Full => return rejected(RejectCode::Busy),
+        }
+        match open_request(cx, epoch, request, bytes) {
+            Some(admitted) => Admission::Admitted(admitted),
+            None => Admission::Dropped(DropReason::HandshakeRejected),
+        }
+    }
+}
+
+/// Diffie-Hellman and what it opens. The initiator's identity is checked as PROTOCOL.md 3.1 says.
+fn open_request(
+    cx: &Context<'_>,
+    epoch: &Epoch,
+    request: &ConnectRequest<'_>,
+    bytes: &[u8],
+) -> Option<Admitted> {
+    let prologue = Transcript {
+        application_id: &cx.config.application_id,
+        initiator_nonce: &request.initiator_nonce,
+        offers: request.offers,
+        epoch_start: epoch.start_millis(),
+        epoch_key: epoch.key(),
+        signature: epoch.signature(),
+        identity_token: &request.identity_token,
+        difficulty: request.difficulty,
+        cipher: request.cipher,
+        host_key: cx.key_pair.public().as_bytes(),
+        data_digest: epoch.data_digest(),
+        introduction_id: request.introduction_id,
+    }
+    .prologue();
+    let cipher = Cipher::from_number(request.cipher)?;
+    let (x25519, text, secret) = noise::respond(&prologue, epoch.dh(), cx.key_pair, request.noise)?;
+    let payload = RequestPayload::parse(&text).ok()?;
+    let public_key = PublicKey::from_x25519(&x25519, payload.sign_bit).ok()?;
+    Some(Admitted {
+        initiator_nonce: request.initiator_nonce,
+        public_key,
+        payload,
+        secret,
+        cipher,
+        difficulty: request.difficulty,
+        digest: sha256(&[bytes]),
+    })
+}
+
+fn reject(code: RejectCode, initiator_nonce: [u8; 16], out: &mut Vec<u8>) -> RejectCode {
+    Reject { version: PROTOCOL_VERSION, initiator_nonce, code }.write(out);
+    code
+}
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

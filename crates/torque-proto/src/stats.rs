@@ -1,0 +1,198 @@
+//! Counters of an endpoint and of a connection.
+
+use core::time::Duration;
+
+use crate::crypto::Cipher;
+use crate::settings::Settings;
+
+macro_rules! counters {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
+        $(#[$outer])*
+        #[derive(Clone, Debug, Default)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl $name {
+            /// Every counter with its name, in the order of declaration, for metrics.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// What an endpoint has seen. Input that is dropped is counted here and raised nowhere.
+    Stats {
+        /// Datagrams handed in.
+        datagrams_received,
+        /// Bytes of them.
+        bytes_received,
+        /// Datagrams handed out.
+        datagrams_sent,
+        /// Bytes of them.
+        bytes_sent,
+        /// Not of the shape of its kind.
+        malformed,
+        /// Of a kind that is not used.
+        reserved_kind,
+        /// Packets from an address that no connection has.
+        unknown_address,
+        /// Handshake messages that nobody waits for.
+        stray_handshake,
+        /// Our own datagrams, come back.
+        reflected,
+        /// Requests while `accept_incoming` is off.
+        not_accepting,
+        /// Challenge requests of another protocol version.
+        version_mismatch,
+        /// Challenge requests of another application.
+        application_mismatch,
+        /// Challenge requests without a cipher that is allowed.
+        no_common_cipher,
+        /// Challenges answered.
+        challenges_answered,
+        /// Connect requests whose epoch is over.
+        stale_epoch,
+        /// Connect requests with an identity token that was not made for them.
+        false_token,
+        /// Connect requests below the difficulty that is asked now.
+        difficulty_too_low,
+        /// Connect requests with a wrong puzzle solution.
+        false_solution,
+        /// Connect requests with a token that was used before.
+        replayed_token,
+        /// Connect requests for which a table had no room.
+        busy,
+        /// Connect requests that paid, but do not decrypt or carry a bad key.
+        bad_request,
+        /// Connect requests that differ from the one they repeat.
+        changed_request,
+        /// Connect requests with an introduction that does not exist.
+        unknown_introduction,
+        /// Repeated requests that came too soon after an answer.
+        repeated_too_soon,
+        /// Requests that lost against an attempt of our own to the same address.
+        crossed_request,
+        /// Challenge responses that were ignored (signature, key, version, cipher or difficulty).
+        bad_challenge,
+        /// Accepts, refusals and pending messages that do not open.
+        bad_reply,
+        /// Rejects heard; they are hints without authentication.
+        rejects_heard,
+        /// Packets whose tag is wrong. Many of them mean that somebody is trying.
+        forged,
+        /// Packets that were late or duplicates.
+        late_or_duplicate,
+        /// Packets of a generation for which there are no keys.
+        no_keys,
+        /// Packets that came while a connection waits to take another one's place.
+        displacing,
+        /// Packets not taken because the application's queue was full.
+        queue_full,
+        /// Info packets given to the application.
+        info_received,
+        /// Info packets dropped because their queue was full.
+        info_dropped,
+        /// Info packets sent.
+        info_sent,
+        /// Outgoing datagrams dropped because too many waited.
+        transmits_dropped,
+        /// Connections begun by this side.
+        connections_started,
+        /// Requests shown to the application.
+        connections_requested,
+        /// Connections established.
+        connections_established,
+        /// Close events told.
+        connections_closed,
+    }
+}
+
+/// What one connection has seen.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionStats {
+    /// Smoothed round-trip time.
+    pub rtt: Duration,
+    /// The latest sample of it; zero if there is none.
+    pub rtt_latest: Duration,
+    /// Mean deviation of the round-trip time.
+    pub jitter: Duration,
+    /// Counters.
+    pub counters: ConnectionCounters,
+    /// Packets that await their verdict, or whose verdict the application has not taken.
+    pub in_flight: usize,
+    /// What both sides settled on.
+    pub settings: Settings,
+    /// The packet cipher.
+    pub cipher: Cipher,
+    /// How the handshake went.
+    pub handshake: HandshakeStats,
+}
+
+counters! {
+    /// Counters of one connection.
+    ConnectionCounters {
+        /// Data packets sent.
+        sent,
+        /// Of those, delivered.
+        delivered,
+        /// Of those, dropped.
+        dropped,
+        /// Of those, without a verdict when the connection ended.
+        unknown,
+        /// Data packets taken into the event queue.
+        received,
+        /// Sequences of the other side that never came, or came too late.
+        missed,
+        /// Payload bytes sent.
+        payload_sent,
+        /// Payload bytes taken.
+        payload_received,
+        /// Datagrams sent, of every kind.
+        datagrams_sent,
+        /// Bytes of them.
+        bytes_sent,
+        /// Datagrams that authenticated, of every kind.
+        datagrams_received,
+        /// Bytes of them.
+        bytes_received,
+        /// Acks and reports sent.
+        acks_sent,
+        /// Pings sent, probes included.
+        pings_sent,
+        /// Packets whose tag is wrong.
+        forged,
+        /// Packets that were late or duplicates.
+        late_or_duplicate,
+        /// Packets of a generation for which there are no keys.
+        no_keys,
+        /// Packets whose sealed content is not of the shape of its kind.
+        malformed,
+        /// Reports on packets that were never sent.
+        reports_ignored,
+        /// Packets not taken because the application's queue was full.
+        queue_full,
+    }
+}
+
+/// How a connection's handshake went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct HandshakeStats {
+    /// Bits of client puzzle.
+    pub difficulty: u8,
+    /// Hashes that solving took; 0 at the host.
+    pub puzzle_tries: u64,
+    /// Time that solving took; zero at the host.
+    pub puzzle_time: Duration,
+    /// From the challenge request to its response; zero at the host.
+    pub challenge_time: Duration,
+    /// From `connect`, or from the request at the host, to being established.
+    pub total_time: Duration,
+    /// How often the host had the initiator begin again.
+    pub restarts: u8,
+}

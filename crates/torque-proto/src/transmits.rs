@@ -1,0 +1,156 @@
+//! Datagrams on their way to the driver.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::address::Address;
+use crate::stats::Stats;
+
+/// One datagram to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Transmit<'a> {
+    /// Where to.
+    pub remote: Address,
+    /// The local IP address to send from, where that is known and the carrier can.
+    pub local: Option<IpAddr>,
+    /// All of it.
+    pub bytes: &'a [u8],
+}
+
+/// Several datagrams to one address that lie one after another, all of the same size but the last, which may be
+/// shorter: what generic segmentation offload takes in one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// Where to.
+    pub remote: Address,
+    /// The local IP address to send from, where that is known and the carrier can.
+    pub local: Option<IpAddr>,
+    /// Bytes of each datagram but the last.
+    pub segment_size: usize,
+    /// How many datagrams.
+    pub count: usize,
+    /// All of them.
+    pub bytes: &'a [u8],
+}
+
+/// The outgoing datagrams of an endpoint, in one contiguous buffer that packets are sealed into.
+#[derive(Default)]
+pub struct Transmits {
+    bytes: Vec<u8>,
+    entries: VecDeque<Entry>,
+    limit: usize,
+    sent: u64,
+    sent_bytes: u64,
+    dropped: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    remote: Address,
+    local: Option<IpAddr>,
+    start: usize,
+    end: usize,
+}
+
+impl Transmits {
+    /// An empty buffer; once `limit` datagrams wait, `is_full` says so, and at twice that more are dropped.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Whether so many wait that no more data should be sent.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= self.limit
+    }
+
+    /// How many datagrams wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The datagram at `index`, 0 being the oldest.
+    pub fn get(&self, index: usize) -> Option<Transmit<'_>> {
+        self.entries.get(index).map(|entry| self.transmit(entry))
+    }
+
+    /// All that wait, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = Transmit<'_>> {
+        self.entries.iter().map(|entry| self.transmit(entry))
+    }
+
+    /// The datagrams from `index` on that can go in one call with segmentation offload: at most
+    /// `max_segments` of them and `max_bytes` together, but always one.
+    pub fn run(&self, index: usize, max_segments: usize, max_bytes: usize) -> Option<Run<'_>> {
+        let first = *self.entries.get(index)?;
+        let segment_size = first.end - first.start;
+        let (mut count, mut end, mut is_last) = (1, first.end, false);
+        for next in self.entries.iter().skip(index + 1) {
+            let fits = !is_last
+                && count < max_segments
+                && next.remote == first.remote
+                && next.local == first.local
+                && next.start == end
+                && next.end - next.start <= segment_size
+                && next.end - first.start <= max_bytes;
+            if !fits {
+                break;
+            }
+            is_last = next.end - next.start < segment_size;
+            end = next.end;
+            count += 1;
+        }
+        let bytes = &self.bytes[first.start..end];
+        Some(Run { remote: first.remote, local: first.local, segment_size, count, bytes })
+    }
+
+    /// Forgets the oldest `count` datagrams.
+    pub fn consume(&mut self, count: usize) {
+        self.entries.drain(..count.min(self.entries.len()));
+        if self.entries.is_empty() {
+            self.bytes.clear();
+        }
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.consume(usize::MAX);
+    }
+
+    /// Appends a datagram that `write` appends to the buffer; an empty one is not sent.
+    pub(crate) fn push<T>(
+        &mut self,
+        remote: Address,
+        local: Option<IpAddr>,
+        write: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> T {
+        let start = self.bytes.len();
+        let result = write(&mut self.bytes);
+        let end = self.bytes.len();
+        if self.entries.len() >= self.limit.saturating_mul(2) {
+            self.bytes.truncate(start);
+            self.dropped += 1;
+        } else if end > start {
+            self.entries.push_back(Entry { remote, local, start, end });
+            self.sent += 1;
+            self.sent_bytes += (end - start) as u64;
+        }
+        result
+    }
+
+    /// Adds what was pushed and dropped since the last call to the counters.
+    pub(crate) fn count_into(&mut self, stats: &mut Stats) {
+        stats.datagrams_sent += core::mem::take(&mut self.sent);
+        stats.bytes_sent += core::mem::take(&mut self.sent_bytes);
+        stats.transmits_dropped += core::mem::take(&mut self.dropped);
+    }
+
+    fn transmit(&self, entry: &Entry) -> Transmit<'_> {
+        Transmit { remote: entry.remote, local: entry.local, bytes: &self.bytes[entry.start..entry.end] }
+    }
+}

@@ -1,0 +1,147 @@
+//! Control messages (PROTOCOL.md 8).
+
+use alloc::vec::Vec;
+
+/// One message of a control packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ControlMessage<'a> {
+    /// Asks for a pong at once.
+    Ping {
+        /// Comes back in the pong.
+        id: u32,
+    },
+    /// Answers a ping.
+    Pong {
+        /// The ping's.
+        id: u32,
+    },
+    /// Ends the connection.
+    Close {
+        /// Whether the report in this packet's header is complete.
+        is_final: bool,
+        /// Up to which of its own sequences the sender has verdicts.
+        settled: u64,
+        /// Why, as a close code.
+        code: u16,
+        /// What the application says, at most 511 bytes.
+        reason: &'a [u8],
+    },
+    /// Answers a close.
+    CloseAck {
+        /// Whether the report in this packet's header is complete.
+        is_final: bool,
+        /// Up to which of its own sequences the sender has verdicts.
+        settled: u64,
+    },
+}
+
+/// The longest reason of a close.
+pub const MAX_REASON: usize = 511;
+
+const PING: u8 = 1;
+const PONG: u8 = 2;
+const CLOSE: u8 = 3;
+const CLOSE_ACK: u8 = 4;
+
+impl<'a> ControlMessage<'a> {
+    /// Appends the message.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut message = |kind: u8, parts: &[&[u8]]| {
+            let length: usize = parts.iter().map(|part| part.len()).sum();
+            out.push(kind);
+            out.extend_from_slice(&(length as u16).to_be_bytes());
+            parts.iter().for_each(|part| out.extend_from_slice(part));
+        };
+        match *self {
+            Self::Ping { id } => message(PING, &[&id.to_be_bytes()]),
+            Self::Pong { id } => message(PONG, &[&id.to_be_bytes()]),
+            Self::Close { is_final, settled, code, reason } => message(
+                CLOSE,
+                &[
+                    &[u8::from(is_final)],
+                    &settled.to_be_bytes(),
+                    &code.to_be_bytes(),
+                    &reason[..reason.len().min(MAX_REASON)],
+                ],
+            ),
+            Self::CloseAck { is_final, settled } => {
+                message(CLOSE_ACK, &[&[u8::from(is_final)], &settled.to_be_bytes()]);
+            }
+        }
+    }
+
+    /// `None` for a kind that this version does not know, `Some(Err)` for a body of the wrong shape.
+    fn parse(kind: u8, body: &'a [u8]) -> Option<Result<Self, MalformedControl>> {
+        let id = || body.try_into().map(u32::from_be_bytes).map_err(|_| MalformedControl);
+        Some(match kind {
+            PING => id().map(|id| Self::Ping { id }),
+            PONG => id().map(|id| Self::Pong { id }),
+            CLOSE => match body.split_first_chunk::<11>() {
+                Some(([flags, settled @ .., c0, c1], reason)) if reason.len() <= MAX_REASON => {
+                    Ok(Self::Close {
+                        is_final: flags & 1 == 1,
+                        settled: u64_of(settled),
+                        code: u16::from_be_bytes([*c0, *c1]),
+                        reason,
+                    })
+                }
+                _ => Err(MalformedControl),
+            },
+            CLOSE_ACK => match body {
+                [flags, settled @ ..] if settled.len() == 8 => {
+                    Ok(Self::CloseAck { is_final: flags & 1 == 1, settled: u64_of(settled) })
+                }
+                _ => Err(MalformedControl),
+            },
+            _ => return None,
+        })
+    }
+}
+
+fn u64_of(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A control message that does not have the shape of its kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MalformedControl;
+
+/// Reads control messages one after another; ends after a malformed one.
+#[derive(Clone, Debug)]
+pub struct ControlMessages<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> ControlMessages<'a> {
+    /// The messages in `bytes`.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+}
+
+impl<'a> Iterator for ControlMessages<'a> {
+    type Item = Result<ControlMessage<'a>, MalformedControl>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() {
+            let message = match self.rest {
+                [kind, l0, l1, tail @ ..] => tail
+                    .split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))
+                    .map(|parts| (*kind, parts)),
+                _ => None,
+            };
+            let Some((kind, (body, rest))) = message else {
+                self.rest = &[];
+                return Some(Err(MalformedControl));
+            };
+            self.rest = rest;
+            if let Some(message) = ControlMessage::parse(kind, body) {
+                if message.is_err() {
+                    self.rest = &[];
+                }
+                return Some(message);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,596 @@
+//! The messages of the handshake and what is sealed in them (PROTOCOL.md 4).
+
+use alloc::vec::Vec;
+
+use super::{DatagramKind, PROTOCOL_VERSION, ParseError, Reader};
+use crate::codes::{CloseCode, RejectCode};
+use crate::crypto::Cipher;
+use crate::event::Extension;
+use crate::settings::Settings;
+
+/// Bytes of a challenge_request.
+pub const CHALLENGE_REQUEST_BYTES: usize = 768;
+/// No handshake datagram is longer.
+pub const MAX_HANDSHAKE_BYTES: usize = 1_200;
+/// The most bytes of challenge_response_data, accept_data and close reasons.
+pub const MAX_SHORT_DATA: usize = 511;
+/// The most bytes of connect_data and extensions together, three for the head of each extension included.
+pub const MAX_CONNECT_DATA: usize = 1_000;
+/// The highest initial sequence.
+pub const MAX_INITIAL_SEQUENCE: u16 = 4_095;
+/// Bytes of a connect_accept, connect_refuse or connect_pending before what is sealed.
+pub const REPLY_HEADER_BYTES: usize = 33;
+/// The key type of Ed25519 identities.
+pub const KEY_TYPE_ED25519: u8 = 1;
+
+const MAGIC: &[u8; 8] = b"TorqueSk";
+const TAG: usize = 16;
+
+fn check_kind(reader: &mut Reader<'_>, first: u8) -> Result<(), ParseError> {
+    if reader.u8()? == first { Ok(()) } else { Err(ParseError::Kind) }
+}
+
+fn check_length(bytes: &[u8], least: usize, most: usize) -> Result<(), ParseError> {
+    if (least..=most).contains(&bytes.len()) { Ok(()) } else { Err(ParseError::Length) }
+}
+
+/// Version and nonce of a message, which stand in this order in every version.
+fn check_version(version: u8, initiator_nonce: [u8; 16]) -> Result<(), ParseError> {
+    if version == PROTOCOL_VERSION { Ok(()) } else { Err(ParseError::Version { version, initiator_nonce }) }
+}
+
+/// The ciphers that an initiator offers, best first: one to four distinct numbers, of which some may be
+/// unknown to this version (they are kept, as the transcript covers them).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Offers([u8; 4]);
+
+impl Offers {
+    /// The offer of these ciphers; `None` if there are none, more than four, or one twice.
+    pub fn new(ciphers: &[Cipher]) -> Option<Self> {
+        let mut numbers = [0; 4];
+        for (number, cipher) in numbers.iter_mut().zip(ciphers) {
+            *number = cipher.number();
+        }
+        (ciphers.len() <= numbers.len()).then(|| Self::from_bytes(numbers).ok()).flatten()
+    }
+
+    /// Reads the four bytes.
+    ///
+    /// # Errors
+    /// [`ParseError::Offers`].
+    pub fn from_bytes(bytes: [u8; 4]) -> Result<Self, ParseError> {
+        let count = bytes.iter().take_while(|number| **number != 0).count();
+        let (offered, padding) = bytes.split_at(count);
+        let distinct = offered.iter().enumerate().all(|(i, number)| !offered[..i].contains(number));
+        if count > 0 && distinct && padding.iter().all(|byte| *byte == 0) {
+            Ok(Self(bytes))
+        } else {
+            Err(ParseError::Offers)
+        }
+    }
+
+    /// The four bytes.
+    pub const fn to_bytes(self) -> [u8; 4] {
+        self.0
+    }
+
+    /// The numbers, best first.
+    pub fn numbers(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.iter().copied().take_while(|number| *number != 0)
+    }
+
+    /// The first offered cipher that is among `allowed`.
+    pub fn choose(&self, allowed: &[Cipher]) -> Option<Cipher> {
+        self.numbers().filter_map(Cipher::from_number).find(|cipher| allowed.contains(cipher))
+    }
+
+    /// Whether this number is offered.
+    pub fn contains(&self, number: u8) -> bool {
+        self.numbers().any(|offered| offered == number)
+    }
+}
+
+/// 4.1: an initiator asks for a challenge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChallengeRequest {
+    /// Random, fresh for each attempt.
+    pub initiator_nonce: [u8; 16],
+    /// Stands for the application id (3.2).
+    pub application_tag: [u8; 8],
+    /// The ciphers offered.
+    pub offers: Offers,
+}
+
+impl ChallengeRequest {
+    /// Reads a challenge_request; its size, magic and zeros are checked.
+    ///
+    /// # Errors
+    /// [`ParseError::Version`] names another version, of which only size, magic and nonce were looked at.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        let mut reader = Reader::new(bytes);
+        check_kind(&mut reader, 0x01)?;
+        check_length(bytes, CHALLENGE_REQUEST_BYTES, CHALLENGE_REQUEST_BYTES)?;
+        if reader.array()? != *MAGIC {
+            return Err(ParseError::Magic);
+        }
+        let version = reader.u8()?;
+        let initiator_nonce = reader.array()?;
+        check_version(version, initiator_nonce)?;
+        let application_tag = reader.array()?;
+        let offers = reader.array()?;
+        if reader.rest().iter().any(|byte| *byte != 0) {
+            return Err(ParseError::Padding);
+        }
+        Ok(Self { initiator_nonce, application_tag, offers: Offers::from_bytes(offers)? })
+    }
+
+    /// Appends the datagram.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len() + CHALLENGE_REQUEST_BYTES;
+        out.push(0x01);
+        out.extend_from_slice(MAGIC);
+        out.push(PROTOCOL_VERSION);
+        out.extend_from_slice(&self.initiator_nonce);
+        out.extend_from_slice(&self.application_tag);
+        out.extend_from_slice(&self.offers.to_bytes());
+        out.resize(end, 0);
+    }
+}
+
+/// 4.2: the host shows its key, its data and the puzzle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChallengeResponse<'a> {
+    /// Echoed.
+    pub initiator_nonce: [u8; 16],
+    /// When the epoch began, milliseconds since 1970-01-01 by the host's clock.
+    pub epoch_start: u64,
+    /// X25519 public key of the epoch.
+    pub epoch_key: [u8; 32],
+    /// By the host's identity, over what 5.2 says.
+    pub signature: [u8; 64],
+    /// To be sent back.
+    pub identity_token: [u8; 16],
+    /// Bits of puzzle.
+    pub difficulty: u8,
+    /// Number of the cipher chosen, as it came.
+    pub cipher: u8,
+    /// The host's Ed25519 key, as it came (3.1 has not been checked).
+    pub host_key: [u8; 32],
+    /// challenge_response_data, at most [`MAX_SHORT_DATA`] bytes.
+    pub data: &'a [u8],
+}
+
+impl<'a> ChallengeResponse<'a> {
+    /// Bytes without the data.
+    pub const HEAD_BYTES: usize = 175;
+
+    /// Reads a challenge_response.
+    ///
+    /// # Errors
+    /// [`ParseError::Version`] and [`ParseError::KeyType`] tell the attempt that the datagram belongs to.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let mut reader = Reader::new(bytes);
+        check_kind(&mut reader, 0x02)?;
+        let version = reader.u8()?;
+        let initiator_nonce = reader.array()?;
+        check_version(version, initiator_nonce)?;
+        let epoch_start = reader.u64()?;
+        let epoch_key = reader.array()?;
+        let signature = reader.array()?;
+        let identity_token = reader.array()?;
+        let difficulty = reader.u8()?;
+        let cipher = reader.u8()?;
+        let key_type = reader.u8()?;
+        if key_type != KEY_TYPE_ED25519 {
+            return Err(ParseError::KeyType { key_type, initiator_nonce });
+        }
+        let host_key = reader.array()?;
+        let data = reader.counted()?;
+        check_length(data, 0, MAX_SHORT_DATA)?;
+        reader.end()?;
+        Ok(Self {
+            initiator_nonce,
+            epoch_start,
+            epoch_key,
+            signature,
+            identity_token,
+            difficulty,
+            cipher,
+            host_key,
+            data,
+        })
+    }
+
+    /// Appends the datagram. Data beyond [`MAX_SHORT_DATA`] is cut off: callers check.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(0x02);
+        out.push(PROTOCOL_VERSION);
+        out.extend_from_slice(&self.initiator_nonce);
+        out.extend_from_slice(&self.epoch_start.to_be_bytes());
+        out.extend_from_slice(&self.epoch_key);
+        out.extend_from_slice(&self.signature);
+        out.extend_from_slice(&self.identity_token);
+        out.push(self.difficulty);
+        out.push(self.cipher);
+        out.push(KEY_TYPE_ED25519);
+        out.extend_from_slice(&self.host_key);
+        write_counted(out, self.data, MAX_SHORT_DATA);
+    }
+}
+
+/// 4.3: an initiator asks to connect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectRequest<'a> {
+    /// Of the attempt.
+    pub initiator_nonce: [u8; 16],
+    /// The first four bytes of the epoch key.
+    pub epoch_tag: [u8; 4],
+    /// As received.
+    pub identity_token: [u8; 16],
+    /// As received.
+    pub difficulty: u8,
+    /// As received.
+    pub cipher: u8,
+    /// As in the challenge_request.
+    pub offers: Offers,
+    /// 0 if there was no introduction.
+    pub introduction_id: u64,
+    /// `e ‖ sealed_s ‖ sealed_p` (3.2), at least [`Self::MIN_NOISE`], at most [`Self::MAX_NOISE`] bytes.
+    pub noise: &'a [u8],
+    /// The puzzle's solution X (5.3).
+    pub solution: [u8; 8],
+}
+
+impl<'a> ConnectRequest<'a> {
+    /// Where the Noise message begins.
+    pub const NOISE_OFFSET: usize = 52;
+    /// Bytes of the solution, which is the end of the datagram.
+    pub const SOLUTION_BYTES: usize = 8;
+    /// The shortest Noise message.
+    pub const MIN_NOISE: usize = 32 + 48 + RequestPayload::HEAD_BYTES + TAG;
+    /// The longest Noise message.
+    pub const MAX_NOISE: usize = Self::MIN_NOISE + MAX_CONNECT_DATA;
+    /// The shortest datagram.
+    pub const MIN_BYTES: usize = Self::NOISE_OFFSET + Self::MIN_NOISE + Self::SOLUTION_BYTES;
+    /// The longest datagram.
+    pub const MAX_BYTES: usize = Self::NOISE_OFFSET + Self::MAX_NOISE + Self::SOLUTION_BYTES;
+
+    /// Reads a connect_request.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let mut reader = Reader::new(bytes);
+        check_kind(&mut reader, 0x03)?;
+        let version = reader.u8()?;
+        let initiator_nonce = reader.array()?;
+        check_version(version, initiator_nonce)?;
+        check_length(bytes, Self::MIN_BYTES, Self::MAX_BYTES)?;
+        let epoch_tag = reader.array()?;
+        let identity_token = reader.array()?;
+        let difficulty = reader.u8()?;
+        let cipher = reader.u8()?;
+        let offers = Offers::from_bytes(reader.array()?)?;
+        let introduction_id = reader.u64()?;
+        let (noise, solution) = reader.rest().split_last_chunk().ok_or(ParseError::Length)?;
+        Ok(Self {
+            initiator_nonce,
+            epoch_tag,
+            identity_token,
+            difficulty,
+            cipher,
+            offers,
+            introduction_id,
+            noise,
+            solution: *solution,
+        })
+    }
+
+    /// Appends the datagram. A Noise message beyond [`Self::MAX_NOISE`] is cut off: callers check.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(0x03);
+        out.push(PROTOCOL_VERSION);
+        out.extend_from_slice(&self.initiator_nonce);
+        out.extend_from_slice(&self.epoch_tag);
+        out.extend_from_slice(&self.identity_token);
+        out.push(self.difficulty);
+        out.push(self.cipher);
+        out.extend_from_slice(&self.offers.to_bytes());
+        out.extend_from_slice(&self.introduction_id.to_be_bytes());
+        out.extend_from_slice(&self.noise[..self.noise.len().min(Self::MAX_NOISE)]);
+        out.extend_from_slice(&self.solution);
+    }
+}
+
+/// Which reply to a connect_request it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ReplyKind {
+    /// 4.4
+    Accept,
+    /// 4.5
+    Refuse,
+    /// 4.6
+    Pending,
+}
+
+impl ReplyKind {
+    const fn first_byte(self) -> u8 {
+        match self {
+            Self::Accept => 0x04,
+            Self::Refuse => 0x05,
+            Self::Pending => 0x06,
+        }
+    }
+
+    /// The least and the most bytes of what is sealed, tag included.
+    const fn sealed_bytes(self) -> (usize, usize) {
+        let (head, data) = match self {
+            Self::Accept => (AcceptPayload::HEAD_BYTES, MAX_SHORT_DATA),
+            Self::Refuse => (RefusePayload::HEAD_BYTES, MAX_SHORT_DATA),
+            Self::Pending => (0, 0),
+        };
+        (head + TAG, head + data + TAG)
+    }
+}
+
+/// 4.4 to 4.6: connect_accept, connect_refuse and connect_pending.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealedReply<'a> {
+    /// Which of the three.
+    pub kind: ReplyKind,
+    /// Of the attempt.
+    pub initiator_nonce: [u8; 16],
+    /// Drawn by the host for this request.
+    pub host_salt: [u8; 16],
+    /// The sealed text with its tag.
+    pub sealed: &'a [u8],
+}
+
+impl<'a> SealedReply<'a> {
+    /// Reads one of the three.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let kind = match DatagramKind::of(bytes) {
+            DatagramKind::ConnectAccept => ReplyKind::Accept,
+            DatagramKind::ConnectRefuse => ReplyKind::Refuse,
+            DatagramKind::ConnectPending => ReplyKind::Pending,
+            _ => return Err(ParseError::Kind),
+        };
+        let mut reader = Reader::new(bytes);
+        check_kind(&mut reader, kind.first_byte())?;
+        let initiator_nonce = reader.array()?;
+        let host_salt = reader.array()?;
+        let sealed = reader.rest();
+        let (least, most) = kind.sealed_bytes();
+        check_length(sealed, least, most)?;
+        Ok(Self { kind, initiator_nonce, host_salt, sealed })
+    }
+
+    /// Offsets 0 to 32: the associated data of what is sealed.
+    pub fn header(&self) -> [u8; REPLY_HEADER_BYTES] {
+        let mut header = [0; REPLY_HEADER_BYTES];
+        header[0] = self.kind.first_byte();
+        header[1..17].copy_from_slice(&self.initiator_nonce);
+        header[17..].copy_from_slice(&self.host_salt);
+        header
+    }
+
+    /// Appends the datagram.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.header());
+        out.extend_from_slice(self.sealed);
+    }
+}
+
+/// 4.7: a hint that is not authenticated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reject {
+    /// The newest version that the sender speaks.
+    pub version: u8,
+    /// Echoed.
+    pub initiator_nonce: [u8; 16],
+    /// Why.
+    pub code: RejectCode,
+}
+
+impl Reject {
+    /// Bytes of a reject.
+    pub const BYTES: usize = 19;
+
+    /// Reads a reject, of whatever version.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        let mut reader = Reader::new(bytes);
+        check_kind(&mut reader, 0x07)?;
+        let version = reader.u8()?;
+        let initiator_nonce = reader.array()?;
+        let code = RejectCode::from_number(reader.u8()?).ok_or(ParseError::RejectCode)?;
+        reader.end()?;
+        Ok(Self { version, initiator_nonce, code })
+    }
+
+    /// Appends the datagram.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(0x07);
+        out.push(self.version);
+        out.extend_from_slice(&self.initiator_nonce);
+        out.push(self.code.number());
+    }
+}
+
+/// What is sealed in a connect_request (4.3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestPayload {
+    /// Of the initiator, at most [`MAX_INITIAL_SEQUENCE`].
+    pub initial_sequence: u16,
+    /// What the initiator wishes for.
+    pub settings: Settings,
+    /// The sign bit of the initiator's Ed25519 key.
+    pub sign_bit: bool,
+    /// The application's.
+    pub connect_data: Vec<u8>,
+    /// Typed extensions, in their order. With [`connect_data`](Self::connect_data) and three bytes for
+    /// each they take at most [`MAX_CONNECT_DATA`] bytes.
+    pub extensions: Vec<Extension>,
+}
+
+impl RequestPayload {
+    /// Bytes before the connect_data.
+    pub const HEAD_BYTES: usize = 13;
+
+    /// Bytes that connect_data and extensions take; at most [`MAX_CONNECT_DATA`].
+    pub fn data_bytes(connect_data: &[u8], extensions: &[Extension]) -> usize {
+        extensions.iter().fold(connect_data.len(), |sum, extension| sum + 3 + extension.data.len())
+    }
+
+    /// Reads the opened text.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        check_length(bytes, Self::HEAD_BYTES, Self::HEAD_BYTES + MAX_CONNECT_DATA)?;
+        let mut reader = Reader::new(bytes);
+        let initial_sequence = read_initial_sequence(&mut reader)?;
+        let settings = read_settings(&mut reader)?;
+        let flags = reader.u8()?;
+        let connect_data = reader.counted()?.to_vec();
+        let mut extensions = Vec::new();
+        while !reader.is_empty() {
+            let kind = reader.u8()?;
+            extensions.push(Extension { kind, data: reader.counted()?.to_vec() });
+        }
+        Ok(Self { initial_sequence, settings, sign_bit: flags & 1 == 1, connect_data, extensions })
+    }
+
+    /// Appends the text. Whatever goes beyond [`MAX_CONNECT_DATA`] is left out: callers check
+    /// [`data_bytes`](Self::data_bytes).
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len() + Self::HEAD_BYTES + MAX_CONNECT_DATA;
+        out.extend_from_slice(&self.initial_sequence.to_be_bytes());
+        out.extend_from_slice(&self.settings.to_wire());
+        out.push(u8::from(self.sign_bit));
+        write_counted(out, &self.connect_data, MAX_CONNECT_DATA);
+        for extension in &self.extensions {
+            if out.len() + 3 + extension.data.len() > end {
+                break;
+            }
+            out.push(extension.kind);
+            write_counted(out, &extension.data, MAX_CONNECT_DATA);
+        }
+    }
+}
+
+/// What is sealed in a connect_accept (4.4).
+#[derive(Clone, PartialEq, Eq)]
+pub struct AcceptPayload {
+    /// Of the host, at most [`MAX_INITIAL_SEQUENCE`].
+    pub initial_sequence: u16,
+    /// As they will be.
+    pub settings: Settings,
+    /// Random.
+    pub connection_id: u64,
+    /// 5.8
+    pub reset_token: [u8; 16],
+    /// The application's, at most [`MAX_SHORT_DATA`] bytes.
+    pub accept_data: Vec<u8>,
+}
+
+impl AcceptPayload {
+    /// Bytes before the accept_data.
+    pub const HEAD_BYTES: usize = 36;
+
+    /// Reads the opened text.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        let mut reader = Reader::new(bytes);
+        let initial_sequence = read_initial_sequence(&mut reader)?;
+        let settings = read_settings(&mut reader)?;
+        let connection_id = reader.u64()?;
+        let reset_token = reader.array()?;
+        let accept_data = reader.counted()?;
+        check_length(accept_data, 0, MAX_SHORT_DATA)?;
+        reader.end()?;
+        Ok(Self { initial_sequence, settings, connection_id, reset_token, accept_data: accept_data.to_vec() })
+    }
+
+    /// Appends the text. Data beyond [`MAX_SHORT_DATA`] is cut off: callers check.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.initial_sequence.to_be_bytes());
+        out.extend_from_slice(&self.settings.to_wire());
+        out.extend_from_slice(&self.connection_id.to_be_bytes());
+        out.extend_from_slice(&self.reset_token);
+        write_counted(out, &self.accept_data, MAX_SHORT_DATA);
+    }
+}
+
+impl core::fmt::Debug for AcceptPayload {
+    /// Without the reset token, which is a secret of the two sides.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AcceptPayload")
+            .field("initial_sequence", &self.initial_sequence)
+            .field("settings", &self.settings)
+            .field("connection_id", &self.connection_id)
+            .field("accept_data", &self.accept_data)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is sealed in a connect_refuse (4.5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusePayload {
+    /// Why. A code that this version does not know reads as [`CloseCode::Closed`].
+    pub code: CloseCode,
+    /// The application's, at most [`MAX_SHORT_DATA`] bytes.
+    pub reason: Vec<u8>,
+}
+
+impl RefusePayload {
+    /// Bytes before the reason.
+    pub const HEAD_BYTES: usize = 4;
+
+    /// Reads the opened text.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        let mut reader = Reader::new(bytes);
+        let code = CloseCode::from_wire(reader.u16()?);
+        let reason = reader.counted()?;
+        check_length(reason, 0, MAX_SHORT_DATA)?;
+        reader.end()?;
+        Ok(Self { code, reason: reason.to_vec() })
+    }
+
+    /// Appends the text. A reason beyond [`MAX_SHORT_DATA`] is cut off: callers check.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.code.number().to_be_bytes());
+        write_counted(out, &self.reason, MAX_SHORT_DATA);
+    }
+}
+
+fn read_initial_sequence(reader: &mut Reader<'_>) -> Result<u16, ParseError> {
+    let sequence = reader.u16()?;
+    if sequence <= MAX_INITIAL_SEQUENCE { Ok(sequence) } else { Err(ParseError::InitialSequence) }
+}
+
+fn read_settings(reader: &mut Reader<'_>) -> Result<Settings, ParseError> {
+    Settings::from_wire(reader.array()?).ok_or(ParseError::Settings)
+}
+
+/// A byte string with its length, two bytes, before it.
+fn write_counted(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    debug_assert!(bytes.len() <= most, "{} bytes where {most} have room", bytes.len());
+    let bytes = &bytes[..bytes.len().min(most)];
+    out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+#[path = "handshake_tests.rs"]
+mod tests;

@@ -1,0 +1,78 @@
+//! What the first byte says (PROTOCOL.md 2).
+
+/// The kinds of datagrams.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DatagramKind {
+    /// 4.1
+    ChallengeRequest,
+    /// 4.2
+    ChallengeResponse,
+    /// 4.3
+    ConnectRequest,
+    /// 4.4
+    ConnectAccept,
+    /// 4.5
+    ConnectRefuse,
+    /// 4.6
+    ConnectPending,
+    /// 4.7
+    Reject,
+    /// A first byte that this version has no use for; dropped.
+    Reserved,
+    /// The application's own (2.1).
+    Info,
+    /// A packet of an established connection (6).
+    Packet,
+    /// Nothing at all; dropped.
+    Empty,
+}
+
+impl DatagramKind {
+    /// The kind of a datagram. Says nothing about the rest of it.
+    pub const fn of(datagram: &[u8]) -> Self {
+        match datagram.first() {
+            None => Self::Empty,
+            Some(first) => match first {
+                0x01 => Self::ChallengeRequest,
+                0x02 => Self::ChallengeResponse,
+                0x03 => Self::ConnectRequest,
+                0x04 => Self::ConnectAccept,
+                0x05 => Self::ConnectRefuse,
+                0x06 => Self::ConnectPending,
+                0x07 => Self::Reject,
+                0x00 | 0x08..=0x1f => Self::Reserved,
+                0x20..=0x7f => Self::Info,
+                0x80..=0xff => Self::Packet,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DatagramKind as Kind;
+
+    #[test]
+    fn every_first_byte_has_the_kind_that_the_table_gives_it() {
+        let named = [
+            (0x01, Kind::ChallengeRequest),
+            (0x02, Kind::ChallengeResponse),
+            (0x03, Kind::ConnectRequest),
+            (0x04, Kind::ConnectAccept),
+            (0x05, Kind::ConnectRefuse),
+            (0x06, Kind::ConnectPending),
+            (0x07, Kind::Reject),
+        ];
+        for first in 0..=0xff_u8 {
+            let wanted = match named.iter().find(|(byte, _)| *byte == first) {
+                Some((_, kind)) => *kind,
+                None if first < 0x20 => Kind::Reserved,
+                None if first < 0x80 => Kind::Info,
+                None => Kind::Packet,
+            };
+            assert_eq!(Kind::of(&[first]), wanted, "{first:#04x}");
+            assert_eq!(Kind::of(&[first, 1, 2, 3]), wanted, "{first:#04x}");
+        }
+        assert_eq!(Kind::of(&[]), Kind::Empty);
+    }
+}

@@ -1,0 +1,173 @@
+//! Writes the code tables of the crates from `spec/codes.csv`, the one place where codes are listed.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// One line of the table.
+struct Code {
+    table: String,
+    number: u16,
+    name: String,
+    /// Whether it may come from the other side; otherwise only this socket itself reports it.
+    on_wire: bool,
+    meaning: String,
+}
+
+/// `cargo xtask codes [--check]`.
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    let check = match arguments {
+        [] => false,
+        [only] if only == "--check" => true,
+        _ => return Err("codes takes nothing or --check".to_owned()),
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let source = root.join("spec/codes.csv");
+    let text = std::fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+    let codes = parse(&text)?;
+    let outputs: [(PathBuf, String); 1] = [(root.join("crates/torque-proto/src/codes.rs"), rust(&codes))];
+    for (path, wanted) in &outputs {
+        let present = std::fs::read_to_string(path).unwrap_or_default();
+        if present == *wanted {
+            continue;
+        }
+        if check {
+            return Err(format!("{} does not match spec/codes.csv: run `cargo xtask codes`", path.display()));
+        }
+        std::fs::write(path, wanted).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Vec<Code>, String> {
+    let mut codes: Vec<Code> = Vec::new();
+    for (index, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
+        let place = format!("spec/codes.csv, line {}", index + 1);
+        let fields: Vec<&str> = line.splitn(5, ',').collect();
+        let [table, number, name, told, meaning] = fields[..] else {
+            return Err(format!("{place}: five fields are wanted"));
+        };
+        let number = number.parse().map_err(|_| format!("{place}: `{number}` is no number"))?;
+        let on_wire = match told {
+            "wire" => true,
+            "local" => false,
+            _ => return Err(format!("{place}: told is `wire` or `local`")),
+        };
+        if codes.iter().any(|code| code.table == table && (code.number == number || code.name == name)) {
+            return Err(format!("{place}: number or name is there already"));
+        }
+        codes.push(Code {
+            table: table.to_owned(),
+            number,
+            name: name.to_owned(),
+            on_wire,
+            meaning: meaning.trim().to_owned(),
+        });
+    }
+    Ok(codes)
+}
+
+/// `no_answer` as `NoAnswer`.
+fn variant(name: &str) -> String {
+    name.split('_')
+        .map(|word| {
+            let (first, rest) = word.split_at(1);
+            first.to_uppercase() + rest
+        })
+        .collect()
+}
+
+fn rust(codes: &[Code]) -> String {
+    let table = |name: &str| -> Vec<&Code> { codes.iter().filter(|code| code.table == name).collect() };
+    let mut out = String::from(
+        "//! Close and reject codes. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
+         use core::fmt;\n\n",
+    );
+    let close = table("close");
+    write_enum(
+        &mut out,
+        &close,
+        "CloseCode",
+        "u16",
+        "Why a connection, pending or established, ended (PROTOCOL.md 10).",
+        true,
+    );
+    out.push_str(
+        "\nimpl CloseCode {\n    \
+         /// The code with this number; `None` if this version knows none.\n    \
+         pub const fn from_number(number: u16) -> Option<Self> {\n        Some(match number {\n",
+    );
+    for code in &close {
+        let _ = writeln!(out, "            {} => Self::{},", code.number, variant(&code.name));
+    }
+    out.push_str(
+        "            _ => return None,\n        })\n    }\n\n    \
+         /// The code that the other side sent. Numbers that are unknown, or that a socket only reports of itself,\n    \
+         /// become [`Closed`](Self::Closed).\n    \
+         pub const fn from_wire(number: u16) -> Self {\n        match Self::from_number(number) {\n            \
+         Some(code) if code.is_on_wire() => code,\n            _ => Self::Closed,\n        }\n    }\n\n    \
+         /// Whether the other side may send it; the others are what a socket finds out by itself.\n    \
+         pub const fn is_on_wire(self) -> bool {\n        matches!(\n            self,\n            ",
+    );
+    let wire: Vec<String> = close
+        .iter()
+        .filter(|code| code.on_wire)
+        .map(|code| format!("Self::{}", variant(&code.name)))
+        .collect();
+    out.push_str(&wire.join("\n                | "));
+    out.push_str("\n        )\n    }\n}\n\n");
+
+    let reject = table("reject");
+    write_enum(&mut out, &reject, "RejectCode", "u8", "What a reject says (PROTOCOL.md 4.7).", false);
+    out.push_str(
+        "\nimpl RejectCode {\n    \
+         /// The code with this number; `None` if this version knows none.\n    \
+         pub const fn from_number(number: u8) -> Option<Self> {\n        Some(match number {\n",
+    );
+    for code in &reject {
+        let _ = writeln!(out, "            {} => Self::{},", code.number, variant(&code.name));
+    }
+    out.push_str("            _ => return None,\n        })\n    }\n}\n");
+    out
+}
+
+/// The enum, its number and name, and its text.
+fn write_enum(out: &mut String, codes: &[&Code], name: &str, number: &str, doc: &str, grows: bool) {
+    let _ = writeln!(out, "/// {doc}");
+    out.push_str("#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]\n");
+    if grows {
+        out.push_str("#[non_exhaustive]\n");
+    }
+    let _ = writeln!(out, "pub enum {name} {{");
+    for code in codes {
+        let _ = writeln!(out, "    /// {}.\n    {},", code.meaning, variant(&code.name));
+    }
+    let _ = writeln!(out, "}}\n\nimpl {name} {{\n    /// All codes, by number.");
+    let _ = writeln!(out, "    pub const ALL: &'static [Self] = &[");
+    for code in codes {
+        let _ = writeln!(out, "        Self::{},", variant(&code.name));
+    }
+    out.push_str("    ];\n\n    /// The number that stands for it on the wire and in other languages.\n");
+    let _ = writeln!(out, "    pub const fn number(self) -> {number} {{\n        match self {{");
+    for code in codes {
+        let _ = writeln!(out, "            Self::{} => {},", variant(&code.name), code.number);
+    }
+    out.push_str("        }\n    }\n\n    /// Its name, as `spec/codes.csv` has it.\n");
+    out.push_str("    pub const fn name(self) -> &'static str {\n        match self {\n");
+    for code in codes {
+        let _ = writeln!(out, "            Self::{} => \"{}\",", variant(&code.name), code.name);
+    }
+    out.push_str("        }\n    }\n}\n\n");
+    let _ = writeln!(out, "impl fmt::Display for {name} {{");
+    out.push_str(
+        "    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {\n        f.write_str(match self {\n",
+    );
+    for code in codes {
+        let _ = writeln!(out, "            Self::{} => \"{}\",", variant(&code.name), code.meaning);
+    }
+    out.push_str("        })\n    }\n}\n");
+}
+
+#[cfg(test)]
+#[path = "codes_tests.rs"]
+mod tests;

@@ -1,0 +1,23 @@
+use super::*;
+
+#[test]
+fn the_committed_tables_match_the_list() {
+    run(&["--check".to_owned()]).expect("up to date");
+}
+
+#[test]
+fn a_number_or_name_given_twice_is_refused() {
+    let head = "table,number,name,told,meaning\n";
+    assert!(parse(&format!("{head}close,0,a,wire,A\nclose,0,b,wire,B\n")).is_err());
+    assert!(parse(&format!("{head}close,0,a,wire,A\nclose,1,a,wire,B\n")).is_err());
+    assert!(parse(&format!("{head}close,0,a,wire,A\nreject,0,a,wire,B, with a comma\n")).is_ok());
+}
+
+#[test]
+fn a_line_that_makes_no_sense_is_refused_with_its_place() {
+    let head = "table,number,name,told,meaning\n";
+    for line in ["close,x,a,wire,A", "close,1,a,wire", "close,1,a,nowhere,A"] {
+        let error = parse(&format!("{head}{line}\n")).err().expect("refused");
+        assert!(error.contains("line 2"), "{error}");
+    }
+}
