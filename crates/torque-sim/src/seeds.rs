@@ -1,0 +1,69 @@
+//! Running a test over many seeds, and one of them again.
+
+use crate::rng::SimRng;
+
+/// Calls `test` with `count` seeds that belong to `name`. If one panics, its seed is printed together with
+/// how to run it alone.
+///
+/// Environment: `TORQUE_SEED=12` (or `0x…`) runs that seed only, `TORQUE_SEEDS=n` runs n seeds.
+///
+/// # Panics
+/// If `test` does, or if one of the variables is no number.
+pub fn for_seeds(name: &str, count: u64, mut test: impl FnMut(u64)) {
+    if let Some(seed) = number_from_environment("TORQUE_SEED") {
+        let _told = TellSeed { name, seed };
+        return test(seed);
+    }
+    let count = number_from_environment("TORQUE_SEEDS").unwrap_or(count);
+    let mut seeds = seeds_of(name);
+    for _ in 0..count {
+        // Short enough to read aloud.
+        let seed = seeds.next_u64() >> 24;
+        let _told = TellSeed { name, seed };
+        test(seed);
+    }
+}
+
+/// Each test has seeds of its own, the same in every run and with every compiler (the hash is FNV-1a).
+fn seeds_of(name: &str) -> SimRng {
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    SimRng::new(hash)
+}
+
+fn number_from_environment(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        parse(&text)
+            .unwrap_or_else(|| panic!("{variable}={text}: write a whole number, or 0x and hexadecimal")),
+    )
+}
+
+fn parse(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// Tells the seed when a panic passes by.
+struct TellSeed<'a> {
+    name: &'a str,
+    seed: u64,
+}
+
+impl Drop for TellSeed<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self { name, seed } = self;
+            eprintln!(
+                "`{name}` failed with seed {seed}; to run it alone: TORQUE_SEED={seed} cargo test -p torque-sim {name}\n\
+                 (with TORQUE_PCAP=directory its datagrams are written there)"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,554 @@
+//! Nodes, links between them, and a loop that moves virtual time from one happening to the next.
+//!
+//! A world obeys the rule for callers of an endpoint: after every call it drains the transmits, then the
+//! events (unless the node's application was told to stop draining), then asks for the deadline.
+
+mod clock;
+mod node;
+mod tap;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use torque_proto::{Address, Endpoint, Instant};
+
+use crate::link::{Link, LinkConfig, LinkStats};
+use crate::pcap::PcapWriter;
+use crate::rng::SimRng;
+use clock::Clock;
+pub use node::Node;
+use tap::Injected;
+pub use tap::{Fate, Passing, Tap};
+
+/// More calls than this in one instant of virtual time mean that a timer or an exchange runs in circles.
+const CALLS_IN_ONE_INSTANT: u32 = 1_000_000;
+
+/// Names a node of a world.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(usize);
+
+impl NodeId {
+    /// The how-manieth node of its world it is, from 0.
+    pub fn place(self) -> usize {
+        self.0
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}", self.0)
+    }
+}
+
+/// A datagram as it left its sender, before tap and link.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// The world's time.
+    pub at: Instant,
+    /// Source address.
+    pub from: Address,
+    /// Destination address.
+    pub to: Address,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+/// What one step of the world did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A datagram was handed to a node.
+    Arrived(NodeId),
+    /// A node's deadline passed.
+    TimedOut(NodeId),
+    /// A time asked for with [`World::wake_at`] has come.
+    Woken,
+    /// A datagram went where no node is.
+    Astray,
+}
+
+struct Slot<N: Node> {
+    /// `None` while it is crashed.
+    node: Option<N>,
+    address: Address,
+    clock: Clock,
+    draining: bool,
+    inbox: VecDeque<N::Event>,
+    /// By the node's own clock.
+    deadline: Option<Instant>,
+}
+
+/// A network of nodes in virtual time. The same seed and the same calls give the same run.
+pub struct World<N: Node = Endpoint> {
+    seed: u64,
+    rng: SimRng,
+    now: Instant,
+    calls_now: u32,
+    nodes: Vec<Slot<N>>,
+    owners: BTreeMap<Address, NodeId>,
+    default_link: LinkConfig,
+    link_overrides: BTreeMap<(NodeId, NodeId), LinkConfig>,
+    /// By source and destination address, so that what is under way survives a change of address.
+    links: BTreeMap<(Address, Address), Link>,
+    partitioned: BTreeSet<(NodeId, NodeId)>,
+    tap: Option<Tap>,
+    /// Datagrams that pass no link, by due time.
+    injected: BTreeMap<(Instant, u64), Injected>,
+    injections: u64,
+    mailboxes: BTreeMap<Address, Vec<Captured>>,
+    wakes: BTreeSet<Instant>,
+    capture: Option<Vec<Captured>>,
+    datagrams: u64,
+}
+
+impl<N: Node> World<N> {
+    /// An empty world with perfect links, at time zero.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            rng: SimRng::new(seed),
+            now: Instant::ZERO,
+            calls_now: 0,
+            nodes: Vec::new(),
+            owners: BTreeMap::new(),
+            default_link: LinkConfig::perfect(),
+            link_overrides: BTreeMap::new(),
+            links: BTreeMap::new(),
+            partitioned: BTreeSet::new(),
+            tap: None,
+            injected: BTreeMap::new(),
+            injections: 0,
+            mailboxes: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            capture: std::env::var_os("TORQUE_PCAP").map(|_| Vec::new()),
+            datagrams: 0,
+        }
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The world's time. Nodes see their own clocks instead.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// A generator for the test's own choices, unrelated to the world's.
+    pub fn fork_rng(&mut self) -> SimRng {
+        self.rng.fork()
+    }
+
+    // Nodes
+
+    /// Adds a node at an IPv4 address of its own. `make` is given the node's time: each clock is ahead of
+    /// the world's by some random hours.
+    pub fn add(&mut self, make: impl FnOnce(Instant) -> N) -> NodeId {
+        let place = self.nodes.len();
+        let ip = Ipv4Addr::new(10, 0, (place / 250) as u8, (place % 250 + 1) as u8);
+        self.add_at(SocketAddr::new(IpAddr::V4(ip), 4_000).into(), make)
+    }
+
+    /// Adds a node at `address`.
+    pub fn add_at(&mut self, address: Address, make: impl FnOnce(Instant) -> N) -> NodeId {
+        let id = NodeId(self.nodes.len());
+        let clock = Clock::ahead_by(self.rng.duration(Duration::from_secs(100_000)));
+        let node = make(clock.read(self.now));
+        self.nodes.push(Slot {
+            node: Some(node),
+            address,
+            clock,
+            draining: true,
+            inbox: VecDeque::new(),
+            deadline: None,
+        });
+        self.owners.insert(address, id);
+        self.drain(id);
+        id
+    }
+
+    /// Every node, crashed ones included.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<N> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// Calls a node with its own time, then drains it. `None` if it has crashed.
+    pub fn try_with<R>(&mut self, id: NodeId, call: impl FnOnce(&mut N, Instant) -> R) -> Option<R> {
+        let slot = &mut self.nodes[id.0];
+        let result = call(slot.node.as_mut()?, slot.clock.read(self.now));
+        self.drain(id);
+        Some(result)
+    }
+
+    /// Calls a node with its own time, then drains it.
+    ///
+    /// # Panics
+    /// If the node has crashed.
+    pub fn with<R>(&mut self, id: NodeId, call: impl FnOnce(&mut N, Instant) -> R) -> R {
+        self.try_with(id, call).unwrap_or_else(|| panic!("{id:?} has crashed"))
+    }
+
+    /// Looks at a node.
+    ///
+    /// # Panics
+    /// If the node has crashed.
+    pub fn node(&self, id: NodeId) -> &N {
+        self.nodes[id.0].node.as_ref().unwrap_or_else(|| panic!("{id:?} has crashed"))
+    }
+
+    /// Whether the node runs.
+    pub fn is_running(&self, id: NodeId) -> bool {
+        self.nodes[id.0].node.is_some()
+    }
+
+    /// The node's address.
+    pub fn address(&self, id: NodeId) -> Address {
+        self.nodes[id.0].address
+    }
+
+    /// The node at `address`.
+    pub fn owner(&self, address: Address) -> Option<NodeId> {
+        self.owners.get(&address).copied()
+    }
+
+    /// Moves a node to another address, as a new network or a NAT that forgot would. What is under way to
+    /// the old one goes astray.
+    pub fn set_address(&mut self, id: NodeId, address: Address) {
+        let old = std::mem::replace(&mut self.nodes[id.0].address, address);
+        self.owners.remove(&old);
+        self.owners.insert(address, id);
+    }
+
+    /// Ends a node without a word to anybody; its events are gone.
+    pub fn crash(&mut self, id: NodeId) -> Option<N> {
+        let slot = &mut self.nodes[id.0];
+        slot.inbox.clear();
+        slot.deadline = None;
+        slot.node.take()
+    }
+
+    /// Starts a node anew at the same address, with the same clock.
+    pub fn restart(&mut self, id: NodeId, make: impl FnOnce(Instant) -> N) {
+        let slot = &mut self.nodes[id.0];
+        slot.inbox.clear();
+        slot.node = Some(make(slot.clock.read(self.now)));
+        self.drain(id);
+    }
+
+    // Events
+
+    /// Whether events are taken from the node after every call (they are, at first). An application that
+    /// is told to stop leaves them in the node.
+    pub fn set_draining(&mut self, id: NodeId, draining: bool) {
+        self.nodes[id.0].draining = draining;
+        self.drain(id);
+    }
+
+    /// Takes up to `count` events from a node whose application does not drain by itself.
+    pub fn drain_events(&mut self, id: NodeId, count: usize) {
+        let slot = &mut self.nodes[id.0];
+        if let Some(node) = &mut slot.node {
+            slot.inbox.extend(std::iter::from_fn(|| node.poll_event()).take(count));
+        }
+        self.drain(id);
+    }
+
+    /// The next event that was taken from the node.
+    pub fn next_event(&mut self, id: NodeId) -> Option<N::Event> {
+        self.nodes[id.0].inbox.pop_front()
+    }
+
+    // Clocks
+
+    /// What the node's clock shows.
+    pub fn clock(&self, id: NodeId) -> Instant {
+        self.nodes[id.0].clock.read(self.now)
+    }
+
+    /// Makes the node's clock jump, forwards or backwards.
+    pub fn step_clock(&mut self, id: NodeId, micros: i64) {
+        self.nodes[id.0].clock.step(micros);
+    }
+
+    /// Makes the node's clock stand still; its timers do not run then.
+    pub fn stop_clock(&mut self, id: NodeId) {
+        self.nodes[id.0].clock.stop(self.now);
+    }
+
+    /// Lets the node's clock go on from where it stood still.
+    pub fn start_clock(&mut self, id: NodeId) {
+        self.nodes[id.0].clock.start(self.now);
+    }
+
+    // The network
+
+    /// What links do for which nothing else was said, from now on.
+    pub fn set_default_link(&mut self, config: LinkConfig) {
+        self.default_link = config;
+        self.reconfigure_links();
+    }
+
+    /// What the link from one node to another does, from now on.
+    pub fn set_link(&mut self, from: NodeId, to: NodeId, config: LinkConfig) {
+        self.link_overrides.insert((from, to), config);
+        self.reconfigure_links();
+    }
+
+    /// What the links did that lead from one node's address to the other's.
+    pub fn link_stats(&self, from: NodeId, to: NodeId) -> LinkStats {
+        let key = (self.address(from), self.address(to));
+        self.links.get(&key).map(Link::stats).unwrap_or_default()
+    }
+
+    /// Cuts two nodes off from each other, or joins them again. What is under way still arrives.
+    pub fn set_partition(&mut self, a: NodeId, b: NodeId, cut: bool) {
+        for pair in [(a, b), (b, a)] {
+            if cut {
+                self.partitioned.insert(pair);
+            } else {
+                self.partitioned.remove(&pair);
+            }
+        }
+    }
+
+    /// Sets the adversary; see [`Passing`].
+    pub fn set_tap(&mut self, tap: impl FnMut(&mut Passing<'_>) -> Fate + 'static) {
+        self.tap = Some(Box::new(tap));
+    }
+
+    /// Removes the adversary.
+    pub fn clear_tap(&mut self) {
+        self.tap = None;
+    }
+
+    /// Sends a datagram from whatever address, to arrive after `delay`. It passes no link and no tap.
+    pub fn inject(&mut self, delay: Duration, from: Address, to: Address, bytes: Vec<u8>) {
+        self.push_injected(Injected { due: self.now + delay, from, to, bytes });
+    }
+
+    /// Keeps what arrives at an address where no node is, for [`take_mail`](Self::take_mail).
+    pub fn open_mailbox(&mut self, address: Address) {
+        self.mailboxes.entry(address).or_default();
+    }
+
+    /// What has arrived in the mailbox.
+    pub fn take_mail(&mut self, address: Address) -> Vec<Captured> {
+        self.mailboxes.get_mut(&address).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether to keep a copy of every datagram. Setting `TORQUE_PCAP` does it in every world.
+    pub fn set_capture(&mut self, capture: bool) {
+        match (capture, &self.capture) {
+            (true, None) => self.capture = Some(Vec::new()),
+            (false, _) => self.capture = None,
+            (true, Some(_)) => {}
+        }
+    }
+
+    /// Every datagram that was sent while capturing.
+    pub fn captured(&self) -> &[Captured] {
+        self.capture.as_deref().unwrap_or_default()
+    }
+
+    /// How many datagrams nodes have sent.
+    pub fn datagrams_sent(&self) -> u64 {
+        self.datagrams
+    }
+
+    /// Writes what was captured as a pcap file.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_pcap(&self, out: impl std::io::Write) -> std::io::Result<()> {
+        let mut pcap = PcapWriter::new(out)?;
+        for captured in self.captured() {
+            pcap.write(captured.at, captured.from, captured.to, &captured.bytes)?;
+        }
+        pcap.finish().map(|_| ())
+    }
+
+    // Time
+
+    /// Makes [`step`](Self::step) stop at this time, for an application that wants to act then.
+    pub fn wake_at(&mut self, time: Instant) {
+        self.wakes.insert(time.max(self.now));
+    }
+
+    /// When something happens next.
+    pub fn next_time(&self) -> Option<Instant> {
+        let arrivals = self.links.values().filter_map(Link::next_delivery).min();
+        let injected = self.injected.keys().next().map(|(due, _)| *due);
+        let deadlines = self.nodes.iter().filter_map(|slot| slot.due(self.now)).min();
+        let wake = self.wakes.first().copied();
+        [arrivals, injected, deadlines, wake].into_iter().flatten().min().map(|time| time.max(self.now))
+    }
+
+    /// Moves time to what happens next and lets that one thing happen; `None` if nothing will.
+    ///
+    /// # Panics
+    /// If a node is called without end while time stands still.
+    pub fn step(&mut self) -> Option<Step> {
+        let time = self.next_time()?;
+        self.move_to(time);
+        self.calls_now += 1;
+        assert!(
+            self.calls_now < CALLS_IN_ONE_INSTANT,
+            "seed {}: {CALLS_IN_ONE_INSTANT} calls at {} us and no end",
+            self.seed,
+            time.as_micros()
+        );
+        if let Some(entry) = self.injected.first_entry().filter(|entry| entry.key().0 <= time) {
+            let Injected { from, to, bytes, .. } = entry.remove();
+            return Some(self.arrive(from, to, bytes));
+        }
+        for (&(from, to), link) in &mut self.links {
+            if let Some(bytes) = link.poll(time) {
+                return Some(self.arrive(from, to, bytes));
+            }
+        }
+        if let Some(place) = self.nodes.iter().position(|slot| slot.due(time).is_some_and(|due| due <= time))
+        {
+            let id = NodeId(place);
+            self.with(id, |node, now| node.handle_timeout(now));
+            return Some(Step::TimedOut(id));
+        }
+        while self.wakes.first().is_some_and(|wake| *wake <= time) {
+            self.wakes.pop_first();
+        }
+        Some(Step::Woken)
+    }
+
+    /// Runs until `done` says so, asked after every step. Whether it did before `limit` had passed.
+    pub fn run_until(&mut self, mut done: impl FnMut(&mut Self) -> bool, limit: Duration) -> bool {
+        let end = self.now + limit;
+        loop {
+            if done(self) {
+                return true;
+            }
+            if self.next_time().is_none_or(|time| time > end) {
+                self.move_to(end);
+                return false;
+            }
+            self.step();
+        }
+    }
+
+    /// Runs for a span of virtual time.
+    pub fn run_for(&mut self, span: Duration) {
+        self.run_until(|_| false, span);
+    }
+
+    fn move_to(&mut self, time: Instant) {
+        if time > self.now {
+            self.now = time;
+            self.calls_now = 0;
+        }
+    }
+
+    fn arrive(&mut self, from: Address, to: Address, mut bytes: Vec<u8>) -> Step {
+        if let Some(mailbox) = self.mailboxes.get_mut(&to) {
+            mailbox.push(Captured { at: self.now, from, to, bytes });
+            return Step::Astray;
+        }
+        let Some(id) = self.owner(to) else { return Step::Astray };
+        match self.try_with(id, |node, now| node.handle_datagram(now, from, &mut bytes)) {
+            Some(()) => Step::Arrived(id),
+            None => Step::Astray,
+        }
+    }
+
+    /// What the rule asks for after every call.
+    fn drain(&mut self, id: NodeId) {
+        let slot = &mut self.nodes[id.0];
+        let Some(node) = &mut slot.node else { return };
+        let mut sent = Vec::new();
+        node.drain_transmits(&mut |to, bytes| sent.push((to, bytes.to_vec())));
+        if slot.draining {
+            slot.inbox.extend(std::iter::from_fn(|| node.poll_event()));
+        }
+        slot.deadline = node.deadline();
+        let from = slot.address;
+        for (to, bytes) in sent {
+            self.send(id, from, to, bytes);
+        }
+    }
+
+    fn send(&mut self, sender: NodeId, from: Address, to: Address, mut bytes: Vec<u8>) {
+        self.datagrams += 1;
+        if let Some(capture) = &mut self.capture {
+            capture.push(Captured { at: self.now, from, to, bytes: bytes.clone() });
+        }
+        let receiver = self.owner(to);
+        if receiver.is_some_and(|receiver| self.partitioned.contains(&(sender, receiver))) {
+            return;
+        }
+        if let Some(tap) = &mut self.tap {
+            let mut injected = Vec::new();
+            let fate =
+                tap(&mut Passing { now: self.now, from, to, bytes: &mut bytes, injected: &mut injected });
+            for datagram in injected {
+                self.push_injected(datagram);
+            }
+            match fate {
+                Fate::Pass => {}
+                Fate::Drop => return,
+                Fate::Hold(time) => return self.inject(time, from, to, bytes),
+            }
+        }
+        if receiver.is_none() {
+            // No link is made for each address that an attacker invents.
+            return self.inject(Duration::ZERO, from, to, bytes);
+        }
+        let config = self.link_config(from, to);
+        let rng = &mut self.rng;
+        let link = self.links.entry((from, to)).or_insert_with(|| Link::new(config, rng.next_u64()));
+        link.push(self.now, &bytes);
+    }
+
+    fn push_injected(&mut self, injected: Injected) {
+        self.injections += 1;
+        self.injected.insert((injected.due, self.injections), injected);
+    }
+
+    fn link_config(&self, from: Address, to: Address) -> LinkConfig {
+        let pair = self.owner(from).zip(self.owner(to));
+        pair.and_then(|pair| self.link_overrides.get(&pair)).copied().unwrap_or(self.default_link)
+    }
+
+    fn reconfigure_links(&mut self) {
+        let mut links = std::mem::take(&mut self.links);
+        for (&(from, to), link) in &mut links {
+            link.set_config(self.link_config(from, to));
+        }
+        self.links = links;
+    }
+}
+
+impl<N: Node> Slot<N> {
+    /// When the node's timer runs out, in the world's time.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        self.node.as_ref()?;
+        self.clock.world_time(self.deadline?, now)
+    }
+}
+
+impl<N: Node> Drop for World<N> {
+    /// A failing run leaves its datagrams behind if asked to.
+    fn drop(&mut self) {
+        let Some(directory) = std::env::var_os("TORQUE_PCAP").filter(|_| std::thread::panicking()) else {
+            return;
+        };
+        let path = std::path::Path::new(&directory).join(format!("seed-{}.pcap", self.seed));
+        let written =
+            std::fs::File::create(&path).and_then(|file| self.write_pcap(std::io::BufWriter::new(file)));
+        match written {
+            Ok(()) => eprintln!("datagrams of seed {} are in {}", self.seed, path.display()),
+            Err(error) => eprintln!("{}: {error}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! What a world drives.
+
+use torque_proto::{Address, Datagram, Endpoint, Event, Instant};
+
+/// Something that takes datagrams and the time, and gives out datagrams, events and its next deadline.
+pub trait Node {
+    /// What it tells its application.
+    type Event;
+
+    /// A datagram arrived.
+    fn handle_datagram(&mut self, now: Instant, remote: Address, bytes: &mut [u8]);
+    /// The deadline has passed.
+    fn handle_timeout(&mut self, now: Instant);
+    /// When `handle_timeout` is to be called next.
+    fn deadline(&self) -> Option<Instant>;
+    /// Hands each datagram that waits to be sent to `send`, and forgets it.
+    fn drain_transmits(&mut self, send: &mut dyn FnMut(Address, &[u8]));
+    /// The next event.
+    fn poll_event(&mut self) -> Option<Self::Event>;
+}
+
+impl Node for Endpoint {
+    type Event = Event;
+
+    fn handle_datagram(&mut self, now: Instant, remote: Address, bytes: &mut [u8]) {
+        Endpoint::handle_datagram(self, now, Datagram { remote, local: None, bytes });
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        Endpoint::handle_timeout(self, now);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.poll_timeout().map(|(deadline, _)| deadline)
+    }
+
+    fn drain_transmits(&mut self, send: &mut dyn FnMut(Address, &[u8])) {
+        let transmits = self.transmits();
+        for transmit in transmits.iter() {
+            send(transmit.remote, transmit.bytes);
+        }
+        transmits.clear();
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        Endpoint::poll_event(self)
+    }
+}

@@ -1,0 +1,259 @@
+//! The promises on time and memory: every wait ends, an idle connection lives, a dead one is found out, and
+//! nothing stays behind.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{MS, SECOND, link, random_config};
+use torque_proto::{CloseCode, ClosedBy, Config, ConnectOptions, Stats};
+use torque_sim::play::{Answer, Behaviour, Sending};
+use torque_sim::{NodeId, Play, SimRng, for_seeds};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn two(seed: u64, behaviour: Behaviour) -> (Play, NodeId, NodeId) {
+    let mut play = Play::new(seed);
+    play.world.set_default_link(link("delay=20"));
+    let a = play.add(Config::default(), behaviour.clone());
+    let b = play.add(Config::default(), behaviour);
+    (play, a, b)
+}
+
+fn steady(pause: Duration) -> Behaviour {
+    Behaviour { sending: Some(Sending::steady(pause, 50)), ..Behaviour::default() }
+}
+
+/// Nothing is left of any connection: no slot, no timer but that of an epoch's end, no event.
+fn assert_nothing_left(play: &mut Play, node: NodeId) {
+    // An epoch's secrets are erased when it is two lifetimes old.
+    play.run_for(3 * MINUTE);
+    let Stats { pending, connections_started, connections_accepted, connections_closed, .. } =
+        play.stats(node);
+    assert_eq!(pending, 0);
+    assert_eq!(connections_closed, connections_started + connections_accepted);
+    let endpoint = play.world.node(node);
+    assert_eq!(endpoint.connections().count(), 0);
+    assert!(!endpoint.has_events());
+    assert_eq!(endpoint.poll_timeout(), None, "seed {}: {node:?} has a timer left", play.world.seed());
+}
+
+#[test]
+fn every_wait_of_a_handshake_ends_when_the_other_side_disappears() {
+    for_seeds("every_wait_of_a_handshake_ends_when_the_other_side_disappears", 300, |seed| {
+        let mut rng = SimRng::new(seed);
+        let answer = |rng: &mut SimRng| match rng.below(4) {
+            0 => Answer::Never,
+            1 => Answer::Close(rng.duration(SECOND)),
+            _ => Answer::Accept(rng.duration(SECOND)),
+        };
+        let behaviours = [0, 1].map(|_| Behaviour {
+            challenge: answer(&mut rng),
+            request: answer(&mut rng),
+            ..Behaviour::default()
+        });
+        let (mut play, a, b) = two(seed, Behaviour::default());
+        for (node, behaviour) in [a, b].into_iter().zip(behaviours) {
+            play.set_behaviour(node, behaviour);
+        }
+        play.connect(a, b, ConnectOptions::default());
+        play.run_for(rng.duration(2_500 * MS));
+        let (gone, left) = if rng.chance(0.5) { (a, b) } else { (b, a) };
+        play.crash(gone);
+        // The longest wait is the application's two minutes, then a refusal's ten seconds.
+        play.finish(3 * MINUTE);
+        assert_nothing_left(&mut play, left);
+    });
+}
+
+#[test]
+fn a_connection_ends_when_the_other_side_disappears() {
+    for_seeds("a_connection_ends_when_the_other_side_disappears", 150, |seed| {
+        let mut rng = SimRng::new(seed);
+        let mut play = Play::new(seed);
+        play.world.set_default_link(link("delay=20,jitter=10,loss=2%"));
+        let behaviour = if rng.chance(0.5) { steady(30 * MS) } else { Behaviour::default() };
+        let a = play.add(random_config(&mut rng), behaviour.clone());
+        let b = play.add(random_config(&mut rng), behaviour);
+        let (at_a, at_b) = play.establish(a, b);
+        play.run_for(rng.duration(10 * SECOND));
+        let (gone, left, at_left) = if rng.chance(0.5) { (a, b, at_b) } else { (b, a, at_a) };
+        play.crash(gone);
+        let silent_since = play.world.now();
+        play.finish(MINUTE);
+        let end = play.end(left, at_left).closed.clone().unwrap();
+        assert_eq!((end.code, end.by), (CloseCode::TimedOut, ClosedBy::Socket));
+        // Five pings, five seconds apart, and one interval more.
+        let took = play.world.now().saturating_since(silent_since);
+        assert!(took >= 25 * SECOND && took <= 36 * SECOND, "{took:?}");
+        assert_nothing_left(&mut play, left);
+    });
+}
+
+#[test]
+fn nothing_is_left_after_connections_come_and_go() {
+    for_seeds("nothing_is_left_after_connections_come_and_go", 20, |seed| {
+        let mut rng = SimRng::new(seed);
+        let mut play = Play::new(seed);
+        play.world.set_default_link(link("delay=20,jitter=10,loss=10%,duplicate=5%"));
+        let host = play.add(Config::default(), steady(100 * MS));
+        let guests: Vec<NodeId> = (0..6).map(|_| play.add(Config::default(), steady(100 * MS))).collect();
+        for _ in 0..40 {
+            let guest = guests[rng.index(guests.len())];
+            match rng.below(4) {
+                0 => drop(play.try_connect(guest, host, ConnectOptions::default())),
+                1 => {
+                    for connection in play.open_connections(guest) {
+                        play.close(guest, connection, b"guest");
+                    }
+                }
+                2 => {
+                    let open = play.open_connections(host);
+                    if let Some(connection) = open.get(rng.index(open.len())) {
+                        play.close(host, *connection, b"host");
+                    }
+                }
+                _ => {
+                    play.crash(guest);
+                    play.run_for(rng.duration(3 * SECOND));
+                    play.restart(guest);
+                }
+            }
+            play.run_for(rng.duration(4 * SECOND));
+        }
+        play.close_all_and_finish(3 * MINUTE);
+        for node in guests.into_iter().chain([host]) {
+            let (closed, begun) =
+                play.oracle.ends().filter(|end| end.node == node).fold((0, 0), |(closed, all), end| {
+                    (closed + u32::from(end.closed.is_some() || end.crashed), all + 1)
+                });
+            assert_eq!(closed, begun);
+            play.run_for(3 * MINUTE);
+            assert_eq!(play.stats(node).pending, 0);
+            assert_eq!(play.world.node(node).connections().count(), 0);
+            assert_eq!(play.world.node(node).poll_timeout(), None);
+        }
+    });
+}
+
+#[test]
+fn pings_keep_an_idle_connection_for_an_hour() {
+    for loss in [0, 10, 20] {
+        let (mut play, a, b) = two(loss, Behaviour::default());
+        let (at_a, at_b) = play.establish(a, b);
+        play.world.set_default_link(link(&format!("delay=40,loss={loss}%")));
+        let before = play.world.datagrams_sent();
+        play.run_for(60 * MINUTE);
+        assert_eq!((play.open_connections(a), play.open_connections(b)), (vec![at_a], vec![at_b]));
+        let each = (play.world.datagrams_sent() - before) / 720;
+        assert!(each <= 5, "{each} datagrams each five seconds");
+        play.send(a, at_a, b"good morning").unwrap();
+        play.run_for(10 * SECOND);
+        play.close_all_and_finish(MINUTE);
+    }
+}
+
+#[test]
+fn a_connection_stays_through_a_short_partition() {
+    for_seeds("a_connection_stays_through_a_short_partition", 60, |seed| {
+        let mut rng = SimRng::new(seed);
+        let (mut play, a, b) = two(seed, steady(30 * MS));
+        let (at_a, at_b) = play.establish(a, b);
+        play.run_for(SECOND);
+        play.world.set_partition(a, b, true);
+        play.run_for(10 * SECOND + rng.duration(12 * SECOND));
+        play.world.set_partition(a, b, false);
+        play.run_for(10 * SECOND);
+        assert_eq!((play.open_connections(a), play.open_connections(b)), (vec![at_a], vec![at_b]));
+        let (before, _) = (play.end(a, at_a).tally, play.end(b, at_b).tally);
+        assert!(before.dropped > 0 && before.unknown == 0, "{before:?}");
+        play.run_for(5 * SECOND);
+        let after = play.end(a, at_a).tally;
+        assert!(after.delivered >= before.delivered + 100, "{before:?} {after:?}");
+        play.close_all_and_finish(MINUTE);
+        assert_eq!(play.oracle.tally().unknown, 0);
+    });
+}
+
+#[test]
+fn a_long_partition_ends_with_timed_out_and_unknown_verdicts() {
+    for_seeds("a_long_partition_ends_with_timed_out_and_unknown_verdicts", 60, |seed| {
+        let (mut play, a, b) = two(seed, steady(30 * MS));
+        let (at_a, at_b) = play.establish(a, b);
+        play.run_for(SECOND);
+        play.world.set_partition(a, b, true);
+        play.finish(MINUTE);
+        for (node, connection) in [(a, at_a), (b, at_b)] {
+            let end = play.end(node, connection);
+            let closed = end.closed.as_ref().unwrap();
+            assert_eq!((closed.code, closed.by), (CloseCode::TimedOut, ClosedBy::Socket));
+            assert!(end.tally.unknown > 0, "{:?}", end.tally);
+        }
+        // And the way is open for the next connection.
+        play.world.set_partition(a, b, false);
+        play.establish(a, b);
+        play.close_all_and_finish(MINUTE);
+    });
+}
+
+#[test]
+fn a_close_into_the_void_ends_after_its_wait() {
+    for_seeds("a_close_into_the_void_ends_after_its_wait", 40, |seed| {
+        let (mut play, a, b) = two(seed, steady(30 * MS));
+        let (at_a, at_b) = play.establish(a, b);
+        play.run_for(SECOND);
+        play.world.set_partition(a, b, true);
+        play.close(a, at_a, b"nobody hears this");
+        let start = play.world.now();
+        assert!(play.run_until(|play| play.end(a, at_a).closed.is_some(), 4 * SECOND));
+        assert!(play.world.now().saturating_since(start) >= 3 * SECOND - MS);
+        let end = play.end(a, at_a);
+        let closed = end.closed.as_ref().unwrap();
+        assert_eq!((closed.code, closed.by), (CloseCode::Closed, ClosedBy::Application));
+        assert!(end.tally.unknown > 0);
+        play.finish(MINUTE);
+        assert_eq!(play.end(b, at_b).closed.as_ref().map(|closed| closed.code), Some(CloseCode::TimedOut));
+        assert_nothing_left(&mut play, a);
+        assert_nothing_left(&mut play, b);
+    });
+}
+
+#[test]
+fn acknowledgments_of_one_way_traffic_are_few_and_prompt() {
+    let (mut play, a, b) = two(14, Behaviour::default());
+    let (at_a, _) = play.establish(a, b);
+    play.run_for(2 * SECOND);
+    let pace = SECOND / 60;
+    let sent_before = play.stats(b).datagrams_sent;
+    for _ in 0..600 {
+        let start = play.world.now();
+        play.send(a, at_a, &[7; 50]).unwrap();
+        play.run_for(pace.saturating_sub(play.world.now().saturating_since(start)));
+    }
+    // The last: its verdict is there a round trip and the acknowledgment's delay later.
+    play.run_for(101 * MS);
+    let tally = play.end(a, at_a).tally;
+    assert_eq!((tally.sent, tally.delivered), (600, 600));
+    let back = play.stats(b).datagrams_sent - sent_before;
+    assert!(back * 100 <= 600 * 35, "{back} datagrams came back for 600 packets");
+    play.close_all_and_finish(MINUTE);
+}
+
+#[test]
+fn closing_everything_tells_each_connection() {
+    let mut play = Play::new(15);
+    play.world.set_default_link(link("delay=20,loss=5%"));
+    let host = play.add(Config::default(), steady(50 * MS));
+    let guests: Vec<NodeId> = (0..5).map(|_| play.add(Config::default(), steady(50 * MS))).collect();
+    for guest in &guests {
+        play.establish(*guest, host);
+    }
+    play.world.with(host, |host, now| host.close_all(now, b"maintenance"));
+    play.finish(10 * SECOND);
+    for guest in guests {
+        let end = play.oracle.ends().find(|end| end.node == guest).unwrap();
+        let closed = end.closed.as_ref().unwrap();
+        assert_eq!((closed.code, &closed.reason[..]), (CloseCode::ShuttingDown, &b"maintenance"[..]));
+    }
+    assert_nothing_left(&mut play, host);
+}

@@ -1,0 +1,283 @@
+//! The promise on packets: each gets one verdict, in order, and the verdict is true. Whatever the network
+//! does, however the applications send, drain and close.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{MS, SECOND, link, random_behaviour, random_config, random_link, random_sending};
+use torque_proto::{CloseCode, Config, ConnectionId, SendError};
+use torque_sim::play::{Behaviour, Draining, Sending};
+use torque_sim::world::Fate;
+use torque_sim::{NodeId, Play, SimRng, for_seeds};
+
+/// How long everything may take to end after all have closed: close wait, linger, a lost ping or two.
+const END: Duration = Duration::from_secs(60);
+
+/// Two nodes that established a connection over a mild network.
+struct Pair {
+    play: Play,
+    a: NodeId,
+    b: NodeId,
+    at_a: ConnectionId,
+    at_b: ConnectionId,
+}
+
+fn pair(seed: u64, config: (Config, Config), behaviour: (Behaviour, Behaviour)) -> Pair {
+    let mut play = Play::new(seed);
+    play.world.set_default_link(link("delay=5"));
+    let a = play.add(config.0, behaviour.0);
+    let b = play.add(config.1, behaviour.1);
+    let (at_a, at_b) = play.establish(a, b);
+    Pair { play, a, b, at_a, at_b }
+}
+
+impl Pair {
+    /// Gives each direction a network of its own.
+    fn spoil(&mut self, rng: &mut SimRng, loss: f64) {
+        let (there, back) = (random_link(rng, loss), random_link(rng, loss));
+        self.play.world.set_link(self.a, self.b, there);
+        self.play.world.set_link(self.b, self.a, back);
+    }
+
+    fn sent(&self, node: NodeId, connection: ConnectionId) -> u64 {
+        self.play.end(node, connection).tally.sent
+    }
+
+    /// Whether both ends have the verdict on everything.
+    fn settled(&self) -> bool {
+        [(self.a, self.at_a), (self.b, self.at_b)].iter().all(|(node, connection)| {
+            let tally = self.play.end(*node, *connection).tally;
+            tally.sent == tally.delivered + tally.dropped + tally.unknown
+        })
+    }
+}
+
+#[test]
+fn every_packet_gets_one_true_verdict_on_any_network() {
+    let mut delivered = 0;
+    let mut dropped = 0;
+    for_seeds("every_packet_gets_one_true_verdict_on_any_network", 1_000, |seed| {
+        let mut rng = SimRng::new(seed);
+        let configs = (random_config(&mut rng), random_config(&mut rng));
+        let behaviours = (random_behaviour(&mut rng, 150), random_behaviour(&mut rng, 150));
+        let mut pair = pair(seed, configs, behaviours);
+        pair.spoil(&mut rng, 0.4);
+        pair.play.run_for(SECOND + rng.duration(5 * SECOND));
+        let (closer, connection) = if rng.chance(0.5) { (pair.a, pair.at_a) } else { (pair.b, pair.at_b) };
+        pair.play.close(closer, connection, b"enough");
+        pair.play.finish(END);
+        let tally = pair.play.oracle.tally();
+        assert_eq!(tally.sent, tally.delivered + tally.dropped + tally.unknown);
+        delivered += tally.delivered;
+        dropped += tally.dropped;
+    });
+    assert!(delivered > dropped, "{delivered} delivered, {dropped} dropped");
+}
+
+#[test]
+fn one_way_traffic_gets_its_verdicts() {
+    for_seeds("one_way_traffic_gets_its_verdicts", 250, |seed| {
+        let mut rng = SimRng::new(seed);
+        let configs = (random_config(&mut rng), random_config(&mut rng));
+        let sender = Behaviour { sending: Some(random_sending(&mut rng, 300)), ..Behaviour::default() };
+        let behaviours =
+            if rng.chance(0.5) { (sender, Behaviour::default()) } else { (Behaviour::default(), sender) };
+        let mut pair = pair(seed, configs, behaviours);
+        pair.spoil(&mut rng, 0.3);
+        pair.play.run_for(SECOND + rng.duration(8 * SECOND));
+        pair.play.close_all_and_finish(END);
+    });
+}
+
+#[test]
+fn verdicts_stay_true_when_packets_are_held_back_for_seconds() {
+    for_seeds("verdicts_stay_true_when_packets_are_held_back_for_seconds", 250, |seed| {
+        let mut rng = SimRng::new(seed);
+        let configs = (random_config(&mut rng), random_config(&mut rng));
+        let behaviours = (random_behaviour(&mut rng, 200), random_behaviour(&mut rng, 200));
+        let mut pair = pair(seed, configs, behaviours);
+        pair.spoil(&mut rng, 0.2);
+        let (chance, longest) = (rng.unit() * 0.5, rng.duration(6 * SECOND));
+        let mut tap_rng = rng.fork();
+        pair.play.world.set_tap(move |_| {
+            if tap_rng.chance(chance) { Fate::Hold(tap_rng.duration(longest)) } else { Fate::Pass }
+        });
+        pair.play.run_for(SECOND + rng.duration(6 * SECOND));
+        pair.play.close_all_and_finish(END);
+    });
+}
+
+#[test]
+fn both_may_close_at_any_time() {
+    for_seeds("both_may_close_at_any_time", 400, |seed| {
+        let mut rng = SimRng::new(seed);
+        let configs = (random_config(&mut rng), random_config(&mut rng));
+        let behaviours = (random_behaviour(&mut rng, 1_000), random_behaviour(&mut rng, 1_000));
+        let mut pair = pair(seed, configs, behaviours);
+        pair.spoil(&mut rng, 0.4);
+        pair.play.close_after(rng.duration(SECOND), pair.a, pair.at_a, b"from a");
+        if rng.chance(0.7) {
+            pair.play.close_after(rng.duration(SECOND), pair.b, pair.at_b, b"from b");
+        }
+        pair.play.run_for(2 * SECOND);
+        pair.play.finish(END);
+        for (node, connection) in [(pair.a, pair.at_a), (pair.b, pair.at_b)] {
+            let code = pair.play.end(node, connection).closed.as_ref().map(|closed| closed.code);
+            assert!(matches!(code, Some(CloseCode::Closed | CloseCode::TimedOut)), "{code:?}");
+        }
+    });
+}
+
+#[test]
+fn nothing_is_dropped_or_unknown_on_a_perfect_network() {
+    for_seeds("nothing_is_dropped_or_unknown_on_a_perfect_network", 150, |seed| {
+        let mut rng = SimRng::new(seed);
+        let mut configs = (random_config(&mut rng), random_config(&mut rng));
+        configs.0.limits.queued_packets = 1_000;
+        configs.1.limits.queued_packets = 1_000;
+        let sending = |rng: &mut SimRng| {
+            let sending = Some(random_sending(rng, 100));
+            Behaviour { sending, ..Behaviour::default() }
+        };
+        let behaviours = (sending(&mut rng), sending(&mut rng));
+        let mut pair = pair(seed, configs, behaviours);
+        pair.play.run_for(rng.duration(4 * SECOND));
+        // Still sending: the close has to settle what is under way.
+        pair.play.close(pair.a, pair.at_a, b"bye");
+        pair.play.finish(END);
+        let tally = pair.play.oracle.tally();
+        assert_eq!(tally.unknown, 0, "{tally:?}");
+        // What was under way towards the side that closes is no longer taken.
+        let from_a = pair.play.end(pair.a, pair.at_a).tally;
+        assert_eq!(from_a.dropped, 0, "{from_a:?}");
+        assert_eq!(
+            pair.play.end(pair.b, pair.at_b).closed.as_ref().map(|closed| &closed.reason[..]),
+            Some(&b"bye"[..])
+        );
+    });
+}
+
+#[test]
+fn a_close_over_a_lossy_network_leaves_nothing_unknown_when_both_sides_live() {
+    let mut unknown = 0;
+    let mut sent = 0;
+    for_seeds("a_close_over_a_lossy_network_leaves_nothing_unknown_when_both_sides_live", 150, |seed| {
+        let mut rng = SimRng::new(seed);
+        let configs = (random_config(&mut rng), random_config(&mut rng));
+        let behaviours = (random_behaviour(&mut rng, 100), random_behaviour(&mut rng, 100));
+        let mut pair = pair(seed, configs, behaviours);
+        pair.play.world.set_default_link(link("delay=20,jitter=10,loss=10%"));
+        pair.play.run_for(2 * SECOND);
+        pair.play.close(pair.b, pair.at_b, b"");
+        pair.play.finish(END);
+        let tally = pair.play.oracle.tally();
+        unknown += tally.unknown;
+        sent += tally.sent;
+    });
+    // Three seconds are some fifteen tries: hardly ever do all of them fail.
+    assert!(unknown * 1_000 <= sent, "{unknown} of {sent} unknown");
+}
+
+#[test]
+fn keys_turn_without_a_wrong_verdict() {
+    // More than two generations of 65,536, through every window.
+    for_seeds("keys_turn_without_a_wrong_verdict", 3, |seed| {
+        let mut rng = SimRng::new(seed);
+        let mut config = Config::default();
+        config.settings.packet_window = [300, 2_000, 30_000][(seed % 3) as usize];
+        config.limits.queued_packets = 40_000;
+        config.ciphers.rotate_left(rng.index(3));
+        let sending = Sending { pause: (MS, 3 * MS), burst: (1, 120), size: (0, 30), packets: 140_000 };
+        let sender = Behaviour { sending: Some(sending), ..Behaviour::default() };
+        let mut pair = pair(seed, (config.clone(), config), (sender, Behaviour::default()));
+        pair.play.world.set_default_link(link("delay=2,jitter=1,loss=1%,reorder=0.5%,duplicate=0.5%"));
+        let done = pair.play.run_until(|play| play.end(pair.a, pair.at_a).tally.sent >= 140_000, 60 * SECOND);
+        assert!(done, "only {} packets", pair.sent(pair.a, pair.at_a));
+        let stats = pair.play.world.node(pair.a).connection_stats(pair.at_a);
+        assert!(stats.is_some_and(|stats| stats.generation_sent >= 2));
+        pair.play.close_all_and_finish(END);
+        let tally = pair.play.oracle.tally();
+        assert!(tally.delivered > 130_000, "{tally:?}");
+    });
+}
+
+#[test]
+fn verdicts_come_while_both_live_even_when_nothing_more_is_sent() {
+    for_seeds("verdicts_come_while_both_live_even_when_nothing_more_is_sent", 250, |seed| {
+        let mut rng = SimRng::new(seed);
+        let configs = (random_config(&mut rng), random_config(&mut rng));
+        let behaviours = (
+            Behaviour { sending: Some(random_sending(&mut rng, 40)), ..Behaviour::default() },
+            Behaviour { sending: Some(random_sending(&mut rng, 40)), ..Behaviour::default() },
+        );
+        let mut pair = pair(seed, configs, behaviours);
+        pair.spoil(&mut rng, 0.3);
+        pair.play.run_for(3 * SECOND);
+        pair.play.set_behaviour(pair.a, Behaviour::default());
+        pair.play.set_behaviour(pair.b, Behaviour::default());
+        // Probes come at least every 2 s; with 30 % lost each way, a minute holds thirty of them.
+        let settled = pair.play.run_until(
+            |play| {
+                [(pair.a, pair.at_a), (pair.b, pair.at_b)].iter().all(|(node, connection)| {
+                    let tally = play.end(*node, *connection).tally;
+                    tally.sent == tally.delivered + tally.dropped + tally.unknown
+                })
+            },
+            60 * SECOND,
+        );
+        assert!(settled, "seed {seed}: {:?}", pair.play.oracle.tally());
+        assert!(pair.settled());
+        pair.play.close_all_and_finish(END);
+    });
+}
+
+#[test]
+fn an_application_that_drains_late_gets_what_was_delivered_and_no_more() {
+    for_seeds("an_application_that_drains_late_gets_what_was_delivered_and_no_more", 60, |seed| {
+        let mut rng = SimRng::new(seed);
+        let mut config = Config::default();
+        config.limits.queued_packets = rng.between(1, 30) as usize;
+        let room = config.limits.queued_packets as u64;
+        let sender = Behaviour { sending: Some(Sending::steady(5 * MS, 50)), ..Behaviour::default() };
+        let mut pair = pair(seed, (Config::default(), config), (sender, Behaviour::default()));
+        pair.play.set_behaviour(pair.b, Behaviour { draining: Draining::Never, ..Behaviour::default() });
+        let before = pair.play.end(pair.b, pair.at_b).tally.received;
+        pair.play.run_for(3 * SECOND);
+        assert_eq!(pair.play.end(pair.b, pair.at_b).tally.received, before);
+        let delivered = pair.play.end(pair.a, pair.at_a).tally.delivered;
+        assert_eq!(delivered, before + room);
+        pair.play.set_behaviour(pair.b, Behaviour::default());
+        assert_eq!(pair.play.end(pair.b, pair.at_b).tally.received, before + room);
+        pair.play.run_for(SECOND);
+        assert!(pair.play.end(pair.a, pair.at_a).tally.delivered > delivered + 100);
+        pair.play.close_all_and_finish(END);
+    });
+}
+
+#[test]
+fn a_full_window_is_an_error_that_takes_no_sequence() {
+    for_seeds("a_full_window_is_an_error_that_takes_no_sequence", 20, |seed| {
+        let mut rng = SimRng::new(seed);
+        let mut config = Config::default();
+        config.settings.packet_window = rng.between(8, 300) as u16;
+        let window = u64::from(config.settings.packet_window);
+        let mut pair = pair(seed, (config, Config::default()), Default::default());
+        let window = window.min(128);
+        pair.play.world.set_partition(pair.a, pair.b, true);
+        let sequences: Vec<u64> =
+            (0..window).map(|_| pair.play.send(pair.a, pair.at_a, b"x").unwrap().0).collect();
+        assert!(sequences.windows(2).all(|pair| pair[1] == pair[0] + 1));
+        assert_eq!(pair.play.send(pair.a, pair.at_a, b"x"), Err(SendError::WindowFull));
+        pair.play.world.set_partition(pair.a, pair.b, false);
+        pair.play.run_for(5 * SECOND);
+        // All of them were lost, and the way is free again.
+        assert_eq!(pair.play.end(pair.a, pair.at_a).tally.dropped, window);
+        assert_eq!(pair.play.send(pair.a, pair.at_a, b"x").map(|next| next.0), Ok(sequences[0] + window));
+        let max = pair.play.world.node(pair.a).max_packet_size(pair.at_a).unwrap();
+        assert_eq!(pair.play.send(pair.a, pair.at_a, &vec![0; max + 1]), Err(SendError::TooLarge { max }));
+        assert!(pair.play.send(pair.a, pair.at_a, &vec![0; max]).is_ok());
+        pair.play.close_all_and_finish(END);
+        assert_eq!(pair.play.end(pair.a, pair.at_a).tally.delivered, 2);
+    });
+}
