@@ -133,4 +133,4 @@ debug_without_content!(HandshakeSecret, ConnectionSecret, TrafficSecret);
 
 #[cfg(test)]
 #[path = "secret_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -100,15 +100,12 @@ impl Slot {
             Self::Attempt(slot) => slot.attempt.deadline(),
             Self::Asking(slot) => Some((slot.asking.deadline(), TimerKind::Handshake)),
             Self::Refused(slot) => Some((slot.refused.deadline(), TimerKind::Handshake)),
-            // Once it is closed it has timers of its own, and nothing else to wait for.
+            // Once it is being closed, it has timers of its own.
             Self::Confirming(slot) if !slot.connected.connection.is_open() => {
                 slot.connected.connection.deadline()
             }
             Self::Confirming(slot) => {
-                let wait = match slot.displacing {
-                    Some(displacing) => displacing.until,
-                    None => slot.confirming.deadline(),
-                };
+                let wait = slot.displacing.map_or(slot.confirming.deadline(), |displacing| displacing.until);
                 Some((wait, TimerKind::Handshake))
             }
             Self::Connected(slot) => slot.connection.deadline(),
