@@ -1,6 +1,7 @@
 //! What an adversary on the path, beside it or at the other end may do. Each attempt comes to a counted drop or a
 //! named error: never a panic, memory without bound, an answer longer than its question, or the loss of an
 //! established connection.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 mod foreign;

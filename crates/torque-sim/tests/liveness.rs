@@ -1,5 +1,6 @@
 //! The promises on time and memory: every wait ends, an idle connection lives, a dead one is found out, and
 //! nothing stays behind.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 

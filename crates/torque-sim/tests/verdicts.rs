@@ -1,5 +1,6 @@
 //! The promise on packets: each gets one verdict, in order, and the verdict is true. Whatever the network
 //! does, however the applications send, drain and close.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! A hand-written initiator after PROTOCOL.md, byte by byte: it shares no code with the library, offers only cipher 2
 //! (ChaCha20-Poly1305), and can be told to say what an honest one would not.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use chacha20poly1305::ChaCha20Poly1305;
