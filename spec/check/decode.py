@@ -102,7 +102,8 @@ def explain_packet(data: bytes, a: argparse.Namespace) -> list[str]:
     if a.prk is None:
         return out
     traffic = traffic_secret(parse_hex(a.prk, "prk"), a.direction, sequence >> 16)
-    text = open_packet(a.cipher, a.tag, generation_keys(traffic, a.cipher), data, header, sealed, sequence, ack, counter)
+    keys = generation_keys(traffic, a.cipher)
+    text = open_packet(a.cipher, a.tag, keys, data, header, sealed, sequence, ack, counter)
     _, bits, payload = split_ack_bytes(header.type, header.ack_form, text)
     if header.ack_form == 0:
         out.append(f"  report: everything after the last one reported, up to {ack}, was delivered")

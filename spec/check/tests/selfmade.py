@@ -52,7 +52,8 @@ def make_layouts(rng: random.Random) -> list[dict]:
         "reject": {"version": 1, "initiator_nonce": b(16), "reject_code": 6},
         "settings": own,
     }
-    vectors = [{"kind": kind, "hex": layouts.LAYOUTS[kind][1](fields), "fields": fields} for kind, fields in good.items()]
+    vectors = [{"kind": kind, "hex": layouts.LAYOUTS[kind][1](fields), "fields": fields}
+               for kind, fields in good.items()]
     wrong = layouts.encode_challenge_request(good["challenge_request"])
     vectors += [{"kind": "challenge_request", "hex": wrong[:-1] + b"\1", "refused": "zeros"},
                 {"kind": "datagram", "hex": b"\x20", "fields": {"kind": "info"}},
@@ -86,7 +87,8 @@ def make_keys(rng: random.Random) -> list[dict]:
     vectors = [{"kind": "key_schedule", "ck": ck, "h": h, "host_salt": salt, "prk": prk} | answer_keys(prk)
                | {"generations": generations, "nonces": nonces}]
     for cipher, tag in ((1, 16), (2, 16), (3, 4), (3, 8), (3, 16)):
-        key, nonce, ad, text = rng.randbytes(ciphers.KEY_LENGTH[cipher]), rng.randbytes(12), rng.randbytes(19), rng.randbytes(33)
+        key, nonce = rng.randbytes(ciphers.KEY_LENGTH[cipher]), rng.randbytes(12)
+        ad, text = rng.randbytes(19), rng.randbytes(33)
         vectors.append({"kind": "seal", "cipher": cipher, "tag_bytes": tag, "key": key, "nonce": nonce,
                         "associated_data": ad, "text": text, "sealed": ciphers.seal(cipher, key, nonce, ad, text, tag)})
     return vectors
@@ -141,8 +143,9 @@ def make_identity(rng: random.Random) -> list[dict]:
                 {"kind": "public_text", "text": text[:-1] + ("a" if text[-1] != "a" else "b"), "refused": "text_check"},
                 {"kind": "secret_text", "text": identity.to_text(seed, identity.SECRET), "seed": seed}]
     signature = ed25519.sign(seed, b"hello")
-    vectors += [{"kind": "signature", "public_key": public, "message": b"hello", "signature": signature, "valid": True},
-                {"kind": "signature", "public_key": public, "message": b"hallo", "signature": signature, "valid": False}]
+    for message in (b"hello", b"hallo"):
+        vectors.append({"kind": "signature", "public_key": public, "message": message, "signature": signature,
+                        "valid": message == b"hello"})
     return vectors
 
 
@@ -161,12 +164,13 @@ def make_handshakes(rng: random.Random) -> list[dict]:
                 "challenge_response_data": b(511 if most else 0), "difficulty": 6, "ciphers_allowed": [3, 2, 1],
                 "host_salt": b(16), "initial_sequence": rng.randrange(4096),
                 "settings": own | {"packet_window": 256, "tag_bytes": 8, "max_packet_size": 1400},
-                "connection_id": b(8), "accept_data": b(511 if most else 0), "close_code": 1, "reason": b(511 if most else 0)}
+                "connection_id": b(8), "accept_data": b(511 if most else 0), "close_code": 1,
+                "reason": b(511 if most else 0)}
         done = run(Inputs(b"game 1", initiator, host))
         initiator["x"] = done.datagrams["connect_request"][-8:]
         vectors.append({"kind": "handshake", "application_id": b"game 1", "initiator": initiator, "host": host,
-                        "datagrams": done.datagrams, "noise": done.noise.trace, "dh": done.dh, "prologue": done.prologue}
-                       | done.payloads | {"keys": done.keys, "result": done.result})
+                        "datagrams": done.datagrams, "noise": done.noise.trace, "dh": done.dh,
+                        "prologue": done.prologue} | done.payloads | {"keys": done.keys, "result": done.result})
     return vectors
 
 

@@ -27,9 +27,11 @@ def leaves(value, path=()):
 
 def must_matter(vector, path):
     """Whether a change of the value at this path has to be noticed: not in inputs that are wrong on purpose."""
-    if path[-1] in ("name", "note", "difficulty", "ip") or "ciphers_allowed" in path or vector.get("valid") is False:
+    if path[-1] in ("name", "note", "difficulty", "ip") or path[:2] == ("host", "settings"):
+        return False
+    if "ciphers_allowed" in path or vector.get("valid") is False:
         return False  # a lower difficulty may be met by the same solution; a scope is left out of an address;
-        # whether a cipher that was not offered is allowed does not matter
+        # a cipher that was not offered may be allowed or not; the host's wish decides only if it is the stricter one
     if "refused" in vector:
         return path[-1] == "refused"
     if path[0] == "nonces" and path[-1] == "cipher" or vector["kind"] == "datagram":

@@ -89,7 +89,8 @@ class Layouts(unittest.TestCase):
 
     def test_settings(self):
         good = GOOD["settings"]
-        for offset, value in ((0, b"\0\7"), (0, b"\x80\1"), (2, b"\3"), (2, b"\x11"), (4, b"\x03\xe9"), (6, b"\x04\x7d")):
+        for offset, value in ((0, b"\0\7"), (0, b"\x80\1"), (2, b"\3"), (2, b"\x11"), (4, b"\x03\xe9"),
+                              (6, b"\x04\x7d")):
             self.refused("range", "settings", put(good, offset, value))
         self.assertEqual(settings.decode(put(good, 3, b"\xff")), settings.decode(good))
         for text in ("speed=1", "window", "window=x", "window=7", "window=-8", "tag=17", "=1"):
@@ -124,8 +125,8 @@ class Layouts(unittest.TestCase):
     def test_text_forms(self):
         text = identity.to_text(bytes(range(32)), identity.SECRET)
         self.assertEqual(identity.secret_from_text(text.upper()), bytes(range(32)))
-        for bad, reason in (("tk1" + text[3:], "text_prefix"), (text[:-1] + "1", "text_base32"), (text[:-1], "text_length"),
-                            (text + "a", "text_length"), ("ts1b" + text[4:], "text_key_type"),
+        for bad, reason in (("tk1" + text[3:], "text_prefix"), (text[:-1] + "1", "text_base32"),
+                            (text[:-1], "text_length"), (text + "a", "text_length"), ("ts1b" + text[4:], "text_key_type"),
                             (text[:30] + ("a" if text[30] != "a" else "b") + text[31:], "text_check")):
             with self.assertRaises(Refused) as caught:
                 identity.secret_from_text(bad)

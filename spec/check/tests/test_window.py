@@ -30,8 +30,8 @@ class Simulation:
         sequence, counter = side.take_sequence(packet_type)
         ack, form, ack_bytes = side.write_report(packet_type)
         assert ack <= side.r and ack >= min(side.r, side.base)
-        self.under_way.append({"from": sender, "type": packet_type, "sequence": sequence, "counter": counter, "ack": ack,
-                               "form": form, "ack_bytes": ack_bytes})
+        self.under_way.append({"from": sender, "type": packet_type, "sequence": sequence, "counter": counter,
+                               "ack": ack, "form": form, "ack_bytes": ack_bytes})
 
     def reconstruct(self, p: dict, side: Side) -> tuple[int, int, int | None]:
         mask = (1 << low_bits(self.window)) - 1
@@ -70,7 +70,8 @@ class Simulation:
     def step(self, loss: float, busy: float) -> None:
         rng = self.rng
         if rng.random() < 0.5:
-            self.send("a" if rng.random() < busy else "b", rng.choices(("data", "report", "ack", "control"), (9, 1, 2, 1))[0])
+            packet_type = rng.choices(("data", "report", "ack", "control"), (9, 1, 2, 1))[0]
+            self.send("a" if rng.random() < busy else "b", packet_type)
         elif self.under_way:
             index = 0 if rng.random() < 0.7 else rng.randrange(len(self.under_way))
             again = rng.random() < 0.05
@@ -119,10 +120,10 @@ class Window(unittest.TestCase):
             self.assertEqual(full_book_sequence(low(r - 1), r, window), r - 1)
             self.assertEqual(full_ack(low(r + window), r, window), r + window)
             self.assertEqual(full_ack(low(r - window), r, window), r - window)
-            for refused in (lambda: full_sequence(low(r), r, window), lambda: full_sequence(low(r + window + 1), r, window),
-                            lambda: full_ack(low(r + window + 1), r, window), lambda: full_ack(low(r - window - 1), r, window),
-                            lambda: full_book_sequence(low(-1), 0, window), lambda: full_ack(low(-1), 0, window)):
-                self.assertRaises(Refused, refused)
+            for read, number, known in ((full_sequence, r, r), (full_sequence, r + window + 1, r),
+                                        (full_ack, r + window + 1, r), (full_ack, r - window - 1, r),
+                                        (full_book_sequence, -1, 0), (full_ack, -1, 0)):
+                self.assertRaises(Refused, read, low(number), known, window)
         self.assertEqual(full_counter(1, 0), 1)
         self.assertEqual(full_counter(2, 65535), 65538)
         self.assertEqual(full_counter((5 + 32767) % 65536, 5), 5 + 32767)
