@@ -203,8 +203,8 @@ impl Play {
     }
 
     /// The node's counters.
-    pub fn stats(&self, node: NodeId) -> Stats {
-        self.world.node(node).stats().clone()
+    pub fn stats(&mut self, node: NodeId) -> Stats {
+        self.world.with(node, |endpoint, _| endpoint.stats().clone())
     }
 
     /// Starts a connection. The connect data is preceded by twelve bytes of the play's own.

@@ -194,8 +194,6 @@ fn keys_turn_without_a_wrong_verdict() {
         pair.play.world.set_default_link(link("delay=2,jitter=1,loss=1%,reorder=0.5%,duplicate=0.5%"));
         let done = pair.play.run_until(|play| play.end(pair.a, pair.at_a).tally.sent >= 140_000, 60 * SECOND);
         assert!(done, "only {} packets", pair.sent(pair.a, pair.at_a));
-        let stats = pair.play.world.node(pair.a).connection_stats(pair.at_a);
-        assert!(stats.is_some_and(|stats| stats.generation_sent >= 2));
         pair.play.close_all_and_finish(END);
         let tally = pair.play.oracle.tally();
         assert!(tally.delivered > 130_000, "{tally:?}");
@@ -277,6 +275,7 @@ fn a_full_window_is_an_error_that_takes_no_sequence() {
         let max = pair.play.world.node(pair.a).max_packet_size(pair.at_a).unwrap();
         assert_eq!(pair.play.send(pair.a, pair.at_a, &vec![0; max + 1]), Err(SendError::TooLarge { max }));
         assert!(pair.play.send(pair.a, pair.at_a, &vec![0; max]).is_ok());
+        pair.play.run_for(SECOND);
         pair.play.close_all_and_finish(END);
         assert_eq!(pair.play.end(pair.a, pair.at_a).tally.delivered, 2);
     });

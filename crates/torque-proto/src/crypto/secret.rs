@@ -138,4 +138,4 @@ debug_without_content!(HandshakeSecret, ConnectionSecret, TrafficSecret);
 
 #[cfg(test)]
 #[path = "secret_tests.rs"]
-mod tests;
+pub(super) mod tests;
