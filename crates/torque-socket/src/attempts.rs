@@ -11,7 +11,7 @@ use torque_proto::{
     Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, Endpoint, Event, Instant, Trust,
 };
 
-use crate::resolver::Resolver;
+use crate::resolver::{Lookup, Resolver};
 use crate::waker::Waker;
 
 /// How long one address of a name may stay silent before the next is tried beside it.
@@ -65,6 +65,7 @@ pub(crate) struct Attempts {
     /// Ended in the endpoint by this driver: told with this code.
     ended_for: HashMap<ConnectionId, CloseCode>,
     told: VecDeque<Event>,
+    lookup: Lookup,
     resolver: Option<Resolver>,
     shard: u32,
     count: u32,
@@ -72,7 +73,7 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     /// `endpoint_shard`: the shard number that the endpoint uses.
-    pub(crate) fn new(endpoint_shard: u8) -> Self {
+    pub(crate) fn new(endpoint_shard: u8, lookup: Lookup) -> Self {
         let last = (ConnectionId::MAX_SHARDS - 1) as u32;
         let shard = if u32::from(endpoint_shard) == last { last - 1 } else { last };
         Self {
@@ -82,6 +83,7 @@ impl Attempts {
             silent: HashSet::new(),
             ended_for: HashMap::new(),
             told: VecDeque::new(),
+            lookup,
             resolver: None,
             shard,
             count: 0,
@@ -150,7 +152,8 @@ impl Attempts {
         }
         let id = self.free_id().ok_or(CallError::TooManyConnections)?;
         self.named.insert(id, Named { options, state: State::Resolving });
-        self.resolver.get_or_insert_with(|| Resolver::new(waker())).resolve(id, name, port);
+        let lookup = &self.lookup;
+        self.resolver.get_or_insert_with(|| Resolver::new(lookup.clone(), waker())).resolve(id, name, port);
         Ok(id)
     }
 

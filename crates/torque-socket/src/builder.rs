@@ -1,7 +1,9 @@
 //! Making a socket.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Type};
 use torque_proto::{Config, Endpoint, KeyPair, Setup};
@@ -10,6 +12,7 @@ use torque_sim::LinkConfig;
 use crate::clock::{self, Clock};
 use crate::error::BindError;
 use crate::io::Udp;
+use crate::resolver::{self, Lookup};
 use crate::simulated::Simulated;
 use crate::socket::Socket;
 
@@ -35,6 +38,7 @@ pub struct Builder {
     send_buffer: Option<usize>,
     receive_buffer: Option<usize>,
     one_family: bool,
+    lookup: Option<Lookup>,
 }
 
 impl fmt::Debug for Builder {
@@ -103,6 +107,17 @@ impl Builder {
         self
     }
 
+    /// Finds the addresses of names in another way than the operating system's: a table of one's own, for
+    /// example. It is called on a thread where it may take its time, and gives addresses best first.
+    #[must_use]
+    pub fn resolve_with(
+        mut self,
+        lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.lookup = Some(Arc::new(lookup));
+        self
+    }
+
     /// Makes a socket that others may connect to. `0.0.0.0` and `[::]` stand for all addresses of this machine,
     /// IPv4 and IPv6.
     ///
@@ -111,7 +126,7 @@ impl Builder {
     pub fn bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Socket, BindError> {
         let bad = |error| BindError::BadAddress { text: format!("{address:?}").replace('"', ""), error };
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(bad)?.collect();
-        let mut last = bad(std::io::ErrorKind::NotFound.into());
+        let mut last = bad(io::ErrorKind::NotFound.into());
         for address in addresses {
             match self.open(address) {
                 Ok((udp, dual_stack)) => return self.finish(udp, dual_stack, address),
@@ -136,7 +151,7 @@ impl Builder {
             let both = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
             match open_udp(both, true) {
                 Ok(udp) => return Ok((udp, true)),
-                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     return Err(BindError::from_bind(address, error));
                 }
                 // No IPv6 here, or none that takes IPv4 too.
@@ -162,7 +177,6 @@ impl Builder {
         getrandom::fill(&mut random).map_err(|error| BindError::Randomness(error.into()))?;
         let (seed, link_seed) = random.split_at(32);
         let clock = Clock::new();
-        let shard = self.config.shard;
         let endpoint = Endpoint::new(
             clock.now(),
             Setup {
@@ -176,11 +190,11 @@ impl Builder {
         let simulated = self.link.map(|link| Box::new(Simulated::new(link, link_seed)));
         #[cfg(feature = "tracing")]
         tracing::debug!(address = %udp.local_addr(), "bound");
-        Ok(Socket::from_parts(endpoint, udp, clock, simulated, shard))
+        Ok(Socket::from_parts(endpoint, udp, clock, simulated, self.lookup.unwrap_or_else(resolver::system)))
     }
 }
 
-fn open_udp(address: SocketAddr, dual_stack: bool) -> std::io::Result<UdpSocket> {
+fn open_udp(address: SocketAddr, dual_stack: bool) -> io::Result<UdpSocket> {
     let udp = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         udp.set_only_v6(!dual_stack)?;

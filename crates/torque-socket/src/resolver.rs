@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -14,6 +15,14 @@ use crate::waker::Waker;
 const MAX_RUNNING: usize = 8;
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;
+
+/// Finds the addresses of a name, best first. Called on a thread where it may take its time.
+pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+
+/// What the operating system answers.
+pub(crate) fn system() -> Lookup {
+    Arc::new(|name, port| Ok((name, port).to_socket_addrs()?.collect()))
+}
 
 /// What became of a lookup.
 pub(crate) struct Answer {
@@ -29,6 +38,7 @@ struct Question {
 
 /// Resolves names in the background.
 pub(crate) struct Resolver {
+    lookup: Lookup,
     waker: Option<Waker>,
     answers: Sender<Answer>,
     incoming: Receiver<Answer>,
@@ -37,9 +47,9 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    pub(crate) fn new(waker: Option<Waker>) -> Self {
+    pub(crate) fn new(lookup: Lookup, waker: Option<Waker>) -> Self {
         let (answers, incoming) = channel();
-        Self { waker, answers, incoming, running: 0, waiting: VecDeque::new() }
+        Self { lookup, waker, answers, incoming, running: 0, waiting: VecDeque::new() }
     }
 
     /// Begins a lookup for a connection.
@@ -61,10 +71,10 @@ impl Resolver {
             && let Some(Question { connection, name, port }) = self.waiting.pop_front()
         {
             let (answers, waker) = (self.answers.clone(), self.waker.clone());
+            let lookup = Arc::clone(&self.lookup);
             self.running += 1;
             let started = thread::Builder::new().name("torque-resolver".into()).spawn(move || {
-                let addresses =
-                    (name.as_str(), port).to_socket_addrs().map(|found| in_turns(found.collect()));
+                let addresses = lookup(&name, port).map(in_turns);
                 let _ = answers.send(Answer { connection, addresses });
                 if let Some(waker) = waker {
                     waker.wake();

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::BindError;
 use crate::io::{IoStats, Received, Udp, wait};
 use crate::puzzles::Puzzles;
+use crate::resolver::Lookup;
 use crate::simulated::Simulated;
 use crate::target::{ConnectError, Target, ToTarget, combine_trust};
 use crate::waker::Waker;
@@ -108,13 +109,14 @@ impl Socket {
         udp: Udp,
         clock: Clock,
         simulated: Option<Box<Simulated>>,
-        shard: u8,
+        lookup: Lookup,
     ) -> Self {
+        let shard = endpoint.config().shard;
         Self {
             endpoint,
             udp,
             clock,
-            attempts: Attempts::new(shard),
+            attempts: Attempts::new(shard, lookup),
             puzzles: Puzzles::default(),
             simulated,
             waker: None,

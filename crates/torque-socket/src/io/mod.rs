@@ -255,13 +255,12 @@ impl Udp {
             Failure::WouldBlock | Failure::NoBuffers => self.stats.no_buffers += 1,
             Failure::Refused => self.stats.refused += 1,
             Failure::TooLarge => self.stats.too_large += 1,
-            Failure::Unreachable => {
-                self.stats.unreachable += 1;
-                if self.unreachable.len() < MAX_UNREACHABLE && !self.unreachable.contains(&remote) {
-                    self.unreachable.push(remote);
-                }
-            }
+            Failure::Unreachable => self.stats.unreachable += 1,
             Failure::Other => self.stats.other_send_errors += 1,
+        }
+        let hopeless = matches!(failure, Failure::Unreachable | Failure::Other);
+        if hopeless && self.unreachable.len() < MAX_UNREACHABLE && !self.unreachable.contains(&remote) {
+            self.unreachable.push(remote);
         }
         #[cfg(feature = "tracing")]
         tracing::debug!(%remote, ?failure, "a datagram could not be sent");

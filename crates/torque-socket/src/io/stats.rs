@@ -35,3 +35,27 @@ pub struct IoStats {
     /// Datagrams that were sent one by one, with no source address, after a batch was refused.
     pub sent_singly: u64,
 }
+
+impl IoStats {
+    /// Every counter with its name, for metrics.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("send_calls", self.send_calls),
+            ("receive_calls", self.receive_calls),
+            ("wakes", self.wakes),
+            ("datagrams_sent", self.datagrams_sent),
+            ("datagrams_received", self.datagrams_received),
+            ("bytes_sent", self.bytes_sent),
+            ("bytes_received", self.bytes_received),
+            ("would_block", self.would_block),
+            ("unreachable", self.unreachable),
+            ("refused", self.refused),
+            ("no_buffers", self.no_buffers),
+            ("too_large", self.too_large),
+            ("other_send_errors", self.other_send_errors),
+            ("receive_errors", self.receive_errors),
+            ("sent_singly", self.sent_singly),
+        ]
+        .into_iter()
+    }
+}
