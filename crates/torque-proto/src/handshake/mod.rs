@@ -23,10 +23,13 @@ pub use self::challenge::Trust;
 pub use self::epoch::EpochSecrets;
 pub use self::puzzle::{PuzzleJob, PuzzleProgress};
 
-pub(crate) use self::attempt::{Attempt, AttemptOptions, AttemptOutcome, Ended, Established};
+pub(crate) use self::attempt::{Attempt, AttemptOptions, AttemptOutcome, Established};
+#[cfg(test)]
 pub(crate) use self::challenge::Question;
 pub(crate) use self::host::{Admission, Admitted, ChallengeAnswer, Host, Occupancy};
-pub(crate) use self::host_pending::{Asking, Confirming, Refused, RequestQuestion};
+#[cfg(test)]
+pub(crate) use self::host_pending::RequestQuestion;
+pub(crate) use self::host_pending::{Asking, Confirming, Refused};
 pub(crate) use self::settle::Agreed;
 
 use crate::config::Config;
@@ -141,8 +144,10 @@ pub(crate) struct ConnectionParts {
     /// The other side's initial_sequence.
     pub(crate) receive_sequence: u16,
     /// Names the connection in a later rebind; drawn by the host.
+    #[allow(dead_code, reason = "the rebind is of a later version")]
     pub(crate) connection_number: u64,
     /// PROTOCOL.md 5.8.
+    #[allow(dead_code, reason = "the reset is of a later version")]
     pub(crate) reset_token: [u8; 16],
     /// The other side's identity.
     pub(crate) public_key: PublicKey,

@@ -63,7 +63,8 @@ fn a_challenge_request_of_the_wrong_shape_is_dropped() {
 fn a_challenge_request_that_cannot_be_met_is_rejected_by_name() {
     let mut world = World::new(21);
     let (attempt, good) = world.start(Trust::Ask);
-    let cases: [(RejectCode, fn(&mut Vec<u8>)); 3] = [
+    type Change = fn(&mut Vec<u8>);
+    let cases: [(RejectCode, Change); 3] = [
         (RejectCode::VersionMismatch, |bytes| bytes[9] = 2),
         (RejectCode::ApplicationMismatch, |bytes| bytes[33] ^= 1),
         (RejectCode::NoCommonCipher, |bytes| bytes[34..38].copy_from_slice(&[77, 88, 0, 0])),
