@@ -4,6 +4,9 @@ use super::*;
 use crate::codes::RejectCode;
 use crate::wire::{Offers, Reject};
 
+/// Makes a good datagram a bad one.
+type Change = fn(&mut Vec<u8>);
+
 #[track_caller]
 fn assert_rejected((admission, out): (Admission, Vec<u8>), code: RejectCode) {
     match admission {
@@ -41,7 +44,7 @@ fn solve_again(request: &mut [u8]) {
 fn a_challenge_request_of_the_wrong_shape_is_dropped() {
     let mut world = World::new(20);
     let (_, good) = world.start(Trust::Ask);
-    let changes: [fn(&mut Vec<u8>); 7] = [
+    let changes: [Change; 7] = [
         |bytes| bytes[1] ^= 1,
         |bytes| bytes[38] = 1,
         |bytes| bytes[767] = 1,
@@ -63,7 +66,6 @@ fn a_challenge_request_of_the_wrong_shape_is_dropped() {
 fn a_challenge_request_that_cannot_be_met_is_rejected_by_name() {
     let mut world = World::new(21);
     let (attempt, good) = world.start(Trust::Ask);
-    type Change = fn(&mut Vec<u8>);
     let cases: [(RejectCode, Change); 3] = [
         (RejectCode::VersionMismatch, |bytes| bytes[9] = 2),
         (RejectCode::ApplicationMismatch, |bytes| bytes[33] ^= 1),

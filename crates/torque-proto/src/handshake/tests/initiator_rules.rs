@@ -63,8 +63,8 @@ fn bad_challenges_are_ignored_and_a_good_one_after_them_succeeds() {
     let other_key = KeyPair::from_seed([77; 32]).public();
     let mut pinned_world = World::new(72);
     let pin = pinned_world.at_host.key_pair.public();
-    type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
-    let bad: [(CloseCode, Change<'_>); 9] = [
+    type Spoil<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let bad: [(CloseCode, Spoil<'_>); 9] = [
         (CloseCode::ProtocolViolation, &|bytes| bytes[1] = 2),
         (CloseCode::ProtocolViolation, &|bytes| bytes[139] = 99),
         (CloseCode::UnknownKeyType, &|bytes| bytes[140] = 2),
