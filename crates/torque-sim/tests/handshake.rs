@@ -55,7 +55,7 @@ fn expect_packets_pass(play: &mut Play, a: NodeId, b: NodeId) {
     play.run_for(5 * SECOND);
     for node in [a, b] {
         for connection in play.open_connections(node) {
-            play.send(node, connection, b"still there?").unwrap();
+            play.send(node, connection, b"still there?").expect("sent");
         }
     }
     play.run_for(5 * SECOND);
@@ -391,7 +391,7 @@ fn all_that_applications_say_arrives_whole() {
             }
             Event::ConnectRequest { connect_data: got, extensions, remote, .. } => {
                 assert_eq!(got[12..], connect_data);
-                assert_eq!(*extensions, [extension.clone()]);
+                assert_eq!(*extensions, std::slice::from_ref(&extension));
                 assert_eq!(*remote, play.world.address(guest));
                 heard += 1;
             }
