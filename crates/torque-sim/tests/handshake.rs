@@ -57,7 +57,7 @@ fn expect_packets_pass(play: &mut Play, a: NodeId, b: NodeId) {
     play.run_for(5 * SECOND);
     for node in [a, b] {
         for connection in play.open_connections(node) {
-            play.send(node, connection, b"still there?").unwrap();
+            play.send(node, connection, b"still there?").expect("sent");
         }
     }
     play.run_for(5 * SECOND);

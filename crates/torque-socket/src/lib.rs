@@ -4,8 +4,10 @@ mod async_socket;
 mod attempts;
 mod builder;
 mod clock;
+pub mod discovery;
 mod error;
 mod io;
+pub mod key_file;
 mod metrics;
 mod puzzles;
 mod resolver;
@@ -13,6 +15,7 @@ mod simulated;
 mod socket;
 mod target;
 mod threaded;
+pub mod trust;
 mod waker;
 
 #[cfg(feature = "tokio")]
