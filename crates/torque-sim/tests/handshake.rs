@@ -698,3 +698,69 @@ fn calls_out_of_turn_are_errors_and_change_nothing() {
     play.run_for(2 * SECOND);
     play.close_all_and_finish(30 * SECOND);
 }
+
+#[test]
+fn a_small_replay_table_only_turns_epochs_sooner() {
+    let mut play = Play::new(18);
+    play.world.set_default_link(link("delay=20"));
+    let mut config = Config::default();
+    config.limits.replay_tokens = 4;
+    let host = play.add(config, Behaviour::default());
+    // Two newcomers a second; an epoch has room for four and turns each second at most.
+    let attempts: Vec<_> = (0..40)
+        .map(|_| {
+            let guest = play.add_default();
+            let attempt = play.connect(guest, host, ConnectOptions::default());
+            play.run_for(500 * MS);
+            (guest, attempt)
+        })
+        .collect();
+    play.run_for(5 * SECOND);
+    for (guest, attempt) in attempts {
+        assert!(play.end(guest, attempt).established, "{:?}", play.history(guest));
+        assert_eq!(challenges(&play, guest), 1);
+    }
+    play.close_all_and_finish(60 * SECOND);
+}
+
+#[test]
+fn challenge_data_may_change_all_the_time() {
+    let mut play = Play::new(19);
+    play.world.set_default_link(link("delay=20"));
+    let host = play.add_default();
+    let mut newest = Vec::new();
+    for round in 0..100u32 {
+        newest = round.to_be_bytes().to_vec();
+        play.world.with(host, |host, _| host.set_challenge_response_data(&newest)).unwrap();
+        if round % 10 == 0 {
+            let guest = play.add_default();
+            play.connect(guest, host, ConnectOptions::default());
+        }
+        play.run_for(100 * MS);
+    }
+    play.run_for(5 * SECOND);
+    assert_eq!(play.open_connections(host).len(), 10);
+    // And the last is shown to whoever comes next.
+    let guest = play.add_default();
+    play.establish(guest, host);
+    let shown = play.history(guest).iter().find_map(|(_, event)| match event {
+        Event::ChallengeResponse { challenge_response_data, .. } => Some(challenge_response_data.clone()),
+        _ => None,
+    });
+    assert_eq!(shown, Some(newest));
+    play.close_all_and_finish(60 * SECOND);
+}
+
+#[test]
+fn ids_come_again_late() {
+    let (mut play, guest, host) = two(20, Behaviour::default(), Behaviour::default());
+    let mut ids = Vec::new();
+    for _ in 0..150 {
+        let (at_guest, at_host) = play.establish(guest, host);
+        assert!(!ids.iter().rev().take(50).any(|earlier| *earlier == (at_guest, at_host)));
+        ids.push((at_guest, at_host));
+        play.close(guest, at_guest, b"");
+        play.run_for(2 * SECOND);
+    }
+    play.finish(10 * SECOND);
+}

@@ -11,6 +11,7 @@ mod applications;
 mod challenges;
 mod datagrams;
 mod floods;
+mod hosts;
 mod keys;
 mod peers;
 
