@@ -179,8 +179,7 @@ impl ReceiveKeys {
     }
 
     /// Bytes of tag at the end of data packets and reports.
-    #[cfg(test)]
-    fn tag_bytes(&self) -> u8 {
+    pub(crate) fn tag_bytes(&self) -> u8 {
         self.tag_bytes
     }
 
