@@ -546,7 +546,7 @@ fn forged_ack() {
         siege.forge(host, client, bytes);
     }
     // Nothing but the tag can tell; and the oracle sees that no verdict was false.
-    assert!(siege.play.stats(siege.client).forged > 500);
+    assert!(siege.play.stats(siege.client).forged > 100);
     siege.survives();
 }
 
