@@ -1,5 +1,6 @@
 //! The promises on connecting: it succeeds over bad networks or fails with the right name, in bounded time,
 //! however slow the applications are, and an address has one connection.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 
@@ -50,15 +51,20 @@ fn challenges(play: &Play, node: NodeId) -> usize {
 /// Sends a packet from each end of every open connection of `a`, and expects them all.
 fn expect_packets_pass(play: &mut Play, a: NodeId, b: NodeId) {
     for node in [a, b] {
+        play.set_behaviour(node, Behaviour::default());
+    }
+    play.run_for(5 * SECOND);
+    for node in [a, b] {
         for connection in play.open_connections(node) {
-            play.send(node, connection, b"still there?").unwrap();
+            play.send(node, connection, b"still there?").expect("sent");
         }
     }
-    let before = play.oracle.tally();
     play.run_for(5 * SECOND);
-    let after = play.oracle.tally();
-    assert_eq!(after.sent, after.delivered + after.dropped + after.unknown);
-    assert!(after.delivered > before.delivered, "{before:?} {after:?}");
+    for end in play.oracle.ends().filter(|end| end.established && end.closed.is_none() && !end.crashed) {
+        let tally = end.tally;
+        assert_eq!(tally.sent, tally.delivered + tally.dropped + tally.unknown, "{end:?}");
+        assert!(tally.received > 0 && tally.delivered > 0);
+    }
 }
 
 #[test]
@@ -77,23 +83,22 @@ fn it_succeeds_under_heavy_loss_or_fails_by_name_in_time() {
         // Two waits of ten seconds at most, and the confirmation's ten.
         play.run_for(31 * SECOND);
         tries += 1;
-        let at_b = play.open_connections(b);
+        // So much loss may well end a connection later on, by five pings lost.
+        let confirmed = play.oracle.ends().any(|end| end.node == b && end.established);
         match code(&play, a, connection) {
-            None => {
-                assert!(play.end(a, connection).established);
-                assert_eq!(at_b.len(), 1);
-                established += 1;
-            }
-            Some(code) => {
-                assert!(matches!(code, CloseCode::NoAnswer | CloseCode::TimedOut), "{code:?}");
-            }
+            None => assert!(confirmed, "{:?} {:?}", play.history(a), play.history(b)),
+            Some(CloseCode::NoAnswer | CloseCode::TimedOut) => {}
+            // The last that was heard, if what was heard was damaged.
+            Some(code) => assert!(back.corrupt > 0.0, "{code:?}"),
         }
+        established += u32::from(confirmed && play.end(a, connection).established);
         for end in play.oracle.ends().filter(|end| end.node == b && end.closed.is_some()) {
             let code = end.closed.as_ref().map(|closed| closed.code);
             assert!(matches!(code, Some(CloseCode::NotConfirmed | CloseCode::TimedOut)), "{code:?}");
         }
         play.close_all_and_finish(60 * SECOND);
-        assert_eq!(play.stats(b).pending, 0);
+        play.run_for(15 * SECOND);
+        assert_eq!(play.world.node(b).slots_used(), 0);
     });
     assert!(established * 10 >= tries * 8, "{established} of {tries}");
 }
@@ -200,7 +205,7 @@ fn either_application_may_say_no() {
     assert_eq!((end.code, end.by, &end.reason[..]), (CloseCode::Refused, ClosedBy::Remote, &b"no"[..]));
     play.finish(60 * SECOND);
     play.run_for(15 * SECOND);
-    assert_eq!(play.stats(b).pending, 0);
+    assert_eq!(play.world.node(b).slots_used(), 0);
 }
 
 #[test]
@@ -253,7 +258,7 @@ fn the_initiator_is_asked_again_only_if_key_or_data_changed() {
         let connection = play.connect(a, b, ConnectOptions::default());
         play.run_for(10 * SECOND);
         if changed == "data" {
-            play.world.with(b, |host, now| host.set_challenge_response_data(now, b"new rules")).unwrap();
+            play.world.with(b, |host, _| host.set_challenge_response_data(b"new rules")).unwrap();
         } else {
             play.crash(b);
             play.change_key(b);
@@ -325,7 +330,7 @@ fn what_does_not_fit_has_a_name() {
         },
         11,
     );
-    assert_eq!((code, stats.pending), (Some(CloseCode::DifficultyTooHigh), 0));
+    assert_eq!((code, stats.connections_requested), (Some(CloseCode::DifficultyTooHigh), 0));
 }
 
 #[test]
@@ -365,7 +370,7 @@ fn all_that_applications_say_arrives_whole() {
     let behaviour = Behaviour { accept_data: accept_data.clone(), ..Behaviour::default() };
     play.set_behaviour(host, behaviour);
     let data = rng.bytes(511);
-    play.world.with(host, |host, now| host.set_challenge_response_data(now, &data)).unwrap();
+    play.world.with(host, |host, _| host.set_challenge_response_data(&data)).unwrap();
     let guest = play.add_default();
     // 12 bytes are the play's own, 3 the extension's head.
     let extension = Extension { kind: 1, data: rng.bytes(100) };
@@ -380,7 +385,8 @@ fn all_that_applications_say_arrives_whole() {
     play.close(guest, connection, &reason);
     play.finish(30 * SECOND);
     let mut heard = 0;
-    for (_, event) in play.history(guest).iter().chain(play.history(host)) {
+    let told = |node| play.history(node).iter().map(move |(_, event)| (node, event));
+    for (node, event) in told(guest).chain(told(host)) {
         match event {
             Event::ChallengeResponse { challenge_response_data, .. } => {
                 assert_eq!(*challenge_response_data, data);
@@ -388,11 +394,11 @@ fn all_that_applications_say_arrives_whole() {
             }
             Event::ConnectRequest { connect_data: got, extensions, remote, .. } => {
                 assert_eq!(got[12..], connect_data);
-                assert_eq!(*extensions, [extension.clone()]);
+                assert_eq!(*extensions, std::slice::from_ref(&extension));
                 assert_eq!(*remote, play.world.address(guest));
                 heard += 1;
             }
-            Event::Established { connection: at, accept_data: got, .. } if *at == connection => {
+            Event::Established { accept_data: got, .. } if node == guest => {
                 assert_eq!(*got, accept_data);
                 heard += 1;
             }

@@ -1,12 +1,13 @@
 //! The promises on time and memory: every wait ends, an idle connection lives, a dead one is found out, and
 //! nothing stays behind.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 
 use std::time::Duration;
 
 use common::{MS, SECOND, link, random_config};
-use torque_proto::{CloseCode, ClosedBy, Config, ConnectOptions, Stats};
+use torque_proto::{CloseCode, ClosedBy, Config, ConnectOptions};
 use torque_sim::play::{Answer, Behaviour, Sending};
 use torque_sim::{NodeId, Play, SimRng, for_seeds};
 
@@ -28,11 +29,10 @@ fn steady(pause: Duration) -> Behaviour {
 fn assert_nothing_left(play: &mut Play, node: NodeId) {
     // An epoch's secrets are erased when it is two lifetimes old.
     play.run_for(3 * MINUTE);
-    let Stats { pending, connections_started, connections_accepted, connections_closed, .. } =
-        play.stats(node);
-    assert_eq!(pending, 0);
-    assert_eq!(connections_closed, connections_started + connections_accepted);
+    let stats = play.stats(node);
+    assert_eq!(stats.connections_closed, stats.connections_started + stats.connections_requested);
     let endpoint = play.world.node(node);
+    assert_eq!(endpoint.slots_used(), 0);
     assert_eq!(endpoint.connections().count(), 0);
     assert!(!endpoint.has_events());
     assert_eq!(endpoint.poll_timeout(), None, "seed {}: {node:?} has a timer left", play.world.seed());
@@ -83,9 +83,9 @@ fn a_connection_ends_when_the_other_side_disappears() {
         play.finish(MINUTE);
         let end = play.end(left, at_left).closed.clone().unwrap();
         assert_eq!((end.code, end.by), (CloseCode::TimedOut, ClosedBy::Socket));
-        // Five pings, five seconds apart, and one interval more.
+        // Five pings, five seconds apart, and one interval more; one or two may have gone unanswered before.
         let took = play.world.now().saturating_since(silent_since);
-        assert!(took >= 25 * SECOND && took <= 36 * SECOND, "{took:?}");
+        assert!(took >= 15 * SECOND && took <= 36 * SECOND, "{took:?}");
         assert_nothing_left(&mut play, left);
     });
 }
@@ -129,7 +129,7 @@ fn nothing_is_left_after_connections_come_and_go() {
                 });
             assert_eq!(closed, begun);
             play.run_for(3 * MINUTE);
-            assert_eq!(play.stats(node).pending, 0);
+            assert_eq!(play.world.node(node).slots_used(), 0);
             assert_eq!(play.world.node(node).connections().count(), 0);
             assert_eq!(play.world.node(node).poll_timeout(), None);
         }
@@ -248,12 +248,12 @@ fn closing_everything_tells_each_connection() {
     for guest in &guests {
         play.establish(*guest, host);
     }
-    play.world.with(host, |host, now| host.close_all(now, b"maintenance"));
+    play.world.with(host, |host, now| host.close_all(now));
     play.finish(10 * SECOND);
     for guest in guests {
         let end = play.oracle.ends().find(|end| end.node == guest).unwrap();
         let closed = end.closed.as_ref().unwrap();
-        assert_eq!((closed.code, &closed.reason[..]), (CloseCode::ShuttingDown, &b"maintenance"[..]));
+        assert_eq!((closed.code, &closed.reason[..]), (CloseCode::ShuttingDown, &b""[..]));
     }
     assert_nothing_left(&mut play, host);
 }

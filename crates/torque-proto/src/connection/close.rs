@@ -288,7 +288,7 @@ impl Connection {
     }
 
     /// Whether a report written now reaches R.
-    fn report_is_final(&self) -> bool {
+    pub(super) fn report_is_final(&self) -> bool {
         self.incoming.report(MAX_REPORT).ack == self.incoming.known()
     }
 

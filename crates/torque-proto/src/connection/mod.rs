@@ -250,7 +250,7 @@ impl Connection {
             return;
         }
         if self.ack_at.is_some_and(|at| at <= now) {
-            self.send_ack(outbox);
+            self.send_ack(now, outbox);
         }
         if self.outgoing.unsettled_data() > 0
             && self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay) <= now
@@ -290,8 +290,8 @@ impl Connection {
     }
 
     /// At the host: the first packet has come, so long after the connect_accept and the request.
-    pub(crate) fn established(&mut self, now: Instant, round_trip: Duration, total: Duration) {
-        self.rtt = Rtt::new(Some(round_trip));
+    pub(crate) fn established(&mut self, now: Instant, round_trip: Option<Duration>, total: Duration) {
+        self.rtt = Rtt::new(round_trip);
         self.handshake.total_time = total;
         self.liveness = Liveness::new(now, self.liveness.interval(), self.liveness.limit());
     }
@@ -379,20 +379,27 @@ impl Connection {
     /// A data packet came: an acknowledgment is due (7.4).
     fn acknowledge(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
         if self.incoming.unreported() >= u64::from(self.settings.packet_window / 2) {
-            self.send_ack(outbox);
+            self.send_ack(now, outbox);
         } else if self.ack_at.is_none() {
             self.ack_at = Some(now + self.settings.ack_delay);
         }
     }
 
-    fn send_ack(&mut self, outbox: &mut Outbox<'_>) {
+    fn send_ack(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
         self.counters.acks_sent += 1;
         let is_long = self.incoming.report(MAX_REPORT).bytes > MAX_SHORT_REPORT;
         let kind =
             if is_long && self.outgoing.has_room_for_report() { PacketKind::Report } else { PacketKind::Ack };
         self.write(kind, MAX_REPORT, outbox, |_| ());
-        // Where even this report could not say all, the rest has to wait for its turn.
         self.ack_at = None;
+        self.go_on_reporting(now);
+    }
+
+    /// Where even the longest report could not say all, another one is due.
+    fn go_on_reporting(&mut self, now: Instant) {
+        if !self.report_is_final() && self.ack_at.is_none() {
+            self.ack_at = Some(now + self.settings.ack_delay);
+        }
     }
 
     fn send_control(&mut self, messages: &[ControlMessage<'_>], outbox: &mut Outbox<'_>) {
@@ -437,6 +444,7 @@ impl Connection {
         // After the end the close_ack is the answer.
         if let Some(id) = pong.filter(|_| !self.is_over()) {
             self.send_control(&[ControlMessage::Pong { id }], outbox);
+            self.go_on_reporting(now);
         }
         wants_answer
     }

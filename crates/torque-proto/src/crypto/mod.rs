@@ -12,3 +12,6 @@ pub(crate) mod rng;
 pub(crate) mod secret;
 
 pub use cipher::{Cipher, UnknownCipher};
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -28,14 +28,57 @@ struct State {
 }
 
 impl State {
-    /// The state after the challenge_response, which both sides know.
-    fn after_challenge(prologue: &[u8], epoch_key: &[u8; 32], host_x25519: &[u8; 32]) -> Self {
+    /// The state after the first message, which both sides know. Its payload is empty in this protocol.
+    fn after_first(prologue: &[u8], epoch_key: &[u8; 32], host_x25519: &[u8; 32], payload: &[u8]) -> Self {
         let mut state = Self { ck: *NAME, h: *NAME, k: [0; 32] };
         state.mix_hash(prologue);
         state.mix_hash(epoch_key);
         state.mix_hash(host_x25519);
-        state.mix_hash(&[]);
+        state.mix_hash(payload);
         state
+    }
+
+    /// Writes the second message.
+    fn write_second(
+        &mut self,
+        epoch_key: &[u8; 32],
+        host_x25519: &[u8; 32],
+        ephemeral: &DhSecret,
+        identity: &DhSecret,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        // All three first, so that nothing has been written when one of them fails.
+        let ee = ephemeral.agree(epoch_key)?;
+        let se = ephemeral.agree(host_x25519)?;
+        let es = identity.agree(epoch_key)?;
+
+        self.mix_hash(ephemeral.public());
+        out.extend_from_slice(ephemeral.public());
+        self.mix_key(&ee);
+        self.mix_key(&se);
+        self.seal(identity.public(), out);
+        self.mix_key(&es);
+        self.seal(payload, out);
+        Some(())
+    }
+
+    /// Reads the second message: the other side's identity as it came, and the payload.
+    fn read_second(
+        &mut self,
+        epoch: &DhSecret,
+        identity: &DhSecret,
+        message: &[u8],
+    ) -> Option<([u8; 32], Vec<u8>)> {
+        let (e, rest) = message.split_first_chunk::<E_BYTES>()?;
+        let (sealed_s, sealed_p) = rest.split_first_chunk::<SEALED_S_BYTES>()?;
+        self.mix_hash(e);
+        self.mix_key(&*epoch.agree(e)?);
+        self.mix_key(&*identity.agree(e)?);
+        let s: [u8; 32] = self.open(sealed_s)?.try_into().ok()?;
+        self.mix_key(&*epoch.agree(&s)?);
+        let payload = self.open(sealed_p)?;
+        Some((s, payload))
     }
 
     fn mix_hash(&mut self, data: &[u8]) {
@@ -50,8 +93,10 @@ impl State {
         self.k.copy_from_slice(&both[32..]);
     }
 
-    /// Seals `out[from..]` in place and takes the result into the transcript.
-    fn seal(&mut self, out: &mut Vec<u8>, from: usize) {
+    /// Appends the text sealed, and takes what was appended into the transcript.
+    fn seal(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let from = out.len();
+        out.extend_from_slice(text);
         aead::seal(&self.k, Nonce::NOISE_FIRST, &self.h, out, from);
         self.mix_hash(&out[from..]);
     }
@@ -79,23 +124,8 @@ pub(crate) fn initiate(
     out: &mut Vec<u8>,
 ) -> Option<HandshakeSecret> {
     let ephemeral = DhSecret::from_bytes(ephemeral_seed);
-    let ee = ephemeral.agree(epoch_key)?;
-    let se = ephemeral.agree(host_x25519)?;
-    let es = identity.dh_secret().agree(epoch_key)?;
-
-    let mut state = State::after_challenge(prologue, epoch_key, host_x25519);
-    let e = ephemeral.public();
-    state.mix_hash(e);
-    out.extend_from_slice(e);
-    state.mix_key(&ee);
-    state.mix_key(&se);
-    let from = out.len();
-    out.extend_from_slice(identity.dh_secret().public());
-    state.seal(out, from);
-    state.mix_key(&es);
-    let from = out.len();
-    out.extend_from_slice(payload);
-    state.seal(out, from);
+    let mut state = State::after_first(prologue, epoch_key, host_x25519, &[]);
+    state.write_second(epoch_key, host_x25519, &ephemeral, identity.dh_secret(), payload, out)?;
     Some(state.finish())
 }
 
@@ -107,17 +137,10 @@ pub(crate) fn respond(
     identity: &KeyPair,
     message: &[u8],
 ) -> Option<([u8; 32], Vec<u8>, HandshakeSecret)> {
-    let (e, rest) = message.split_first_chunk::<E_BYTES>()?;
-    let (sealed_s, sealed_p) = rest.split_first_chunk::<SEALED_S_BYTES>()?;
-
-    let mut state = State::after_challenge(prologue, epoch_secret.public(), identity.dh_secret().public());
-    state.mix_hash(e);
-    state.mix_key(&*epoch_secret.agree(e)?);
-    state.mix_key(&*identity.dh_secret().agree(e)?);
-    let s: [u8; 32] = state.open(sealed_s)?.try_into().ok()?;
-    state.mix_key(&*epoch_secret.agree(&s)?);
-    let payload = state.open(sealed_p)?;
-    Some((s, payload, state.finish()))
+    let identity = identity.dh_secret();
+    let mut state = State::after_first(prologue, epoch_secret.public(), identity.public(), &[]);
+    let (initiator_x25519, payload) = state.read_second(epoch_secret, identity, message)?;
+    Some((initiator_x25519, payload, state.finish()))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ impl Endpoint {
     /// be looked at, then `Established`, or `Close` with the reason.
     ///
     /// # Errors
-    /// `AddressInUse`, `TooLarge`, `TooManyConnections`, `Blocked`.
+    /// `AddressInUse`, `InvalidSettings`, `TooLarge`, `TooManyConnections`, `Blocked`.
     pub fn connect(
         &mut self,
         now: Instant,
@@ -35,12 +35,16 @@ impl Endpoint {
         if self.transmits.is_full() {
             return Err(CallError::Blocked);
         }
+        let settings = options.settings.unwrap_or(self.config.settings);
+        if !settings.is_valid() {
+            return Err(CallError::InvalidSettings);
+        }
         // The attempt's puzzle names its connection, so the slot comes first.
         let id = self.slots.insert(Entry::new(Slot::Ended)).ok_or(CallError::TooManyConnections)?;
         let options = AttemptOptions {
             connection: id,
             trust: options.trust,
-            settings: options.settings.unwrap_or(self.config.settings),
+            settings,
             connect_data: options.connect_data,
             extensions: options.extensions,
         };
@@ -101,14 +105,9 @@ impl Endpoint {
         self.after_attempt(now, id, None, outcome);
     }
 
-    /// Whether an attempt of ours has this nonce: then its request has come back to us (5.4, step 2).
+    /// Whether the attempt to that address has this nonce: then its request has come back to us (5.4, step 2).
     pub(super) fn is_own_nonce(&self, remote: &Address, nonce: &[u8; 16]) -> bool {
-        // Reflection through another address is caught by the host's key being our own.
         self.attempt_at(remote).is_some_and(|slot| slot.attempt.initiator_nonce() == Some(nonce))
-            || self.attempts.values().take(64).any(|id| {
-                matches!(self.slots.get(*id).map(|entry| &entry.slot),
-                    Some(Slot::Attempt(slot)) if slot.attempt.initiator_nonce() == Some(nonce))
-            })
     }
 
     pub(super) fn attempt_at(&self, remote: &Address) -> Option<&AttemptSlot> {
@@ -189,9 +188,15 @@ impl Endpoint {
         let local = path.and_then(|path| path.local);
         let public_key = parts.public_key;
         let unheard = Some(self.config.handshake.wait);
-        let rtt = Some(parts.stats.challenge_time);
+        // After a repeat the time says nothing about the path.
+        let rtt = Some(parts.stats.challenge_time).filter(|time| *time < self.config.handshake.retry_first);
         let connection = self.make_connection(now, id, remote, parts, rtt, unheard);
         let settings = connection.settings();
+        // The other side may wait to be confirmed with an attempt of its own. If both sides stood by their own
+        // attempt, they would end up with different connections.
+        for waiting in self.confirming.get(&remote).cloned().unwrap_or_default() {
+            self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
+        }
         let replaces = self.displace_owner(remote);
         self.put(id, Slot::Connected(boxed(Connected { connection, remote, local, public_key, queued: 0 })));
         self.connections.insert(remote, id);

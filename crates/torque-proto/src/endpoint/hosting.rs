@@ -54,6 +54,9 @@ impl Endpoint {
             Err(ParseError::Version { .. }) => return self.stats.version_mismatch += 1,
             Err(_) => return self.stats.malformed += 1,
         };
+        if self.is_own_nonce(&path.remote, &request.initiator_nonce) {
+            return self.stats.reflected += 1;
+        }
         if let Some(&id) = self.requests.get(&(path.remote, request.initiator_nonce)) {
             return self.repeat_answer(now, id, path, bytes);
         }
@@ -186,8 +189,11 @@ impl Endpoint {
     pub(super) fn end_confirming(&mut self, id: ConnectionId, code: CloseCode, by: ClosedBy) {
         if let Some(Slot::Confirming(slot)) = self.slots.get(id).map(|entry| &entry.slot) {
             let origin = slot.origin;
+            let was_told = slot.connected.connection.is_over();
             self.forget_request(id, origin);
-            self.tell_close(id, code, by, alloc::vec::Vec::new());
+            if !was_told {
+                self.tell_close(id, code, by, alloc::vec::Vec::new());
+            }
             self.end_slot(id);
         }
     }
@@ -243,9 +249,16 @@ impl Endpoint {
         };
         let ConfirmingSlot { confirming, origin, since, mut connected, .. } = slot;
         self.forget_request(id, origin);
-        connected.connection.established(now, confirming.round_trip(now), now.saturating_since(since));
+        // After lost answers or pings the time says nothing about the path.
+        let round_trip = confirming.round_trip(now);
+        let sample = (round_trip < self.config.handshake.retry_first).then_some(round_trip);
+        connected.connection.established(now, sample, now.saturating_since(since));
         let (remote, public_key) = (connected.remote, connected.public_key);
         let settings: Settings = connected.connection.settings();
+        // There is one connection now: an attempt of our own to the same address has lost (5.4, step 9).
+        if let Some(&attempt) = self.attempts.get(&remote) {
+            self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
+        }
         let replaces = self.displace_owner(remote);
         self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);

@@ -89,3 +89,7 @@ impl<T> Slab<T> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "slab_tests.rs"]
+mod tests;

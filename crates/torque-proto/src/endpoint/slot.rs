@@ -100,17 +100,13 @@ impl Slot {
             Self::Attempt(slot) => slot.attempt.deadline(),
             Self::Asking(slot) => Some((slot.asking.deadline(), TimerKind::Handshake)),
             Self::Refused(slot) => Some((slot.refused.deadline(), TimerKind::Handshake)),
+            // Once it is being closed, it has timers of its own.
+            Self::Confirming(slot) if !slot.connected.connection.is_open() => {
+                slot.connected.connection.deadline()
+            }
             Self::Confirming(slot) => {
-                let wait = match slot.displacing {
-                    Some(displacing) => displacing.until,
-                    None => slot.confirming.deadline(),
-                };
-                let wait = (wait, TimerKind::Handshake);
-                // While it is closed by the application, it has timers of its own.
-                if slot.connected.connection.is_open() {
-                    return Some(wait);
-                }
-                slot.connected.connection.deadline().map(|own| if own.0 < wait.0 { own } else { wait })
+                let wait = slot.displacing.map_or(slot.confirming.deadline(), |displacing| displacing.until);
+                Some((wait, TimerKind::Handshake))
             }
             Self::Connected(slot) => slot.connection.deadline(),
             Self::Ended => None,

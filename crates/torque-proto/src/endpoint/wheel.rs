@@ -164,3 +164,7 @@ impl Wheel {
         self.nodes[slot as usize].place = None;
     }
 }
+
+#[cfg(test)]
+#[path = "wheel_tests.rs"]
+mod tests;

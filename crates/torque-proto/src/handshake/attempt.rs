@@ -138,6 +138,7 @@ impl Attempt {
     }
 
     /// Figures so far.
+    #[cfg(test)]
     pub(crate) fn stats(&self) -> &HandshakeStats {
         &self.common.stats
     }
@@ -399,7 +400,3 @@ impl Attempt {
         AttemptOutcome::Ended(Ended { code, by, reason })
     }
 }
-
-#[cfg(test)]
-#[path = "attempt_tests.rs"]
-mod tests;

@@ -120,11 +120,6 @@ impl Asking {
         self.deadline
     }
 
-    /// The initiator's identity.
-    pub(crate) fn public_key(&self) -> &PublicKey {
-        &self.public_key
-    }
-
     /// Answers a repeated request with a connect_pending.
     ///
     /// # Errors
@@ -238,8 +233,8 @@ impl Confirming {
         self.0.deadline
     }
 
-    /// The first round-trip time, if the first packet comes now (PROTOCOL.md 9.1). After lost answers it is too
-    /// long rather than too short, so that it causes no needless probes.
+    /// Time since the connect_accept was first sent: the first round-trip time, if the first packet comes now
+    /// and nothing had to be repeated (PROTOCOL.md 9.1).
     pub(crate) fn round_trip(&self, now: Instant) -> Duration {
         now.saturating_since(self.0.first_sent)
     }
@@ -270,7 +265,3 @@ impl Refused {
         self.0.repeat(now, bytes, out)
     }
 }
-
-#[cfg(test)]
-#[path = "host_pending_tests.rs"]
-mod tests;

@@ -47,7 +47,8 @@ impl LoadController {
         pending_limit: usize,
     ) -> u8 {
         self.decay(now);
-        let extra = demand_bits(self.demand, config.quiet_rate) + pending_bits(pending, pending_limit);
+        let extra =
+            demand_bits(self.demand, config.quiet_rate).saturating_add(pending_bits(pending, pending_limit));
         let target = u32::from(config.difficulty_min)
             .saturating_add(extra)
             .min(u32::from(config.difficulty_max)) as u8;

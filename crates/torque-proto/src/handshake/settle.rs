@@ -41,7 +41,7 @@ pub(crate) fn check_answer(cipher: Cipher, wishes: &Settings, answer: &Settings)
         && answer.packet_window <= wishes.packet_window
         && answer.tag_bytes >= tag_asked
         && answer.tag_bytes == cipher.tag_bytes(answer.tag_bytes);
-    lawful.then(|| Agreed {
+    lawful.then_some(Agreed {
         settings: Settings {
             packet_window: answer.packet_window,
             tag_bytes: answer.tag_bytes,
