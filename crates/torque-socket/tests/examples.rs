@@ -1,4 +1,5 @@
 //! Every example runs to its end, over its bad network.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,4 +1,5 @@
 //! Keys in files and judgements about keys.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 
