@@ -138,6 +138,50 @@ fn nothing_is_left_after_connections_come_and_go() {
 }
 
 #[test]
+fn pending_places_come_back_however_an_attempt_ends() {
+    let accept = Answer::Accept(Duration::ZERO);
+    for (what, request) in [
+        ("refused", Answer::Close(MS)),
+        ("never", Answer::Never),
+        ("lost", accept),
+        ("given up", Answer::Never),
+    ] {
+        let mut play = Play::new(18);
+        play.world.set_default_link(link("delay=20"));
+        let mut config = Config::default();
+        config.limits.pending = 3;
+        config.limits.connections = 4;
+        let host = play.add(config, Behaviour { request, ..Behaviour::default() });
+        for _ in 0..6 {
+            let guest = play.add_default();
+            let attempt = play.connect(guest, host, ConnectOptions::default());
+            match what {
+                // The host's accept finds nobody.
+                "lost" => {
+                    play.run_for(61 * MS);
+                    play.crash(guest);
+                }
+                "given up" => {
+                    play.run_for(SECOND);
+                    play.close(guest, attempt, b"");
+                }
+                _ => play.run_for(SECOND),
+            }
+            play.run_for(125 * SECOND);
+        }
+        assert_eq!(play.stats(host).connections_requested, 6, "{what}");
+        play.set_behaviour(host, Behaviour::default());
+        // All of them at once, and one connection for each slot.
+        for _ in 0..4 {
+            let guest = play.add_default();
+            play.establish(guest, host);
+        }
+        play.close_all_and_finish(MINUTE);
+        assert_nothing_left(&mut play, host);
+    }
+}
+
+#[test]
 fn anybody_may_do_anything_at_any_time() {
     for_seeds("anybody_may_do_anything_at_any_time", 60, |seed| {
         let mut rng = SimRng::new(seed);
