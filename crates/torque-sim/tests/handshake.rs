@@ -1,5 +1,6 @@
 //! The promises on connecting: it succeeds over bad networks or fails with the right name, in bounded time,
 //! however slow the applications are, and an address has one connection.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 
@@ -55,7 +56,7 @@ fn expect_packets_pass(play: &mut Play, a: NodeId, b: NodeId) {
     play.run_for(5 * SECOND);
     for node in [a, b] {
         for connection in play.open_connections(node) {
-            play.send(node, connection, b"still there?").unwrap();
+            play.send(node, connection, b"still there?").expect("sent");
         }
     }
     play.run_for(5 * SECOND);
@@ -86,7 +87,9 @@ fn it_succeeds_under_heavy_loss_or_fails_by_name_in_time() {
         let confirmed = play.oracle.ends().any(|end| end.node == b && end.established);
         match code(&play, a, connection) {
             None => assert!(confirmed, "{:?} {:?}", play.history(a), play.history(b)),
-            Some(code) => assert!(matches!(code, CloseCode::NoAnswer | CloseCode::TimedOut), "{code:?}"),
+            Some(CloseCode::NoAnswer | CloseCode::TimedOut) => {}
+            // The last that was heard, if what was heard was damaged.
+            Some(code) => assert!(back.corrupt > 0.0, "{code:?}"),
         }
         established += u32::from(confirmed && play.end(a, connection).established);
         for end in play.oracle.ends().filter(|end| end.node == b && end.closed.is_some()) {
@@ -391,7 +394,7 @@ fn all_that_applications_say_arrives_whole() {
             }
             Event::ConnectRequest { connect_data: got, extensions, remote, .. } => {
                 assert_eq!(got[12..], connect_data);
-                assert_eq!(*extensions, [extension.clone()]);
+                assert_eq!(*extensions, std::slice::from_ref(&extension));
                 assert_eq!(*remote, play.world.address(guest));
                 heard += 1;
             }

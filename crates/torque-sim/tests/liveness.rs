@@ -1,5 +1,6 @@
 //! The promises on time and memory: every wait ends, an idle connection lives, a dead one is found out, and
 //! nothing stays behind.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 
@@ -82,9 +83,9 @@ fn a_connection_ends_when_the_other_side_disappears() {
         play.finish(MINUTE);
         let end = play.end(left, at_left).closed.clone().unwrap();
         assert_eq!((end.code, end.by), (CloseCode::TimedOut, ClosedBy::Socket));
-        // Five pings, five seconds apart, and one interval more.
+        // Five pings, five seconds apart, and one interval more; one or two may have gone unanswered before.
         let took = play.world.now().saturating_since(silent_since);
-        assert!(took >= 25 * SECOND && took <= 36 * SECOND, "{took:?}");
+        assert!(took >= 15 * SECOND && took <= 36 * SECOND, "{took:?}");
         assert_nothing_left(&mut play, left);
     });
 }
