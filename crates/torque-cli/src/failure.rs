@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use torque_socket::{BindError, CallError, CloseCode, ConnectError, ConnectionId, SendError};
+use torque_socket::{BindError, CallError, CloseCode, ConnectError, SendError};
 
 /// The exit codes, as `torque --help` lists them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,16 +100,21 @@ impl Failure {
             CloseCode::Unreachable => {
                 (Code::NoAnswer, "check that this machine is on a network that leads there")
             }
-            CloseCode::NotConfirmed => (Code::NoAnswer, "the initiator went away; nothing is to be done here"),
+            CloseCode::NotConfirmed => {
+                (Code::NoAnswer, "the initiator went away; nothing is to be done here")
+            }
             CloseCode::KeyMismatch => {
                 (Code::KeyMismatch, "ask whoever runs the host for its key; do not send it anything before")
             }
-            CloseCode::BadSignature | CloseCode::UnknownKeyType => {
-                (Code::KeyMismatch, "somebody else may be answering in the host's place, or its program is newer")
-            }
+            CloseCode::BadSignature | CloseCode::UnknownKeyType => (
+                Code::KeyMismatch,
+                "somebody else may be answering in the host's place, or its program is newer",
+            ),
             CloseCode::Refused => (Code::Refused, "the reason, if the host gave one, stands above"),
             CloseCode::Busy => (Code::Refused, "the host is full: try again later"),
-            CloseCode::NoDecision => (Code::Refused, "nobody answered the question whether to connect; try again"),
+            CloseCode::NoDecision => {
+                (Code::Refused, "nobody answered the question whether to connect; try again")
+            }
             CloseCode::ApplicationMismatch => {
                 (Code::Refused, "give both sides the same --application, or update the older program")
             }
@@ -121,11 +126,6 @@ impl Failure {
         };
         let failure = Self::new(exit, what);
         if next.is_empty() { failure } else { failure.next(next) }
-    }
-
-    /// A connection that is not there any more, where that is not expected.
-    pub fn vanished(connection: ConnectionId) -> Self {
-        Self::failed(format!("connection {connection} ended without saying why"))
     }
 }
 

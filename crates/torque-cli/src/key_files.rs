@@ -1,12 +1,13 @@
 //! Files with keys and credentials.
 //!
-//! A key file holds one secret key in its text form (`ts1…`) on a line of its own; lines that begin with `#` are
-//! remarks. One remark has a meaning: `# authority` marks the key of an authority, which no socket should use.
+//! A key file holds one secret key in its text form (`ts1…`) on one line, as `torque_socket::key_file` has it. That of
+//! an authority begins with the line `# authority`, so that no socket takes it.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::Path;
 
+use torque_socket::key_file::{self, KeyFileError};
 use torque_socket::{Credential, KeyPair, PublicKey};
 use zeroize::Zeroizing;
 
@@ -34,12 +35,10 @@ pub fn generate() -> Result<KeyPair, Failure> {
 /// The text of a key file.
 pub fn text(key: &KeyFile) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::new());
-    text.push_str("# TorqueSocket secret key. Whoever has it is this socket: show it to nobody.\n");
     if key.is_authority {
         text.push_str(AUTHORITY);
         text.push('\n');
     }
-    text.push_str(&format!("# public: {}\n", key.pair.public()));
     text.push_str(&key.pair.to_secret_text());
     text.push('\n');
     text
@@ -97,15 +96,18 @@ pub fn parse(content: &str) -> Result<KeyFile, String> {
     Ok(KeyFile { pair, is_authority })
 }
 
-/// Reads a key file for a socket, which must not be an authority's.
-pub fn read_for_socket(path: &Path) -> Result<KeyPair, Failure> {
-    let key = read(path)?;
-    if key.is_authority {
-        return Err(Failure::usage(format!("{} is the key of an authority", path.display())).next(
-            "keep it off the network: make a key for this socket with `torque keygen`, and sign it with `torque sign`",
-        ));
-    }
-    Ok(key.pair)
+/// The key of a socket, which must not be an authority's. A file that does not exist is made.
+pub fn for_socket(path: &Path) -> Result<KeyPair, Failure> {
+    key_file::load_or_create(path).map_err(|error| {
+        let is_authority = matches!(error, KeyFileError::NotAKey { .. })
+            && read(path).is_ok_and(|key| key.is_authority);
+        if is_authority {
+            return Failure::usage(format!("{} is the key of an authority", path.display())).next(
+                "keep it off the network: make a key for this socket with `torque keygen`, and sign it with `torque sign`",
+            );
+        }
+        Failure::usage(error.to_string())
+    })
 }
 
 /// A credential's text: a remark and hex.
@@ -115,8 +117,8 @@ pub fn credential_text(credential: &Credential) -> String {
 
 /// Reads a credential; says nothing about whether it is good.
 pub fn read_credential(path: &Path) -> Result<Credential, Failure> {
-    let content =
-        std::fs::read_to_string(path).map_err(|error| Failure::file("reading the credential", path, &error))?;
+    let content = std::fs::read_to_string(path)
+        .map_err(|error| Failure::file("reading the credential", path, &error))?;
     parse_credential(&content).map_err(|why| {
         Failure::usage(format!("{} holds no credential: {why}", path.display()))
             .next("make one with: torque sign --authority FILE KEY")

@@ -11,6 +11,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -46,7 +47,8 @@ fn open(path: &Path) -> Result<File, Failure> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|error| {
-        Failure::file("opening the key log", path, &error).next(format!("unset {VARIABLE}, or name another file"))
+        Failure::file("opening the key log", path, &error)
+            .next(format!("unset {VARIABLE}, or name another file"))
     })
 }
 
@@ -65,28 +67,44 @@ fn line(entry: &KeyLogEntry<'_>) -> String {
     )
 }
 
+/// One connection of a key log.
+#[derive(Clone)]
+pub struct LoggedConnection {
+    /// What opens its packets.
+    pub secrets: LoggedSecrets,
+    /// The initiator's address, if the host wrote a line.
+    pub initiator: Option<SocketAddr>,
+    /// The host's address, if the initiator wrote a line.
+    pub host: Option<SocketAddr>,
+}
+
 /// The connections of a key log, each once though both of its sides may have written it.
-pub fn read(path: &Path) -> Result<Vec<LoggedSecrets>, Failure> {
+pub fn read(path: &Path) -> Result<Vec<LoggedConnection>, Failure> {
     let text =
         std::fs::read_to_string(path).map_err(|error| Failure::file("reading the key log", path, &error))?;
-    let mut all: Vec<LoggedSecrets> = Vec::new();
+    let mut all: Vec<LoggedConnection> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let secrets = parse(line).map_err(|why| {
+        let entry = parse(line).map_err(|why| {
             Failure::failed(format!("line {} of the key log {}: {why}", index + 1, path.display()))
                 .next(format!("give a file that was written with {VARIABLE}"))
         })?;
-        if !all.iter().any(|known| known.from_initiator == secrets.from_initiator) {
-            all.push(secrets);
+        let known = all.iter_mut().find(|known| known.secrets.from_initiator == entry.secrets.from_initiator);
+        match known {
+            Some(known) => {
+                known.initiator = known.initiator.or(entry.initiator);
+                known.host = known.host.or(entry.host);
+            }
+            None => all.push(entry),
         }
     }
     Ok(all)
 }
 
-fn parse(line: &str) -> Result<LoggedSecrets, String> {
+fn parse(line: &str) -> Result<LoggedConnection, String> {
     let mut words = line.split_ascii_whitespace();
     if words.next() != Some("torque-key") {
         return Err("it does not begin with `torque-key`".into());
@@ -100,7 +118,7 @@ fn parse(line: &str) -> Result<LoggedSecrets, String> {
         "1" => {}
         other => return Err(format!("version {other} is newer than this program")),
     }
-    Ok(LoggedSecrets {
+    let secrets = LoggedSecrets {
         cipher: number(&text, "cipher")?,
         tag_bytes: number(&text, "tag")?,
         packet_window: number(&text, "window")?,
@@ -108,13 +126,17 @@ fn parse(line: &str) -> Result<LoggedSecrets, String> {
         host_sequence: number(&text, "host_sequence")?,
         from_initiator: secret(&text, "from_initiator")?,
         from_host: secret(&text, "from_host")?,
-    })
+    };
+    // The address of another carrier is no socket address, and no capture has it.
+    let remote = text("remote")?.parse().ok();
+    match text("role")? {
+        "initiator" => Ok(LoggedConnection { secrets, initiator: None, host: remote }),
+        "host" => Ok(LoggedConnection { secrets, initiator: remote, host: None }),
+        other => Err(format!("`role={other}` is neither initiator nor host")),
+    }
 }
 
-fn number<'a, T: FromStr>(
-    text: &impl Fn(&str) -> Result<&'a str, String>,
-    key: &str,
-) -> Result<T, String> {
+fn number<'a, T: FromStr>(text: &impl Fn(&str) -> Result<&'a str, String>, key: &str) -> Result<T, String> {
     text(key)?.parse().map_err(|_| format!("`{key}=` has no number that fits"))
 }
 

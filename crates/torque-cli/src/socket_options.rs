@@ -11,7 +11,7 @@ use crate::key_files;
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Socket")]
 pub struct SocketOptions {
-    /// File with this socket's secret key, as `torque keygen` writes it (default: a fresh key)
+    /// File with this socket's secret key; made if it does not exist (default: a fresh key, forgotten afterwards)
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
@@ -52,7 +52,7 @@ impl SocketOptions {
     pub fn builder(&self) -> Result<Builder, Failure> {
         let mut builder = Socket::builder().config(self.config());
         if let Some(path) = &self.key {
-            builder = builder.key_pair(key_files::read_for_socket(path)?);
+            builder = builder.key_pair(key_files::for_socket(path)?);
         }
         if let Some(link) = self.link {
             builder = builder.simulated_link(link);

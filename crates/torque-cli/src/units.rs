@@ -43,9 +43,12 @@ pub fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
         .flat_map(|character| match character {
-            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                character.escape_unicode().collect::<Vec<_>>()
-            }
+            '\u{2028}'
+            | '\u{2029}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => character.escape_unicode().collect::<Vec<_>>(),
             _ if character.is_control() => character.escape_default().collect(),
             _ => vec![character],
         })

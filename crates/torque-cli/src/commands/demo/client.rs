@@ -1,13 +1,14 @@
 //! A client of the demo: a thread with a socket behind the lossy link.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, ConnectionId, Event, Socket};
+use torque_socket::{ConnectOptions, ConnectionId, Event, PublicKey, Socket};
 
+use super::Args;
 use super::board::Board;
 use super::record::Record;
 use super::traffic::{self, End, Sender, Traffic};
-use super::Args;
 use crate::failure::Failure;
 use crate::key_log;
 use crate::output::Output;
@@ -35,9 +36,17 @@ pub fn open(args: &Args, number: u16, output: &Output) -> Result<Socket, Failure
     Ok(socket)
 }
 
-pub fn run(mut socket: Socket, number: u16, url: &str, board: &Board, traffic: Traffic) -> Client {
-    let mut client = Running { number, board, traffic, record: Record::default(), id: None, sender: None };
-    client.play(&mut socket, url);
+/// `host`: where the host is, and the key that it has to show.
+pub fn run(
+    mut socket: Socket,
+    number: u16,
+    host: (SocketAddr, PublicKey),
+    board: &Board,
+    traffic: Traffic,
+) -> Client {
+    let mut client =
+        Running { number, board, traffic, record: Record::default(), key: host.1, id: None, sender: None };
+    client.play(&mut socket, host.0);
     Client { number, record: client.record }
 }
 
@@ -46,15 +55,17 @@ struct Running<'a> {
     board: &'a Board,
     traffic: Traffic,
     record: Record,
+    key: PublicKey,
     id: Option<ConnectionId>,
     sender: Option<Sender>,
 }
 
 impl Running<'_> {
-    fn play(&mut self, socket: &mut Socket, url: &str) {
-        let options = ConnectOptions { connect_data: self.number.to_be_bytes().to_vec(), ..Default::default() };
+    fn play(&mut self, socket: &mut Socket, host: SocketAddr) {
+        let options =
+            ConnectOptions { connect_data: self.number.to_be_bytes().to_vec(), ..Default::default() };
         let begun = Instant::now();
-        match socket.connect(url, options) {
+        match socket.connect(host, options) {
             Ok(id) => self.id = Some(id),
             Err(error) => return self.end(error.to_string(), false),
         }
@@ -93,7 +104,10 @@ impl Running<'_> {
 
     fn event(&mut self, socket: &mut Socket, event: Event, begun: Instant) {
         match event {
-            Event::ChallengeResponse { connection, difficulty, cipher, .. } => {
+            Event::ChallengeResponse { connection, public_key, difficulty, cipher, .. } => {
+                if public_key != self.key {
+                    return self.end("another key than the host's".into(), false);
+                }
                 self.step(format!(
                     "challenge after {} (cipher {cipher}, puzzle of {difficulty} bits)",
                     millis(begun.elapsed())

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use torque_socket::{CloseCode, ConnectionId, Event, Socket};
 
+use super::Args;
 use super::board::Board;
 use super::record::Record;
 use super::traffic::{self, End, Sender, Traffic};
-use super::Args;
 use crate::failure::Failure;
 use crate::key_log;
 use crate::output::Output;

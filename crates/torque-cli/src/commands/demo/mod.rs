@@ -137,7 +137,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let board = Arc::new(Board::new(args));
 
     let host_socket = host::open(args, output)?;
-    let url = format!("torque://{}@{}", host_socket.public_key(), host_socket.local_addr());
+    let host = (host_socket.local_addr(), host_socket.public_key());
     let host_thread = {
         let (board, traffic) = (Arc::clone(&board), traffic::Traffic::new(args));
         thread::spawn(move || host::run(host_socket, &board, traffic))
@@ -145,8 +145,8 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let mut client_threads = Vec::new();
     for number in 0..args.clients {
         let socket = client::open(args, number, output)?;
-        let (board, traffic, url) = (Arc::clone(&board), traffic::Traffic::new(args), url.clone());
-        client_threads.push(thread::spawn(move || client::run(socket, number, &url, &board, traffic)));
+        let (board, traffic) = (Arc::clone(&board), traffic::Traffic::new(args));
+        client_threads.push(thread::spawn(move || client::run(socket, number, host, &board, traffic)));
     }
 
     // Time counts from when the first connection is up, so that a slow handshake takes nothing from the traffic.
@@ -164,7 +164,9 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
 }
 
 fn join<T>(thread: thread::JoinHandle<T>) -> Result<T, Failure> {
-    thread.join().map_err(|_| Failure::failed("a thread of the demo broke down; please report what it printed"))
+    thread
+        .join()
+        .map_err(|_| Failure::failed("a thread of the demo broke down; please report what it printed"))
 }
 
 /// When the traffic ends.

@@ -29,11 +29,8 @@ fn true_verdicts_have_no_mismatch() {
 
 #[test]
 fn every_kind_of_lie_is_a_mismatch() {
-    let cases = [
-        [Delivered, Delivered, Delivered],
-        [Dropped, Dropped, Delivered],
-        [Delivered, Dropped, Dropped],
-    ];
+    let cases =
+        [[Delivered, Delivered, Delivered], [Dropped, Dropped, Delivered], [Delivered, Dropped, Dropped]];
     for verdicts in cases {
         let (mut sender, receiver) = truth();
         tell(&mut sender, verdicts);

@@ -49,7 +49,9 @@ impl Summary {
                     Some((how, false)) => {
                         summary.troubles.push(format!("client {} at the {end}: {how}", number + 1));
                     }
-                    None => summary.troubles.push(format!("client {} at the {end}: never closed", number + 1)),
+                    None => {
+                        summary.troubles.push(format!("client {} at the {end}: never closed", number + 1))
+                    }
                 }
                 if let Some(stats) = &record.stats {
                     rtts.push(stats.rtt.as_secs_f64() * 1e3);

@@ -52,7 +52,12 @@ impl Sender {
     }
 
     /// Sends what is due. A packet for which the window has no room is left out, as a game would.
-    pub fn run(&mut self, socket: &mut Socket, id: ConnectionId, record: &mut Record) -> Result<(), SendError> {
+    pub fn run(
+        &mut self,
+        socket: &mut Socket,
+        id: ConnectionId,
+        record: &mut Record,
+    ) -> Result<(), SendError> {
         let now = Instant::now();
         // After a long pause of this machine, go on from here instead of sending everything at once.
         if now.saturating_duration_since(self.next) > Duration::from_millis(500) {

@@ -23,7 +23,8 @@ fn the_view_shows_each_handshake_and_the_verdicts_and_how_to_end_it() {
         connection.verdict(delivery);
     }
     let text = screen(140, 30, &[connection, Connection::default()]);
-    for part in ["challenge after 40 ms → established after 82 ms", "·x·", "client 2: handshake", "q ends"] {
+    for part in ["challenge after 40 ms → established after 82 ms", "·x·", "client 2: handshake", "q ends"]
+    {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
 }
