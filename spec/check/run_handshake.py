@@ -72,7 +72,8 @@ def connect_request(inputs: Inputs, response: dict, x: bytes) -> tuple[handshake
     datagram = layouts.encode_connect_request({
         "version": response["version"], "initiator_nonce": i["initiator_nonce"],
         "epoch_tag": response["epoch_key"][:4], "identity_token": response["identity_token"],
-        "difficulty": response["difficulty"], "cipher": response["cipher"], "ciphers_offered": i["ciphers_offered"], "introduction_id": i["introduction_id"], "e": e, "sealed_s": sealed_s,
+        "difficulty": response["difficulty"], "cipher": response["cipher"],
+        "ciphers_offered": i["ciphers_offered"], "introduction_id": i["introduction_id"], "e": e, "sealed_s": sealed_s,
         "sealed_p": sealed_p, "x": x})
     return noise, prologue, datagram
 

@@ -44,7 +44,8 @@ class Handshake(unittest.TestCase):
         check_challenge_response(INPUTS, RESPONSE)
         for new, reason in (({"initiator_nonce": bytes(16)}, "initiator_nonce"), ({"cipher": 1}, "cipher"),
                             ({"epoch_start": 5}, "bad_signature"), ({"epoch_key": bytes(32)}, "bad_signature"),
-                            ({"challenge_response_data": b"x"}, "bad_signature"), ({"host_public_key": bytes(32)}, "small_order")):
+                            ({"challenge_response_data": b"x"}, "bad_signature"),
+                            ({"host_public_key": bytes(32)}, "small_order")):
             self.refused(reason, check_challenge_response, INPUTS, RESPONSE | new)
 
     def test_another_address_or_token(self):

@@ -126,7 +126,8 @@ class Layouts(unittest.TestCase):
         text = identity.to_text(bytes(range(32)), identity.SECRET)
         self.assertEqual(identity.secret_from_text(text.upper()), bytes(range(32)))
         for bad, reason in (("tk1" + text[3:], "text_prefix"), (text[:-1] + "1", "text_base32"),
-                            (text[:-1], "text_length"), (text + "a", "text_length"), ("ts1b" + text[4:], "text_key_type"),
+                            (text[:-1], "text_length"), (text + "a", "text_length"),
+                            ("ts1b" + text[4:], "text_key_type"),
                             (text[:30] + ("a" if text[30] != "a" else "b") + text[31:], "text_check")):
             with self.assertRaises(Refused) as caught:
                 identity.secret_from_text(bad)

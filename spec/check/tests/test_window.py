@@ -142,6 +142,17 @@ class Window(unittest.TestCase):
         self.assertTrue(reported(ack_bytes[1:], ack, 1))
         self.assertFalse(reported(ack_bytes[1:], ack, 0))
 
+    def test_an_ack_packet_below_r_reports_nothing(self):
+        for sequence, expected in ((20, ("read", [(6, True)])), (19, ("old", []))):
+            side = Side(128, 5, 9)
+            side.take_sequence("data")
+            side.write_report("data")
+            side.receive("data", 20, 5, None, 0, b"", True)
+            self.assertEqual(side.receive("ack", sequence, 6, 1, 0, b"", True), expected)
+            self.assertEqual((side.r, side.c), (20, 1))
+        self.assertEqual(side.receive("control", 21, 7, 2, 0, b"", True), ("beyond", []))
+        self.assertEqual((side.r, side.a_last), (21, 5))
+
     def test_a_close_that_is_final_settles_the_rest(self):
         side = Side(128, 5, 9)
         for _ in range(3):

@@ -55,6 +55,7 @@ impl Endpoint {
                 self.put(id, Slot::Attempt(boxed(AttemptSlot { attempt, remote })));
                 self.attempts.insert(remote, id);
                 self.stats.connections_started += 1;
+                trace_event!(DEBUG, connection = %id, %remote, "connecting");
                 self.rearm(id);
                 Ok(id)
             }
@@ -201,6 +202,7 @@ impl Endpoint {
         self.put(id, Slot::Connected(boxed(Connected { connection, remote, local, public_key, queued: 0 })));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;
+        trace_event!(DEBUG, connection = %id, %remote, key = %public_key, ?replaces, "established as initiator");
         self.events.push(Event::Established {
             connection: id,
             remote,

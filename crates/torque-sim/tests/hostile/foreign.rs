@@ -1,5 +1,5 @@
-//! A hand-written initiator after PROTOCOL.md, byte by byte: it shares no code with the library, offers only cipher 2
-//! (ChaCha20-Poly1305), and can be told to say what an honest one would not.
+//! A hand-written initiator and a hand-written host after PROTOCOL.md, byte by byte: they share no code with the library
+//! (but for Ed25519), know only cipher 2 (ChaCha20-Poly1305), and can be told to say what honest ones would not.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -7,7 +7,7 @@ use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::AeadInOut;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -261,5 +261,117 @@ impl Guest {
     /// A control message that is a ping.
     pub fn ping(&mut self) -> Vec<u8> {
         self.control(&[1, 0, 4, 0, 0, 0, 7])
+    }
+}
+
+/// A host, with one epoch for ever.
+pub struct Host {
+    key_pair: torque_proto::KeyPair,
+    dh_secret: [u8; 32],
+    pub epoch_secret: [u8; 32],
+    /// Usually that of the secret.
+    pub epoch_key: [u8; 32],
+}
+
+/// A connect_request that the host has opened.
+pub struct Opened {
+    ck: [u8; 32],
+    h: [u8; 32],
+    nonce: [u8; 16],
+    pub payload: Vec<u8>,
+    /// The initiator's identity in its X25519 form.
+    pub initiator: [u8; 32],
+}
+
+impl Host {
+    pub fn new(seed: [u8; 32]) -> Self {
+        let hash = Sha512::digest(seed);
+        let epoch_secret = [0x42; 32];
+        Self {
+            key_pair: torque_proto::KeyPair::from_seed(seed),
+            dh_secret: hash[..32].try_into().unwrap(),
+            epoch_secret,
+            epoch_key: dh_public(epoch_secret),
+        }
+    }
+
+    /// 4.2, with any token: only the host reads it.
+    pub fn challenge_response(&self, request: &[u8], difficulty: u8, data: &[u8]) -> Vec<u8> {
+        let epoch_start = 1_800_000_000_000u64.to_be_bytes();
+        let signed =
+            [b"TorqueSocket epoch v1", &[1, 1][..], &epoch_start, &self.epoch_key, &sha256(&[data])].concat();
+        let mut bytes = vec![2, 1];
+        bytes.extend(&request[10..26]);
+        bytes.extend(epoch_start);
+        bytes.extend(self.epoch_key);
+        bytes.extend(self.key_pair.sign(&signed));
+        bytes.extend([0x17; 16]);
+        bytes.extend([difficulty, 2, 1]);
+        bytes.extend(self.key_pair.public().as_bytes());
+        bytes.extend((data.len() as u16).to_be_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    /// Opens a connect_request that answers `response` and carries those `offers`.
+    pub fn open(&self, response: &[u8], request: &[u8]) -> Option<Opened> {
+        let (body, x) = request.split_last_chunk::<8>()?;
+        if leading_zeros(&sha256(&[&sha256(&[body]), x])) < u32::from(response[138]) {
+            return None;
+        }
+        let nonce: [u8; 16] = request[2..18].try_into().ok()?;
+        let mut prologue = b"TorqueSocket v1".to_vec();
+        prologue.extend([1, 0]);
+        prologue.extend(nonce);
+        prologue.extend(&request[40..44]);
+        prologue.extend(&response[18..173]);
+        prologue.extend(sha256(&[&response[175..]]));
+        prologue.extend(&request[44..52]);
+        let mut h = *b"Noise_IX_25519_ChaChaPoly_SHA256";
+        let mut ck = h;
+        for part in [&prologue[..], &self.epoch_key, &dh_public(self.dh_secret), &[], &body[52..84]] {
+            h = sha256(&[&h, part]);
+        }
+        let e: [u8; 32] = body[52..84].try_into().ok()?;
+        (ck, _) = hkdf2(&ck, &dh(self.epoch_secret, e));
+        let (next, key) = hkdf2(&ck, &dh(self.dh_secret, e));
+        ck = next;
+        let initiator: [u8; 32] = open(&key, [0; 12], &h, &body[84..132])?.try_into().ok()?;
+        h = sha256(&[&h, &body[84..132]]);
+        let (next, key) = hkdf2(&ck, &dh(self.epoch_secret, initiator));
+        ck = next;
+        let payload = open(&key, [0; 12], &h, &body[132..])?;
+        h = sha256(&[&h, &body[132..]]);
+        Some(Opened { ck, h, nonce, payload, initiator })
+    }
+}
+
+impl Opened {
+    /// 4.4 to 4.6: an accept (4), refusal (5) or pending (6) with any text.
+    pub fn reply(&self, kind: u8, text: &[u8]) -> Vec<u8> {
+        let salt = [0x5a; 16];
+        let label: &[u8] = match kind {
+            4 => b"TorqueSocket accept",
+            5 => b"TorqueSocket refuse",
+            _ => b"TorqueSocket pending",
+        };
+        let prk = hmac(&[&salt[..], &self.h].concat(), &[&self.ck]);
+        let key: [u8; 32] = expand(&prk, label, 32).try_into().unwrap();
+        let mut bytes = vec![kind];
+        bytes.extend(self.nonce);
+        bytes.extend(salt);
+        let sealed = seal(&key, [0; 12], &bytes, text);
+        bytes.extend(sealed);
+        bytes
+    }
+
+    /// 4.4, with any settings.
+    pub fn accept(&self, settings: [u8; 8], data: &[u8]) -> Vec<u8> {
+        let mut text = vec![0, 9];
+        text.extend(settings);
+        text.extend([0x33; 8 + 16]);
+        text.extend((data.len() as u16).to_be_bytes());
+        text.extend(data);
+        self.reply(4, &text)
     }
 }
