@@ -26,6 +26,7 @@ mod event;
 mod handshake;
 mod id;
 pub mod identity;
+pub mod inspect;
 mod instant;
 mod payload;
 mod settings;

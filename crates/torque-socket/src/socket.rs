@@ -347,7 +347,7 @@ impl Socket {
         };
         let blocked = self.udp.is_blocked();
         let ready = match self.udp.plain() {
-            Some(socket) => wait::wait(socket, blocked, limit),
+            Some(socket) => wait::wait(&[socket], blocked, limit),
             // A runtime owns the socket, and waits for it.
             None => return Wake::Ready,
         };

@@ -118,7 +118,7 @@ impl Shared {
                 (blocked, until)
             };
             let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if wait::wait(watched, blocked, limit).is_err() {
+            if wait::wait(&[watched], blocked, limit).is_err() {
                 // The system cannot wait, so at least do not spin.
                 thread::sleep(Duration::from_millis(1));
             }

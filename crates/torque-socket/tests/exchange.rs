@@ -1,4 +1,5 @@
 //! Sockets on loopback connect, exchange packets with true verdicts, refuse and close.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Many packets take few system calls, where the operating system has calls for many.
 #![cfg(any(target_os = "linux", target_os = "android"))]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! A socket in the tokio runtime: the same behaviour, and no wake-up without a reason.
 #![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 

@@ -87,13 +87,13 @@ impl SendKeys {
 
     /// Bytes of the tag that [`seal_data`](Self::seal_data) returns which go onto the wire.
     #[cfg(test)]
-    pub(crate) fn tag_bytes(&self) -> u8 {
+    fn tag_bytes(&self) -> u8 {
         self.tag_bytes
     }
 
     /// The generation of the keys.
     #[cfg(test)]
-    pub(crate) fn generation(&self) -> u64 {
+    fn generation(&self) -> u64 {
         self.number
     }
 
@@ -179,14 +179,13 @@ impl ReceiveKeys {
     }
 
     /// Bytes of tag at the end of data packets and reports.
-    #[cfg(test)]
     pub(crate) fn tag_bytes(&self) -> u8 {
         self.tag_bytes
     }
 
     /// The generation of the keys.
     #[cfg(test)]
-    pub(crate) fn generation(&self) -> u64 {
+    fn generation(&self) -> u64 {
         self.number
     }
 

@@ -47,8 +47,15 @@ fn below_stays_below_and_reaches_every_number() {
         }
         assert_eq!(rng.below(0), 0);
         assert_eq!(rng.below(1), 0);
-        // Of a range that is no power of two and nearly all of 64 bits, half the draws have to be repeated.
-        let n = (1 << 63) + 1;
-        assert!((0..100).all(|_| rng.below(n) < n));
+    });
+}
+
+#[test]
+fn below_favours_no_number() {
+    for_seeds(4, |rng| {
+        // Without repeating draws, half of 64-bit numbers modulo n would fall in its first third.
+        let n = 3 << 62;
+        let first_third = (0..2_000).filter(|_| rng.below(n) < 1 << 62).count();
+        assert!((570..770).contains(&first_third), "{first_third} of 2000, not about 667");
     });
 }

@@ -54,6 +54,9 @@ impl Endpoint {
             Err(ParseError::Version { .. }) => return self.stats.version_mismatch += 1,
             Err(_) => return self.stats.malformed += 1,
         };
+        if self.is_own_nonce(&path.remote, &request.initiator_nonce) {
+            return self.stats.reflected += 1;
+        }
         if let Some(&id) = self.requests.get(&(path.remote, request.initiator_nonce)) {
             return self.repeat_answer(now, id, path, bytes);
         }

@@ -1,5 +1,6 @@
 //! Two sockets on loopback, driven in turns.
-#![allow(dead_code)] // Each test file uses its part.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -175,12 +175,12 @@ fn whoever_changes_the_challenge_phase_gets_no_connection() {
 
 #[test]
 fn programs_with_different_application_ids_share_no_keys_even_if_the_tag_is_forged() {
-    let mut world = World::new(27);
-    world.at_initiator.config.application_id = b"other game".to_vec();
+    let mut world = World::with(27, |config| config.application_id = b"one game".to_vec());
+    world.at_initiator.config.application_id = b"two game".to_vec();
     let (mut attempt, mut request) = world.start(Trust::Anyone);
     let (answer, _) = world.challenge(&request);
     assert_eq!(answer, ChallengeAnswer::Rejected(RejectCode::ApplicationMismatch));
-    request[26..34].copy_from_slice(&transcript::application_tag(b""));
+    request[26..34].copy_from_slice(&transcript::application_tag(b"one game"));
     let (_, response) = world.challenge(&request);
     world.hear(&mut attempt, &response);
     let request = world.solve(&mut attempt);
@@ -340,6 +340,22 @@ fn cheap_tokens_hoarded_in_quiet_times_are_worth_nothing_in_a_flood() {
     world.wait(30_000);
     let (_, calm) = world.request();
     assert_eq!(calm[38], 4);
+}
+
+#[test]
+fn a_request_may_ask_for_four_bits_less_than_the_host_asks_for_now() {
+    let mut world = World::new(37);
+    let (_, first) = world.request();
+    let (_, second) = world.request();
+    // Each sixteenth of the pending table above half adds a bit to the 4 of a quiet host.
+    let above_half = |sixteenths: usize| Occupancy { pending: 512 + 64 * sixteenths, full: false };
+    assert_rejected(world.admit_when(&first, above_half(5)), RejectCode::DifficultyTooLow);
+    world.host = {
+        let mut calm = Host::new(world.now, &world.at_host.config, 1_800_000_000_000);
+        calm.install_epoch(world.now, world.host.share_epoch().unwrap());
+        calm
+    };
+    admitted(world.admit_when(&second, above_half(4)).0);
 }
 
 #[test]

@@ -105,6 +105,18 @@ fn bad_challenges_are_ignored_and_a_good_one_after_them_succeeds() {
 }
 
 #[test]
+fn a_cipher_that_was_not_offered_is_ignored_although_it_is_known() {
+    let mut world = World::new(73);
+    world.at_initiator.config.ciphers = vec![Cipher::Aes128Gcm];
+    let (mut attempt, request) = world.start(Trust::Anyone);
+    let (_, mut response) = world.challenge(&request);
+    response[139] = Cipher::ChaCha20Poly1305.number();
+    assert_dropped(&world.hear(&mut attempt, &response).0, DropReason::BadChallenge);
+    let (_, outcome, _) = run_out(&mut world, &mut attempt);
+    assert_ended(&outcome, CloseCode::ProtocolViolation, ClosedBy::Socket);
+}
+
+#[test]
 fn keys_that_are_no_good_keys_are_ignored() {
     let mut not_canonical = [0xff; 32];
     not_canonical[31] = 0x7f;

@@ -1,0 +1,114 @@
+"""The Noise part of the handshake and what is sealed with its keys (PROTOCOL.md 3.2, 4.3 to 4.6, 5.2)."""
+
+from dataclasses import dataclass, field
+
+from . import identity
+from .errors import Refused
+from .primitives import chacha, x25519
+from .primitives.kdf import hkdf2, sha256
+
+NAME = b"Noise_IX_25519_ChaChaPoly_SHA256"
+
+
+def epoch_text(response: dict) -> bytes:
+    """What an epoch's signature is over (5.2)."""
+    return (b"TorqueSocket epoch v1" + bytes([response["version"], response["key_type"]])
+            + response["epoch_start"].to_bytes(8, "big") + response["epoch_key"]
+            + sha256(response["challenge_response_data"]))
+
+
+def make_prologue(application_id: bytes, ciphers_offered: bytes, response: dict, introduction_id: int) -> bytes:
+    """Every field of the challenge phase; `response` are the fields of the challenge_response."""
+    r = response
+    return (b"TorqueSocket v1" + bytes([r["version"], len(application_id)]) + application_id + r["initiator_nonce"]
+            + ciphers_offered + r["epoch_start"].to_bytes(8, "big") + r["epoch_key"] + r["signature"]
+            + r["identity_token"] + bytes([r["difficulty"], r["cipher"], r["key_type"]]) + r["host_public_key"]
+            + sha256(r["challenge_response_data"]) + introduction_id.to_bytes(8, "big"))
+
+
+def noise_nonce(n: int) -> bytes:
+    return bytes(4) + n.to_bytes(8, "little")
+
+
+@dataclass
+class Noise:
+    """h, ck and k, with a trace of every step. The steps are those written out in 3.2."""
+
+    h: bytes = NAME
+    ck: bytes = NAME
+    k: bytes = b""
+    trace: list = field(default_factory=list)
+
+    def note(self, step: str, with_key: bool = False) -> None:
+        line = {"step": step, "h": self.h, "ck": self.ck}
+        self.trace.append(line | {"k": self.k} if with_key else line)
+
+    def mix_hash(self, step: str, data: bytes) -> None:
+        self.h = sha256(self.h + data)
+        self.note(step)
+
+    def mix_key(self, step: str, shared: bytes | None) -> None:
+        if shared is None:
+            raise Refused("dh_zero", f"{step}: the result is all zeros")
+        self.ck, self.k = hkdf2(self.ck, shared)
+        self.note(step, with_key=True)
+
+    def start(self, prologue: bytes, epoch_key: bytes, host_x25519: bytes, e: bytes) -> None:
+        self.note("name")
+        self.mix_hash("prologue", prologue)
+        self.mix_hash("E", epoch_key)
+        self.mix_hash("S", host_x25519)
+        self.mix_hash("payload_1", b"")
+        self.mix_hash("e", e)
+
+    def seal(self, step: str, text: bytes) -> bytes:
+        sealed = chacha.seal(self.k, noise_nonce(0), self.h, text)
+        self.mix_hash(step, sealed)
+        return sealed
+
+    def unseal(self, step: str, sealed: bytes) -> bytes:
+        text = chacha.unseal(self.k, noise_nonce(0), self.h, sealed)
+        if text is None:
+            raise Refused("forged", step)
+        self.mix_hash(step, sealed)
+        return text
+
+
+def initiator_noise(prologue: bytes, epoch_key: bytes, host_public_key: bytes, seed: bytes, ephemeral_secret: bytes,
+                    payload: bytes) -> tuple[Noise, bytes, bytes, bytes]:
+    """The initiator's side: the state at the end, e, sealed_s and sealed_p."""
+    noise, e = Noise(), x25519.public_key(ephemeral_secret)
+    host_x25519 = identity.to_x25519(host_public_key)
+    own = identity.x25519_secret(seed)
+    noise.start(prologue, epoch_key, host_x25519, e)
+    noise.mix_key("ee", x25519.diffie_hellman(ephemeral_secret, epoch_key))
+    noise.mix_key("se", x25519.diffie_hellman(ephemeral_secret, host_x25519))
+    sealed_s = noise.seal("sealed_s", x25519.public_key(own))
+    noise.mix_key("es", x25519.diffie_hellman(own, epoch_key))
+    sealed_p = noise.seal("sealed_p", payload)
+    return noise, e, sealed_s, sealed_p
+
+
+def host_noise(prologue: bytes, epoch_secret: bytes, seed: bytes, e: bytes, sealed_s: bytes,
+               sealed_p: bytes) -> tuple[Noise, bytes, bytes]:
+    """The host's side: the state at the end, the initiator's X25519 form and the payload."""
+    noise, own = Noise(), identity.x25519_secret(seed)
+    noise.start(prologue, x25519.public_key(epoch_secret), x25519.public_key(own), e)
+    noise.mix_key("ee", x25519.diffie_hellman(epoch_secret, e))
+    noise.mix_key("se", x25519.diffie_hellman(own, e))
+    initiator_x25519 = noise.unseal("sealed_s", sealed_s)
+    noise.mix_key("es", x25519.diffie_hellman(epoch_secret, initiator_x25519))
+    payload = noise.unseal("sealed_p", sealed_p)
+    return noise, initiator_x25519, payload
+
+
+def seal_answer(key: bytes, head: bytes, text: bytes) -> bytes:
+    """The sealed part of an accept, refuse or pending; `head` are the datagram's bytes 0 to 32."""
+    return chacha.seal(key, bytes(12), head, text)
+
+
+def open_answer(key: bytes, datagram: bytes) -> bytes:
+    text = chacha.unseal(key, bytes(12), datagram[:33], datagram[33:])
+    if text is None:
+        raise Refused("forged", "the answer's tag is wrong")
+    return text

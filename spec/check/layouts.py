@@ -1,0 +1,219 @@
+"""The handshake's datagrams and the payloads sealed in them (PROTOCOL.md 2 and 4).
+
+Every layout has a decoder (bytes to a dict of fields, or Refused) and an encoder. Byte strings stay bytes.
+"""
+
+from . import settings
+from .errors import Refused, require
+from .reader import Reader
+
+VERSION = 1
+MAGIC = b"TorqueSk"
+KINDS = {1: "challenge_request", 2: "challenge_response", 3: "connect_request", 4: "connect_accept",
+         5: "connect_refuse", 6: "connect_pending", 7: "reject"}
+FIRST_BYTE = {name: number for number, name in KINDS.items()}
+# Least and greatest size. connect_request: 132 + (29 to 1,029) + 8.
+SIZES = {"challenge_request": (768, 768), "challenge_response": (175, 686), "connect_request": (169, 1169),
+         "connect_accept": (85, 596), "connect_refuse": (53, 564), "connect_pending": (49, 49), "reject": (19, 19)}
+MAX_INITIAL_SEQUENCE = 4095
+MAX_DATA = 511
+MAX_CONNECT_DATA = 1000
+
+
+def classify(datagram: bytes) -> str:
+    """The kind of a datagram by its first byte; handshake datagrams by their size too."""
+    require(datagram != b"", "empty")
+    first = datagram[0]
+    if first >= 0x80:
+        return "packet"
+    if first >= 0x20:
+        return "info"
+    if first not in KINDS:
+        raise Refused("reserved", f"first byte 0x{first:02x}")
+    kind = KINDS[first]
+    least, greatest = SIZES[kind]
+    require(least <= len(datagram) <= greatest, "size", f"{kind} of {len(datagram)} bytes, not {least} to {greatest}")
+    return kind
+
+
+def _open(datagram: bytes, kind: str) -> Reader:
+    require(datagram != b"", "empty")
+    require(datagram[0] == FIRST_BYTE[kind], "kind", f"first byte 0x{datagram[0]:02x} is not {kind}")
+    classify(datagram)
+    reader = Reader(datagram)
+    reader.take(1)
+    return reader
+
+
+def check_ciphers_offered(offered: bytes) -> list[int]:
+    """Cipher numbers in order of preference; unknown ones included."""
+    numbers = list(offered.rstrip(b"\0"))
+    require(numbers != [], "ciphers", "none offered")
+    require(0 not in numbers, "ciphers", "a number after a zero")
+    require(len(set(numbers)) == len(numbers), "ciphers", "a number twice")
+    return numbers
+
+
+def choose_cipher(offered: bytes, allowed: list[int]) -> int | None:
+    """The first one offered that the host allows."""
+    return next((number for number in check_ciphers_offered(offered) if number in allowed), None)
+
+
+def decode_challenge_request(datagram: bytes) -> dict:
+    r = _open(datagram, "challenge_request")
+    require(r.take(8) == MAGIC, "magic")
+    fields = {"version": r.number(1), "initiator_nonce": r.take(16)}
+    # Of another version no more is promised, so it is recognised before the zeros are looked at.
+    require(fields["version"] == VERSION, "version", f"version {fields['version']}: a host answers with a reject")
+    fields["application_tag"] = r.take(8)
+    fields["ciphers_offered"] = r.take(4)
+    require(not any(r.rest()), "zeros")
+    check_ciphers_offered(fields["ciphers_offered"])
+    return fields
+
+
+def encode_challenge_request(f: dict) -> bytes:
+    head = b"\x01" + MAGIC + bytes([f["version"]]) + f["initiator_nonce"] + f["application_tag"] + f["ciphers_offered"]
+    return head + bytes(768 - len(head))
+
+
+def decode_challenge_response(datagram: bytes) -> dict:
+    r = _open(datagram, "challenge_response")
+    fields = {"version": r.number(1)}
+    require(fields["version"] == VERSION, "version")
+    fields |= {"initiator_nonce": r.take(16), "epoch_start": r.number(8), "epoch_key": r.take(32),
+               "signature": r.take(64), "identity_token": r.take(16), "difficulty": r.number(1),
+               "cipher": r.number(1), "key_type": r.number(1)}
+    require(fields["key_type"] == 1, "key_type", f"key type {fields['key_type']}: the rest cannot be read")
+    fields["host_public_key"] = r.take(32)
+    length = r.number(2)
+    require(length <= MAX_DATA, "length", "challenge_response_data above 511")
+    fields["challenge_response_data"] = r.take(length, "challenge_response_data")
+    r.end("length")
+    return fields
+
+
+def encode_challenge_response(f: dict) -> bytes:
+    return (b"\x02" + bytes([f["version"]]) + f["initiator_nonce"] + f["epoch_start"].to_bytes(8, "big")
+            + f["epoch_key"] + f["signature"] + f["identity_token"]
+            + bytes([f["difficulty"], f["cipher"], f["key_type"]]) + f["host_public_key"]
+            + _with_length(f["challenge_response_data"]))
+
+
+def decode_connect_request(datagram: bytes) -> dict:
+    r = _open(datagram, "connect_request")
+    fields = {"version": r.number(1)}
+    require(fields["version"] == VERSION, "version")
+    fields |= {"initiator_nonce": r.take(16), "epoch_tag": r.take(4), "identity_token": r.take(16),
+               "difficulty": r.number(1), "cipher": r.number(1), "ciphers_offered": r.take(4),
+               "introduction_id": r.number(8), "e": r.take(32), "sealed_s": r.take(48)}
+    check_ciphers_offered(fields["ciphers_offered"])
+    fields["sealed_p"] = r.take(len(datagram) - 132 - 8)
+    fields["x"] = r.take(8)
+    return fields
+
+
+def encode_connect_request(f: dict) -> bytes:
+    return (b"\x03" + bytes([f["version"]]) + f["initiator_nonce"] + f["epoch_tag"] + f["identity_token"]
+            + bytes([f["difficulty"], f["cipher"]]) + f["ciphers_offered"] + f["introduction_id"].to_bytes(8, "big")
+            + f["e"] + f["sealed_s"] + f["sealed_p"] + f["x"])
+
+
+def decode_request_payload(payload: bytes) -> dict:
+    r = Reader(payload)
+    fields = {"initial_sequence": _initial_sequence(r), "settings": settings.decode(r.take(8)), "flags": r.number(1)}
+    length = r.number(2)
+    fields["connect_data"] = r.take(length, "connect_data")
+    require(len(payload) - 13 <= MAX_CONNECT_DATA, "length", "connect_data and extensions above 1,000")
+    fields["extensions"] = []
+    while r.offset < len(payload):
+        number, size = r.number(1), r.number(2, "extension head")
+        fields["extensions"].append({"type": number, "body": r.take(size, "extension")})
+    return fields
+
+
+def encode_request_payload(f: dict) -> bytes:
+    out = f["initial_sequence"].to_bytes(2, "big") + settings.encode(f["settings"]) + bytes([f["flags"]])
+    out += _with_length(f["connect_data"])
+    for extension in f["extensions"]:
+        out += bytes([extension["type"]]) + _with_length(extension["body"])
+    return out
+
+
+def decode_answer(datagram: bytes, kind: str) -> dict:
+    """connect_accept, connect_refuse and connect_pending, from outside."""
+    r = _open(datagram, kind)
+    return {"initiator_nonce": r.take(16), "host_salt": r.take(16), "sealed": r.rest()}
+
+
+def encode_answer(f: dict, kind: str) -> bytes:
+    return bytes([FIRST_BYTE[kind]]) + f["initiator_nonce"] + f["host_salt"] + f["sealed"]
+
+
+def decode_accept_payload(payload: bytes) -> dict:
+    r = Reader(payload)
+    fields = {"initial_sequence": _initial_sequence(r), "settings": settings.decode(r.take(8)),
+              "connection_id": r.take(8), "reset_token": r.take(16), "accept_data": _data(r, "accept_data")}
+    r.end()
+    return fields
+
+
+def encode_accept_payload(f: dict) -> bytes:
+    return (f["initial_sequence"].to_bytes(2, "big") + settings.encode(f["settings"]) + f["connection_id"]
+            + f["reset_token"] + _with_length(f["accept_data"]))
+
+
+def decode_refuse_payload(payload: bytes) -> dict:
+    r = Reader(payload)
+    fields = {"close_code": r.number(2), "reason": _data(r, "reason")}
+    r.end()
+    return fields
+
+
+def encode_refuse_payload(f: dict) -> bytes:
+    return f["close_code"].to_bytes(2, "big") + _with_length(f["reason"])
+
+
+def decode_reject(datagram: bytes) -> dict:
+    r = _open(datagram, "reject")
+    return {"version": r.number(1), "initiator_nonce": r.take(16), "reject_code": r.number(1)}
+
+
+def encode_reject(f: dict) -> bytes:
+    return b"\x07" + bytes([f["version"]]) + f["initiator_nonce"] + bytes([f["reject_code"]])
+
+
+def _initial_sequence(r: Reader) -> int:
+    value = r.number(2, "initial_sequence")
+    require(value <= MAX_INITIAL_SEQUENCE, "range", f"initial_sequence {value} is above 4,095")
+    return value
+
+
+def _data(r: Reader, what: str) -> bytes:
+    length = r.number(2, f"length of {what}")
+    require(length <= MAX_DATA, "length", f"{what} above 511")
+    return r.take(length, what)
+
+
+def _with_length(data: bytes) -> bytes:
+    return len(data).to_bytes(2, "big") + data
+
+
+def _answer(kind: str):
+    return (lambda data: decode_answer(data, kind)), (lambda fields: encode_answer(fields, kind))
+
+
+# name: (decoder, encoder)
+LAYOUTS = {
+    "challenge_request": (decode_challenge_request, encode_challenge_request),
+    "challenge_response": (decode_challenge_response, encode_challenge_response),
+    "connect_request": (decode_connect_request, encode_connect_request),
+    "request_payload": (decode_request_payload, encode_request_payload),
+    "connect_accept": _answer("connect_accept"),
+    "connect_refuse": _answer("connect_refuse"),
+    "connect_pending": _answer("connect_pending"),
+    "accept_payload": (decode_accept_payload, encode_accept_payload),
+    "refuse_payload": (decode_refuse_payload, encode_refuse_payload),
+    "reject": (decode_reject, encode_reject),
+    "settings": (settings.decode, settings.encode),
+}

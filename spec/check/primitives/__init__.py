@@ -1,0 +1,1 @@
+"""The cryptographic parts of section 3, in plain Python."""

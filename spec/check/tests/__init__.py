@@ -1,0 +1,1 @@
+"""The self-tests: `python3 -m check selftest`."""
