@@ -37,7 +37,8 @@ class Opened:
 class Connection:
     def __init__(self, cipher: int, tag_bytes: int, packet_window: int, prk: bytes, initial_sequence: dict[str, int]):
         self.cipher, self.tag_bytes, self.packet_window, self.prk = cipher, tag_bytes, packet_window, prk
-        self.sides = {name: Side(packet_window, initial_sequence[name], initial_sequence[OTHER[name]]) for name in OTHER}
+        self.sides = {name: Side(packet_window, initial_sequence[name], initial_sequence[other])
+                      for name, other in OTHER.items()}
         self._keys: dict[tuple[str, int], GenerationKeys] = {}
 
     def keys(self, direction: str, generation: int) -> GenerationKeys:
@@ -72,8 +73,8 @@ class Connection:
         generation = sequence >> 16
         if generation not in (side.r >> 16, (side.r >> 16) + 1):
             raise Refused("no_keys", f"generation {generation}")
-        text = open_packet(self.cipher, self.tag_bytes, self.keys(OTHER[receiver], generation), datagram, header, sealed,
-                           sequence, ack, counter)
+        keys = self.keys(OTHER[receiver], generation)
+        text = open_packet(self.cipher, self.tag_bytes, keys, datagram, header, sealed, sequence, ack, counter)
         try:
             ack_bytes, bits, payload = split_ack_bytes(header.type, header.ack_form, text)
         except Refused as refused:

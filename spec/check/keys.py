@@ -14,7 +14,8 @@ def make_prk(ck: bytes, h: bytes, host_salt: bytes) -> bytes:
 
 
 def answer_keys(prk: bytes) -> dict[str, bytes]:
-    return {f"{name}_key": expand(prk, b"TorqueSocket " + name.encode(), 32) for name in ("accept", "refuse", "pending")}
+    names = ("accept", "refuse", "pending")
+    return {f"{name}_key": expand(prk, b"TorqueSocket " + name.encode(), 32) for name in names}
 
 
 def traffic_secret(prk: bytes, direction: str, generation: int) -> bytes:

@@ -94,9 +94,10 @@ def decode_challenge_response(datagram: bytes) -> dict:
 
 
 def encode_challenge_response(f: dict) -> bytes:
-    return (b"\x02" + bytes([f["version"]]) + f["initiator_nonce"] + f["epoch_start"].to_bytes(8, "big") + f["epoch_key"]
-            + f["signature"] + f["identity_token"] + bytes([f["difficulty"], f["cipher"], f["key_type"]])
-            + f["host_public_key"] + _with_length(f["challenge_response_data"]))
+    return (b"\x02" + bytes([f["version"]]) + f["initiator_nonce"] + f["epoch_start"].to_bytes(8, "big")
+            + f["epoch_key"] + f["signature"] + f["identity_token"]
+            + bytes([f["difficulty"], f["cipher"], f["key_type"]]) + f["host_public_key"]
+            + _with_length(f["challenge_response_data"]))
 
 
 def decode_connect_request(datagram: bytes) -> dict:

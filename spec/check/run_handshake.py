@@ -36,7 +36,8 @@ def challenge_response(inputs: Inputs, request: dict) -> bytes:
                                   request["initiator_nonce"], host["difficulty"], cipher, request["ciphers_offered"])
     fields = {"version": request["version"], "initiator_nonce": request["initiator_nonce"],
               "epoch_start": host["epoch_start"], "epoch_key": x25519.public_key(host["epoch_secret"]),
-              "identity_token": token, "difficulty": host["difficulty"], "cipher": cipher, "key_type": identity.KEY_TYPE,
+              "identity_token": token, "difficulty": host["difficulty"], "cipher": cipher,
+              "key_type": identity.KEY_TYPE,
               "host_public_key": ed25519.public_key(host["seed"]),
               "challenge_response_data": host["challenge_response_data"]}
     fields["signature"] = ed25519.sign(host["seed"], handshake.epoch_text(fields))
@@ -69,8 +70,9 @@ def connect_request(inputs: Inputs, response: dict, x: bytes) -> tuple[handshake
         prologue, response["epoch_key"], response["host_public_key"], i["seed"], i["ephemeral_secret"],
         request_payload(inputs))
     datagram = layouts.encode_connect_request({
-        "version": response["version"], "initiator_nonce": i["initiator_nonce"], "epoch_tag": response["epoch_key"][:4],
-        "identity_token": response["identity_token"], "difficulty": response["difficulty"], "cipher": response["cipher"],
+        "version": response["version"], "initiator_nonce": i["initiator_nonce"],
+        "epoch_tag": response["epoch_key"][:4], "identity_token": response["identity_token"],
+        "difficulty": response["difficulty"], "cipher": response["cipher"],
         "ciphers_offered": i["ciphers_offered"], "introduction_id": i["introduction_id"], "e": e, "sealed_s": sealed_s,
         "sealed_p": sealed_p, "x": x})
     return noise, prologue, datagram
@@ -107,7 +109,8 @@ def answers(inputs: Inputs, noise: handshake.Noise, asked: dict, cipher: int) ->
             "initial_sequence": host["initial_sequence"],
             "settings": settings.outcome(asked["settings"], host["settings"], cipher),
             "connection_id": host["connection_id"],
-            "reset_token": tokens.reset_token(host["seed"], host["connection_id"]), "accept_data": host["accept_data"]}),
+            "reset_token": tokens.reset_token(host["seed"], host["connection_id"]),
+            "accept_data": host["accept_data"]}),
         "refuse": layouts.encode_refuse_payload({"close_code": host["close_code"], "reason": host["reason"]}),
         "pending": b"",
     }

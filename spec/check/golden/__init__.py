@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import Refused
-from . import handshake_vectors, identity_vectors, keys_vectors, layouts_vectors, packets_vectors, puzzle_vectors, token_vectors
+from . import (handshake_vectors, identity_vectors, keys_vectors, layouts_vectors, packets_vectors, puzzle_vectors,
+               token_vectors)
 from .vector import Mismatch, Vector
 
 CHECKERS: dict[str, dict[str, Callable[[Vector], None]]] = {

@@ -26,8 +26,9 @@ def read_inputs(vector: Vector) -> tuple[Inputs, bytes]:
         extension.done()
     x = i.bytes("x")
     i.done()
-    hosted = _read(host, ("seed", "epoch_secret", "token_secret", "challenge_response_data", "host_salt", "connection_id",
-                          "accept_data", "reason"), ("epoch_start", "difficulty", "initial_sequence", "close_code"))
+    hosted = _read(host, ("seed", "epoch_secret", "token_secret", "challenge_response_data", "host_salt",
+                          "connection_id", "accept_data", "reason"),
+                   ("epoch_start", "difficulty", "initial_sequence", "close_code"))
     hosted |= {"settings": read_settings(host.object("settings")), "ciphers_allowed": host.list("ciphers_allowed")}
     host.done()
     return Inputs(vector.bytes("application_id"), initiator, hosted), x

@@ -41,7 +41,8 @@ def check_public_key(vector: Vector) -> None:
 
 
 def check_signature(vector: Vector) -> None:
-    vector.expect("valid", ed25519.verify(vector.bytes("public_key"), vector.bytes("message"), vector.bytes("signature")))
+    public, message, signature = vector.bytes("public_key"), vector.bytes("message"), vector.bytes("signature")
+    vector.expect("valid", ed25519.verify(public, message, signature))
 
 
 def check_public_text(vector: Vector) -> None:

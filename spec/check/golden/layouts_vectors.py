@@ -1,7 +1,7 @@
 """layouts.json"""
 
 from .. import control, layouts, settings
-from ..packets import decode_header, reported, split_ack_bytes
+from ..packets import TYPES, decode_header, reported, split_ack_bytes
 from .vector import Mismatch, Vector
 
 
@@ -54,6 +54,8 @@ def check_packet_header(vector: Vector) -> None:
 def check_ack_bytes(vector: Vector) -> None:
     _ignore_decode_only(vector)
     packet_type, form, ack = vector.text("packet_type"), vector.int("ack_form"), vector.int("ack")
+    if packet_type not in TYPES:
+        raise Mismatch("packet_type is unknown")
 
     def decode(data):
         _, bits, rest = split_ack_bytes(packet_type, form, data)

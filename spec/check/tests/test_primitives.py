@@ -13,7 +13,8 @@ class Kdf(unittest.TestCase):
         prk = kdf.extract(h("000102030405060708090a0b0c"), h("0b" * 22))
         self.assertEqual(prk.hex(), "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5")
         okm = kdf.expand(prk, h("f0f1f2f3f4f5f6f7f8f9"), 42)
-        self.assertEqual(okm.hex(), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865")
+        self.assertEqual(okm.hex(), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
+                                    "34007208d5b887185865")
 
     def test_rfc_4231_case_2(self):
         self.assertEqual(kdf.hmac_sha256(b"Jefe", b"what do ya want for nothing?").hex(),

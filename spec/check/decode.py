@@ -1,0 +1,116 @@
+"""Explaining one datagram, or one opened text, in words."""
+
+import argparse
+
+from . import ciphers, control, identity, layouts
+from .errors import Refused, require
+from .golden.vector import parse_hex
+from .keys import generation_keys, traffic_secret
+from .packets import (decode_header, full_ack, full_book_sequence, full_counter, full_sequence, open_packet, reported,
+                      SEQUENCED, split_ack_bytes)
+
+REJECTS = {1: "version_mismatch", 2: "application_mismatch", 3: "no_common_cipher", 4: "stale_epoch",
+           5: "difficulty_too_low", 6: "busy"}
+TEXTS = ("request_payload", "accept_payload", "refuse_payload", "settings", "control_messages")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--as", dest="layout", choices=TEXTS, help="HEX is this opened text, not a datagram")
+    packet = parser.add_argument_group("packets (first byte 0x80 and above)")
+    packet.add_argument("--window", type=int, default=128, help="the packet window, which gives the header's size")
+    packet.add_argument("--r", type=int, help="the receiver's R: gives the full sequence")
+    packet.add_argument("--a-last", type=int, help="the receiver's A_last: gives the full ack")
+    packet.add_argument("--c", type=int, default=0, help="the highest control counter opened")
+    packet.add_argument("--prk", help="with --r and --a-last: opens the packet")
+    packet.add_argument("--cipher", type=int, choices=ciphers.NAMES, default=3)
+    packet.add_argument("--tag", type=int, default=8, help="tag_bytes, for cipher 3")
+    packet.add_argument("--direction", choices=("initiator", "host"), default="initiator", help="who sent it")
+
+
+def explain(arguments: argparse.Namespace) -> list[str]:
+    data = parse_hex(arguments.hex.lower(), "HEX")
+    if arguments.layout == "control_messages":
+        return explain_control(data)
+    if arguments.layout:
+        return lines(layouts.LAYOUTS[arguments.layout][0](data))
+    kind = layouts.classify(data)
+    out = [f"{kind}, {len(data)} bytes"]
+    if kind == "info":
+        return out + ["the whole datagram is the application's; neither encrypted nor authenticated"]
+    if kind == "packet":
+        return out + explain_packet(data, arguments)
+    fields = layouts.LAYOUTS[kind][0](data)
+    out += lines(fields)
+    if kind == "challenge_request":
+        out.append(f"ciphers: {offered(fields['ciphers_offered'])}")
+    if kind == "challenge_response":
+        try:
+            identity.check_public_key(fields["host_public_key"])
+            out.append(f"host: {identity.to_text(fields['host_public_key'], identity.PUBLIC)}")
+        except Refused as refused:
+            out.append(f"the initiator ignores it: host public key {refused}")
+    if kind == "reject":
+        out.append(f"code: {REJECTS.get(fields['reject_code'], 'unknown')}")
+    return out
+
+
+def lines(fields: dict, indent: str = "  ") -> list[str]:
+    out = []
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            out += [f"{indent}{name}:"] + lines(value, indent + "  ")
+        elif isinstance(value, list):
+            out.append(f"{indent}{name}: {len(value)}")
+            for item in value:
+                out += lines(item, indent + "  ")
+        else:
+            out.append(f"{indent}{name}: {value.hex() or '(none)' if isinstance(value, bytes) else value}")
+    return out
+
+
+def offered(field: bytes) -> str:
+    return ", ".join(ciphers.NAMES.get(n, f"{n} (unknown)") for n in layouts.check_ciphers_offered(field))
+
+
+def explain_control(data: bytes) -> list[str]:
+    messages, violation = control.decode(data)
+    out = lines({"messages": messages})
+    return out + ["  violation: the rest is ignored and counted"] if violation else out
+
+
+def explain_packet(data: bytes, a: argparse.Namespace) -> list[str]:
+    require(8 <= a.window <= 32768, "range", "packet window is 8 to 32,768")
+    header, sealed = decode_header(data, a.window)
+    out = lines({name: value for name, value in vars(header).items() if value is not None})
+    tag = ciphers.tag_length(a.cipher, header.type, a.tag)
+    out.append(f"  sealed: {len(sealed)} bytes, of them {tag} of tag")
+    require(len(sealed) >= tag, "size", "shorter than its tag")
+    if a.r is None:
+        return out
+    counter = None
+    if header.type in SEQUENCED:
+        sequence = full_sequence(header.sequence_low, a.r, a.window)
+    else:
+        counter = full_counter(header.counter_low, a.c)
+        sequence = full_book_sequence(header.sequence_low, a.r, a.window)
+        out.append(f"  counter: {counter}")
+    out.append(f"  sequence: {sequence}, generation {sequence >> 16}")
+    if a.a_last is None:
+        return out
+    ack = full_ack(header.ack_low, a.a_last, a.window)
+    out.append(f"  ack: {ack}")
+    if a.prk is None:
+        return out
+    traffic = traffic_secret(parse_hex(a.prk, "prk"), a.direction, sequence >> 16)
+    keys = generation_keys(traffic, a.cipher)
+    text = open_packet(a.cipher, a.tag, keys, data, header, sealed, sequence, ack, counter)
+    _, bits, payload = split_ack_bytes(header.type, header.ack_form, text)
+    if header.ack_form == 0:
+        out.append(f"  report: everything after the last one reported, up to {ack}, was delivered")
+    else:
+        first = max(0, ack - 8 * len(bits) + 1)
+        marks = "".join("x" if reported(bits, ack, n) else "." for n in range(first, ack + 1))
+        out.append(f"  report: {first} to {ack}: {marks} (x: delivered)")
+    if header.type == "control":
+        return out + explain_control(payload)
+    return out + [f"  payload: {payload.hex() or '(none)'}"]

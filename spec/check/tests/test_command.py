@@ -1,0 +1,54 @@
+"""The command line: what it explains and with what it exits."""
+
+import contextlib
+import io
+import random
+import sys
+import unittest
+from unittest import mock
+
+from .. import __main__ as command
+from .selfmade import make_layouts, make_packets
+
+
+def call(*arguments: str) -> tuple[int, str]:
+    out = io.StringIO()
+    with mock.patch.object(sys, "argv", ["check", *arguments]), contextlib.redirect_stdout(out):
+        return command.main(), out.getvalue()
+
+
+class Decode(unittest.TestCase):
+    def test_every_datagram_and_text(self):
+        for vector in make_layouts(random.Random(5)):
+            kind, data = vector["kind"], vector.get("hex", b"").hex()
+            if "refused" in vector:
+                continue
+            if kind in command.decode.TEXTS:
+                self.assertEqual(call("decode", data, "--as", kind)[0], 0, kind)
+            elif kind.startswith(("challenge", "connect", "reject")):
+                code, text = call("decode", data)
+                self.assertEqual(code, 0, kind)
+                self.assertTrue(text.startswith(kind), text)
+
+    def test_refusals_name_the_reason(self):
+        for data, reason in (("", "empty"), ("00", "reserved"), ("08", "reserved"), ("01", "size"), ("80", "size"),
+                             ("xx", "hex")):
+            code, text = call("decode", data)
+            self.assertEqual(code, 1, data)
+            self.assertIn(reason, text)
+
+    def test_a_packet_is_opened(self):
+        vector = make_packets(random.Random(5))[2]
+        start = vector["initial_sequence"]
+        sent = (e for e in vector["events"] if e["event"] == "send" and e["from"] == "host")
+        event = next(e for e in sent if e["type"] == "data")
+        options = ["--window", "32768", "--cipher", "3", "--tag", "8", "--direction", "host",
+                   "--prk", vector["prk"].hex(), "--r", str(start["host"]), "--a-last", str(start["initiator"])]
+        code, text = call("decode", event["hex"].hex(), *options)
+        self.assertEqual(code, 0, text)
+        self.assertIn(f"sequence: {event['sequence']}", text)
+        self.assertIn(f"payload: {event['payload'].hex() or '(none)'}", text)
+        options[7] = "initiator"
+        code, text = call("decode", event["hex"].hex(), *options)
+        self.assertEqual(code, 1)
+        self.assertIn("forged", text)

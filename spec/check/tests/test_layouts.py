@@ -1,0 +1,142 @@
+"""What the document says is dropped is refused, and by name."""
+
+import random
+import unittest
+
+from .. import control, identity, layouts, settings, tokens
+from ..errors import Refused
+from ..packets import split_ack_bytes
+from .selfmade import make_layouts
+
+GOOD = {v["kind"]: v["hex"] for v in make_layouts(random.Random(5)) if "hex" in v and "refused" not in v}
+
+
+def put(data: bytes, offset: int, new: bytes) -> bytes:
+    return data[:offset] + new + data[offset + len(new) :]
+
+
+class Layouts(unittest.TestCase):
+    def refused(self, reason: str, kind: str, data: bytes) -> None:
+        with self.assertRaises(Refused, msg=f"{kind} {reason}") as caught:
+            layouts.LAYOUTS[kind][0](data)
+        self.assertEqual(caught.exception.reason, reason)
+
+    def test_sizes(self):
+        for kind, (least, greatest) in layouts.SIZES.items():
+            head = bytes([layouts.FIRST_BYTE[kind]])
+            self.assertEqual(layouts.classify(head + bytes(least - 1)), kind)
+            self.assertEqual(layouts.classify(head + bytes(greatest - 1)), kind)
+            self.refused("size", kind, head + bytes(least - 2))
+            self.refused("size", kind, head + bytes(greatest))
+            self.refused("empty", kind, b"")
+            self.refused("kind", kind, b"\x21" + bytes(least - 1))
+
+    def test_first_bytes(self):
+        for first in range(256):
+            data = bytes([first])
+            if first >= 0x20:
+                self.assertEqual(layouts.classify(data), "packet" if first >= 0x80 else "info")
+            else:
+                with self.assertRaises(Refused) as caught:
+                    layouts.classify(data)
+                self.assertEqual(caught.exception.reason, "size" if 1 <= first <= 7 else "reserved")
+
+    def test_challenge_request(self):
+        good = GOOD["challenge_request"]
+        for i in range(1, 9):
+            self.refused("magic", "challenge_request", put(good, i, bytes([good[i] ^ 1])))
+        self.refused("version", "challenge_request", put(good, 9, b"\2"))
+        self.refused("version", "challenge_request", put(put(good, 9, b"\2"), 700, b"\2"))
+        for i in (38, 400, 767):
+            self.refused("zeros", "challenge_request", put(good, i, b"\1"))
+        for offered in (b"\0\0\0\0", b"\0\1\0\0", b"\1\0\2\0", b"\3\1\3\0"):
+            self.refused("ciphers", "challenge_request", put(good, 34, offered))
+        self.assertEqual(layouts.choose_cipher(b"\x09\2\3\1", [1, 3]), 3)
+        self.assertIsNone(layouts.choose_cipher(b"\x09\2\0\0", [1, 3]))
+
+    def test_challenge_response(self):
+        good = GOOD["challenge_response"]
+        self.refused("version", "challenge_response", put(good, 1, b"\0"))
+        self.refused("key_type", "challenge_response", put(good, 140, b"\2"))
+        self.refused("length", "challenge_response", good + b"\0")
+        self.refused("length", "challenge_response", good[:-1])
+        self.refused("length", "challenge_response", put(good[:175] + bytes(511), 173, b"\2\0"))
+
+    def test_connect_request(self):
+        good = GOOD["connect_request"]
+        self.refused("version", "connect_request", put(good, 1, b"\2"))
+        self.refused("ciphers", "connect_request", put(good, 40, bytes(4)))
+
+    def test_request_payload(self):
+        good = GOOD["request_payload"]
+        self.refused("range", "request_payload", put(good, 0, b"\x10\x00"))
+        self.refused("range", "request_payload", put(good, 2, b"\0\7"))
+        self.refused("length", "request_payload", good[:12])
+        self.refused("length", "request_payload", good[:-1])
+        self.refused("length", "request_payload", good + b"\1")
+        self.refused("length", "request_payload", put(good[:13], 11, b"\x03\xe9") + bytes(1001))
+        layouts.decode_request_payload(put(good[:13], 11, b"\x03\xe8") + bytes(1000))
+        self.refused("length", "request_payload", put(good[:13], 11, b"\x03\xe5") + bytes(997) + b"\x09\0\1\0")
+
+    def test_answers(self):
+        good = GOOD["accept_payload"]
+        self.refused("range", "accept_payload", put(good, 0, b"\x10\0"))
+        self.refused("trailing", "accept_payload", good + b"\0")
+        self.refused("length", "accept_payload", put(good, 34, b"\0\1"))
+        self.refused("length", "accept_payload", put(good, 34, b"\2\0") + bytes(512))
+        self.refused("trailing", "refuse_payload", GOOD["refuse_payload"] + b"\0")
+        self.refused("length", "refuse_payload", GOOD["refuse_payload"][:-1])
+
+    def test_settings(self):
+        good = GOOD["settings"]
+        for offset, value in ((0, b"\0\7"), (0, b"\x80\1"), (2, b"\3"), (2, b"\x11"), (4, b"\x03\xe9"),
+                              (6, b"\x04\x7d")):
+            self.refused("range", "settings", put(good, offset, value))
+        self.assertEqual(settings.decode(put(good, 3, b"\xff")), settings.decode(good))
+        for text in ("speed=1", "window", "window=x", "window=7", "window=-8", "tag=17", "=1"):
+            with self.assertRaises(Refused, msg=text):
+                settings.from_text(text)
+
+    def test_an_answer_outside_of_what_was_asked(self):
+        asked = {"packet_window": 128, "tag_bytes": 8, "ack_delay": 50, "max_packet_size": 1150}
+        settings.check_answer(asked, asked | {"packet_window": 64, "tag_bytes": 12}, 3)
+        for wrong, cipher in (({"packet_window": 129}, 3), ({"tag_bytes": 7}, 3), ({"tag_bytes": 8}, 1)):
+            with self.assertRaises(Refused):
+                settings.check_answer(asked, asked | wrong, cipher)
+        self.assertEqual(settings.outcome(asked, asked | {"packet_window": 256, "tag_bytes": 9}, 3),
+                         asked | {"tag_bytes": 9})
+        self.assertEqual(settings.outcome(asked, asked, 2)["tag_bytes"], 16)
+
+    def test_ack_bytes(self):
+        self.assertEqual(split_ack_bytes("ack", 7, b"\2abc"), (b"\2ab", b"ab", b"c"))
+        for packet_type, form, text in (("data", 1, b""), ("ack", 6, bytes(5)), ("ack", 7, b""), ("ack", 7, b"\0"),
+                                        ("ack", 7, b"\2a"), ("data", 7, b"\1a")):
+            with self.assertRaises(Refused) as caught:
+                split_ack_bytes(packet_type, form, text)
+            self.assertEqual(caught.exception.reason, "ack_bytes")
+
+    def test_control_messages(self):
+        ping = bytes.fromhex("01000400000007")
+        self.assertEqual(control.decode(ping + b"\x63\0\1x" + ping)[1], False)
+        self.assertEqual(len(control.decode(ping + b"\x63\0\1x" + ping)[0]), 3)
+        for bad in (b"\1", b"\1\0", b"\1\0\4abc", b"\1\0\3abc", b"\3\0\4abcd", b"\4\0\1a"):
+            self.assertEqual(control.decode(ping + bad), ([{"message": "ping", "id": 7}], True))
+
+    def test_text_forms(self):
+        text = identity.to_text(bytes(range(32)), identity.SECRET)
+        self.assertEqual(identity.secret_from_text(text.upper()), bytes(range(32)))
+        for bad, reason in (("tk1" + text[3:], "text_prefix"), (text[:-1] + "1", "text_base32"),
+                            (text[:-1], "text_length"), (text + "a", "text_length"),
+                            ("ts1b" + text[4:], "text_key_type"),
+                            (text[:30] + ("a" if text[30] != "a" else "b") + text[31:], "text_check")):
+            with self.assertRaises(Refused) as caught:
+                identity.secret_from_text(bad)
+            self.assertEqual(caught.exception.reason, reason)
+
+    def test_addresses(self):
+        same = tokens.address_bytes({"ip": "192.0.2.7", "port": 5})
+        self.assertEqual(same.hex(), "04c0000207" + "00" * 12 + "0005")
+        self.assertEqual(tokens.address_bytes({"ip": "::ffff:192.0.2.7", "port": 5}), same)
+        self.assertEqual(tokens.address_bytes({"ip": "fe80::1%eth0", "port": 5}),
+                         tokens.address_bytes({"ip": "fe80::1", "port": 5}))
+        self.assertEqual(tokens.address_bytes({"carrier": 1}).hex(), "00" * 8 + "01" + "00" * 10)
