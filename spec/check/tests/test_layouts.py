@@ -108,11 +108,10 @@ class Layouts(unittest.TestCase):
         self.assertEqual(settings.outcome(asked, asked, 2)["tag_bytes"], 16)
 
     def test_ack_bytes(self):
-        self.assertEqual(split_ack_bytes("ack", 7, b"\2abc"), (b"\2ab", b"ab", b"c"))
-        for packet_type, form, text in (("data", 1, b""), ("ack", 6, bytes(5)), ("ack", 7, b""), ("ack", 7, b"\0"),
-                                        ("ack", 7, b"\2a"), ("data", 7, b"\1a")):
+        self.assertEqual(split_ack_bytes(7, b"\2abc"), (b"\2ab", b"ab", b"c"))
+        for form, text in ((1, b""), (6, bytes(5)), (7, b""), (7, b"\0"), (7, b"\2a")):
             with self.assertRaises(Refused) as caught:
-                split_ack_bytes(packet_type, form, text)
+                split_ack_bytes(form, text)
             self.assertEqual(caught.exception.reason, "ack_bytes")
 
     def test_control_messages(self):

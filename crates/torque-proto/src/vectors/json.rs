@@ -1,4 +1,4 @@
-//! A small writer of JSON. What fits on a line is written on one line.
+//! A small writer of JSON. What fits on a line is written on one line, and so is each item of a list.
 
 use std::format;
 use std::string::{String, ToString};
@@ -52,11 +52,10 @@ impl Json {
                 let items: Vec<String> = items.iter().map(Self::compact).collect();
                 format!("[{}]", items.join(", "))
             }
-            Self::Object(fields) if fields.is_empty() => "{}".to_string(),
             Self::Object(fields) => {
                 let fields: Vec<String> =
-                    fields.iter().map(|(key, value)| format!("\"{key}\": {}", value.compact())).collect();
-                format!("{{ {} }}", fields.join(", "))
+                    fields.iter().map(|(key, value)| format!("\"{key}\":{}", value.compact())).collect();
+                format!("{{{}}}", fields.join(", "))
             }
         }
     }
@@ -80,7 +79,10 @@ impl Json {
             out.push_str(if index == 0 { "\n" } else { ",\n" });
             out.push_str(&" ".repeat(indent + 1));
             out.push_str(key);
-            value.write(indent + 1, out);
+            match self {
+                Self::List(_) => out.push_str(&value.compact()),
+                _ => value.write(indent + 1, out),
+            }
         }
         out.push('\n');
         out.push_str(&" ".repeat(indent));
@@ -183,7 +185,7 @@ fn texts_are_escaped_and_long_objects_are_broken_into_lines() {
     let short = object! { "a": 1_u8, "b": [0x0f_u8, 0xf0], "c": std::vec![Json::from(true)] };
     let mut text = String::new();
     short.write(0, &mut text);
-    assert_eq!(text, "{ \"a\": 1, \"b\": \"0ff0\", \"c\": [true] }");
+    assert_eq!(text, "{\"a\":1, \"b\":\"0ff0\", \"c\":[true]}");
     text.clear();
     object! { "long": "x".repeat(LINE), "list": Vec::<Json>::new() }.write(0, &mut text);
     assert_eq!(text, format!("{{\n \"long\": \"{}\",\n \"list\": []\n}}", "x".repeat(LINE)));
