@@ -89,6 +89,8 @@ class Connection:
                                         opened.bits, taken)
         if opened.type == "control":
             for message in control.decode(opened.payload)[0]:
+                if "settled" in message:
+                    side.read_settled(message["settled"])
                 if message["message"] in ("close", "close_ack"):
                     verdicts = verdicts + side.read_close(message, report)
         return opened, report, verdicts

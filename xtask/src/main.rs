@@ -1,18 +1,46 @@
 //! Tasks of this repository: `cargo xtask <task>`.
 
 mod codes;
+mod fuzz;
+mod lengths;
+mod platforms;
+mod shell;
+mod steps;
+mod test;
+mod tools;
+mod workspace;
 
 use std::process::ExitCode;
 
+use steps::Outcome;
+
 const USAGE: &str = "cargo xtask <task>
 
-  codes [--check]   write the code tables from spec/codes.csv (--check: only say whether they are up to date)";
+  demo [arguments]         build `torque` and run `torque demo`
+  test [--only STEP] [--from STEP] [--list]
+                           everything that has to hold
+  setup                    install what the tests need and this machine lacks
+  codes [--check]          write the code tables from spec/codes.csv (--check: only compare)
+  vectors [--check]        write spec/vectors (--check: only compare)
+  check-wasm [--debian]    torque-proto for WebAssembly
+  check-windows [--debian] the crates for Windows
+  fuzz TARGET [--seconds N] [--address-sanitizer] [--minimise]
+                           coverage-guided fuzzing, or the committed corpus from what it found
+  mutants [arguments]      change the window, nonces, puzzle and ratchet, and see the tests fail";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rest = arguments.get(1..).unwrap_or_default();
     let outcome = match arguments.first().map(String::as_str) {
+        Some("demo") => demo(rest),
+        Some("test") => test::test(rest),
+        Some("setup") => tools::setup(),
         Some("codes") => codes::run(rest),
+        Some("vectors") => test::vectors_task(rest).map(tell),
+        Some("check-wasm") => platforms::wasm(rest).map(tell),
+        Some("check-windows") => platforms::windows(rest).map(tell),
+        Some("fuzz") => fuzz::run(rest),
+        Some("mutants") => mutants(rest),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
@@ -22,4 +50,26 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn tell(outcome: Outcome) {
+    match outcome {
+        Outcome::Done => println!("ok"),
+        Outcome::Skipped(why) => println!("skipped: {why}"),
+        Outcome::Note(note) => println!("ok, {note}"),
+    }
+}
+
+/// Builds and runs `torque demo`, in the terminal of the caller.
+fn demo(arguments: &[String]) -> Result<(), String> {
+    let mut command = std::process::Command::new("cargo");
+    command.current_dir(shell::root());
+    command.args(["run", "--quiet", "--release", "--package", "torque-cli", "--bin", "torque", "--", "demo"]);
+    shell::run(command.args(arguments))
+}
+
+/// Runs cargo-mutants as .cargo/mutants.toml says.
+fn mutants(arguments: &[String]) -> Result<(), String> {
+    tools::need_cargo_tool("mutants")?;
+    shell::run(shell::cargo(&["mutants", "--no-shuffle"]).args(arguments))
 }

@@ -58,6 +58,8 @@ pub enum CallError {
     NotAnInfoPacket,
     /// Too many datagrams wait to be handed to the operating system. Flush, then try again.
     Blocked,
+    /// The wished settings are out of range; [`Settings`](crate::Settings) tells the ranges.
+    InvalidSettings,
     /// The key pair can be changed only while there are no connections.
     ConnectionsExist,
 }
@@ -72,6 +74,9 @@ impl fmt::Display for CallError {
             Self::AddressInUse => f.write_str("there is a connection with this address already"),
             Self::NotAnInfoPacket => f.write_str("an info packet begins with a byte from 0x20 to 0x7f"),
             Self::Blocked => f.write_str("too many datagrams wait to be sent: flush and try again"),
+            Self::InvalidSettings => f.write_str(
+                "settings: window is 8 to 32768, tag 4 to 16, ack_delay up to 1 s, max_packet 1150 or more",
+            ),
             Self::ConnectionsExist => f.write_str("change the key pair before there are connections"),
         }
     }

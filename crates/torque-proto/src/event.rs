@@ -46,8 +46,8 @@ pub enum Event {
     /// At the initiator: the host has shown its key and data. Answer with
     /// [`accept_challenge`](crate::Endpoint::accept_challenge) or [`close`](crate::Endpoint::close).
     ///
-    /// The key and data are authentic, but may be up to a minute old: only [`Event::Established`] proves
-    /// that the host is there now.
+    /// The key and data are authentic, but may be a recording: only [`Event::Established`] proves that the
+    /// host is there now.
     ChallengeResponse {
         /// The connection that `connect` returned.
         connection: ConnectionId,

@@ -15,6 +15,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+/// An event of the `tracing` crate, if the feature of that name is on.
+macro_rules! trace_event {
+    ($level:ident, $($field:tt)*) => {
+        #[cfg(feature = "tracing")]
+        tracing::event!(target: "torque_proto", tracing::Level::$level, $($field)*);
+    };
+}
+
 mod address;
 mod codes;
 mod config;
@@ -26,6 +34,7 @@ mod event;
 mod handshake;
 mod id;
 pub mod identity;
+pub mod inspect;
 mod instant;
 mod payload;
 mod settings;

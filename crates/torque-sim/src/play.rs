@@ -8,7 +8,7 @@ use torque_proto::{
     Sequence, Setup, Stats,
 };
 
-use crate::oracle::{EndId, Oracle};
+use crate::oracle::{End, EndId, Oracle};
 use crate::rng::SimRng;
 use crate::world::{NodeId, World};
 
@@ -271,15 +271,13 @@ impl Play {
     }
 
     /// The end that an application calls `connection`.
-    pub fn end(&self, node: NodeId, connection: ConnectionId) -> &crate::oracle::End {
+    pub fn end(&self, node: NodeId, connection: ConnectionId) -> &End {
         self.oracle.end(self.oracle.find(node, connection))
     }
 
     /// The connections at `node` that are established and have not ended.
     pub fn open_connections(&self, node: NodeId) -> Vec<ConnectionId> {
-        let open = |end: &&crate::oracle::End| {
-            end.node == node && end.established && end.closed.is_none() && !end.crashed
-        };
+        let open = |end: &&End| end.node == node && end.established && end.closed.is_none() && !end.crashed;
         self.oracle.ends().filter(open).map(|end| end.connection).collect()
     }
 
@@ -352,15 +350,20 @@ impl Play {
         self.oracle.check();
     }
 
-    /// Closes every open connection from one end or the other, and finishes.
+    /// Closes or gives up every connection at every end, says no to new ones, and finishes.
     ///
     /// # Panics
     /// As [`finish`](Self::finish) does.
     pub fn close_all_and_finish(&mut self, limit: Duration) {
-        for node in self.world.nodes().collect::<Vec<_>>() {
-            for connection in self.open_connections(node) {
-                self.close(node, connection, b"the end");
-            }
+        let no = Answer::Close(Duration::ZERO);
+        for node in self.world.nodes() {
+            let behaviour = Behaviour { challenge: no, request: no, ..self.behaviour(node).clone() };
+            self.set_behaviour(node, behaviour);
+        }
+        let open = |end: &&End| end.closed.is_none() && !end.crashed;
+        let ends: Vec<_> = self.oracle.ends().filter(open).map(|end| (end.node, end.connection)).collect();
+        for (node, connection) in ends {
+            self.close(node, connection, b"the end");
         }
         self.finish(limit);
     }

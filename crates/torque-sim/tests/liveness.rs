@@ -1,5 +1,6 @@
 //! The promises on time and memory: every wait ends, an idle connection lives, a dead one is found out, and
 //! nothing stays behind.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 use common::{MS, SECOND, link, random_config};
 use torque_proto::{CloseCode, ClosedBy, Config, ConnectOptions};
 use torque_sim::play::{Answer, Behaviour, Sending};
+use torque_sim::world::Step;
 use torque_sim::{NodeId, Play, SimRng, for_seeds};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -82,9 +84,9 @@ fn a_connection_ends_when_the_other_side_disappears() {
         play.finish(MINUTE);
         let end = play.end(left, at_left).closed.clone().unwrap();
         assert_eq!((end.code, end.by), (CloseCode::TimedOut, ClosedBy::Socket));
-        // Five pings, five seconds apart, and one interval more.
+        // Five pings, five seconds apart, and one interval more; one or two may have gone unanswered before.
         let took = play.world.now().saturating_since(silent_since);
-        assert!(took >= 25 * SECOND && took <= 36 * SECOND, "{took:?}");
+        assert!(took >= 15 * SECOND && took <= 36 * SECOND, "{took:?}");
         assert_nothing_left(&mut play, left);
     });
 }
@@ -224,17 +226,53 @@ fn acknowledgments_of_one_way_traffic_are_few_and_prompt() {
     play.run_for(2 * SECOND);
     let pace = SECOND / 60;
     let sent_before = play.stats(b).datagrams_sent;
-    for _ in 0..600 {
-        let start = play.world.now();
+    for packet in 1..=600u64 {
         play.send(a, at_a, &[7; 50]).unwrap();
-        play.run_for(pace.saturating_sub(play.world.now().saturating_since(start)));
+        play.run_for(pace);
+        // A round trip of 40 ms and the acknowledgment's delay of 50 ms: six packets are younger.
+        assert!(play.end(a, at_a).tally.delivered + 6 >= packet, "{packet}");
     }
-    // The last: its verdict is there a round trip and the acknowledgment's delay later.
-    play.run_for(101 * MS);
+    play.run_for(91 * MS);
     let tally = play.end(a, at_a).tally;
     assert_eq!((tally.sent, tally.delivered), (600, 600));
     let back = play.stats(b).datagrams_sent - sent_before;
     assert!(back * 100 <= 600 * 35, "{back} datagrams came back for 600 packets");
+    play.close_all_and_finish(MINUTE);
+}
+
+#[test]
+fn two_way_traffic_costs_few_bytes_beside_its_payload() {
+    let (mut play, a, b) = two(16, Behaviour::default());
+    let (at_a, at_b) = play.establish(a, b);
+    play.run_for(2 * SECOND);
+    let bytes = |play: &mut Play| play.stats(a).bytes_sent + play.stats(b).bytes_sent;
+    let before = bytes(&mut play);
+    for _ in 0..1_800 {
+        play.send(a, at_a, &[7; 50]).unwrap();
+        play.send(b, at_b, &[7; 50]).unwrap();
+        play.run_for(SECOND / 60);
+    }
+    let overhead = bytes(&mut play) - before - 2 * 1_800 * 50;
+    // Header and tag are 3 + 8; acknowledgments and pings are in the rest.
+    assert!(overhead * 10 <= 2 * 1_800 * 115, "{overhead} bytes for 3,600 packets");
+    play.run_for(SECOND);
+    assert_eq!(play.oracle.tally().delivered, 3_600);
+    play.close_all_and_finish(MINUTE);
+}
+
+#[test]
+fn an_idle_connection_wakes_its_endpoint_for_pings_only() {
+    let (mut play, a, b) = two(17, Behaviour::default());
+    play.establish(a, b);
+    play.run_for(MINUTE);
+    let mut wakes = 0;
+    let end = play.world.now() + 10 * MINUTE;
+    while play.world.next_time().is_some_and(|time| time <= end) {
+        wakes += u32::from(matches!(play.world.step(), Some(Step::TimedOut(_))));
+    }
+    // A ping each five seconds from one side or the other, and timers that find they were put off.
+    assert!(wakes <= 120 * 4, "{wakes} in 120 ping intervals");
+    assert_eq!((play.open_connections(a).len(), play.open_connections(b).len()), (1, 1));
     play.close_all_and_finish(MINUTE);
 }
 

@@ -115,11 +115,11 @@ class Layouts(unittest.TestCase):
             self.assertEqual(caught.exception.reason, "ack_bytes")
 
     def test_control_messages(self):
-        ping = bytes.fromhex("01000400000007")
+        ping = bytes.fromhex("01000c000000070000000000000063")
         self.assertEqual(control.decode(ping + b"\x63\0\1x" + ping)[1], False)
         self.assertEqual(len(control.decode(ping + b"\x63\0\1x" + ping)[0]), 3)
         for bad in (b"\1", b"\1\0", b"\1\0\4abc", b"\1\0\3abc", b"\3\0\4abcd", b"\4\0\1a"):
-            self.assertEqual(control.decode(ping + bad), ([{"message": "ping", "id": 7}], True))
+            self.assertEqual(control.decode(ping + bad), ([{"message": "ping", "id": 7, "settled": 99}], True))
 
     def test_text_forms(self):
         text = identity.to_text(bytes(range(32)), identity.SECRET)

@@ -98,9 +98,11 @@ impl Incoming {
         }
     }
 
-    /// The other side has read a report with this ack.
+    /// The other side has read a report with this ack. Beyond R it cannot have.
     pub(crate) fn report_was_read(&mut self, ack: u64) {
-        self.base = self.base.max(ack.min(self.known));
+        if ack <= self.known {
+            self.base = self.base.max(ack);
+        }
     }
 
     /// The report to write where at most `max_bytes` ack bytes fit.

@@ -314,7 +314,8 @@ impl Connection {
     pub(crate) fn send_ping(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
         let id = self.liveness.new_ping(now);
         self.counters.pings_sent += 1;
-        self.send_control(&[ControlMessage::Ping { id }], outbox);
+        let settled = self.outgoing.settled();
+        self.send_control(&[ControlMessage::Ping { id, settled }], outbox);
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -428,8 +429,12 @@ impl Connection {
             wants_answer |=
                 !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
             match message {
-                Ok(ControlMessage::Ping { id }) => pong = Some(id),
-                Ok(ControlMessage::Pong { id }) => {
+                Ok(ControlMessage::Ping { id, settled }) => {
+                    self.incoming.report_was_read(settled);
+                    pong = Some(id);
+                }
+                Ok(ControlMessage::Pong { id, settled }) => {
+                    self.incoming.report_was_read(settled);
                     if let Some(sample) = self.liveness.pong(now, id) {
                         self.rtt.sample(sample);
                     }
@@ -447,7 +452,8 @@ impl Connection {
         }
         // After the end the close_ack is the answer.
         if let Some(id) = pong.filter(|_| !self.is_over()) {
-            self.send_control(&[ControlMessage::Pong { id }], outbox);
+            let settled = self.outgoing.settled();
+            self.send_control(&[ControlMessage::Pong { id, settled }], outbox);
             self.go_on_reporting(now);
         }
         wants_answer

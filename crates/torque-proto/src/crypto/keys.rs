@@ -86,12 +86,14 @@ impl SendKeys {
     }
 
     /// Bytes of the tag that [`seal_data`](Self::seal_data) returns which go onto the wire.
-    pub(crate) fn tag_bytes(&self) -> u8 {
+    #[cfg(test)]
+    fn tag_bytes(&self) -> u8 {
         self.tag_bytes
     }
 
     /// The generation of the keys.
-    pub(crate) fn generation(&self) -> u64 {
+    #[cfg(test)]
+    fn generation(&self) -> u64 {
         self.number
     }
 
@@ -182,7 +184,8 @@ impl ReceiveKeys {
     }
 
     /// The generation of the keys.
-    pub(crate) fn generation(&self) -> u64 {
+    #[cfg(test)]
+    fn generation(&self) -> u64 {
         self.number
     }
 

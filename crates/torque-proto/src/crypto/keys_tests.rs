@@ -187,6 +187,24 @@ fn whatever_is_changed_about_a_packet_makes_it_a_forgery() {
 }
 
 #[test]
+fn a_true_tag_of_another_length_than_the_settled_one_is_a_forgery() {
+    // Or else a forger would choose the length that is easiest to guess.
+    for_seeds(3, |rng| {
+        let secret: [u8; 32] = rng.array();
+        for settled in 4..=16 {
+            let cipher = Cipher::Aes128CtrHmac;
+            let mut receive = ReceiveKeys::new(TrafficSecret(secret), cipher, settled);
+            for other in (4..=16).filter(|other| *other != settled) {
+                let mut send = SendKeys::new(TrafficSecret(secret), cipher, other);
+                let (_, packet) = seal(rng, &mut send, 1, None).unwrap();
+                assert_eq!(packet.tag.len(), usize::from(other));
+                assert_eq!(open(&mut receive, &packet), Err(OpenError::Forged));
+            }
+        }
+    });
+}
+
+#[test]
 fn a_data_packet_does_not_open_as_a_control_packet_nor_the_reverse() {
     for_seeds(5, |rng| {
         for cipher in Cipher::DEFAULT_OFFER {

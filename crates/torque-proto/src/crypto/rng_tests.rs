@@ -9,10 +9,28 @@ fn the_same_seed_gives_the_same_numbers_and_another_gives_others() {
 }
 
 #[test]
-fn the_numbers_are_the_chacha20_keystream_of_the_seed() {
-    // RFC 8439 A.1, test vector 1: zero key, zero nonce, block 0.
-    let wanted = "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7";
-    assert_eq!(Rng::new([0; 32]).array::<32>(), crate::crypto::testing::array(wanted));
+fn the_numbers_are_chacha20_after_its_first_32_bytes_which_are_the_next_key() {
+    // RFC 8439 A.1, test vectors 1 and 2: zero key, zero nonce, blocks 0 and 1.
+    let next_key: [u8; 32] =
+        crate::crypto::testing::array("76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7");
+    let wanted = "da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586";
+    let mut rng = Rng::new([0; 32]);
+    assert_eq!(rng.array::<32>(), crate::crypto::testing::array(wanted));
+    assert_eq!(*rng.key, next_key);
+}
+
+#[test]
+fn what_was_drawn_is_not_in_the_state() {
+    let mut rng = Rng::new([7; 32]);
+    let drawn: [u8; 100] = rng.array();
+    assert_ne!(drawn, [0; 100]);
+    assert_eq!(rng.pool[..100], [0; 100]);
+    assert_ne!(*rng.key, [7; 32]);
+    // One long draw and many short ones are the same numbers.
+    let (mut long, mut short) = (Rng::new([8; 32]), Rng::new([8; 32]));
+    let long: [u8; 1_000] = long.array();
+    let short: [[u8; 8]; 125] = core::array::from_fn(|_| short.array());
+    assert_eq!(long, *short.as_flattened());
 }
 
 #[test]
@@ -29,8 +47,15 @@ fn below_stays_below_and_reaches_every_number() {
         }
         assert_eq!(rng.below(0), 0);
         assert_eq!(rng.below(1), 0);
-        // Of a range that is no power of two and nearly all of 64 bits, half the draws have to be repeated.
-        let n = (1 << 63) + 1;
-        assert!((0..100).all(|_| rng.below(n) < n));
+    });
+}
+
+#[test]
+fn below_favours_no_number() {
+    for_seeds(4, |rng| {
+        // Without repeating draws, half of 64-bit numbers modulo n would fall in its first third.
+        let n = 3 << 62;
+        let first_third = (0..2_000).filter(|_| rng.below(n) < 1 << 62).count();
+        assert!((570..770).contains(&first_third), "{first_third} of 2000, not about 667");
     });
 }

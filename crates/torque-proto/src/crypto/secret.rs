@@ -43,6 +43,11 @@ pub(crate) enum Direction {
 pub(crate) struct TrafficSecret(pub(super) [u8; 32]);
 
 impl TrafficSecret {
+    /// The secret that a key log told, for [`inspect`](crate::inspect) alone.
+    pub(crate) fn from_log(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+
     /// For the key log hook and for test vectors, for nothing else.
     pub(crate) fn expose(&self) -> &[u8; 32] {
         &self.0

@@ -18,7 +18,7 @@ impl Endpoint {
     /// be looked at, then `Established`, or `Close` with the reason.
     ///
     /// # Errors
-    /// `AddressInUse`, `TooLarge`, `TooManyConnections`, `Blocked`.
+    /// `AddressInUse`, `InvalidSettings`, `TooLarge`, `TooManyConnections`, `Blocked`.
     pub fn connect(
         &mut self,
         now: Instant,
@@ -35,12 +35,16 @@ impl Endpoint {
         if self.transmits.is_full() {
             return Err(CallError::Blocked);
         }
+        let settings = options.settings.unwrap_or(self.config.settings);
+        if !settings.is_valid() {
+            return Err(CallError::InvalidSettings);
+        }
         // The attempt's puzzle names its connection, so the slot comes first.
         let id = self.slots.insert(Entry::new(Slot::Ended)).ok_or(CallError::TooManyConnections)?;
         let options = AttemptOptions {
             connection: id,
             trust: options.trust,
-            settings: options.settings.unwrap_or(self.config.settings),
+            settings,
             connect_data: options.connect_data,
             extensions: options.extensions,
         };
@@ -51,6 +55,7 @@ impl Endpoint {
                 self.put(id, Slot::Attempt(boxed(AttemptSlot { attempt, remote })));
                 self.attempts.insert(remote, id);
                 self.stats.connections_started += 1;
+                trace_event!(DEBUG, connection = %id, %remote, "connecting");
                 self.rearm(id);
                 Ok(id)
             }
@@ -197,6 +202,7 @@ impl Endpoint {
         self.put(id, Slot::Connected(boxed(Connected { connection, remote, local, public_key, queued: 0 })));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;
+        trace_event!(DEBUG, connection = %id, %remote, key = %public_key, ?replaces, "established as initiator");
         self.events.push(Event::Established {
             connection: id,
             remote,

@@ -54,6 +54,9 @@ impl Endpoint {
             Err(ParseError::Version { .. }) => return self.stats.version_mismatch += 1,
             Err(_) => return self.stats.malformed += 1,
         };
+        if self.is_own_nonce(&path.remote, &request.initiator_nonce) {
+            return self.stats.reflected += 1;
+        }
         if let Some(&id) = self.requests.get(&(path.remote, request.initiator_nonce)) {
             return self.repeat_answer(now, id, path, bytes);
         }
@@ -107,6 +110,7 @@ impl Endpoint {
         };
         self.requests.insert((path.remote, nonce), id);
         self.stats.connections_requested += 1;
+        trace_event!(DEBUG, connection = %id, remote = %path.remote, key = %question.public_key, "requested");
         self.events.push(Event::ConnectRequest {
             connection: id,
             remote: path.remote,
@@ -260,6 +264,7 @@ impl Endpoint {
         self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;
+        trace_event!(DEBUG, connection = %id, %remote, key = %public_key, ?replaces, "established as host");
         self.events.push(Event::Established {
             connection: id,
             remote,
@@ -324,6 +329,7 @@ impl Endpoint {
     }
 
     fn count_reject(&mut self, code: RejectCode) {
+        trace_event!(DEBUG, %code, "request rejected");
         let counter = match code {
             RejectCode::VersionMismatch => &mut self.stats.version_mismatch,
             RejectCode::ApplicationMismatch => &mut self.stats.application_mismatch,

@@ -131,7 +131,7 @@ impl Endpoint {
     }
 
     /// Sets what this host shows everybody who asks, at most 511 bytes. It is signed, and public. A change is
-    /// shown within a second (PROTOCOL.md 5.2).
+    /// shown after a third of `epoch_lifetime` at the latest (PROTOCOL.md 5.2).
     ///
     /// # Errors
     /// `TooLarge`.
@@ -351,6 +351,7 @@ impl Endpoint {
     /// Tells the application that a connection has ended.
     fn tell_close(&mut self, id: ConnectionId, code: CloseCode, by: ClosedBy, reason: Vec<u8>) {
         self.stats.connections_closed += 1;
+        trace_event!(DEBUG, connection = %id, %code, ?by, "closed");
         self.events.push(Event::Close { connection: id, code, by, reason });
     }
 

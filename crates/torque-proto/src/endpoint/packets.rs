@@ -26,6 +26,7 @@ impl Endpoint {
                 }
             }
         }
+        trace_event!(TRACE, remote = %path.remote, ?refusal, "packet dropped");
         match refusal {
             None => self.stats.unknown_address += 1,
             Some(Refusal::Malformed) => self.stats.malformed += 1,

@@ -50,6 +50,7 @@ impl Endpoint {
 
     /// Counts a handshake datagram that came to nothing.
     pub(super) fn count_drop(&mut self, reason: DropReason) {
+        trace_event!(TRACE, ?reason, "handshake datagram dropped");
         let stats = &mut self.stats;
         let counter = match reason {
             DropReason::Malformed => &mut stats.malformed,

@@ -19,7 +19,7 @@ fn the_id_of_what_was_removed_finds_nothing_for_many_reuses() {
 #[test]
 fn the_slot_that_has_been_free_for_longest_is_used_first() {
     let mut slab = Slab::new(0, 4);
-    let ids: alloc::vec::Vec<_> = (0..4).map(|i| slab.insert(i).unwrap()).collect();
+    let ids: Vec<_> = (0..4).map(|i| slab.insert(i).unwrap()).collect();
     slab.remove(ids[2]);
     slab.remove(ids[0]);
     assert_eq!(slab.insert(9).unwrap().slot(), ids[2].slot());

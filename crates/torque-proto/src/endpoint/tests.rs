@@ -187,6 +187,44 @@ fn every_cipher_tag_and_window_carries_packets() {
     }
 }
 
+/// A report has at most 255 bytes: 2,040 sequences. What lies beyond has to follow.
+#[test]
+fn bursts_larger_than_a_report_get_all_their_verdicts() {
+    for both_ways in [false, true] {
+        let mut config = Config::default();
+        config.settings.packet_window = 32_768;
+        config.limits.queued_transmits = 20_000;
+        config.limits.queued_packets = 20_000;
+        let mut pair = Pair::new(config);
+        let ids = pair.connect();
+        let senders = if both_ways { vec![HOST, CLIENT] } else { vec![HOST] };
+        for from in &senders {
+            for _ in 0..10_000 {
+                pair.ends[*from].send(pair.now, ids[*from], b"x").unwrap();
+            }
+        }
+        let mut sent = [0; 2];
+        pair.exchange_if(|from, _| {
+            sent[from] += 1;
+            !matches!(sent[from], 2 | 9_001)
+        });
+        pair.advance(Duration::from_secs(20));
+        for from in senders {
+            let verdicts: Vec<Delivery> = pair
+                .events(from)
+                .into_iter()
+                .filter_map(|event| match event {
+                    Event::PacketDeliveryNotify { delivery, .. } => Some(delivery),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(verdicts.len(), 10_000, "both ways: {both_ways}");
+            let dropped = verdicts.iter().filter(|delivery| **delivery == Delivery::Dropped).count();
+            assert_eq!(dropped, 2);
+        }
+    }
+}
+
 fn count(events: Vec<Event>, which: impl Fn(&Event) -> bool) -> usize {
     events.iter().filter(|event| which(event)).count()
 }

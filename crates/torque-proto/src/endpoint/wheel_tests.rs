@@ -58,7 +58,7 @@ fn every_timer_fires_once_never_early_and_at_most_a_tick_late() {
 #[test]
 fn without_moves_the_wheel_wakes_exactly_for_its_timers() {
     let mut wheel = Wheel::new(Instant::ZERO);
-    let mut times: alloc::vec::Vec<u64> = (0..100).map(|i| (i * 7_919_993 + 12_345) / TICK * TICK).collect();
+    let mut times: Vec<u64> = (0..100).map(|i| (i * 7_919_993 + 12_345) / TICK * TICK).collect();
     for (slot, at) in times.iter().enumerate() {
         wheel.arm(slot as u32, Instant::from_micros(*at));
     }

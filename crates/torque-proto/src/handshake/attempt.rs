@@ -138,6 +138,7 @@ impl Attempt {
     }
 
     /// Figures so far.
+    #[cfg(test)]
     pub(crate) fn stats(&self) -> &HandshakeStats {
         &self.common.stats
     }

@@ -178,7 +178,9 @@ impl Epochs {
 
     fn is_due(&self, epoch: &Epoch, now: Instant) -> bool {
         let age = epoch.age(now);
-        age > self.lifetime || (age >= MIN_AGE && (epoch.is_full() || epoch.data() != self.data.as_slice()))
+        age > self.lifetime
+            || (age >= MIN_AGE && epoch.is_full())
+            || (age >= self.lifetime / 3 && epoch.data() != self.data.as_slice())
     }
 
     /// The living epoch whose key begins with `tag`.

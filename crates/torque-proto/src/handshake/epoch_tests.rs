@@ -70,10 +70,10 @@ fn an_epoch_is_used_for_its_lifetime_and_known_for_two() {
 fn an_epoch_ends_when_two_newer_ones_exist() {
     let mut host = Clockwork::new(3);
     let first = host.current();
-    host.wait(1_000);
+    host.wait(10_000);
     host.epochs.set_data(b"b");
     let second = host.current();
-    host.wait(1_000);
+    host.wait(10_000);
     host.epochs.set_data(b"c");
     assert!(host.lives(&first));
     let third = host.current();

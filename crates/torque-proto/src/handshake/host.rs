@@ -46,6 +46,7 @@ pub(crate) enum ChallengeAnswer {
 }
 
 /// What became of a connect_request.
+#[expect(clippy::large_enum_variant, reason = "returned and taken apart at once, never kept")]
 pub(crate) enum Admission {
     /// Call [`Admitted::ask`], unless an attempt of our own survives (PROTOCOL.md 5.4, step 9).
     Admitted(Admitted),

@@ -120,11 +120,6 @@ impl Asking {
         self.deadline
     }
 
-    /// The initiator's identity.
-    pub(crate) fn public_key(&self) -> &PublicKey {
-        &self.public_key
-    }
-
     /// Answers a repeated request with a connect_pending.
     ///
     /// # Errors

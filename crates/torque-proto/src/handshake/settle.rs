@@ -34,14 +34,12 @@ pub(crate) fn settle(cipher: Cipher, own: &Settings, min_tag_bytes: u8, wishes: 
 }
 
 /// At the initiator: checks the host's answer to its wishes. `None` if the host broke the rules: a larger
-/// window, a shorter tag, or a tag that the cipher does not have.
+/// window, a shorter tag (ciphers with whole tags have 16 bytes), or a figure out of range.
 pub(crate) fn check_answer(cipher: Cipher, wishes: &Settings, answer: &Settings) -> Option<Agreed> {
     let tag_asked = cipher.tag_bytes(wishes.tag_bytes);
-    let lawful = answer.is_valid()
-        && answer.packet_window <= wishes.packet_window
-        && answer.tag_bytes >= tag_asked
-        && answer.tag_bytes == cipher.tag_bytes(answer.tag_bytes);
-    lawful.then(|| Agreed {
+    let lawful =
+        answer.is_valid() && answer.packet_window <= wishes.packet_window && answer.tag_bytes >= tag_asked;
+    lawful.then_some(Agreed {
         settings: Settings {
             packet_window: answer.packet_window,
             tag_bytes: answer.tag_bytes,

@@ -63,3 +63,7 @@ pub(crate) fn application_tag(application_id: &[u8]) -> [u8; 8] {
     tag.copy_from_slice(&digest[..8]);
     tag
 }
+
+#[cfg(test)]
+#[path = "transcript_tests.rs"]
+mod tests;

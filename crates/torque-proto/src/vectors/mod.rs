@@ -1,5 +1,5 @@
 //! Makes the golden vectors in `spec/vectors` with this crate's own parsers, keys, handshake and connections, and
-//! compares them with the files (PROTOCOL.md, appendix B; their form is in `spec/check/VECTORS.md`).
+//! compares them with the files (PROTOCOL.md, appendix C; their form is in `spec/check/VECTORS.md`).
 
 mod handshake;
 mod identity;

@@ -93,11 +93,12 @@ fn everything(name: std::string::String, setup: &Setup, index: usize) -> Json {
     run.receive(tail[0]);
     run.lost(tail[1]);
     run.lost(tail[2]);
+    let settled = run.settled(INITIATOR);
     let probe = run.control(
         INITIATOR,
         &[
             Message::Skipped(0, std::vec![0; 3]),
-            Message::Known(ControlMessage::Ping { id: 0x0bad_cafe }),
+            Message::Known(ControlMessage::Ping { id: 0x0bad_cafe, settled }),
             Message::Skipped(200, b"new".to_vec()),
         ],
     );

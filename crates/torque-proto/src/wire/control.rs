@@ -9,11 +9,15 @@ pub enum ControlMessage<'a> {
     Ping {
         /// Comes back in the pong.
         id: u32,
+        /// Up to which of its own sequences the sender has verdicts.
+        settled: u64,
     },
     /// Answers a ping.
     Pong {
         /// The ping's.
         id: u32,
+        /// Up to which of its own sequences the sender has verdicts.
+        settled: u64,
     },
     /// Ends the connection.
     Close {
@@ -53,8 +57,8 @@ impl<'a> ControlMessage<'a> {
             parts.iter().for_each(|part| out.extend_from_slice(part));
         };
         match *self {
-            Self::Ping { id } => message(PING, &[&id.to_be_bytes()]),
-            Self::Pong { id } => message(PONG, &[&id.to_be_bytes()]),
+            Self::Ping { id, settled } => message(PING, &[&id.to_be_bytes(), &settled.to_be_bytes()]),
+            Self::Pong { id, settled } => message(PONG, &[&id.to_be_bytes(), &settled.to_be_bytes()]),
             Self::Close { is_final, settled, code, reason } => message(
                 CLOSE,
                 &[
@@ -72,10 +76,13 @@ impl<'a> ControlMessage<'a> {
 
     /// `None` for a kind that this version does not know, `Some(Err)` for a body of the wrong shape.
     fn parse(kind: u8, body: &'a [u8]) -> Option<Result<Self, MalformedControl>> {
-        let id = || body.try_into().map(u32::from_be_bytes).map_err(|_| MalformedControl);
+        let ping = || match body.split_first_chunk::<4>() {
+            Some((id, settled)) if settled.len() == 8 => Ok((u32::from_be_bytes(*id), u64_of(settled))),
+            _ => Err(MalformedControl),
+        };
         Some(match kind {
-            PING => id().map(|id| Self::Ping { id }),
-            PONG => id().map(|id| Self::Pong { id }),
+            PING => ping().map(|(id, settled)| Self::Ping { id, settled }),
+            PONG => ping().map(|(id, settled)| Self::Pong { id, settled }),
             CLOSE => match body.split_first_chunk::<11>() {
                 Some(([flags, settled @ .., c0, c1], reason)) if reason.len() <= MAX_REASON => {
                     Ok(Self::Close {

@@ -371,6 +371,24 @@ fn data_beyond_its_limit_is_refused() {
 }
 
 #[test]
+fn only_sizes_that_the_document_allows_are_read() {
+    let head = |first: u8| {
+        let mut bytes = alloc::vec![0; 1_300];
+        (bytes[0], bytes[1], bytes[40]) = (first, 1, 3);
+        bytes
+    };
+    let (request, accept, refuse, pending) = (head(0x03), head(0x04), head(0x05), head(0x06));
+    for length in 0..1_300 {
+        let request = ConnectRequest::parse(&request[..length]).is_ok();
+        assert_eq!(request, (169..=1_169).contains(&length), "connect_request of {length}");
+        let reply = |bytes: &[u8]| SealedReply::parse(&bytes[..length]).is_ok();
+        assert_eq!(reply(&accept), (85..=596).contains(&length), "connect_accept of {length}");
+        assert_eq!(reply(&refuse), (53..=564).contains(&length), "connect_refuse of {length}");
+        assert_eq!(reply(&pending), length == 49, "connect_pending of {length}");
+    }
+}
+
+#[test]
 fn offers_are_chosen_in_the_initiators_order_and_unknown_ones_passed_over() {
     let offers = Offers::from_bytes([200, 2, 3, 0]).unwrap();
     assert_eq!(offers.choose(&Cipher::DEFAULT_OFFER), Some(Cipher::ChaCha20Poly1305));

@@ -1,4 +1,5 @@
 //! What the tests share.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::time::Duration;

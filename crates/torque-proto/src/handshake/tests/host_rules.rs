@@ -4,6 +4,9 @@ use super::*;
 use crate::codes::RejectCode;
 use crate::wire::{Offers, Reject};
 
+/// Makes a good datagram a bad one.
+type Change = fn(&mut Vec<u8>);
+
 #[track_caller]
 fn assert_rejected((admission, out): (Admission, Vec<u8>), code: RejectCode) {
     match admission {
@@ -41,7 +44,7 @@ fn solve_again(request: &mut [u8]) {
 fn a_challenge_request_of_the_wrong_shape_is_dropped() {
     let mut world = World::new(20);
     let (_, good) = world.start(Trust::Ask);
-    let changes: [fn(&mut Vec<u8>); 7] = [
+    let changes: [Change; 7] = [
         |bytes| bytes[1] ^= 1,
         |bytes| bytes[38] = 1,
         |bytes| bytes[767] = 1,
@@ -63,7 +66,7 @@ fn a_challenge_request_of_the_wrong_shape_is_dropped() {
 fn a_challenge_request_that_cannot_be_met_is_rejected_by_name() {
     let mut world = World::new(21);
     let (attempt, good) = world.start(Trust::Ask);
-    let cases: [(RejectCode, fn(&mut Vec<u8>)); 3] = [
+    let cases: [(RejectCode, Change); 3] = [
         (RejectCode::VersionMismatch, |bytes| bytes[9] = 2),
         (RejectCode::ApplicationMismatch, |bytes| bytes[33] ^= 1),
         (RejectCode::NoCommonCipher, |bytes| bytes[34..38].copy_from_slice(&[77, 88, 0, 0])),
@@ -172,12 +175,12 @@ fn whoever_changes_the_challenge_phase_gets_no_connection() {
 
 #[test]
 fn programs_with_different_application_ids_share_no_keys_even_if_the_tag_is_forged() {
-    let mut world = World::new(27);
-    world.at_initiator.config.application_id = b"other game".to_vec();
+    let mut world = World::with(27, |config| config.application_id = b"one game".to_vec());
+    world.at_initiator.config.application_id = b"two game".to_vec();
     let (mut attempt, mut request) = world.start(Trust::Anyone);
     let (answer, _) = world.challenge(&request);
     assert_eq!(answer, ChallengeAnswer::Rejected(RejectCode::ApplicationMismatch));
-    request[26..34].copy_from_slice(&transcript::application_tag(b""));
+    request[26..34].copy_from_slice(&transcript::application_tag(b"one game"));
     let (_, response) = world.challenge(&request);
     world.hear(&mut attempt, &response);
     let request = world.solve(&mut attempt);
@@ -340,6 +343,22 @@ fn cheap_tokens_hoarded_in_quiet_times_are_worth_nothing_in_a_flood() {
 }
 
 #[test]
+fn a_request_may_ask_for_four_bits_less_than_the_host_asks_for_now() {
+    let mut world = World::new(37);
+    let (_, first) = world.request();
+    let (_, second) = world.request();
+    // Each sixteenth of the pending table above half adds a bit to the 4 of a quiet host.
+    let above_half = |sixteenths: usize| Occupancy { pending: 512 + 64 * sixteenths, full: false };
+    assert_rejected(world.admit_when(&first, above_half(5)), RejectCode::DifficultyTooLow);
+    world.host = {
+        let mut calm = Host::new(world.now, &world.at_host.config, 1_800_000_000_000);
+        calm.install_epoch(world.now, world.host.share_epoch().unwrap());
+        calm
+    };
+    admitted(world.admit_when(&second, above_half(4)).0);
+}
+
+#[test]
 fn requests_without_a_true_token_raise_no_difficulty() {
     let mut world = World::new(38);
     let (_, request) = world.request();
@@ -391,8 +410,8 @@ fn new_data_is_shown_from_the_next_epoch_and_old_challenges_still_connect() {
 
     world.host.set_challenge_response_data(ShortData::new(b"4 of 8 players").unwrap());
     let (_, soon) = world.challenge(&request);
-    assert_eq!(&soon[175..], b"3 of 8 players", "at most one signature each second");
-    world.wait(1_000);
+    assert_eq!(&soon[175..], b"3 of 8 players", "an epoch lasts a third of its life at least");
+    world.wait(10_000);
     let (_, later) = world.challenge(&request);
     assert_eq!(&later[175..], b"4 of 8 players");
     assert_ne!(later[26..58], response[26..58]);

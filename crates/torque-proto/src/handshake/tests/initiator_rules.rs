@@ -63,7 +63,8 @@ fn bad_challenges_are_ignored_and_a_good_one_after_them_succeeds() {
     let other_key = KeyPair::from_seed([77; 32]).public();
     let mut pinned_world = World::new(72);
     let pin = pinned_world.at_host.key_pair.public();
-    let bad: [(CloseCode, &dyn Fn(&mut Vec<u8>)); 9] = [
+    type Spoil<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let bad: [(CloseCode, Spoil<'_>); 9] = [
         (CloseCode::ProtocolViolation, &|bytes| bytes[1] = 2),
         (CloseCode::ProtocolViolation, &|bytes| bytes[139] = 99),
         (CloseCode::UnknownKeyType, &|bytes| bytes[140] = 2),
@@ -101,6 +102,18 @@ fn bad_challenges_are_ignored_and_a_good_one_after_them_succeeds() {
     let (_, mut response) = pinned_world.challenge(&request);
     *response.last_mut().unwrap() ^= 1;
     assert_dropped(&pinned_world.hear(&mut attempt, &response).0, DropReason::BadChallenge);
+}
+
+#[test]
+fn a_cipher_that_was_not_offered_is_ignored_although_it_is_known() {
+    let mut world = World::new(73);
+    world.at_initiator.config.ciphers = vec![Cipher::Aes128Gcm];
+    let (mut attempt, request) = world.start(Trust::Anyone);
+    let (_, mut response) = world.challenge(&request);
+    response[139] = Cipher::ChaCha20Poly1305.number();
+    assert_dropped(&world.hear(&mut attempt, &response).0, DropReason::BadChallenge);
+    let (_, outcome, _) = run_out(&mut world, &mut attempt);
+    assert_ended(&outcome, CloseCode::ProtocolViolation, ClosedBy::Socket);
 }
 
 #[test]

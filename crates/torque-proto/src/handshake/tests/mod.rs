@@ -12,6 +12,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::vec;
 
+use super::challenge::Question;
+use super::host_pending::RequestQuestion;
 use super::*;
 use crate::address::Address;
 use crate::codes::CloseCode;

@@ -109,6 +109,23 @@ fn two_admissions_never_share_keys() {
 }
 
 #[test]
+fn one_request_admitted_twice_by_shards_gives_different_keys_because_each_draws_a_salt() {
+    let mut world = World::new(3);
+    let (_, request) = world.request();
+    let mut shard = Host::new(world.now, &world.at_host.config, 1_800_000_000_000);
+    shard.install_epoch(world.now, world.host.share_epoch().unwrap());
+    let (asking, _) = world.ask(&request);
+    let (_, one, accept_one) = world.accept(asking, b"");
+    world.host = shard;
+    let (asking, _) = world.ask(&request);
+    let (_, two, accept_two) = world.accept(asking, b"");
+    assert_ne!(accept_one[17..33], accept_two[17..33]);
+    for direction in [Direction::FromInitiator, Direction::FromHost] {
+        assert_ne!(one.secret.traffic(direction).expose(), two.secret.traffic(direction).expose());
+    }
+}
+
+#[test]
 fn nothing_sent_before_the_address_is_proven_is_longer_than_what_asked() {
     let mut world = World::new(4);
     world.host.set_challenge_response_data(ShortData::new(&[0x55; 511]).unwrap());

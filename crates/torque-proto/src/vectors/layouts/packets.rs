@@ -129,8 +129,8 @@ fn ack_bytes(rng: &mut Rng, vectors: &mut Vec<Json>) {
 /// A message as the files have it.
 pub(in crate::vectors) fn message_json(message: &ControlMessage<'_>) -> Json {
     match *message {
-        ControlMessage::Ping { id } => object! { "message": "ping", "id": id },
-        ControlMessage::Pong { id } => object! { "message": "pong", "id": id },
+        ControlMessage::Ping { id, settled } => object! { "message": "ping", "id": id, "settled": settled },
+        ControlMessage::Pong { id, settled } => object! { "message": "pong", "id": id, "settled": settled },
         ControlMessage::Close { is_final, settled, code, reason } => object! {
             "message": "close",
             "flags": u8::from(is_final),
@@ -193,8 +193,8 @@ fn control_messages(vectors: &mut Vec<Json>) {
     };
     let close = |reason| Known(ControlMessage::Close { is_final: true, settled: 70_000, code: 6, reason });
     add("none", &[], &[]);
-    add("ping", &[Known(ControlMessage::Ping { id: 0x0102_0304 })], &[]);
-    add("pong", &[Known(ControlMessage::Pong { id: 7 })], &[]);
+    add("ping", &[Known(ControlMessage::Ping { id: 0x0102_0304, settled: 70_000 })], &[]);
+    add("pong", &[Known(ControlMessage::Pong { id: 7, settled: (1 << 53) - 1 })], &[]);
     add("close", &[close(b"bye")], &[]);
     add("close_longest", &[close(&[0x2e; 511])], &[]);
     add(
@@ -206,21 +206,21 @@ fn control_messages(vectors: &mut Vec<Json>) {
     add("padding", &[Skipped(0, std::vec![0; 5]), Skipped(0, Vec::new())], &[]);
     let several = [
         Skipped(0, std::vec![1, 2]),
-        Known(ControlMessage::Pong { id: u32::MAX }),
+        Known(ControlMessage::Pong { id: u32::MAX, settled: 0 }),
         Skipped(99, b"new".to_vec()),
         Skipped(5, Vec::new()),
         Skipped(23, std::vec![0]),
-        Known(ControlMessage::Ping { id: 0 }),
+        Known(ControlMessage::Ping { id: 0, settled: 1 }),
     ];
     add("several_with_unknown_ones", &several, &[]);
-    let ping = [Known(ControlMessage::Ping { id: 1 })];
+    let ping = [Known(ControlMessage::Ping { id: 1, settled: 2 })];
     add("head_cut", &ping, &[1, 0]);
     add("body_past_end", &ping, &[99, 0, 3, 1, 2]);
-    add("ping_of_3", &ping, &[1, 0, 3, 1, 2, 3]);
-    add("pong_of_5", &ping, &[2, 0, 5, 1, 2, 3, 4, 5]);
+    add("ping_of_4", &ping, &[1, 0, 4, 1, 2, 3, 4]);
+    add("pong_of_13", &ping, &[2, 0, 13, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
     add("close_of_10", &ping, &[3, 0, 10, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
     add("close_ack_of_10", &ping, &[4, 0, 10, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
     let reason_of_512 = [&[3, 2, 11][..], &[0; 523]].concat();
     add("close_reason_of_512", &[], &reason_of_512);
-    add("ping_of_3_hides_the_rest", &[], &[1, 0, 3, 1, 2, 3, 2, 0, 4, 0, 0, 0, 7]);
+    add("ping_of_3_hides_the_rest", &[], &[1, 0, 3, 1, 2, 3, 99, 0, 0]);
 }

@@ -166,6 +166,11 @@ impl Run {
         self.side(end).connection.window_state()
     }
 
+    /// A_last.
+    pub(super) fn settled(&mut self, end: End) -> u64 {
+        self.state(end).a_last
+    }
+
     /// Calls a connection with an outbox; time goes on.
     fn call<T>(&mut self, end: End, call: impl FnOnce(&mut Connection, Instant, &mut Outbox<'_>) -> T) -> T {
         self.now += Duration::from_millis(1);

@@ -1,0 +1,153 @@
+//! A chat room: three players with a socket on a background thread each, and a host that passes lines on.
+//!
+//! A line that was dropped is sent again; each player's own lines stay in order because the next one waits for the
+//! verdict on the one before. Also shows names, known hosts, and saying no.
+//!
+//! Run it: `cargo run --example chat`
+#![allow(clippy::print_stdout)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use torque_socket::trust::{Judge, Judgement, KnownHosts};
+use torque_socket::{
+    CloseCode, ConnectOptions, ConnectionId, Event, LinkConfig, SendError, Sequence, Socket, ThreadedSocket,
+};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+const WAIT: Duration = Duration::from_secs(20);
+const LINES: [&str; 4] = ["hello", "nice pond", "have you seen the duck?", "good night"];
+
+/// Lines for one other side: one under way at a time, again until it arrives.
+#[derive(Default)]
+struct Lines {
+    waiting: VecDeque<String>,
+    under_way: Option<Sequence>,
+}
+
+impl Lines {
+    fn send(&mut self, socket: &ThreadedSocket, to: ConnectionId) -> Result<(), SendError> {
+        if let (None, Some(line)) = (self.under_way, self.waiting.front()) {
+            self.under_way = Some(socket.send(to, line.as_bytes())?);
+        }
+        Ok(())
+    }
+
+    fn verdict(&mut self, sequence: Sequence, delivered: bool) {
+        if self.under_way == Some(sequence) {
+            self.under_way = None;
+            if delivered {
+                self.waiting.pop_front();
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    let link: LinkConfig = "delay=10,jitter=5,loss=10%".parse()?;
+    let host = Socket::builder().simulated_link(link).bind("127.0.0.1:0")?.spawn()?;
+    let address = host.local_addr().to_string();
+    let room = thread::spawn(move || run_room(&host));
+    let players: Vec<_> = ["Ada", "Ben", "Cleo"]
+        .map(|name| {
+            let address = address.clone();
+            thread::spawn(move || run_player(name, &address))
+        })
+        .into_iter()
+        .collect();
+    let refused = run_player("", &address);
+    println!("somebody without a name: {}", refused.err().map_or("let in".into(), |error| error.to_string()));
+    for player in players {
+        player.join().map_err(|_| "a player has stopped")??;
+    }
+    room.join().map_err(|_| "the room has stopped")?
+}
+
+fn run_room(socket: &ThreadedSocket) -> Result<(), Failure> {
+    let mut names: BTreeMap<ConnectionId, String> = BTreeMap::new();
+    let mut lines: BTreeMap<ConnectionId, Lines> = BTreeMap::new();
+    let mut left = 0;
+    while left < 3 {
+        match socket.next_event(WAIT).ok_or("nothing happens in the room")? {
+            Event::ConnectRequest { connection, connect_data, .. } => match String::from_utf8(connect_data) {
+                Ok(name) if !name.is_empty() => {
+                    names.insert(connection, name);
+                    socket.accept_connection(connection, b"")?;
+                }
+                _ => socket.close(connection, b"a name, please")?,
+            },
+            Event::Established { connection, .. } => {
+                lines.insert(connection, Lines::default());
+            }
+            Event::Packet { connection, payload, .. } => {
+                let line = format!("{}: {}", names[&connection], String::from_utf8_lossy(&payload));
+                println!("{line}");
+                for (_, others) in lines.iter_mut().filter(|(other, _)| **other != connection) {
+                    others.waiting.push_back(line.clone());
+                }
+            }
+            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+                if let Some(lines) = lines.get_mut(&connection) {
+                    lines.verdict(sequence, delivery.is_delivered());
+                }
+            }
+            Event::Close { connection, .. } => left += u32::from(lines.remove(&connection).is_some()),
+            _ => {}
+        }
+        for (player, lines) in &mut lines {
+            lines.send(socket, *player)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says the lines, listens until nobody says anything any more, and returns how many lines it heard.
+fn run_player(name: &str, address: &str) -> Result<usize, Failure> {
+    let mut known_hosts = KnownHosts::in_memory();
+    let socket = Socket::client()?.spawn()?;
+    let options = ConnectOptions { connect_data: name.as_bytes().to_vec(), ..Default::default() };
+    let room = socket.connect(address, options)?;
+    let mut lines = Lines { waiting: LINES.iter().map(ToString::to_string).collect(), under_way: None };
+    let (mut up, mut heard, mut last) = (false, 0, Instant::now());
+    loop {
+        match socket.next_event(Duration::from_millis(100)) {
+            Some(Event::ChallengeResponse { connection, public_key, challenge_response_data, .. }) => {
+                let judge = Judge { known_hosts: Some(&known_hosts), ..Judge::default() };
+                match judge.judge(address, public_key, &challenge_response_data) {
+                    Judgement::Trusted(_) => {}
+                    // The first visit: a real program would ask its player here.
+                    Judgement::Unknown => known_hosts.remember(address, public_key)?,
+                    Judgement::Mismatch { .. } => return Err("the room has another key than before".into()),
+                }
+                socket.accept_challenge(connection)?;
+            }
+            Some(Event::Established { .. }) => up = true,
+            Some(Event::Packet { .. }) => (heard, last) = (heard + 1, Instant::now()),
+            Some(Event::PacketDeliveryNotify { sequence, delivery, .. }) => {
+                lines.verdict(sequence, delivery.is_delivered());
+            }
+            Some(Event::Close { code: CloseCode::Refused, reason, .. }) => {
+                return Err(format!("not let in: {}", String::from_utf8_lossy(&reason)).into());
+            }
+            Some(Event::Close { code, .. }) => return Err(format!("the connection ended: {code}").into()),
+            _ => {}
+        }
+        if up {
+            lines.send(&socket, room)?;
+        }
+        if up && lines.is_done() && last.elapsed() > Duration::from_secs(1) {
+            break;
+        }
+    }
+    println!("({name} heard {heard} lines of others)");
+    socket.close(room, b"good night")?;
+    while !matches!(socket.next_event(WAIT), Some(Event::Close { .. }) | None) {}
+    Ok(heard)
+}

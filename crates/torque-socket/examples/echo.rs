@@ -1,0 +1,94 @@
+//! A host that sends back what it gets, and a client that looks how long that takes, over a bad network.
+//!
+//! Run it: `cargo run --example echo`
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use torque_socket::{ConnectOptions, Event, LinkConfig, Socket};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    // Every datagram of the host takes 15 to 20 ms, and one in ten is lost. Leave this line out for a real host.
+    let link: LinkConfig = "delay=15,jitter=5,loss=10%".parse()?;
+    let host = Socket::builder().simulated_link(link).bind("127.0.0.1:0")?;
+    // The key in the URL is the only one that the client takes. It is printed once, and given to friends.
+    let url = format!("torque://{}@{}", host.public_key(), host.local_addr());
+    println!("the host is at {url}");
+    let host = thread::spawn(move || run_host(host));
+    run_client(&url)?;
+    host.join().map_err(|_| "the host has stopped")??;
+    Ok(())
+}
+
+fn run_host(mut socket: Socket) -> Result<(), Failure> {
+    loop {
+        socket.wait(None);
+        socket.poll();
+        while let Some(event) = socket.next_event() {
+            match event {
+                Event::ConnectRequest { connection, .. } => {
+                    socket.accept_connection(connection, b"welcome")?
+                }
+                // Sealed right into the outgoing batch, which leaves with the next `wait`.
+                Event::Packet { connection, payload, .. } => {
+                    socket.send(connection, &payload)?;
+                }
+                Event::Close { .. } => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn run_client(url: &str) -> Result<(), Failure> {
+    let mut socket = Socket::client()?;
+    let id = socket.connect(url, ConnectOptions::default())?;
+    let begun = Instant::now();
+    let (mut sent, mut lost, mut echoes) = (0_u32, 0, 0);
+    let mut next_send = begun;
+    loop {
+        let left = next_send.saturating_duration_since(Instant::now());
+        while let Some(event) = socket.wait_event(left) {
+            match event {
+                Event::Established { accept_data, .. } => {
+                    println!(
+                        "connected after {:?}: {}",
+                        begun.elapsed(),
+                        String::from_utf8_lossy(&accept_data)
+                    );
+                }
+                Event::Packet { payload, .. } => {
+                    let sent_at = u64::from_be_bytes(payload[..8].try_into()?);
+                    println!("  an echo after {:?}", begun.elapsed() - Duration::from_micros(sent_at));
+                    echoes += 1;
+                }
+                Event::PacketDeliveryNotify { sequence, delivery, .. } if !delivery.is_delivered() => {
+                    println!("  packet {sequence} did not arrive");
+                    lost += 1;
+                }
+                Event::Close { code, .. } => return Err(format!("the connection ended: {code}").into()),
+                _ => {}
+            }
+            if next_send <= Instant::now() {
+                break;
+            }
+        }
+        next_send += Duration::from_millis(50);
+        if sent == 30 {
+            break;
+        }
+        if socket.max_packet_size(id).is_some() {
+            socket.send(id, &(begun.elapsed().as_micros() as u64).to_be_bytes())?;
+            sent += 1;
+        }
+    }
+    println!("{sent} sent, {echoes} came back, {lost} were lost on the way there");
+    let rtt = socket.connection_stats(id).map(|figures| figures.rtt);
+    println!("round-trip time {:?}", rtt.unwrap_or_default());
+    socket.shutdown(Duration::from_secs(3), |_| {});
+    if echoes == 0 { Err("nothing came back".into()) } else { Ok(()) }
+}

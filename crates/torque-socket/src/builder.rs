@@ -1,0 +1,205 @@
+//! Making a socket.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Type};
+use torque_proto::{Config, Endpoint, KeyPair, Setup};
+use torque_sim::LinkConfig;
+
+use crate::clock::{self, Clock};
+use crate::error::BindError;
+use crate::io::Udp;
+use crate::resolver::{self, Lookup};
+use crate::simulated::Simulated;
+use crate::socket::Socket;
+
+/// Asked of the operating system for each direction, which may give less: a frame's worth of many players.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// How to make a socket. Start with [`Socket::builder`].
+///
+/// ```
+/// use torque_socket::{Config, Socket};
+///
+/// let mut config = Config::default();
+/// config.application_id = b"pond 3".to_vec();
+/// let socket = Socket::builder().config(config).bind("127.0.0.1:0")?;
+/// # Ok::<(), torque_socket::BindError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Builder {
+    config: Config,
+    key_pair: Option<KeyPair>,
+    link: Option<LinkConfig>,
+    seed: Option<u64>,
+    send_buffer: Option<usize>,
+    receive_buffer: Option<usize>,
+    one_family: bool,
+    lookup: Option<Lookup>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Figures and limits (default [`Config::default`]).
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Who the socket is. Without it a pair is made, and forgotten with the socket.
+    #[must_use]
+    pub fn key_pair(mut self, key_pair: KeyPair) -> Self {
+        self.key_pair = Some(key_pair);
+        self
+    }
+
+    /// Sends every datagram, out and in, through a simulated link, in any build: to feel what a bad network
+    /// does. Links to different remotes do not share a rate limit.
+    ///
+    /// ```
+    /// use torque_socket::{LinkConfig, Socket};
+    ///
+    /// let link: LinkConfig = "delay=40,jitter=10,loss=5%".parse().unwrap();
+    /// let socket = Socket::builder().simulated_link(link).bind("127.0.0.1:0")?;
+    /// # Ok::<(), torque_socket::BindError>(())
+    /// ```
+    #[must_use]
+    pub fn simulated_link(mut self, link: LinkConfig) -> Self {
+        self.link = Some(link);
+        self
+    }
+
+    /// The seed of the simulated link's chances (default: drawn from the operating system).
+    #[must_use]
+    pub fn simulated_link_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Bytes that the operating system may hold for sending (default 1 MiB; it may give less).
+    #[must_use]
+    pub fn send_buffer_size(mut self, bytes: usize) -> Self {
+        self.send_buffer = Some(bytes);
+        self
+    }
+
+    /// Bytes that the operating system may hold for this program to receive (default 1 MiB; it may give less).
+    #[must_use]
+    pub fn receive_buffer_size(mut self, bytes: usize) -> Self {
+        self.receive_buffer = Some(bytes);
+        self
+    }
+
+    /// Keeps a socket for all addresses to the family that it was bound with (default: both families, where
+    /// the machine has both).
+    #[must_use]
+    pub fn one_family(mut self) -> Self {
+        self.one_family = true;
+        self
+    }
+
+    /// Finds the addresses of names in another way than the operating system's: a table of one's own, for
+    /// example. It is called on a thread where it may take its time, and gives addresses best first.
+    #[must_use]
+    pub fn resolve_with(
+        mut self,
+        lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.lookup = Some(Arc::new(lookup));
+        self
+    }
+
+    /// Makes a socket that others may connect to. `0.0.0.0` and `[::]` stand for all addresses of this machine,
+    /// IPv4 and IPv6.
+    ///
+    /// # Errors
+    /// [`BindError`] says what to do.
+    pub fn bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Socket, BindError> {
+        let bad = |error| BindError::BadAddress { text: format!("{address:?}").replace('"', ""), error };
+        let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(bad)?.collect();
+        let mut last = bad(io::ErrorKind::NotFound.into());
+        for address in addresses {
+            match self.open(address) {
+                Ok((udp, dual_stack)) => return self.finish(udp, dual_stack, address),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Makes a socket that only connects to others, at a free port.
+    ///
+    /// # Errors
+    /// [`BindError`] says what to do.
+    pub fn client(mut self) -> Result<Socket, BindError> {
+        self.config.accept_incoming = false;
+        self.bind((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
+    }
+
+    /// A bound socket, and whether it takes both families.
+    fn open(&self, address: SocketAddr) -> Result<(UdpSocket, bool), BindError> {
+        if address.ip().is_unspecified() && !self.one_family {
+            let both = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
+            match open_udp(both, true) {
+                Ok(udp) => return Ok((udp, true)),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    return Err(BindError::from_bind(address, error));
+                }
+                // No IPv6 here, or none that takes IPv4 too.
+                Err(_) => {}
+            }
+        }
+        open_udp(address, false).map(|udp| (udp, false)).map_err(|error| BindError::from_bind(address, error))
+    }
+
+    fn finish(self, udp: UdpSocket, dual_stack: bool, address: SocketAddr) -> Result<Socket, BindError> {
+        {
+            let options = socket2::SockRef::from(&udp);
+            // The default of the system does as well, with more loss when a frame takes long.
+            let _ = options.set_recv_buffer_size(self.receive_buffer.unwrap_or(BUFFER_BYTES));
+            let _ = options.set_send_buffer_size(self.send_buffer.unwrap_or(BUFFER_BYTES));
+        }
+        let udp = Udp::new(udp, dual_stack).map_err(|error| BindError::System {
+            doing: "setting up",
+            address,
+            error,
+        })?;
+        let mut random = [0; 40];
+        getrandom::fill(&mut random).map_err(|error| BindError::Randomness(error.into()))?;
+        let (seed, link_seed) = random.split_at(32);
+        let clock = Clock::new();
+        let endpoint = Endpoint::new(
+            clock.now(),
+            Setup {
+                config: self.config,
+                key_pair: self.key_pair,
+                seed: seed.try_into().unwrap_or([0; 32]),
+                unix_millis: clock::unix_millis(),
+            },
+        )?;
+        let link_seed = self.seed.unwrap_or(u64::from_le_bytes(link_seed.try_into().unwrap_or([0; 8])));
+        let simulated = self.link.map(|link| Box::new(Simulated::new(link, link_seed)));
+        #[cfg(feature = "tracing")]
+        tracing::debug!(address = %udp.local_addr(), "bound");
+        Ok(Socket::from_parts(endpoint, udp, clock, simulated, self.lookup.unwrap_or_else(resolver::system)))
+    }
+}
+
+fn open_udp(address: SocketAddr, dual_stack: bool) -> io::Result<UdpSocket> {
+    let udp = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        udp.set_only_v6(!dual_stack)?;
+    }
+    udp.bind(&address.into())?;
+    udp.set_nonblocking(true)?;
+    Ok(udp.into())
+}

@@ -1,0 +1,129 @@
+//! Discovery keeps its promises: bytes as specified, answers never longer than questions, few of them.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use torque_proto::KeyPair;
+
+use super::wire::{Answer, QUESTION_BYTES, Question};
+use super::*;
+use crate::Socket;
+
+fn info(name: &str, data: usize) -> HostInfo {
+    HostInfo { name: name.into(), players: 3, max_players: 300, data: vec![7; data] }
+}
+
+fn key(seed: u8) -> torque_proto::PublicKey {
+    KeyPair::from_seed([seed; 32]).public()
+}
+
+#[test]
+fn the_bytes_are_those_of_the_specification() {
+    let question = Question { id: *b"12345678", service: "pond".into() }.write();
+    assert_eq!(question.len(), 512);
+    assert_eq!(&question[..21], b"?TqFind112345678\x04pond");
+    assert!(question[21..].iter().all(|byte| *byte == 0));
+    let answer = Answer { id: *b"12345678", public_key: key(1), info: info("Pond", 2) }.write();
+    let mut expected = b"!TqHere112345678\x01".to_vec();
+    expected.extend_from_slice(key(1).as_bytes());
+    expected.extend_from_slice(b"\x00\x03\x01\x2c\x04Pond\x00\x02\x07\x07");
+    assert_eq!(answer, expected);
+    assert_eq!(Answer::parse(&answer).unwrap().info, info("Pond", 2));
+}
+
+#[test]
+fn the_longest_answer_is_shorter_than_the_question() {
+    let longest = info(&"x".repeat(HostInfo::MAX_NAME), HostInfo::MAX_DATA);
+    let mut responder = Responder::new(&"s".repeat(32), longest).unwrap();
+    let question = Question { id: [1; 8], service: "s".repeat(32) }.write();
+    assert!(responder.answer(key(1), &question).unwrap().len() <= question.len());
+}
+
+#[test]
+fn what_is_not_a_question_is_neither_answered_nor_read() {
+    let mut responder = Responder::new("pond", info("Pond", 0)).unwrap();
+    let good = Question { id: [1; 8], service: "pond".into() }.write();
+    assert!(responder.answer(key(1), &good).is_some());
+    for length in 0..QUESTION_BYTES {
+        assert!(responder.answer(key(1), &good[..length]).is_none(), "cut to {length}");
+    }
+    let mut noise = 1_u64;
+    for position in 0..QUESTION_BYTES {
+        let mut bad = good;
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        bad[position] ^= (noise >> 56) as u8 | 1;
+        let is_id = (8..16).contains(&position);
+        assert_eq!(
+            Question::parse(&bad).is_some_and(|question| question.service == "pond"),
+            is_id,
+            "at {position}"
+        );
+    }
+    let answer = Answer { id: [1; 8], public_key: key(1), info: info("Pond", 9) }.write();
+    for length in 0..answer.len() {
+        assert!(Answer::parse(&answer[..length]).is_none(), "cut to {length}");
+    }
+}
+
+#[test]
+fn answers_are_rationed() {
+    let mut responder = Responder::new("pond", info("Pond", 0)).unwrap();
+    let question = Question { id: [1; 8], service: "pond".into() }.write();
+    let given = (0..10_000).filter(|_| responder.answer(key(1), &question).is_some()).count();
+    assert!((40..60).contains(&given), "{given}");
+}
+
+#[test]
+fn a_host_is_found_once_with_its_key_and_info() {
+    let mut host = Socket::bind("0.0.0.0:0").unwrap();
+    let port = host.local_addr().port();
+    let mut responder = Responder::new("pond", info("Pond", 5)).unwrap();
+    let mut finder = Finder::new("pond").unwrap();
+    // Another service at the same port is not found.
+    let mut stranger = Finder::new("lake").unwrap();
+    stranger.ask_at(([127, 0, 0, 1], port).into()).unwrap();
+    for _ in 0..2 {
+        finder.ask_at(([127, 0, 0, 1], port).into()).unwrap();
+    }
+    let mut questions = 0;
+    while questions < 3 {
+        let event = host.wait_event(Duration::from_secs(5)).expect("questions come");
+        assert!(responder.handle(&mut host, &event));
+        host.flush();
+        questions += 1;
+    }
+    for _ in 0..2 {
+        let found = finder.next_answer(Duration::from_secs(5)).unwrap();
+        assert_eq!(found.address, ([127, 0, 0, 1], port).into());
+        assert_eq!((found.public_key, found.info.clone()), (host.public_key(), info("Pond", 5)));
+        assert_eq!(found.url().to_string(), format!("torque://{}@127.0.0.1:{port}", host.public_key()));
+    }
+    assert!(finder.next_answer(Duration::from_millis(50)).is_none());
+    assert!(stranger.next_answer(Duration::from_millis(50)).is_none());
+}
+
+#[test]
+fn answers_to_other_questions_are_ignored() {
+    let forger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut finder = Finder::new("pond").unwrap();
+    finder.ask_at(forger.local_addr().unwrap()).unwrap();
+    let mut bytes = [0; 600];
+    let (length, seeker) = forger.recv_from(&mut bytes).unwrap();
+    let id = Question::parse(&bytes[..length]).unwrap().id;
+    let answer = |id, seed| Answer { id, public_key: key(seed), info: info("Pond", 0) }.write();
+    forger.send_to(&answer([0; 8], 1), seeker).unwrap();
+    forger.send_to(b"!noise", seeker).unwrap();
+    forger.send_to(&answer(id, 2), seeker).unwrap();
+    forger.send_to(&answer(id, 2), seeker).unwrap();
+    assert_eq!(finder.next_answer(Duration::from_secs(5)).unwrap().public_key, key(2));
+    assert!(finder.next_answer(Duration::from_millis(50)).is_none(), "one answer from each key");
+}
+
+#[test]
+fn names_and_data_that_do_not_fit_are_refused() {
+    assert!(matches!(Responder::new("", info("", 0)), Err(DiscoveryError::BadService)));
+    assert!(matches!(Finder::new(&"s".repeat(33)), Err(DiscoveryError::BadService)));
+    assert!(matches!(Responder::new("s", info(&"x".repeat(65), 0)), Err(DiscoveryError::BadName)));
+    assert!(matches!(Responder::new("s", info("a\nb", 0)), Err(DiscoveryError::BadName)));
+    assert!(matches!(Responder::new("s", info("", 301)), Err(DiscoveryError::TooMuchData)));
+}

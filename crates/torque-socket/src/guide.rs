@@ -1,0 +1,179 @@
+//! How to use a socket, in chapters. There is no code in here.
+
+/// # Your own loop
+///
+/// A game has a loop already, and wants to decide when the network's turn is. One turn is four steps:
+///
+/// 1. [`poll`](crate::Socket::poll) receives everything that has come, runs the timers that are due, and sends what is queued.
+///    It never blocks.
+/// 2. [`next_event`](crate::Socket::next_event) gives what happened, one event after another.
+/// 3. The game's turn; it calls [`send`](crate::Socket::send).
+/// 4. [`flush`](crate::Socket::flush) hands all packets to the operating system, in as few calls as it allows. The next `poll` would
+///    do it too, a frame later.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use torque_socket::{Event, Socket};
+///
+/// let mut socket = Socket::bind("127.0.0.1:0")?;
+/// let mut players = Vec::new();
+/// for frame in 0..3_u32 {
+///     let next_frame = Instant::now() + Duration::from_micros(16_667);
+///     socket.poll();
+///     while let Some(event) = socket.next_event() {
+///         match event {
+///             Event::ConnectRequest { connection, .. } => socket.accept_connection(connection, b"")?,
+///             Event::Established { connection, .. } => players.push(connection),
+///             Event::Close { connection, .. } => players.retain(|player| *player != connection),
+///             _ => {}
+///         }
+///     }
+///     // ... the game's turn ...
+///     for player in &players {
+///         socket.send(*player, &frame.to_be_bytes())?;
+///     }
+///     socket.flush();
+///     std::thread::sleep(next_frame.saturating_duration_since(Instant::now()));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A program that has nothing else to do waits: [`wait`](crate::Socket::wait) sleeps until there are datagrams, until a timer is due,
+/// or until the time that it is given has passed. [`wait_event`](crate::Socket::wait_event) does the whole turn.
+///
+/// A program that waits for many descriptors puts the socket among them (`AsFd`, on Windows `AsSocket`), for
+/// readability, and while [`is_blocked`](crate::Socket::is_blocked) for writability too, with [`deadline`](crate::Socket::deadline) as the limit. Names that have
+/// been resolved and puzzles that have been solved in the background make the socket readable as well.
+///
+/// What a frame costs the others: pings are answered in `poll`, so a frame of 50 ms adds up to 50 ms to the round-trip
+/// time that the other side sees. If that is too much, or if frames sometimes take seconds, take [a thread](crate::guide::a_thread).
+pub mod your_own_loop {}
+
+/// # A thread
+///
+/// [`Socket::spawn`](crate::Socket::spawn) gives the socket to a thread, which receives, answers and runs timers while the application is
+/// busy. Round-trip times stay true and nothing times out, whatever a frame takes.
+///
+/// ```
+/// use std::time::Duration;
+/// use torque_socket::Socket;
+///
+/// let socket = Socket::bind("127.0.0.1:0")?.spawn()?;
+/// // In the frame: whatever has happened, without waiting.
+/// while let Some(event) = socket.next_event(Duration::ZERO) {
+///     println!("{event:?}");
+/// }
+/// // At its end: what was sent in it, in one go.
+/// socket.flush();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// All calls take `&self` and come from any thread. `send` seals on the calling thread, into the buffer from which
+/// the packets leave; nothing is copied between threads, and its errors are told at once. Packets leave with
+/// `flush`, when `next_event` has nothing left to give, or after a millisecond.
+///
+/// Events stay in the socket until they are taken, so the rule about events holds here too.
+/// [`with`](crate::ThreadedSocket::with) reaches the [`Socket`](crate::Socket) for the calls that [`ThreadedSocket`](crate::ThreadedSocket) does not repeat, and
+/// [`stop`](crate::ThreadedSocket::stop) gives it back, connections and all.
+pub mod a_thread {}
+
+/// # The tokio runtime
+///
+/// With the feature `tokio`, `AsyncSocket::new(socket)` moves a socket into the runtime of the calling task.
+/// `next_event().await` receives, sends and runs timers until there is an event. It loses nothing when it is
+/// cancelled, so it belongs into a `select!`:
+///
+/// ```
+/// # #[cfg(feature = "tokio")]
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use std::time::Duration;
+/// use torque_socket::{AsyncSocket, Socket};
+///
+/// let mut socket = AsyncSocket::new(Socket::bind("127.0.0.1:0")?)?;
+/// let mut ticks = tokio::time::interval(Duration::from_millis(16));
+/// for _ in 0..3 {
+///     tokio::select! {
+///         event = socket.next_event() => println!("{event:?}"),
+///         _ = ticks.tick() => {
+///             // Here the game takes its turn and sends.
+///             socket.flush();
+///         }
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// It waits for datagrams and for the deadline, so an idle socket wakes only for its pings. A task that does
+/// something long without awaiting `next_event` stops the socket for that time; give it a task of its own then, and
+/// channels to it, or [a thread](crate::guide::a_thread).
+pub mod tokio_runtime {}
+
+/// # Connecting: both sides' consent, keys and trust
+///
+/// A connection begins with two questions, one to each application. Each may say no, with a reason.
+///
+/// 1. The initiator calls [`connect`](crate::Socket::connect) with an address or a URL, `torque://name:port` or
+///    `torque://tk1…@name:port`. Names are resolved in the background, and all addresses of both families are tried.
+/// 2. [`Event::ChallengeResponse`](crate::Event::ChallengeResponse) shows the initiator's application the host's key and what the host tells
+///    everybody ([`set_challenge_response_data`](crate::Socket::set_challenge_response_data)). It answers with
+///    [`accept_challenge`](crate::Socket::accept_challenge) or [`close`](crate::Socket::close). With a key in the URL, or another
+///    [`Trust`](crate::Trust) than `Ask` in the options, the socket answers by itself.
+/// 3. The socket solves the host's puzzle, on a thread if it is hard, and proves its key.
+/// 4. [`Event::ConnectRequest`](crate::Event::ConnectRequest) shows the host's application the initiator's key and its `connect_data`, which only
+///    this host can read. It answers with [`accept_connection`](crate::Socket::accept_connection) or `close`.
+/// 5. [`Event::Established`](crate::Event::Established) on both sides. Whatever becomes of a connection, its last event is one
+///    [`Event::Close`](crate::Event::Close), with a code that says why.
+///
+/// Every socket has a key pair. Without [`Builder::key_pair`](crate::Builder::key_pair) it is made for the occasion; a host that is to be
+/// recognised keeps it in a file with [`key_file`](crate::key_file). How an initiator knows that a key is the right one is its business;
+/// [`trust`](crate::trust) has pinned keys, known hosts and keys signed by an authority. Hosts on the local network are found
+/// with [`discovery`](crate::discovery).
+///
+/// Two programs that share no [`application_id`](crate::Config::application_id) do not connect: put the game's name and the version of its
+/// messages there.
+pub mod connecting {}
+
+/// # Verdicts, and what to build on them
+///
+/// `send` returns the packet's number, and [`Event::PacketDeliveryNotify`](crate::Event::PacketDeliveryNotify) tells later what became of it. *Delivered* means that
+/// it was put into the other application's event queue; *dropped* means that it never will be; *unknown*, only possible after
+/// the connection has ended without a word, is to be treated as dropped. Verdicts come in the order of sending, each
+/// once.
+///
+/// Remember with each number what the packet carried, and decide when it is dropped:
+///
+/// - **a state that changes** (positions): send its present value, if no newer packet carried it meanwhile. The example
+///   `game_loop` does this.
+/// - **something that must arrive** (a purchase): send it again. If order matters, number it, and let the receiver hold what
+///   is early: the example `reliable`.
+/// - **something large** (a map): cut it into pieces, and send again those that were dropped: the example `large_messages`.
+/// - **something that is of no use later** (a voice frame): nothing.
+///
+/// At most [`packet_window`](crate::Settings::packet_window) packets may wait for their verdicts; then `send` fails with
+/// [`SendError::WindowFull`](crate::SendError::WindowFull), and the application, which knows what matters, decides what to leave out. Nothing is ever
+/// queued behind its back.
+pub mod verdicts {}
+
+/// # Trouble: errors, limits, counters, bad networks on purpose
+///
+/// Errors are told by whom they blame. What the caller does wrong is an error of the call
+/// ([`SendError`](crate::SendError), [`CallError`](crate::CallError), [`ConnectError`](crate::ConnectError), [`BindError`](crate::BindError)). What the other side does wrong ends its connection with a
+/// [`CloseCode`](crate::CloseCode), or is counted in [`Stats`](crate::Stats) and dropped. What the operating system does is survived: a datagram that it
+/// does not take is a dropped packet, reported as such, and a reason in [`IoStats`](crate::IoStats). Only a socket that cannot be made at all is an
+/// error.
+///
+/// Every bound on memory is a figure in [`Limits`](crate::Limits). [`Socket::metrics`](crate::Socket::metrics) writes all counters as text that Prometheus reads;
+/// [`Socket::connection_stats`](crate::Socket::connection_stats) has round-trip time, jitter and loss of one connection.
+///
+/// To feel a bad network, have one: [`Builder::simulated_link`](crate::Builder::simulated_link) delays and loses datagrams in any build.
+///
+/// ```
+/// use torque_socket::{LinkConfig, Socket};
+///
+/// let link: LinkConfig = "mobile".parse().unwrap();
+/// let socket = Socket::builder().simulated_link(link).bind("127.0.0.1:0")?;
+/// # Ok::<(), torque_socket::BindError>(())
+/// ```
+pub mod trouble {}

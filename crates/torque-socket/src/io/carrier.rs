@@ -1,0 +1,222 @@
+//! The system calls themselves: what this operating system has for many datagrams at once.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+
+use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
+use torque_proto::{Address, Run, Transmits};
+
+/// The most bytes of one run: a little less than the longest UDP datagram, which is what the kernel cuts.
+const MAX_RUN_BYTES: usize = 65_000;
+
+/// What goes to the kernel in one piece: a datagram, or a run of them to one address.
+#[derive(Clone, Copy)]
+pub(crate) struct Message<'a> {
+    pub(crate) destination: SocketAddr,
+    pub(crate) source: Option<IpAddr>,
+    /// Set for a run: the size of each datagram but the last, which may be shorter.
+    pub(crate) segment_size: Option<u16>,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Who owns the socket.
+pub(crate) enum Handle {
+    Plain(UdpSocket),
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::net::UdpSocket),
+}
+
+/// What one call sent.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Sent {
+    pub(crate) datagrams: usize,
+    pub(crate) bytes: usize,
+}
+
+/// Why a call sent nothing.
+pub(crate) enum Refused {
+    /// The next datagram is for an address that this socket can never reach.
+    NoSuchFamily,
+    /// What the operating system said.
+    System(io::Error),
+}
+
+/// A socket and what is known about it.
+pub(crate) struct Carrier {
+    pub(crate) handle: Handle,
+    state: UdpSocketState,
+    pub(crate) local: SocketAddr,
+    /// Whether an IPv6 socket takes IPv4 as well.
+    dual_stack: bool,
+    /// The longest run that the kernel cuts into datagrams; 1 where it does not.
+    pub(crate) max_segments: usize,
+}
+
+impl Carrier {
+    pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let local = socket.local_addr()?;
+        let max_segments = state.max_gso_segments();
+        Ok(Self { handle: Handle::Plain(socket), state, local, dual_stack, max_segments })
+    }
+
+    fn sock_ref(&self) -> UdpSockRef<'_> {
+        match &self.handle {
+            Handle::Plain(socket) => UdpSockRef::from(socket),
+            #[cfg(feature = "tokio")]
+            Handle::Tokio(socket) => UdpSockRef::from(socket),
+        }
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        match &self.handle {
+            Handle::Plain(socket) => socket.as_fd(),
+            #[cfg(feature = "tokio")]
+            Handle::Tokio(socket) => socket.as_fd(),
+        }
+    }
+
+    #[cfg(windows)]
+    pub(crate) fn socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        use std::os::windows::io::AsSocket;
+        match &self.handle {
+            Handle::Plain(socket) => socket.as_socket(),
+            #[cfg(feature = "tokio")]
+            Handle::Tokio(socket) => socket.as_socket(),
+        }
+    }
+
+    /// Where to send for `remote` to get it; `None` if this socket has no such family.
+    fn destination(&self, remote: Address) -> Option<SocketAddr> {
+        match (remote.socket_addr()?, self.local.is_ipv6()) {
+            (SocketAddr::V4(v4), true) => {
+                self.dual_stack.then(|| SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into())
+            }
+            (SocketAddr::V6(_), false) => None,
+            (same, _) => Some(same),
+        }
+    }
+
+    fn message<'a>(&self, run: &Run<'a>) -> Option<Message<'a>> {
+        Some(Message {
+            destination: self.destination(run.remote)?,
+            source: run.local,
+            segment_size: if run.count > 1 { u16::try_from(run.segment_size).ok() } else { None },
+            bytes: run.bytes,
+        })
+    }
+
+    fn run<'a>(&self, transmits: &'a Transmits, index: usize) -> Option<Run<'a>> {
+        transmits.run(index, self.max_segments, MAX_RUN_BYTES)
+    }
+
+    /// One system call for as much as it takes.
+    ///
+    /// # Errors
+    /// What the first datagram met; nothing was sent then.
+    pub(crate) fn send_batch(&self, transmits: &Transmits) -> Result<Sent, Refused> {
+        let sent = self.send_batch_now(transmits);
+        // A runtime tells of room in the send buffer only if it has seen a call fail for want of it.
+        #[cfg(feature = "tokio")]
+        if let (Err(Refused::System(error)), Handle::Tokio(socket)) = (&sent, &self.handle)
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            let mut again = Ok(Sent::default());
+            let seen = socket.try_io(tokio::io::Interest::WRITABLE, || {
+                again = self.send_batch_now(transmits);
+                match &again {
+                    Err(Refused::System(error)) => Err(io::Error::from(error.kind())),
+                    _ => Ok(()),
+                }
+            });
+            return match seen {
+                // Not tried, if the runtime knows already that there is no room.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Refused::System(error)),
+                _ => again,
+            };
+        }
+        sent
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn send_batch_now(&self, transmits: &Transmits) -> Result<Sent, Refused> {
+        use super::mmsg;
+
+        let mut runs = [Sent::default(); mmsg::BATCH];
+        let (mut index, mut count) = (0, 0);
+        let taken = mmsg::send(self.fd(), || {
+            let run = self.run(transmits, index)?;
+            let message = self.message(&run)?;
+            runs[count] = Sent { datagrams: run.count, bytes: run.bytes.len() };
+            index += run.count;
+            count += 1;
+            Some(message)
+        })
+        .map_err(Refused::System)?;
+        if taken == 0 {
+            return if transmits.is_empty() { Ok(Sent::default()) } else { Err(Refused::NoSuchFamily) };
+        }
+        Ok(runs[..taken].iter().fold(Sent::default(), |sum, run| Sent {
+            datagrams: sum.datagrams + run.datagrams,
+            bytes: sum.bytes + run.bytes,
+        }))
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn send_batch_now(&self, transmits: &Transmits) -> Result<Sent, Refused> {
+        let Some(run) = self.run(transmits, 0) else { return Ok(Sent::default()) };
+        let message = self.message(&run).ok_or(Refused::NoSuchFamily)?;
+        self.send_message(&message).map_err(Refused::System)?;
+        Ok(Sent { datagrams: run.count, bytes: run.bytes.len() })
+    }
+
+    /// One datagram, from any source address, without the help of the kernel or network card.
+    pub(crate) fn send_singly(&self, remote: Address, bytes: &[u8]) -> Result<(), Refused> {
+        let destination = self.destination(remote).ok_or(Refused::NoSuchFamily)?;
+        let message = Message { destination, source: None, segment_size: None, bytes };
+        self.send_message(&message).map_err(Refused::System)
+    }
+
+    fn send_message(&self, message: &Message<'_>) -> io::Result<()> {
+        let transmit = quinn_udp::Transmit {
+            destination: message.destination,
+            ecn: None,
+            contents: message.bytes,
+            segment_size: message.segment_size.map(usize::from),
+            src_ip: message.source,
+        };
+        self.state.try_send(self.sock_ref(), &transmit)
+    }
+
+    /// The first run of `transmits`.
+    pub(crate) fn first_run<'a>(&self, transmits: &'a Transmits) -> Option<Run<'a>> {
+        self.run(transmits, 0)
+    }
+
+    /// One receive call.
+    pub(crate) fn receive(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        heads: &mut [RecvMeta],
+    ) -> io::Result<usize> {
+        match &self.handle {
+            Handle::Plain(socket) => self.state.recv(UdpSockRef::from(socket), buffers, heads),
+            #[cfg(feature = "tokio")]
+            Handle::Tokio(socket) => socket.try_io(tokio::io::Interest::READABLE, || {
+                self.state.recv(UdpSockRef::from(socket), buffers, heads)
+            }),
+        }
+    }
+
+    /// Whether a receive call that did not fill its buffers found all there was. A runtime has to see a call
+    /// fail before it waits, so there the last call has to be one that finds nothing.
+    pub(crate) fn short_receive_is_last(&self) -> bool {
+        match &self.handle {
+            Handle::Plain(_) => quinn_udp::BATCH_SIZE > 1,
+            #[cfg(feature = "tokio")]
+            Handle::Tokio(_) => false,
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Datagrams to and from the operating system, many in one call where it can.
+
+mod carrier;
+mod failure;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod mmsg;
+mod stats;
+pub(crate) mod wait;
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta};
+use torque_proto::{Address, Transmits};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use carrier::Message;
+use carrier::{Carrier, Handle, Refused};
+use failure::Failure;
+pub use stats::IoStats;
+
+/// Bytes for one received message: the longest datagram, or as much as the kernel joins. A little more than
+/// 64 KiB, so that the starts of the buffers do not share the same few cache lines.
+const RECEIVE_BYTES: usize = 65_536 + 4_096 + 64;
+/// Remembered addresses that could not be sent to.
+const MAX_UNREACHABLE: usize = 32;
+
+/// How one receive call went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Received {
+    /// There may be more.
+    Some,
+    /// That was all.
+    Last,
+}
+
+/// A bound UDP socket with its buffers and counters.
+pub(crate) struct Udp {
+    carrier: Carrier,
+    buffer: Vec<u8>,
+    stats: IoStats,
+    blocked: bool,
+    unreachable: Vec<Address>,
+    /// The port from which this machine wakes a waiting socket.
+    wake_port: Option<u16>,
+}
+
+impl Udp {
+    /// # Errors
+    /// What the operating system says when the socket is set up.
+    pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
+        Ok(Self {
+            carrier: Carrier::new(socket, dual_stack)?,
+            // Zeroed memory that is never touched costs nothing.
+            buffer: vec![0; RECEIVE_BYTES * BATCH_SIZE],
+            stats: IoStats::default(),
+            blocked: false,
+            unreachable: Vec::new(),
+            wake_port: None,
+        })
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.carrier.local
+    }
+
+    pub(crate) fn stats(&self) -> &IoStats {
+        &self.stats
+    }
+
+    /// Whether datagrams wait for room in the send buffer.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    pub(crate) fn set_wake_port(&mut self, port: u16) {
+        self.wake_port = Some(port);
+    }
+
+    pub(crate) fn count_wake(&mut self) {
+        self.stats.wakes += 1;
+    }
+
+    /// Addresses that could not be sent to since the last call.
+    pub(crate) fn take_unreachable(&mut self) -> Vec<Address> {
+        std::mem::take(&mut self.unreachable)
+    }
+
+    pub(crate) fn has_unreachable(&self) -> bool {
+        !self.unreachable.is_empty()
+    }
+
+    /// The socket, unless a runtime owns it.
+    pub(crate) fn plain(&self) -> Option<&UdpSocket> {
+        match &self.carrier.handle {
+            Handle::Plain(socket) => Some(socket),
+            #[cfg(feature = "tokio")]
+            Handle::Tokio(_) => None,
+        }
+    }
+
+    /// Gives the socket to the tokio runtime of the calling task.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn move_to_tokio(&mut self) -> io::Result<()> {
+        if let Handle::Plain(socket) = &self.carrier.handle {
+            self.carrier.handle = Handle::Tokio(tokio::net::UdpSocket::from_std(socket.try_clone()?)?);
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn tokio(&self) -> Option<&tokio::net::UdpSocket> {
+        match &self.carrier.handle {
+            Handle::Plain(_) => None,
+            Handle::Tokio(socket) => Some(socket),
+        }
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.carrier.fd()
+    }
+
+    #[cfg(windows)]
+    pub(crate) fn socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.carrier.socket()
+    }
+
+    /// Sends all that is queued, except what the send buffer has no room for.
+    pub(crate) fn send(&mut self, transmits: &mut Transmits) {
+        self.blocked = false;
+        while !transmits.is_empty() {
+            self.stats.send_calls += 1;
+            match self.carrier.send_batch(transmits) {
+                Ok(sent) if sent.datagrams == 0 => return,
+                Ok(sent) => {
+                    self.count_sent(sent.datagrams, sent.bytes);
+                    transmits.consume(sent.datagrams);
+                }
+                Err(Refused::NoSuchFamily) => {
+                    if let Some(transmit) = transmits.get(0) {
+                        self.count_failure(Failure::Unreachable, transmit.remote);
+                    }
+                    transmits.consume(1);
+                }
+                Err(Refused::System(error)) => match Failure::of(&error) {
+                    Failure::WouldBlock => {
+                        self.stats.would_block += 1;
+                        self.blocked = true;
+                        return;
+                    }
+                    failure => {
+                        let done = self.after_refusal(transmits, failure, &error);
+                        transmits.consume(done);
+                    }
+                },
+            }
+        }
+    }
+
+    /// The first run of `transmits` was refused: finds out which of its datagrams can be sent in the plainest
+    /// way, counts the others, and returns how many are done with.
+    fn after_refusal(&mut self, transmits: &Transmits, failure: Failure, error: &io::Error) -> usize {
+        let Some(run) = self.carrier.first_run(transmits) else { return 1 };
+        let in_the_plainest_way = run.count == 1 && run.local.is_none();
+        if failure == Failure::NoBuffers || (in_the_plainest_way && failure != Failure::Refused) {
+            for _ in 0..run.count {
+                self.count_failure(failure, run.remote);
+            }
+            return run.count;
+        }
+        if failure == Failure::Refused {
+            self.stats.refused += 1;
+        }
+        let mut good = 0;
+        for bytes in run.bytes.chunks(run.segment_size.max(1)) {
+            self.stats.send_calls += 1;
+            match self.carrier.send_singly(run.remote, bytes) {
+                Ok(()) => {
+                    good += 1;
+                    self.stats.sent_singly += 1;
+                    self.count_sent(1, bytes.len());
+                }
+                Err(Refused::NoSuchFamily) => self.count_failure(Failure::Unreachable, run.remote),
+                Err(Refused::System(error)) => self.count_failure(Failure::of(&error), run.remote),
+            }
+        }
+        let segmentation_error =
+            matches!(error.kind(), io::ErrorKind::InvalidInput) || failure == Failure::Other;
+        if good == run.count && run.count > 1 && run.local.is_none() && segmentation_error {
+            // Some network drivers do not cut runs and say so only now.
+            self.carrier.max_segments = 1;
+        }
+        run.count
+    }
+
+    /// Sends one datagram that does not lie in the endpoint's buffer. A full send buffer loses it.
+    pub(crate) fn send_single(&mut self, remote: Address, bytes: &[u8]) {
+        self.stats.send_calls += 1;
+        match self.carrier.send_singly(remote, bytes) {
+            Ok(()) => self.count_sent(1, bytes.len()),
+            Err(Refused::NoSuchFamily) => self.count_failure(Failure::Unreachable, remote),
+            Err(Refused::System(error)) => self.count_failure(Failure::of(&error), remote),
+        }
+    }
+
+    /// One receive call; `take` gets each datagram, where it came from and the address it was sent to.
+    pub(crate) fn receive(&mut self, mut take: impl FnMut(Address, Option<IpAddr>, &mut [u8])) -> Received {
+        let mut heads = [RecvMeta::default(); BATCH_SIZE];
+        let mut chunks = self.buffer.chunks_exact_mut(RECEIVE_BYTES);
+        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+        self.stats.receive_calls += 1;
+        let count = match self.carrier.receive(&mut buffers, &mut heads) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Last,
+            Err(error) => {
+                // An ICMP answer to an earlier datagram ends the call on some systems; what came is still there.
+                if Failure::of(&error) == Failure::Refused {
+                    self.stats.refused += 1;
+                    return Received::Some;
+                }
+                self.stats.receive_errors += 1;
+                return Received::Last;
+            }
+        };
+        let wildcard = self.carrier.local.ip().is_unspecified();
+        for (head, buffer) in heads.iter().zip(self.buffer.chunks_exact_mut(RECEIVE_BYTES)).take(count) {
+            let joined = &mut buffer[..head.len.min(RECEIVE_BYTES)];
+            if joined.is_empty() && self.wake_port == Some(head.addr.port()) {
+                continue;
+            }
+            let remote = Address::from(head.addr);
+            let local = if wildcard { head.dst_ip.and_then(usable_source) } else { None };
+            for datagram in joined.chunks_mut(head.stride.max(1)) {
+                self.stats.datagrams_received += 1;
+                self.stats.bytes_received += datagram.len() as u64;
+                take(remote, local, datagram);
+            }
+        }
+        if count < BATCH_SIZE && self.carrier.short_receive_is_last() {
+            Received::Last
+        } else {
+            Received::Some
+        }
+    }
+
+    fn count_sent(&mut self, datagrams: usize, bytes: usize) {
+        self.stats.datagrams_sent += datagrams as u64;
+        self.stats.bytes_sent += bytes as u64;
+    }
+
+    fn count_failure(&mut self, failure: Failure, remote: Address) {
+        match failure {
+            Failure::WouldBlock | Failure::NoBuffers => self.stats.no_buffers += 1,
+            Failure::Refused => self.stats.refused += 1,
+            Failure::TooLarge => self.stats.too_large += 1,
+            Failure::Unreachable => self.stats.unreachable += 1,
+            Failure::Other => self.stats.other_send_errors += 1,
+        }
+        let hopeless = matches!(failure, Failure::Unreachable | Failure::Other);
+        if hopeless && self.unreachable.len() < MAX_UNREACHABLE && !self.unreachable.contains(&remote) {
+            self.unreachable.push(remote);
+        }
+        #[cfg(feature = "tracing")]
+        tracing::debug!(%remote, ?failure, "a datagram could not be sent");
+    }
+}
+
+/// The address to answer from: the one that was asked, unless that was everybody's.
+fn usable_source(ip: IpAddr) -> Option<IpAddr> {
+    let ip = ip.to_canonical();
+    let everybody = match ip {
+        IpAddr::V4(v4) => v4.is_broadcast(),
+        IpAddr::V6(_) => false,
+    };
+    (!everybody && !ip.is_multicast() && !ip.is_unspecified()).then_some(ip)
+}

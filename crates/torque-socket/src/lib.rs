@@ -1,0 +1,119 @@
+//! A socket for real-time programs: encrypted packets over UDP, and for each one the word whether it arrived.
+//!
+//! Games, and whatever else would rather have the newest data than all of it, send *packets*. Each is sent once,
+//! encrypted and authenticated, and either given to the application on the other side or not; and the sender is
+//! **told which, exactly once for each packet, in the order of sending**. What to do about a packet that was
+//! dropped — send it again, send something newer, nothing — is the application's to decide, packet by packet.
+//!
+//! ```
+//! use std::time::Duration;
+//! use torque_socket::{ConnectOptions, Event, Socket};
+//!
+//! // A host. `0.0.0.0:28000` would be all addresses of this machine, IPv4 and IPv6.
+//! let mut host = Socket::bind("127.0.0.1:0")?;
+//! let url = format!("torque://{}@{}", host.public_key(), host.local_addr());
+//!
+//! // A client, which takes only the host with the key in the URL.
+//! let mut client = Socket::client()?;
+//! let connection = client.connect(url, ConnectOptions::default())?;
+//!
+//! let mut arrived = false;
+//! while !arrived {
+//!     host.wait(Duration::from_millis(1));
+//!     host.poll();
+//!     while let Some(event) = host.next_event() {
+//!         match event {
+//!             Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"welcome")?,
+//!             Event::Packet { payload, .. } => assert_eq!(&*payload, b"quack"),
+//!             _ => {}
+//!         }
+//!     }
+//!     client.wait(Duration::from_millis(1));
+//!     client.poll();
+//!     while let Some(event) = client.next_event() {
+//!         match event {
+//!             Event::Established { .. } => drop(client.send(connection, b"quack")?),
+//!             Event::PacketDeliveryNotify { delivery, .. } => arrived = delivery.is_delivered(),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The rule
+//!
+//! The protocol's core has one rule: *after any call, drain transmits, then events, then the deadline*. This
+//! crate does it for you. What is left of it for you is:
+//!
+//! - **transmits**: what `send` and the other calls have queued leaves with the next `flush`, `poll` or `wait`.
+//!   Many packets that leave together cost little more than one.
+//! - **events**: take them until there are none. An event that nobody takes keeps its place: an untaken verdict
+//!   holds its slot in the packet window, and when the queue of received packets is full, further ones are not
+//!   taken, and reported dropped to their sender.
+//! - **the deadline**: something has to call `poll` when a timer is due. `wait` returns in time; a program with
+//!   a loop of its own asks [`Socket::deadline`]; a [`ThreadedSocket`] and an `AsyncSocket` need nothing.
+//!
+//! # Three ways to drive a socket
+//!
+//! | way | for | chapter |
+//! | --- | --- | --- |
+//! | [`Socket`]: you call `poll` | games with a loop, programs with a loop over descriptors | [`guide::your_own_loop`] |
+//! | [`ThreadedSocket`]: a thread does | programs whose frames are long, or that have no loop | [`guide::a_thread`] |
+//! | `AsyncSocket`: tokio does | programs in the tokio runtime (feature `tokio`) | [`guide::tokio_runtime`] |
+//!
+//! The calls have the same names and meanings in each. More chapters: [`guide::connecting`] (both sides' consent,
+//! keys and trust), [`guide::verdicts`] (what to build on them), [`guide::trouble`] (errors, limits, counters,
+//! bad networks on purpose).
+//!
+//! # Features
+//!
+//! - `tokio` (off): [`AsyncSocket`](guide::tokio_runtime).
+//! - `tracing` (off): events of the driver and of the protocol.
+//!
+//! # Systems
+//!
+//! | system | sending | receiving |
+//! | --- | --- | --- |
+//! | Linux, Android | many packets to many peers in one call (`sendmmsg`, segmentation by the kernel) | many in one call, joined by the kernel |
+//! | Windows | runs of packets to one peer in one call, where the system can | runs from one peer in one call, where the system can |
+//! | macOS, iOS, BSD | one packet a call | one to many packets a call |
+//!
+//! Linux is what the tests run on; the others are compiled.
+
+#[cfg(feature = "tokio")]
+mod async_socket;
+mod attempts;
+mod builder;
+mod clock;
+pub mod discovery;
+mod error;
+pub mod guide;
+mod io;
+pub mod key_file;
+mod metrics;
+mod puzzles;
+mod resolver;
+mod simulated;
+mod socket;
+mod target;
+mod threaded;
+pub mod trust;
+mod waker;
+
+#[cfg(feature = "tokio")]
+pub use async_socket::AsyncSocket;
+pub use builder::Builder;
+pub use error::BindError;
+pub use io::IoStats;
+pub use socket::{Socket, Wake};
+pub use target::{ConnectError, Target, ToTarget};
+pub use threaded::ThreadedSocket;
+pub use torque_proto::identity::{self, Credential, CredentialError, DEFAULT_PORT, HostName, TorqueUrl};
+pub use torque_proto::{
+    Address, CallError, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions, ConnectionCounters,
+    ConnectionId, ConnectionStats, Delivery, Event, Extension, HandshakeConfig, HandshakeStats, KeyLogEntry,
+    KeyPair, Limits, Payload, PublicKey, PuzzleConfig, SendError, Sequence, Settings, SettingsError, Stats,
+    Trust,
+};
+pub use torque_sim::{Burst, LinkConfig, LinkConfigError};

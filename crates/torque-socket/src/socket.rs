@@ -1,0 +1,548 @@
+//! A socket that its owner drives.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::{Duration, Instant as StdInstant};
+
+use torque_proto::identity::{HostName, TorqueUrl};
+use torque_proto::{
+    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Datagram, Endpoint, Event, Instant,
+    KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats,
+};
+
+use crate::attempts::{Attempts, Standing};
+use crate::builder::Builder;
+use crate::clock::Clock;
+use crate::error::BindError;
+use crate::io::{IoStats, Received, Udp, wait};
+use crate::puzzles::Puzzles;
+use crate::resolver::Lookup;
+use crate::simulated::Simulated;
+use crate::target::{ConnectError, Target, ToTarget, combine_trust};
+use crate::waker::Waker;
+
+/// Receive calls of one `poll`, so that a flood cannot keep it from returning.
+const MAX_RECEIVE_CALLS: usize = 256;
+/// Datagrams that are queued before `send` hands them to the operating system by itself.
+const FLUSH_AT: usize = 256;
+
+/// What ended a [`Socket::wait`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wake {
+    /// Events are there to be taken.
+    Events,
+    /// Datagrams have come, or there is room to send again, or another thread has a result: call `poll`.
+    Ready,
+    /// A timer of the protocol is due: call `poll`.
+    Deadline,
+    /// The caller's time has passed.
+    TimedOut,
+}
+
+/// A UDP socket with a key pair and any number of connections, driven by its owner.
+///
+/// The turn of a program is always the same:
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use torque_socket::{Event, Socket};
+/// # let mut socket = Socket::client()?;
+/// loop {
+///     socket.wait(Duration::from_millis(100)); // or do something else: draw a frame
+///     socket.poll();
+///     while let Some(event) = socket.next_event() {
+///         if let Event::Packet { connection, payload, .. } = event {
+///             socket.send(connection, &payload)?;
+///         }
+///     }
+///     socket.flush();
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A socket that is dropped tells its connections so, once; use [`shutdown`](Self::shutdown) to make sure of it.
+pub struct Socket {
+    endpoint: Endpoint,
+    udp: Udp,
+    clock: Clock,
+    attempts: Attempts,
+    puzzles: Puzzles,
+    simulated: Option<Box<Simulated>>,
+    waker: Option<Waker>,
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("local_addr", &self.local_addr())
+            .field("public_key", &self.public_key())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Socket {
+    /// A socket that others may connect to, with the default configuration and a fresh key pair.
+    ///
+    /// `0.0.0.0` and `[::]` both mean all addresses of this machine, IPv4 and IPv6; port 0 is a free one.
+    ///
+    /// # Errors
+    /// [`BindError`] says what to do.
+    pub fn bind(address: impl ToSocketAddrs + fmt::Debug) -> Result<Self, BindError> {
+        Self::builder().bind(address)
+    }
+
+    /// A socket that only connects to others: a free port, both families, nobody may connect to it.
+    ///
+    /// # Errors
+    /// [`BindError`] says what to do.
+    pub fn client() -> Result<Self, BindError> {
+        Self::builder().client()
+    }
+
+    /// A socket with a configuration, a key pair, a simulated link or buffer sizes of its own.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn from_parts(
+        endpoint: Endpoint,
+        udp: Udp,
+        clock: Clock,
+        simulated: Option<Box<Simulated>>,
+        lookup: Lookup,
+    ) -> Self {
+        let shard = endpoint.config().shard;
+        Self {
+            endpoint,
+            udp,
+            clock,
+            attempts: Attempts::new(shard, lookup),
+            puzzles: Puzzles::default(),
+            simulated,
+            waker: None,
+        }
+    }
+
+    /// The address that the socket is bound to, with its real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.udp.local_addr()
+    }
+
+    /// The socket's identity.
+    pub fn public_key(&self) -> PublicKey {
+        self.endpoint.public_key()
+    }
+
+    /// Changes the identity, while there are no connections.
+    ///
+    /// # Errors
+    /// [`CallError::ConnectionsExist`].
+    pub fn set_key_pair(&mut self, key_pair: KeyPair) -> Result<(), CallError> {
+        self.endpoint.set_key_pair(key_pair)
+    }
+
+    /// What this socket, as host, shows to everybody who asks, at most 511 bytes.
+    ///
+    /// # Errors
+    /// [`CallError::TooLarge`].
+    pub fn set_challenge_response_data(&mut self, data: &[u8]) -> Result<(), CallError> {
+        self.endpoint.set_challenge_response_data(data)
+    }
+
+    /// Begins a connection. Takes an address or a URL (`torque://key@name:port`); what follows is told by
+    /// events under the id that is returned.
+    ///
+    /// A name is resolved in the background, and all of its addresses, of both families, are tried: the next
+    /// one after 250 ms of silence, or at once if one fails. A key in the URL is pinned, whatever the options say.
+    ///
+    /// # Errors
+    /// The text is no URL, or the endpoint refuses.
+    pub fn connect(
+        &mut self,
+        target: impl ToTarget,
+        mut options: ConnectOptions,
+    ) -> Result<ConnectionId, ConnectError> {
+        let now = self.clock.now();
+        let address = match target.to_target()? {
+            Target::Address(address) => address,
+            Target::Url(TorqueUrl { host, port, key }) => {
+                options.trust = combine_trust(key, options.trust)?;
+                match host {
+                    HostName::V4(ip) => SocketAddr::from((ip, port)).into(),
+                    HostName::V6(ip) => SocketAddr::from((ip, port)).into(),
+                    HostName::Name(name) => {
+                        let (waker, udp) = (&mut self.waker, &mut self.udp);
+                        let waker = || get_waker(waker, udp);
+                        return Ok(self.attempts.connect_name(name, port, options, waker)?);
+                    }
+                }
+            }
+        };
+        Ok(self.attempts.connect_address(now, &mut self.endpoint, address, options)?)
+    }
+
+    /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`]).
+    ///
+    /// # Errors
+    /// The connection has ended, or does not wait for this.
+    pub fn accept_challenge(&mut self, connection: ConnectionId) -> Result<(), CallError> {
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => self.endpoint.accept_challenge(self.clock.now(), real)?,
+            Standing::Undecided => return Err(CallError::NotWaiting),
+        }
+        self.take_puzzles();
+        Ok(())
+    }
+
+    /// Lets an initiator in ([`Event::ConnectRequest`]); it gets `accept_data`, at most 511 bytes.
+    ///
+    /// # Errors
+    /// The connection has ended, does not wait for this, or the data is too long.
+    pub fn accept_connection(
+        &mut self,
+        connection: ConnectionId,
+        accept_data: &[u8],
+    ) -> Result<(), CallError> {
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => self.endpoint.accept_connection(self.clock.now(), real, accept_data),
+            Standing::Undecided => Err(CallError::NotWaiting),
+        }
+    }
+
+    /// Refuses a pending connection or closes an established one, for a reason of at most 511 bytes that the
+    /// other side is told. [`Event::Close`] follows.
+    ///
+    /// # Errors
+    /// The connection has ended already, or the reason is too long.
+    pub fn close(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+        let now = self.clock.now();
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => {
+                self.endpoint.close(now, real, reason)?;
+                self.puzzles.cancel(real);
+            }
+            Standing::Undecided => self.attempts.close_undecided(now, &mut self.endpoint, connection),
+        }
+        Ok(())
+    }
+
+    /// Closes everything; the other sides are told that this socket is shutting down. Close events follow.
+    pub fn close_all(&mut self) {
+        let now = self.clock.now();
+        self.attempts.close_all_undecided(now, &mut self.endpoint);
+        self.endpoint.close_all(now);
+    }
+
+    /// Sends one packet: numbers and seals it at once, and leaves it for the next `flush`, `poll` or `wait` to
+    /// hand on together with others. Its verdict is told by [`Event::PacketDeliveryNotify`].
+    ///
+    /// # Errors
+    /// [`SendError`]; no sequence is taken then.
+    pub fn send(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<Sequence, SendError> {
+        let real = match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => real,
+            Standing::Undecided => return Err(SendError::NotEstablished),
+        };
+        let sequence = self.endpoint.send(self.clock.now(), real, payload)?;
+        if self.endpoint.transmits().len() >= FLUSH_AT {
+            self.flush();
+        }
+        Ok(sequence)
+    }
+
+    /// Sends a datagram outside any connection: not encrypted, not confirmed. Its first byte is 0x20 to 0x7f.
+    ///
+    /// # Errors
+    /// [`CallError::NotAnInfoPacket`] or [`CallError::Blocked`].
+    pub fn send_info(&mut self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
+        self.endpoint.send_info(remote.into(), payload)?;
+        if self.endpoint.transmits().len() >= FLUSH_AT {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    /// The largest payload that `send` takes on a connection, in bytes; `None` before it is established.
+    pub fn max_packet_size(&self, connection: ConnectionId) -> Option<usize> {
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => self.endpoint.max_packet_size(real),
+            Standing::Undecided => None,
+        }
+    }
+
+    /// The next event. Take them until there are none: an event that is not taken keeps its place in the
+    /// packet window or the queue of received packets.
+    pub fn next_event(&mut self) -> Option<Event> {
+        if self.attempts.is_quiet() {
+            return self.endpoint.poll_event();
+        }
+        loop {
+            if let Some(event) = self.attempts.next_event() {
+                return Some(event);
+            }
+            // Without an event of its own the endpoint may still cause one of the attempts.
+            let event = self.endpoint.poll_event()?;
+            let now = self.clock.now();
+            if let Some(event) = self.attempts.translate(now, &mut self.endpoint, event) {
+                return Some(event);
+            }
+            self.take_puzzles();
+        }
+    }
+
+    /// Whether `next_event` may have something. (An event that concerns only the driver counts too.)
+    pub fn has_events(&self) -> bool {
+        self.endpoint.has_events() || self.attempts.has_events()
+    }
+
+    /// Receives all that has come, runs the timers that are due, and hands on all that is to be sent. Never blocks.
+    pub fn poll(&mut self) {
+        self.receive_and_run();
+        self.flush();
+    }
+
+    pub(crate) fn receive_and_run(&mut self) {
+        self.receive();
+        self.run_background();
+        self.run_timers();
+    }
+
+    /// Hands all queued datagrams to the operating system, in as few calls as it allows. What it has no room
+    /// for stays queued.
+    pub fn flush(&mut self) {
+        match &mut self.simulated {
+            None => {
+                let transmits = self.endpoint.transmits();
+                if !transmits.is_empty() {
+                    self.udp.send(transmits);
+                }
+            }
+            Some(simulated) => {
+                let now = self.clock.now();
+                simulated.take(now, self.endpoint.transmits());
+                let udp = &mut self.udp;
+                simulated.departures(now, |remote, bytes| udp.send_single(remote, bytes));
+            }
+        }
+        if self.udp.has_unreachable() {
+            let unreachable = self.udp.take_unreachable();
+            self.attempts.unreachable(self.clock.now(), &mut self.endpoint, &unreachable);
+        }
+    }
+
+    /// Hands on what is queued, then blocks until there is something to do: events, datagrams, a timer of the
+    /// protocol, or until `timeout` has passed (`None`: no limit). Call [`poll`](Self::poll) after it.
+    pub fn wait(&mut self, timeout: impl Into<Option<Duration>>) -> Wake {
+        self.take_puzzles();
+        self.flush();
+        if self.has_events() {
+            return Wake::Events;
+        }
+        let own = self.deadline().map(|at| at.saturating_duration_since(StdInstant::now()));
+        let callers = timeout.into();
+        let (limit, wake) = match (own, callers) {
+            (Some(own), Some(callers)) if own > callers => (Some(callers), Wake::TimedOut),
+            (Some(own), _) => (Some(own), Wake::Deadline),
+            (None, callers) => (callers, Wake::TimedOut),
+        };
+        let blocked = self.udp.is_blocked();
+        let ready = match self.udp.plain() {
+            Some(socket) => wait::wait(&[socket], blocked, limit),
+            // A runtime owns the socket, and waits for it.
+            None => return Wake::Ready,
+        };
+        self.udp.count_wake();
+        match ready {
+            Ok(true) => Wake::Ready,
+            Ok(false) => wake,
+            Err(_) => {
+                // The system cannot wait, so at least do not spin.
+                std::thread::sleep(Duration::from_millis(1));
+                Wake::Ready
+            }
+        }
+    }
+
+    /// The next event, for which it waits and polls up to `timeout`. For programs that have nothing else to do.
+    pub fn wait_event(&mut self, timeout: Duration) -> Option<Event> {
+        let end = StdInstant::now().checked_add(timeout);
+        loop {
+            if let Some(event) = self.next_event() {
+                return Some(event);
+            }
+            let left = end.map(|end| end.saturating_duration_since(StdInstant::now()));
+            if self.wait(left) == Wake::TimedOut && left.is_some_and(|left| left.is_zero()) {
+                return None;
+            }
+            self.poll();
+        }
+    }
+
+    /// When `poll` has to be called at the latest, for programs with a loop of their own.
+    pub fn deadline(&self) -> Option<StdInstant> {
+        let endpoint = self.endpoint.poll_timeout().map(|(at, _)| at);
+        let simulated = self.simulated.as_ref().and_then(|simulated| simulated.deadline());
+        [endpoint, simulated, self.attempts.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+            .and_then(|at| self.clock.to_std(at))
+    }
+
+    /// Whether datagrams wait for room in the operating system's buffer: wait for writability too.
+    pub fn is_blocked(&self) -> bool {
+        self.udp.is_blocked()
+    }
+
+    /// Closes all connections and waits, up to `timeout`, until every other side knows and every verdict is
+    /// settled. Events that come meanwhile are given to `event`.
+    pub fn shutdown(mut self, timeout: Duration, mut event: impl FnMut(Event)) {
+        self.close_all();
+        let end = StdInstant::now() + timeout;
+        loop {
+            while let Some(next) = self.next_event() {
+                event(next);
+            }
+            let left = end.saturating_duration_since(StdInstant::now());
+            if self.endpoint.connections().next().is_none() || left.is_zero() {
+                return;
+            }
+            self.wait(left);
+            self.poll();
+        }
+    }
+
+    /// Counters of the protocol: datagrams, bytes, and what was dropped and why.
+    pub fn stats(&mut self) -> &Stats {
+        self.endpoint.stats()
+    }
+
+    /// Counters of the driver: system calls and their errors.
+    pub fn io_stats(&self) -> &IoStats {
+        self.udp.stats()
+    }
+
+    /// Figures of one connection; `None` if there is no such connection (yet).
+    pub fn connection_stats(&self, connection: ConnectionId) -> Option<ConnectionStats> {
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => self.endpoint.connection_stats(real),
+            Standing::Undecided => None,
+        }
+    }
+
+    /// The established connections.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.endpoint.connections().map(|real| self.attempts.known_as(real))
+    }
+
+    /// All counters as text that Prometheus reads.
+    pub fn metrics(&mut self) -> String {
+        let io = *self.udp.stats();
+        crate::metrics::text(self.stats(), &io)
+    }
+
+    /// Calls `log` with the traffic secrets of each new connection, for debugging tools. Whoever has them can
+    /// read the connection; nothing calls this by itself.
+    pub fn set_key_log(&mut self, log: impl FnMut(KeyLogEntry<'_>) + Send + 'static) {
+        self.endpoint.set_key_log(Box::new(log));
+    }
+
+    fn receive(&mut self) {
+        let Self { endpoint, udp, clock, simulated, .. } = self;
+        for _ in 0..MAX_RECEIVE_CALLS {
+            let mut now = None;
+            let received = udp.receive(|remote, local, bytes| {
+                // One look at the clock for all that one call received.
+                let now = *now.get_or_insert_with(|| clock.now());
+                match simulated {
+                    None => endpoint.handle_datagram(now, Datagram { remote, local, bytes }),
+                    Some(simulated) => simulated.take_received(now, remote, local, bytes),
+                }
+            });
+            if received == Received::Last {
+                break;
+            }
+        }
+        if let Some(simulated) = simulated {
+            let now = clock.now();
+            simulated.arrivals(now, |remote, local, bytes| {
+                endpoint.handle_datagram(now, Datagram { remote, local, bytes });
+            });
+        }
+    }
+
+    /// Takes what other threads have done.
+    fn run_background(&mut self) {
+        while let Some(job) = self.puzzles.finished() {
+            self.endpoint.puzzle_solved(self.clock.now(), job);
+        }
+        self.attempts.run(self.clock.now(), &mut self.endpoint);
+        self.take_puzzles();
+    }
+
+    /// Gives puzzles to the thread that solves them.
+    fn take_puzzles(&mut self) {
+        while let Some(job) = self.endpoint.poll_puzzle() {
+            let (waker, udp) = (&mut self.waker, &mut self.udp);
+            if let Some(solved) = self.puzzles.take(job, || get_waker(waker, udp)) {
+                self.endpoint.puzzle_solved(self.clock.now(), solved);
+            }
+        }
+    }
+
+    fn run_timers(&mut self) {
+        let now: Instant = self.clock.now();
+        if self.endpoint.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            self.endpoint.handle_timeout(now);
+            self.take_puzzles();
+        }
+    }
+
+    /// What wakes this socket from other threads.
+    pub(crate) fn waker(&mut self) -> Option<Waker> {
+        get_waker(&mut self.waker, &mut self.udp)
+    }
+
+    pub(crate) fn udp(&self) -> &Udp {
+        &self.udp
+    }
+
+    pub(crate) fn udp_mut(&mut self) -> &mut Udp {
+        &mut self.udp
+    }
+
+    pub(crate) fn queued(&mut self) -> usize {
+        self.endpoint.transmits().len()
+    }
+}
+
+fn get_waker(slot: &mut Option<Waker>, udp: &mut Udp) -> Option<Waker> {
+    if slot.is_none()
+        && let Ok((waker, port)) = Waker::new(udp.local_addr())
+    {
+        udp.set_wake_port(port);
+        *slot = Some(waker);
+    }
+    slot.clone()
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.endpoint.close_all(self.clock.now());
+        self.flush();
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Socket {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.udp.fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for Socket {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.udp.socket()
+    }
+}

@@ -1,0 +1,350 @@
+//! A socket with a thread of its own.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use torque_proto::{
+    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, SendError, Sequence,
+    Stats,
+};
+
+use crate::io::{IoStats, wait};
+use crate::socket::Socket;
+use crate::target::{ConnectError, ToTarget};
+use crate::waker::Waker;
+
+/// How long packets wait for a `flush` before the thread sends them: long enough to collect those of one frame.
+const FLUSH_AFTER: Duration = Duration::from_millis(1);
+
+/// A [`Socket`] that a background thread drives: it receives, answers pings and runs timers while the
+/// application is busy with something else, so that long frames cost neither round-trip time nor connections.
+///
+/// Made by [`Socket::spawn`]. All calls take `&self` and may come from any thread; they have the names and
+/// meanings of those of `Socket`. Packets leave with [`flush`](Self::flush), when
+/// [`next_event`](Self::next_event) has nothing left to give, or after a millisecond.
+///
+/// ```
+/// use std::time::Duration;
+/// use torque_socket::{ConnectOptions, Event, Socket, Trust};
+///
+/// let host = Socket::bind("127.0.0.1:0")?.spawn()?;
+/// let client = Socket::client()?.spawn()?;
+/// let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
+/// client.connect(host.local_addr(), options)?;
+/// while let Some(event) = host.next_event(Duration::from_secs(5)) {
+///     match event {
+///         Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"welcome")?,
+///         Event::Established { .. } => break,
+///         other => panic!("{other:?}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ThreadedSocket {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    local_addr: SocketAddr,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Told when there are events.
+    events: Condvar,
+    stop: AtomicBool,
+    waker: Waker,
+}
+
+struct State {
+    /// Taken only by `stop`.
+    socket: Option<Socket>,
+    /// Until when the thread sleeps, if it does and nothing comes; `None` inside: without limit.
+    asleep: Option<Option<Instant>>,
+    /// When packets that the application has queued leave by themselves.
+    flush_at: Option<Instant>,
+}
+
+impl fmt::Debug for ThreadedSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadedSocket").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+impl Socket {
+    /// Gives the socket to a background thread.
+    ///
+    /// # Errors
+    /// The operating system has no thread, or no descriptor, for it.
+    pub fn spawn(mut self) -> io::Result<ThreadedSocket> {
+        let local_addr = self.local_addr();
+        let waker =
+            self.waker().ok_or_else(|| io::Error::other("no local socket to wake the thread with"))?;
+        let watched = match self.udp().plain() {
+            Some(socket) => socket.try_clone()?,
+            None => return Err(io::Error::other("a runtime owns this socket")),
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { socket: Some(self), asleep: None, flush_at: None }),
+            events: Condvar::new(),
+            stop: AtomicBool::new(false),
+            waker,
+        });
+        let for_thread = Arc::clone(&shared);
+        let thread =
+            thread::Builder::new().name("torque-socket".into()).spawn(move || for_thread.run(&watched))?;
+        Ok(ThreadedSocket { shared, thread: Some(thread), local_addr })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic of an application's closure leaves the socket in order: it is only ever between two calls.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread: one turn, then asleep until there is something to do.
+    fn run(&self, watched: &UdpSocket) {
+        while !self.stop.load(Ordering::Acquire) {
+            let (blocked, until) = {
+                let mut state = self.lock();
+                let Some((blocked, until)) = state.turn() else { return };
+                if state.socket.as_ref().is_some_and(Socket::has_events) {
+                    self.events.notify_all();
+                }
+                (blocked, until)
+            };
+            let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if wait::wait(&[watched], blocked, limit).is_err() {
+                // The system cannot wait, so at least do not spin.
+                thread::sleep(Duration::from_millis(1));
+            }
+            let mut state = self.lock();
+            state.asleep = None;
+            if let Some(socket) = &mut state.socket {
+                socket.udp_mut().count_wake();
+            }
+        }
+    }
+
+    /// Calls `call` with the socket, and wakes the thread if it would sleep past what the call brought about.
+    fn with<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> Option<R> {
+        let mut state = self.lock();
+        let result = call(state.socket.as_mut()?);
+        self.nudge(&mut state);
+        Some(result)
+    }
+
+    fn nudge(&self, state: &mut State) {
+        let Some(socket) = &mut state.socket else { return };
+        if socket.queued() > 0 {
+            state.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_AFTER);
+        } else {
+            state.flush_at = None;
+        }
+        let next = earlier(socket.deadline(), state.flush_at);
+        let oversleeps = match (state.asleep, next) {
+            (Some(Some(until)), Some(next)) => next < until,
+            (Some(None), Some(_)) => true,
+            _ => false,
+        };
+        if oversleeps {
+            // Once is enough: the thread will look for itself.
+            state.asleep = None;
+            self.waker.wake();
+        }
+        if socket.has_events() {
+            self.events.notify_all();
+        }
+    }
+}
+
+impl State {
+    /// One turn. Returns whether to wait for room to send, and until when to sleep.
+    fn turn(&mut self) -> Option<(bool, Option<Instant>)> {
+        let socket = self.socket.as_mut()?;
+        socket.receive_and_run();
+        if self.flush_at.is_none_or(|at| at <= Instant::now()) {
+            socket.flush();
+            self.flush_at = None;
+        }
+        let until = earlier(socket.deadline(), self.flush_at);
+        self.asleep = Some(until);
+        Some((socket.is_blocked(), until))
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+impl ThreadedSocket {
+    /// The address that the socket is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The socket's identity.
+    pub fn public_key(&self) -> PublicKey {
+        self.with(|socket| socket.public_key())
+    }
+
+    /// Any call of [`Socket`], made while the thread waits. Do not block in it.
+    pub fn with<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
+        match self.shared.with(call) {
+            Some(result) => result,
+            // Only `stop` takes the socket, and it takes `self` too.
+            None => unreachable!("a stopped socket has no owner"),
+        }
+    }
+
+    /// As [`Socket::set_challenge_response_data`].
+    ///
+    /// # Errors
+    /// The data is too long.
+    pub fn set_challenge_response_data(&self, data: &[u8]) -> Result<(), CallError> {
+        self.with(|socket| socket.set_challenge_response_data(data))
+    }
+
+    /// As [`Socket::connect`].
+    ///
+    /// # Errors
+    /// The text is no URL, or the endpoint refuses.
+    pub fn connect(
+        &self,
+        target: impl ToTarget,
+        options: ConnectOptions,
+    ) -> Result<ConnectionId, ConnectError> {
+        self.with_flush(|socket| socket.connect(target, options))
+    }
+
+    /// As [`Socket::accept_challenge`].
+    ///
+    /// # Errors
+    /// The connection has ended, or does not wait for this.
+    pub fn accept_challenge(&self, connection: ConnectionId) -> Result<(), CallError> {
+        self.with_flush(|socket| socket.accept_challenge(connection))
+    }
+
+    /// As [`Socket::accept_connection`].
+    ///
+    /// # Errors
+    /// The connection has ended, does not wait for this, or the data is too long.
+    pub fn accept_connection(&self, connection: ConnectionId, accept_data: &[u8]) -> Result<(), CallError> {
+        self.with_flush(|socket| socket.accept_connection(connection, accept_data))
+    }
+
+    /// As [`Socket::close`].
+    ///
+    /// # Errors
+    /// The connection has ended already, or the reason is too long.
+    pub fn close(&self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+        self.with_flush(|socket| socket.close(connection, reason))
+    }
+
+    /// As [`Socket::close_all`].
+    pub fn close_all(&self) {
+        self.with_flush(Socket::close_all);
+    }
+
+    /// As [`Socket::send`]: sealed at once by the calling thread.
+    ///
+    /// # Errors
+    /// [`SendError`]; no sequence is taken then.
+    pub fn send(&self, connection: ConnectionId, payload: &[u8]) -> Result<Sequence, SendError> {
+        self.with(|socket| socket.send(connection, payload))
+    }
+
+    /// As [`Socket::send_info`].
+    ///
+    /// # Errors
+    /// It is no info packet, or too much is queued.
+    pub fn send_info(&self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
+        self.with(|socket| socket.send_info(remote, payload))
+    }
+
+    /// Hands all queued datagrams to the operating system.
+    pub fn flush(&self) {
+        self.with(Socket::flush);
+    }
+
+    /// The next event, for which it waits up to `timeout` (zero: not at all).
+    pub fn next_event(&self, timeout: Duration) -> Option<Event> {
+        let mut state = self.shared.lock();
+        let mut end = None;
+        loop {
+            let socket = state.socket.as_mut()?;
+            if let Some(event) = socket.next_event() {
+                return Some(event);
+            }
+            socket.flush();
+            self.shared.nudge(&mut state);
+            let now = Instant::now();
+            let end = *end.get_or_insert_with(|| now.checked_add(timeout).unwrap_or(now));
+            let left = end.saturating_duration_since(now);
+            if left.is_zero() {
+                return None;
+            }
+            state = self.shared.events.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// As [`Socket::max_packet_size`].
+    pub fn max_packet_size(&self, connection: ConnectionId) -> Option<usize> {
+        self.with(|socket| socket.max_packet_size(connection))
+    }
+
+    /// A copy of the counters of the protocol.
+    pub fn stats(&self) -> Stats {
+        self.with(|socket| socket.stats().clone())
+    }
+
+    /// A copy of the counters of the driver.
+    pub fn io_stats(&self) -> IoStats {
+        self.with(|socket| *socket.io_stats())
+    }
+
+    /// As [`Socket::connection_stats`].
+    pub fn connection_stats(&self, connection: ConnectionId) -> Option<ConnectionStats> {
+        self.with(|socket| socket.connection_stats(connection))
+    }
+
+    /// As [`Socket::metrics`].
+    pub fn metrics(&self) -> String {
+        self.with(|socket| socket.metrics())
+    }
+
+    /// Ends the thread and gives the socket back, connections and all.
+    pub fn stop(mut self) -> Option<Socket> {
+        self.end_thread();
+        self.shared.lock().socket.take()
+    }
+
+    fn with_flush<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
+        self.with(|socket| {
+            let result = call(socket);
+            socket.flush();
+            result
+        })
+    }
+
+    fn end_thread(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for ThreadedSocket {
+    fn drop(&mut self) {
+        self.end_thread();
+    }
+}

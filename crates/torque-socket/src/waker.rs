@@ -1,0 +1,38 @@
+//! Waking a thread that waits for a socket, whatever it waits with.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+/// Makes a socket readable from another thread, by sending it an empty datagram from this machine. Works
+/// with `wait`, with an application's own loop over the socket's descriptor, and with a runtime alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker {
+    socket: Arc<UdpSocket>,
+}
+
+impl Waker {
+    /// A waker of the socket that is bound to `target`, and the port that it wakes from.
+    pub(crate) fn new(target: SocketAddr) -> io::Result<(Self, u16)> {
+        let ip = match target.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let mut own = target;
+        own.set_ip(ip);
+        own.set_port(0);
+        let mut target = target;
+        target.set_ip(ip);
+        let socket = UdpSocket::bind(own)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(target)?;
+        let port = socket.local_addr()?.port();
+        Ok((Self { socket: Arc::new(socket) }, port))
+    }
+
+    /// If this fails, the socket's buffer is full: then it is readable anyway.
+    pub(crate) fn wake(&self) {
+        let _ = self.socket.send(&[]);
+    }
+}

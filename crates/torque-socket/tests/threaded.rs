@@ -1,0 +1,124 @@
+//! A socket with a thread of its own behaves as one that its owner drives, and better when the owner is slow.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{LIMIT, hasty};
+use torque_socket::{
+    CloseCode, ConnectOptions, ConnectionId, Delivery, Event, SendError, Socket, ThreadedSocket, Trust,
+};
+
+fn pair() -> (ThreadedSocket, ThreadedSocket, ConnectionId, ConnectionId) {
+    let host = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let client = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
+    let at_client = client.connect(host.local_addr(), options).unwrap();
+    match host.next_event(LIMIT) {
+        Some(Event::ConnectRequest { connection, .. }) => host.accept_connection(connection, b"").unwrap(),
+        other => panic!("{other:?}"),
+    }
+    let Some(Event::Established { connection, .. }) = client.next_event(LIMIT) else {
+        panic!("not connected")
+    };
+    assert_eq!(connection, at_client);
+    let Some(Event::Established { connection: at_host, .. }) = host.next_event(LIMIT) else {
+        panic!("not up")
+    };
+    (host, client, at_host, at_client)
+}
+
+#[test]
+fn packets_and_verdicts_pass_between_two_threads() {
+    let (host, client, _, at_client) = pair();
+    let client = Arc::new(client);
+    let sender = Arc::clone(&client);
+    let sending = std::thread::spawn(move || {
+        let mut sent = 0;
+        while sent < 2_000 {
+            match sender.send(at_client, format!("packet {sent}").as_bytes()) {
+                Ok(_) => sent += 1,
+                Err(SendError::WindowFull) => std::thread::sleep(Duration::from_micros(200)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        sender.flush();
+    });
+    let (mut arrived, mut delivered) = (0, 0);
+    let end = Instant::now() + LIMIT;
+    while arrived < 2_000 || delivered < 2_000 {
+        assert!(Instant::now() < end, "{arrived} arrived, {delivered} verdicts");
+        while let Some(event) = client.next_event(Duration::ZERO) {
+            match event {
+                Event::PacketDeliveryNotify { delivery, .. } => {
+                    assert_eq!(delivery, Delivery::Delivered);
+                    delivered += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        if let Some(event) = host.next_event(Duration::from_millis(1)) {
+            let Event::Packet { payload, .. } = event else { panic!("{event:?}") };
+            assert_eq!(&*payload, format!("packet {arrived}").as_bytes(), "loopback keeps order");
+            arrived += 1;
+        }
+    }
+    sending.join().unwrap();
+}
+
+#[test]
+fn long_frames_cost_neither_round_trip_time_nor_the_connection() {
+    let (host, client, at_host, at_client) = pair();
+    // Ten ping intervals (150 ms, three may go unanswered) pass in one frame of both applications.
+    std::thread::sleep(Duration::from_millis(1_500));
+    for (socket, id) in [(&host, at_host), (&client, at_client)] {
+        assert!(socket.next_event(Duration::ZERO).is_none(), "nothing has happened");
+        let rtt = socket.connection_stats(id).unwrap().rtt;
+        assert!(rtt < Duration::from_millis(20), "{rtt:?}");
+    }
+}
+
+#[test]
+fn packets_leave_without_a_flush() {
+    let (host, client, _, at_client) = pair();
+    client.send(at_client, b"no flush").unwrap();
+    let begun = Instant::now();
+    let event = host.next_event(LIMIT);
+    assert!(matches!(event, Some(Event::Packet { .. })), "{event:?}");
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_wait_for_events_ends_with_its_time() {
+    let socket = Socket::bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let begun = Instant::now();
+    assert!(socket.next_event(Duration::from_millis(80)).is_none());
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_millis(80) && waited < Duration::from_millis(400), "{waited:?}");
+}
+
+#[test]
+fn a_stopped_socket_comes_back_with_its_connections() {
+    let (host, client, _, at_client) = pair();
+    let mut client = client.stop().unwrap();
+    assert_eq!(client.connections().collect::<Vec<_>>(), [at_client]);
+    client.send(at_client, b"still here").unwrap();
+    client.flush();
+    let event = host.next_event(LIMIT);
+    assert!(matches!(event, Some(Event::Packet { .. })), "{event:?}");
+    drop(client);
+    let event = host.next_event(LIMIT);
+    assert!(matches!(event, Some(Event::Close { code: CloseCode::ShuttingDown, .. })), "{event:?}");
+}
+
+#[test]
+fn threads_and_payloads_may_cross_threads() {
+    fn crosses<T: Send + 'static>() {}
+    fn shared<T: Sync>() {}
+    crosses::<Socket>();
+    crosses::<ThreadedSocket>();
+    shared::<ThreadedSocket>();
+    crosses::<Event>();
+}

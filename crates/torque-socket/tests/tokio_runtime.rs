@@ -1,0 +1,134 @@
+//! A socket in the tokio runtime: the same behaviour, and no wake-up without a reason.
+#![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{LIMIT, hasty};
+use torque_socket::{
+    AsyncSocket, CloseCode, Config, ConnectOptions, ConnectionId, Delivery, Event, SendError, Socket, Trust,
+};
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(LIMIT, test).await.expect("nothing more happened") })
+}
+
+fn socket(config: Config) -> AsyncSocket {
+    AsyncSocket::new(Socket::builder().config(config).bind("127.0.0.1:0").unwrap()).unwrap()
+}
+
+async fn connect(host: &mut AsyncSocket, client: &mut AsyncSocket) -> (ConnectionId, ConnectionId) {
+    let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
+    let at_client = client.connect(host.local_addr(), options).unwrap();
+    let (mut here, mut there) = (None, None);
+    while here.is_none() || there.is_none() {
+        tokio::select! {
+            event = host.next_event() => match event {
+                Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"").unwrap(),
+                Event::Established { connection, .. } => there = Some(connection),
+                other => panic!("{other:?}"),
+            },
+            event = client.next_event() => match event {
+                Event::Established { connection, .. } => here = Some(connection),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+    assert_eq!(here, Some(at_client));
+    (at_client, there.unwrap())
+}
+
+#[test]
+fn packets_and_verdicts_pass_between_two_tasks() {
+    run(async {
+        let (mut host, mut client) = (socket(Config::default()), socket(Config::default()));
+        let (at_client, _) = connect(&mut host, &mut client).await;
+        let echo = async {
+            loop {
+                match host.next_event().await {
+                    Event::Packet { connection, payload, .. } => match host.send(connection, &payload) {
+                        Ok(_) | Err(SendError::WindowFull) => {}
+                        Err(error) => panic!("{error}"),
+                    },
+                    Event::Close { code, .. } => return code,
+                    _ => {}
+                }
+            }
+        };
+        let talk = async {
+            let (mut sent, mut verdicts, mut echoes) = (0, 0, 0);
+            while verdicts < 1_000 || echoes < 1_000 {
+                while sent < 1_000 && sent - verdicts < 100 {
+                    client.send(at_client, &[sent as u8; 50]).unwrap();
+                    sent += 1;
+                }
+                match client.next_event().await {
+                    Event::PacketDeliveryNotify { delivery, .. } => {
+                        assert_eq!(delivery, Delivery::Delivered);
+                        verdicts += 1;
+                    }
+                    Event::Packet { .. } => echoes += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            client.close(at_client, b"enough").unwrap();
+            while !matches!(client.next_event().await, Event::Close { .. }) {}
+        };
+        let (code, ()) = tokio::join!(echo, talk);
+        assert_eq!(code, CloseCode::Closed);
+    });
+}
+
+#[test]
+fn an_idle_socket_wakes_only_for_its_pings() {
+    run(async {
+        let mut config = Config::default();
+        config.ping_interval = Duration::from_millis(200);
+        let (mut host, mut client) = (socket(config), socket(Config::default()));
+        connect(&mut host, &mut client).await;
+        let settle = Duration::from_millis(300);
+        tokio::join!(host.drive_for(settle), client.drive_for(settle));
+        let (before, before_client) = (host.io_stats().wakes, client.io_stats().wakes);
+        let time = Duration::from_millis(2_000);
+        tokio::join!(host.drive_for(time), client.drive_for(time));
+        let wakes = host.io_stats().wakes - before;
+        let client_wakes = client.io_stats().wakes - before_client;
+        // Ten intervals pass: a wake-up for each ping and one for each pong, and a little room.
+        assert!((10..=24).contains(&wakes), "{wakes} wake-ups in ten ping intervals");
+        assert!((8..=24).contains(&client_wakes), "{client_wakes} wake-ups of the other side");
+    });
+}
+
+#[test]
+fn an_unbound_peer_times_out_in_the_runtime_too() {
+    run(async {
+        let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut client = socket(hasty());
+        client.connect(gone, ConnectOptions::default()).unwrap();
+        let event = client.next_event().await;
+        assert!(matches!(event, Event::Close { code: CloseCode::NoAnswer, .. }), "{event:?}");
+    });
+}
+
+#[test]
+fn a_name_wakes_the_runtime_when_it_is_resolved() {
+    run(async {
+        let (mut host, mut client) = (socket(Config::default()), socket(Config::default()));
+        let url = format!("torque://{}@localhost:{}", host.public_key(), host.local_addr().port());
+        let id = client.connect(url, ConnectOptions::default()).unwrap();
+        loop {
+            tokio::select! {
+                event = host.next_event() => if let Event::ConnectRequest { connection, .. } = event {
+                    host.accept_connection(connection, b"").unwrap();
+                },
+                event = client.next_event() => match event {
+                    Event::Established { connection, .. } => break assert_eq!(connection, id),
+                    other => panic!("{other:?}"),
+                },
+            }
+        }
+    });
+}

@@ -1,0 +1,173 @@
+//! Keys in files and judgements about keys.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::{loopback, reach, turns};
+use torque_socket::key_file::{self, KeyFileError};
+use torque_socket::trust::{Judge, Judgement, KnownHosts, KnownHostsError, Reason};
+use torque_socket::{ConnectOptions, Credential, Event, KeyPair, Socket};
+
+/// A directory of its own, removed at the end.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("torque-socket-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn pair(seed: u8) -> KeyPair {
+    KeyPair::from_seed([seed; 32])
+}
+
+#[test]
+fn a_key_file_is_made_once_and_only_its_owner_can_read_it() {
+    let dir = Dir::new("key");
+    let path = dir.file("server.key");
+    assert!(matches!(key_file::load(&path), Err(KeyFileError::NotFound { .. })));
+    let made = key_file::load_or_create(&path).unwrap().public();
+    assert_eq!(key_file::load_or_create(&path).unwrap().public(), made);
+    assert_eq!(key_file::load(&path).unwrap().public(), made);
+    assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1, "no draft is left");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for mode in [0o640, 0o604, 0o660] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = key_file::load_or_create(&path).unwrap_err();
+            assert!(matches!(error, KeyFileError::ReadableByOthers { .. }));
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_with_something_else_is_no_key_and_is_not_repeated() {
+    let dir = Dir::new("not-a-key");
+    let path = dir.file("server.key");
+    let secret = pair(5).to_secret_text();
+    let mut broken = secret.to_string();
+    broken.replace_range(10..11, if &broken[10..11] == "a" { "b" } else { "a" });
+    for text in ["", "hello", broken.as_str()] {
+        fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let error = key_file::load_or_create(&path).unwrap_err();
+        assert!(matches!(error, KeyFileError::NotAKey { .. }), "{error:?}");
+        assert!(text.is_empty() || !format!("{error} {error:?}").contains(text));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "the file is left alone");
+    }
+}
+
+#[test]
+fn known_hosts_are_trusted_on_first_use_and_missed_when_they_change() {
+    let dir = Dir::new("known");
+    let path = dir.file("known_hosts");
+    let [old, new] = [1, 2].map(|seed| pair(seed).public());
+    let mut known = KnownHosts::load(&path).unwrap();
+    let judge = |known: &KnownHosts, key| {
+        Judge { known_hosts: Some(known), ..Judge::default() }.judge("Pond.org:1", key, b"")
+    };
+    assert_eq!(judge(&known, old), Judgement::Unknown);
+    known.remember("pond.org:1", old).unwrap();
+    assert_eq!(judge(&known, old), Judgement::Trusted(Reason::Known));
+    let known = KnownHosts::load(&path).unwrap();
+    assert_eq!(judge(&known, old), Judgement::Trusted(Reason::Known), "it is in the file");
+    assert_eq!(judge(&known, new), Judgement::Mismatch { expected: old });
+}
+
+#[test]
+fn the_known_hosts_file_keeps_what_others_wrote() {
+    let dir = Dir::new("shared");
+    let path = dir.file("known_hosts");
+    let keys = [1, 2, 3].map(|seed| pair(seed).public());
+    fs::write(&path, format!("# my hosts\n\na:1 {}", keys[0])).unwrap();
+    let mut one = KnownHosts::load(&path).unwrap();
+    let mut other = KnownHosts::load(&path).unwrap();
+    one.remember("b:2", keys[1]).unwrap();
+    other.remember("c:3", keys[2]).unwrap();
+    other.forget("A:1").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, format!("# my hosts\n\nb:2 {}\nc:3 {}\n", keys[1], keys[2]));
+    assert_eq!(other.iter().collect::<Vec<_>>(), [("b:2", keys[1]), ("c:3", keys[2])]);
+    for host in ["", "two words", "#x", "tab\there"] {
+        assert!(matches!(one.remember(host, keys[0]), Err(KnownHostsError::BadHost(_))), "{host:?}");
+    }
+    for line in ["alone", "a:1 tk1nonsense", "a b c"] {
+        fs::write(&path, format!("# comment\n{line}\n")).unwrap();
+        let error = KnownHosts::load(&path).unwrap_err();
+        assert!(matches!(error, KnownHostsError::BadLine { line: 2, .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_signature_of_a_trusted_authority_is_enough_and_only_that() {
+    let (authority, host) = (pair(1), pair(2));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let show = |expires| Credential::sign(&authority, host.public(), expires, "pond 1").unwrap().to_bytes();
+    let authorities = [authority.public()];
+    let judge = Judge { authorities: &authorities, ..Judge::default() };
+    let good = Judgement::Trusted(Reason::Signed { name: "pond 1".into(), authority: authority.public() });
+    assert_eq!(judge.judge("h", host.public(), &show(now + 60)), good);
+    assert_eq!(judge.judge("h", host.public(), &show(now - 1)), Judgement::Unknown, "expired");
+    assert_eq!(judge.judge("h", pair(3).public(), &show(now + 60)), Judgement::Unknown, "about another key");
+    assert_eq!(
+        Judge::default().judge("h", host.public(), &show(now + 60)),
+        Judgement::Unknown,
+        "nobody is trusted"
+    );
+    // An authority vouches for a host that has changed its key; nobody does for another.
+    let mut known = KnownHosts::in_memory();
+    known.remember("h", pair(9).public()).unwrap();
+    let judge = Judge { known_hosts: Some(&known), ..judge };
+    assert_eq!(judge.judge("h", host.public(), &show(now + 60)), good);
+    assert_eq!(judge.judge("h", host.public(), b""), Judgement::Mismatch { expected: pair(9).public() });
+    // A pin is above all.
+    let judge = Judge { pinned: Some(pair(4).public()), ..judge };
+    assert_eq!(
+        judge.judge("h", host.public(), &show(now + 60)),
+        Judgement::Mismatch { expected: pair(4).public() }
+    );
+    assert_eq!(judge.judge("h", pair(4).public(), b""), Judgement::Trusted(Reason::Pinned));
+}
+
+#[test]
+fn a_challenge_on_the_wire_is_judged_by_its_credential() {
+    let authority = pair(1);
+    let (mut host, mut client) = (loopback(), Socket::client().unwrap());
+    let expires = SystemTime::now() + Duration::from_secs(60);
+    let expires = expires.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let credential = Credential::sign(&authority, host.public_key(), expires, "the pond").unwrap();
+    host.set_challenge_response_data(&credential.to_bytes()).unwrap();
+    client.connect(reach(&host), ConnectOptions::default()).unwrap();
+    turns(&mut [&mut host, &mut client], |_, _, event| {
+        let authorities = [authority.public()];
+        let judge = Judge { authorities: &authorities, ..Judge::default() };
+        let Some(judgement) = judge.judge_event("host", &event) else { panic!("{event:?}") };
+        assert!(matches!(event, Event::ChallengeResponse { .. }));
+        assert!(matches!(judgement, Judgement::Trusted(Reason::Signed { name, .. }) if name == "the pond"));
+        true
+    });
+}

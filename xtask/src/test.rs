@@ -1,0 +1,184 @@
+//! `cargo xtask test`: everything that has to hold, as a list of steps.
+
+use crate::shell::{self, cargo, program, run};
+use crate::steps::{self, Choice, Outcome, Step};
+use crate::{codes, lengths, platforms, tools, workspace};
+
+/// The crate that replays the committed fuzz corpus.
+const CORPUS_CRATE: &str = "torque-fuzz-targets";
+
+const STEPS: &[Step] = &[
+    Step { name: "format", about: "rustfmt has nothing to change", run: format },
+    Step { name: "lengths", about: "no file is longer than 600 lines, tests left out", run: lengths::check },
+    Step { name: "codes", about: "the tables of codes match spec/codes.csv", run: codes },
+    Step {
+        name: "rust-version",
+        about: "no dependency wants a newer Rust than is promised",
+        run: rust_version,
+    },
+    Step { name: "deny", about: "licences, sources and advisories of dependencies", run: deny },
+    Step { name: "clippy", about: "clippy, warnings are errors", run: clippy },
+    Step { name: "features", about: "clippy for each combination of features", run: clippy_features },
+    Step { name: "docs", about: "the documentation builds without a warning", run: docs },
+    Step { name: "tests", about: "unit, property, simulation and socket tests", run: tests },
+    Step {
+        name: "all-features",
+        about: "the tests of crates with features, all switched on",
+        run: tests_features,
+    },
+    Step { name: "doc-tests", about: "examples in the documentation", run: doc_tests },
+    Step { name: "examples", about: "each example runs to its end", run: examples },
+    Step { name: "corpus", about: "the committed fuzz corpus, replayed", run: corpus },
+    Step { name: "vectors", about: "the golden vectors are what the library computes", run: vectors },
+    Step { name: "check", about: "spec/check, the decoder written from the specification alone", run: check },
+    Step { name: "wasm", about: "torque-proto for WebAssembly, with core and alloc only", run: wasm },
+    Step { name: "windows", about: "the crates for Windows", run: windows },
+];
+
+/// `cargo xtask test [--only STEP] [--from STEP] [--list]`.
+pub fn test(arguments: &[String]) -> Result<(), String> {
+    steps::run("test", STEPS, &Choice::parse(arguments)?)
+}
+
+fn done(result: Result<(), String>) -> Result<Outcome, String> {
+    result.map(|()| Outcome::Done)
+}
+
+fn format() -> Result<Outcome, String> {
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    if !shell::root().join("fuzz/Cargo.toml").exists() {
+        return Ok(Outcome::Done);
+    }
+    done(run(&mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])))
+}
+
+fn codes() -> Result<Outcome, String> {
+    done(codes::run(&["--check".to_owned()]))
+}
+
+fn rust_version() -> Result<Outcome, String> {
+    let above = workspace::packages_above_rust_version()?;
+    if above.is_empty() { Ok(Outcome::Done) } else { Err(above.join(", ")) }
+}
+
+fn deny() -> Result<Outcome, String> {
+    let Some(deny) = tools::cargo_deny() else {
+        return Err("cargo-deny is missing: cargo xtask setup".to_owned());
+    };
+    let deny = deny.to_string_lossy();
+    run(&mut program(&deny, &["--locked", "--offline", "check", "bans", "licenses", "sources"]))?;
+    // The database of advisories lies on another host than the crates do, and may be out of reach.
+    let fetched = shell::succeeds(&mut program(&deny, &["--locked", "fetch", "db"]));
+    if !fetched {
+        return Ok(Outcome::Note("advisories not checked: their database cannot be reached".to_owned()));
+    }
+    done(run(&mut program(&deny, &["--locked", "--offline", "check", "advisories"])))
+}
+
+fn clippy() -> Result<Outcome, String> {
+    done(run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-Dwarnings"])))
+}
+
+fn clippy_features() -> Result<Outcome, String> {
+    let mut count = 0;
+    for member in workspace::members()?.iter().filter(|member| !member.features.is_empty()) {
+        for features in member.combinations() {
+            let mut words =
+                vec!["clippy", "-p", &member.name, "--all-targets", "--locked", "--no-default-features"];
+            if !features.is_empty() {
+                words.extend(["--features", &features]);
+            }
+            words.extend(["--", "-Dwarnings"]);
+            run(&mut cargo(&words))?;
+            count += 1;
+        }
+    }
+    Ok(Outcome::Note(format!("{count} combinations")))
+}
+
+fn docs() -> Result<Outcome, String> {
+    let words = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
+    done(run(cargo(&words).env("RUSTDOCFLAGS", "-Dwarnings")))
+}
+
+fn tests() -> Result<Outcome, String> {
+    let mut words = vec!["test", "--workspace", "--lib", "--bins", "--tests", "--locked"];
+    if workspace::has(CORPUS_CRATE)? {
+        words.extend(["--exclude", CORPUS_CRATE]);
+    }
+    done(run(&mut cargo(&words)))
+}
+
+fn tests_features() -> Result<Outcome, String> {
+    let mut words = vec!["test", "--lib", "--bins", "--tests", "--all-features", "--locked"];
+    let members = workspace::members()?;
+    let names: Vec<&str> =
+        members.iter().filter(|m| !m.features.is_empty()).map(|m| m.name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(Outcome::Skipped("no crate has features".to_owned()));
+    }
+    words.extend(names.iter().flat_map(|name| ["-p", name]));
+    done(run(&mut cargo(&words)))
+}
+
+fn doc_tests() -> Result<Outcome, String> {
+    done(run(&mut cargo(&["test", "--workspace", "--doc", "--all-features", "--locked"])))
+}
+
+fn examples() -> Result<Outcome, String> {
+    let mut count = 0;
+    for member in workspace::members()? {
+        for example in member.examples() {
+            let words = ["run", "-p", &member.name, "--all-features", "--locked", "--example", &example];
+            run(&mut cargo(&words))?;
+            count += 1;
+        }
+    }
+    Ok(Outcome::Note(format!("{count} examples")))
+}
+
+fn corpus() -> Result<Outcome, String> {
+    if !workspace::has(CORPUS_CRATE)? {
+        return Ok(Outcome::Skipped(format!("there is no crate {CORPUS_CRATE}")));
+    }
+    done(run(&mut cargo(&["test", "-p", CORPUS_CRATE, "--locked"])))
+}
+
+fn vectors() -> Result<Outcome, String> {
+    vectors_task(&["--check".to_owned()])
+}
+
+/// `cargo xtask vectors [--check]`.
+pub fn vectors_task(arguments: &[String]) -> Result<Outcome, String> {
+    if !shell::root().join("crates/torque-proto/tests/vectors.rs").exists() {
+        return Ok(Outcome::Skipped("crates/torque-proto/tests/vectors.rs is not there".to_owned()));
+    }
+    let mut command = cargo(&["test", "-p", "torque-proto", "--locked", "--test", "vectors"]);
+    match arguments {
+        [] => command.env("TORQUE_WRITE_VECTORS", "1"),
+        [only] if only == "--check" => command.env_remove("TORQUE_WRITE_VECTORS"),
+        _ => return Err("vectors takes nothing or --check".to_owned()),
+    };
+    done(run(&mut command))
+}
+
+fn check() -> Result<Outcome, String> {
+    let spec = shell::root().join("spec");
+    if !spec.join("check/__main__.py").exists() {
+        return Ok(Outcome::Skipped("spec/check is not there".to_owned()));
+    }
+    run(program("python3", &["-m", "unittest", "discover", "-t", ".", "-s", "check/tests"])
+        .current_dir(&spec))?;
+    if !spec.join("vectors").exists() {
+        return Ok(Outcome::Note("there are no vectors".to_owned()));
+    }
+    done(run(program("python3", &["-m", "check", "vectors", "vectors"]).current_dir(&spec)))
+}
+
+fn wasm() -> Result<Outcome, String> {
+    platforms::wasm(&[])
+}
+
+fn windows() -> Result<Outcome, String> {
+    platforms::windows(&[])
+}
