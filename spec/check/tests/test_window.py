@@ -56,7 +56,7 @@ class Simulation:
             assert p["sequence"] < side.r, "only a packet from long ago may be mistaken"
             return
         takes = p["type"] != "data" or self.rng.random() < 0.9
-        _, bits, _ = split_ack_bytes(p["type"], p["form"], p["ack_bytes"])
+        _, bits, _ = split_ack_bytes(p["form"], p["ack_bytes"])
         report, verdicts = side.receive(p["type"], *numbers, p["form"], bits, takes)
         assert report in ("read", "old")
         if takes and p["type"] in SEQUENCED:
