@@ -183,7 +183,7 @@ fn pending_places_come_back_however_an_attempt_ends() {
 
 #[test]
 fn anybody_may_do_anything_at_any_time() {
-    for_seeds("anybody_may_do_anything_at_any_time", 60, |seed| {
+    for_seeds("anybody_may_do_anything_at_any_time", 150, |seed| {
         let mut rng = SimRng::new(seed);
         let mut play = Play::new(seed);
         play.world.set_default_link(random_link(&mut rng, 0.15));

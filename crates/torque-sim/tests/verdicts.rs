@@ -69,7 +69,7 @@ impl Pair {
 fn every_packet_gets_one_true_verdict_on_any_network() {
     let mut delivered = 0;
     let mut dropped = 0;
-    for_seeds("every_packet_gets_one_true_verdict_on_any_network", 1_000, |seed| {
+    for_seeds("every_packet_gets_one_true_verdict_on_any_network", 3_000, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (random_behaviour(&mut rng, 150), random_behaviour(&mut rng, 150));
@@ -94,7 +94,7 @@ fn every_packet_gets_one_true_verdict_on_any_network() {
 
 #[test]
 fn one_way_traffic_gets_its_verdicts() {
-    for_seeds("one_way_traffic_gets_its_verdicts", 250, |seed| {
+    for_seeds("one_way_traffic_gets_its_verdicts", 500, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let sender = Behaviour { sending: Some(random_sending(&mut rng, 300)), ..Behaviour::default() };
@@ -109,7 +109,7 @@ fn one_way_traffic_gets_its_verdicts() {
 
 #[test]
 fn verdicts_stay_true_when_packets_are_held_back_for_seconds() {
-    for_seeds("verdicts_stay_true_when_packets_are_held_back_for_seconds", 250, |seed| {
+    for_seeds("verdicts_stay_true_when_packets_are_held_back_for_seconds", 500, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (random_behaviour(&mut rng, 200), random_behaviour(&mut rng, 200));
@@ -127,7 +127,7 @@ fn verdicts_stay_true_when_packets_are_held_back_for_seconds() {
 
 #[test]
 fn both_may_close_at_any_time() {
-    for_seeds("both_may_close_at_any_time", 400, |seed| {
+    for_seeds("both_may_close_at_any_time", 800, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (random_behaviour(&mut rng, 1_000), random_behaviour(&mut rng, 1_000));
@@ -357,7 +357,7 @@ fn a_full_outgoing_queue_blocks_and_takes_no_sequence() {
 #[test]
 fn more_than_one_packet_can_report_is_reported_all_the_same() {
     // Thousands of packets with gaps while no report comes back; then the connection goes on, or is closed.
-    for_seeds("more_than_one_packet_can_report_is_reported_all_the_same", 12, |seed| {
+    for_seeds("more_than_one_packet_can_report_is_reported_all_the_same", 40, |seed| {
         let mut rng = SimRng::new(seed);
         let mut config = Config::default();
         config.settings.packet_window = 32_768;
