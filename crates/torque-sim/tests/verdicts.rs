@@ -442,3 +442,25 @@ fn a_control_packet_released_when_its_numbers_come_round_again_says_nothing() {
         pair.play.close_all_and_finish(END);
     });
 }
+
+#[test]
+fn the_same_seed_gives_the_same_run_datagram_for_datagram() {
+    let run = |seed| {
+        let mut rng = SimRng::new(seed);
+        let configs = (random_config(&mut rng), random_config(&mut rng));
+        let behaviours = (random_behaviour(&mut rng, 100), random_behaviour(&mut rng, 100));
+        let mut pair = pair(seed, configs, behaviours);
+        pair.play.world.set_capture(true);
+        pair.spoil(&mut rng, 0.3);
+        pair.play.run_for(3 * SECOND);
+        pair.play.close_all_and_finish(END);
+        let mut file = Vec::new();
+        pair.play.world.write_pcap(&mut file).unwrap();
+        assert!(file.len() > 1_000);
+        file
+    };
+    for_seeds("the_same_seed_gives_the_same_run_datagram_for_datagram", 20, |seed| {
+        assert!(run(seed) == run(seed));
+        assert!(run(seed) != run(seed + 1));
+    });
+}
