@@ -245,8 +245,8 @@ impl World {
 /// A message of the right shape that says anything.
 fn message<'a>(input: &mut Input<'a>) -> ControlMessage<'a> {
     match input.below(4) {
-        0 => ControlMessage::Ping { id: u32::from(input.u16()) },
-        1 => ControlMessage::Pong { id: u32::from(input.u16()) },
+        0 => ControlMessage::Ping { id: u32::from(input.u16()), settled: u64::from(input.u16()) },
+        1 => ControlMessage::Pong { id: u32::from(input.u16()), settled: u64::from(input.u16()) },
         2 => ControlMessage::Close {
             is_final: input.below(2) == 1,
             settled: settled(input),

@@ -60,8 +60,8 @@ fn wire() -> Vec<(String, Vec<u8>)> {
         client.take_transmits().iter().for_each(|(_, bytes)| keep(bytes));
     }
     let mut controls = Vec::new();
-    ControlMessage::Ping { id: 7 }.write(&mut controls);
-    ControlMessage::Pong { id: 7 }.write(&mut controls);
+    ControlMessage::Ping { id: 7, settled: 9 }.write(&mut controls);
+    ControlMessage::Pong { id: 7, settled: 9 }.write(&mut controls);
     ControlMessage::Close { is_final: true, settled: 70_000, code: 0, reason: b"bye" }.write(&mut controls);
     ControlMessage::CloseAck { is_final: true, settled: 70_000 }.write(&mut controls);
     found.push(("control-messages".to_owned(), controls));

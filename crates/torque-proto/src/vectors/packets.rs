@@ -124,12 +124,12 @@ fn long_reports(run: &mut Run, index: usize) {
         burst(run, from, 51 + index, &[1, 20, 21, 33]);
         let short = run.data(to, b"six bytes");
         run.receive(short);
+        let report = run.acknowledge(to);
+        run.receive(report);
         let ping = run.ping(to);
         run.receive_and_deliver_answers(ping);
         run.take_all(from);
         run.take_all(to);
-        let report = run.acknowledge(to);
-        run.receive(report);
         settle_at(run, to);
         let after = run.data(to, b"form 0 again");
         run.receive(after);
