@@ -383,7 +383,9 @@ impl Connection {
 
     /// A data packet came: an acknowledgment is due (7.4).
     fn acknowledge(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
-        if self.incoming.unreported() >= u64::from(self.settings.packet_window / 2) {
+        if self.incoming.unreported() >= u64::from(self.settings.packet_window / 2)
+            && self.incoming.has_news()
+        {
             self.send_ack(now, outbox);
         } else if self.ack_at.is_none() {
             self.ack_at = Some(now + self.settings.ack_delay);
@@ -400,10 +402,11 @@ impl Connection {
         self.go_on_reporting(now);
     }
 
-    /// Where even the longest report could not say all, another one is due.
+    /// Where even the longest report could not say all, another one is due. Before the other side can have
+    /// answered this one it would say the same again.
     fn go_on_reporting(&mut self, now: Instant) {
         if !self.report_is_final() && self.ack_at.is_none() {
-            self.ack_at = Some(now + self.settings.ack_delay);
+            self.ack_at = Some(now + self.settings.ack_delay.max(self.rtt.overdue()));
         }
     }
 
@@ -422,10 +425,18 @@ impl Connection {
         output: &mut impl Output,
         outbox: &mut Outbox<'_>,
     ) -> bool {
-        // One pong a packet: nothing may make this side send more than it got.
+        // One pong a packet, and one close: nothing may make this side send more than it got.
         let mut pong = None;
+        let mut had_close = false;
         let mut wants_answer = false;
         for message in ControlMessages::new(body) {
+            if matches!(message, Ok(ControlMessage::Close { .. } | ControlMessage::CloseAck { .. })) {
+                if had_close {
+                    self.counters.malformed += 1;
+                    continue;
+                }
+                had_close = true;
+            }
             wants_answer |=
                 !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
             match message {
