@@ -362,6 +362,7 @@ fn more_than_one_packet_can_report_is_reported_all_the_same() {
         let mut config = Config::default();
         config.settings.packet_window = 32_768;
         config.limits.queued_packets = 40_000;
+        config.settings.ack_delay = [0, 1, 50][rng.index(3)] * MS;
         let mut pair = pair(seed, (config.clone(), config), Default::default());
         pair.play.world.set_link(pair.a, pair.b, link("delay=10,loss=5%"));
         pair.play.world.set_link(pair.b, pair.a, link("loss=100%"));
