@@ -17,7 +17,7 @@ use crate::output::{BAD, DIM, GOOD, NAME, Output};
 use crate::session::with_credential;
 use crate::socket_options::SocketOptions;
 use crate::stop::{self, LOOK_EVERY};
-use crate::units::{hex, printable};
+use crate::units::{hex, printable, text_or_hex};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -222,7 +222,7 @@ impl Host<'_> {
                 if !self.args.verbose {
                     return Ok(());
                 }
-                self.output.line(format_args!("packet {connection} {sequence} {}", printable(&payload)))?;
+                self.output.line(format_args!("packet {connection} {sequence} {}", text_or_hex(&payload)))?;
                 self.output.record(|| {
                     json!({
                         "event": "packet",
