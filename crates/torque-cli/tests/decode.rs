@@ -1,5 +1,7 @@
 //! Datagrams explained: hex, captures, golden vectors, and with a key log.
 
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
 mod common;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -71,7 +73,12 @@ fn every_golden_layout_is_named_and_every_refused_one_objected_to() {
     for (vector, datagram) in wanted.iter().zip(&told) {
         let name = &vector["name"];
         if vector["refused"].is_null() {
-            assert_eq!(datagram["problem"], Value::Null, "{name}");
+            // Keys in vectors of layouts need not be good ones.
+            let problem = datagram["problem"].as_str();
+            assert!(
+                problem.is_none_or(|problem| problem.starts_with("the host's key")),
+                "{name}: {problem:?}"
+            );
             assert_eq!(datagram["kind"], vector["kind"], "{name}");
             for key in ["initiator_nonce", "host_salt", "epoch_key", "identity_token"] {
                 if let Some(value) = vector["fields"][key].as_str() {

@@ -1,5 +1,7 @@
 //! The demo, as anybody would run it.
 
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
 mod common;
 
 use common::{event, json, run_to};
@@ -32,8 +34,8 @@ fn over_a_lossy_link_packets_are_lost_and_no_verdict_is_false() {
 }
 
 #[test]
-fn on_a_terrible_link_with_a_small_window_no_verdict_is_false() {
-    let link = "terrible,delay=20,jitter=30";
+fn on_a_bad_link_with_a_small_window_no_verdict_is_false() {
+    let link = "delay=20,jitter=30,loss=20%,reorder=5%,duplicate=2%,corrupt=1%";
     let settings = "window=16;tag=4;ack_delay=20";
     let told = json(
         0,

@@ -1,5 +1,7 @@
 //! Keys, credentials, and the words around them.
 
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
 mod common;
 
 use common::{Directory, event, json, run_to};

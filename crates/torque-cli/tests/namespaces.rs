@@ -1,5 +1,6 @@
 //! Two machines, as far as the kernel can pretend: network namespaces with a cable between them.
 
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -121,7 +121,8 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     announce(&socket, metrics.as_ref(), output)?;
 
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    while !stop::requested() && !(args.once && host.ended > 0) {
+    let is_done = |host: &Host<'_>| stop::requested() || (args.once && host.ended > 0);
+    while !is_done(&host) {
         let left = end.map_or(LOOK_EVERY, |end| end.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             break;
