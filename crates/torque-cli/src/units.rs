@@ -55,6 +55,16 @@ pub fn printable(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// Text where it is text, otherwise hex.
+pub fn text_or_hex(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.chars().any(|character| character.is_control() && character != '\n') => {
+            printable(bytes)
+        }
+        _ => hex(bytes),
+    }
+}
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;

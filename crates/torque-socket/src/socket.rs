@@ -332,8 +332,7 @@ impl Socket {
 
     /// Hands on what is queued, then blocks until there is something to do: events, datagrams, a timer of the
     /// protocol, or until `timeout` has passed (`None`: no limit). Call [`poll`](Self::poll) after it.
-    /// In a runtime, which waits by itself, it returns at once. In a runtime
-    /// it does not wait.
+    /// In a runtime, which waits by itself, it returns at once.
     pub fn wait(&mut self, timeout: impl Into<Option<Duration>>) -> Wake {
         self.take_puzzles();
         self.flush();
@@ -368,15 +367,18 @@ impl Socket {
     /// The next event, for which it waits and polls up to `timeout`. For programs that have nothing else to do.
     pub fn wait_event(&mut self, timeout: Duration) -> Option<Event> {
         let end = StdInstant::now().checked_add(timeout);
+        let mut polled = false;
         loop {
             if let Some(event) = self.next_event() {
                 return Some(event);
             }
             let left = end.map(|end| end.saturating_duration_since(StdInstant::now()));
-            if self.wait(left) == Wake::TimedOut && left.is_some_and(|left| left.is_zero()) {
+            if polled && left.is_some_and(|left| left.is_zero()) {
                 return None;
             }
+            self.wait(left);
             self.poll();
+            polled = true;
         }
     }
 

@@ -16,7 +16,7 @@ use crate::session::{self, Session, Wish};
 use crate::socket_options::SocketOptions;
 use crate::stop;
 use crate::trust::TrustOptions;
-use crate::units::{hex, millis, millis_number, printable};
+use crate::units::{hex, millis, millis_number, printable, text_or_hex};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -236,7 +236,7 @@ impl<'a> Talk<'a> {
             match socket.send(self.session.id, &payload) {
                 Ok(sequence) => {
                     self.counts.sent += 1;
-                    self.sent_at.insert(sequence, (Instant::now(), printable(&payload)));
+                    self.sent_at.insert(sequence, (Instant::now(), text_or_hex(&payload)));
                 }
                 Err(SendError::WindowFull | SendError::Blocked) => {
                     self.waiting = Some(payload);
@@ -259,7 +259,7 @@ impl<'a> Talk<'a> {
             Event::Packet { sequence, payload, .. } => {
                 self.heard = Instant::now();
                 self.counts.received += 1;
-                output.line(format_args!("{}", printable(&payload)))?;
+                output.line(format_args!("{}", text_or_hex(&payload)))?;
                 output.record(|| {
                     json!({
                         "event": "packet",

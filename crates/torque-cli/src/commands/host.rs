@@ -17,7 +17,7 @@ use crate::output::{BAD, DIM, GOOD, NAME, Output};
 use crate::session::with_credential;
 use crate::socket_options::SocketOptions;
 use crate::stop::{self, LOOK_EVERY};
-use crate::units::{hex, printable};
+use crate::units::{hex, printable, text_or_hex};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -121,7 +121,8 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     announce(&socket, metrics.as_ref(), output)?;
 
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    while !stop::requested() && !(args.once && host.ended > 0) {
+    let is_done = |host: &Host<'_>| stop::requested() || (args.once && host.ended > 0);
+    while !is_done(&host) {
         let left = end.map_or(LOOK_EVERY, |end| end.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             break;
@@ -222,7 +223,7 @@ impl Host<'_> {
                 if !self.args.verbose {
                     return Ok(());
                 }
-                self.output.line(format_args!("packet {connection} {sequence} {}", printable(&payload)))?;
+                self.output.line(format_args!("packet {connection} {sequence} {}", text_or_hex(&payload)))?;
                 self.output.record(|| {
                     json!({
                         "event": "packet",

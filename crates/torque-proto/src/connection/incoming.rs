@@ -157,3 +157,7 @@ impl Incoming {
         self.bits[word] = self.bits[word] & !(1 << bit) | u64::from(delivered) << bit;
     }
 }
+
+#[cfg(test)]
+#[path = "incoming_tests.rs"]
+mod tests;

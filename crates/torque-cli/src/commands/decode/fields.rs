@@ -1,6 +1,6 @@
 //! A datagram taken apart: what it is, and its fields with their places.
 
-use crate::units::{hex, printable};
+use crate::units::{hex, text_or_hex};
 
 /// One field.
 #[derive(Debug)]
@@ -48,10 +48,8 @@ pub fn data(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "(empty)".into();
     }
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains(|character: char| character.is_control() && character != '\n') => {
-            format!("\"{}\" {}", printable(bytes), hex(bytes))
-        }
-        _ => hex(bytes),
+    match text_or_hex(bytes) {
+        text if text == hex(bytes) => text,
+        text => format!("\"{text}\" {}", hex(bytes)),
     }
 }

@@ -108,8 +108,12 @@ fn report_in_full(packet: &InspectedPacket) -> String {
 fn control(explained: &mut Explained, body: &[u8]) {
     for message in ControlMessages::new(body) {
         match message {
-            Ok(ControlMessage::Ping { id }) => explained.sealed_field(7, "ping", format!("id {id}")),
-            Ok(ControlMessage::Pong { id }) => explained.sealed_field(7, "pong", format!("id {id}")),
+            Ok(ControlMessage::Ping { id, settled }) => {
+                explained.sealed_field(15, "ping", format!("id {id}, settled {settled}"));
+            }
+            Ok(ControlMessage::Pong { id, settled }) => {
+                explained.sealed_field(15, "pong", format!("id {id}, settled {settled}"));
+            }
             Ok(ControlMessage::Close { is_final, settled, code, reason }) => {
                 let code = match CloseCode::from_number(code) {
                     Some(known) => format!("{code} ({})", known.name()),

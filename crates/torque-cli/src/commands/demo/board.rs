@@ -18,8 +18,10 @@ pub struct Connection {
     pub steps: Vec<String>,
     /// Whether the client may send.
     pub established: bool,
-    /// How it ended.
+    /// How it ended at the client.
     pub ended: Option<String>,
+    /// Whether it has ended at the host.
+    pub ended_at_host: bool,
     /// Figures of the client's end.
     pub client: Option<ConnectionStats>,
     /// Figures of the host's end.
@@ -69,6 +71,13 @@ impl Board {
     /// All connections as they are now.
     pub fn snapshot(&self) -> Vec<Connection> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a connection has ended at the host.
+    pub fn has_ended_at_host(&self, number: u16) -> bool {
+        let mut ended = false;
+        self.tell(number, |connection| ended = connection.ended_at_host);
+        ended
     }
 
     /// Asks the clients to close.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use torque_socket::{ConnectOptions, ConnectionId, Event, PublicKey, Socket};
 
-use super::Args;
 use super::board::Board;
 use super::record::Record;
 use super::traffic::{self, End, Sender, Traffic};
+use super::{Args, CLOSE_WAIT};
 use crate::failure::Failure;
 use crate::key_log;
 use crate::output::Output;
@@ -16,8 +16,8 @@ use crate::units::millis;
 
 /// How often the figures on the board are renewed.
 const TELL_EVERY: Duration = Duration::from_millis(50);
-/// A close has given up long before.
-const CLOSE_AT_MOST: Duration = Duration::from_secs(15);
+/// A close has given up before.
+const CLOSE_AT_MOST: Duration = CLOSE_WAIT.saturating_add(Duration::from_secs(5));
 
 /// The record of a client's end.
 pub struct Client {
@@ -26,8 +26,10 @@ pub struct Client {
 }
 
 pub fn open(args: &Args, number: u16, output: &Output) -> Result<Socket, Failure> {
-    let mut builder = args.socket_options().builder()?;
-    builder = builder.simulated_link(args.link());
+    let options = args.socket_options();
+    let mut config = options.config();
+    config.close_wait = CLOSE_WAIT;
+    let mut builder = options.builder()?.config(config).simulated_link(args.link());
     if let Some(seed) = args.seed {
         builder = builder.simulated_link_seed(seed.wrapping_add(u64::from(number) << 32));
     }
@@ -100,6 +102,17 @@ impl Running<'_> {
             }
         }
         self.tell();
+        self.linger(socket);
+    }
+
+    /// Goes on answering the host's last repeats, until it has everything too.
+    fn linger(&self, socket: &mut Socket) {
+        let end = Instant::now() + CLOSE_WAIT;
+        while self.sender.is_some() && !self.board.has_ended_at_host(self.number) && Instant::now() < end {
+            socket.wait(TELL_EVERY);
+            socket.poll();
+            while socket.next_event().is_some() {}
+        }
     }
 
     fn event(&mut self, socket: &mut Socket, event: Event, begun: Instant) {

@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use torque_socket::{CloseCode, ConnectionId, Event, Socket};
 
-use super::Args;
 use super::board::Board;
 use super::record::Record;
 use super::traffic::{self, End, Sender, Traffic};
+use super::{Args, CLOSE_WAIT};
 use crate::failure::Failure;
 use crate::key_log;
 use crate::output::Output;
 
 const TELL_EVERY: Duration = Duration::from_millis(50);
-/// After the last client is done, every close has been settled or given up long before.
-const CLOSE_AT_MOST: Duration = Duration::from_secs(15);
+/// After the last client is done, every close has been settled or given up before.
+const CLOSE_AT_MOST: Duration = CLOSE_WAIT.saturating_add(Duration::from_secs(5));
 
 /// The records of the host's ends, by the client's number.
 pub type Hosted = HashMap<u16, Record>;
@@ -23,6 +23,7 @@ pub type Hosted = HashMap<u16, Record>;
 pub fn open(args: &Args, output: &Output) -> Result<Socket, Failure> {
     let options = args.socket_options();
     let mut config = options.config();
+    config.close_wait = CLOSE_WAIT;
     config.puzzle.difficulty_min = args.difficulty;
     config.puzzle.difficulty_max = config.puzzle.difficulty_max.max(args.difficulty);
     let mut socket = options.builder()?.config(config).bind("127.0.0.1:0")?;
@@ -108,7 +109,9 @@ impl Host<'_> {
             Event::Close { connection, code, .. } => {
                 self.take_figures(socket);
                 let stopped = self.board.is_stopped();
-                if let Some((_, record)) = self.record(connection) {
+                let board = self.board;
+                if let Some((number, record)) = self.record(connection) {
+                    board.tell(number, |shown| shown.ended_at_host = true);
                     record.ended = Some((code.name().into(), stopped && code == CloseCode::Closed));
                 }
                 self.tell();

@@ -127,6 +127,8 @@ impl Args {
     }
 }
 
+/// How long a close may take: longer than usual, so that every verdict becomes certain on bad links too.
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// How long a run without a terminal lasts if nobody says.
 const DEFAULT_SECONDS: u64 = 10;
 

@@ -43,6 +43,9 @@ fn a_verdict_that_is_missing_twice_out_of_order_or_on_nothing_is_a_mismatch() {
     let (mut sender, receiver) = truth();
     sender.verdict(Sequence(10), Delivered);
     sender.verdict(Sequence(11), Dropped);
+    let open = Tally::compare(&sender, &receiver);
+    assert_eq!((open.mismatches, open.unknown), (0, 1), "still open");
+    sender.ended = Some(("closed".into(), true));
     assert_eq!(Tally::compare(&sender, &receiver).mismatches, 1, "missing");
     sender.verdict(Sequence(12), Delivered);
     assert_eq!(Tally::compare(&sender, &receiver).mismatches, 0);
