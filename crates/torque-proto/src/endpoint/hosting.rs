@@ -248,10 +248,11 @@ impl Endpoint {
             Slot::Confirming(slot) => *slot,
             other => return entry.slot = other,
         };
-        let ConfirmingSlot { confirming, origin, since, mut connected, .. } = slot;
+        let ConfirmingSlot { confirming, origin, since, mut connected, displacing } = slot;
         self.forget_request(id, origin);
         // After lost answers or pings the time says nothing about the path.
-        let round_trip = confirming.round_trip(now);
+        let first_packet = displacing.map_or(now, |displacing| displacing.since);
+        let round_trip = confirming.round_trip(first_packet);
         let sample = (round_trip < self.config.handshake.retry_first).then_some(round_trip);
         connected.connection.established(now, sample, now.saturating_since(since));
         let (remote, public_key) = (connected.remote, connected.public_key);
