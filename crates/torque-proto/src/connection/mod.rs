@@ -43,6 +43,9 @@ use crate::wire::header::{HeaderSize, PacketKind};
 /// Sequences end here (PROTOCOL.md 6.3).
 const MAX_SEQUENCE: u64 = 1 << 53;
 
+/// Least time between reports of which the first could not say all.
+const MIN_REPORT_PAUSE: Duration = Duration::from_millis(1);
+
 /// Where a connection's events go.
 pub(crate) trait Output {
     /// Offers a packet for the application's event queue; whether it was placed there.
@@ -381,7 +384,8 @@ impl Connection {
 
     /// A data packet came: an acknowledgment is due (7.4).
     fn acknowledge(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
-        if self.incoming.unreported() >= u64::from(self.settings.packet_window / 2) {
+        let is_much = self.incoming.unreported() >= u64::from(self.settings.packet_window / 2);
+        if is_much && self.incoming.has_news() {
             self.send_ack(now, outbox);
         } else if self.ack_at.is_none() {
             self.ack_at = Some(now + self.settings.ack_delay);
@@ -398,10 +402,12 @@ impl Connection {
         self.go_on_reporting(now);
     }
 
-    /// Where even the longest report could not say all, another one is due.
+    /// Where even the longest report could not say all, another one is due. Before a round trip is over it could
+    /// only say the same.
     fn go_on_reporting(&mut self, now: Instant) {
         if !self.report_is_final() && self.ack_at.is_none() {
-            self.ack_at = Some(now + self.settings.ack_delay);
+            let pause = self.settings.ack_delay.max(self.rtt.smoothed()).max(MIN_REPORT_PAUSE);
+            self.ack_at = Some(now + pause);
         }
     }
 
