@@ -164,6 +164,28 @@ fn no_timer_stays_due_however_much_there_is_to_report_and_however_short_the_ack_
 }
 
 #[test]
+fn a_payload_above_what_was_announced_is_not_taken() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings::default());
+    for length in [1_150, 1_151, 60_000, 1] {
+        peer.write(PacketKind::Data, &alloc::vec![7; length]);
+        for mut bytes in peer.sent() {
+            victim.receive(now, &mut bytes);
+        }
+    }
+    assert_eq!(victim.application.packets, [(101, 1_150), (104, 1)]);
+    victim.write(PacketKind::Ack, b"");
+    for mut bytes in victim.sent() {
+        peer.receive(now, &mut bytes);
+    }
+    use Delivery::{Delivered, Dropped};
+    assert_eq!(
+        peer.application.verdicts,
+        [(101, Delivered), (102, Dropped), (103, Dropped), (104, Delivered)]
+    );
+}
+
+#[test]
 fn a_report_that_says_nothing_new_is_not_sent_for_each_packet() {
     let now = Instant::from_millis(1);
     let (mut victim, mut peer) = pair(now, Settings { packet_window: 32_768, ..Settings::default() });

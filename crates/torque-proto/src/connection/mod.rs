@@ -211,11 +211,15 @@ impl Connection {
         }
         let wants_answer = match opened.kind {
             PacketKind::Data => {
-                let taken = self.phase.takes_data() && output.packet(opened.sequence, body);
+                // Applications and queues rely on the size that was announced.
+                let fits = body.len() <= self.max_packet_size();
+                let taken = self.phase.takes_data() && fits && output.packet(opened.sequence, body);
                 self.take(opened.sequence, taken);
                 if taken {
                     self.counters.received += 1;
                     self.counters.payload_received += body.len() as u64;
+                } else if !fits {
+                    self.counters.malformed += 1;
                 } else if self.phase.takes_data() {
                     self.counters.queue_full += 1;
                 }
