@@ -233,6 +233,12 @@ impl Endpoint {
 
     /// The time to ask is over: the owner keeps its address if it said anything.
     pub(super) fn decide_displacement(&mut self, now: Instant, id: ConnectionId, displacing: Displacing) {
+        // Somebody else may have taken the address meanwhile, and was not asked.
+        if let Some(path) = self.slots.get(id).and_then(|entry| entry.slot.remote()).map(Path::from_remote)
+            && self.connections.get(&path.remote).is_some_and(|owner| *owner != displacing.owner)
+        {
+            return self.on_confirmed(now, id, path);
+        }
         let owner_lives = matches!(self.slots.get(displacing.owner).map(|entry| &entry.slot),
             Some(Slot::Connected(old)) if !old.connection.is_over() && old.connection.last_heard() > displacing.since);
         if owner_lives {
