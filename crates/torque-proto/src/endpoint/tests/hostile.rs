@@ -105,3 +105,19 @@ fn who_has_just_taken_an_address_is_asked_before_the_next_one_takes_it() {
         .collect();
     assert_eq!(closes, [CloseCode::Replaced, CloseCode::AddressInUse]);
 }
+
+#[test]
+fn a_second_close_of_an_accepted_connection_is_an_error_and_one_close_event_follows() {
+    let mut shared = Shared::new(1);
+    shared.connect(0);
+    while !shared.host_events.iter().any(|event| matches!(event, Event::ConnectRequest { .. })) {
+        shared.advance(Duration::from_millis(1), 0..1);
+    }
+    let Some(Event::ConnectRequest { connection, .. }) = shared.host_events.pop() else { panic!() };
+    take(&mut shared.host);
+    shared.host.close(shared.now, connection, b"no").unwrap();
+    assert_eq!(shared.host.close(shared.now, connection, b"no"), Err(CallError::Closed));
+    shared.advance(Duration::from_secs(20), 0..1);
+    assert!(matches!(shared.host_events[..], [Event::Close { .. }]), "{:?}", shared.host_events);
+    assert_eq!(shared.host.slots_used(), 0);
+}
