@@ -31,7 +31,7 @@ impl Endpoint {
         }
         let occupancy = self.occupancy();
         let nonce = bytes.get(10..26).and_then(|nonce| nonce.try_into().ok()).unwrap_or([0; 16]);
-        let is_own = self.is_own_nonce(&path.remote, &nonce);
+        let is_own = self.is_own_nonce(&nonce);
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let host = &mut self.host;
         let answer = self.transmits.push(path.remote, path.local, |out| {
@@ -54,7 +54,7 @@ impl Endpoint {
             Err(ParseError::Version { .. }) => return self.stats.version_mismatch += 1,
             Err(_) => return self.stats.malformed += 1,
         };
-        if self.is_own_nonce(&path.remote, &request.initiator_nonce) {
+        if self.is_own_nonce(&request.initiator_nonce) {
             return self.stats.reflected += 1;
         }
         if let Some(&id) = self.requests.get(&(path.remote, request.initiator_nonce)) {

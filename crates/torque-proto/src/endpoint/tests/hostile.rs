@@ -121,3 +121,17 @@ fn a_second_close_of_an_accepted_connection_is_an_error_and_one_close_event_foll
     assert!(matches!(shared.host_events[..], [Event::Close { .. }]), "{:?}", shared.host_events);
     assert_eq!(shared.host.slots_used(), 0);
 }
+
+#[test]
+fn our_own_challenge_request_is_known_wherever_it_comes_back_from() {
+    let mut own = endpoint(1);
+    let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+    own.connect(Instant::from_millis(1), address(5), options).unwrap();
+    let mut request = take(&mut own).remove(0);
+    for from in [5, 6] {
+        let datagram = Datagram { remote: address(from), local: None, bytes: &mut request };
+        own.handle_datagram(Instant::from_millis(2), datagram);
+        assert!(take(&mut own).is_empty(), "answered when it came from {from}");
+    }
+    assert_eq!(own.stats().reflected, 2);
+}
