@@ -1,6 +1,7 @@
 //! Rules of the endpoint that somebody on the other side would like to see broken.
 
 use super::*;
+use crate::config::ConfigError;
 
 fn endpoint(seed: u8) -> Endpoint {
     let setup = Setup {
@@ -134,4 +135,13 @@ fn our_own_challenge_request_is_known_wherever_it_comes_back_from() {
         assert!(take(&mut own).is_empty(), "answered when it came from {from}");
     }
     assert_eq!(own.stats().reflected, 2);
+}
+
+#[test]
+fn intervals_too_short_for_the_clock_are_refused() {
+    let mut config = Config::default();
+    config.ping_interval = Duration::from_nanos(1);
+    let setup = Setup { config, key_pair: None, seed: [1; 32], unix_millis: 0 };
+    let refused: Option<ConfigError> = Endpoint::new(Instant::ZERO, setup).err();
+    assert!(refused.is_some());
 }
