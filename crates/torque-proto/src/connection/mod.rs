@@ -7,11 +7,15 @@ mod close;
 #[cfg(test)]
 mod hostile_tests;
 mod incoming;
+#[cfg(test)]
+pub(crate) mod inspect;
 mod liveness;
 mod numbers;
 mod outgoing;
 mod rtt;
 mod sealing;
+#[cfg(test)]
+mod worked_examples;
 
 use core::net::IpAddr;
 use core::time::Duration;

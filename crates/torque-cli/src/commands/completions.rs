@@ -1,0 +1,23 @@
+//! `torque completions`
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::failure::Failure;
+
+/// Print a script that completes `torque` in a shell
+///
+/// For bash: torque completions bash > ~/.local/share/bash-completion/completions/torque
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    // Written at once at the end, so that a closed pipe is no panic.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "torque", &mut script);
+    Ok(std::io::Write::write_all(&mut std::io::stdout(), &script)?)
+}

@@ -1,0 +1,341 @@
+//! `torque connect`
+
+use std::collections::HashMap;
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use torque_socket::{Delivery, Event, SendError, Sequence, Socket};
+
+use crate::failure::Failure;
+use crate::key_log;
+use crate::output::{BAD, DIM, GOOD, Output, WARN};
+use crate::session::{self, Session, Wish};
+use crate::socket_options::SocketOptions;
+use crate::stop;
+use crate::trust::TrustOptions;
+use crate::units::{hex, millis, millis_number, printable, text_or_hex};
+
+const EXAMPLES: &str = "\
+Examples:
+  torque connect torque://tk1...@host:28000      each line typed is a packet
+  torque connect host --known-hosts hosts.txt    expect the key of the first visit ever after
+  torque connect host --send hello --trust-anyone
+                                                 one packet, its verdict, and what comes back
+  torque connect host --count 600 --rate 60 --size 100 --link mobile
+                                                 ten seconds of game traffic over a bad network
+
+Without --send or --count it reads lines from standard input until it ends, then waits for the verdicts.
+";
+
+/// Connect to a host and send packets
+///
+/// Every packet's verdict is printed: delivered, when the host's application got it, or dropped. What the host
+/// sends is printed too. Nothing is sent again.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// torque://[KEY@]HOST[:PORT], or the same without torque://
+    #[arg(value_name = "URL")]
+    url: String,
+
+    /// Send this text; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    send: Vec<String>,
+
+    /// Send this many packets: the texts of --send over and over, or generated ones
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+
+    /// Packets a second
+    #[arg(long, value_name = "N", default_value_t = 60.0, value_parser = parse_rate)]
+    rate: f64,
+
+    /// Bytes of each generated packet
+    #[arg(long, value_name = "BYTES", default_value_t = 100)]
+    size: usize,
+
+    /// Connect data that the host's application is shown
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    data: String,
+
+    /// A credential to show the host before the data, as `torque sign` writes it
+    #[arg(long, value_name = "FILE")]
+    credential: Option<PathBuf>,
+
+    /// How long to listen on after the last verdict, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    linger: u64,
+
+    #[command(flatten)]
+    trust: TrustOptions,
+
+    #[command(flatten)]
+    socket: SocketOptions,
+}
+
+pub fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("a rate is a number of packets a second, from 0.001 to 1000000".into()),
+    }
+}
+
+pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+    stop::watch()?;
+    let mut socket = args.socket.builder()?.client()?;
+    key_log::install(&mut socket, output)?;
+    let wish = Wish {
+        target: &args.url,
+        trust: &args.trust,
+        settings: args.socket.settings,
+        data: args.data.as_bytes(),
+        credential: args.credential.as_deref(),
+        harmless: false,
+    };
+    let session = session::establish(&mut socket, &wish, output)?;
+    if !session.accept_data.is_empty() {
+        output.note(format_args!("{DIM}the host says: {}{DIM:#}", printable(&session.accept_data)));
+    }
+    let mut talk = Talk::new(args, session, output);
+    talk.run(&mut socket)?;
+    talk.finish(&mut socket)
+}
+
+/// Where the next packet comes from.
+enum Source {
+    Lines(Receiver<String>),
+    Texts { texts: Vec<Vec<u8>>, next: u64, count: u64 },
+    Nothing,
+}
+
+impl Source {
+    fn new(args: &Args) -> Self {
+        let count = args.count.unwrap_or(args.send.len() as u64);
+        if count == 0 && args.count.is_none() {
+            return Self::Lines(lines());
+        }
+        let mut texts: Vec<Vec<u8>> = args.send.iter().map(|text| text.clone().into_bytes()).collect();
+        if texts.is_empty() {
+            texts.push((0..args.size).map(|index| b'a' + (index % 26) as u8).collect());
+        }
+        Self::Texts { texts, next: 0, count }
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let taken = match self {
+            Self::Lines(lines) => match lines.try_recv() {
+                Ok(line) => return Some(line.into_bytes()),
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => None,
+            },
+            Self::Texts { texts, next, count } if *next < *count => {
+                let text = texts.get((*next % texts.len() as u64) as usize).cloned();
+                *next += 1;
+                text
+            }
+            Self::Texts { .. } | Self::Nothing => None,
+        };
+        if taken.is_none() {
+            *self = Self::Nothing;
+        }
+        taken
+    }
+}
+
+/// The lines of standard input, read on a thread of their own.
+fn lines() -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// How soon a typed line leaves.
+const TYPED: Duration = Duration::from_millis(20);
+
+struct Talk<'a> {
+    args: &'a Args,
+    output: &'a Output,
+    session: Session,
+    source: Source,
+    /// A packet for which the window had no room.
+    waiting: Option<Vec<u8>>,
+    sent_at: HashMap<Sequence, (Instant, String)>,
+    counts: Counts,
+    /// When something last came.
+    heard: Instant,
+    ended: Option<Failure>,
+    is_over: bool,
+}
+
+#[derive(Default)]
+struct Counts {
+    sent: u64,
+    delivered: u64,
+    dropped: u64,
+    unknown: u64,
+    received: u64,
+}
+
+impl<'a> Talk<'a> {
+    fn new(args: &'a Args, session: Session, output: &'a Output) -> Self {
+        Self {
+            args,
+            output,
+            session,
+            source: Source::new(args),
+            waiting: None,
+            sent_at: HashMap::new(),
+            counts: Counts::default(),
+            heard: Instant::now(),
+            ended: None,
+            is_over: false,
+        }
+    }
+
+    fn run(&mut self, socket: &mut Socket) -> Result<(), Failure> {
+        let period = Duration::from_secs_f64(1.0 / self.args.rate);
+        let linger = Duration::from_millis(self.args.linger);
+        let mut next = Instant::now();
+        while !self.is_over && !stop::requested() {
+            let typed = matches!(self.source, Source::Lines(_));
+            let now = Instant::now();
+            if typed || now >= next {
+                // A machine that was busy for long goes on from here.
+                next = (next + period).max(now.checked_sub(period * 4).unwrap_or(now));
+                self.send(socket)?;
+            }
+            let all_sent = matches!(self.source, Source::Nothing) && self.waiting.is_none();
+            if all_sent && self.sent_at.is_empty() && self.heard.elapsed() >= linger {
+                return Ok(());
+            }
+            let until = match () {
+                () if typed => TYPED,
+                () if all_sent => linger.max(Duration::from_millis(1)).min(stop::LOOK_EVERY),
+                () => next.saturating_duration_since(Instant::now()).min(stop::LOOK_EVERY),
+            };
+            socket.wait(until);
+            socket.poll();
+            while let Some(event) = socket.next_event() {
+                self.event(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, socket: &mut Socket) -> Result<(), Failure> {
+        while let Some(payload) = self.waiting.take().or_else(|| self.source.take()) {
+            match socket.send(self.session.id, &payload) {
+                Ok(sequence) => {
+                    self.counts.sent += 1;
+                    self.sent_at.insert(sequence, (Instant::now(), text_or_hex(&payload)));
+                }
+                Err(SendError::WindowFull | SendError::Blocked) => {
+                    self.waiting = Some(payload);
+                    return Ok(());
+                }
+                // The close event tells why.
+                Err(SendError::Closed) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+            if !matches!(self.source, Source::Lines(_)) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), Failure> {
+        let output = self.output;
+        match event {
+            Event::Packet { sequence, payload, .. } => {
+                self.heard = Instant::now();
+                self.counts.received += 1;
+                output.line(format_args!("{}", text_or_hex(&payload)))?;
+                output.record(|| {
+                    json!({
+                        "event": "packet",
+                        "sequence": sequence.0,
+                        "text": String::from_utf8_lossy(&payload),
+                        "hex": hex(&payload),
+                    })
+                })
+            }
+            Event::PacketDeliveryNotify { sequence, delivery, .. } => self.verdict(sequence, delivery),
+            Event::Close { code, reason, .. } => {
+                self.is_over = true;
+                self.ended = Some(Failure::closed(code, &reason));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn verdict(&mut self, sequence: Sequence, delivery: Delivery) -> Result<(), Failure> {
+        self.heard = Instant::now();
+        let (after, text) = match self.sent_at.remove(&sequence) {
+            Some((at, text)) => (at.elapsed(), text),
+            None => (Duration::ZERO, String::new()),
+        };
+        let (counter, word, style) = match delivery {
+            Delivery::Delivered => (&mut self.counts.delivered, "delivered", GOOD),
+            Delivery::Dropped => (&mut self.counts.dropped, "dropped", BAD),
+            Delivery::Unknown => (&mut self.counts.unknown, "unknown", WARN),
+        };
+        *counter += 1;
+        let shown: String = text.chars().take(40).collect();
+        self.output.note(format_args!(
+            "{style}{word}{style:#} {sequence} {DIM}after {}{DIM:#} {shown}",
+            millis(after)
+        ));
+        self.output.record(|| {
+            json!({
+                "event": "verdict",
+                "sequence": sequence.0,
+                "delivery": word,
+                "after_ms": millis_number(after),
+            })
+        })
+    }
+
+    fn finish(&mut self, socket: &mut Socket) -> Result<(), Failure> {
+        let rtt = socket.connection_stats(self.session.id).map(|stats| stats.rtt).unwrap_or_default();
+        if self.ended.is_none() {
+            let mut last = Vec::new();
+            session::close(socket, self.session.id, |event| last.push(event));
+            for event in last {
+                if !matches!(event, Event::Close { .. }) {
+                    self.event(event)?;
+                }
+            }
+        }
+        let Counts { sent, delivered, dropped, unknown, received } = self.counts;
+        self.output.note(format_args!(
+            "{DIM}{sent} sent, {delivered} delivered, {dropped} dropped, {unknown} unknown; {received} received; round trip {}{DIM:#}",
+            millis(rtt)
+        ));
+        self.output.record(|| {
+            json!({
+                "event": "summary",
+                "sent": sent,
+                "delivered": delivered,
+                "dropped": dropped,
+                "unknown": unknown,
+                "received": received,
+                "rtt_ms": millis_number(rtt),
+            })
+        })?;
+        match self.ended.take() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}

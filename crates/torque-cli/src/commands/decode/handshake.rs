@@ -1,0 +1,149 @@
+//! Handshake messages, field by field (PROTOCOL.md 4).
+
+use torque_proto::wire::{
+    ChallengeRequest, ChallengeResponse, ConnectRequest, DatagramKind, Offers, ParseError, Reject, ReplyKind,
+    SealedReply,
+};
+use torque_socket::{Cipher, Credential, PublicKey};
+
+use super::fields::{Explained, data};
+use crate::units::hex;
+
+/// Explains a datagram of one of the kinds 0x01 to 0x07.
+pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
+    let name = name(kind);
+    let explained = match kind {
+        DatagramKind::ChallengeRequest => ChallengeRequest::parse(bytes).map(|message| request(&message)),
+        DatagramKind::ChallengeResponse => ChallengeResponse::parse(bytes).map(|message| response(&message)),
+        DatagramKind::ConnectRequest => ConnectRequest::parse(bytes).map(|message| connect(&message)),
+        DatagramKind::Reject => Reject::parse(bytes).map(|message| reject(&message)),
+        _ => SealedReply::parse(bytes).map(|message| reply(name, &message)),
+    };
+    explained.unwrap_or_else(|error| malformed(name, bytes, &error))
+}
+
+/// The name of a kind.
+pub fn name(kind: DatagramKind) -> &'static str {
+    match kind {
+        DatagramKind::ChallengeRequest => "challenge_request",
+        DatagramKind::ChallengeResponse => "challenge_response",
+        DatagramKind::ConnectRequest => "connect_request",
+        DatagramKind::ConnectAccept => "connect_accept",
+        DatagramKind::ConnectRefuse => "connect_refuse",
+        DatagramKind::ConnectPending => "connect_pending",
+        DatagramKind::Reject => "reject",
+        DatagramKind::Info => "info",
+        DatagramKind::Packet => "packet",
+        DatagramKind::Empty => "empty",
+        _ => "reserved",
+    }
+}
+
+fn malformed(name: &'static str, bytes: &[u8], error: &ParseError) -> Explained {
+    let mut explained = Explained::new(name, format!("malformed {name}"));
+    explained.problem = Some(format!("{error}; it would be dropped"));
+    explained.field(0, bytes.len(), "bytes", hex(bytes));
+    explained
+}
+
+fn ciphers(offers: &Offers) -> String {
+    let names = offers.numbers().map(cipher).collect::<Vec<_>>();
+    names.join(", ")
+}
+
+fn cipher(number: u8) -> String {
+    match Cipher::from_number(number) {
+        Some(cipher) => format!("{number} ({cipher})"),
+        None => format!("{number} (unknown)"),
+    }
+}
+
+fn request(message: &ChallengeRequest) -> Explained {
+    let mut explained = Explained::new("challenge_request", "an initiator asks for a challenge");
+    explained.field(1, 8, "magic", "TorqueSk");
+    explained.field(9, 1, "version", "1");
+    explained.field(10, 16, "initiator_nonce", hex(&message.initiator_nonce));
+    explained.field(26, 8, "application_tag", hex(&message.application_tag));
+    explained.field(34, 4, "ciphers_offered", ciphers(&message.offers));
+    explained.field(38, 730, "zeros", "padding: an answer is never longer than the question");
+    explained
+}
+
+fn response(message: &ChallengeResponse<'_>) -> Explained {
+    let summary = format!("a host shows its key and asks for a puzzle of {} bits", message.difficulty);
+    let mut explained = Explained::new("challenge_response", summary);
+    explained.field(1, 1, "version", "1");
+    explained.field(2, 16, "initiator_nonce", hex(&message.initiator_nonce));
+    explained.field(18, 8, "epoch_start", format!("{} (ms since 1970-01-01)", message.epoch_start));
+    explained.field(26, 32, "epoch_key", hex(&message.epoch_key));
+    explained.field(58, 64, "signature", hex(&message.signature));
+    explained.field(122, 16, "identity_token", hex(&message.identity_token));
+    explained.field(138, 1, "difficulty", format!("{} bits", message.difficulty));
+    explained.field(139, 1, "cipher", cipher(message.cipher));
+    explained.field(140, 1, "key_type", "1 (Ed25519)");
+    match PublicKey::from_bytes(&message.host_key) {
+        Ok(key) => explained.field(141, 32, "host_public_key", key.to_string()),
+        Err(error) => {
+            explained.field(141, 32, "host_public_key", hex(&message.host_key));
+            explained.problem = Some(format!("the host's key is refused: {error}"));
+        }
+    }
+    explained.field(173, 2, "data_length", message.data.len().to_string());
+    let mut rest = (ChallengeResponse::HEAD_BYTES, message.data);
+    if let Ok((credential, data)) = Credential::parse_prefix(message.data) {
+        let size = message.data.len() - data.len();
+        let text = format!("\"{}\" by {}", credential.name(), credential.authority());
+        explained.field(rest.0, size, "credential", text);
+        rest = (rest.0 + size, data);
+    }
+    explained.field(rest.0, rest.1.len(), "challenge_response_data", data(rest.1));
+    explained
+}
+
+fn connect(message: &ConnectRequest<'_>) -> Explained {
+    let summary = format!("an initiator asks to connect, with a solution of {} bits", message.difficulty);
+    let mut explained = Explained::new("connect_request", summary);
+    explained.field(1, 1, "version", "1");
+    explained.field(2, 16, "initiator_nonce", hex(&message.initiator_nonce));
+    explained.field(18, 4, "epoch_tag", hex(&message.epoch_tag));
+    explained.field(22, 16, "identity_token", hex(&message.identity_token));
+    explained.field(38, 1, "difficulty", format!("{} bits", message.difficulty));
+    explained.field(39, 1, "cipher", cipher(message.cipher));
+    explained.field(40, 4, "ciphers_offered", ciphers(&message.offers));
+    explained.field(44, 8, "introduction_id", message.introduction_id.to_string());
+    let at = ConnectRequest::NOISE_OFFSET;
+    let parts =
+        message.noise.split_at_checked(32).and_then(|(e, rest)| Some((e, rest.split_at_checked(48)?)));
+    if let Some((e, (sealed_s, sealed_p))) = parts {
+        explained.field(at, 32, "e", hex(e));
+        explained.field(at + 32, 48, "sealed_s", format!("the initiator's key, sealed: {}", hex(sealed_s)));
+        let text = format!("sequence, settings and data, sealed: {}", hex(sealed_p));
+        explained.field(at + 80, sealed_p.len(), "sealed_p", text);
+    }
+    explained.field(at + message.noise.len(), 8, "solution", hex(&message.solution));
+    explained.opened = Some(false);
+    explained
+}
+
+fn reply(name: &'static str, message: &SealedReply<'_>) -> Explained {
+    let summary = match message.kind {
+        ReplyKind::Accept => "the host accepts",
+        ReplyKind::Refuse => "the host refuses",
+        ReplyKind::Pending => "the host's application has not decided yet",
+    };
+    let mut explained = Explained::new(name, summary);
+    explained.field(1, 16, "initiator_nonce", hex(&message.initiator_nonce));
+    explained.field(17, 16, "host_salt", hex(&message.host_salt));
+    explained.field(33, message.sealed.len(), "sealed", hex(message.sealed));
+    explained.opened = Some(false);
+    explained
+}
+
+fn reject(message: &Reject) -> Explained {
+    let mut explained = Explained::new("reject", format!("rejected: {}", message.code.name()));
+    explained.field(1, 1, "version", message.version.to_string());
+    explained.field(2, 16, "initiator_nonce", hex(&message.initiator_nonce));
+    let code = format!("{} ({}): {}", message.code.number(), message.code.name(), message.code);
+    explained.field(18, 1, "reject_code", code);
+    explained
+}

@@ -1,0 +1,156 @@
+//! The demo on a terminal: every connection with its handshake, its round trips, its window and its verdicts.
+
+use std::time::Duration;
+
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Style, Stylize};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Paragraph};
+use ratatui::{DefaultTerminal, Frame};
+use torque_socket::{ConnectionStats, Delivery};
+
+use super::board::{Board, Connection};
+use super::{Args, Deadline};
+use crate::failure::Failure;
+use crate::units::{millis, percent};
+
+const FRAME: Duration = Duration::from_millis(50);
+/// Lines of one connection, its border included.
+const ROWS: u16 = 6;
+/// Characters of the window's bar.
+const BAR: usize = 32;
+
+/// Shows the board until the time is over or somebody presses q.
+pub fn run(args: &Args, board: &Board, mut end: Deadline) -> Result<(), Failure> {
+    let mut terminal = ratatui::try_init()?;
+    let shown = show(&mut terminal, args, board, &mut end);
+    // What follows are plain lines, so the terminal has to be as it was even after an error.
+    ratatui::try_restore()?;
+    Ok(shown?)
+}
+
+fn show(
+    terminal: &mut DefaultTerminal,
+    args: &Args,
+    board: &Board,
+    end: &mut Deadline,
+) -> std::io::Result<()> {
+    while !end.passed(board) {
+        let connections = board.snapshot();
+        terminal.draw(|frame| draw(frame, args, &connections))?;
+        if event::poll(FRAME)? && is_quit(&event::read()?) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// In raw mode the terminal makes no signal of Ctrl-C.
+fn is_quit(event: &Event) -> bool {
+    let Event::Key(key) = event else { return false };
+    let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    key.kind == KeyEventKind::Press && (control_c || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc))
+}
+
+fn draw(frame: &mut Frame<'_>, args: &Args, connections: &[Connection]) {
+    let [head, body, foot] =
+        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)])
+            .areas(frame.area());
+    let title = format!(
+        " torque demo: {} clients, {} packets/s of {} bytes each way, link {}",
+        args.clients,
+        args.rate,
+        args.size,
+        args.link()
+    );
+    frame.render_widget(Line::from(title).bold(), head);
+
+    let room = usize::from(body.height / ROWS).max(1);
+    let shown = connections.len().min(room);
+    let areas = Layout::vertical(vec![Constraint::Length(ROWS); shown]).split(body);
+    for (index, (connection, area)) in connections.iter().zip(areas.iter()).enumerate() {
+        draw_connection(frame, index + 1, connection, *area);
+    }
+    frame.render_widget(footer(connections, shown), foot);
+}
+
+fn footer(connections: &[Connection], shown: usize) -> Line<'static> {
+    let mut totals = [0; 3];
+    for stats in connections.iter().flat_map(|connection| [&connection.client, &connection.host]).flatten() {
+        totals[0] += stats.counters.sent;
+        totals[1] += stats.counters.delivered;
+        totals[2] += stats.counters.dropped;
+    }
+    let hidden = match connections.len() - shown {
+        0 => String::new(),
+        hidden => format!("   {hidden} more clients do not fit"),
+    };
+    Line::from(vec![
+        format!(" {} sent  ", totals[0]).into(),
+        format!("{} delivered  ", totals[1]).green(),
+        format!("{} dropped", totals[2]).yellow(),
+        hidden.dim(),
+        "   q ends and checks every verdict".dim(),
+    ])
+}
+
+fn draw_connection(frame: &mut Frame<'_>, number: usize, connection: &Connection, area: Rect) {
+    let (state, color) = match (&connection.ended, connection.established) {
+        (Some(how), _) => (how.as_str(), Color::DarkGray),
+        (None, true) => ("established", Color::Green),
+        (None, false) => ("handshake", Color::Yellow),
+    };
+    let block = Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(Style::new().fg(color))
+        .title(format!(" client {number}: {state} "));
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let lines = vec![
+        labelled("handshake", vec![connection.steps.join(" → ").into()]),
+        labelled("up", traffic(connection.client.as_ref())),
+        labelled("down", traffic(connection.host.as_ref())),
+        verdicts(connection, inner.width),
+    ];
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+fn labelled(label: &str, mut rest: Vec<Span<'static>>) -> Line<'static> {
+    rest.insert(0, format!("{label:<10}").cyan());
+    Line::from(rest)
+}
+
+/// What one end sends, and how it fares.
+fn traffic(stats: Option<&ConnectionStats>) -> Vec<Span<'static>> {
+    let Some(stats) = stats else { return vec!["-".dim()] };
+    let counters = &stats.counters;
+    let lost = percent(counters.dropped, counters.delivered + counters.dropped);
+    let window = usize::from(stats.settings.packet_window);
+    let filled = (stats.in_flight * BAR).div_ceil(window).min(BAR);
+    vec![
+        format!("rtt {:>8} ±{:>8}  ", millis(stats.rtt), millis(stats.jitter)).into(),
+        format!("{:>7} sent ", counters.sent).into(),
+        format!("{:>7} delivered ", counters.delivered).green(),
+        format!("{:>5} dropped {lost:>5.1} %  ", counters.dropped).yellow(),
+        "▮".repeat(filled).blue(),
+        "▯".repeat(BAR - filled).dim(),
+        format!(" {}/{window} in flight", stats.in_flight).dim(),
+    ]
+}
+
+/// The latest verdicts that the client was told, newest last.
+fn verdicts(connection: &Connection, width: u16) -> Line<'static> {
+    let room = usize::from(width).saturating_sub(10);
+    let skip = connection.recent.len().saturating_sub(room);
+    let marks = connection.recent.iter().skip(skip).map(|delivery| match delivery {
+        Delivery::Delivered => "·".green(),
+        Delivery::Dropped => "x".red().bold(),
+        Delivery::Unknown => "?".magenta(),
+    });
+    labelled("verdicts", marks.collect())
+}
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

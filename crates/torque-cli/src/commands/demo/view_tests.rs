@@ -1,0 +1,39 @@
+use clap::Parser;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+fn screen(width: u16, height: u16, connections: &[Connection]) -> String {
+    let Command::Demo(args) = Cli::parse_from(["torque", "demo"]).command else { panic!("another command") };
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, &args, connections)).unwrap();
+    terminal.backend().to_string()
+}
+
+#[test]
+fn the_view_shows_each_handshake_and_the_verdicts_and_how_to_end_it() {
+    let mut connection = Connection {
+        steps: vec!["challenge after 40 ms".into(), "established after 82 ms".into()],
+        established: true,
+        ..Connection::default()
+    };
+    for delivery in [Delivery::Delivered, Delivery::Dropped, Delivery::Delivered] {
+        connection.verdict(delivery);
+    }
+    let text = screen(140, 30, &[connection, Connection::default()]);
+    for part in ["challenge after 40 ms → established after 82 ms", "·x·", "client 2: handshake", "q ends"]
+    {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+}
+
+#[test]
+fn clients_that_do_not_fit_are_told_and_no_size_of_terminal_breaks_it() {
+    let many = vec![Connection::default(); 9];
+    assert!(screen(100, 14, &many).contains("7 more clients do not fit"));
+    for (width, height) in [(1, 1), (3, 2), (20, 5), (300, 90)] {
+        screen(width, height, &many);
+    }
+}

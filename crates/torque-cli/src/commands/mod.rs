@@ -1,0 +1,36 @@
+//! One file a subcommand. Each has its `Args` (with the help that people read) and a `run`.
+
+pub mod completions;
+pub mod connect;
+pub mod decode;
+pub mod demo;
+pub mod discover;
+pub mod host;
+pub mod key;
+pub mod keygen;
+pub mod man;
+pub mod ping;
+pub mod query;
+pub mod sign;
+
+use crate::cli::Command;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Runs one.
+pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Host(args) => host::run(&args, output),
+        Command::Connect(args) => connect::run(&args, output),
+        Command::Ping(args) => ping::run(&args, output),
+        Command::Query(args) => query::run(&args, output),
+        Command::Discover(args) => discover::run(&args, output),
+        Command::Keygen(args) => keygen::run(&args, output),
+        Command::Key(args) => key::run(&args, output),
+        Command::Sign(args) => sign::run(&args, output),
+        Command::Decode(args) => decode::run(&args, output),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, output),
+    }
+}

@@ -1,0 +1,178 @@
+//! What a command that failed tells: what happened, what to do next, and the exit code.
+
+use std::fmt;
+use std::io;
+
+use torque_socket::{BindError, CallError, CloseCode, ConnectError, SendError};
+
+/// The exit codes, as `torque --help` lists them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Code {
+    /// Something did not work.
+    Failed,
+    /// The command line cannot be used (clap exits with the same number by itself).
+    Usage,
+    /// Nobody answered.
+    NoAnswer,
+    /// The other side, or this one, said no.
+    Refused,
+    /// The other side has another key than the one asked for, or none that is trusted.
+    KeyMismatch,
+}
+
+impl Code {
+    /// The number that the process exits with.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NoAnswer => 3,
+            Self::Refused => 4,
+            Self::KeyMismatch => 5,
+        }
+    }
+
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NoAnswer => "no_answer",
+            Self::Refused => "refused",
+            Self::KeyMismatch => "key_mismatch",
+        }
+    }
+}
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: Code,
+    /// What happened. Empty if whoever read the output went away: then there is nobody to tell.
+    pub what: String,
+    /// What to do about it.
+    pub next: Option<String>,
+}
+
+impl Failure {
+    /// A failure with its exit code.
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self { code, what: what.into(), next: None }
+    }
+
+    /// One with exit code 1.
+    pub fn failed(what: impl Into<String>) -> Self {
+        Self::new(Code::Failed, what)
+    }
+
+    /// One with exit code 2.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(Code::Usage, what)
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// A file that could not be used. The operating system's words end the sentence.
+    pub fn file(doing: &str, path: &std::path::Path, error: &io::Error) -> Self {
+        Self::failed(format!("{doing} {} failed: {error}", path.display()))
+    }
+
+    /// Why a connection ended, if that is a failure of the command.
+    pub fn closed(code: CloseCode, reason: &[u8]) -> Self {
+        let mut what = format!("{code} ({})", code.name());
+        if !reason.is_empty() {
+            what.push_str(": ");
+            what.push_str(&crate::units::printable(reason));
+        }
+        let (exit, next) = match code {
+            CloseCode::NoAnswer => (
+                Code::NoAnswer,
+                "check the address and port, that the host runs, and that a firewall lets UDP through",
+            ),
+            CloseCode::TimedOut => (Code::NoAnswer, "the network or the host went away; try again"),
+            CloseCode::NameNotFound => (Code::NoAnswer, "check the name, or use the address itself"),
+            CloseCode::Unreachable => {
+                (Code::NoAnswer, "check that this machine is on a network that leads there")
+            }
+            CloseCode::NotConfirmed => {
+                (Code::NoAnswer, "the initiator went away; nothing is to be done here")
+            }
+            CloseCode::KeyMismatch => {
+                (Code::KeyMismatch, "ask whoever runs the host for its key; do not send it anything before")
+            }
+            CloseCode::BadSignature | CloseCode::UnknownKeyType => (
+                Code::KeyMismatch,
+                "somebody else may be answering in the host's place, or its program is newer",
+            ),
+            CloseCode::Refused => (Code::Refused, "the reason, if the host gave one, stands above"),
+            CloseCode::Busy => (Code::Refused, "the host is full: try again later"),
+            CloseCode::NoDecision => {
+                (Code::Refused, "nobody answered the question whether to connect; try again")
+            }
+            CloseCode::ApplicationMismatch => {
+                (Code::Refused, "give both sides the same --application, or update the older program")
+            }
+            CloseCode::VersionMismatch => (Code::Refused, "update the older of the two programs"),
+            CloseCode::NoCommonCipher => (Code::Refused, "offer a cipher that the host allows with --cipher"),
+            CloseCode::DifficultyTooHigh => (Code::Refused, "the host is under load: try again later"),
+            CloseCode::StaleChallenge => (Code::Refused, "the host is under load: try again later"),
+            _ => (Code::Failed, ""),
+        };
+        let failure = Self::new(exit, what);
+        if next.is_empty() { failure } else { failure.next(next) }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// Standard output and terminal errors. A closed pipe has nobody to tell.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::failed(String::new());
+        }
+        Self::failed(format!("writing the output failed: {error}"))
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        let code = match error {
+            BindError::Config(_) | BindError::BadAddress { .. } => Code::Usage,
+            _ => Code::Failed,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let code = match error {
+            ConnectError::BadUrl(_) | ConnectError::TwoPins { .. } => Code::Usage,
+            _ => Code::Failed,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        Self::failed(error.to_string())
+    }
+}

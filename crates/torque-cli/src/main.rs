@@ -1,0 +1,39 @@
+//! The `torque` command: hosts, connects, pings, queries, decodes and demonstrates TorqueSocket.
+//!
+//! `cli` holds the words of the command line, `commands` one file a subcommand; the other modules are what
+//! several of them share. Every command returns a [`failure::Failure`] or nothing, and only `main` exits.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod failure;
+mod handshake_text;
+mod key_files;
+mod key_log;
+mod metrics_listener;
+mod output;
+mod session;
+mod socket_options;
+mod stop;
+mod trust;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.color.write_global();
+    let output = Output::new(cli.json);
+    match commands::run(cli.command, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.code.number())
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Ctrl-C: commands that run until stopped end in order, with their connections closed and a summary.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::failure::Failure;
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first Ctrl-C (or request to terminate) only sets a flag, and the second one ends the process.
+pub fn watch() -> Result<(), Failure> {
+    ctrlc::set_handler(|| {
+        if STOPPED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .map_err(|error| Failure::failed(format!("watching for Ctrl-C failed: {error}")))
+}
+
+/// Whether it is time to end.
+pub fn requested() -> bool {
+    STOPPED.load(Ordering::Relaxed)
+}
+
+/// The longest that a command may wait without a look at [`requested`].
+pub const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(100);

@@ -1,0 +1,127 @@
+//! Running the real command.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+/// The command, without what the environment of the tests may ask of it.
+pub fn torque() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_torque"));
+    command.env_remove("TORQUE_KEYLOG").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+/// Runs `torque` to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    torque().args(arguments).output().unwrap()
+}
+
+/// Runs it, and expects an exit code. Returns standard output.
+pub fn run_to(code: i32, arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "torque {arguments:?}\n{out}\n{err}");
+    out.into_owned()
+}
+
+/// Runs it with `--json`, and expects an exit code.
+pub fn json(code: i32, arguments: &[&str]) -> Vec<Value> {
+    lines(&run_to(code, &[arguments, &["--json"]].concat()))
+}
+
+/// Every line as an object.
+pub fn lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+/// The first object of an event.
+pub fn event<'a>(objects: &'a [Value], name: &str) -> &'a Value {
+    let found = objects.iter().find(|object| object["event"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {objects:#?}"))
+}
+
+/// A directory that is removed with the value.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("torque-cli-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The name of a file in it.
+    pub fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A `torque host` that runs until the value is dropped.
+pub struct Host {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    pub listening: Value,
+}
+
+impl Host {
+    /// A host on loopback at a free port.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = torque();
+        command.args(["host", "--bind", "127.0.0.1:0"]);
+        Self::start_with(command, arguments)
+    }
+
+    /// A host that is begun by this command.
+    pub fn start_with(mut command: Command, arguments: &[&str]) -> Self {
+        let mut child = command.arg("--json").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        out.read_line(&mut first).unwrap();
+        let listening = serde_json::from_str(&first).unwrap_or_else(|error| panic!("{error}: {first}"));
+        Self { child, out, listening }
+    }
+
+    pub fn url(&self) -> &str {
+        self.listening["url"].as_str().unwrap()
+    }
+
+    pub fn address(&self) -> &str {
+        self.listening["address"].as_str().unwrap()
+    }
+
+    pub fn key(&self) -> &str {
+        self.listening["public_key"].as_str().unwrap()
+    }
+
+    /// Waits for a host that ends by itself. Its exit code and what it told.
+    pub fn end(mut self) -> (Option<i32>, Vec<Value>) {
+        let mut text = String::new();
+        self.out.read_to_string(&mut text).unwrap();
+        (self.child.wait().unwrap().code(), lines(&text))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,89 @@
+//! The demo, as anybody would run it.
+
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use common::{event, json, run_to};
+use serde_json::Value;
+
+fn number(object: &Value, key: &str) -> f64 {
+    object[key].as_f64().unwrap_or_else(|| panic!("no number {key} in {object}"))
+}
+
+#[test]
+fn over_a_lossy_link_packets_are_lost_and_no_verdict_is_false() {
+    let told = json(0, &["demo", "--seconds", "3"]);
+    let summary = told.last().unwrap();
+    assert_eq!(number(summary, "connections"), 4.0);
+    assert_eq!(number(summary, "mismatches"), 0.0);
+    assert!(number(summary, "dropped") > 0.0, "{summary}");
+    assert_eq!(
+        number(summary, "delivered") + number(summary, "dropped"),
+        number(summary, "sent"),
+        "{summary}"
+    );
+    // 4 connections, both ways, 60/s for 3 s; how much of it a loaded machine gets done is its affair.
+    assert!(number(summary, "sent") > 400.0, "{summary}");
+    // 20 ms each way, or more.
+    assert!(number(summary, "rtt_ms") >= 40.0 && number(summary, "handshake_ms") >= 80.0, "{summary}");
+    let steps: Vec<&str> = told.iter().filter_map(|object| object["step"].as_str()).collect();
+    for part in ["puzzle of 4 bits", "solved in", "established after"] {
+        assert!(steps.iter().any(|step| step.contains(part)), "{part}: {steps:?}");
+    }
+}
+
+#[test]
+fn on_a_bad_link_with_a_small_window_no_verdict_is_false() {
+    let link = "delay=20,jitter=30,loss=20%,reorder=5%,duplicate=2%,corrupt=1%";
+    let settings = "window=16;tag=4;ack_delay=20";
+    let told = json(
+        0,
+        &[
+            "demo",
+            "--seconds",
+            "4",
+            "--clients",
+            "8",
+            "--rate",
+            "200",
+            "--link",
+            link,
+            "--settings",
+            settings,
+        ],
+    );
+    let summary = told.last().unwrap();
+    assert_eq!(number(summary, "mismatches"), 0.0, "{summary}");
+    assert!(number(summary, "dropped") > 100.0, "{summary}");
+}
+
+#[test]
+fn a_packet_costs_at_most_eleven_and_a_half_bytes_when_nothing_is_lost() {
+    let told = json(0, &["demo", "--seconds", "10", "--clients", "2", "--link", "perfect"]);
+    let summary = told.last().unwrap();
+    assert_eq!(number(summary, "dropped"), 0.0, "{summary}");
+    assert_eq!(number(summary, "payload_bytes"), number(summary, "data_packets") * 100.0, "{summary}");
+    let counted =
+        (number(summary, "bytes_sent") - number(summary, "payload_bytes")) / number(summary, "data_packets");
+    assert!((counted - number(summary, "overhead_bytes")).abs() < 0.01, "{summary}");
+    // 3 bytes of header and 8 of tag, and what is left for pings, acks and closing.
+    assert!((11.0..=11.5).contains(&counted), "{counted} bytes: {summary}");
+}
+
+#[test]
+fn without_a_terminal_it_tells_in_lines_what_it_found() {
+    let text = run_to(0, &["demo", "--seconds", "2", "--clients", "2"]);
+    for part in ["client 2  ", "established after", "in flight", "0 verdicts that disagree", "delivered"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let told = json(
+        0,
+        &["demo", "--seconds", "1", "--clients", "1", "--difficulty", "12", "--cipher", "chacha20-poly1305"],
+    );
+    event(&told, "summary");
+    assert!(
+        told.iter()
+            .any(|object| object["step"].as_str().is_some_and(|step| step.contains("puzzle of 12 bits")))
+    );
+}

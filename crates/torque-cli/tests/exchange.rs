@@ -1,0 +1,189 @@
+//! Hosts, connections, pings and queries, all on loopback with the real command.
+
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::process::Stdio;
+
+use common::{Directory, Host, event, json, lines, run_to, torque};
+
+#[test]
+fn what_is_sent_comes_back_and_every_packet_has_its_verdict() {
+    let host = Host::start(&["--once", "--accept-data", "welcome"]);
+    let told = json(0, &["connect", host.url(), "--send", "hello", "--send", "world"]);
+    assert_eq!(event(&told, "established")["accept_data"], "welcome");
+    let of = |name: &str| told.iter().filter(|object| object["event"] == name).collect::<Vec<_>>();
+    let texts: Vec<_> = of("packet").iter().map(|packet| packet["text"].clone()).collect();
+    assert_eq!(texts, ["hello", "world"]);
+    assert!(of("verdict").iter().all(|verdict| verdict["delivery"] == "delivered"));
+    let summary = event(&told, "summary");
+    assert_eq!(
+        (&summary["sent"], &summary["delivered"], &summary["received"]),
+        (&2.into(), &2.into(), &2.into())
+    );
+    let (code, told) = host.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(event(&told, "closed")["code"], "closed");
+    assert_eq!(event(&told, "closed")["echoed"], 2);
+}
+
+#[test]
+fn lines_of_standard_input_are_packets() {
+    let host = Host::start(&[]);
+    let mut child = torque()
+        .args(["connect", host.url(), "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all("one\nzwei ü\n".as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let told = lines(&String::from_utf8(output.stdout).unwrap());
+    let texts: Vec<_> =
+        told.iter().filter(|object| object["event"] == "packet").map(|packet| &packet["text"]).collect();
+    assert_eq!(texts, ["one", "zwei ü"]);
+}
+
+#[test]
+fn over_a_bad_network_each_packet_is_delivered_or_dropped_and_nothing_is_left_open() {
+    let host = Host::start(&[]);
+    let told =
+        json(0, &["connect", host.url(), "--count", "200", "--rate", "200", "--link", "delay=5,loss=15%"]);
+    let number = |key: &str| event(&told, "summary")[key].as_u64().unwrap();
+    assert_eq!(number("sent"), 200);
+    assert_eq!(number("delivered") + number("dropped"), 200);
+    assert!(number("dropped") > 0, "{told:?}");
+    assert_eq!(told.iter().filter(|object| object["event"] == "verdict").count(), 200);
+}
+
+#[test]
+fn a_host_that_says_no_gives_its_reason_and_exit_code_4() {
+    let directory = Directory::new();
+    let [mine, other] = ["mine.key", "other.key"].map(|name| directory.file(name));
+    let made = json(0, &["keygen", "--out", &mine]);
+    let public = event(&made, "key")["public_key"].as_str().unwrap().to_owned();
+    run_to(0, &["keygen", "--out", &other]);
+
+    let host = Host::start(&["--accept-key", &public, "--require-data", "sesame"]);
+    let told = json(4, &["connect", host.url(), "--send", "x", "--key", &other, "--data", "sesame"]);
+    assert!(event(&told, "error")["message"].as_str().unwrap().contains("not on the list"));
+    let told = json(4, &["connect", host.url(), "--send", "x", "--key", &mine]);
+    assert!(event(&told, "error")["message"].as_str().unwrap().contains("connect data"));
+    json(0, &["connect", host.url(), "--send", "x", "--key", &mine, "--data", "sesame"]);
+    // Another application is told apart before anything else.
+    json(4, &["connect", host.url(), "--send", "x", "--application", "another"]);
+}
+
+#[test]
+fn another_key_than_the_pinned_or_known_one_is_exit_code_5() {
+    let directory = Directory::new();
+    let known = directory.file("known_hosts");
+    let host = Host::start(&[]);
+    json(0, &["connect", host.address(), "--send", "x", "--known-hosts", &known]);
+    json(0, &["connect", host.address(), "--send", "x", "--known-hosts", &known]);
+    // Nothing speaks for the key, and there is nobody to ask.
+    json(5, &["connect", host.address(), "--send", "x"]);
+    json(0, &["connect", host.address(), "--send", "x", "--trust-anyone"]);
+
+    let other = event(&json(0, &["keygen"]), "key")["public_key"].as_str().unwrap().to_owned();
+    let text = std::fs::read_to_string(&known).unwrap().replace(host.key(), &other);
+    std::fs::write(&known, text).unwrap();
+    let told = json(5, &["connect", host.address(), "--send", "x", "--known-hosts", &known]);
+    assert!(event(&told, "error")["message"].as_str().unwrap().contains(&other));
+    json(5, &["connect", &format!("torque://{other}@{}", host.address()), "--send", "x"]);
+}
+
+#[test]
+fn an_authority_vouches_for_hosts_and_for_initiators() {
+    let directory = Directory::new();
+    let names = ["authority.key", "host.key", "host.credential", "guest.key", "guest.credential"];
+    let [authority, host_key, host_credential, guest_key, guest_credential] =
+        names.map(|name| directory.file(name));
+    let made = json(0, &["keygen", "--authority", "--out", &authority]);
+    let trusted = event(&made, "key")["public_key"].as_str().unwrap().to_owned();
+    for (key, credential) in [(&host_key, &host_credential), (&guest_key, &guest_credential)] {
+        run_to(0, &["keygen", "--out", key]);
+        run_to(0, &["sign", "--authority", &authority, key, "--out", credential]);
+    }
+    let host = Host::start(&["--key", &host_key, "--credential", &host_credential, "--authority", &trusted]);
+    let connect = |code: i32, more: &[&str]| {
+        json(code, &[&["connect", host.address(), "--send", "x", "--authority", &trusted], more].concat())
+    };
+    connect(0, &["--key", &guest_key, "--credential", &guest_credential]);
+    let told = connect(4, &["--key", &guest_key]);
+    assert!(event(&told, "error")["message"].as_str().unwrap().contains("no credential"));
+    let told = connect(4, &["--key", &host_key, "--credential", &guest_credential]);
+    assert!(event(&told, "error")["message"].as_str().unwrap().contains("another key"));
+    // A host that shows none is not trusted.
+    let plain = Host::start(&[]);
+    json(5, &["connect", plain.address(), "--send", "x", "--authority", &trusted]);
+}
+
+#[test]
+fn silence_is_exit_code_3() {
+    // Bound, so that nothing else answers there, and read by nobody.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let told = json(3, &["connect", &address, "--send", "x", "--trust-anyone"]);
+    assert_eq!(event(&told, "error")["error"], "no_answer");
+    json(3, &["query", &address, "--wait", "0.3"]);
+    json(3, &["discover", "--port", &silent.local_addr().unwrap().port().to_string(), "--wait", "0.3"]);
+}
+
+#[test]
+fn ping_tells_round_trips_and_loss() {
+    let host = Host::start(&[]);
+    let told = json(0, &["ping", host.url(), "-c", "5", "-i", "0.02"]);
+    assert_eq!(told.iter().filter(|object| object["event"] == "echo").count(), 5);
+    let summary = event(&told, "summary");
+    assert_eq!(
+        (&summary["sent"], &summary["delivered"], &summary["dropped"]),
+        (&5.into(), &5.into(), &0.into())
+    );
+    let ms = |key: &str| summary[key].as_f64().unwrap();
+    assert!(0.0 < ms("min_ms") && ms("min_ms") <= ms("avg_ms") && ms("avg_ms") <= ms("max_ms"));
+
+    // 30 ms each way are 60 there and back.
+    let told = json(0, &["ping", host.address(), "-c", "60", "-i", "0.02", "--link", "delay=30,loss=20%"]);
+    let summary = event(&told, "summary");
+    assert!(summary["min_ms"].as_f64().unwrap() >= 60.0, "{summary}");
+    assert!(summary["dropped"].as_u64().unwrap() > 0, "{summary}");
+    assert!(run_to(0, &["ping", host.url(), "-c", "2", "-i", "0.02"]).contains("2 packets sent"));
+}
+
+#[test]
+fn query_and_discover_find_a_host_with_the_key_it_has() {
+    let host = Host::start(&["--name", "Grandma's pond", "--max", "8"]);
+    let told = json(0, &["query", host.url()]);
+    let found = event(&told, "host");
+    assert_eq!((&found["name"], &found["max_players"]), (&"Grandma's pond".into(), &8.into()));
+    assert_eq!(found["public_key"], host.key());
+    json(0, &["connect", found["url"].as_str().unwrap(), "--send", "x"]);
+
+    let port = host.address().rsplit_once(':').unwrap().1;
+    let told = json(0, &["discover", "--port", port, "--wait", "1"]);
+    assert_eq!(event(&told, "host")["public_key"], host.key());
+    assert_eq!(told.len(), 1, "a host is told once: {told:?}");
+    json(3, &["query", host.address(), "--service", "another", "--wait", "0.3"]);
+}
+
+#[test]
+fn metrics_are_served_over_http() {
+    let host = Host::start(&["--metrics", "127.0.0.1:0"]);
+    json(0, &["connect", host.url(), "--send", "x"]);
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(host.listening["metrics"].as_str().unwrap()).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = get("/metrics");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\ntorque_connections_established_total 1\n"), "{answer}");
+    assert!(get("/elsewhere").starts_with("HTTP/1.1 404"));
+}

@@ -1,0 +1,112 @@
+//! Keys, credentials, and the words around them.
+
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use common::{Directory, event, json, run_to};
+
+#[test]
+fn a_key_that_was_made_shows_the_public_key_it_was_made_with() {
+    let directory = Directory::new();
+    let file = directory.file("a.key");
+    let made = json(0, &["keygen", "--out", &file]);
+    let public = event(&made, "key")["public_key"].as_str().unwrap().to_owned();
+    assert!(public.starts_with("tk1"));
+    let shown = json(0, &["key", "show", &file]);
+    assert_eq!(event(&shown, "key")["public_key"], public.as_str());
+    let shown = json(0, &["key", "show", &public]);
+    assert_eq!(event(&shown, "key")["public_key"], public.as_str());
+    assert!(run_to(0, &["key", "show", &file]).contains(&public));
+    // What a key file holds is shown nowhere.
+    let secret = std::fs::read_to_string(&file).unwrap();
+    assert!(secret.starts_with("ts1"));
+    assert!(!run_to(0, &["key", "show", &file]).contains(secret.trim()));
+}
+
+#[test]
+fn a_key_file_is_its_owners_alone_and_is_never_overwritten() {
+    let directory = Directory::new();
+    let file = directory.file("a.key");
+    run_to(0, &["keygen", "--out", &file]);
+    let before = std::fs::read(&file).unwrap();
+    run_to(1, &["keygen", "--out", &file]);
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn two_keys_are_never_the_same() {
+    assert_ne!(run_to(0, &["keygen"]), run_to(0, &["keygen"]));
+}
+
+#[test]
+fn a_signed_key_tells_who_signed_it_and_a_changed_credential_is_void() {
+    let directory = Directory::new();
+    let [authority, key, credential] =
+        ["authority.key", "a.key", "a.credential"].map(|name| directory.file(name));
+    let made = json(0, &["keygen", "--authority", "--out", &authority]);
+    run_to(0, &["keygen", "--out", &key]);
+    run_to(0, &["sign", "--authority", &authority, &key, "--name", "pond", "--out", &credential]);
+    let shown = json(0, &["key", "show", &credential]);
+    let shown = event(&shown, "credential");
+    assert_eq!(shown["authority"], event(&made, "key")["public_key"]);
+    assert_eq!((&shown["name"], &shown["good"]), (&"pond".into(), &true.into()));
+
+    let text = std::fs::read_to_string(&credential).unwrap();
+    let (remark, hex) = text.trim_end().rsplit_once('\n').unwrap();
+    let last = if hex.ends_with('0') { '1' } else { '0' };
+    std::fs::write(&credential, format!("{remark}\n{}{last}\n", &hex[..hex.len() - 1])).unwrap();
+    assert_eq!(event(&json(0, &["key", "show", &credential]), "credential")["good"], false);
+}
+
+#[test]
+fn no_socket_takes_the_key_of_an_authority() {
+    let directory = Directory::new();
+    let authority = directory.file("authority.key");
+    run_to(0, &["keygen", "--authority", "--out", &authority]);
+    run_to(2, &["host", "--bind", "127.0.0.1:0", "--key", &authority, "--seconds", "1"]);
+}
+
+#[test]
+fn what_is_no_key_is_a_usage_error_with_a_reason() {
+    let key = run_to(0, &["keygen"]);
+    for wrong in ["tk1nonsense", key.trim()] {
+        let told = json(2, &["key", "show", wrong]);
+        assert_eq!(event(&told, "error")["error"], "usage", "{wrong}");
+        assert!(!event(&told, "error").to_string().contains(key.trim()), "a secret is repeated");
+    }
+    run_to(1, &["key", "show", "/nowhere/at/all"]);
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_subcommand() {
+    let subcommands =
+        ["demo", "host", "connect", "ping", "query", "discover", "keygen", "key", "sign", "decode"];
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = run_to(0, &["completions", shell]);
+        assert!(subcommands.iter().all(|name| script.contains(name)), "{shell}");
+    }
+    let directory = Directory::new();
+    run_to(0, &["man", directory.path().to_str().unwrap()]);
+    for name in subcommands {
+        assert!(directory.path().join(format!("torque-{name}.1")).exists(), "{name}");
+    }
+}
+
+#[test]
+fn help_documents_exit_codes_and_every_subcommand_has_examples() {
+    let help = run_to(0, &["--help"]);
+    for code in ["0  done", "3  no answer", "4  refused", "5  key mismatch", "TORQUE_KEYLOG"] {
+        assert!(help.contains(code), "{code}\n{help}");
+    }
+    for name in ["demo", "host", "connect", "ping", "query", "discover", "keygen", "sign", "decode"] {
+        assert!(run_to(0, &[name, "--help"]).contains("Examples:"), "{name}");
+    }
+    run_to(2, &["nonsense"]);
+    run_to(2, &["demo", "--clients", "0"]);
+}
