@@ -198,3 +198,21 @@ fn a_report_that_says_nothing_new_is_not_sent_for_each_packet() {
     let sent = victim.sent().len();
     assert!(sent < 10, "{sent} reports for 30,000 packets");
 }
+
+#[test]
+fn a_final_close_whose_report_does_not_count_settles_nothing() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings::default());
+    victim.send(now, b"open").unwrap();
+    // The peer claims to know sequences that were never sent.
+    peer.connection.incoming.close_book(110);
+    let close = ControlMessage::Close { is_final: true, settled: 100, code: 0, reason: b"" };
+    peer.write(PacketKind::Control, &messages(&[close]));
+    for mut bytes in peer.sent() {
+        victim.receive(now, &mut bytes);
+    }
+    assert_eq!(victim.connection.counters.reports_ignored, 1);
+    assert_eq!(victim.application.verdicts, []);
+    victim.timeout(now + Duration::from_secs(3));
+    assert_eq!(victim.application.verdicts, [(101, Delivery::Unknown)]);
+}

@@ -209,10 +209,8 @@ impl Connection {
             return;
         };
         let is_sequenced = opened.kind.is_sequenced();
-        let counts = is_sequenced || opened.sequence >= self.incoming.known();
-        if counts {
-            self.read_report(opened.ack, ack_bytes, output);
-        }
+        let may_count = is_sequenced || opened.sequence >= self.incoming.known();
+        let counts = may_count && self.read_report(opened.ack, ack_bytes, output);
         let wants_answer = match opened.kind {
             PacketKind::Data => {
                 // Applications and queues rely on the size that was announced.
@@ -344,15 +342,17 @@ impl Connection {
         }
     }
 
-    fn read_report(&mut self, ack: u64, ack_bytes: &[u8], output: &mut impl Output) {
+    /// Whether the report counts: it does not if it is about what was never sent.
+    fn read_report(&mut self, ack: u64, ack_bytes: &[u8], output: &mut impl Output) -> bool {
         if ack > self.outgoing.last() {
             self.counters.reports_ignored += 1;
-            return;
+            return false;
         }
         while self.outgoing.settled() < ack {
             let delivery = outgoing::reported(ack, ack_bytes, self.outgoing.settled() + 1);
             self.settle_next(delivery, output);
         }
+        true
     }
 
     fn settle_next(&mut self, delivery: Delivery, output: &mut impl Output) {
