@@ -4,12 +4,8 @@ use super::*;
 use crate::config::ConfigError;
 
 fn endpoint(seed: u8) -> Endpoint {
-    let setup = Setup {
-        config: Config::default(),
-        key_pair: None,
-        seed: [seed; 32],
-        unix_millis: 1_700_000_000_000,
-    };
+    let setup =
+        Setup { config: Config::default(), key_pair: None, seed: [seed; 32], unix_millis: 1_700_000_000_000 };
     Endpoint::new(Instant::from_millis(1), setup).unwrap()
 }
 
@@ -139,8 +135,7 @@ fn our_own_challenge_request_is_known_wherever_it_comes_back_from() {
 
 #[test]
 fn intervals_too_short_for_the_clock_are_refused() {
-    let mut config = Config::default();
-    config.ping_interval = Duration::from_nanos(1);
+    let config = Config { ping_interval: Duration::from_nanos(1), ..Config::default() };
     let setup = Setup { config, key_pair: None, seed: [1; 32], unix_millis: 0 };
     let refused: Option<ConfigError> = Endpoint::new(Instant::ZERO, setup).err();
     assert!(refused.is_some());
