@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from . import control
-from .errors import Refused
+from . import ciphers, control
+from .errors import Refused, require
 from .keys import GenerationKeys, generation_keys, traffic_secret
 from .packets import (SEQUENCED, decode_header, full_ack, full_book_sequence, full_counter, full_sequence, open_packet,
                       seal_packet, split_ack_bytes)
@@ -63,6 +63,7 @@ class Connection:
             header, sealed = decode_header(datagram, window)
         except Refused as refused:
             raise Refused("malformed", str(refused)) from refused
+        require(len(sealed) >= ciphers.tag_length(self.cipher, header.type, self.tag_bytes), "malformed", "no room for a tag")
         counter = None
         if header.type in SEQUENCED:
             sequence = full_sequence(header.sequence_low, side.r, window)
@@ -76,7 +77,7 @@ class Connection:
         keys = self.keys(OTHER[receiver], generation)
         text = open_packet(self.cipher, self.tag_bytes, keys, datagram, header, sealed, sequence, ack, counter)
         try:
-            ack_bytes, bits, payload = split_ack_bytes(header.type, header.ack_form, text)
+            ack_bytes, bits, payload = split_ack_bytes(header.ack_form, text)
         except Refused as refused:
             raise Refused("malformed", str(refused)) from refused
         return Opened(header.type, sequence, ack, counter, header.ack_form, ack_bytes, bits, payload)
@@ -88,6 +89,8 @@ class Connection:
                                         opened.bits, taken)
         if opened.type == "control":
             for message in control.decode(opened.payload)[0]:
+                if "settled" in message:
+                    side.read_settled(message["settled"])
                 if message["message"] in ("close", "close_ack"):
                     verdicts = verdicts + side.read_close(message, report)
         return opened, report, verdicts

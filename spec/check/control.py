@@ -13,7 +13,9 @@ def decode_one(kind: int, body: bytes) -> dict | None:
     if kind == PADDING:
         return {"message": "padding", "body": body}
     if kind in (PING, PONG):
-        return {"message": "ping" if kind == PING else "pong", "id": r.number(4)} if len(body) == 4 else None
+        if len(body) != 12:
+            return None
+        return {"message": "ping" if kind == PING else "pong", "id": r.number(4), "settled": r.number(8)}
     if kind == CLOSE:
         if not 11 <= len(body) <= 11 + MAX_REASON:
             return None
@@ -45,7 +47,7 @@ def encode_one(m: dict) -> bytes:
     if name == "padding":
         kind, body = PADDING, m["body"]
     elif name in ("ping", "pong"):
-        kind, body = PING if name == "ping" else PONG, m["id"].to_bytes(4, "big")
+        kind, body = PING if name == "ping" else PONG, m["id"].to_bytes(4, "big") + m["settled"].to_bytes(8, "big")
     elif name == "close":
         kind = CLOSE
         body = bytes([m["flags"]]) + m["settled"].to_bytes(8, "big") + m["close_code"].to_bytes(2, "big") + m["reason"]

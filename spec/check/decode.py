@@ -104,7 +104,7 @@ def explain_packet(data: bytes, a: argparse.Namespace) -> list[str]:
     traffic = traffic_secret(parse_hex(a.prk, "prk"), a.direction, sequence >> 16)
     keys = generation_keys(traffic, a.cipher)
     text = open_packet(a.cipher, a.tag, keys, data, header, sealed, sequence, ack, counter)
-    _, bits, payload = split_ack_bytes(header.type, header.ack_form, text)
+    _, bits, payload = split_ack_bytes(header.ack_form, text)
     if header.ack_form == 0:
         out.append(f"  report: everything after the last one reported, up to {ack}, was delivered")
     else:

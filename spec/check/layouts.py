@@ -18,6 +18,7 @@ SIZES = {"challenge_request": (768, 768), "challenge_response": (175, 686), "con
 MAX_INITIAL_SEQUENCE = 4095
 MAX_DATA = 511
 MAX_CONNECT_DATA = 1000
+REJECT_CODES = range(1, 7)
 
 
 def classify(datagram: bytes) -> str:
@@ -176,7 +177,9 @@ def encode_refuse_payload(f: dict) -> bytes:
 
 def decode_reject(datagram: bytes) -> dict:
     r = _open(datagram, "reject")
-    return {"version": r.number(1), "initiator_nonce": r.take(16), "reject_code": r.number(1)}
+    fields = {"version": r.number(1), "initiator_nonce": r.take(16), "reject_code": r.number(1)}
+    require(fields["reject_code"] in REJECT_CODES, "range", f"reject code {fields['reject_code']} is unknown")
+    return fields
 
 
 def encode_reject(f: dict) -> bytes:

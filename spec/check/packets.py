@@ -97,14 +97,13 @@ def full_counter(low: int, c: int) -> int:
 # Ack bytes (7.2).
 
 
-def split_ack_bytes(packet_type: str, form: int, text: bytes) -> tuple[bytes, bytes, bytes]:
+def split_ack_bytes(form: int, text: bytes) -> tuple[bytes, bytes, bytes]:
     """An opened text as its ack bytes as they are, their bits alone (without the n of form 7), and the rest."""
     if form < 7:
         size, head = form, 0
     else:
         require(text != b"", "ack_bytes", "form 7 without its n")
         require(text[0] >= 1, "ack_bytes", "n is 0")
-        require(packet_type != "data", "ack_bytes", "form 7 on a data packet, which may carry 6 bytes")
         size, head = text[0], 1
     require(len(text) >= head + size, "ack_bytes", "the text is shorter than its ack bytes")
     end = head + size

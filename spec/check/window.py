@@ -24,7 +24,7 @@ class Side:
     c: int = 0
     delivered: set[int] = field(default_factory=set)
     acknowledged_ack: int = field(init=False)  # greatest ack written in an own packet that was then delivered
-    other_settled: int = field(init=False)  # the greatest *settled* of the other side's close or close_ack
+    other_settled: int = field(init=False)  # the greatest *settled* that the other side told
 
     def __post_init__(self) -> None:
         self.sent = self.a_last = self.initial_sequence
@@ -94,10 +94,13 @@ class Side:
             self.untaken.append(sequence)
         return sequence, was_delivered
 
+    def read_settled(self, settled: int) -> None:
+        """How far the other side has verdicts, from a ping, pong, close or close_ack (7.2, 8)."""
+        if settled <= self.r:
+            self.other_settled = max(self.other_settled, settled)
+
     def read_close(self, message: dict, report: str) -> list[tuple[int, bool]]:
         """A close or close_ack of the other side: the verdicts that it settles (10)."""
-        if message["settled"] <= self.r:
-            self.other_settled = max(self.other_settled, message["settled"])
         if message["flags"] & FINAL and report == "read":
             return [self._settle(sequence, False) for sequence in range(self.a_last + 1, self.sent + 1)]
         return []

@@ -41,6 +41,8 @@ mod settings;
 mod stats;
 mod timer;
 mod transmits;
+#[cfg(test)]
+mod vectors;
 pub mod wire;
 
 pub use address::Address;

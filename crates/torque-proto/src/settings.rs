@@ -103,7 +103,9 @@ impl FromStr for Settings {
             let (key, value) = part.split_once('=').ok_or_else(|| {
                 SettingsError(alloc::format!("`{part}`: write settings as key=value, separated by `;`"))
             })?;
-            let number: u16 = value.trim().parse().map_err(|_| {
+            // `parse` alone would take a sign.
+            let digits = Some(value.trim()).filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+            let number: u16 = digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| {
                 SettingsError(alloc::format!("`{part}`: the value is a whole number from 0 to 65535"))
             })?;
             match key.trim() {
@@ -117,13 +119,12 @@ impl FromStr for Settings {
                     )));
                 }
             }
+            if !settings.is_valid() {
+                return Err(SettingsError(alloc::format!(
+                    "`{part}`: window is 8 to 32768, tag 4 to 16, ack_delay 0 to 1000, max_packet 1150 or more"
+                )));
+            }
         }
-        if settings.is_valid() {
-            Ok(settings)
-        } else {
-            Err(SettingsError(alloc::format!(
-                "`{text}`: window is 8 to 32768, tag 4 to 16, ack_delay 0 to 1000, max_packet 1150 or more"
-            )))
-        }
+        Ok(settings)
     }
 }

@@ -5,10 +5,10 @@
 //! - [`Link`]: what one direction of a network path does to datagrams (delay, loss, reordering, duplication,
 //!   corruption, a rate limit). It is `no_std`, small, and used by real programs too: a lossy relay, or the
 //!   simulated link of a UDP driver.
-//! - With the feature `std` (default): a [`World`](world::World) of nodes with addresses and clocks of their
-//!   own, an [`Oracle`](oracle::Oracle) that holds two applications against each other, a
-//!   [`Play`](play::Play) that lets applications act in a world, pcap files for looking at what happened, and
-//!   [`for_seeds`](seeds::for_seeds), which names the seed of a failing run.
+//! - With the feature `std` (default): a [`World`] of nodes with addresses and clocks of their
+//!   own, an [`Oracle`] that holds two applications against each other, a
+//!   [`Play`] that lets applications act in a world, pcap files for looking at what happened, and
+//!   [`for_seeds`], which names the seed of a failing run.
 //!
 //! The same seed gives the same run, datagram for datagram.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]

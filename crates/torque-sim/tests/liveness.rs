@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{MS, SECOND, link, random_config};
+use common::{MS, SECOND, link, random_behaviour, random_config, random_link};
 use torque_proto::{CloseCode, ClosedBy, Config, ConnectOptions};
 use torque_sim::play::{Answer, Behaviour, Sending};
 use torque_sim::world::Step;
@@ -135,6 +135,117 @@ fn nothing_is_left_after_connections_come_and_go() {
             assert_eq!(play.world.node(node).poll_timeout(), None);
         }
     });
+}
+
+#[test]
+fn pending_places_come_back_however_an_attempt_ends() {
+    let accept = Answer::Accept(Duration::ZERO);
+    for (what, request) in [
+        ("refused", Answer::Close(MS)),
+        ("never", Answer::Never),
+        ("lost", accept),
+        ("given up", Answer::Never),
+    ] {
+        let mut play = Play::new(18);
+        play.world.set_default_link(link("delay=20"));
+        let mut config = Config::default();
+        config.limits.pending = 3;
+        config.limits.connections = 4;
+        let host = play.add(config, Behaviour { request, ..Behaviour::default() });
+        for _ in 0..6 {
+            let guest = play.add_default();
+            let attempt = play.connect(guest, host, ConnectOptions::default());
+            match what {
+                // The host's accept finds nobody.
+                "lost" => {
+                    play.run_for(61 * MS);
+                    play.crash(guest);
+                }
+                "given up" => {
+                    play.run_for(SECOND);
+                    play.close(guest, attempt, b"");
+                }
+                _ => play.run_for(SECOND),
+            }
+            play.run_for(125 * SECOND);
+        }
+        assert_eq!(play.stats(host).connections_requested, 6, "{what}");
+        play.set_behaviour(host, Behaviour::default());
+        // All of them at once, and one connection for each slot.
+        for _ in 0..4 {
+            let guest = play.add_default();
+            play.establish(guest, host);
+        }
+        play.close_all_and_finish(MINUTE);
+        assert_nothing_left(&mut play, host);
+    }
+}
+
+#[test]
+fn anybody_may_do_anything_at_any_time() {
+    for_seeds("anybody_may_do_anything_at_any_time", 150, |seed| {
+        let mut rng = SimRng::new(seed);
+        let mut play = Play::new(seed);
+        play.world.set_default_link(random_link(&mut rng, 0.15));
+        let nodes: Vec<NodeId> = (0..4)
+            .map(|_| {
+                let config = random_config(&mut rng);
+                let behaviour = random_behaviour(&mut rng, 500);
+                play.add(config, behaviour)
+            })
+            .collect();
+        for _ in 0..60 {
+            let (a, b) = (nodes[rng.index(4)], nodes[rng.index(4)]);
+            match rng.below(12) {
+                0..=4 if a != b && play.world.is_running(a) => {
+                    play.try_connect(a, b, ConnectOptions::default()).ok();
+                }
+                5 => {
+                    let open = play.open_connections(a);
+                    if let Some(connection) = open.get(rng.index(open.len())) {
+                        play.close(a, *connection, b"enough");
+                    }
+                }
+                6 if play.world.is_running(a) => play.crash(a),
+                7 => nodes.iter().for_each(|node| {
+                    if !play.world.is_running(*node) {
+                        play.restart(*node);
+                    }
+                }),
+                8 => play.world.set_partition(a, b, rng.chance(0.5)),
+                9 => play.world.step_clock(a, rng.between(0, 20_000_000) as i64 - 5_000_000),
+                10 => {
+                    let mut behaviour = random_behaviour(&mut rng, 500);
+                    behaviour.challenge = random_answer(&mut rng);
+                    behaviour.request = random_answer(&mut rng);
+                    play.set_behaviour(a, behaviour);
+                }
+                11 => play.world.set_default_link(random_link(&mut rng, 0.15)),
+                _ => {}
+            }
+            play.run_for(rng.duration(4 * SECOND));
+        }
+        for node in &nodes {
+            if !play.world.is_running(*node) {
+                play.restart(*node);
+            }
+            nodes.iter().for_each(|other| play.world.set_partition(*node, *other, false));
+        }
+        play.close_all_and_finish(4 * MINUTE);
+        // Clocks went back by up to a few minutes, and timers with them.
+        play.run_for(10 * MINUTE);
+        for node in nodes {
+            assert_nothing_left(&mut play, node);
+        }
+    });
+}
+
+fn random_answer(rng: &mut SimRng) -> Answer {
+    match rng.below(6) {
+        0 => Answer::Never,
+        1 => Answer::Close(rng.duration(SECOND)),
+        _ => Answer::Accept(rng.duration(3 * SECOND)),
+    }
 }
 
 #[test]

@@ -21,8 +21,8 @@ use crate::simulated::Simulated;
 use crate::target::{ConnectError, Target, ToTarget, combine_trust};
 use crate::waker::Waker;
 
-/// Receive calls of one `poll`, so that a flood cannot keep it from returning.
-const MAX_RECEIVE_CALLS: usize = 256;
+/// Datagrams after which one `poll` stops receiving, so that a flood cannot keep it from returning.
+const MAX_RECEIVED: u64 = 8_192;
 /// Datagrams that are queued before `send` hands them to the operating system by itself.
 const FLUSH_AT: usize = 256;
 
@@ -332,6 +332,7 @@ impl Socket {
 
     /// Hands on what is queued, then blocks until there is something to do: events, datagrams, a timer of the
     /// protocol, or until `timeout` has passed (`None`: no limit). Call [`poll`](Self::poll) after it.
+    /// In a runtime, which waits by itself, it returns at once.
     pub fn wait(&mut self, timeout: impl Into<Option<Duration>>) -> Wake {
         self.take_puzzles();
         self.flush();
@@ -366,15 +367,18 @@ impl Socket {
     /// The next event, for which it waits and polls up to `timeout`. For programs that have nothing else to do.
     pub fn wait_event(&mut self, timeout: Duration) -> Option<Event> {
         let end = StdInstant::now().checked_add(timeout);
+        let mut polled = false;
         loop {
             if let Some(event) = self.next_event() {
                 return Some(event);
             }
             let left = end.map(|end| end.saturating_duration_since(StdInstant::now()));
-            if self.wait(left) == Wake::TimedOut && left.is_some_and(|left| left.is_zero()) {
+            if polled && left.is_some_and(|left| left.is_zero()) {
                 return None;
             }
+            self.wait(left);
             self.poll();
+            polled = true;
         }
     }
 
@@ -404,12 +408,18 @@ impl Socket {
                 event(next);
             }
             let left = end.saturating_duration_since(StdInstant::now());
-            if self.endpoint.connections().next().is_none() || left.is_zero() {
+            if self.open() == 0 || left.is_zero() {
                 return;
             }
             self.wait(left);
             self.poll();
         }
+    }
+
+    /// Connections, pending ones included, whose close has not been told.
+    fn open(&mut self) -> u64 {
+        let stats = self.endpoint.stats();
+        (stats.connections_started + stats.connections_requested).saturating_sub(stats.connections_closed)
     }
 
     /// Counters of the protocol: datagrams, bytes, and what was dropped and why.
@@ -449,11 +459,13 @@ impl Socket {
 
     fn receive(&mut self) {
         let Self { endpoint, udp, clock, simulated, .. } = self;
-        for _ in 0..MAX_RECEIVE_CALLS {
+        let mut budget = MAX_RECEIVED;
+        while budget > 0 {
             let mut now = None;
             let received = udp.receive(|remote, local, bytes| {
                 // One look at the clock for all that one call received.
                 let now = *now.get_or_insert_with(|| clock.now());
+                budget = budget.saturating_sub(1);
                 match simulated {
                     None => endpoint.handle_datagram(now, Datagram { remote, local, bytes }),
                     Some(simulated) => simulated.take_received(now, remote, local, bytes),
@@ -462,6 +474,8 @@ impl Socket {
             if received == Received::Last {
                 break;
             }
+            // A call that brought an error instead of datagrams counts too.
+            budget = budget.saturating_sub(1);
         }
         if let Some(simulated) = simulated {
             let now = clock.now();

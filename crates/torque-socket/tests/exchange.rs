@@ -306,12 +306,12 @@ fn an_echo_in_the_event_loop_compiles_and_works() {
 #[test]
 fn a_hard_puzzle_is_solved_beside_the_caller() {
     let mut config = torque_socket::Config::default();
-    config.puzzle.difficulty_min = 18;
+    config.puzzle.difficulty_min = 20;
     let mut host = Socket::builder().config(config).bind("127.0.0.1:0").unwrap();
     let mut client = Socket::client().unwrap();
     let id = client.connect(reach(&host), pinned(&host)).unwrap();
-    let (mut up, mut longest) = (false, Duration::ZERO);
-    let end = Instant::now() + LIMIT;
+    let (mut up, mut busy) = (false, Duration::ZERO);
+    let end = Instant::now() + 3 * LIMIT;
     while !up {
         assert!(Instant::now() < end);
         host.poll();
@@ -326,11 +326,12 @@ fn a_hard_puzzle_is_solved_beside_the_caller() {
         while let Some(event) = client.next_event() {
             up |= matches!(event, Event::Established { connection, .. } if connection == id);
         }
-        longest = longest.max(begun.elapsed());
-        // Also waits for the solution, which wakes the socket.
+        busy += begun.elapsed();
+        // The solution ends the wait.
         client.wait(Duration::from_millis(5));
     }
-    let figures = client.connection_stats(id).unwrap();
-    assert!(figures.handshake.difficulty >= 18);
-    assert!(longest < Duration::from_millis(50), "a turn took {longest:?}");
+    let handshake = client.connection_stats(id).unwrap().handshake;
+    assert!(handshake.difficulty >= 20);
+    // About a million tries take a while, but not the caller's.
+    assert!(busy < handshake.puzzle_time / 2 + Duration::from_millis(60), "{busy:?} of {handshake:?}");
 }

@@ -53,12 +53,12 @@ def check_packet_header(vector: Vector) -> None:
 
 def check_ack_bytes(vector: Vector) -> None:
     _ignore_decode_only(vector)
-    packet_type, form, ack = vector.text("packet_type"), vector.int("ack_form"), vector.int("ack")
-    if packet_type not in TYPES:
+    form, ack = vector.int("ack_form"), vector.int("ack")
+    if vector.text("packet_type") not in TYPES:
         raise Mismatch("packet_type is unknown")
 
     def decode(data):
-        _, bits, rest = split_ack_bytes(packet_type, form, data)
+        _, bits, rest = split_ack_bytes(form, data)
         first = ack - 8 * len(bits) + 1
         return {"delivered": [n for n in range(first, ack + 1) if reported(bits, ack, n)], "rest": rest}
 

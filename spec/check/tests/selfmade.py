@@ -64,7 +64,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
                  "fields": {"type": "ack", "sequence_low": 1, "ack_low": 2, "ack_form": 3, "counter_low": 4}},
                 {"kind": "ack_bytes", "packet_type": "data", "ack_form": 1, "ack": 100, "hex": b"\x81xyz",
                  "fields": {"delivered": [93, 100], "rest": b"xyz"}}]
-    messages = [{"message": "ping", "id": 7}, {"message": "close", "flags": 1, "settled": 99, "close_code": 0,
+    messages = [{"message": "ping", "id": 7, "settled": 98}, {"message": "close", "flags": 1, "settled": 99, "close_code": 0,
                                                "reason": b"bye"}, {"message": "unknown", "number": 9, "body": b"\0"}]
     vectors.append({"kind": "control_messages", "hex": control.encode(messages),
                     "fields": {"messages": messages, "violation": False}})
@@ -192,7 +192,7 @@ class Network:
         if packet_type == "data":
             payload = event["payload"] = self.rng.randbytes(self.rng.randrange(40))
         elif packet_type == "control":
-            event["messages"] = messages or [{"message": "ping", "id": self.count}]
+            event["messages"] = messages or [{"message": "ping", "id": self.count, "settled": side.a_last}]
             payload = control.encode(event["messages"])
         sent = self.connection.send(sender, packet_type, payload)
         event |= {} if sent.counter is None else {"counter": sent.counter}

@@ -108,19 +108,18 @@ class Layouts(unittest.TestCase):
         self.assertEqual(settings.outcome(asked, asked, 2)["tag_bytes"], 16)
 
     def test_ack_bytes(self):
-        self.assertEqual(split_ack_bytes("ack", 7, b"\2abc"), (b"\2ab", b"ab", b"c"))
-        for packet_type, form, text in (("data", 1, b""), ("ack", 6, bytes(5)), ("ack", 7, b""), ("ack", 7, b"\0"),
-                                        ("ack", 7, b"\2a"), ("data", 7, b"\1a")):
+        self.assertEqual(split_ack_bytes(7, b"\2abc"), (b"\2ab", b"ab", b"c"))
+        for form, text in ((1, b""), (6, bytes(5)), (7, b""), (7, b"\0"), (7, b"\2a")):
             with self.assertRaises(Refused) as caught:
-                split_ack_bytes(packet_type, form, text)
+                split_ack_bytes(form, text)
             self.assertEqual(caught.exception.reason, "ack_bytes")
 
     def test_control_messages(self):
-        ping = bytes.fromhex("01000400000007")
+        ping = bytes.fromhex("01000c000000070000000000000063")
         self.assertEqual(control.decode(ping + b"\x63\0\1x" + ping)[1], False)
         self.assertEqual(len(control.decode(ping + b"\x63\0\1x" + ping)[0]), 3)
         for bad in (b"\1", b"\1\0", b"\1\0\4abc", b"\1\0\3abc", b"\3\0\4abcd", b"\4\0\1a"):
-            self.assertEqual(control.decode(ping + bad), ([{"message": "ping", "id": 7}], True))
+            self.assertEqual(control.decode(ping + bad), ([{"message": "ping", "id": 7, "settled": 99}], True))
 
     def test_text_forms(self):
         text = identity.to_text(bytes(range(32)), identity.SECRET)

@@ -56,7 +56,7 @@ class Simulation:
             assert p["sequence"] < side.r, "only a packet from long ago may be mistaken"
             return
         takes = p["type"] != "data" or self.rng.random() < 0.9
-        _, bits, _ = split_ack_bytes(p["type"], p["form"], p["ack_bytes"])
+        _, bits, _ = split_ack_bytes(p["form"], p["ack_bytes"])
         report, verdicts = side.receive(p["type"], *numbers, p["form"], bits, takes)
         assert report in ("read", "old")
         if takes and p["type"] in SEQUENCED:
@@ -161,6 +161,8 @@ class Window(unittest.TestCase):
         side.r, side.delivered = 12, {10}
         self.assertEqual(side.receive("control", 12, 6, 1, 0, b"", True), ("read", [(6, True)]))
         message = {"message": "close", "flags": 1, "settled": 11, "close_code": 0, "reason": b""}
+        side.read_settled(message["settled"])
+        side.read_settled(13)  # above R: ignored
         self.assertEqual(side.read_close(message | {"flags": 0}, "read"), [])
         self.assertEqual(side.read_close(message, "old"), [])
         self.assertEqual(side.read_close(message, "read"), [(7, False), (8, False)])

@@ -60,6 +60,8 @@ pub(super) struct Closing {
     until: Instant,
     next: Instant,
     pause: Duration,
+    /// How far both sides' packets were settled at the last close_ack that brought it further: ours, theirs.
+    settled: (u64, u64),
 }
 
 impl Phase {
@@ -112,6 +114,7 @@ impl Connection {
             until: now + self.close_wait,
             next: now + pause,
             pause,
+            settled: (self.outgoing.settled(), 0),
         });
         self.ack_at = None;
         self.send_close(outbox);
@@ -197,8 +200,15 @@ impl Connection {
         if self.finish_if_settled(now, settled) {
             return;
         }
-        if let Phase::Closing(closing) = &mut self.phase {
-            closing.next = now + closing.pause;
+        let pause = self.probe_time();
+        let settled_here = self.outgoing.settled();
+        if let Phase::Closing(closing) = &mut self.phase
+            && (settled_here > closing.settled.0 || settled > closing.settled.1)
+        {
+            // It got further: what is left goes at once, and a loss from here on is found out as soon as the first.
+            closing.settled = (settled_here, closing.settled.1.max(settled));
+            closing.pause = pause;
+            closing.next = now + pause;
             self.send_close(outbox);
         }
     }

@@ -59,6 +59,12 @@ impl Incoming {
         self.known
     }
 
+    /// B.
+    #[cfg(test)]
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
     /// Sequences that came to be known since the last report.
     pub(crate) fn unreported(&self) -> u64 {
         self.known - self.reported
@@ -146,3 +152,7 @@ impl Incoming {
         self.bits[word] = self.bits[word] & !(1 << bit) | u64::from(delivered) << bit;
     }
 }
+
+#[cfg(test)]
+#[path = "incoming_tests.rs"]
+mod tests;

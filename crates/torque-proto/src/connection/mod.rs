@@ -4,12 +4,18 @@
 //! provides both.
 
 mod close;
+#[cfg(test)]
+mod hostile_tests;
 mod incoming;
+#[cfg(test)]
+pub(crate) mod inspect;
 mod liveness;
 mod numbers;
 mod outgoing;
 mod rtt;
 mod sealing;
+#[cfg(test)]
+mod worked_examples;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -418,8 +424,9 @@ impl Connection {
         output: &mut impl Output,
         outbox: &mut Outbox<'_>,
     ) -> bool {
-        // One pong a packet: nothing may make this side send more than it got.
+        // One answer of each kind a packet: nothing may make this side send much more than it got.
         let mut pong = None;
+        let (mut has_close, mut has_close_ack) = (false, false);
         let mut wants_answer = false;
         for message in ControlMessages::new(body) {
             wants_answer |=
@@ -435,11 +442,15 @@ impl Connection {
                         self.rtt.sample(sample);
                     }
                 }
+                Ok(ControlMessage::Close { .. }) if has_close => self.counters.malformed += 1,
+                Ok(ControlMessage::CloseAck { .. }) if has_close_ack => self.counters.malformed += 1,
                 Ok(ControlMessage::Close { is_final, settled, code, reason }) => {
+                    has_close = true;
                     self.incoming.report_was_read(settled);
                     self.on_close(now, is_final && report_counts, code, reason, output, outbox);
                 }
                 Ok(ControlMessage::CloseAck { is_final, settled }) => {
+                    has_close_ack = true;
                     self.incoming.report_was_read(settled);
                     self.on_close_ack(now, is_final && report_counts, settled, output, outbox);
                 }

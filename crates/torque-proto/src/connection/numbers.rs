@@ -36,3 +36,7 @@ pub(crate) fn expand_counter(last: u64, low: u16) -> Option<u64> {
     let offset = low.wrapping_sub(last as u16);
     (1..1 << 15).contains(&offset).then(|| last + u64::from(offset))
 }
+
+#[cfg(test)]
+#[path = "numbers_tests.rs"]
+mod tests;

@@ -103,3 +103,7 @@ pub(crate) fn reported(ack: u64, ack_bytes: &[u8], sequence: u64) -> Delivery {
     let bit = ack_bytes.get((back / 8) as usize).map_or(0, |byte| byte >> (back % 8) & 1);
     if bit == 1 { Delivery::Delivered } else { Delivery::Dropped }
 }
+
+#[cfg(test)]
+#[path = "outgoing_tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ pub(crate) struct Opened {
     pub(super) kind: PacketKind,
     pub(super) sequence: u64,
     pub(super) ack: u64,
-    form: u8,
+    pub(super) form: u8,
     /// Where its text lies in the datagram.
     pub(super) text: Range<usize>,
 }

@@ -23,6 +23,12 @@ impl DhSecret {
         &self.public
     }
 
+    /// The private key as it is used.
+    #[cfg(test)]
+    pub(crate) fn clamped(&self) -> [u8; 32] {
+        curve25519_dalek::scalar::clamp_integer(self.secret)
+    }
+
     /// The shared secret; `None` if it is all zeros, which a public key of small order gives.
     pub(crate) fn agree(&self, public: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
         let shared = Zeroizing::new(MontgomeryPoint(*public).mul_clamped(self.secret).to_bytes());

@@ -31,6 +31,8 @@ impl State {
     /// The state after the first message, which both sides know. Its payload is empty in this protocol.
     fn after_first(prologue: &[u8], epoch_key: &[u8; 32], host_x25519: &[u8; 32], payload: &[u8]) -> Self {
         let mut state = Self { ck: *NAME, h: *NAME, k: [0; 32] };
+        #[cfg(test)]
+        trace::begin(&state);
         state.mix_hash(prologue);
         state.mix_hash(epoch_key);
         state.mix_hash(host_x25519);
@@ -83,6 +85,8 @@ impl State {
 
     fn mix_hash(&mut self, data: &[u8]) {
         self.h = hash::sha256(&[&self.h, data]);
+        #[cfg(test)]
+        trace::note(self, data);
     }
 
     fn mix_key(&mut self, shared: &[u8; 32]) {
@@ -91,6 +95,8 @@ impl State {
         hash::expand(&*prk, &[], &mut *both);
         self.ck.copy_from_slice(&both[..32]);
         self.k.copy_from_slice(&both[32..]);
+        #[cfg(test)]
+        trace::note(self, shared);
     }
 
     /// Appends the text sealed, and takes what was appended into the transcript.
@@ -146,3 +152,6 @@ pub(crate) fn respond(
 #[cfg(test)]
 #[path = "noise_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "noise_trace.rs"]
+pub(crate) mod trace;

@@ -139,3 +139,6 @@ debug_without_content!(HandshakeSecret, ConnectionSecret, TrafficSecret);
 #[cfg(test)]
 #[path = "secret_tests.rs"]
 pub(super) mod tests;
+#[cfg(test)]
+#[path = "secret_vectors.rs"]
+mod vectors;

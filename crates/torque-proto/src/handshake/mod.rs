@@ -177,3 +177,10 @@ impl ConnectionParts {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod internals {
+    //! For the golden vectors.
+    pub(crate) use super::puzzle::{is_solution, puzzle_digest};
+    pub(crate) use super::token::TokenClaims;
+    pub(crate) use super::transcript::application_tag;
+}

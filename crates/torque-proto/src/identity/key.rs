@@ -168,13 +168,18 @@ impl KeyPair {
 
     /// The reset token of a connection (PROTOCOL.md 5.8).
     pub(crate) fn reset_token(&self, connection_id: u64) -> [u8; 16] {
-        let prk = Zeroizing::new(extract(&[b"TorqueSocket"], self.signing.as_bytes()));
-        let mut key = Zeroizing::new([0; 32]);
-        expand(&*prk, &[b"reset"], &mut *key);
+        let key = self.reset_key();
         let mac = hmac_sha256(&*key, &[b"TorqueSocket reset", &connection_id.to_be_bytes()]);
         let mut token = [0; 16];
         token.copy_from_slice(&mac[..16]);
         token
+    }
+
+    fn reset_key(&self) -> Zeroizing<[u8; 32]> {
+        let prk = Zeroizing::new(extract(&[b"TorqueSocket"], self.signing.as_bytes()));
+        let mut key = Zeroizing::new([0; 32]);
+        expand(&*prk, &[b"reset"], &mut *key);
+        key
     }
 }
 
@@ -245,3 +250,6 @@ impl core::error::Error for KeyError {}
 #[cfg(test)]
 #[path = "key_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "key_vectors.rs"]
+pub(crate) mod vectors;

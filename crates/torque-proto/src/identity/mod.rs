@@ -6,5 +6,7 @@ mod text;
 mod url;
 
 pub use authority::{Credential, CredentialError};
+#[cfg(test)]
+pub(crate) use key::vectors as key_vectors;
 pub use key::{KeyError, KeyPair, PublicKey};
 pub use url::{DEFAULT_PORT, HostName, TorqueUrl, UrlError};

@@ -16,6 +16,8 @@ fn wrong_epoch() {
         });
         play.run_for(25 * SECOND);
         assert!(play.stats(host).stale_epoch > 0);
+        // The first challenge, and three fresh beginnings at most.
+        assert!(play.stats(host).challenges_answered <= 4);
         if wrong_times <= 3 {
             assert!(play.end(client, connection).established);
         } else {

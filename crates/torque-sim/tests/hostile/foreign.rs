@@ -212,6 +212,11 @@ impl Requested {
     }
 }
 
+/// 8: a ping whose sender has no verdict on anything yet.
+pub fn ping(id: u8) -> [u8; 15] {
+    [1, 0, 12, 0, 0, 0, id, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
 impl Guest {
     /// 6.1 to 6.4: a packet with any ack, ack form, ack bytes and body. Type 0 data, 1 report, 2 ack, 3 control.
     pub fn packet(&mut self, kind: u8, ack: u64, form: u8, ack_bytes: &[u8], body: &[u8]) -> Vec<u8> {
@@ -258,9 +263,9 @@ impl Guest {
         self.packet(3, self.known, 0, &[], messages)
     }
 
-    /// A control message that is a ping.
+    /// A control packet with a ping.
     pub fn ping(&mut self) -> Vec<u8> {
-        self.control(&[1, 0, 4, 0, 0, 0, 7])
+        self.control(&ping(7))
     }
 }
 

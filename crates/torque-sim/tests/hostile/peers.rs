@@ -89,7 +89,7 @@ fn malformed_control_messages() {
 fn many_pings_in_one_packet() {
     let mut stranger = Stranger::new(92);
     let mut guest = stranger.connect(128);
-    let pings: Vec<u8> = (0..150).flat_map(|id| [1, 0, 4, 0, 0, 0, id]).collect();
+    let pings: Vec<u8> = (0..75).flat_map(foreign::ping).collect();
     let packet = guest.control(&pings);
     let question = packet.len();
     let answers = stranger.ask(packet);

@@ -1,7 +1,7 @@
 //! Discovery keeps its promises: bytes as specified, answers never longer than questions, few of them.
 
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use torque_proto::KeyPair;
 
@@ -69,8 +69,10 @@ fn what_is_not_a_question_is_neither_answered_nor_read() {
 fn answers_are_rationed() {
     let mut responder = Responder::new("pond", info("Pond", 0)).unwrap();
     let question = Question { id: [1; 8], service: "pond".into() }.write();
-    let given = (0..10_000).filter(|_| responder.answer(key(1), &question).is_some()).count();
-    assert!((40..60).contains(&given), "{given}");
+    let (public_key, begun) = (key(1), Instant::now());
+    let given = (0..10_000).filter(|_| responder.answer(public_key, &question).is_some()).count();
+    let most = 41 + (20.0 * begun.elapsed().as_secs_f64()) as usize;
+    assert!((40..=most).contains(&given), "{given} answers, at most {most} expected");
 }
 
 #[test]

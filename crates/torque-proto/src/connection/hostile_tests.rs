@@ -1,0 +1,186 @@
+//! A peer that holds the keys and breaks the rules.
+
+use core::net::SocketAddr;
+
+use super::*;
+use crate::crypto::secret::TrafficSecret;
+
+const WHERE: [u8; 4] = [10, 0, 0, 1];
+
+/// What an application would have got.
+#[derive(Default)]
+struct Application {
+    packets: Vec<(u64, usize)>,
+    verdicts: Vec<(u64, Delivery)>,
+}
+
+impl Output for Application {
+    fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool {
+        self.packets.push((sequence, payload.len()));
+        true
+    }
+
+    fn verdict(&mut self, sequence: u64, delivery: Delivery) {
+        self.verdicts.push((sequence, delivery));
+    }
+}
+
+struct Side {
+    connection: Connection,
+    transmits: Transmits,
+    application: Application,
+}
+
+impl Side {
+    fn new(now: Instant, settings: Settings, sends: u8, receives: u8) -> Self {
+        let cipher = Cipher::Aes128CtrHmac;
+        let traffic = |number| TrafficSecret::from_log([number; 32]);
+        let parts = Parts {
+            send_keys: SendKeys::new(traffic(sends), cipher, settings.tag_bytes),
+            receive_keys: ReceiveKeys::new(traffic(receives), cipher, settings.tag_bytes),
+            cipher,
+            settings,
+            peer_ack_delay: settings.ack_delay,
+            send_initial: 100,
+            receive_initial: 100,
+            rtt: Some(Duration::from_millis(20)),
+            handshake: HandshakeStats::default(),
+            unheard: None,
+        };
+        Self {
+            connection: Connection::new(now, &Config::default(), parts),
+            transmits: Transmits::new(100_000),
+            application: Application::default(),
+        }
+    }
+
+    fn outbox(&mut self) -> (&mut Connection, &mut Application, Outbox<'_>) {
+        let remote = Address::from(SocketAddr::from((WHERE, 1)));
+        let outbox = Outbox { transmits: &mut self.transmits, remote, local: None };
+        (&mut self.connection, &mut self.application, outbox)
+    }
+
+    fn send(&mut self, now: Instant, payload: &[u8]) -> Result<u64, SendError> {
+        let (connection, _, mut outbox) = self.outbox();
+        connection.send(now, payload, &mut outbox)
+    }
+
+    /// A packet of any kind with any body, sealed as it has to be.
+    fn write(&mut self, kind: PacketKind, body: &[u8]) {
+        let (connection, _, mut outbox) = self.outbox();
+        assert!(connection.write(kind, MAX_REPORT, &mut outbox, |out| out.extend_from_slice(body)));
+    }
+
+    fn close(&mut self, now: Instant) {
+        let (connection, _, mut outbox) = self.outbox();
+        connection.close(now, crate::CloseCode::Closed, crate::ClosedBy::Application, b"bye", &mut outbox);
+    }
+
+    fn receive(&mut self, now: Instant, bytes: &mut [u8]) {
+        let (connection, application, mut outbox) = self.outbox();
+        let opened = connection.open(bytes).unwrap();
+        connection.process(now, opened, bytes, application, &mut outbox);
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        let (connection, application, mut outbox) = self.outbox();
+        connection.handle_timeout(now, application, &mut outbox);
+    }
+
+    /// Takes what waits to be sent.
+    fn sent(&mut self) -> Vec<Vec<u8>> {
+        let sent = self.transmits.iter().map(|transmit| transmit.bytes.to_vec()).collect();
+        self.transmits.clear();
+        sent
+    }
+}
+
+/// The victim and its peer.
+fn pair(now: Instant, settings: Settings) -> (Side, Side) {
+    (Side::new(now, settings, 1, 2), Side::new(now, settings, 2, 1))
+}
+
+fn messages(messages: &[ControlMessage<'_>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    messages.iter().for_each(|message| message.write(&mut out));
+    out
+}
+
+#[test]
+fn a_control_packet_with_many_messages_gets_at_most_one_answer_of_each_kind() {
+    let now = Instant::from_millis(1);
+    let pings: Vec<_> = (0..1_000).map(|id| ControlMessage::Ping { id, settled: 100 }).collect();
+    let closes = [ControlMessage::Close { is_final: false, settled: 100, code: 0, reason: b"" }; 1_000];
+    let acks: Vec<_> =
+        (0..1_000).map(|number| ControlMessage::CloseAck { is_final: false, settled: 100 + number }).collect();
+    for (victim_closes, messages_sent) in [(false, &pings[..]), (false, &closes), (true, &closes), (true, &acks)] {
+        let (mut victim, mut peer) = pair(now, Settings::default());
+        // Something without a verdict, so that no message ends the connection.
+        victim.send(now, b"open").unwrap();
+        if victim_closes {
+            victim.close(now);
+        }
+        victim.sent();
+        peer.write(PacketKind::Control, &messages(messages_sent));
+        for mut bytes in peer.sent() {
+            victim.receive(now, &mut bytes);
+        }
+        assert!(victim.sent().len() <= 1, "{:?}", messages_sent[0]);
+    }
+}
+
+/// As a driver does it: whatever is due at `now` is run until nothing is.
+fn run_at(now: Instant, side: &mut Side) -> usize {
+    for calls in 0..1_000 {
+        if side.connection.deadline().is_none_or(|(at, _)| at > now) {
+            return calls;
+        }
+        side.timeout(now);
+    }
+    panic!("always due at {now:?}: {:?}", side.connection.deadline());
+}
+
+#[test]
+fn no_timer_stays_due_however_much_there_is_to_report_and_however_short_the_ack_delay() {
+    let mut now = Instant::from_millis(1);
+    let mut settings = Settings { packet_window: 32_768, ack_delay: Duration::ZERO, ..Settings::default() };
+    settings.tag_bytes = 8;
+    let (mut victim, mut peer) = pair(now, settings);
+    // More than one report can say, with a gap at the beginning, and the peer never tells what it has read.
+    for _ in 0..5_000 {
+        peer.send(now, b"x").unwrap();
+    }
+    for mut bytes in peer.sent().into_iter().skip(1) {
+        victim.receive(now, &mut bytes);
+    }
+    victim.sent();
+    let mut sent = 0;
+    for _ in 0..1_000 {
+        now += Duration::from_millis(1);
+        run_at(now, &mut victim);
+        sent += victim.sent().len();
+    }
+    assert!(sent < 100, "{sent} datagrams in a second, and nothing new to say");
+}
+
+#[test]
+fn a_payload_above_what_was_announced_is_not_taken() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings::default());
+    for length in [1_150, 1_151, 60_000, 1] {
+        peer.write(PacketKind::Data, &alloc::vec![7; length]);
+        for mut bytes in peer.sent() {
+            victim.receive(now, &mut bytes);
+        }
+    }
+    assert_eq!(victim.application.packets, [(101, 1_150), (104, 1)]);
+    victim.write(PacketKind::Ack, b"");
+    for mut bytes in victim.sent() {
+        peer.receive(now, &mut bytes);
+    }
+    use Delivery::{Delivered, Dropped};
+    assert_eq!(
+        peer.application.verdicts,
+        [(101, Delivered), (102, Dropped), (103, Dropped), (104, Delivered)]
+    );
+}

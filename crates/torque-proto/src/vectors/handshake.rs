@@ -1,0 +1,412 @@
+//! handshake.json: whole handshakes between a real attempt and a real host (PROTOCOL.md 3 to 5).
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::vec::Vec;
+
+use super::identity::seed_with_sign;
+use super::json::{Json, object};
+use super::keys::DIRECTIONS;
+use crate::address::Address;
+use crate::codes::CloseCode;
+use crate::config::Config;
+use crate::crypto::Cipher;
+use crate::crypto::dh::DhSecret;
+use crate::crypto::noise::trace::{self, Step};
+use crate::crypto::rng::Rng;
+use crate::event::Extension;
+use crate::handshake::internals::{TokenClaims, application_tag};
+use crate::handshake::{
+    Admission, Asking, Attempt, AttemptOptions, AttemptOutcome, ChallengeAnswer, ConnectionParts, Context,
+    Host, Occupancy, PuzzleProgress, ShortData, Trust,
+};
+use crate::id::ConnectionId;
+use crate::identity::KeyPair;
+use crate::instant::Instant;
+use crate::settings::Settings;
+use crate::wire::header::HeaderSize;
+use crate::wire::{
+    AcceptPayload, ChallengeResponse, ConnectRequest, MAX_INITIAL_SEQUENCE, Offers, REPLY_HEADER_BYTES,
+    RequestPayload, SealedReply,
+};
+
+const CALM: Occupancy = Occupancy { pending: 0, full: false };
+
+/// What the two applications choose; the rest is drawn.
+struct Choices {
+    name: &'static str,
+    application_id: &'static [u8],
+    address: &'static str,
+    offers: &'static [Cipher],
+    allowed: &'static [Cipher],
+    initiator_sign_bit: bool,
+    initiator_settings: Settings,
+    host_settings: Settings,
+    difficulty: u8,
+    connect_data: Vec<u8>,
+    extensions: Vec<Extension>,
+    challenge_response_data: Vec<u8>,
+    accept_data: Vec<u8>,
+    code: CloseCode,
+    reason: Vec<u8>,
+}
+
+fn plain(name: &'static str) -> Choices {
+    Choices {
+        name,
+        application_id: b"game 7",
+        address: "198.51.100.1:40000",
+        offers: &Cipher::DEFAULT_OFFER,
+        allowed: &Cipher::DEFAULT_OFFER,
+        initiator_sign_bit: false,
+        initiator_settings: Settings::default(),
+        host_settings: Settings::default(),
+        difficulty: 4,
+        connect_data: b"let me in".to_vec(),
+        extensions: Vec::new(),
+        challenge_response_data: b"the blue server".to_vec(),
+        accept_data: b"welcome".to_vec(),
+        code: CloseCode::Refused,
+        reason: b"banned".to_vec(),
+    }
+}
+
+fn settings(packet_window: u16, tag_bytes: u8, ack_delay: u64, max_packet_size: u16) -> Settings {
+    Settings { packet_window, tag_bytes, ack_delay: Duration::from_millis(ack_delay), max_packet_size }
+}
+
+pub(super) fn vectors() -> Vec<Json> {
+    use Cipher::{Aes128CtrHmac, Aes128Gcm, ChaCha20Poly1305};
+    let cases = [
+        Choices { initiator_sign_bit: true, ..plain("cipher_3_defaults") },
+        Choices {
+            allowed: &[ChaCha20Poly1305, Aes128Gcm],
+            address: "[2001:db8::7]:5000",
+            initiator_settings: settings(2_048, 8, 25, 1_400),
+            host_settings: settings(32_768, 12, 50, 65_535),
+            difficulty: 8,
+            ..plain("cipher_1_smaller_window_of_the_initiator")
+        },
+        Choices {
+            offers: &[ChaCha20Poly1305],
+            initiator_settings: settings(32_768, 4, 1_000, 65_535),
+            host_settings: settings(2_049, 4, 0, 1_150),
+            initiator_sign_bit: true,
+            code: CloseCode::ShuttingDown,
+            ..plain("cipher_2_smaller_window_of_the_host")
+        },
+        Choices {
+            offers: &[Aes128CtrHmac, ChaCha20Poly1305],
+            initiator_settings: settings(8, 4, 10, 1_200),
+            host_settings: settings(128, 16, 20, 1_300),
+            ..plain("cipher_3_shorter_tag_of_the_initiator")
+        },
+        Choices {
+            offers: &[Aes128Gcm, Aes128CtrHmac],
+            allowed: &[Aes128CtrHmac],
+            initiator_settings: settings(500, 9, 10, 1_400),
+            host_settings: settings(500, 4, 20, 1_300),
+            ..plain("cipher_3_shorter_tag_of_the_host")
+        },
+        Choices {
+            application_id: b"",
+            difficulty: 0,
+            connect_data: Vec::new(),
+            challenge_response_data: Vec::new(),
+            accept_data: Vec::new(),
+            code: CloseCode::NoDecision,
+            reason: Vec::new(),
+            ..plain("all_empty")
+        },
+        Choices {
+            application_id: b"an application id has 32 bytes..",
+            initiator_sign_bit: true,
+            difficulty: 11,
+            connect_data: std::vec![0xcd; 600],
+            extensions: [(1_u8, 300), (200, 91), (1, 0)]
+                .map(|(kind, size)| Extension { kind, data: std::vec![kind; size] })
+                .into(),
+            challenge_response_data: std::vec![0xd5; 511],
+            accept_data: std::vec![0xac; 511],
+            reason: std::vec![0x2e; 511],
+            ..plain("most_data")
+        },
+    ];
+    cases.iter().map(vector).collect()
+}
+
+/// One socket's worth of what an endpoint lends.
+struct Side {
+    config: Config,
+    pair: KeyPair,
+    seed: [u8; 32],
+    rng: Rng,
+    /// Draws what the side draws, in the same order.
+    twin: Rng,
+}
+
+impl Side {
+    fn new(config: Config, sign_bit: Option<bool>, rng: &mut Rng) -> Self {
+        let seed = match sign_bit {
+            Some(wanted) => seed_with_sign(wanted, rng),
+            None => rng.array(),
+        };
+        let draws: [u8; 32] = rng.array();
+        Self { config, pair: KeyPair::from_seed(seed), seed, rng: Rng::new(draws), twin: Rng::new(draws) }
+    }
+
+    fn cx(&mut self) -> Context<'_> {
+        Context { now: NOW, config: &self.config, key_pair: &self.pair, rng: &mut self.rng }
+    }
+}
+
+const NOW: Instant = Instant::from_millis(1_000);
+const EPOCH_START: u64 = 1_700_000_000_000;
+
+/// A handshake up to the host's question to its application.
+struct Asked {
+    host: Side,
+    initiator: Side,
+    attempt: Attempt,
+    asking: Asking,
+    challenge_request: Vec<u8>,
+    challenge_response: Vec<u8>,
+    connect_request: Vec<u8>,
+    /// What the initiator's Noise state went through.
+    noise: Vec<Step>,
+}
+
+fn ask(choices: &Choices, remote: Address) -> Asked {
+    let mut rng = super::rng(choices.name);
+    let config = |settings, ciphers: &[Cipher]| Config {
+        application_id: choices.application_id.to_vec(),
+        settings,
+        min_tag_bytes: 4,
+        ciphers: ciphers.to_vec(),
+        ..Config::default()
+    };
+    let mut at_host = config(choices.host_settings, choices.allowed);
+    at_host.puzzle.difficulty_min = choices.difficulty;
+    let mut host_side = Side::new(at_host, None, &mut rng);
+    let at_initiator = config(choices.initiator_settings, choices.offers);
+    let mut initiator = Side::new(at_initiator, Some(choices.initiator_sign_bit), &mut rng);
+    let mut host = Host::new(NOW, &host_side.config, EPOCH_START);
+    host.set_challenge_response_data(ShortData::new(&choices.challenge_response_data).unwrap());
+
+    let options = AttemptOptions {
+        connection: ConnectionId::from_u32(1).unwrap(),
+        trust: Trust::Pinned(host_side.pair.public()),
+        settings: choices.initiator_settings,
+        connect_data: choices.connect_data.clone(),
+        extensions: choices.extensions.clone(),
+    };
+    let mut challenge_request = Vec::new();
+    let mut attempt = Attempt::start(&mut initiator.cx(), options, &mut challenge_request).unwrap();
+    let mut challenge_response = Vec::new();
+    let cx = &mut host_side.cx();
+    let answer =
+        host.answer_challenge(cx, remote, &challenge_request, |_| false, CALM, &mut challenge_response);
+    assert_eq!(answer, ChallengeAnswer::Answered);
+
+    let mut connect_request = Vec::new();
+    let outcome = attempt.handle_datagram(&mut initiator.cx(), &challenge_response, &mut connect_request);
+    assert!(matches!(outcome, AttemptOutcome::Waiting));
+    let noise = trace::last_exchange();
+    let mut job = attempt.take_puzzle().unwrap();
+    while job.solve(1_000) == PuzzleProgress::Working {}
+    attempt.return_puzzle(&mut initiator.cx(), job, &mut connect_request);
+
+    let request = ConnectRequest::parse(&connect_request).unwrap();
+    let cx = &mut host_side.cx();
+    let admission = host.admit(cx, remote, &request, &connect_request, CALM, &mut Vec::new());
+    let Admission::Admitted(admitted) = admission else { panic!("{}: not admitted", choices.name) };
+    assert_eq!(trace::last_exchange(), noise, "both sides go through the same");
+    let (asking, question) = admitted.ask(&mut host_side.cx());
+    assert_eq!(question.connect_data, choices.connect_data);
+    assert_eq!(question.public_key, initiator.pair.public());
+    Asked {
+        host: host_side,
+        initiator,
+        attempt,
+        asking,
+        challenge_request,
+        challenge_response,
+        connect_request,
+        noise,
+    }
+}
+
+/// The text of an answer, opened by `open`.
+fn text(answer: &[u8], open: impl FnOnce(&[u8; REPLY_HEADER_BYTES], &[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
+    let reply = SealedReply::parse(answer).unwrap();
+    open(&reply.header(), reply.sealed).unwrap()
+}
+
+fn vector(choices: &Choices) -> Json {
+    let socket_address: SocketAddr = choices.address.parse().unwrap();
+    let remote = Address::from(socket_address);
+    let Asked {
+        mut host,
+        mut initiator,
+        mut attempt,
+        mut asking,
+        challenge_request,
+        challenge_response,
+        connect_request,
+        noise,
+    } = ask(choices, remote);
+    // The draws of each side in their order; what can be seen of them is compared.
+    let response = ChallengeResponse::parse(&challenge_response).unwrap();
+    let request = ConnectRequest::parse(&connect_request).unwrap();
+    let initiator_nonce: [u8; 16] = initiator.twin.array();
+    let initiator_sequence = initiator.twin.below(u64::from(MAX_INITIAL_SEQUENCE) + 1) as u16;
+    let ephemeral_secret: [u8; 32] = initiator.twin.array();
+    let (epoch_secret, token_secret): ([u8; 32], [u8; 32]) = (host.twin.array(), host.twin.array());
+    let host_salt: [u8; 16] = host.twin.array();
+    assert_eq!(initiator_nonce, response.initiator_nonce);
+    assert_eq!(DhSecret::from_bytes(ephemeral_secret).public(), &request.noise[..32]);
+    assert_eq!(*DhSecret::from_bytes(epoch_secret).public(), response.epoch_key);
+    let claims = TokenClaims {
+        remote,
+        initiator_nonce: &initiator_nonce,
+        difficulty: response.difficulty,
+        cipher: response.cipher,
+        offers: request.offers,
+    };
+    assert_eq!(claims.token(&token_secret), response.identity_token);
+
+    let (mut connect_pending, mut connect_accept, mut connect_refuse) = (Vec::new(), Vec::new(), Vec::new());
+    asking.repeat(NOW, &connect_request, &mut connect_pending).unwrap();
+    let accept_data = ShortData::new(&choices.accept_data).unwrap();
+    let (_, at_host) = asking.accept(&mut host.cx(), accept_data, &mut connect_accept);
+    // A host answers once; the other answer is that of the same handshake run again.
+    let mut again = ask(choices, remote);
+    assert_eq!(again.connect_request, connect_request);
+    let reason = ShortData::new(&choices.reason).unwrap();
+    again.asking.refuse(&again.host.cx(), choices.code, reason, &mut connect_refuse);
+
+    for answer in [&connect_pending, &connect_accept, &connect_refuse] {
+        assert_eq!(SealedReply::parse(answer).unwrap().host_salt, host_salt);
+    }
+    let hear = |attempt: &mut Attempt, side: &mut Side, answer: &[u8]| {
+        attempt.handle_datagram(&mut side.cx(), answer, &mut Vec::new())
+    };
+    let outcome = hear(&mut attempt, &mut initiator, &connect_pending);
+    assert!(matches!(outcome, AttemptOutcome::Waiting));
+    let outcome = hear(&mut attempt, &mut initiator, &connect_accept);
+    let AttemptOutcome::Established(established) = outcome else { panic!("{}", choices.name) };
+    let outcome = hear(&mut again.attempt, &mut again.initiator, &connect_refuse);
+    assert!(matches!(outcome, AttemptOutcome::Ended(ended) if ended.reason == choices.reason));
+    let at_initiator = &established.parts;
+    assert_eq!(at_initiator.secret.prk(), at_host.secret.prk());
+
+    let accept_payload = text(&connect_accept, |head, sealed| at_host.secret.open_accept(head, sealed));
+    let refuse_payload = text(&connect_refuse, |head, sealed| at_host.secret.open_refuse(head, sealed));
+    let accepted = AcceptPayload::parse(&accept_payload).unwrap();
+    let request_payload = trace::open(&noise[9], &noise[10].input);
+    assert_eq!(RequestPayload::parse(&request_payload).unwrap().initial_sequence, initiator_sequence);
+
+    object! {
+        "name": choices.name,
+        "kind": "handshake",
+        "application_id": choices.application_id,
+        "initiator": object! {
+            "seed": initiator.seed,
+            "initiator_nonce": initiator_nonce,
+            "ephemeral_secret": ephemeral_secret,
+            "ciphers_offered": Offers::new(choices.offers).unwrap().to_bytes(),
+            "initial_sequence": initiator_sequence,
+            "settings": super::layouts::settings_fields(&choices.initiator_settings),
+            "introduction_id": request.introduction_id,
+            "connect_data": &choices.connect_data,
+            "extensions": choices.extensions.iter()
+                .map(|extension| object! { "type": extension.kind, "body": &extension.data })
+                .collect::<Vec<_>>(),
+            "x": request.solution,
+            "address": object! {
+                "ip": std::format!("{}", socket_address.ip()),
+                "port": socket_address.port(),
+            },
+        },
+        "host": object! {
+            "seed": host.seed,
+            "epoch_secret": epoch_secret,
+            "epoch_start": response.epoch_start,
+            "token_secret": token_secret,
+            "challenge_response_data": &choices.challenge_response_data,
+            "difficulty": response.difficulty,
+            "ciphers_allowed": choices.allowed.iter()
+                .map(|cipher| Json::from(cipher.number()))
+                .collect::<Vec<_>>(),
+            "host_salt": host_salt,
+            "initial_sequence": accepted.initial_sequence,
+            "settings": super::layouts::settings_fields(&choices.host_settings),
+            "connection_id": accepted.connection_id.to_be_bytes(),
+            "accept_data": &choices.accept_data,
+            "close_code": choices.code.number(),
+            "reason": &choices.reason,
+        },
+        "datagrams": object! {
+            "challenge_request": challenge_request,
+            "challenge_response": &challenge_response,
+            "connect_request": &connect_request,
+            "connect_pending": connect_pending,
+            "connect_accept": connect_accept,
+            "connect_refuse": connect_refuse,
+        },
+        "noise": steps(&noise),
+        "dh": object! { "ee": &noise[6].input, "se": &noise[7].input, "es": &noise[9].input },
+        "prologue": &noise[1].input,
+        "request_payload": request_payload,
+        "accept_payload": accept_payload,
+        "refuse_payload": refuse_payload,
+        "keys": connection_keys(&at_host),
+        "result": result(choices, &at_host, at_initiator),
+    }
+}
+
+/// The steps by the names that the files give them. A step with a shared secret has also the key that it gives.
+fn steps(noise: &[Step]) -> Vec<Json> {
+    const NAMES: [&str; 11] =
+        ["name", "prologue", "E", "S", "payload_1", "e", "ee", "se", "sealed_s", "es", "sealed_p"];
+    assert_eq!(noise.len(), NAMES.len());
+    let one = |(name, step): (&str, &Step)| {
+        let json = object! { "step": name, "h": step.h, "ck": step.ck };
+        if matches!(name, "ee" | "se" | "es") { json.with("k", step.k) } else { json }
+    };
+    NAMES.into_iter().zip(noise).map(one).collect()
+}
+
+fn connection_keys(parts: &ConnectionParts) -> Json {
+    let [accept_key, refuse_key, pending_key] = parts.secret.answer_keys();
+    let traffic = DIRECTIONS.map(|(name, direction)| (name, *parts.secret.traffic(direction).expose()));
+    assert_eq!([traffic[0].0, traffic[1].0], ["initiator", "host"]);
+    object! {
+        "prk": parts.secret.prk(),
+        "accept_key": accept_key,
+        "refuse_key": refuse_key,
+        "pending_key": pending_key,
+        "traffic": object! { "initiator": traffic[0].1, "host": traffic[1].1 },
+    }
+}
+
+fn result(choices: &Choices, at_host: &ConnectionParts, at_initiator: &ConnectionParts) -> Json {
+    let settings = at_host.agreed.settings;
+    assert_eq!(settings.packet_window, at_initiator.agreed.settings.packet_window);
+    assert_eq!(settings.tag_bytes, at_initiator.agreed.settings.tag_bytes);
+    assert_eq!(at_host.reset_token, at_initiator.reset_token);
+    object! {
+        "cipher": at_initiator.cipher.number(),
+        "initiator_public_key": at_host.public_key.as_bytes(),
+        "host_public_key": at_initiator.public_key.as_bytes(),
+        "application_tag": application_tag(choices.application_id),
+        "packet_window": settings.packet_window,
+        "tag_bytes": settings.tag_bytes,
+        "header_size": HeaderSize::for_window(settings.packet_window).bytes(),
+        "max_payload": object! {
+            "initiator": at_initiator.agreed.send_limit(),
+            "host": at_host.agreed.send_limit(),
+        },
+        "reset_token": at_initiator.reset_token,
+    }
+}

@@ -1,0 +1,116 @@
+//! keys.json: the key schedule and the packet ciphers (PROTOCOL.md 3.3, 3.4).
+
+use std::format;
+use std::vec::Vec;
+
+use super::json::{Json, object};
+use super::rng;
+use crate::crypto::Cipher;
+use crate::crypto::keys::vectors as keys;
+use crate::crypto::rng::Rng;
+use crate::crypto::secret::{ConnectionSecret, Direction, HandshakeSecret};
+
+const CIPHERS: [Cipher; 3] = [Cipher::Aes128Gcm, Cipher::ChaCha20Poly1305, Cipher::Aes128CtrHmac];
+pub(super) const DIRECTIONS: [(&str, Direction); 2] =
+    [("initiator", Direction::FromInitiator), ("host", Direction::FromHost)];
+
+pub(super) fn vectors() -> Vec<Json> {
+    let mut rng = rng("keys");
+    let mut vectors: Vec<Json> =
+        ["key_schedule_a", "key_schedule_b"].map(|name| key_schedule(name, &mut rng)).into();
+    for (cipher, tag_bytes) in
+        [(CIPHERS[0], 16), (CIPHERS[1], 16), (CIPHERS[2], 4), (CIPHERS[2], 8), (CIPHERS[2], 16)]
+    {
+        for (text, ad) in [(0, 19), (1, 0), (16, 19), (17, 23), (100, 21), (300, 64)] {
+            vectors.push(seal(cipher, tag_bytes, text, ad, &mut rng));
+        }
+    }
+    vectors
+}
+
+fn key_schedule(name: &str, rng: &mut Rng) -> Json {
+    let (ck, h, host_salt): ([u8; 32], [u8; 32], [u8; 16]) = (rng.array(), rng.array(), rng.array());
+    let secret = HandshakeSecret::from_parts(ck, h).connection(&host_salt);
+    let [accept_key, refuse_key, pending_key] = secret.answer_keys();
+    let (mut generations, mut nonces) = (Vec::new(), Vec::new());
+    for cipher in CIPHERS {
+        for (direction, side) in DIRECTIONS {
+            one_direction(&secret, cipher, (direction, side), rng, &mut generations, &mut nonces);
+        }
+    }
+    object! {
+        "name": name,
+        "kind": "key_schedule",
+        "ck": ck,
+        "h": h,
+        "host_salt": host_salt,
+        "prk": secret.prk(),
+        "accept_key": accept_key,
+        "refuse_key": refuse_key,
+        "pending_key": pending_key,
+        "generations": generations,
+        "nonces": nonces,
+    }
+}
+
+fn one_direction(
+    secret: &ConnectionSecret,
+    cipher: Cipher,
+    (name, direction): (&str, Direction),
+    rng: &mut Rng,
+    generations: &mut Vec<Json>,
+    nonces: &mut Vec<Json>,
+) {
+    let mut traffic = secret.traffic(direction);
+    for generation in 0..3_u64 {
+        let keys = keys::generation(&traffic, cipher);
+        generations.push(object! {
+            "cipher": cipher.number(),
+            "direction": name,
+            "generation": generation,
+            "traffic": traffic.expose(),
+            "data_key": &keys.data.0,
+            "data_salt": keys.data.1,
+            "control_key": &keys.control.0,
+            "control_salt": keys.control.1,
+        });
+        let sequence = generation << 16 | rng.below(1 << 16);
+        let counter = 1 + rng.below(1 << (8 + 8 * generation));
+        let data = keys::data_nonce(&keys.data.1, sequence);
+        let control = keys::control_nonce(&keys.control.1, counter);
+        for (domain, counter, nonce) in [(1_u8, sequence, data), (2, counter, control)] {
+            nonces.push(object! {
+                "cipher": cipher.number(),
+                "direction": name,
+                "generation": generation,
+                "domain": domain,
+                "counter": counter,
+                "nonce": nonce,
+            });
+        }
+        traffic = keys.next;
+    }
+}
+
+fn seal(cipher: Cipher, tag_bytes: u8, text_bytes: usize, ad_bytes: usize, rng: &mut Rng) -> Json {
+    let mut bytes = |count| {
+        let mut bytes = std::vec![0; count];
+        rng.fill(&mut bytes);
+        bytes
+    };
+    let (key, ad, text) = (bytes(cipher.key_bytes()), bytes(ad_bytes), bytes(text_bytes));
+    let salt: [u8; 12] = rng.array();
+    let sequence = rng.below(1 << 53);
+    let sealed = keys::seal(cipher, (&key, &salt), sequence, &ad, &text, tag_bytes);
+    object! {
+        "name": format!("cipher_{}_tag_{tag_bytes}_text_{text_bytes}", cipher.number()),
+        "kind": "seal",
+        "cipher": cipher.number(),
+        "tag_bytes": tag_bytes,
+        "key": key,
+        "nonce": keys::data_nonce(&salt, sequence),
+        "associated_data": ad,
+        "text": text,
+        "sealed": sealed,
+    }
+}

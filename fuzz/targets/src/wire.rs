@@ -1,0 +1,77 @@
+//! Every decoder of `torque_proto::wire`: no panic, and what was read and written is read again as the same.
+
+use torque_proto::wire::control::{ControlMessage, ControlMessages};
+use torque_proto::wire::header::{Header, HeaderSize};
+use torque_proto::wire::{
+    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectRequest, DatagramKind, MAX_HANDSHAKE_BYTES,
+    Offers, RefusePayload, Reject, RequestPayload, SealedReply,
+};
+
+/// Datagrams: what is read is written as the same bytes. `$more` bytes may differ, as they are ignored.
+macro_rules! same_bytes {
+    ($type:ident, $data:expr) => {
+        if let Ok(value) = $type::parse($data) {
+            let mut written = Vec::new();
+            value.write(&mut written);
+            assert_eq!(written, $data, concat!(stringify!($type), " is written as it was read"));
+            assert!(written.len() <= MAX_HANDSHAKE_BYTES);
+        }
+    };
+}
+
+/// Sealed texts: some bits are ignored, so the value counts.
+macro_rules! same_value {
+    ($type:ident, $data:expr) => {
+        if let Ok(value) = $type::parse($data) {
+            let mut written = Vec::new();
+            value.write(&mut written);
+            assert_eq!(
+                $type::parse(&written).as_ref(),
+                Ok(&value),
+                concat!(stringify!($type), " is read again")
+            );
+        }
+    };
+}
+
+/// Reads the input as everything that it might be.
+pub fn wire(data: &[u8]) {
+    let kind = DatagramKind::of(data);
+    assert_eq!(kind == DatagramKind::Empty, data.is_empty());
+    same_bytes!(ChallengeRequest, data);
+    same_bytes!(ChallengeResponse, data);
+    same_bytes!(ConnectRequest, data);
+    same_bytes!(SealedReply, data);
+    same_bytes!(Reject, data);
+    same_value!(RequestPayload, data);
+    same_value!(AcceptPayload, data);
+    same_value!(RefusePayload, data);
+    headers(data);
+    controls(data);
+    if let Some(bytes) = data.first_chunk::<4>()
+        && let Ok(offers) = Offers::from_bytes(*bytes)
+    {
+        assert_eq!(offers.to_bytes(), *bytes);
+        assert!(offers.numbers().all(|number| offers.contains(number)));
+    }
+}
+
+fn headers(data: &[u8]) {
+    for size in [HeaderSize::Three, HeaderSize::Four, HeaderSize::Five] {
+        let Some(header) = Header::parse(size, data) else { continue };
+        assert_eq!(DatagramKind::of(data), DatagramKind::Packet);
+        assert!(header.sequence_low < size.modulus() && header.ack_low < size.modulus() && header.form <= 7);
+        let mut written = Vec::new();
+        header.write(size, &mut written);
+        assert_eq!(written, data[..size.bytes()]);
+    }
+}
+
+fn controls(data: &[u8]) {
+    let messages: Vec<ControlMessage<'_>> = ControlMessages::new(data).map_while(Result::ok).collect();
+    let mut written = Vec::new();
+    messages.iter().for_each(|message| message.write(&mut written));
+    assert!(written.len() <= data.len(), "control messages take no more room than before");
+    let again: Vec<_> = ControlMessages::new(&written).collect();
+    assert_eq!(again, messages.into_iter().map(Ok).collect::<Vec<_>>());
+}
