@@ -111,9 +111,12 @@ fn a_control_packet_with_many_messages_gets_at_most_one_answer_of_each_kind() {
     let now = Instant::from_millis(1);
     let pings: Vec<_> = (0..1_000).map(|id| ControlMessage::Ping { id, settled: 100 }).collect();
     let closes = [ControlMessage::Close { is_final: false, settled: 100, code: 0, reason: b"" }; 1_000];
-    let acks: Vec<_> =
-        (0..1_000).map(|number| ControlMessage::CloseAck { is_final: false, settled: 100 + number }).collect();
-    for (victim_closes, messages_sent) in [(false, &pings[..]), (false, &closes), (true, &closes), (true, &acks)] {
+    let acks: Vec<_> = (0..1_000)
+        .map(|number| ControlMessage::CloseAck { is_final: false, settled: 100 + number })
+        .collect();
+    for (victim_closes, messages_sent) in
+        [(false, &pings[..]), (false, &closes), (true, &closes), (true, &acks)]
+    {
         let (mut victim, mut peer) = pair(now, Settings::default());
         // Something without a verdict, so that no message ends the connection.
         victim.send(now, b"open").unwrap();
