@@ -70,7 +70,7 @@ impl Incoming {
         self.known - self.reported
     }
 
-    /// Whether the longest report would say more than has been reported.
+    /// Whether the longest report would say more than was ever said.
     pub(crate) fn has_news(&self) -> bool {
         self.report(MAX_REPORT).ack > self.reported
     }
