@@ -1,6 +1,11 @@
 //! Coverage-guided fuzzing: `cargo xtask fuzz TARGET`.
 
+use std::process::{Command, ExitCode};
+
 use crate::{shell, tools};
+
+/// Set while cargo calls this program in place of the compiler.
+const WRAPPER: &str = "TORQUE_FUZZ_COMPILER";
 
 const USAGE: &str = "cargo xtask fuzz TARGET [--seconds N] [--address-sanitizer] [--minimise]";
 
@@ -34,6 +39,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         std::fs::create_dir_all(shell::root().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
     }
     let mut command = shell::cargo(&["fuzz", "run", "--fuzz-dir", "fuzz", "--sanitizer", sanitizer, target]);
+    let this = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+    command.env("RUSTC_WRAPPER", this).env(WRAPPER, "1");
     // The compiler's hooks for it are not in a released Rust's options.
     if sanitizer == "address" {
         command.env("RUSTC_BOOTSTRAP", "1");
@@ -53,6 +60,25 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         ]);
     }
     shell::run(&mut command)
+}
+
+/// Compiles in place of rustc, if that is what this program was started for. Only our own crates are watched for
+/// coverage: every comparison within a multiplication of curve points looks like something new to the fuzzer,
+/// and watching them makes each run several times slower.
+pub fn compile_in_place_of_rustc() -> Option<ExitCode> {
+    std::env::var_os(WRAPPER)?;
+    let mut arguments = std::env::args_os().skip(1);
+    let mut command = Command::new(arguments.next()?);
+    let arguments: Vec<_> = arguments.collect();
+    let named = arguments.iter().position(|argument| argument == "--crate-name");
+    let name = named.and_then(|at| arguments.get(at + 1)).map(|name| name.to_string_lossy().into_owned());
+    let own = name.is_none_or(|name| name.starts_with("torque") || targets().contains(&name));
+    command.args(arguments.iter().filter(|argument| {
+        let text = argument.to_string_lossy();
+        own || !(text.contains("sancov-module") || text.contains("sanitizer-coverage"))
+    }));
+    let ended = command.status().ok()?;
+    Some(if ended.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The targets are the files in fuzz/fuzz_targets.

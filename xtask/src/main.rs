@@ -29,6 +29,9 @@ const USAGE: &str = "cargo xtask <task>
   mutants [arguments]      change the window, nonces, puzzle and ratchet, and see the tests fail";
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::compile_in_place_of_rustc() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rest = arguments.get(1..).unwrap_or_default();
     let outcome = match arguments.first().map(String::as_str) {

@@ -23,14 +23,17 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", about: "clippy, warnings are errors", run: clippy },
     Step { name: "features", about: "clippy for each combination of features", run: clippy_features },
     Step { name: "docs", about: "the documentation builds without a warning", run: docs },
-    Step { name: "tests", about: "unit, property, simulation and socket tests", run: tests },
+    Step {
+        name: "tests",
+        about: "unit, property, simulation and socket tests, and the examples",
+        run: tests,
+    },
     Step {
         name: "all-features",
         about: "the tests of crates with features, all switched on",
         run: tests_features,
     },
     Step { name: "doc-tests", about: "examples in the documentation", run: doc_tests },
-    Step { name: "examples", about: "each example runs to its end", run: examples },
     Step { name: "corpus", about: "the committed fuzz corpus, replayed", run: corpus },
     Step { name: "vectors", about: "the golden vectors are what the library computes", run: vectors },
     Step { name: "check", about: "spec/check, the decoder written from the specification alone", run: check },
@@ -131,18 +134,6 @@ fn doc_tests() -> Result<Outcome, String> {
     done(run(&mut cargo(&["test", "--workspace", "--doc", "--all-features", "--locked"])))
 }
 
-fn examples() -> Result<Outcome, String> {
-    let mut count = 0;
-    for member in workspace::members()? {
-        for example in member.examples() {
-            let words = ["run", "-p", &member.name, "--all-features", "--locked", "--example", &example];
-            run(&mut cargo(&words))?;
-            count += 1;
-        }
-    }
-    Ok(Outcome::Note(format!("{count} examples")))
-}
-
 fn corpus() -> Result<Outcome, String> {
     if !workspace::has(CORPUS_CRATE)? {
         return Ok(Outcome::Skipped(format!("there is no crate {CORPUS_CRATE}")));
@@ -156,10 +147,7 @@ fn vectors() -> Result<Outcome, String> {
 
 /// `cargo xtask vectors [--check]`.
 pub fn vectors_task(arguments: &[String]) -> Result<Outcome, String> {
-    if !shell::root().join("crates/torque-proto/tests/vectors.rs").exists() {
-        return Ok(Outcome::Skipped("crates/torque-proto/tests/vectors.rs is not there".to_owned()));
-    }
-    let mut command = cargo(&["test", "-p", "torque-proto", "--locked", "--test", "vectors"]);
+    let mut command = cargo(&["test", "-p", "torque-proto", "--locked", "--lib", "vectors::"]);
     match arguments {
         [] => command.env("TORQUE_WRITE_VECTORS", "1"),
         [only] if only == "--check" => command.env_remove("TORQUE_WRITE_VECTORS"),
@@ -169,16 +157,10 @@ pub fn vectors_task(arguments: &[String]) -> Result<Outcome, String> {
 }
 
 fn check() -> Result<Outcome, String> {
-    let spec = shell::root().join("spec");
-    if !spec.join("check/__main__.py").exists() {
-        return Ok(Outcome::Skipped("spec/check is not there".to_owned()));
-    }
-    run(program("python3", &["-m", "unittest", "discover", "-t", ".", "-s", "check/tests"])
-        .current_dir(&spec))?;
-    if !spec.join("vectors").exists() {
-        return Ok(Outcome::Note("there are no vectors".to_owned()));
-    }
-    done(run(program("python3", &["-m", "check", "vectors", "vectors"]).current_dir(&spec)))
+    let python =
+        |arguments: &[&str]| run(program("python3", arguments).current_dir(shell::root().join("spec")));
+    python(&["-m", "check", "selftest"])?;
+    done(python(&["-m", "check", "vectors", "vectors"]))
 }
 
 fn wasm() -> Result<Outcome, String> {

@@ -8,7 +8,6 @@ use crate::shell;
 /// One member of the workspace.
 pub struct Member {
     pub name: String,
-    pub folder: PathBuf,
     /// Without `default`.
     pub features: Vec<String>,
 }
@@ -18,7 +17,7 @@ pub fn members() -> Result<Vec<Member>, String> {
     let root = shell::root();
     let manifest = shell::read(&root.join("Cargo.toml"))?;
     let list = list_of(&manifest, "members").ok_or("Cargo.toml names no members")?;
-    list.into_iter().map(|path| member(root.join(path))).collect()
+    list.into_iter().map(|path| member(&root.join(path))).collect()
 }
 
 /// Whether the workspace has a member of this name.
@@ -26,13 +25,13 @@ pub fn has(name: &str) -> Result<bool, String> {
     Ok(members()?.iter().any(|member| member.name == name))
 }
 
-fn member(folder: PathBuf) -> Result<Member, String> {
+fn member(folder: &Path) -> Result<Member, String> {
     let path = folder.join("Cargo.toml");
     let manifest = shell::read(&path)?;
     let name = lines_of(&manifest, "[package]")
         .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
         .ok_or(format!("{}: no name", path.display()))?;
-    Ok(Member { name: name.to_owned(), features: features(&manifest), folder })
+    Ok(Member { name: name.to_owned(), features: features(&manifest) })
 }
 
 /// The features of a manifest, without `default`.
@@ -84,21 +83,6 @@ impl Member {
             of_set.map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(",")
         };
         (0..1 << names.len()).map(chosen).collect()
-    }
-
-    /// The names of its examples.
-    pub fn examples(&self) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.folder.join("examples")) else { return Vec::new() };
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let is_program =
-                    path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").is_file();
-                is_program.then(|| Some(path.file_stem()?.to_str()?.to_owned()))?
-            })
-            .collect();
-        names.sort();
-        names
     }
 }
 

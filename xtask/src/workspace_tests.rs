@@ -31,11 +31,7 @@ fn members_are_read_from_one_line_or_many() {
 #[test]
 fn every_combination_of_few_features_is_named_once() {
     let names = ["x", "y", "z", "w"].map(str::to_owned);
-    let member = |count: usize| Member {
-        name: String::new(),
-        folder: PathBuf::new(),
-        features: names[..count].to_vec(),
-    };
+    let member = |count: usize| Member { name: String::new(), features: names[..count].to_vec() };
     assert_eq!(member(0).combinations(), [""]);
     assert_eq!(member(2).combinations(), ["", "x", "y", "x,y"]);
     assert_eq!(member(3).combinations().len(), 8);

@@ -14,8 +14,10 @@ use crate::wire::control::ControlMessage;
 /// First and longest pause between pings of an initiator that has not heard the host (9.2).
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
-/// Least time to linger, and least time between answers meanwhile.
+/// Least and longest time to linger, and least time between answers meanwhile. A peer that delays its pongs must
+/// not hold a slot for long.
 const MIN_LINGER: Duration = Duration::from_secs(1);
+const MAX_LINGER: Duration = Duration::from_secs(10);
 const ANSWER_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a connection ended, for the application's close event.
@@ -228,7 +230,7 @@ impl Connection {
     }
 
     fn linger(&mut self, now: Instant) {
-        let until = now + (self.probe_time() * 3).max(MIN_LINGER);
+        let until = now + (self.probe_time() * 3).clamp(MIN_LINGER, MAX_LINGER);
         self.phase = Phase::Lingering { until, answered: now };
     }
 
