@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{event, json, run_to};
+use common::{event, json, lines, run, run_to};
 use serde_json::Value;
 
 fn number(object: &Value, key: &str) -> f64 {
@@ -37,32 +37,24 @@ fn over_a_lossy_link_packets_are_lost_and_no_verdict_is_false() {
 fn on_a_bad_link_with_a_small_window_no_verdict_is_false() {
     let link = "delay=20,jitter=30,loss=20%,reorder=5%,duplicate=2%,corrupt=1%";
     let settings = "window=16;tag=4;ack_delay=20";
-    let told = json(
-        0,
-        &[
-            "demo",
-            "--seconds",
-            "4",
-            "--clients",
-            "8",
-            "--rate",
-            "200",
-            "--link",
-            link,
-            "--settings",
-            settings,
-        ],
-    );
+    let bad = ["--clients", "8", "--rate", "200", "--link", link, "--settings", settings];
+    let output = run(&[&["demo", "--seconds", "4", "--json"], &bad[..]].concat());
+    let told = lines(&String::from_utf8_lossy(&output.stdout));
     let summary = told.last().unwrap();
     assert_eq!(number(summary, "mismatches"), 0.0, "{summary}");
     assert!(number(summary, "dropped") > 100.0, "{summary}");
+    // A close may give up on such a link. Then verdicts stay open, few and flagged, and the demo says so.
+    assert!(number(summary, "unknown") < 100.0, "{summary}");
+    let all_well = number(summary, "unknown") == 0.0 && summary["troubles"] == Value::Array(Vec::new());
+    assert_eq!(output.status.success(), all_well, "{summary}");
 }
 
 /// Bytes beyond the payload for each data packet, over ten seconds of real traffic.
 fn overhead() -> f64 {
     let told = json(0, &["demo", "--seconds", "10", "--clients", "2", "--link", "perfect"]);
     let summary = told.last().unwrap();
-    assert_eq!(number(summary, "dropped"), 0.0, "{summary}");
+    // Nothing is lost but what crosses a close, which is not taken any more.
+    assert!(number(summary, "dropped") <= 8.0, "{summary}");
     assert_eq!(number(summary, "payload_bytes"), number(summary, "data_packets") * 100.0, "{summary}");
     let beyond = number(summary, "bytes_sent") - number(summary, "payload_bytes");
     let counted = beyond / number(summary, "data_packets");
