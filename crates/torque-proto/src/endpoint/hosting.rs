@@ -4,9 +4,7 @@ use core::time::Duration;
 
 use super::routing::Path;
 use super::setup::KeyLogEntry;
-use super::slot::{
-    AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, Origin, RefusedSlot, Sink, Slot,
-};
+use super::slot::{AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, Origin, RefusedSlot, Slot};
 use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::{CloseCode, RejectCode};
@@ -219,12 +217,10 @@ impl Endpoint {
             && !old.connection.is_over()
         {
             let until = now + old.connection.displacement_wait();
-            let mut outbox = Self::outbox(&mut self.transmits, old);
-            old.connection.send_ping(now, &mut outbox);
+            self.drive(owner, |connection, _, outbox| connection.send_ping(now, outbox));
             if let Some(Slot::Confirming(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) {
                 slot.displacing = Some(Displacing { owner, since: now, until });
             }
-            self.rearm(owner);
             self.rearm(id);
             return;
         }
@@ -287,20 +283,10 @@ impl Endpoint {
     pub(super) fn displace_owner(&mut self, remote: Address) -> Option<ConnectionId> {
         let owner = *self.connections.get(&remote)?;
         let mut was_open = false;
-        if let Some(Slot::Connected(old)) = self.slots.get_mut(owner).map(|entry| &mut entry.slot) {
-            was_open = !old.connection.is_over();
-            let mut sink = Sink {
-                id: owner,
-                events: &mut self.events,
-                pool: &mut self.pool,
-                queued: &mut old.queued,
-                max_queued: 0,
-                max_queued_total: 0,
-                stats: &mut self.stats,
-            };
-            old.connection.abandon(CloseCode::Replaced, ClosedBy::Socket, &mut sink);
-        }
-        self.after_packets(owner);
+        self.drive(owner, |connection, sink, _| {
+            was_open = !connection.is_over();
+            connection.abandon(CloseCode::Replaced, ClosedBy::Socket, sink);
+        });
         was_open.then_some(owner)
     }
 

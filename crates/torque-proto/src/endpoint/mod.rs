@@ -321,30 +321,13 @@ impl Endpoint {
                 let code = if code == CloseCode::Closed { CloseCode::Refused } else { code };
                 self.refuse(now, id, code, by, reason);
             }
-            Slot::Confirming(confirming) => {
-                let connected = &mut confirming.connected;
-                if !connected.connection.is_open() {
+            Slot::Confirming(_) | Slot::Connected(_) => {
+                if !entry.slot.connection().is_some_and(|connection| connection.is_open()) {
                     return Err(CallError::Closed);
                 }
-                let mut outbox = Outbox {
-                    transmits: &mut self.transmits,
-                    remote: connected.remote,
-                    local: connected.local,
-                };
-                connected.connection.close(now, code, by, reason.bytes(), &mut outbox);
-                self.after_packets(id);
-            }
-            Slot::Connected(connected) => {
-                if !connected.connection.is_open() {
-                    return Err(CallError::Closed);
-                }
-                let mut outbox = Outbox {
-                    transmits: &mut self.transmits,
-                    remote: connected.remote,
-                    local: connected.local,
-                };
-                connected.connection.close(now, code, by, reason.bytes(), &mut outbox);
-                self.after_packets(id);
+                self.drive(id, |connection, _, outbox| {
+                    connection.close(now, code, by, reason.bytes(), outbox);
+                });
             }
             Slot::Refused(_) | Slot::Ended => return Err(CallError::Closed),
         }

@@ -2,11 +2,10 @@
 
 use super::Endpoint;
 use super::routing::Path;
-use super::slot::{Connected, Sink, Slot};
-use crate::connection::{Outbox, Refusal};
+use super::slot::{Sink, Slot};
+use crate::connection::{Connection, Outbox, Refusal};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
-use crate::transmits::Transmits;
 
 impl Endpoint {
     /// A packet goes to the connection that owns its address, then to those that wait to be confirmed there.
@@ -48,18 +47,7 @@ impl Endpoint {
         };
         let opened = connected.connection.open(bytes)?;
         connected.local = path.local.or(connected.local);
-        let mut outbox = Self::outbox(&mut self.transmits, connected);
-        let mut sink = Sink {
-            id,
-            events: &mut self.events,
-            pool: &mut self.pool,
-            queued: &mut connected.queued,
-            max_queued: self.config.limits.queued_packets,
-            max_queued_total: self.config.limits.queued_packets_total,
-            stats: &mut self.stats,
-        };
-        connected.connection.process(now, opened, bytes, &mut sink, &mut outbox);
-        self.after_packets(id);
+        self.drive(id, |connection, sink, outbox| connection.process(now, opened, bytes, sink, outbox));
         Ok(())
     }
 
@@ -75,46 +63,50 @@ impl Endpoint {
             return Err(Refusal::NoKeys);
         };
         let opened = slot.connected.connection.open(bytes)?;
-        if !slot.connected.connection.is_open() {
-            // The application, or the owner of the address, closed it meanwhile: only its end is negotiated.
-            let mut outbox = Self::outbox(&mut self.transmits, &slot.connected);
-            let mut sink = Sink {
-                id,
-                events: &mut self.events,
-                pool: &mut self.pool,
-                queued: &mut slot.connected.queued,
-                max_queued: 0,
-                max_queued_total: 0,
-                stats: &mut self.stats,
-            };
-            slot.connected.connection.process(now, opened, bytes, &mut sink, &mut outbox);
-            self.after_packets(id);
-            return Ok(());
+        // If the application, or the owner of the address, closed it meanwhile, only its end is negotiated.
+        if slot.connected.connection.is_open() {
+            if slot.displacing.is_some() {
+                self.stats.displacing += 1;
+                return Ok(());
+            }
+            self.on_confirmed(now, id, path);
+            if !self.slots.get(id).is_some_and(|entry| matches!(entry.slot, Slot::Connected(_))) {
+                return Ok(());
+            }
         }
-        if slot.displacing.is_some() {
-            self.stats.displacing += 1;
-            return Ok(());
-        }
-        self.on_confirmed(now, id, path);
-        if let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) {
-            let mut outbox = Self::outbox(&mut self.transmits, connected);
-            let mut sink = Sink {
-                id,
-                events: &mut self.events,
-                pool: &mut self.pool,
-                queued: &mut connected.queued,
-                max_queued: self.config.limits.queued_packets,
-                max_queued_total: self.config.limits.queued_packets_total,
-                stats: &mut self.stats,
-            };
-            connected.connection.process(now, opened, bytes, &mut sink, &mut outbox);
-            self.after_packets(id);
-        }
+        self.drive(id, |connection, sink, outbox| connection.process(now, opened, bytes, sink, outbox));
         Ok(())
     }
 
-    /// After a connection did something: tells its end, frees what is over, sets its timer.
-    pub(super) fn after_packets(&mut self, id: ConnectionId) {
+    /// Lets a connection act, established or waiting to be, and does what follows from it: tells its end, frees
+    /// what is over, sets its timer.
+    pub(super) fn drive(
+        &mut self,
+        id: ConnectionId,
+        act: impl FnOnce(&mut Connection, &mut Sink<'_>, &mut Outbox<'_>),
+    ) {
+        let Some(entry) = self.slots.get_mut(id) else { return };
+        let connected = match &mut entry.slot {
+            Slot::Connected(connected) => &mut **connected,
+            Slot::Confirming(slot) => &mut slot.connected,
+            _ => return,
+        };
+        let mut outbox =
+            Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+        let mut sink = Sink {
+            id,
+            events: &mut self.events,
+            pool: &mut self.pool,
+            queued: &mut connected.queued,
+            max_queued: self.config.limits.queued_packets,
+            max_queued_total: self.config.limits.queued_packets_total,
+            stats: &mut self.stats,
+        };
+        act(&mut connected.connection, &mut sink, &mut outbox);
+        self.after_packets(id);
+    }
+
+    fn after_packets(&mut self, id: ConnectionId) {
         let Some(entry) = self.slots.get_mut(id) else { return };
         let connection = match &mut entry.slot {
             Slot::Connected(connected) => &mut connected.connection,
@@ -144,9 +136,5 @@ impl Endpoint {
             _ => return,
         }
         self.end_slot(id);
-    }
-
-    pub(super) fn outbox<'a>(transmits: &'a mut Transmits, connected: &Connected) -> Outbox<'a> {
-        Outbox { transmits, remote: connected.remote, local: connected.local }
     }
 }

@@ -124,6 +124,16 @@ impl Slot {
         }
     }
 
+    /// The connection, established or waiting to be.
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        match self {
+            Self::Connected(slot) => Some(&slot.connection),
+            Self::Confirming(slot) => Some(&slot.connected.connection),
+            _ => None,
+        }
+    }
+
+    /// Whether this is an established connection that the application can use.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Connected(slot) if slot.connection.is_open())
     }

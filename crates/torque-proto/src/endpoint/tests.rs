@@ -141,7 +141,7 @@ fn two_endpoints_connect_exchange_packets_and_close_with_all_verdicts() {
     assert!(matches!(last, Some(Event::Close { by: ClosedBy::Remote, reason, .. }) if reason == b"bye"));
     let last = pair.events(CLIENT).pop();
     assert!(matches!(last, Some(Event::Close { by: ClosedBy::Application, .. })));
-    pair.advance(Duration::from_secs(3));
+    pair.advance(Duration::from_secs(5));
     assert_eq!([pair.ends[0].slots_used(), pair.ends[1].slots_used()], [0, 0]);
 }
 

@@ -1,7 +1,7 @@
 //! Deadlines: when the endpoint wants to be woken, and what it does then.
 
 use super::Endpoint;
-use super::slot::{Sink, Slot};
+use super::slot::Slot;
 use crate::codes::CloseCode;
 use crate::event::ClosedBy;
 use crate::handshake::ShortData;
@@ -62,37 +62,12 @@ impl Endpoint {
                 self.forget_request(id, origin);
                 self.end_slot(id);
             }
-            Slot::Confirming(slot) if !slot.connected.connection.is_open() => {
-                let mut outbox = Self::outbox(&mut self.transmits, &slot.connected);
-                let mut sink = Sink {
-                    id,
-                    events: &mut self.events,
-                    pool: &mut self.pool,
-                    queued: &mut slot.connected.queued,
-                    max_queued: 0,
-                    max_queued_total: 0,
-                    stats: &mut self.stats,
-                };
-                slot.connected.connection.handle_timeout(now, &mut sink, &mut outbox);
-                self.after_packets(id);
-            }
-            Slot::Confirming(slot) => match slot.displacing {
+            Slot::Confirming(slot) if slot.connected.connection.is_open() => match slot.displacing {
                 Some(displacing) => self.decide_displacement(now, id, displacing),
                 None => self.end_confirming(id, CloseCode::NotConfirmed, ClosedBy::Socket),
             },
-            Slot::Connected(connected) => {
-                let mut outbox = Self::outbox(&mut self.transmits, connected);
-                let mut sink = Sink {
-                    id,
-                    events: &mut self.events,
-                    pool: &mut self.pool,
-                    queued: &mut connected.queued,
-                    max_queued: self.config.limits.queued_packets,
-                    max_queued_total: self.config.limits.queued_packets_total,
-                    stats: &mut self.stats,
-                };
-                connected.connection.handle_timeout(now, &mut sink, &mut outbox);
-                self.after_packets(id);
+            Slot::Confirming(_) | Slot::Connected(_) => {
+                self.drive(id, |connection, sink, outbox| connection.handle_timeout(now, sink, outbox));
             }
             Slot::Ended => {}
         }
