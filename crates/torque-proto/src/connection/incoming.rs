@@ -154,7 +154,11 @@ impl Incoming {
     fn set(&mut self, sequence: u64, delivered: bool) {
         let at = sequence % self.ring();
         let (word, bit) = ((at / 64) as usize, at % 64);
-        self.bits[word] = self.bits[word] & !(1 << bit) | u64::from(delivered) << bit;
+        if delivered {
+            self.bits[word] |= 1 << bit;
+        } else {
+            self.bits[word] &= !(1 << bit);
+        }
     }
 }
 
