@@ -6,13 +6,13 @@
 
 mod cli;
 mod commands;
+mod connecting;
 mod failure;
 mod handshake_text;
 mod key_files;
 mod key_log;
 mod metrics_listener;
 mod output;
-mod session;
 mod socket_options;
 mod stop;
 mod trust;

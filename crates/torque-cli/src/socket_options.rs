@@ -1,6 +1,7 @@
 //! What every subcommand that opens a socket takes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use torque_socket::{Builder, Cipher, Config, LinkConfig, Settings, Socket};
 
@@ -27,6 +28,10 @@ pub struct SocketOptions {
     #[arg(long, value_name = "NAME")]
     pub cipher: Vec<Cipher>,
 
+    /// Seconds to wait for each answer in a handshake (default: 10)
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub timeout: Option<u32>,
+
     /// Simulate a bad network: perfect, home, mobile, terrible, or delay=40,jitter=10,loss=5%
     #[arg(long, value_name = "LINK")]
     pub link: Option<LinkConfig>,
@@ -41,6 +46,9 @@ impl SocketOptions {
             // Asking for a shorter tag is asking to take one.
             config.min_tag_bytes = config.min_tag_bytes.min(settings.tag_bytes);
             config.settings = settings;
+        }
+        if let Some(seconds) = self.timeout {
+            config.handshake.wait = Duration::from_secs(u64::from(seconds));
         }
         if !self.cipher.is_empty() {
             config.ciphers.clone_from(&self.cipher);

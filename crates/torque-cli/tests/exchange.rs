@@ -75,7 +75,7 @@ fn a_host_that_says_no_gives_its_reason_and_exit_code_4() {
     assert!(event(&told, "error")["message"].as_str().unwrap().contains("connect data"));
     json(0, &["connect", host.url(), "--send", "x", "--key", &mine, "--data", "sesame"]);
     // Another application is told apart before anything else.
-    json(4, &["connect", host.url(), "--send", "x", "--application", "another"]);
+    json(4, &["connect", host.url(), "--send", "x", "--application", "another", "--timeout", "1"]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn another_key_than_the_pinned_or_known_one_is_exit_code_5() {
     std::fs::write(&known, text).unwrap();
     let told = json(5, &["connect", host.address(), "--send", "x", "--known-hosts", &known]);
     assert!(event(&told, "error")["message"].as_str().unwrap().contains(&other));
-    json(5, &["connect", &format!("torque://{other}@{}", host.address()), "--send", "x"]);
+    json(5, &["connect", &format!("torque://{other}@{}", host.address()), "--send", "x", "--timeout", "1"]);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn silence_is_exit_code_3() {
     // Bound, so that nothing else answers there, and read by nobody.
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let told = json(3, &["connect", &address, "--send", "x", "--trust-anyone"]);
+    let told = json(3, &["connect", &address, "--send", "x", "--trust-anyone", "--timeout", "1"]);
     assert_eq!(event(&told, "error")["error"], "no_answer");
     json(3, &["query", &address, "--wait", "0.3"]);
     json(3, &["discover", "--port", &silent.local_addr().unwrap().port().to_string(), "--wait", "0.3"]);

@@ -199,6 +199,6 @@ impl Config {
             self.ping_interval,
             self.close_wait,
         ];
-        check(positive.iter().all(|d| !d.is_zero()), "every interval is longer than zero")
+        check(positive.iter().all(|d| *d >= Duration::from_millis(1)), "every interval is at least 1 ms")
     }
 }

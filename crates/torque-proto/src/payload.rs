@@ -44,6 +44,9 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// Larger payloads, which hardly any path carries, get a buffer of their own: the pool would keep it at that size.
+const MAX_POOLED: usize = 2_048;
+
 /// Keeps a reference to each buffer that it lent; one whose payload has been dropped has no other.
 pub(crate) struct Pool {
     buffers: VecDeque<Arc<Vec<u8>>>,
@@ -58,6 +61,9 @@ impl Pool {
 
     /// A payload with a copy of `bytes`. Allocates only if the oldest buffer is still lent.
     pub(crate) fn fill(&mut self, bytes: &[u8]) -> Payload {
+        if bytes.len() > MAX_POOLED {
+            return Payload::copy_from(bytes);
+        }
         // The oldest lent buffer is the likeliest to have come back.
         if let Some(mut buffer) = self.buffers.pop_front() {
             if let Some(content) = Arc::get_mut(&mut buffer) {
@@ -75,3 +81,7 @@ impl Pool {
         payload
     }
 }
+
+#[cfg(test)]
+#[path = "payload_tests.rs"]
+mod tests;

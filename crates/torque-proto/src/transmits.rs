@@ -34,6 +34,9 @@ pub struct Run<'a> {
     pub bytes: &'a [u8],
 }
 
+/// So many bytes of forgotten datagrams may stand before those that wait.
+const COMPACT_AT: usize = 1 << 16;
+
 /// The outgoing datagrams of an endpoint, in one contiguous buffer that packets are sealed into.
 #[derive(Default)]
 pub struct Transmits {
@@ -112,8 +115,15 @@ impl Transmits {
     /// Forgets the oldest `count` datagrams.
     pub fn consume(&mut self, count: usize) {
         self.entries.drain(..count.min(self.entries.len()));
-        if self.entries.is_empty() {
-            self.bytes.clear();
+        let Some(first) = self.entries.front() else { return self.bytes.clear() };
+        // A socket that is never quite free would let the buffer grow for ever.
+        let start = first.start;
+        if start >= COMPACT_AT && start >= self.bytes.len() / 2 {
+            self.bytes.drain(..start);
+            for entry in &mut self.entries {
+                entry.start -= start;
+                entry.end -= start;
+            }
         }
     }
 
@@ -154,3 +164,7 @@ impl Transmits {
         Transmit { remote: entry.remote, local: entry.local, bytes: &self.bytes[entry.start..entry.end] }
     }
 }
+
+#[cfg(test)]
+#[path = "transmits_tests.rs"]
+mod tests;

@@ -302,6 +302,7 @@ fn a_full_window_is_an_error_that_takes_no_sequence() {
 #[test]
 fn numbers_that_wrap_while_packets_are_held_back_confuse_nobody() {
     // The low bits on the wire come round within 512 sequences; what is held back here arrives after that.
+    let (mut sent, mut runs) = (0, 0);
     for_seeds("numbers_that_wrap_while_packets_are_held_back_confuse_nobody", 40, |seed| {
         let mut rng = SimRng::new(seed);
         let mut config = Config::default();
@@ -322,10 +323,11 @@ fn numbers_that_wrap_while_packets_are_held_back_confuse_nobody() {
             }
         });
         pair.play.run_for(12 * SECOND);
-        let sent = pair.sent(pair.a, pair.at_a);
-        assert!(sent > 600, "{sent}");
+        sent += pair.sent(pair.a, pair.at_a);
+        runs += 1;
         pair.play.close_all_and_finish(END);
     });
+    assert!(sent > 1_000 * runs, "{sent} in {runs} runs");
 }
 
 #[test]
@@ -362,6 +364,7 @@ fn more_than_one_packet_can_report_is_reported_all_the_same() {
         let mut config = Config::default();
         config.settings.packet_window = 32_768;
         config.limits.queued_packets = 40_000;
+        config.settings.ack_delay = [0, 1, 50][rng.index(3)] * MS;
         let mut pair = pair(seed, (config.clone(), config), Default::default());
         pair.play.world.set_link(pair.a, pair.b, link("delay=10,loss=5%"));
         pair.play.world.set_link(pair.b, pair.a, link("loss=100%"));
@@ -406,13 +409,15 @@ fn more_than_one_packet_can_report_is_reported_all_the_same() {
 #[test]
 fn a_control_packet_released_when_its_numbers_come_round_again_says_nothing() {
     // Someone without keys sees the low bits, and holds each control packet back until the same bits are due
-    // again: 512 packets later it would report on packets that it never knew.
-    for_seeds("a_control_packet_released_when_its_numbers_come_round_again_says_nothing", 6, |seed| {
+    // again: 512 packets later it would report on packets that it never knew. With equal traffic both numbers
+    // come round together; with more traffic one way, the ack comes round while the sequence is in reach still.
+    for_seeds("a_control_packet_released_when_its_numbers_come_round_again_says_nothing", 10, |seed| {
         let mut config = Config::default();
         config.ping_interval = 150 * MS;
-        let sending = Sending { pause: (MS, MS), burst: (1, 1), size: (0, 10), packets: u64::MAX };
-        let sender = Behaviour { sending: Some(sending), ..Behaviour::default() };
-        let mut pair = pair(seed, (config.clone(), config), (sender.clone(), sender));
+        let by_ack = seed % 2 == 0;
+        let sender = |pause| Behaviour { sending: Some(Sending::steady(pause, 10)), ..Behaviour::default() };
+        let slow = if by_ack { 8 * MS } else { MS };
+        let mut pair = pair(seed, (config.clone(), config), (sender(MS), sender(slow)));
         pair.play.world.set_default_link(link("delay=25,loss=10%"));
         let (from, to) = (pair.play.world.address(pair.b), pair.play.world.address(pair.a));
         let mut held: Vec<(u32, u32, Vec<u8>)> = Vec::new();
@@ -422,14 +427,21 @@ fn a_control_packet_released_when_its_numbers_come_round_again_says_nothing() {
                 return Fate::Pass;
             }
             let number = passing.bytes[..3].iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
-            let (kind, low) = (number >> 21 & 3, number >> 12 & 511);
+            let (kind, low) = (number >> 21 & 3, if by_ack { number >> 3 } else { number >> 12 } & 511);
             passed += u32::from(kind == 0);
             if kind >= 2 {
                 held.push((low, passed, passing.bytes.clone()));
                 return Fate::Drop;
             }
             // Just before the packet that has the same bits.
-            if let Some(at) = held.iter().position(|(held, when, _)| *held == low && passed > *when + 300) {
+            if let Some(at) = held.iter().position(|(held, when, _)| {
+                if by_ack {
+                    // The slow side's acks move by eight or so at once.
+                    low.wrapping_sub(*held) & 511 <= 8 && passed > *when + 40
+                } else {
+                    low == *held && passed > *when + 300
+                }
+            }) {
                 let (_, _, bytes) = held.remove(at);
                 passing.inject(24 * MS, from, to, bytes);
             }
@@ -437,7 +449,8 @@ fn a_control_packet_released_when_its_numbers_come_round_again_says_nothing() {
         });
         pair.play.run_for(6 * SECOND);
         // They do arrive, and are found to be what they are.
-        assert!(pair.play.stats(pair.a).forged > 10, "{}", pair.play.stats(pair.a).forged);
+        let stats = pair.play.stats(pair.a);
+        assert!(stats.forged + stats.late_or_duplicate > 5, "{by_ack} {stats:?}");
         pair.play.world.clear_tap();
         pair.play.close_all_and_finish(END);
     });

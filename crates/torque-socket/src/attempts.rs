@@ -28,6 +28,8 @@ pub(crate) enum Standing {
     Endpoint(ConnectionId),
     /// A name of which no address has answered yet.
     Undecided,
+    /// A name whose connection has ended.
+    Ended,
 }
 
 struct Named {
@@ -116,7 +118,7 @@ impl Attempts {
         match self.named.get(&id).map(|named| &named.state) {
             Some(State::Settled(real)) => Standing::Endpoint(*real),
             Some(_) => Standing::Undecided,
-            None => Standing::Endpoint(id),
+            None => Standing::Ended,
         }
     }
 

@@ -117,3 +117,8 @@ pub use torque_proto::{
     Trust,
 };
 pub use torque_sim::{Burst, LinkConfig, LinkConfigError};
+
+/// The README's example has to work.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -189,6 +189,7 @@ impl Socket {
         match self.attempts.standing(connection) {
             Standing::Endpoint(real) => self.endpoint.accept_challenge(self.clock.now(), real)?,
             Standing::Undecided => return Err(CallError::NotWaiting),
+            Standing::Ended => return Err(CallError::Closed),
         }
         self.take_puzzles();
         Ok(())
@@ -206,6 +207,7 @@ impl Socket {
         match self.attempts.standing(connection) {
             Standing::Endpoint(real) => self.endpoint.accept_connection(self.clock.now(), real, accept_data),
             Standing::Undecided => Err(CallError::NotWaiting),
+            Standing::Ended => Err(CallError::Closed),
         }
     }
 
@@ -222,6 +224,7 @@ impl Socket {
                 self.puzzles.cancel(real);
             }
             Standing::Undecided => self.attempts.close_undecided(now, &mut self.endpoint, connection),
+            Standing::Ended => return Err(CallError::Closed),
         }
         Ok(())
     }
@@ -242,6 +245,7 @@ impl Socket {
         let real = match self.attempts.standing(connection) {
             Standing::Endpoint(real) => real,
             Standing::Undecided => return Err(SendError::NotEstablished),
+            Standing::Ended => return Err(SendError::Closed),
         };
         let sequence = self.endpoint.send(self.clock.now(), real, payload)?;
         if self.endpoint.transmits().len() >= FLUSH_AT {
@@ -266,7 +270,7 @@ impl Socket {
     pub fn max_packet_size(&self, connection: ConnectionId) -> Option<usize> {
         match self.attempts.standing(connection) {
             Standing::Endpoint(real) => self.endpoint.max_packet_size(real),
-            Standing::Undecided => None,
+            Standing::Undecided | Standing::Ended => None,
         }
     }
 
@@ -436,7 +440,7 @@ impl Socket {
     pub fn connection_stats(&self, connection: ConnectionId) -> Option<ConnectionStats> {
         match self.attempts.standing(connection) {
             Standing::Endpoint(real) => self.endpoint.connection_stats(real),
-            Standing::Undecided => None,
+            Standing::Undecided | Standing::Ended => None,
         }
     }
 

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use torque_socket::{Delivery, Event, SendError, Sequence, Socket};
 
+use crate::connecting::{self, Connected, Wish};
 use crate::failure::Failure;
 use crate::key_log;
 use crate::output::{BAD, DIM, GOOD, Output, WARN};
-use crate::session::{self, Session, Wish};
 use crate::socket_options::SocketOptions;
 use crate::stop;
 use crate::trust::TrustOptions;
@@ -95,11 +95,11 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         credential: args.credential.as_deref(),
         harmless: false,
     };
-    let session = session::establish(&mut socket, &wish, output)?;
-    if !session.accept_data.is_empty() {
-        output.note(format_args!("{DIM}the host says: {}{DIM:#}", printable(&session.accept_data)));
+    let connected = connecting::establish(&mut socket, &wish, output)?;
+    if !connected.accept_data.is_empty() {
+        output.note(format_args!("{DIM}the host says: {}{DIM:#}", printable(&connected.accept_data)));
     }
-    let mut talk = Talk::new(args, session, output);
+    let mut talk = Talk::new(args, connected, output);
     talk.run(&mut socket)?;
     talk.finish(&mut socket)
 }
@@ -164,7 +164,7 @@ const TYPED: Duration = Duration::from_millis(20);
 struct Talk<'a> {
     args: &'a Args,
     output: &'a Output,
-    session: Session,
+    connected: Connected,
     source: Source,
     /// A packet for which the window had no room.
     waiting: Option<Vec<u8>>,
@@ -186,11 +186,11 @@ struct Counts {
 }
 
 impl<'a> Talk<'a> {
-    fn new(args: &'a Args, session: Session, output: &'a Output) -> Self {
+    fn new(args: &'a Args, connected: Connected, output: &'a Output) -> Self {
         Self {
             args,
             output,
-            session,
+            connected,
             source: Source::new(args),
             waiting: None,
             sent_at: HashMap::new(),
@@ -233,7 +233,7 @@ impl<'a> Talk<'a> {
 
     fn send(&mut self, socket: &mut Socket) -> Result<(), Failure> {
         while let Some(payload) = self.waiting.take().or_else(|| self.source.take()) {
-            match socket.send(self.session.id, &payload) {
+            match socket.send(self.connected.id, &payload) {
                 Ok(sequence) => {
                     self.counts.sent += 1;
                     self.sent_at.insert(sequence, (Instant::now(), text_or_hex(&payload)));
@@ -307,10 +307,10 @@ impl<'a> Talk<'a> {
     }
 
     fn finish(&mut self, socket: &mut Socket) -> Result<(), Failure> {
-        let rtt = socket.connection_stats(self.session.id).map(|stats| stats.rtt).unwrap_or_default();
+        let rtt = socket.connection_stats(self.connected.id).map(|stats| stats.rtt).unwrap_or_default();
         if self.ended.is_none() {
             let mut last = Vec::new();
-            session::close(socket, self.session.id, |event| last.push(event));
+            connecting::close(socket, self.connected.id, |event| last.push(event));
             for event in last {
                 if !matches!(event, Event::Close { .. }) {
                     self.event(event)?;

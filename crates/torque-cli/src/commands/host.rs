@@ -9,12 +9,12 @@ use serde_json::json;
 use torque_socket::discovery::{HostInfo, Responder};
 use torque_socket::{Address, ConnectionId, Credential, DEFAULT_PORT, Event, PublicKey, Socket};
 
+use crate::connecting::with_credential;
 use crate::failure::Failure;
 use crate::handshake_text::short_key;
 use crate::key_log;
 use crate::metrics_listener::MetricsListener;
 use crate::output::{BAD, DIM, GOOD, NAME, Output};
-use crate::session::with_credential;
 use crate::socket_options::SocketOptions;
 use crate::stop::{self, LOOK_EVERY};
 use crate::units::{hex, printable, text_or_hex};

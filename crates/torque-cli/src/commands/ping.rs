@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use torque_socket::{Delivery, Event, SendError, Sequence, Socket};
 
+use crate::connecting::{self, Connected, Wish};
 use crate::failure::{Code, Failure};
 use crate::key_log;
 use crate::output::{BAD, DIM, Output, WARN};
-use crate::session::{self, Session, Wish};
 use crate::socket_options::SocketOptions;
 use crate::stop::{self, LOOK_EVERY};
 use crate::trust::TrustOptions;
@@ -91,12 +91,12 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         credential: args.credential.as_deref(),
         harmless: true,
     };
-    let session = session::establish(&mut socket, &wish, output)?;
-    output.line(format_args!("PING {} ({}): {} bytes", session.remote, session.public_key, args.size))?;
+    let connected = connecting::establish(&mut socket, &wish, output)?;
+    output.line(format_args!("PING {} ({}): {} bytes", connected.remote, connected.public_key, args.size))?;
     let mut pinger = Pinger {
         args,
         output,
-        session,
+        connected,
         pings: BTreeMap::new(),
         numbers: BTreeMap::new(),
         next_number: 0,
@@ -126,7 +126,7 @@ struct Tally {
 struct Pinger<'a> {
     args: &'a Args,
     output: &'a Output,
-    session: Session,
+    connected: Connected,
     /// By number, those of which not everything is known.
     pings: BTreeMap<u64, Ping>,
     numbers: BTreeMap<Sequence, u64>,
@@ -166,7 +166,7 @@ impl Pinger<'_> {
     fn send(&mut self, socket: &mut Socket) -> Result<(), Failure> {
         let mut payload = vec![0; usize::from(self.args.size)];
         payload[..8].copy_from_slice(&self.next_number.to_be_bytes());
-        match socket.send(self.session.id, &payload) {
+        match socket.send(self.connected.id, &payload) {
             Ok(sequence) => {
                 self.numbers.insert(sequence, self.next_number);
                 self.pings.insert(self.next_number, Ping { sent: Instant::now(), is_delivered: false });
@@ -257,10 +257,10 @@ impl Pinger<'_> {
     }
 
     fn finish(&mut self, socket: &mut Socket) -> Result<(), Failure> {
-        let stats = socket.connection_stats(self.session.id);
+        let stats = socket.connection_stats(self.connected.id);
         if self.ended.is_none() {
             let mut last = Vec::new();
-            session::close(socket, self.session.id, |event| last.push(event));
+            connecting::close(socket, self.connected.id, |event| last.push(event));
             for event in last {
                 if !matches!(event, Event::Close { .. }) {
                     self.event(event)?;
@@ -271,7 +271,7 @@ impl Pinger<'_> {
         let rtt = stats.as_ref().map(|stats| stats.rtt).unwrap_or_default();
         let Tally { sent, delivered, dropped, unknown, echoes } = &self.tally;
         let times = Times::of(echoes);
-        self.output.line(format_args!("\n--- {} ---", self.session.remote))?;
+        self.output.line(format_args!("\n--- {} ---", self.connected.remote))?;
         self.output.line(format_args!(
             "{sent} packets sent, {delivered} delivered, {dropped} dropped, {unknown} unknown, {} echoes; {:.1} % lost on the way there",
             echoes.len(),

@@ -14,8 +14,10 @@ use crate::wire::control::ControlMessage;
 /// First and longest pause between pings of an initiator that has not heard the host (9.2).
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
-/// Least time to linger, and least time between answers meanwhile.
+/// Least and longest time to linger, and least time between answers meanwhile. A peer that delays its pongs must
+/// not hold a slot for long.
 const MIN_LINGER: Duration = Duration::from_secs(1);
+const MAX_LINGER: Duration = Duration::from_secs(10);
 const ANSWER_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a connection ended, for the application's close event.
@@ -106,7 +108,7 @@ impl Connection {
         if !self.phase.takes_data() {
             return;
         }
-        let pause = self.probe_time();
+        let pause = self.close_pause();
         self.phase = Phase::Closing(Closing {
             code,
             by,
@@ -200,7 +202,7 @@ impl Connection {
         if self.finish_if_settled(now, settled) {
             return;
         }
-        let pause = self.probe_time();
+        let pause = self.close_pause();
         let settled_here = self.outgoing.settled();
         if let Phase::Closing(closing) = &mut self.phase
             && (settled_here > closing.settled.0 || settled > closing.settled.1)
@@ -228,7 +230,7 @@ impl Connection {
     }
 
     fn linger(&mut self, now: Instant) {
-        let until = now + (self.probe_time() * 3).max(MIN_LINGER);
+        let until = now + (self.probe_time() * 3).clamp(MIN_LINGER, MAX_LINGER);
         self.phase = Phase::Lingering { until, answered: now };
     }
 
@@ -293,9 +295,14 @@ impl Connection {
         self.phase = Phase::Gone;
     }
 
+    /// The first pause between closes. A round-trip time that was measured while a program was held up may be
+    /// minutes, and would leave no time for a second one.
+    fn close_pause(&self) -> Duration {
+        self.probe_time().min(MAX_PAUSE)
+    }
+
     fn probe_time(&self) -> Duration {
-        // A round-trip time that was measured while a program was held up may be minutes.
-        (self.rtt.overdue() + self.peer_ack_delay).min(MAX_PAUSE)
+        self.rtt.overdue() + self.peer_ack_delay
     }
 
     /// Whether a report written now reaches R.

@@ -146,8 +146,7 @@ fn run_at(now: Instant, side: &mut Side) -> usize {
 #[test]
 fn no_timer_stays_due_however_much_there_is_to_report_and_however_short_the_ack_delay() {
     let mut now = Instant::from_millis(1);
-    let mut settings = Settings { packet_window: 32_768, ack_delay: Duration::ZERO, ..Settings::default() };
-    settings.tag_bytes = 8;
+    let settings = Settings { packet_window: 32_768, ack_delay: Duration::ZERO, ..Settings::default() };
     let (mut victim, mut peer) = pair(now, settings);
     // More than one report can say, with a gap at the beginning, and the peer never tells what it has read.
     for _ in 0..5_000 {
@@ -181,9 +180,39 @@ fn a_payload_above_what_was_announced_is_not_taken() {
     for mut bytes in victim.sent() {
         peer.receive(now, &mut bytes);
     }
-    use Delivery::{Delivered, Dropped};
-    assert_eq!(
-        peer.application.verdicts,
-        [(101, Delivered), (102, Dropped), (103, Dropped), (104, Delivered)]
-    );
+    let delivered: Vec<_> =
+        peer.application.verdicts.iter().map(|(_, verdict)| verdict.is_delivered()).collect();
+    assert_eq!(delivered, [true, false, false, true]);
+}
+
+#[test]
+fn a_report_that_says_nothing_new_is_not_sent_for_each_packet() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings { packet_window: 32_768, ..Settings::default() });
+    for _ in 0..30_000 {
+        peer.send(now, b"x").unwrap();
+    }
+    for mut bytes in peer.sent().into_iter().skip(1) {
+        victim.receive(now, &mut bytes);
+    }
+    let sent = victim.sent().len();
+    assert!(sent < 10, "{sent} reports for 30,000 packets");
+}
+
+#[test]
+fn a_final_close_whose_report_does_not_count_settles_nothing() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings::default());
+    victim.send(now, b"open").unwrap();
+    // The peer claims to know sequences that were never sent.
+    peer.connection.incoming.close_book(110);
+    let close = ControlMessage::Close { is_final: true, settled: 100, code: 0, reason: b"" };
+    peer.write(PacketKind::Control, &messages(&[close]));
+    for mut bytes in peer.sent() {
+        victim.receive(now, &mut bytes);
+    }
+    assert_eq!(victim.connection.counters.reports_ignored, 1);
+    assert_eq!(victim.application.verdicts, []);
+    victim.timeout(now + Duration::from_secs(3));
+    assert_eq!(victim.application.verdicts, [(101, Delivery::Unknown)]);
 }

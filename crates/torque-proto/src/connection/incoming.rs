@@ -70,6 +70,11 @@ impl Incoming {
         self.known - self.reported
     }
 
+    /// Whether the longest report would say more than was ever said.
+    pub(crate) fn has_news(&self) -> bool {
+        self.report(MAX_REPORT).ack > self.reported
+    }
+
     /// Makes `sequence`, which is above R, known as delivered or not; those skipped are not.
     pub(crate) fn advance(&mut self, sequence: u64, delivered: bool) {
         debug_assert!(sequence > self.known);

@@ -47,6 +47,9 @@ use crate::wire::header::{HeaderSize, PacketKind};
 /// Sequences end here (PROTOCOL.md 6.3).
 const MAX_SEQUENCE: u64 = 1 << 53;
 
+/// Least time between reports of which the first could not say all.
+const MIN_REPORT_PAUSE: Duration = Duration::from_millis(1);
+
 /// Where a connection's events go.
 pub(crate) trait Output {
     /// Offers a packet for the application's event queue; whether it was placed there.
@@ -206,17 +209,19 @@ impl Connection {
             return;
         };
         let is_sequenced = opened.kind.is_sequenced();
-        let counts = is_sequenced || opened.sequence >= self.incoming.known();
-        if counts {
-            self.read_report(opened.ack, ack_bytes, output);
-        }
+        let may_count = is_sequenced || opened.sequence >= self.incoming.known();
+        let counts = may_count && self.read_report(opened.ack, ack_bytes, output);
         let wants_answer = match opened.kind {
             PacketKind::Data => {
-                let taken = self.phase.takes_data() && output.packet(opened.sequence, body);
+                // Applications and queues rely on the size that was announced.
+                let fits = body.len() <= self.max_packet_size();
+                let taken = self.phase.takes_data() && fits && output.packet(opened.sequence, body);
                 self.take(opened.sequence, taken);
                 if taken {
                     self.counters.received += 1;
                     self.counters.payload_received += body.len() as u64;
+                } else if !fits {
+                    self.counters.malformed += 1;
                 } else if self.phase.takes_data() {
                     self.counters.queue_full += 1;
                 }
@@ -337,15 +342,17 @@ impl Connection {
         }
     }
 
-    fn read_report(&mut self, ack: u64, ack_bytes: &[u8], output: &mut impl Output) {
+    /// Whether the report counts: it does not if it is about what was never sent.
+    fn read_report(&mut self, ack: u64, ack_bytes: &[u8], output: &mut impl Output) -> bool {
         if ack > self.outgoing.last() {
             self.counters.reports_ignored += 1;
-            return;
+            return false;
         }
         while self.outgoing.settled() < ack {
             let delivery = outgoing::reported(ack, ack_bytes, self.outgoing.settled() + 1);
             self.settle_next(delivery, output);
         }
+        true
     }
 
     fn settle_next(&mut self, delivery: Delivery, output: &mut impl Output) {
@@ -385,7 +392,8 @@ impl Connection {
 
     /// A data packet came: an acknowledgment is due (7.4).
     fn acknowledge(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
-        if self.incoming.unreported() >= u64::from(self.settings.packet_window / 2) {
+        let is_much = self.incoming.unreported() >= u64::from(self.settings.packet_window / 2);
+        if is_much && self.incoming.has_news() {
             self.send_ack(now, outbox);
         } else if self.ack_at.is_none() {
             self.ack_at = Some(now + self.settings.ack_delay);
@@ -402,10 +410,12 @@ impl Connection {
         self.go_on_reporting(now);
     }
 
-    /// Where even the longest report could not say all, another one is due.
+    /// Where even the longest report could not say all, another one is due. Before a round trip is over it could
+    /// only say the same.
     fn go_on_reporting(&mut self, now: Instant) {
         if !self.report_is_final() && self.ack_at.is_none() {
-            self.ack_at = Some(now + self.settings.ack_delay);
+            let pause = self.settings.ack_delay.max(self.rtt.smoothed()).max(MIN_REPORT_PAUSE);
+            self.ack_at = Some(now + pause);
         }
     }
 

@@ -106,9 +106,12 @@ impl Endpoint {
         self.after_attempt(now, id, None, outcome);
     }
 
-    /// Whether the attempt to that address has this nonce: then its request has come back to us (5.4, step 2).
-    pub(super) fn is_own_nonce(&self, remote: &Address, nonce: &[u8; 16]) -> bool {
-        self.attempt_at(remote).is_some_and(|slot| slot.attempt.initiator_nonce() == Some(nonce))
+    /// Whether an attempt has this nonce: then its request has come back to us, from the address that was asked
+    /// or from any other (5.4, step 2). Sockets that accept connections have few attempts.
+    pub(super) fn is_own_nonce(&self, nonce: &[u8; 16]) -> bool {
+        self.attempts.keys().any(|remote| {
+            self.attempt_at(remote).is_some_and(|slot| slot.attempt.initiator_nonce() == Some(nonce))
+        })
     }
 
     pub(super) fn attempt_at(&self, remote: &Address) -> Option<&AttemptSlot> {

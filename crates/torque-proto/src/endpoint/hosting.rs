@@ -31,7 +31,7 @@ impl Endpoint {
         }
         let occupancy = self.occupancy();
         let nonce = bytes.get(10..26).and_then(|nonce| nonce.try_into().ok()).unwrap_or([0; 16]);
-        let is_own = self.is_own_nonce(&path.remote, &nonce);
+        let is_own = self.is_own_nonce(&nonce);
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let host = &mut self.host;
         let answer = self.transmits.push(path.remote, path.local, |out| {
@@ -54,7 +54,7 @@ impl Endpoint {
             Err(ParseError::Version { .. }) => return self.stats.version_mismatch += 1,
             Err(_) => return self.stats.malformed += 1,
         };
-        if self.is_own_nonce(&path.remote, &request.initiator_nonce) {
+        if self.is_own_nonce(&request.initiator_nonce) {
             return self.stats.reflected += 1;
         }
         if let Some(&id) = self.requests.get(&(path.remote, request.initiator_nonce)) {
@@ -233,6 +233,12 @@ impl Endpoint {
 
     /// The time to ask is over: the owner keeps its address if it said anything.
     pub(super) fn decide_displacement(&mut self, now: Instant, id: ConnectionId, displacing: Displacing) {
+        // Somebody else may have taken the address meanwhile, and was not asked.
+        if let Some(path) = self.slots.get(id).and_then(|entry| entry.slot.remote()).map(Path::from_remote)
+            && self.connections.get(&path.remote).is_some_and(|owner| *owner != displacing.owner)
+        {
+            return self.on_confirmed(now, id, path);
+        }
         let owner_lives = matches!(self.slots.get(displacing.owner).map(|entry| &entry.slot),
             Some(Slot::Connected(old)) if !old.connection.is_over() && old.connection.last_heard() > displacing.since);
         if owner_lives {
@@ -248,10 +254,11 @@ impl Endpoint {
             Slot::Confirming(slot) => *slot,
             other => return entry.slot = other,
         };
-        let ConfirmingSlot { confirming, origin, since, mut connected, .. } = slot;
+        let ConfirmingSlot { confirming, origin, since, mut connected, displacing } = slot;
         self.forget_request(id, origin);
         // After lost answers or pings the time says nothing about the path.
-        let round_trip = confirming.round_trip(now);
+        let first_packet = displacing.map_or(now, |displacing| displacing.since);
+        let round_trip = confirming.round_trip(first_packet);
         let sample = (round_trip < self.config.handshake.retry_first).then_some(round_trip);
         connected.connection.established(now, sample, now.saturating_since(since));
         let (remote, public_key) = (connected.remote, connected.public_key);

@@ -323,6 +323,9 @@ impl Endpoint {
             }
             Slot::Confirming(confirming) => {
                 let connected = &mut confirming.connected;
+                if !connected.connection.is_open() {
+                    return Err(CallError::Closed);
+                }
                 let mut outbox = Outbox {
                     transmits: &mut self.transmits,
                     remote: connected.remote,

@@ -17,6 +17,12 @@ pub(super) struct Path {
     pub local: Option<IpAddr>,
 }
 
+impl Path {
+    pub(super) fn from_remote(remote: Address) -> Self {
+        Self { remote, local: None }
+    }
+}
+
 impl Endpoint {
     /// Takes a datagram that came from the network. Whatever it holds, it does no worse than being counted.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {

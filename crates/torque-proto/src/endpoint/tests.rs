@@ -1,6 +1,8 @@
 //! Two endpoints that hand each other their datagrams directly. What a network does to them is tested in
 //! torque-sim.
 
+mod hostile;
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;

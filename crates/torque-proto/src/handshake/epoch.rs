@@ -13,7 +13,7 @@ use crate::crypto::dh::DhSecret;
 use crate::crypto::hash::sha256;
 use crate::crypto::rng::Rng;
 use crate::identity::KeyPair;
-use crate::instant::{Instant, micros};
+use crate::instant::Instant;
 
 /// An epoch must be this old before new data or a full table ends its use.
 const MIN_AGE: Duration = Duration::from_secs(1);
@@ -55,6 +55,8 @@ pub(crate) struct Epoch {
     key: [u8; 32],
     data_digest: [u8; 32],
     started: Instant,
+    /// How old it was when `started`: another shard may have begun it, before this one's clock.
+    aged: Duration,
     /// Tokens that were used. A tree: its cost does not depend on which tokens someone collects.
     used: BTreeSet<[u8; 16]>,
     capacity: usize,
@@ -69,12 +71,13 @@ pub(crate) enum Recorded {
 }
 
 impl Epoch {
-    fn new(secrets: EpochSecrets, started: Instant, capacity: usize) -> Self {
+    fn new(secrets: EpochSecrets, started: Instant, aged: Duration, capacity: usize) -> Self {
         Self {
             key: *secrets.dh.public(),
             data_digest: sha256(&[&secrets.data]),
             secrets,
             started,
+            aged,
             used: BTreeSet::new(),
             capacity,
         }
@@ -129,7 +132,7 @@ impl Epoch {
     }
 
     fn age(&self, now: Instant) -> Duration {
-        now.saturating_since(self.started)
+        self.aged.saturating_add(now.saturating_since(self.started))
     }
 }
 
@@ -170,7 +173,7 @@ impl Epochs {
                 // With a newer one on top, the one before `old` has ended (PROTOCOL.md 5.2).
                 self.previous = old.or(self.previous.take());
                 let secrets = EpochSecrets::generate(unix_millis, &self.data, key_pair, rng);
-                Epoch::new(secrets, now, self.capacity)
+                Epoch::new(secrets, now, Duration::ZERO, self.capacity)
             }
         };
         self.current.insert(epoch)
@@ -199,8 +202,7 @@ impl Epochs {
     pub(crate) fn install(&mut self, now: Instant, unix_millis: u64, secrets: EpochSecrets) {
         self.erase_ended(now);
         let age = Duration::from_millis(unix_millis.saturating_sub(secrets.start_millis));
-        let started = Instant::from_micros(now.as_micros().saturating_sub(micros(age)));
-        let epoch = Epoch::new(secrets, started, self.capacity);
+        let epoch = Epoch::new(secrets, now, age, self.capacity);
         let known = self.current.iter().chain(self.previous.iter()).any(|held| held.key == epoch.key);
         if known || age >= self.end_age() {
             return;
@@ -227,9 +229,8 @@ impl Epochs {
 
     /// When the next epoch must be erased.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let ends =
-            self.current.iter().chain(self.previous.iter()).map(|epoch| epoch.started + self.end_age());
-        ends.min()
+        let held = self.current.iter().chain(self.previous.iter());
+        held.map(|epoch| epoch.started + self.end_age().saturating_sub(epoch.aged)).min()
     }
 
     /// Erases what has ended.

@@ -156,6 +156,20 @@ fn shards_that_share_an_epoch_answer_for_each_other() {
 }
 
 #[test]
+fn a_shared_epoch_ends_in_time_also_where_the_clock_began_after_it() {
+    let mut one = Clockwork::new(14);
+    let first = one.current();
+    one.wait(50_000);
+    let mut two = Clockwork::new(15);
+    two.now = Instant::from_millis(1);
+    two.epochs.install(two.now, one.unix(), one.epochs.share().unwrap());
+    assert!(two.lives(&first));
+    assert_eq!(two.epochs.deadline(), Some(two.now + Duration::from_secs(10)));
+    two.wait(10_000);
+    assert!(!two.lives(&first));
+}
+
+#[test]
 fn an_older_or_ended_epoch_does_not_displace_the_current_one() {
     let mut one = Clockwork::new(9);
     let mut two = Clockwork::new(10);

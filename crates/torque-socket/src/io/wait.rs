@@ -29,10 +29,10 @@ pub(crate) fn wait(sockets: &[&UdpSocket], writable: bool, timeout: Option<Durat
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn poll(watched: &mut [libc::pollfd], timeout: Option<Duration>) -> libc::c_int {
-    #[allow(clippy::cast_lossless)] // The field has 32 bits on some machines.
+    // The fields have 32 or 64 bits; 68 years are enough.
     let limit = timeout.map(|timeout| libc::timespec {
-        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: timeout.subsec_nanos() as _,
+        tv_sec: i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX).into(),
+        tv_nsec: i32::try_from(timeout.subsec_nanos()).unwrap_or(0).into(),
     });
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: `watched` is that many pollfds, `limit` is null or points to a timespec that outlives the call, and a

@@ -71,7 +71,7 @@ impl Running<'_> {
             Ok(id) => self.id = Some(id),
             Err(error) => return self.end(error.to_string(), false),
         }
-        self.step("challenge asked".into());
+        self.step("asked".into());
         let mut closing: Option<Instant> = None;
         let mut told = begun;
         while self.record.ended.is_none() {
@@ -117,14 +117,12 @@ impl Running<'_> {
 
     fn event(&mut self, socket: &mut Socket, event: Event, begun: Instant) {
         match event {
-            Event::ChallengeResponse { connection, public_key, difficulty, cipher, .. } => {
+            Event::ChallengeResponse { connection, public_key, difficulty, .. } => {
                 if public_key != self.key {
                     return self.end("another key than the host's".into(), false);
                 }
-                self.step(format!(
-                    "challenge after {} (cipher {cipher}, puzzle of {difficulty} bits)",
-                    millis(begun.elapsed())
-                ));
+                self.step(format!("challenge {}", millis(begun.elapsed())));
+                self.step(format!("puzzle {difficulty} bits"));
                 if let Err(error) = socket.accept_challenge(connection) {
                     self.end(error.to_string(), false);
                 }
@@ -132,14 +130,8 @@ impl Running<'_> {
             Event::Established { connection, .. } => {
                 if let Some(stats) = socket.connection_stats(connection) {
                     let handshake = stats.handshake;
-                    if handshake.difficulty > 0 {
-                        self.step(format!(
-                            "solved in {} ({} tries)",
-                            millis(handshake.puzzle_time),
-                            handshake.puzzle_tries
-                        ));
-                    }
-                    self.step(format!("established after {}", millis(handshake.total_time)));
+                    self.step(format!("{} tries {}", handshake.puzzle_tries, millis(handshake.puzzle_time)));
+                    self.step(format!("established {}", millis(handshake.total_time)));
                     self.board.tell(self.number, |shown| {
                         shown.established = true;
                         shown.handshake = Some(handshake.total_time);

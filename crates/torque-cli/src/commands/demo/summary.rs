@@ -41,9 +41,17 @@ impl Summary {
         let (mut handshakes, mut rtts) = (Vec::new(), Vec::new());
         for Client { number, record } in clients {
             let other = hosted.get(number).unwrap_or(&nothing);
-            summary.tally.add(Tally::compare(record, other));
-            summary.tally.add(Tally::compare(other, record));
-            for (end, record) in [("client", record), ("host", other)] {
+            for (end, record, receiver) in [("client", record, other), ("host", other, record)] {
+                let tally = Tally::compare(record, receiver);
+                summary.tally.add(tally);
+                if tally.unknown > 0 {
+                    let count = tally.unknown;
+                    let text = format!(
+                        "client {} at the {end}: {count} packets without a certain verdict",
+                        number + 1
+                    );
+                    summary.troubles.push(text);
+                }
                 match &record.ended {
                     Some((_, true)) => {}
                     Some((how, false)) => {

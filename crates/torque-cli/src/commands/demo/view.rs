@@ -6,7 +6,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, BorderType, Paragraph};
+use ratatui::widgets::{Block, Borders, Paragraph};
 use ratatui::{DefaultTerminal, Frame};
 use torque_socket::{ConnectionStats, Delivery};
 
@@ -16,8 +16,8 @@ use crate::failure::Failure;
 use crate::units::{millis, percent};
 
 const FRAME: Duration = Duration::from_millis(50);
-/// Lines of one connection, its border included.
-const ROWS: u16 = 6;
+/// Lines of one connection, its heading included: four connections fit 24 lines.
+const ROWS: u16 = 5;
 /// Characters of the window's bar.
 const BAR: usize = 32;
 
@@ -58,7 +58,7 @@ fn draw(frame: &mut Frame<'_>, args: &Args, connections: &[Connection]) {
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)])
             .areas(frame.area());
     let title = format!(
-        " torque demo: {} clients, {} packets/s of {} bytes each way, link {}",
+        " {} clients, {} packets/s of {} bytes each way, {}",
         args.clients,
         args.rate,
         args.size,
@@ -101,19 +101,24 @@ fn draw_connection(frame: &mut Frame<'_>, number: usize, connection: &Connection
         (None, true) => ("established", Color::Green),
         (None, false) => ("handshake", Color::Yellow),
     };
-    let block = Block::bordered()
-        .border_type(BorderType::Rounded)
+    let block = Block::new()
+        .borders(Borders::TOP)
         .border_style(Style::new().fg(color))
         .title(format!(" client {number}: {state} "));
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let lines = vec![
-        labelled("handshake", vec![connection.steps.join(" → ").into()]),
-        labelled("up", traffic(connection.client.as_ref())),
-        labelled("down", traffic(connection.host.as_ref())),
+        Line::from(format!(" {}", handshake(&connection.steps))),
+        labelled("up    rtt", traffic(connection.client.as_ref())),
+        labelled("down  rtt", traffic(connection.host.as_ref())),
         verdicts(connection, inner.width),
     ];
     frame.render_widget(Paragraph::new(lines), inner);
+}
+
+/// The steps, without the first one once there is more to tell.
+fn handshake(steps: &[String]) -> String {
+    steps[usize::from(steps.len() > 1)..].join(" → ")
 }
 
 fn labelled(label: &str, mut rest: Vec<Span<'static>>) -> Line<'static> {
@@ -128,14 +133,15 @@ fn traffic(stats: Option<&ConnectionStats>) -> Vec<Span<'static>> {
     let lost = percent(counters.dropped, counters.delivered + counters.dropped);
     let window = usize::from(stats.settings.packet_window);
     let filled = (stats.in_flight * BAR).div_ceil(window).min(BAR);
+    // The bar is what may be cut off where there is little room.
     vec![
-        format!("rtt {:>8} ±{:>8}  ", millis(stats.rtt), millis(stats.jitter)).into(),
-        format!("{:>7} sent ", counters.sent).into(),
-        format!("{:>7} delivered ", counters.delivered).green(),
-        format!("{:>5} dropped {lost:>5.1} %  ", counters.dropped).yellow(),
+        format!("{:>7} ±{:>7} ", millis(stats.rtt), millis(stats.jitter)).into(),
+        format!("{:>5} sent ", counters.sent).into(),
+        format!("{:>5} delivered ", counters.delivered).green(),
+        format!("{:>4} dropped {lost:>4.1}% ", counters.dropped).yellow(),
+        format!("{:>3}/{window} ", stats.in_flight).into(),
         "▮".repeat(filled).blue(),
         "▯".repeat(BAR - filled).dim(),
-        format!(" {}/{window} in flight", stats.in_flight).dim(),
     ]
 }
 

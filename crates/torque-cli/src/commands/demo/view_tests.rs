@@ -15,7 +15,7 @@ fn screen(width: u16, height: u16, connections: &[Connection]) -> String {
 #[test]
 fn the_view_shows_each_handshake_and_the_verdicts_and_how_to_end_it() {
     let mut connection = Connection {
-        steps: vec!["challenge after 40 ms".into(), "established after 82 ms".into()],
+        steps: ["asked", "challenge 40 ms", "established 82 ms"].map(String::from).to_vec(),
         established: true,
         ..Connection::default()
     };
@@ -23,8 +23,7 @@ fn the_view_shows_each_handshake_and_the_verdicts_and_how_to_end_it() {
         connection.verdict(delivery);
     }
     let text = screen(140, 30, &[connection, Connection::default()]);
-    for part in ["challenge after 40 ms → established after 82 ms", "·x·", "client 2: handshake", "q ends"]
-    {
+    for part in ["challenge 40 ms → established 82 ms", "·x·", "client 2: handshake", "q ends"] {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
 }

@@ -30,7 +30,7 @@ pub struct Wish<'a> {
 }
 
 /// An established connection.
-pub struct Session {
+pub struct Connected {
     pub id: ConnectionId,
     pub remote: Address,
     pub public_key: PublicKey,
@@ -48,7 +48,7 @@ pub fn with_credential(credential: Option<&Path>, data: &[u8]) -> Result<Vec<u8>
 }
 
 /// Connects, and waits until that is done.
-pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Result<Session, Failure> {
+pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Result<Connected, Failure> {
     let host = host_name(wish.target)?;
     let options = ConnectOptions {
         connect_data: with_credential(wish.credential, wish.data)?,
@@ -95,7 +95,7 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
                             "handshake": stats.as_ref().map(steps_json),
                         })
                     })?;
-                    return Ok(Session { id: connection, remote, public_key, accept_data });
+                    return Ok(Connected { id: connection, remote, public_key, accept_data });
                 }
                 Event::Close { code, reason, .. } => return Err(Failure::closed(code, &reason)),
                 _ => {}

@@ -1,0 +1,142 @@
+//! Rules of the endpoint that somebody on the other side would like to see broken.
+
+use super::*;
+use crate::config::ConfigError;
+
+fn endpoint(seed: u8) -> Endpoint {
+    let setup =
+        Setup { config: Config::default(), key_pair: None, seed: [seed; 32], unix_millis: 1_700_000_000_000 };
+    Endpoint::new(Instant::from_millis(1), setup).unwrap()
+}
+
+/// A host, and several clients that share one address.
+struct Shared {
+    now: Instant,
+    host: Endpoint,
+    clients: Vec<Endpoint>,
+    host_events: Vec<Event>,
+}
+
+impl Shared {
+    fn new(clients: u8) -> Self {
+        Self {
+            now: Instant::from_millis(1),
+            host: endpoint(100),
+            clients: (0..clients).map(endpoint).collect(),
+            host_events: Vec::new(),
+        }
+    }
+
+    fn connect(&mut self, client: usize) {
+        let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+        self.clients[client].connect(self.now, address(0), options).unwrap();
+    }
+
+    /// Lets time pass for the host and these clients; the host accepts whoever asks.
+    fn advance(&mut self, by: Duration, clients: core::ops::Range<usize>) {
+        let end = self.now + by;
+        while self.now < end {
+            self.now += Duration::from_millis(1);
+            self.host.handle_timeout(self.now);
+            for client in &mut self.clients[clients.clone()] {
+                client.handle_timeout(self.now);
+                for mut bytes in take(client) {
+                    let datagram = Datagram { remote: address(1), local: None, bytes: &mut bytes };
+                    self.host.handle_datagram(self.now, datagram);
+                }
+            }
+            while let Some(event) = self.host.poll_event() {
+                if let Event::ConnectRequest { connection, .. } = event {
+                    self.host.accept_connection(self.now, connection, b"").unwrap();
+                }
+                self.host_events.push(event);
+            }
+            for bytes in take(&mut self.host) {
+                for client in &mut self.clients[clients.clone()] {
+                    let mut bytes = bytes.clone();
+                    let datagram = Datagram { remote: address(0), local: None, bytes: &mut bytes };
+                    client.handle_datagram(self.now, datagram);
+                }
+            }
+        }
+    }
+}
+
+fn take(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
+    let datagrams = endpoint.transmits().iter().map(|transmit| transmit.bytes.to_vec()).collect();
+    endpoint.transmits().clear();
+    datagrams
+}
+
+#[test]
+fn who_has_just_taken_an_address_is_asked_before_the_next_one_takes_it() {
+    let mut shared = Shared::new(3);
+    shared.connect(0);
+    shared.advance(Duration::from_secs(1), 0..1);
+    let established = |events: &[Event]| {
+        events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Established { connection, replaces, .. } => Some((*connection, *replaces)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let first = established(&shared.host_events);
+    assert_eq!(first.len(), 1);
+    shared.host_events.clear();
+    // The first client falls silent; two others come from its address at the same time.
+    shared.connect(1);
+    shared.connect(2);
+    shared.advance(Duration::from_secs(10), 1..3);
+    let second = established(&shared.host_events);
+    assert_eq!(second.len(), 1, "{second:?}");
+    assert_eq!(second[0].1, Some(first[0].0));
+    let closes: Vec<_> = shared
+        .host_events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Close { code, .. } => Some(*code),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(closes, [CloseCode::Replaced, CloseCode::AddressInUse]);
+}
+
+#[test]
+fn a_second_close_of_an_accepted_connection_is_an_error_and_one_close_event_follows() {
+    let mut shared = Shared::new(1);
+    shared.connect(0);
+    while !shared.host_events.iter().any(|event| matches!(event, Event::ConnectRequest { .. })) {
+        shared.advance(Duration::from_millis(1), 0..1);
+    }
+    let Some(Event::ConnectRequest { connection, .. }) = shared.host_events.pop() else { panic!() };
+    take(&mut shared.host);
+    shared.host.close(shared.now, connection, b"no").unwrap();
+    assert_eq!(shared.host.close(shared.now, connection, b"no"), Err(CallError::Closed));
+    shared.advance(Duration::from_secs(20), 0..1);
+    assert!(matches!(shared.host_events[..], [Event::Close { .. }]), "{:?}", shared.host_events);
+    assert_eq!(shared.host.slots_used(), 0);
+}
+
+#[test]
+fn our_own_challenge_request_is_known_wherever_it_comes_back_from() {
+    let mut own = endpoint(1);
+    let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+    own.connect(Instant::from_millis(1), address(5), options).unwrap();
+    let mut request = take(&mut own).remove(0);
+    for from in [5, 6] {
+        let datagram = Datagram { remote: address(from), local: None, bytes: &mut request };
+        own.handle_datagram(Instant::from_millis(2), datagram);
+        assert!(take(&mut own).is_empty(), "answered when it came from {from}");
+    }
+    assert_eq!(own.stats().reflected, 2);
+}
+
+#[test]
+fn intervals_too_short_for_the_clock_are_refused() {
+    let config = Config { ping_interval: Duration::from_nanos(1), ..Config::default() };
+    let setup = Setup { config, key_pair: None, seed: [1; 32], unix_millis: 0 };
+    let refused: Option<ConfigError> = Endpoint::new(Instant::ZERO, setup).err();
+    assert!(refused.is_some());
+}
