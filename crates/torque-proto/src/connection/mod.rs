@@ -314,7 +314,7 @@ impl Connection {
 
     /// How long to wait for an answer before another connection may take this one's address (5.6).
     pub(crate) fn displacement_wait(&self) -> Duration {
-        (self.rtt.smoothed() * 3).max(Duration::from_millis(250))
+        self.rtt.smoothed().saturating_mul(3).clamp(Duration::from_millis(250), Duration::from_secs(3))
     }
 
     /// Asks the other side for a sign of life.
