@@ -14,10 +14,9 @@ use crate::wire::control::ControlMessage;
 /// First and longest pause between pings of an initiator that has not heard the host (9.2).
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
-/// Least and longest time to linger, and least time between answers meanwhile. As long as the other side's close
-/// wait, so that it hears an answer while it still asks; but a peer that delays its pongs must not hold a slot for long.
+/// Least time to linger: as long as the other side's close wait, so that it hears an answer while it still asks.
 const MIN_LINGER: Duration = Duration::from_secs(3);
-const MAX_LINGER: Duration = Duration::from_secs(10);
+/// Least time between answers meanwhile.
 const ANSWER_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a connection ended, for the application's close event.
@@ -230,7 +229,7 @@ impl Connection {
     }
 
     fn linger(&mut self, now: Instant) {
-        let until = now + (self.probe_time() * 3).clamp(MIN_LINGER, MAX_LINGER);
+        let until = now + (self.probe_time() * 3).max(MIN_LINGER);
         self.phase = Phase::Lingering { until, answered: now };
     }
 
