@@ -301,7 +301,8 @@ impl Connection {
     }
 
     fn probe_time(&self) -> Duration {
-        self.rtt.overdue() + self.peer_ack_delay
+        // A round-trip time that was measured while a program was held up may be minutes.
+        (self.rtt.overdue() + self.peer_ack_delay).min(MAX_PAUSE)
     }
 
     /// Whether a report written now reaches R.
