@@ -107,7 +107,7 @@ impl Connection {
         if !self.phase.takes_data() {
             return;
         }
-        let pause = self.close_pause();
+        let pause = self.probe_time();
         self.phase = Phase::Closing(Closing {
             code,
             by,
@@ -201,7 +201,7 @@ impl Connection {
         if self.finish_if_settled(now, settled) {
             return;
         }
-        let pause = self.close_pause();
+        let pause = self.probe_time();
         let settled_here = self.outgoing.settled();
         if let Phase::Closing(closing) = &mut self.phase
             && (settled_here > closing.settled.0 || settled > closing.settled.1)
@@ -292,12 +292,6 @@ impl Connection {
         self.settle_rest(Delivery::Unknown, output);
         self.ended = Some(ended);
         self.phase = Phase::Gone;
-    }
-
-    /// The first pause between closes. A round-trip time that was measured while a program was held up may be
-    /// minutes, and would leave no time for a second one.
-    fn close_pause(&self) -> Duration {
-        self.probe_time().min(MAX_PAUSE)
     }
 
     fn probe_time(&self) -> Duration {
