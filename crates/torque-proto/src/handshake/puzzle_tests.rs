@@ -58,3 +58,10 @@ fn each_bit_of_difficulty_doubles_the_work() {
     assert!((200 * 12..200 * 21).contains(&few), "{few}");
     assert!((200 * 200..200 * 320).contains(&many), "{many}");
 }
+
+#[test]
+fn what_is_solved_is_the_hash_of_the_whole_request() {
+    // FIPS 180-4: SHA-256("abc").
+    let wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(puzzle_digest(b"abc"), crate::crypto::testing::array(wanted));
+}
