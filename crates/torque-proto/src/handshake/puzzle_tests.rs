@@ -65,3 +65,8 @@ fn what_is_solved_is_the_hash_of_the_whole_request() {
     let wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(puzzle_digest(b"abc"), crate::crypto::testing::array(wanted));
 }
+
+#[test]
+fn a_job_tells_how_hard_it_is() {
+    assert_eq!([0, 1, 12].map(|difficulty| job(difficulty, 7).difficulty()), [0, 1, 12]);
+}
