@@ -70,3 +70,10 @@ fn what_is_solved_is_the_hash_of_the_whole_request() {
 fn a_job_tells_how_hard_it_is() {
     assert_eq!([0, 1, 12].map(|difficulty| job(difficulty, 7).difficulty()), [0, 1, 12]);
 }
+
+#[test]
+fn debug_output_shows_how_far_a_job_is_and_not_what_it_hashes() {
+    let text = std::format!("{:?}", job(12, 7));
+    assert!(text.contains("difficulty: 12") && text.contains("tries: 0"), "{text}");
+    assert!(!text.contains("digest"), "{text}");
+}
