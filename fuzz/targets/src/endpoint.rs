@@ -102,6 +102,11 @@ struct World {
 
 /// Plays the input.
 pub fn endpoint(data: &[u8]) {
+    play(data);
+}
+
+/// Plays the input, and returns what there is at the end.
+fn play(data: &[u8]) -> World {
     let mut input = Input::new(data);
     let mut config = small_config();
     let mut peer_config = small_config();
@@ -124,6 +129,7 @@ pub fn endpoint(data: &[u8]) {
         world.us.check_bounds();
     }
     world.finish();
+    world
 }
 
 impl World {
@@ -375,3 +381,7 @@ impl World {
 fn stranger_or_peer(input: &mut Input<'_>) -> Address {
     address(input.pick([PEER, 10, 11, 12, 13]))
 }
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod tests;

@@ -75,6 +75,11 @@ struct World {
 
 /// Plays the input.
 pub fn insider(data: &[u8]) {
+    play(data);
+}
+
+/// Plays the input, and returns what there is at the end.
+fn play(data: &[u8]) -> World {
     let mut input = Input::new(data);
     let window = input.pick([8, 128, 129, 2_048, 32_768]);
     let Some(mut world) = World::new(window) else { panic!("a plain handshake comes to nothing") };
@@ -86,6 +91,7 @@ pub fn insider(data: &[u8]) {
         world.us.take_transmits();
     }
     world.finish();
+    world
 }
 
 impl World {
@@ -245,8 +251,8 @@ impl World {
 /// A message of the right shape that says anything.
 fn message<'a>(input: &mut Input<'a>) -> ControlMessage<'a> {
     match input.below(4) {
-        0 => ControlMessage::Ping { id: u32::from(input.u16()), settled: u64::from(input.u16()) },
-        1 => ControlMessage::Pong { id: u32::from(input.u16()), settled: u64::from(input.u16()) },
+        0 => ControlMessage::Ping { id: u32::from(input.u16()), settled: settled(input) },
+        1 => ControlMessage::Pong { id: u32::from(input.u16()), settled: settled(input) },
         2 => ControlMessage::Close {
             is_final: input.below(2) == 1,
             settled: settled(input),
@@ -262,3 +268,7 @@ fn settled(input: &mut Input<'_>) -> u64 {
     let number = u64::from(input.u16());
     if input.below(4) == 3 { u64::MAX - number } else { number }
 }
+
+#[cfg(test)]
+#[path = "insider_tests.rs"]
+mod tests;

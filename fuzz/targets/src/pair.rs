@@ -100,6 +100,11 @@ pub const TIMES: [u64; 16] = [0, 1, 2, 5, 10, 25, 50, 60, 100, 250, 500, 1_000, 
 
 /// Plays the input.
 pub fn pair(data: &[u8]) {
+    play(data);
+}
+
+/// Plays the input, and returns what there is at the end.
+fn play(data: &[u8]) -> Net {
     let mut input = Input::new(data);
     let mut net = Net::new(&mut input);
     for _ in 0..MAX_STEPS {
@@ -110,6 +115,7 @@ pub fn pair(data: &[u8]) {
         net.collect();
     }
     net.finish();
+    net
 }
 
 fn config(input: &mut Input<'_>) -> Config {
@@ -346,3 +352,7 @@ impl Net {
 pub fn byte_of(step: Step) -> u8 {
     step as u8
 }
+
+#[cfg(test)]
+#[path = "pair_tests.rs"]
+mod tests;

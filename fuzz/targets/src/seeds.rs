@@ -109,7 +109,8 @@ fn pair_plays() -> Vec<Vec<u8>> {
     let chacha = begin([1, 2, 1, 3, 2, 0, 0, 0]);
     let mut plays = Vec::new();
     for head in [&small, &wide, &chacha] {
-        plays.push([&head[..], &step(Send, &[1, 0, 5, 3]), &step(Settle, &[]), &step(Pass, &[9])].concat());
+        let sends = [step(Send, &[1, 0, 5, 3]), step(Send, &[0, 0, 30, 0])].concat();
+        plays.push([&head[..], &sends, &step(Settle, &[]), &step(Pass, &[9])].concat());
         // Losses in both directions, and late and repeated packets.
         let mut play = head.clone();
         for side in [0, 1] {
@@ -139,6 +140,7 @@ fn pair_plays() -> Vec<Vec<u8>> {
         // Silence until the end.
         let mut play = head.clone();
         play.extend(step(Send, &[1, 0, 3, 0]));
+        play.extend(step(Send, &[0, 0, 3, 0]));
         play.extend(step(LoseAll, &[]));
         play.extend(step(JumpAlone, &[0, 15]));
         play.extend(step(Pass, &[15]));
@@ -220,8 +222,12 @@ fn endpoint_plays() -> Vec<Vec<u8>> {
         strangers.extend(step(Bend, &[from, 0, 0, 0]));
         strangers.extend(step(Connect, &[from, 2, 0, 0]));
         strangers.extend(step(TakeTransmits, &[]));
-        for kind in 0..5 {
-            strangers.extend(step(Answer, &[from, kind, 4, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 3, 1, 2, 3]));
+        strangers.extend(step(Answer, &[from, 1, 0, 1, 1, 1, 1, 1, 1, 0, 0, 3, 1, 2, 3]));
+        for kind in 2..5 {
+            strangers.extend(step(Answer, &[from, kind, 9, 0, 3, 1, 2, 3]));
+        }
+        for code in 0..6 {
+            strangers.extend(step(Answer, &[from, 0, code]));
         }
         strangers.extend(step(ShareEpoch, &[]));
         strangers.extend(step(Pass, &[15]));
@@ -237,7 +243,7 @@ fn insider_plays() -> Vec<Vec<u8>> {
     for window in 0..5 {
         let mut play = vec![window];
         // A ping establishes the connection.
-        play.extend(step(Control, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 9]));
+        play.extend(step(Control, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 9, 0, 0, 0]));
         play.extend(step(TakeEvents, &[0]));
         play.extend(step(Send, &[7, 2]));
         play.extend(step(Packet, &[0, 0, 0, 0, 5, 1, 0, 4, 0x1f, b'a', b'b', b'c']));
@@ -261,8 +267,8 @@ fn insider_plays() -> Vec<Vec<u8>> {
     }
     // Past a generation, in the widest steps that a window allows.
     let mut play = vec![4];
-    play.extend(step(Control, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 9]));
-    play.extend(step(Run, &[0x7f, 0xf0, 6, 0, 0]));
+    play.extend(step(Control, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 9, 0, 0, 0]));
+    play.extend(step(Run, &[0x7f, 0xf0, 7, 0, 0]));
     plays.push(play);
     plays
 }

@@ -1,0 +1,20 @@
+use super::*;
+use crate::seeds;
+
+#[test]
+fn packets_that_are_made_here_are_taken_and_verdicts_come_of_reports_made_here() {
+    let worlds: Vec<World> = seeds::of("insider").iter().map(|(_, bytes)| play(bytes)).collect();
+    let received = worlds.iter().map(|world| world.us.ledger.received.len()).max();
+    let verdicts = worlds.iter().map(|world| world.us.ledger.verdicts.len()).max();
+    assert!(received >= Some(8) && verdicts >= Some(8), "{received:?} {verdicts:?}");
+}
+
+#[test]
+fn a_seed_goes_past_a_generation_of_keys() {
+    let mut far = Vec::new();
+    for (_, bytes) in seeds::of("insider") {
+        let world = play(&bytes);
+        far.push((world.sequence >> 16, world.us.ledger.received.len()));
+    }
+    assert!(far.iter().any(|(generation, received)| *generation >= 3 && *received >= 6), "{far:?}");
+}
