@@ -202,10 +202,14 @@ impl Connection {
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
 
-        // What authenticates but has too few ack bytes comes from a peer that breaks the protocol.
+        // What authenticates but has too few ack bytes comes from a peer that breaks the protocol. Its number
+        // is used up all the same: nothing may be opened twice.
         let text = &bytes[opened.text.clone()];
         let Some((ack_bytes, body)) = opened.split(text) else {
             self.counters.malformed += 1;
+            if opened.kind.is_sequenced() {
+                self.take(opened.sequence, false);
+            }
             return;
         };
         let is_sequenced = opened.kind.is_sequenced();

@@ -5,17 +5,31 @@
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::ops::Deref;
 
 use super::cipher::Cipher;
 use super::hash;
 use super::nonce::Nonce;
-use super::packet_cipher::{PacketCipher, PacketKey, Purpose};
+use super::packet_cipher::{FullTag, PacketCipher, PacketKey, Purpose};
 use super::secret::TrafficSecret;
-
-pub(crate) use super::packet_cipher::Tag;
 
 /// Bytes of tag on ack and control packets.
 pub(crate) const CONTROL_TAG_BYTES: u8 = 16;
+
+/// The tag of a sealed packet, as long as it is on the wire.
+#[derive(Clone, Copy)]
+pub(crate) struct Tag {
+    bytes: FullTag,
+    len: u8,
+}
+
+impl Deref for Tag {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
 
 /// The generation of a packet with this sequence.
 const fn generation_of(sequence: u64) -> u64 {
@@ -85,20 +99,13 @@ impl SendKeys {
         }
     }
 
-    /// Bytes of the tag that [`seal_data`](Self::seal_data) returns which go onto the wire.
-    #[cfg(test)]
-    fn tag_bytes(&self) -> u8 {
-        self.tag_bytes
-    }
-
     /// The generation of the keys.
     #[cfg(test)]
     fn generation(&self) -> u64 {
         self.number
     }
 
-    /// Seals a data packet or report in place; the first `tag_bytes` of the tag count. `None`, with nothing
-    /// sealed, if the sequence is not above the last one sealed or skips a generation.
+    /// Seals a data packet or report in place. `None`, with nothing sealed, if the sequence is not above the last one sealed or skips a generation.
     pub(crate) fn seal_data(&mut self, sequence: u64, ad: &[u8], text: &mut [u8]) -> Option<Tag> {
         if sequence < self.next_sequence {
             return None;
@@ -106,10 +113,11 @@ impl SendKeys {
         self.step_to(generation_of(sequence))?;
         self.next_sequence = sequence.checked_add(1)?;
         let key = self.keys.data.expanded(self.cipher);
-        key.seal(Nonce::data(key.salt(), sequence), ad, text, self.tag_bytes)
+        let bytes = key.seal(Nonce::data(key.salt(), sequence), ad, text)?;
+        Some(Tag { bytes, len: self.tag_bytes })
     }
 
-    /// Seals an ack or control packet in place; all 16 bytes of the tag count. `sequence` is the last one
+    /// Seals an ack or control packet in place. `sequence` is the last one
     /// sent. `None`, with nothing sealed, if the counter is not above the last one sealed or the sequence
     /// belongs to another generation than this or the next.
     pub(crate) fn seal_control(
@@ -125,7 +133,8 @@ impl SendKeys {
         self.step_to(generation_of(sequence))?;
         self.next_counter = counter.checked_add(1)?;
         let key = self.keys.control.expand(self.cipher);
-        key.seal(Nonce::control(key.salt(), counter), ad, text, CONTROL_TAG_BYTES)
+        let bytes = key.seal(Nonce::control(key.salt(), counter), ad, text)?;
+        Some(Tag { bytes, len: CONTROL_TAG_BYTES })
     }
 
     /// Makes `generation` the present one; `None` if it is neither that nor the next.
