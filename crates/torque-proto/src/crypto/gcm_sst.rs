@@ -88,6 +88,13 @@ fn xor(text: &mut [u8], keystream: &[Block]) {
     }
 }
 
+/// Less than a block, filled up with zeros.
+fn padded(rest: &[u8]) -> Block {
+    let mut block = Block::default();
+    block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    block
+}
+
 /// `POLYVAL(H2, POLYVAL(H, ad, sealed) ^ lengths) ^ M`.
 fn full_tag(start: &[Block; AT_ONCE], ad: &[u8], sealed: &[u8]) -> [u8; 16] {
     let [h, h2, m, ..] = start;
@@ -95,13 +102,17 @@ fn full_tag(start: &[Block; AT_ONCE], ad: &[u8], sealed: &[u8]) -> [u8; 16] {
     // What fits is hashed in one go: each call costs as much as a block.
     let mut few = [Block::default(); AT_ONCE];
     let mut used = 0;
-    for part in ad.chunks(16) {
-        if used == few.len() {
-            hash.update(&few);
-            few = [Block::default(); AT_ONCE];
+    let (blocks, rest) = ad.as_chunks::<16>();
+    for block in blocks {
+        if used + 1 == few.len() {
+            hash.update(&few[..used]);
             used = 0;
         }
-        few[used][..part.len()].copy_from_slice(part);
+        few[used] = Array(*block);
+        used += 1;
+    }
+    if !rest.is_empty() {
+        few[used] = padded(rest);
         used += 1;
     }
     let (blocks, rest) = sealed.as_chunks::<16>();
@@ -113,11 +124,10 @@ fn full_tag(start: &[Block; AT_ONCE], ad: &[u8], sealed: &[u8]) -> [u8; 16] {
     } else {
         hash.update(&few[..used]);
         hash.update(Array::cast_slice_from_core(blocks));
-        few[0] = Block::default();
         used = 0;
     }
     if !rest.is_empty() {
-        few[used][..rest.len()].copy_from_slice(rest);
+        few[used] = padded(rest);
         used += 1;
     }
     hash.update(&few[..used]);

@@ -305,7 +305,7 @@ fn forgeries_of_the_next_generation_do_not_step_the_keys() {
 
 #[test]
 fn an_idle_connection_keeps_its_keys_in_few_bytes() {
-    // Of the 1 KiB that an idle connection may take in all.
+    // Of the 1 KiB that an idle connection may take in all. What is expanded is given back when it rests.
     let bytes = size_of::<SendKeys>() + size_of::<ReceiveKeys>();
     std::println!(
         "send {}, receive {}, expanded {}",
@@ -313,7 +313,7 @@ fn an_idle_connection_keeps_its_keys_in_few_bytes() {
         size_of::<ReceiveKeys>(),
         size_of::<PacketCipher>()
     );
-    assert!(bytes <= 480, "{bytes}");
+    assert!(bytes <= 200, "{bytes}");
 }
 
 #[test]

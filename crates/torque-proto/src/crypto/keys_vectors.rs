@@ -13,12 +13,8 @@ pub(crate) struct GenerationKeys {
 }
 
 pub(crate) fn generation(traffic: &TrafficSecret, cipher: Cipher) -> GenerationKeys {
-    let keys = Generation::derive(traffic, cipher);
-    GenerationKeys {
-        data: packet::key_and_salt(&keys.data.key, cipher),
-        control: packet::key_and_salt(&keys.control, cipher),
-        next: traffic.next(),
-    }
+    let key = |purpose| packet::key_and_salt(&PacketKey::derive(traffic, purpose, cipher), cipher);
+    GenerationKeys { data: key(Purpose::Data), control: key(Purpose::Control), next: traffic.next() }
 }
 
 /// The nonce of a data packet or report.
