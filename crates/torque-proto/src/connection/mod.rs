@@ -185,7 +185,7 @@ impl Connection {
         usize::from(self.settings.max_packet_size)
     }
 
-    /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes are as they were.
+    /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes mean nothing any more.
     /// What was opened has to be given to [`process`](Self::process), or is lost.
     pub(crate) fn open(&mut self, bytes: &mut [u8]) -> Result<Opened, Refusal> {
         self.open_in_place(bytes).inspect_err(|refusal| match refusal {

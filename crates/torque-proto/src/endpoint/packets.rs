@@ -1,6 +1,7 @@
 //! Packets of connections (PROTOCOL.md 5.6, 6).
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use super::Endpoint;
 use super::routing::Path;
@@ -28,6 +29,9 @@ impl After {
 impl Endpoint {
     /// A packet goes to the connection that owns its address, then to those that wait to be confirmed there.
     pub(super) fn on_packet(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
+        let waiting = self.confirming.get(&path.remote).cloned().unwrap_or_default();
+        // Whoever fails to open it leaves nothing for the next one.
+        let original = if waiting.is_empty() { Vec::new() } else { bytes.to_vec() };
         let mut refusal = None;
         if let Some(&id) = self.connections.get(&path.remote) {
             match self.on_packet_of(now, id, path, bytes) {
@@ -35,12 +39,11 @@ impl Endpoint {
                 Err(why) => refusal = Some(why),
             }
         }
-        if let Some(waiting) = self.confirming.get(&path.remote) {
-            for id in waiting.clone() {
-                match self.on_first_packet(now, id, path, bytes) {
-                    Ok(()) => return,
-                    Err(why) => refusal = refusal.or(Some(why)),
-                }
+        for id in waiting {
+            bytes.copy_from_slice(&original);
+            match self.on_first_packet(now, id, path, bytes) {
+                Ok(()) => return,
+                Err(why) => refusal = refusal.or(Some(why)),
             }
         }
         trace_event!(TRACE, remote = %path.remote, ?refusal, "packet dropped");
