@@ -69,6 +69,8 @@ pub struct Socket {
     puzzles: Puzzles,
     simulated: Option<Box<Simulated>>,
     waker: Option<Waker>,
+    /// When the first packet was queued of those that wait for a flush.
+    batch_began: Option<Instant>,
 }
 
 impl fmt::Debug for Socket {
@@ -120,6 +122,7 @@ impl Socket {
             puzzles: Puzzles::default(),
             simulated,
             waker: None,
+            batch_began: None,
         }
     }
 
@@ -247,7 +250,9 @@ impl Socket {
             Standing::Undecided => return Err(SendError::NotEstablished),
             Standing::Ended => return Err(SendError::Closed),
         };
-        let sequence = self.endpoint.send(self.clock.now(), real, payload)?;
+        // One look at the clock for all that leaves together.
+        let now = *self.batch_began.get_or_insert_with(|| self.clock.now());
+        let sequence = self.endpoint.send(now, real, payload)?;
         if self.endpoint.transmits().len() >= FLUSH_AT {
             self.flush();
         }
@@ -314,6 +319,7 @@ impl Socket {
     /// Hands all queued datagrams to the operating system, in as few calls as it allows. What it has no room
     /// for stays queued.
     pub fn flush(&mut self) {
+        self.batch_began = None;
         match &mut self.simulated {
             None => {
                 let transmits = self.endpoint.transmits();
