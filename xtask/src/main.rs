@@ -1,6 +1,7 @@
 //! Tasks of this repository: `cargo xtask <task>`.
 
 mod codes;
+mod counts;
 mod fuzz;
 mod lengths;
 mod platforms;
@@ -26,6 +27,7 @@ const USAGE: &str = "cargo xtask <task>
   check-windows [--debian] the crates for Windows
   fuzz TARGET [--seconds N] [--address-sanitizer] [--minimise]
                            coverage-guided fuzzing, or the committed corpus from what it found
+  counts [--write]         instructions of the hot paths, compared with bench/counts/figures.txt
   mutants [arguments]      change the window, nonces, puzzle and ratchet, and see the tests fail";
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Some("check-wasm") => platforms::wasm(rest).map(tell),
         Some("check-windows") => platforms::windows(rest).map(tell),
         Some("fuzz") => fuzz::run(rest),
+        Some("counts") => counts::task(rest).map(tell),
         Some("mutants") => mutants(rest),
         _ => Err(USAGE.to_owned()),
     };

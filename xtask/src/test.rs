@@ -2,7 +2,7 @@
 
 use crate::shell::{self, cargo, program, run};
 use crate::steps::{self, Choice, Outcome, Step};
-use crate::{codes, lengths, platforms, tools, workspace};
+use crate::{codes, counts, lengths, platforms, tools, workspace};
 
 /// The crate that replays the committed fuzz corpus.
 const CORPUS_CRATE: &str = "torque-fuzz-targets";
@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "corpus", about: "the committed fuzz corpus, replayed", run: corpus },
     Step { name: "vectors", about: "the golden vectors are what the library computes", run: vectors },
     Step { name: "check", about: "spec/check, the decoder written from the specification alone", run: check },
+    Step { name: "counts", about: "the hot paths take no more instructions than before", run: counts::check },
     Step { name: "wasm", about: "torque-proto for WebAssembly, with core and alloc only", run: wasm },
     Step { name: "windows", about: "the crates for Windows", run: windows },
 ];

@@ -34,9 +34,12 @@ pub fn setup() -> Result<(), String> {
     if !platforms::ready() {
         packages.extend(PLATFORM_PACKAGES);
     }
-    for (program, argument, package) in
-        [("python3", "--version", "python3"), ("ip", "-V", "iproute2"), ("nft", "--version", "nftables")]
-    {
+    for (program, argument, package) in [
+        ("python3", "--version", "python3"),
+        ("ip", "-V", "iproute2"),
+        ("nft", "--version", "nftables"),
+        ("valgrind", "--version", "valgrind"),
+    ] {
         if !has(program, argument) {
             packages.push(package);
         }

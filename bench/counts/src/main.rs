@@ -1,20 +1,24 @@
-//! Runs hot paths of the protocol.
+//! `torque-counts PATH TIMES`: takes one hot path of the protocol so many times, for a program that counts instructions.
+//! `cargo xtask counts` runs it under callgrind, twice with different TIMES; the difference is what the path costs.
+
 mod pair;
-use torque_proto::Cipher;
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let cipher: Cipher = args[1].parse().expect("cipher");
-    let size: usize = args[2].parse().expect("n");
-    let turns: usize = args[3].parse().expect("n");
-    let mut pair = pair::Pair::connect(cipher);
-    let payload = vec![7; size];
-    for _ in 0..3 {
-        let s = std::time::Instant::now();
-        let mut n = 0;
-        for _ in 0..turns {
-            n += pair.turn(32, &payload);
+mod paths;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let names: Vec<&str> = paths::PATHS.iter().map(|(name, _)| *name).collect();
+    let path = arguments.first().and_then(|name| paths::PATHS.iter().find(|(other, _)| other == name));
+    let times = arguments.get(1).and_then(|text| text.parse().ok());
+    match (path, times) {
+        (Some((_, run)), Some(times)) => {
+            run(times);
+            ExitCode::SUCCESS
         }
-        assert_eq!(n, turns * 64);
-        eprintln!("{:.1} ns a packet", s.elapsed().as_nanos() as f64 / n as f64);
+        _ => {
+            eprintln!("torque-counts PATH TIMES, with PATH one of:\n{}", names.join("\n"));
+            ExitCode::FAILURE
+        }
     }
 }

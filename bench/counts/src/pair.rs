@@ -92,19 +92,34 @@ impl Pair {
     /// Carries all that waits, both ways.
     pub fn exchange(&mut self) {
         while !self.host.transmits().is_empty() || !self.initiator.transmits().is_empty() {
-            self.to_initiator();
-            self.to_host();
+            self.carry_to_initiator();
+            self.carry_to_host();
         }
     }
 
     /// Carries what the initiator sent.
-    pub fn to_host(&mut self) {
+    pub fn carry_to_host(&mut self) {
         carry(self.now, &mut self.initiator, initiator_address(), &mut self.host, &mut self.buffer);
     }
 
     /// Carries what the host sent.
-    pub fn to_initiator(&mut self) {
+    pub fn carry_to_initiator(&mut self) {
         carry(self.now, &mut self.host, host_address(), &mut self.initiator, &mut self.buffer);
+    }
+
+    /// Loses all that the initiator has sent but for a ping, by which it hears so, and takes the verdicts.
+    pub fn drop_and_report(&mut self, count: usize) -> usize {
+        self.initiator.transmits().clear();
+        let mut told = 0;
+        while told < count {
+            self.now += Duration::from_millis(10);
+            self.initiator.handle_timeout(self.now);
+            self.exchange();
+            while let Some(event) = self.initiator.poll_event() {
+                told += usize::from(matches!(event, Event::PacketDeliveryNotify { .. }));
+            }
+        }
+        told
     }
 
     /// One turn of a game: `count` packets from the initiator, which the host takes, the same back, and all verdicts.
@@ -112,7 +127,7 @@ impl Pair {
         for _ in 0..count {
             self.initiator.send(self.now, self.at_initiator, payload).expect("the window has room");
         }
-        self.to_host();
+        self.carry_to_host();
         let mut seen = 0;
         while let Some(event) = self.host.poll_event() {
             seen += usize::from(matches!(&event, Event::Packet { .. }));
@@ -120,7 +135,7 @@ impl Pair {
         for _ in 0..count {
             self.host.send(self.now, self.at_host, payload).expect("the window has room");
         }
-        self.to_initiator();
+        self.carry_to_initiator();
         while let Some(event) = self.initiator.poll_event() {
             match event {
                 Event::Packet { .. } => seen += 1,

@@ -36,6 +36,9 @@ mod id;
 pub mod identity;
 pub mod inspect;
 mod instant;
+#[cfg(feature = "measure")]
+#[doc(hidden)]
+pub mod measure;
 mod micros;
 mod payload;
 mod settings;

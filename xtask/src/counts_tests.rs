@@ -1,0 +1,22 @@
+use super::*;
+
+fn figures(counts: &[(&str, u64)]) -> Figures {
+    Figures {
+        machine: "m".to_owned(),
+        counts: counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+    }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let figures = figures(&[("send", 900), ("open-1100", 4_000)]);
+    assert_eq!(Figures::parse(&figures.text()), Some(figures));
+    assert_eq!(Figures::parse("machine: m\nsend many\n"), None);
+}
+
+#[test]
+fn only_growth_beyond_the_limit_fails() {
+    let before = figures(&[("a", 1_000), ("b", 1_000), ("c", 1_000)]);
+    let now = figures(&[("a", 1_030), ("b", 1_031), ("c", 500), ("new", 9)]);
+    assert_eq!(now.worse_than(&before), ["b: 1000 before, 1031 now, 3.1 % more"]);
+}
