@@ -13,8 +13,9 @@ const MAX_RECEIVED: u64 = 8_192;
 
 impl Socket {
     pub(super) fn receive(&mut self) {
-        self.receive_from_system();
+        // First, because a new epoch may be among what other shards have left.
         self.receive_from_shards();
+        self.receive_from_system();
         let Self { endpoint, clock, simulated, shard, .. } = self;
         if let Some(simulated) = simulated {
             let now = clock.now();
