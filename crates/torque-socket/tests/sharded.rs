@@ -570,6 +570,27 @@ fn a_busy_shard_does_not_keep_the_events_of_another_waiting() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_broadcast_question_is_seen_once() {
+    let host = host(Steering::Kernel, 4, "0.0.0.0:0").unwrap();
+    let asker = UdpSocket::bind("127.0.0.1:0").unwrap();
+    asker.set_broadcast(true).unwrap();
+    for (asked, everybody) in [("127.0.0.1", 0), ("127.255.255.255", 3)] {
+        asker.send_to(b"?", (asked, host.local_addr().port())).unwrap();
+        let event = host.next_event(LIMIT);
+        assert!(matches!(event, Some(Event::InfoPacket { .. })), "{event:?}");
+        let end = Instant::now() + LIMIT;
+        while host.io_stats().datagrams_received < host.stats().info_received + everybody {
+            assert!(Instant::now() < end, "{:?}", host.io_stats());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(host.next_event(Duration::ZERO).is_none());
+        assert_eq!(host.io_stats().broadcast_copies, everybody);
+    }
+    assert_eq!(host.stats().info_received, 2);
+}
+
 #[test]
 fn who_waits_for_all_shards_is_woken_by_each() {
     for steering in WAYS {

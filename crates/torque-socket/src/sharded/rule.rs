@@ -40,6 +40,7 @@ impl Rule {
         self.shards
     }
 
+    #[cfg(any(target_os = "linux", test))]
     pub(super) fn multiplier(&self) -> u32 {
         self.multiplier
     }

@@ -66,7 +66,8 @@ impl Shard {
         let Some(owner) = self.other_owner(remote) else { return true };
         if self.group.is_steered && DatagramKind::of(bytes) == DatagramKind::Info {
             // The kernel steers what is sent to one address, and copies what is sent to all to every socket of
-            // the port: the owner has one of its own.
+            // the port: the owner has one of its own. (An info packet to this address alone, in IPv6 with extension
+            // headers, is lost here too.)
             self.copies += 1;
             return false;
         }
