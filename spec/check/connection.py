@@ -34,6 +34,14 @@ class Opened:
     payload: bytes  # what follows the ack bytes
 
 
+class BrokenReport(Refused):
+    """An authentic packet with fewer ack bytes than its form says: its number is used up all the same (7.2)."""
+
+    def __init__(self, detail: str, sequence: int, counter: int | None):
+        super().__init__("malformed", detail)
+        self.sequence, self.counter = sequence, counter
+
+
 class Connection:
     def __init__(self, cipher: int, tag_bytes: int, packet_window: int, prk: bytes, initial_sequence: dict[str, int]):
         self.cipher, self.tag_bytes, self.packet_window, self.prk = cipher, tag_bytes, packet_window, prk
@@ -79,12 +87,17 @@ class Connection:
         try:
             ack_bytes, bits, payload = split_ack_bytes(header.ack_form, text)
         except Refused as refused:
-            raise Refused("malformed", str(refused)) from refused
+            raise BrokenReport(str(refused), sequence, counter) from refused
         return Opened(header.type, sequence, ack, counter, header.ack_form, ack_bytes, bits, payload)
 
     def receive(self, receiver: str, datagram: bytes, taken: bool = True) -> tuple[Opened, str, list[tuple[int, bool]]]:
         """Opens and applies: what was opened, what became of its report, and the verdicts."""
-        side, opened = self.sides[receiver], self.open(receiver, datagram)
+        side = self.sides[receiver]
+        try:
+            opened = self.open(receiver, datagram)
+        except BrokenReport as broken:
+            side.use_up(broken.sequence, broken.counter)
+            raise
         report, verdicts = side.receive(opened.type, opened.sequence, opened.ack, opened.counter, opened.ack_form,
                                         opened.bits, taken)
         if opened.type == "control":

@@ -1,6 +1,6 @@
 """Settings (PROTOCOL.md 4.8)."""
 
-from .ciphers import AES_128_CTR_HMAC
+from .ciphers import AES_128_GCM_SST
 from .errors import Refused, require
 
 # name: (offset, size, least, greatest)
@@ -46,14 +46,14 @@ def from_text(text: str) -> dict[str, int]:
 def outcome(initiator: dict[str, int], host: dict[str, int], cipher: int) -> dict[str, int]:
     """What the host answers: its own figures, and the outcome for window and tag."""
     window = min(initiator["packet_window"], host["packet_window"])
-    tag = max(initiator["tag_bytes"], host["tag_bytes"]) if cipher == AES_128_CTR_HMAC else 16
+    tag = max(initiator["tag_bytes"], host["tag_bytes"]) if cipher == AES_128_GCM_SST else 16
     return {**host, "packet_window": window, "tag_bytes": tag}
 
 
 def check_answer(asked: dict[str, int], answer: dict[str, int], cipher: int) -> None:
     """The initiator's check of what the host answered."""
     require(answer["packet_window"] <= asked["packet_window"], "range", "a larger window than asked for")
-    if cipher == AES_128_CTR_HMAC:
+    if cipher == AES_128_GCM_SST:
         require(answer["tag_bytes"] >= asked["tag_bytes"], "range", "a shorter tag than asked for")
     elif answer["tag_bytes"] != 16:
         raise Refused("range", "ciphers 1 and 2 have tags of 16 bytes")

@@ -85,6 +85,13 @@ class Side:
             verdicts.append(self._settle(settled, form == 0 or reported(bits, ack, settled)))
         return "read", verdicts
 
+    def use_up(self, sequence: int, counter: int | None) -> None:
+        """An authentic packet of which nothing else counts (7.2)."""
+        if counter is None:
+            self.r = sequence
+        else:
+            self.c = counter
+
     def _settle(self, sequence: int, was_delivered: bool) -> tuple[int, bool]:
         packet_type, written = self.unsettled.pop(sequence)
         self.a_last = sequence

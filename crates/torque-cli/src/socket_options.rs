@@ -24,7 +24,7 @@ pub struct SocketOptions {
     #[arg(long, value_name = "SETTINGS")]
     pub settings: Option<Settings>,
 
-    /// Packet cipher to offer or allow: aes128-ctr-hmac, aes128-gcm or chacha20-poly1305; may be repeated, best first
+    /// Packet cipher to offer or allow: aes128-gcm-sst, aes128-gcm or chacha20-poly1305; may be repeated, best first
     #[arg(long, value_name = "NAME")]
     pub cipher: Vec<Cipher>,
 

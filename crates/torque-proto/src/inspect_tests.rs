@@ -77,7 +77,7 @@ fn play(config: Config, rounds: u32) -> (LoggedSecrets, Capture) {
 }
 
 fn configs() -> impl Iterator<Item = Config> {
-    [(128, Cipher::Aes128CtrHmac), (2_048, Cipher::Aes128Gcm), (32_768, Cipher::ChaCha20Poly1305)]
+    [(128, Cipher::Aes128GcmSst), (2_048, Cipher::Aes128Gcm), (32_768, Cipher::ChaCha20Poly1305)]
         .into_iter()
         .map(|(window, cipher)| {
             let mut config = Config::default();

@@ -3,6 +3,8 @@
 use core::ops::{Add, AddAssign};
 use core::time::Duration;
 
+use crate::micros::Micros;
+
 /// A point in time: microseconds since an origin that the driver chooses once.
 ///
 /// The protocol core has no clock. Drivers hand in a monotonic one; a clock that steps back
@@ -35,16 +37,11 @@ impl Instant {
     }
 }
 
-/// Microseconds of a duration, saturating.
-pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
 impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(micros(duration)))
+        self + Micros::from(duration)
     }
 }
 

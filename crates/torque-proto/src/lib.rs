@@ -36,6 +36,7 @@ mod id;
 pub mod identity;
 pub mod inspect;
 mod instant;
+mod micros;
 mod payload;
 mod settings;
 mod stats;

@@ -18,6 +18,8 @@ pub enum TimerKind {
     Ping,
     /// A close is to be repeated or given up.
     Close,
+    /// A connection that has carried no data for a while gives memory back.
+    Rest,
     /// A closed connection is to be forgotten.
     Linger,
 }

@@ -72,6 +72,8 @@ pub struct Socket {
     waker: Option<Waker>,
     /// Set if this socket is one shard of several.
     shard: Option<Box<Shard>>,
+    /// When the first packet was queued of those that wait for a flush.
+    batch_began: Option<Instant>,
 }
 
 impl fmt::Debug for Socket {
@@ -125,6 +127,7 @@ impl Socket {
             simulated,
             waker: own_shard.as_ref().map(|shard| shard.waker()),
             shard: own_shard,
+            batch_began: None,
         }
     }
 
@@ -257,7 +260,9 @@ impl Socket {
             Standing::Undecided => return Err(SendError::NotEstablished),
             Standing::Ended => return Err(SendError::Closed),
         };
-        let sequence = self.endpoint.send(self.clock.now(), real, payload)?;
+        // One look at the clock for all that leaves together.
+        let now = *self.batch_began.get_or_insert_with(|| self.clock.now());
+        let sequence = self.endpoint.send(now, real, payload)?;
         if self.endpoint.transmits().len() >= FLUSH_AT {
             self.flush();
         }
@@ -324,6 +329,7 @@ impl Socket {
     /// Hands all queued datagrams to the operating system, in as few calls as it allows. What it has no room
     /// for stays queued.
     pub fn flush(&mut self) {
+        self.batch_began = None;
         match &mut self.simulated {
             None => {
                 let transmits = self.endpoint.transmits();

@@ -125,8 +125,8 @@ fn config(input: &mut Input<'_>) -> Config {
     config.ciphers = match input.below(4) {
         0 => Cipher::DEFAULT_OFFER.to_vec(),
         1 => vec![Cipher::ChaCha20Poly1305],
-        2 => vec![Cipher::Aes128Gcm, Cipher::Aes128CtrHmac],
-        _ => vec![Cipher::Aes128CtrHmac],
+        2 => vec![Cipher::Aes128Gcm, Cipher::Aes128GcmSst],
+        _ => vec![Cipher::Aes128GcmSst],
     };
     config.settings.ack_delay = Duration::from_millis(input.pick([50, 0, 5, 1_000]));
     config

@@ -86,7 +86,7 @@ fn text() -> Vec<(String, Vec<u8>)> {
         ("url-key", format!("torque://{key}@[::1]:9")),
         ("url-4", "torque://192.0.2.1".to_owned()),
         ("settings", "window=128;tag=8;ack_delay=50;max_packet=1150".to_owned()),
-        ("cipher-1", "aes128-ctr-hmac".to_owned()),
+        ("cipher-1", "aes128-gcm-sst".to_owned()),
         ("cipher-2", "chacha20-poly1305".to_owned()),
     ]
     .map(|(name, text)| (name.to_owned(), text.into_bytes()))

@@ -3,8 +3,9 @@
 import random
 import unittest
 
+from ..connection import Connection
 from ..errors import Refused
-from ..packets import (SEQUENCED, full_ack, full_book_sequence, full_counter, full_sequence, low_bits, make_ack_bytes,
+from ..packets import (SEQUENCED, full_ack, full_book_sequence, full_counter, full_sequence, low_bits, make_ack_bytes, seal_packet,
                        reported, split_ack_bytes)
 from ..window import Side
 
@@ -105,6 +106,17 @@ class Window(unittest.TestCase):
                 for name, verdicts in run.verdicts.items():
                     self.assertEqual([sequence for sequence, _ in verdicts],
                                      list(range(run.sides[name].initial_sequence + 1, run.sides[name].sent + 1)))
+
+    def test_a_packet_without_its_ack_bytes_uses_its_number_up(self):
+        for packet_type in ("data", "ack"):
+            with self.subTest(packet_type):
+                connection = Connection(3, 8, 128, bytes(32), {"initiator": 7, "host": 9})
+                sequence, counter = connection.sides["initiator"].take_sequence(packet_type)
+                broken = seal_packet(3, 8, connection.keys("initiator", 0), 128, packet_type, sequence, 9, 3, counter, b"no")
+                for reason in ("malformed", "late"):
+                    with self.assertRaises(Refused) as refused:
+                        connection.receive("host", broken)
+                    self.assertTrue(refused.exception.reason.startswith(reason))
 
     def test_numbers_at_their_bounds(self):
         for window, bits in ((8, 9), (128, 9), (129, 13), (2048, 13), (2049, 17), (32768, 17)):

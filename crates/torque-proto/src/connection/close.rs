@@ -1,23 +1,24 @@
 //! The phases of a connection and how it ends (PROTOCOL.md 10).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use super::incoming::MAX_REPORT;
 use super::{Connection, Outbox, Output};
 use crate::codes::CloseCode;
 use crate::event::{ClosedBy, Delivery};
 use crate::instant::Instant;
+use crate::micros::Micros;
 use crate::timer::TimerKind;
 use crate::wire::control::ControlMessage;
 
 /// First and longest pause between pings of an initiator that has not heard the host (9.2).
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const MAX_PAUSE: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Micros = Micros::from_millis(250);
+const MAX_PAUSE: Micros = Micros::from_secs(2);
 /// Least time to linger: as long as the other side's close wait, so that it hears an answer while it still asks.
-const MIN_LINGER: Duration = Duration::from_secs(3);
+const MIN_LINGER: Micros = Micros::from_secs(3);
 /// Least time between answers meanwhile.
-const ANSWER_PAUSE: Duration = Duration::from_millis(50);
+const ANSWER_PAUSE: Micros = Micros::from_millis(50);
 
 /// How a connection ended, for the application's close event.
 #[derive(Debug)]
@@ -34,17 +35,13 @@ pub(super) enum Phase {
     Unheard {
         until: Instant,
         next: Instant,
-        pause: Duration,
+        pause: Micros,
     },
     Open,
     /// This side closes, and waits for the other's last report.
-    Closing(Closing),
+    Closing(Box<Closing>),
     /// The other side closes, and its last report is not complete yet.
-    Leaving {
-        until: Instant,
-        code: CloseCode,
-        reason: Vec<u8>,
-    },
+    Leaving(Box<Leaving>),
     /// Everything is settled; answers what still comes.
     Lingering {
         until: Instant,
@@ -60,13 +57,26 @@ pub(super) struct Closing {
     reason: Vec<u8>,
     until: Instant,
     next: Instant,
-    pause: Duration,
+    pause: Micros,
     /// How far both sides' packets were settled at the last close_ack that brought it further: ours, theirs.
     settled: (u64, u64),
 }
 
+#[derive(Debug)]
+pub(super) struct Leaving {
+    until: Instant,
+    code: CloseCode,
+    reason: Vec<u8>,
+}
+
+impl Leaving {
+    fn ended(&mut self) -> Ended {
+        Ended { code: self.code, by: ClosedBy::Remote, reason: core::mem::take(&mut self.reason) }
+    }
+}
+
 impl Phase {
-    pub(super) fn new(now: Instant, unheard: Option<Duration>) -> Self {
+    pub(super) fn new(now: Instant, unheard: Option<Micros>) -> Self {
         match unheard {
             Some(limit) => Self::Unheard { until: now + limit, next: now, pause: FIRST_PAUSE },
             None => Self::Open,
@@ -88,7 +98,7 @@ impl Phase {
             Self::Unheard { until, next, .. } => Some(((*next).min(*until), TimerKind::Handshake)),
             Self::Open | Self::Gone => None,
             Self::Closing(closing) => Some((closing.next.min(closing.until), TimerKind::Close)),
-            Self::Leaving { until, .. } => Some((*until, TimerKind::Close)),
+            Self::Leaving(leaving) => Some((leaving.until, TimerKind::Close)),
             Self::Lingering { until, .. } => Some((*until, TimerKind::Linger)),
         }
     }
@@ -108,7 +118,7 @@ impl Connection {
             return;
         }
         let pause = self.probe_time();
-        self.phase = Phase::Closing(Closing {
+        self.phase = Phase::Closing(Box::new(Closing {
             code,
             by,
             reason: reason.to_vec(),
@@ -116,13 +126,13 @@ impl Connection {
             next: now + pause,
             pause,
             settled: (self.outgoing.settled(), 0),
-        });
+        }));
         self.ack_at = None;
         self.send_close(outbox);
     }
 
     /// How the connection ended; told once.
-    pub(crate) fn take_ended(&mut self) -> Option<Ended> {
+    pub(crate) fn take_ended(&mut self) -> Option<Box<Ended>> {
         self.ended.take()
     }
 
@@ -169,17 +179,17 @@ impl Connection {
         // A lingering side answers at its own pace, in `answer_while_lingering`.
         let answer_now = !matches!(self.phase, Phase::Lingering { .. });
         if matches!(self.phase, Phase::Unheard { .. } | Phase::Open) {
-            self.phase = Phase::Leaving {
+            self.phase = Phase::Leaving(Box::new(Leaving {
                 until: now + self.close_wait,
                 code: CloseCode::from_wire(code),
                 reason: reason.to_vec(),
-            };
+            }));
             self.ack_at = None;
         }
-        if let Phase::Leaving { code, reason, .. } = &mut self.phase
+        if let Phase::Leaving(leaving) = &mut self.phase
             && is_final
         {
-            self.ended = Some(Ended { code: *code, by: ClosedBy::Remote, reason: core::mem::take(reason) });
+            self.ended = Some(Box::new(leaving.ended()));
             self.linger(now);
         }
         if answer_now {
@@ -223,7 +233,7 @@ impl Connection {
             return false;
         }
         let reason = core::mem::take(&mut closing.reason);
-        self.ended = Some(Ended { code: closing.code, by: closing.by, reason });
+        self.ended = Some(Box::new(Ended { code: closing.code, by: closing.by, reason }));
         self.linger(now);
         true
     }
@@ -269,14 +279,14 @@ impl Connection {
             }
             Phase::Closing(closing) => {
                 if closing.next <= now {
-                    closing.pause *= 2;
+                    closing.pause = closing.pause * 2;
                     closing.next = now + closing.pause;
                     self.send_close(outbox);
                 }
             }
-            Phase::Leaving { until, code, reason } => {
-                if *until <= now {
-                    let ended = Ended { code: *code, by: ClosedBy::Remote, reason: core::mem::take(reason) };
+            Phase::Leaving(leaving) => {
+                if leaving.until <= now {
+                    let ended = leaving.ended();
                     self.end_unknown(ended, output);
                 }
             }
@@ -290,11 +300,11 @@ impl Connection {
 
     fn end_unknown(&mut self, ended: Ended, output: &mut impl Output) {
         self.settle_rest(Delivery::Unknown, output);
-        self.ended = Some(ended);
+        self.ended = Some(Box::new(ended));
         self.phase = Phase::Gone;
     }
 
-    fn probe_time(&self) -> Duration {
+    fn probe_time(&self) -> Micros {
         // A round-trip time that was measured while a program was held up may be minutes.
         (self.rtt.overdue() + self.peer_ack_delay).min(MAX_PAUSE)
     }

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use super::*;
 use crate::crypto::secret::TrafficSecret;
+use crate::wire::header::Header;
 
 const WHERE: [u8; 4] = [10, 0, 0, 1];
 
@@ -33,7 +34,7 @@ struct Side {
 
 impl Side {
     fn new(now: Instant, settings: Settings, sends: u8, receives: u8) -> Self {
-        let cipher = Cipher::Aes128CtrHmac;
+        let cipher = Cipher::Aes128GcmSst;
         let traffic = |number| TrafficSecret::from_log([number; 32]);
         let parts = Parts {
             send_keys: SendKeys::new(traffic(sends), cipher, settings.tag_bytes),
@@ -215,4 +216,41 @@ fn a_final_close_whose_report_does_not_count_settles_nothing() {
     assert_eq!(victim.application.verdicts, []);
     victim.timeout(now + Duration::from_secs(3));
     assert_eq!(victim.application.verdicts, [(101, Delivery::Unknown)]);
+}
+
+#[test]
+fn a_packet_without_its_ack_bytes_uses_its_number_up() {
+    // Or its nonce could be opened again, and short tags are only good for once.
+    let now = Instant::from_micros(1_000_000);
+    let (mut a, mut b) = pair(now, Settings::default());
+    for is_data in [true, false] {
+        let kind = if is_data { PacketKind::Data } else { PacketKind::Ack };
+        let (sequence, counter) = (a.connection.outgoing.last() + u64::from(is_data), 1);
+        let ack = a.connection.incoming.known();
+        let mut bytes = Vec::new();
+        Header { kind, sequence_low: sequence, ack_low: ack, form: 3 }.write(a.connection.size, &mut bytes);
+        if !is_data {
+            bytes.extend_from_slice(&1u16.to_be_bytes());
+        }
+        let associated = [&bytes[..], &sequence.to_be_bytes(), &ack.to_be_bytes()].concat();
+        let mut text = [0; 2];
+        let keys = &mut a.connection.send_keys;
+        let tag = match is_data {
+            true => keys.seal_data(sequence, &associated, &mut text).unwrap(),
+            false => keys.seal_control(sequence, counter, &associated, &mut text).unwrap(),
+        };
+        bytes.extend_from_slice(&text);
+        bytes.extend_from_slice(&tag);
+
+        let (connection, application, mut outbox) = b.outbox();
+        let mut opened_bytes = bytes.clone();
+        let opened = connection.open(&mut opened_bytes).unwrap();
+        connection.process(now, opened, &opened_bytes, application, &mut outbox);
+        assert_eq!(connection.open(&mut bytes).err(), Some(Refusal::LateOrDuplicate));
+        assert!(application.packets.is_empty());
+        if is_data {
+            a.connection.outgoing.sent(ack, true);
+        }
+    }
+    assert_eq!(b.connection.stats().counters.malformed, 2);
 }

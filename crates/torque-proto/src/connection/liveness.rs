@@ -1,12 +1,11 @@
 //! When to ping, when to probe, and when the other side is gone (PROTOCOL.md 9).
 
-use core::time::Duration;
-
 use super::rtt::Rtt;
 use crate::instant::Instant;
+use crate::micros::Micros;
 
 /// The longest pause between probes.
-const MAX_PROBE_PAUSE: Duration = Duration::from_secs(2);
+const MAX_PROBE_PAUSE: Micros = Micros::from_secs(2);
 /// Pings that are remembered until their pong.
 const REMEMBERED: usize = 4;
 
@@ -21,7 +20,7 @@ pub(crate) enum PingAction {
 /// Keeps the times that pings and probes depend on.
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    interval: Duration,
+    interval: Micros,
     limit: u8,
     heard: Instant,
     /// The last ping because of silence, and how many in a row.
@@ -30,15 +29,18 @@ pub(crate) struct Liveness {
     /// The last ping for the round-trip time, and whether there was traffic since.
     sampled: Instant,
     traffic: bool,
+    /// The last data packet, either way, and the last one sent.
+    last_data: Instant,
     last_data_sent: Instant,
     last_probe: Instant,
     probes: u32,
     next_id: u32,
-    pings: [Option<(u32, Instant)>; REMEMBERED],
+    /// By id; an id of 0 is none.
+    pings: [(u32, Instant); REMEMBERED],
 }
 
 impl Liveness {
-    pub(crate) fn new(now: Instant, interval: Duration, limit: u8) -> Self {
+    pub(crate) fn new(now: Instant, interval: Micros, limit: u8) -> Self {
         Self {
             interval,
             limit,
@@ -47,15 +49,16 @@ impl Liveness {
             unanswered: 0,
             sampled: now,
             traffic: false,
+            last_data: now,
             last_data_sent: now,
             last_probe: now,
             probes: 0,
             next_id: 1,
-            pings: [None; REMEMBERED],
+            pings: [(0, Instant::ZERO); REMEMBERED],
         }
     }
 
-    pub(crate) fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Micros {
         self.interval
     }
 
@@ -74,14 +77,20 @@ impl Liveness {
         self.heard
     }
 
-    /// A data packet was sent or taken.
-    pub(crate) fn data_passed(&mut self) {
+    /// A data packet came.
+    pub(crate) fn data_came(&mut self, now: Instant) {
+        self.last_data = now;
         self.traffic = true;
     }
 
     pub(crate) fn data_sent(&mut self, now: Instant) {
         self.last_data_sent = now;
-        self.traffic = true;
+        self.data_came(now);
+    }
+
+    /// When the connection may rest, if no more data comes.
+    pub(crate) fn rest_deadline(&self) -> Instant {
+        self.last_data + self.interval
     }
 
     /// Verdicts came: probing starts anew.
@@ -92,16 +101,19 @@ impl Liveness {
     /// The id for a ping that is sent now.
     pub(crate) fn new_ping(&mut self, now: Instant) -> u32 {
         let id = self.next_id;
-        self.next_id = self.next_id.wrapping_add(1);
-        self.pings[id as usize % REMEMBERED] = Some((id, now));
+        self.next_id = self.next_id.checked_add(1).unwrap_or(1);
+        self.pings[id as usize % REMEMBERED] = (id, now);
         id
     }
 
     /// The round-trip time that a pong shows; `None` if its ping is not remembered.
-    pub(crate) fn pong(&mut self, now: Instant, id: u32) -> Option<Duration> {
-        let slot = &mut self.pings[id as usize % REMEMBERED];
-        let (_, sent) = slot.take_if(|(sent_id, _)| *sent_id == id)?;
-        Some(now.saturating_since(sent))
+    pub(crate) fn pong(&mut self, now: Instant, id: u32) -> Option<Micros> {
+        let ping = &mut self.pings[id as usize % REMEMBERED];
+        if id == 0 || ping.0 != id {
+            return None;
+        }
+        let (_, sent) = core::mem::take(ping);
+        Some(now.micros_since(sent))
     }
 
     /// When silence, or a stale round-trip time, asks for a ping.
@@ -128,7 +140,7 @@ impl Liveness {
     }
 
     /// When the verdict on the last data packets is overdue.
-    pub(crate) fn probe_deadline(&self, rtt: &Rtt, peer_ack_delay: Duration) -> Instant {
+    pub(crate) fn probe_deadline(&self, rtt: &Rtt, peer_ack_delay: Micros) -> Instant {
         self.last_data_sent.max(self.last_probe) + self.probe_pause(rtt, peer_ack_delay)
     }
 
@@ -137,8 +149,8 @@ impl Liveness {
         self.probes = self.probes.saturating_add(1);
     }
 
-    fn probe_pause(&self, rtt: &Rtt, peer_ack_delay: Duration) -> Duration {
+    fn probe_pause(&self, rtt: &Rtt, peer_ack_delay: Micros) -> Micros {
         let first = rtt.overdue() + peer_ack_delay;
-        first.saturating_mul(1 << self.probes.min(16)).min(MAX_PROBE_PAUSE.max(first))
+        (first * (1 << self.probes.min(16))).min(MAX_PROBE_PAUSE.max(first))
     }
 }

@@ -20,6 +20,7 @@ mod worked_examples;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub(crate) use close::Ended;
@@ -37,6 +38,7 @@ use crate::crypto::keys::{ReceiveKeys, SendKeys};
 use crate::error::SendError;
 use crate::event::Delivery;
 use crate::instant::Instant;
+use crate::micros::Micros;
 use crate::settings::Settings;
 use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeStats};
 use crate::timer::TimerKind;
@@ -48,7 +50,7 @@ use crate::wire::header::{HeaderSize, PacketKind};
 const MAX_SEQUENCE: u64 = 1 << 53;
 
 /// Least time between reports of which the first could not say all.
-const MIN_REPORT_PAUSE: Duration = Duration::from_millis(1);
+const MIN_REPORT_PAUSE: Micros = Micros::from_millis(1);
 
 /// Where a connection's events go.
 pub(crate) trait Output {
@@ -101,8 +103,9 @@ pub(crate) struct Connection {
     settings: Settings,
     cipher: Cipher,
     size: HeaderSize,
-    peer_ack_delay: Duration,
-    close_wait: Duration,
+    ack_delay: Micros,
+    peer_ack_delay: Micros,
+    close_wait: Micros,
     send_keys: SendKeys,
     receive_keys: ReceiveKeys,
     incoming: Incoming,
@@ -110,10 +113,12 @@ pub(crate) struct Connection {
     counter_sent: u64,
     counter_received: u64,
     ack_at: Option<Instant>,
+    /// When to see whether memory that only data needs can be given back; `None` while the connection rests.
+    rest_at: Option<Instant>,
     rtt: Rtt,
     liveness: Liveness,
     phase: Phase,
-    ended: Option<Ended>,
+    ended: Option<Box<Ended>>,
     counters: ConnectionCounters,
     handshake: HandshakeStats,
 }
@@ -125,8 +130,9 @@ impl Connection {
             settings: parts.settings,
             cipher: parts.cipher,
             size: HeaderSize::for_window(window),
-            peer_ack_delay: parts.peer_ack_delay,
-            close_wait: config.close_wait,
+            ack_delay: parts.settings.ack_delay.into(),
+            peer_ack_delay: parts.peer_ack_delay.into(),
+            close_wait: config.close_wait.into(),
             send_keys: parts.send_keys,
             receive_keys: parts.receive_keys,
             incoming: Incoming::new(window, parts.receive_initial),
@@ -134,9 +140,10 @@ impl Connection {
             counter_sent: 0,
             counter_received: 0,
             ack_at: None,
-            rtt: Rtt::new(parts.rtt),
-            liveness: Liveness::new(now, config.ping_interval, config.ping_limit),
-            phase: Phase::new(now, parts.unheard),
+            rest_at: None,
+            rtt: Rtt::new(parts.rtt.map(Micros::from)),
+            liveness: Liveness::new(now, config.ping_interval.into(), config.ping_limit),
+            phase: Phase::new(now, parts.unheard.map(Micros::from)),
             ended: None,
             counters: ConnectionCounters::default(),
             handshake: parts.handshake,
@@ -167,6 +174,7 @@ impl Connection {
             return Err(SendError::Closed);
         }
         self.liveness.data_sent(now);
+        self.rest_later();
         self.counters.sent += 1;
         self.counters.payload_sent += payload.len() as u64;
         Ok(sequence)
@@ -177,7 +185,7 @@ impl Connection {
         usize::from(self.settings.max_packet_size)
     }
 
-    /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes are as they were.
+    /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes mean nothing any more.
     /// What was opened has to be given to [`process`](Self::process), or is lost.
     pub(crate) fn open(&mut self, bytes: &mut [u8]) -> Result<Opened, Refusal> {
         self.open_in_place(bytes).inspect_err(|refusal| match refusal {
@@ -202,10 +210,14 @@ impl Connection {
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
 
-        // What authenticates but has too few ack bytes comes from a peer that breaks the protocol.
+        // What authenticates but has too few ack bytes comes from a peer that breaks the protocol. Its number
+        // is used up all the same: nothing may be opened twice.
         let text = &bytes[opened.text.clone()];
         let Some((ack_bytes, body)) = opened.split(text) else {
             self.counters.malformed += 1;
+            if opened.kind.is_sequenced() {
+                self.take(opened.sequence, false);
+            }
             return;
         };
         let is_sequenced = opened.kind.is_sequenced();
@@ -226,7 +238,8 @@ impl Connection {
                     self.counters.queue_full += 1;
                 }
                 if self.phase.takes_data() {
-                    self.liveness.data_passed();
+                    self.liveness.data_came(now);
+                    self.rest_later();
                     self.acknowledge(now, outbox);
                 }
                 true
@@ -269,6 +282,9 @@ impl Connection {
             self.liveness.on_probe(now);
             self.send_ping(now, outbox);
         }
+        if self.rest_at.is_some_and(|at| at <= now) {
+            self.rest(now);
+        }
         match self.liveness.on_ping_deadline(now) {
             PingAction::Nothing => {}
             PingAction::Ping => self.send_ping(now, outbox),
@@ -294,15 +310,44 @@ impl Connection {
         if self.outgoing.unsettled_data() > 0 {
             consider(self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay), TimerKind::Probe);
         }
+        if let Some(at) = self.rest_at {
+            consider(at, TimerKind::Rest);
+        }
         if let Some((at, kind)) = phase {
             consider(at, kind);
         }
         Some(next)
     }
 
+    fn rest_later(&mut self) {
+        if self.rest_at.is_none() {
+            self.rest_at = Some(self.liveness.rest_deadline());
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_resting(&self) -> bool {
+        self.rest_at.is_none() && self.send_keys.is_resting() && self.receive_keys.is_resting()
+    }
+
+    /// Gives back memory that only data needs, if none has passed for a while.
+    fn rest(&mut self, now: Instant) {
+        let idle_since = self.liveness.rest_deadline();
+        if idle_since > now {
+            self.rest_at = Some(idle_since);
+        } else if self.outgoing.open() > 0 {
+            self.rest_at = Some(now + self.liveness.interval());
+        } else {
+            self.rest_at = None;
+            self.send_keys.rest();
+            self.receive_keys.rest();
+            self.outgoing.rest();
+        }
+    }
+
     /// At the host: the first packet has come, so long after the connect_accept and the request.
     pub(crate) fn established(&mut self, now: Instant, round_trip: Option<Duration>, total: Duration) {
-        self.rtt = Rtt::new(round_trip);
+        self.rtt = Rtt::new(round_trip.map(Micros::from));
         self.handshake.total_time = total;
         self.liveness = Liveness::new(now, self.liveness.interval(), self.liveness.limit());
     }
@@ -314,7 +359,7 @@ impl Connection {
 
     /// How long to wait for an answer before another connection may take this one's address (5.6).
     pub(crate) fn displacement_wait(&self) -> Duration {
-        self.rtt.smoothed().saturating_mul(3).clamp(Duration::from_millis(250), Duration::from_secs(3))
+        (self.rtt.smoothed() * 3).clamp(Micros::from_millis(250), Micros::from_secs(3)).into()
     }
 
     /// Asks the other side for a sign of life.
@@ -331,9 +376,9 @@ impl Connection {
 
     pub(crate) fn stats(&self) -> ConnectionStats {
         ConnectionStats {
-            rtt: self.rtt.smoothed(),
-            rtt_latest: self.rtt.latest(),
-            jitter: self.rtt.variation(),
+            rtt: self.rtt.smoothed().into(),
+            rtt_latest: self.rtt.latest().into(),
+            jitter: self.rtt.variation().into(),
             counters: self.counters.clone(),
             in_flight: self.outgoing.open(),
             settings: self.settings,
@@ -396,7 +441,7 @@ impl Connection {
         if is_much && self.incoming.has_news() {
             self.send_ack(now, outbox);
         } else if self.ack_at.is_none() {
-            self.ack_at = Some(now + self.settings.ack_delay);
+            self.ack_at = Some(now + self.ack_delay);
         }
     }
 
@@ -414,7 +459,7 @@ impl Connection {
     /// only say the same.
     fn go_on_reporting(&mut self, now: Instant) {
         if !self.report_is_final() && self.ack_at.is_none() {
-            let pause = self.settings.ack_delay.max(self.rtt.smoothed()).max(MIN_REPORT_PAUSE);
+            let pause = self.ack_delay.max(self.rtt.smoothed()).max(MIN_REPORT_PAUSE);
             self.ack_at = Some(now + pause);
         }
     }

@@ -88,6 +88,11 @@ impl Outgoing {
         Some(Settled { sequence: self.settled, delivery, is_data, ack })
     }
 
+    /// Gives back the memory of windows that were full once.
+    pub(crate) fn rest(&mut self) {
+        self.unsettled.shrink_to_fit();
+    }
+
     /// The application has taken one verdict.
     pub(crate) fn verdict_taken(&mut self) {
         self.untaken = self.untaken.saturating_sub(1);

@@ -5,11 +5,11 @@ use core::ops::Range;
 
 use super::incoming::MAX_SHORT_REPORT;
 use super::{Connection, Outbox, Refusal, numbers};
-use crate::crypto::keys::OpenError;
+use crate::crypto::keys::{CONTROL_TAG_BYTES, OpenError};
 use crate::wire::header::{Header, PacketKind};
 
 /// The tag of ack and control packets, whatever data packets have.
-const CONTROL_TAG: usize = 16;
+const CONTROL_TAG: usize = CONTROL_TAG_BYTES as usize;
 /// The longest header, and two full numbers.
 const MAX_ASSOCIATED: usize = Header::MAX_BYTES + 16;
 
@@ -71,7 +71,6 @@ impl Connection {
         let sequence = self.outgoing.last() + u64::from(kind.is_sequenced());
         let counter = self.counter_sent + u64::from(!kind.is_sequenced());
         let size = self.size;
-        let data_tag = usize::from(self.cipher.tag_bytes(self.settings.tag_bytes));
         let (keys, incoming) = (&mut self.send_keys, &mut self.incoming);
         let length = outbox.push(|out| {
             let start = out.len();
@@ -85,13 +84,12 @@ impl Connection {
             incoming.write_report(report, out);
             body(out);
             let sealed = if kind.is_sequenced() {
-                keys.seal_data(sequence, associated.as_slice(), &mut out[text..]).map(|tag| (tag, data_tag))
+                keys.seal_data(sequence, associated.as_slice(), &mut out[text..])
             } else {
                 keys.seal_control(sequence, counter, associated.as_slice(), &mut out[text..])
-                    .map(|tag| (tag, CONTROL_TAG))
             };
             match sealed {
-                Some((tag, tag_bytes)) => out.extend_from_slice(&tag[..tag_bytes]),
+                Some(tag) => out.extend_from_slice(&tag),
                 None => out.truncate(start),
             }
             out.len() - start

@@ -11,20 +11,20 @@ pub enum Cipher {
     Aes128Gcm,
     /// ChaCha20-Poly1305, 16-byte tags; fast without hardware AES.
     ChaCha20Poly1305,
-    /// AES-128-CTR with HMAC-SHA-256 as RFC 9605 composes them, tags of 4 to 16 bytes (default 8).
-    Aes128CtrHmac,
+    /// AES-128-GCM-SST: Galois/counter mode with tags that may be short, 4 to 16 bytes (default 8).
+    Aes128GcmSst,
 }
 
 impl Cipher {
     /// What is offered unless the configuration says otherwise: short tags first.
-    pub const DEFAULT_OFFER: [Self; 3] = [Self::Aes128CtrHmac, Self::Aes128Gcm, Self::ChaCha20Poly1305];
+    pub const DEFAULT_OFFER: [Self; 3] = [Self::Aes128GcmSst, Self::Aes128Gcm, Self::ChaCha20Poly1305];
 
     /// The cipher with this number; `None` if this version knows none.
     pub const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::Aes128Gcm,
             2 => Self::ChaCha20Poly1305,
-            3 => Self::Aes128CtrHmac,
+            3 => Self::Aes128GcmSst,
             _ => return None,
         })
     }
@@ -34,16 +34,15 @@ impl Cipher {
         match self {
             Self::Aes128Gcm => 1,
             Self::ChaCha20Poly1305 => 2,
-            Self::Aes128CtrHmac => 3,
+            Self::Aes128GcmSst => 3,
         }
     }
 
     /// Bytes of key.
     pub const fn key_bytes(self) -> usize {
         match self {
-            Self::Aes128Gcm => 16,
+            Self::Aes128Gcm | Self::Aes128GcmSst => 16,
             Self::ChaCha20Poly1305 => 32,
-            Self::Aes128CtrHmac => 48,
         }
     }
 
@@ -51,7 +50,7 @@ impl Cipher {
     /// short-tag cipher heeds it. Acks and control packets always have 16.
     pub const fn tag_bytes(self, negotiated: u8) -> u8 {
         match self {
-            Self::Aes128CtrHmac => negotiated,
+            Self::Aes128GcmSst => negotiated,
             Self::Aes128Gcm | Self::ChaCha20Poly1305 => 16,
         }
     }
@@ -61,7 +60,7 @@ impl Cipher {
         match self {
             Self::Aes128Gcm => "aes128-gcm",
             Self::ChaCha20Poly1305 => "chacha20-poly1305",
-            Self::Aes128CtrHmac => "aes128-ctr-hmac",
+            Self::Aes128GcmSst => "aes128-gcm-sst",
         }
     }
 }

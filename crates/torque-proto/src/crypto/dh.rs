@@ -6,6 +6,8 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::native;
+
 /// An X25519 private key: of an epoch, of one handshake, or an identity's in its X25519 form.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct DhSecret {
@@ -16,7 +18,9 @@ pub(crate) struct DhSecret {
 impl DhSecret {
     /// Any 32 random bytes; they are clamped in use.
     pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self { secret: bytes, public: MontgomeryPoint::mul_base_clamped(bytes).to_bytes() }
+        let public = native::x25519_base(&bytes)
+            .unwrap_or_else(|| MontgomeryPoint::mul_base_clamped(bytes).to_bytes());
+        Self { secret: bytes, public }
     }
 
     pub(crate) fn public(&self) -> &[u8; 32] {
@@ -31,7 +35,9 @@ impl DhSecret {
 
     /// The shared secret; `None` if it is all zeros, which a public key of small order gives.
     pub(crate) fn agree(&self, public: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
-        let shared = Zeroizing::new(MontgomeryPoint(*public).mul_clamped(self.secret).to_bytes());
+        let shared = native::x25519(&self.secret, public)
+            .unwrap_or_else(|| MontgomeryPoint(*public).mul_clamped(self.secret).to_bytes());
+        let shared = Zeroizing::new(shared);
         let zero = shared.ct_eq(&[0; 32]);
         (!bool::from(zero)).then_some(shared)
     }

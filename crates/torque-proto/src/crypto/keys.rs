@@ -1,21 +1,35 @@
 //! The packet keys of one direction of a connection, and their ratchet (PROTOCOL.md 3.3, 6.5).
 //!
-//! Data keys are expanded at their first packet and stay expanded: an idle connection does not pay for them
-//! in memory. Control packets are few, so their keys are expanded for each.
+//! The keys of packets are expanded at the first data packet and stay expanded until the connection rests: an idle
+//! one does not pay for them in memory.
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::ops::Deref;
 
 use super::cipher::Cipher;
 use super::hash;
 use super::nonce::Nonce;
-use super::packet_cipher::{PacketCipher, PacketKey, Purpose};
+use super::packet_cipher::{FullTag, PacketCipher, PacketKey, Purpose};
 use super::secret::TrafficSecret;
-
-pub(crate) use super::packet_cipher::Tag;
 
 /// Bytes of tag on ack and control packets.
 pub(crate) const CONTROL_TAG_BYTES: u8 = 16;
+
+/// The tag of a sealed packet, as long as it is on the wire.
+#[derive(Clone, Copy)]
+pub(crate) struct Tag {
+    bytes: FullTag,
+    len: u8,
+}
+
+impl Deref for Tag {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
 
 /// The generation of a packet with this sequence.
 const fn generation_of(sequence: u64) -> u64 {
@@ -31,29 +45,46 @@ impl TrafficSecret {
     }
 }
 
-/// A data key: expanded once it is used.
-struct DataKey {
-    key: PacketKey,
-    expanded: Option<Box<PacketCipher>>,
+/// The packet keys of one generation, with all computed that does not depend on the packet.
+struct PacketCiphers {
+    data: PacketCipher,
+    control: PacketCipher,
 }
 
-impl DataKey {
-    fn expanded(&mut self, cipher: Cipher) -> &PacketCipher {
-        self.expanded.get_or_insert_with(|| Box::new(self.key.expand(cipher)))
-    }
-}
-
-/// The keys of one generation.
+/// One generation: its secret, and its keys once data packets use them.
 struct Generation {
-    data: DataKey,
-    control: PacketKey,
+    traffic: TrafficSecret,
+    expanded: Option<Box<PacketCiphers>>,
 }
 
 impl Generation {
-    fn derive(traffic: &TrafficSecret, cipher: Cipher) -> Self {
-        Self {
-            data: DataKey { key: PacketKey::derive(traffic, Purpose::Data, cipher), expanded: None },
-            control: PacketKey::derive(traffic, Purpose::Control, cipher),
+    fn new(traffic: TrafficSecret) -> Self {
+        Self { traffic, expanded: None }
+    }
+
+    fn next(&self) -> Self {
+        Self::new(self.traffic.next())
+    }
+
+    fn derive(&self, purpose: Purpose, cipher: Cipher) -> PacketCipher {
+        PacketKey::derive(&self.traffic, purpose, cipher).expand(cipher)
+    }
+
+    fn data(&mut self, cipher: Cipher) -> &PacketCipher {
+        let (traffic, expanded) = (&self.traffic, &mut self.expanded);
+        let derive = |purpose| PacketKey::derive(traffic, purpose, cipher).expand(cipher);
+        &expanded
+            .get_or_insert_with(|| {
+                Box::new(PacketCiphers { data: derive(Purpose::Data), control: derive(Purpose::Control) })
+            })
+            .data
+    }
+
+    /// Uses the control key. A connection that only pings derives it each time.
+    fn with_control<R>(&self, cipher: Cipher, call: impl FnOnce(&PacketCipher) -> R) -> R {
+        match &self.expanded {
+            Some(expanded) => call(&expanded.control),
+            None => call(&self.derive(Purpose::Control, cipher)),
         }
     }
 }
@@ -64,8 +95,6 @@ pub(crate) struct SendKeys {
     tag_bytes: u8,
     number: u64,
     keys: Generation,
-    /// The secret of generation `number + 1`.
-    next: TrafficSecret,
     /// The lowest sequence and counter that have not been sealed: nothing below is sealed again.
     next_sequence: u64,
     next_counter: u64,
@@ -78,17 +107,10 @@ impl SendKeys {
             cipher,
             tag_bytes: data_tag_bytes(cipher, tag_bytes),
             number: 0,
-            keys: Generation::derive(&traffic, cipher),
-            next: traffic.next(),
+            keys: Generation::new(traffic),
             next_sequence: 0,
             next_counter: 0,
         }
-    }
-
-    /// Bytes of the tag that [`seal_data`](Self::seal_data) returns which go onto the wire.
-    #[cfg(test)]
-    fn tag_bytes(&self) -> u8 {
-        self.tag_bytes
     }
 
     /// The generation of the keys.
@@ -97,19 +119,19 @@ impl SendKeys {
         self.number
     }
 
-    /// Seals a data packet or report in place; the first `tag_bytes` of the tag count. `None`, with nothing
-    /// sealed, if the sequence is not above the last one sealed or skips a generation.
+    /// Seals a data packet or report in place. `None`, with nothing sealed, if the sequence is not above the last one sealed or skips a generation.
     pub(crate) fn seal_data(&mut self, sequence: u64, ad: &[u8], text: &mut [u8]) -> Option<Tag> {
         if sequence < self.next_sequence {
             return None;
         }
         self.step_to(generation_of(sequence))?;
         self.next_sequence = sequence.checked_add(1)?;
-        let key = self.keys.data.expanded(self.cipher);
-        key.seal(Nonce::data(key.salt(), sequence), ad, text, self.tag_bytes)
+        let key = self.keys.data(self.cipher);
+        let bytes = key.seal(Nonce::data(key.salt(), sequence), ad, text)?;
+        Some(Tag { bytes, len: self.tag_bytes })
     }
 
-    /// Seals an ack or control packet in place; all 16 bytes of the tag count. `sequence` is the last one
+    /// Seals an ack or control packet in place. `sequence` is the last one
     /// sent. `None`, with nothing sealed, if the counter is not above the last one sealed or the sequence
     /// belongs to another generation than this or the next.
     pub(crate) fn seal_control(
@@ -124,8 +146,20 @@ impl SendKeys {
         }
         self.step_to(generation_of(sequence))?;
         self.next_counter = counter.checked_add(1)?;
-        let key = self.keys.control.expand(self.cipher);
-        key.seal(Nonce::control(key.salt(), counter), ad, text, CONTROL_TAG_BYTES)
+        let bytes = self
+            .keys
+            .with_control(self.cipher, |key| key.seal(Nonce::control(key.salt(), counter), ad, text))?;
+        Some(Tag { bytes, len: CONTROL_TAG_BYTES })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_resting(&self) -> bool {
+        self.keys.expanded.is_none()
+    }
+
+    /// Forgets what is computed from the secrets until the next data packet.
+    pub(crate) fn rest(&mut self) {
+        self.keys.expanded = None;
     }
 
     /// Makes `generation` the present one; `None` if it is neither that nor the next.
@@ -133,8 +167,7 @@ impl SendKeys {
         match generation.checked_sub(self.number)? {
             0 => {}
             1 => {
-                self.keys = Generation::derive(&self.next, self.cipher);
-                self.next = self.next.next();
+                self.keys = self.keys.next();
                 self.number = generation;
             }
             _ => return None,
@@ -158,11 +191,8 @@ pub(crate) struct ReceiveKeys {
     tag_bytes: u8,
     number: u64,
     keys: Generation,
-    /// The secret of generation `number + 1`.
-    next: TrafficSecret,
-    /// The keys of generation `number + 1`, once a packet claimed to be of it: derived once, however many
-    /// such claims are forged.
-    next_keys: Option<Box<Generation>>,
+    /// Generation `number + 1`, once a packet claimed to be of it: derived once, however many such claims are forged.
+    next: Option<Generation>,
 }
 
 impl ReceiveKeys {
@@ -172,9 +202,8 @@ impl ReceiveKeys {
             cipher,
             tag_bytes: data_tag_bytes(cipher, tag_bytes),
             number: 0,
-            keys: Generation::derive(&traffic, cipher),
-            next: traffic.next(),
-            next_keys: None,
+            keys: Generation::new(traffic),
+            next: None,
         }
     }
 
@@ -187,6 +216,17 @@ impl ReceiveKeys {
     #[cfg(test)]
     fn generation(&self) -> u64 {
         self.number
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_resting(&self) -> bool {
+        self.keys.expanded.is_none()
+    }
+
+    /// Forgets what is computed from the secrets until the next data packet.
+    pub(crate) fn rest(&mut self) {
+        self.keys.expanded = None;
+        self.next = None;
     }
 
     /// Opens a data packet or report in place. After an error the content of `text` means nothing.
@@ -202,7 +242,7 @@ impl ReceiveKeys {
         }
         let cipher = self.cipher;
         let generation = generation_of(sequence);
-        let key = self.generation_keys(generation)?.data.expanded(cipher);
+        let key = self.generation_keys(generation)?.data(cipher);
         let authentic = key.open(Nonce::data(key.salt(), sequence), ad, text, tag);
         self.settle(authentic, generation)
     }
@@ -221,8 +261,9 @@ impl ReceiveKeys {
         }
         let cipher = self.cipher;
         let generation = generation_of(sequence);
-        let key = self.generation_keys(generation)?.control.expand(cipher);
-        let authentic = key.open(Nonce::control(key.salt(), counter), ad, text, tag);
+        let keys = self.generation_keys(generation)?;
+        let authentic =
+            keys.with_control(cipher, |key| key.open(Nonce::control(key.salt(), counter), ad, text, tag));
         self.settle(authentic, generation)
     }
 
@@ -231,8 +272,8 @@ impl ReceiveKeys {
         match generation.checked_sub(self.number) {
             Some(0) => Ok(&mut self.keys),
             Some(1) => {
-                let (next, cipher) = (&self.next, self.cipher);
-                Ok(self.next_keys.get_or_insert_with(|| Box::new(Generation::derive(next, cipher))))
+                let keys = &self.keys;
+                Ok(self.next.get_or_insert_with(|| keys.next()))
             }
             _ => Err(OpenError::NoKeys),
         }
@@ -244,10 +285,11 @@ impl ReceiveKeys {
             return Err(OpenError::Forged);
         }
         if generation > self.number
-            && let Some(keys) = self.next_keys.take()
+            && let Some(next) = &mut self.next
         {
-            self.keys = *keys;
-            self.next = self.next.next();
+            // Swapped, so that the older keys are erased where they lie.
+            core::mem::swap(&mut self.keys, next);
+            self.next = None;
             self.number = generation;
         }
         Ok(())

@@ -42,7 +42,7 @@ fn seal(
     let plain = random_bytes(rng, 300);
     let (ad, mut text) = (random_bytes(rng, 23), plain.clone());
     let tag = match counter {
-        None => keys.seal_data(sequence, &ad, &mut text)?[..usize::from(keys.tag_bytes())].to_vec(),
+        None => keys.seal_data(sequence, &ad, &mut text)?.to_vec(),
         Some(counter) => keys.seal_control(sequence, counter, &ad, &mut text)?.to_vec(),
     };
     Some((plain, Packet { sequence, counter, ad, text, tag }))
@@ -96,14 +96,14 @@ fn packets_are_those_that_another_program_seals_from_the_document() {
             ],
         ),
         (
-            Cipher::Aes128CtrHmac,
+            Cipher::Aes128GcmSst,
             [
-                "9696597e793978bc6fb1a7d763ca73b2e89a79df90b2ff08c1f9ea5837862a03e7f6627aeeedbea5c71667c0700f6ce4",
-                "80768912459f49b071ba015598ad74efeb2a7110a4ad0ceca69a63a4e2eada13f5e5c847573084bbac69a81ba82a2937",
+                "b2dc992ad35adab97e61f85d1a40597bb864178edbb30c774df87be18e3b53b411a3d638e6fec6ddc92ee13817d1bc63",
+                "6c83ef7cee86df3790a4bafbaf2c66b21f9f01223776d0d28cba90d1347e944e78125aa52be9f3b5b4c6eaf991a2c406",
             ],
             [
-                "7183c6a324a6bc0a7ff1bec04350a131ea68924d6e280acc6f5499bc043a7da5626e92951b612b7add31d2f563cd3ce08fb5a35e9f7e1878",
-                "399eb2e3839fc26d0fc26638b645608d622206cd197cab093c737da16beed8d349c056efa320a924b9367dc41d785a625c99a99deeaf89a4",
+                "0225743f2036f5189f27865979440afbed44869a3035da2aad3218dc0ecc08434a63a69e36697c3b67e06086877c3bf3a84bd0d54b91b02b",
+                "e8da2e2be922780dd1b2c3358b0bd6b814fd640728afee10f33f52b0abf5f8e300a43b95c16ba97cf5ad920f797eedd9e3e33d442bc231ae",
             ],
         ),
     ];
@@ -116,9 +116,8 @@ fn packets_are_those_that_another_program_seals_from_the_document() {
             let (sequence, counter) = (generation * GENERATION + 5, 77 + generation);
             let mut text = *plain;
             let tag = send.seal_data(sequence, ad, &mut text).unwrap();
-            let tag = &tag[..usize::from(send.tag_bytes())];
-            assert_eq!([&text, tag].concat(), hex(data[generation as usize]), "{cipher} {generation}");
-            receive.open_data(sequence, ad, &mut text, tag).unwrap();
+            assert_eq!([&text[..], &tag].concat(), hex(data[generation as usize]), "{cipher} {generation}");
+            receive.open_data(sequence, ad, &mut text, &tag).unwrap();
             assert_eq!(&text, plain);
 
             let tag = send.seal_control(sequence, counter, ad, &mut text).unwrap();
@@ -137,7 +136,7 @@ fn packets_are_those_that_another_program_seals_from_the_document() {
 fn what_is_sealed_opens_at_the_other_side() {
     for_ciphers(|rng, cipher, tag_bytes| {
         let (mut send, mut receive) = pair(rng, cipher, tag_bytes);
-        assert_eq!((send.tag_bytes(), receive.tag_bytes()), (tag_bytes, tag_bytes));
+        assert_eq!(receive.tag_bytes(), tag_bytes);
         for number in 1..20 {
             let (plain, packet) = seal(rng, &mut send, number, None).unwrap();
             assert_eq!(open(&mut receive, &packet), Ok(plain));
@@ -192,7 +191,7 @@ fn a_true_tag_of_another_length_than_the_settled_one_is_a_forgery() {
     for_seeds(3, |rng| {
         let secret: [u8; 32] = rng.array();
         for settled in 4..=16 {
-            let cipher = Cipher::Aes128CtrHmac;
+            let cipher = Cipher::Aes128GcmSst;
             let mut receive = ReceiveKeys::new(TrafficSecret(secret), cipher, settled);
             for other in (4..=16).filter(|other| *other != settled) {
                 let mut send = SendKeys::new(TrafficSecret(secret), cipher, other);
@@ -242,7 +241,7 @@ fn no_number_is_sealed_twice() {
 #[test]
 fn a_refused_number_seals_nothing() {
     for_seeds(1, |rng| {
-        let (mut send, _) = pair(rng, Cipher::Aes128CtrHmac, 8);
+        let (mut send, _) = pair(rng, Cipher::Aes128GcmSst, 8);
         let mut text = *b"untouched";
         assert!(send.seal_data(1, b"", &mut [1, 2, 3]).is_some());
         assert!(send.seal_data(1, b"", &mut text).is_none());
@@ -306,7 +305,7 @@ fn forgeries_of_the_next_generation_do_not_step_the_keys() {
 
 #[test]
 fn an_idle_connection_keeps_its_keys_in_few_bytes() {
-    // Of the 1 KiB that an idle connection may take in all.
+    // Of the 1 KiB that an idle connection may take in all. What is expanded is given back when it rests.
     let bytes = size_of::<SendKeys>() + size_of::<ReceiveKeys>();
     std::println!(
         "send {}, receive {}, expanded {}",
@@ -314,14 +313,14 @@ fn an_idle_connection_keeps_its_keys_in_few_bytes() {
         size_of::<ReceiveKeys>(),
         size_of::<PacketCipher>()
     );
-    assert!(bytes <= 480, "{bytes}");
+    assert!(bytes <= 200, "{bytes}");
 }
 
 #[test]
 fn debug_shows_nothing_of_a_secret() {
     for_seeds(1, |rng| {
-        let (send, receive) = pair(rng, Cipher::Aes128CtrHmac, 8);
-        assert_eq!(std::format!("{send:?}"), "SendKeys { cipher: Aes128CtrHmac, generation: 0 }");
-        assert_eq!(std::format!("{receive:?}"), "ReceiveKeys { cipher: Aes128CtrHmac, generation: 0 }");
+        let (send, receive) = pair(rng, Cipher::Aes128GcmSst, 8);
+        assert_eq!(std::format!("{send:?}"), "SendKeys { cipher: Aes128GcmSst, generation: 0 }");
+        assert_eq!(std::format!("{receive:?}"), "ReceiveKeys { cipher: Aes128GcmSst, generation: 0 }");
     });
 }

@@ -13,12 +13,8 @@ pub(crate) struct GenerationKeys {
 }
 
 pub(crate) fn generation(traffic: &TrafficSecret, cipher: Cipher) -> GenerationKeys {
-    let keys = Generation::derive(traffic, cipher);
-    GenerationKeys {
-        data: packet::key_and_salt(&keys.data.key, cipher),
-        control: packet::key_and_salt(&keys.control, cipher),
-        next: traffic.next(),
-    }
+    let key = |purpose| packet::key_and_salt(&PacketKey::derive(traffic, purpose, cipher), cipher);
+    GenerationKeys { data: key(Purpose::Data), control: key(Purpose::Control), next: traffic.next() }
 }
 
 /// The nonce of a data packet or report.
@@ -42,7 +38,7 @@ pub(crate) fn seal(
 ) -> Vec<u8> {
     let cipher = packet::from_key(cipher, key, salt);
     let mut sealed = text.to_vec();
-    let tag = cipher.seal(Nonce::data(salt, sequence), ad, &mut sealed, tag_bytes).unwrap();
+    let tag = cipher.seal(Nonce::data(salt, sequence), ad, &mut sealed).unwrap();
     let tag = &tag[..usize::from(tag_bytes)];
     let mut opened = sealed.clone();
     assert!(cipher.open(Nonce::data(salt, sequence), ad, &mut opened, tag) && opened == text);
@@ -62,7 +58,7 @@ pub(crate) fn pair_at(
     for generation in 1..=generation_of(sequence) {
         let sequence = generation << 16;
         let tag = send.seal_data(sequence, &[], &mut []).unwrap();
-        receive.open_data(sequence, &[], &mut [], &tag[..usize::from(send.tag_bytes())]).unwrap();
+        receive.open_data(sequence, &[], &mut [], &tag).unwrap();
     }
     (send, receive)
 }

@@ -3,8 +3,10 @@
 mod aead;
 mod cipher;
 pub(crate) mod dh;
+mod gcm_sst;
 pub(crate) mod hash;
 pub(crate) mod keys;
+mod native;
 pub(crate) mod noise;
 mod nonce;
 mod packet_cipher;

@@ -209,7 +209,8 @@ impl Endpoint {
         let mut outbox =
             Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
         let sequence = connected.connection.send(now, payload, &mut outbox)?;
-        self.rearm(connection);
+        let deadline = connected.connection.deadline().map(|(at, _)| at);
+        self.rearm_for(connection, deadline);
         Ok(Sequence(sequence))
     }
 

@@ -1,15 +1,37 @@
 //! Packets of connections (PROTOCOL.md 5.6, 6).
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use super::Endpoint;
 use super::routing::Path;
 use super::slot::{Sink, Slot};
-use crate::connection::{Connection, Outbox, Refusal};
+use crate::connection::{Connection, Ended, Outbox, Refusal};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
+
+/// What is to be done after a connection has acted.
+struct After {
+    ended: Option<Box<Ended>>,
+    is_gone: bool,
+    deadline: Option<Instant>,
+}
+
+impl After {
+    fn of(slot: &mut Slot) -> Self {
+        let (ended, is_gone) = slot
+            .connection_mut()
+            .map_or((None, false), |connection| (connection.take_ended(), connection.is_gone()));
+        Self { ended, is_gone, deadline: slot.deadline().map(|(at, _)| at) }
+    }
+}
 
 impl Endpoint {
     /// A packet goes to the connection that owns its address, then to those that wait to be confirmed there.
     pub(super) fn on_packet(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
+        let waiting = self.confirming.get(&path.remote).cloned().unwrap_or_default();
+        // Whoever fails to open it leaves nothing for the next one.
+        let original = if waiting.is_empty() { Vec::new() } else { bytes.to_vec() };
         let mut refusal = None;
         if let Some(&id) = self.connections.get(&path.remote) {
             match self.on_packet_of(now, id, path, bytes) {
@@ -17,12 +39,11 @@ impl Endpoint {
                 Err(why) => refusal = Some(why),
             }
         }
-        if let Some(waiting) = self.confirming.get(&path.remote) {
-            for id in waiting.clone() {
-                match self.on_first_packet(now, id, path, bytes) {
-                    Ok(()) => return,
-                    Err(why) => refusal = refusal.or(Some(why)),
-                }
+        for id in waiting {
+            bytes.copy_from_slice(&original);
+            match self.on_first_packet(now, id, path, bytes) {
+                Ok(()) => return,
+                Err(why) => refusal = refusal.or(Some(why)),
             }
         }
         trace_event!(TRACE, remote = %path.remote, ?refusal, "packet dropped");
@@ -42,12 +63,23 @@ impl Endpoint {
         path: Path,
         bytes: &mut [u8],
     ) -> Result<(), Refusal> {
-        let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
-            return Ok(());
-        };
+        let Some(entry) = self.slots.get_mut(id) else { return Ok(()) };
+        let Slot::Connected(connected) = &mut entry.slot else { return Ok(()) };
         let opened = connected.connection.open(bytes)?;
         connected.local = path.local.or(connected.local);
-        self.drive(id, |connection, sink, outbox| connection.process(now, opened, bytes, sink, outbox));
+        let mut outbox =
+            Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+        let mut sink = Sink {
+            id,
+            events: &mut self.events,
+            pool: &mut self.pool,
+            queued: &mut connected.queued,
+            limits: &self.config.limits,
+            stats: &mut self.stats,
+        };
+        connected.connection.process(now, opened, bytes, &mut sink, &mut outbox);
+        let after = After::of(&mut entry.slot);
+        self.follow(id, after);
         Ok(())
     }
 
@@ -98,27 +130,19 @@ impl Endpoint {
             events: &mut self.events,
             pool: &mut self.pool,
             queued: &mut connected.queued,
-            max_queued: self.config.limits.queued_packets,
-            max_queued_total: self.config.limits.queued_packets_total,
+            limits: &self.config.limits,
             stats: &mut self.stats,
         };
         act(&mut connected.connection, &mut sink, &mut outbox);
-        self.after_packets(id);
+        let after = After::of(&mut entry.slot);
+        self.follow(id, after);
     }
 
-    fn after_packets(&mut self, id: ConnectionId) {
-        let Some(entry) = self.slots.get_mut(id) else { return };
-        let connection = match &mut entry.slot {
-            Slot::Connected(connected) => &mut connected.connection,
-            Slot::Confirming(slot) => &mut slot.connected.connection,
-            _ => return,
-        };
-        let ended = connection.take_ended();
-        let is_gone = connection.is_gone();
-        if let Some(ended) = ended {
+    fn follow(&mut self, id: ConnectionId, after: After) {
+        if let Some(ended) = after.ended {
             self.tell_close(id, ended.code, ended.by, ended.reason);
         }
-        if is_gone { self.forget_connection(id) } else { self.rearm(id) }
+        if after.is_gone { self.forget_connection(id) } else { self.rearm_for(id, after.deadline) }
     }
 
     fn forget_connection(&mut self, id: ConnectionId) {

@@ -1,15 +1,25 @@
 //! Events on their way to the application.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-use crate::event::Event;
+use crate::event::{Delivery, Event};
+use crate::id::{ConnectionId, Sequence};
+use crate::payload::Payload;
 
 /// A queue that knows how many packets of each sort are in it. Its memory is bounded by its users: packets
 /// by the configured limits, verdicts by the windows, the rest by the number of slots.
 pub(super) struct EventQueue {
-    events: VecDeque<Event>,
+    events: VecDeque<Queued>,
     packets: usize,
     info_packets: usize,
+}
+
+/// An event as it waits. The frequent ones are small: an `Event` is as large as its largest kind.
+enum Queued {
+    Packet { connection: ConnectionId, sequence: Sequence, payload: Payload },
+    Verdict { connection: ConnectionId, sequence: Sequence, delivery: Delivery },
+    Other(Box<Event>),
 }
 
 impl EventQueue {
@@ -17,23 +27,39 @@ impl EventQueue {
         Self { events: VecDeque::new(), packets: 0, info_packets: 0 }
     }
 
+    pub(super) fn push_packet(&mut self, connection: ConnectionId, sequence: Sequence, payload: Payload) {
+        self.packets += 1;
+        self.events.push_back(Queued::Packet { connection, sequence, payload });
+    }
+
+    pub(super) fn push_verdict(&mut self, connection: ConnectionId, sequence: Sequence, delivery: Delivery) {
+        self.events.push_back(Queued::Verdict { connection, sequence, delivery });
+    }
+
+    /// Any other event.
     pub(super) fn push(&mut self, event: Event) {
-        match event {
-            Event::Packet { .. } => self.packets += 1,
-            Event::InfoPacket { .. } => self.info_packets += 1,
-            _ => {}
+        if matches!(event, Event::InfoPacket { .. }) {
+            self.info_packets += 1;
         }
-        self.events.push_back(event);
+        self.events.push_back(Queued::Other(Box::new(event)));
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
-        match event {
-            Event::Packet { .. } => self.packets -= 1,
-            Event::InfoPacket { .. } => self.info_packets -= 1,
-            _ => {}
-        }
-        Some(event)
+        Some(match self.events.pop_front()? {
+            Queued::Packet { connection, sequence, payload } => {
+                self.packets -= 1;
+                Event::Packet { connection, sequence, payload }
+            }
+            Queued::Verdict { connection, sequence, delivery } => {
+                Event::PacketDeliveryNotify { connection, sequence, delivery }
+            }
+            Queued::Other(event) => {
+                if matches!(*event, Event::InfoPacket { .. }) {
+                    self.info_packets -= 1;
+                }
+                *event
+            }
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -4,8 +4,9 @@ use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use crate::address::Address;
+use crate::config::Limits;
 use crate::connection::{Connection, Output};
-use crate::event::{Delivery, Event};
+use crate::event::Delivery;
 use crate::handshake::{Asking, Attempt, Confirming, Refused};
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::PublicKey;
@@ -133,6 +134,14 @@ impl Slot {
         }
     }
 
+    pub(super) fn connection_mut(&mut self) -> Option<&mut Connection> {
+        match self {
+            Self::Connected(slot) => Some(&mut slot.connection),
+            Self::Confirming(slot) => Some(&mut slot.connected.connection),
+            _ => None,
+        }
+    }
+
     /// Whether this is an established connection that the application can use.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Connected(slot) if slot.connection.is_open())
@@ -145,28 +154,25 @@ pub(super) struct Sink<'a> {
     pub events: &'a mut EventQueue,
     pub pool: &'a mut Pool,
     pub queued: &'a mut usize,
-    pub max_queued: usize,
-    pub max_queued_total: usize,
+    pub limits: &'a Limits,
     pub stats: &'a mut Stats,
 }
 
 impl Output for Sink<'_> {
     fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool {
-        if *self.queued >= self.max_queued || self.events.packets() >= self.max_queued_total {
+        if *self.queued >= self.limits.queued_packets
+            || self.events.packets() >= self.limits.queued_packets_total
+        {
             self.stats.queue_full += 1;
             return false;
         }
         *self.queued += 1;
         let payload = self.pool.fill(payload);
-        self.events.push(Event::Packet { connection: self.id, sequence: Sequence(sequence), payload });
+        self.events.push_packet(self.id, Sequence(sequence), payload);
         true
     }
 
     fn verdict(&mut self, sequence: u64, delivery: Delivery) {
-        self.events.push(Event::PacketDeliveryNotify {
-            connection: self.id,
-            sequence: Sequence(sequence),
-            delivery,
-        });
+        self.events.push_verdict(self.id, Sequence(sequence), delivery);
     }
 }

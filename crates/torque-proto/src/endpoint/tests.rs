@@ -230,3 +230,34 @@ fn bursts_larger_than_a_report_get_all_their_verdicts() {
 fn count(events: Vec<Event>, which: impl Fn(&Event) -> bool) -> usize {
     events.iter().filter(|event| which(event)).count()
 }
+
+#[test]
+fn an_idle_connection_rests_and_works_as_before() {
+    let mut pair = Pair::new(Config::default());
+    let ids = pair.connect();
+    for _ in 0..3 {
+        for end in [HOST, CLIENT] {
+            for _ in 0..100 {
+                pair.ends[end].send(pair.now, ids[end], b"much").unwrap();
+            }
+        }
+        pair.exchange();
+        pair.advance(Duration::from_millis(200));
+        for end in [HOST, CLIENT] {
+            let events = pair.events(end);
+            assert_eq!(events.iter().filter(|event| matches!(event, Event::Packet { .. })).count(), 100);
+            assert_eq!(events.len(), 200);
+        }
+        let is_resting = |pair: &Pair, end: usize| {
+            pair.ends[end].slots.get(ids[end]).unwrap().slot.connection().unwrap().is_resting()
+        };
+        assert!(!is_resting(&pair, HOST) && !is_resting(&pair, CLIENT));
+        // Pings pass meanwhile, which does not keep it from resting.
+        pair.advance(Duration::from_secs(11));
+        assert!(is_resting(&pair, HOST) && is_resting(&pair, CLIENT));
+        for end in [HOST, CLIENT] {
+            let kind = pair.ends[end].poll_timeout().unwrap().1;
+            assert_ne!(kind, crate::TimerKind::Rest, "it has nothing left to give back");
+        }
+    }
+}

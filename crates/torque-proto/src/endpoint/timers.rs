@@ -76,10 +76,16 @@ impl Endpoint {
     /// Arms a slot's timer for its deadline, unless it will fire before anyway: then it is put off when it does.
     pub(super) fn rearm(&mut self, id: ConnectionId) {
         let Some(entry) = self.slots.get(id) else { return };
+        let deadline = entry.slot.deadline().map(|(at, _)| at);
+        self.rearm_for(id, deadline);
+    }
+
+    /// As [`rearm`](Self::rearm), for a slot whose deadline is known.
+    pub(super) fn rearm_for(&mut self, id: ConnectionId, deadline: Option<Instant>) {
         let slot = id.slot() as u32;
-        match entry.slot.deadline() {
+        match deadline {
             None => self.wheel.disarm(slot),
-            Some((at, _)) => {
+            Some(at) => {
                 if self.wheel.armed(slot).is_none_or(|armed| at < armed) {
                     self.wheel.arm(slot, at);
                 }

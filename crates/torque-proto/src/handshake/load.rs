@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::config::PuzzleConfig;
-use crate::instant::{Instant, micros};
+use crate::instant::Instant;
 
 /// The average loses a sixteenth of itself in each tick of a sixteenth of a second.
 const TICK_MICROS: u64 = 62_500;
@@ -65,7 +65,7 @@ impl LoadController {
     }
 
     fn decay(&mut self, now: Instant) {
-        let ticks = micros(now.saturating_since(self.ticked)) / TICK_MICROS;
+        let ticks = now.micros_since(self.ticked).get() / TICK_MICROS;
         if ticks >= FORGOTTEN_TICKS {
             self.demand = 0;
             self.ticked = now;

@@ -6,7 +6,7 @@ fn settings(packet_window: u16, tag_bytes: u8) -> Settings {
 
 #[test]
 fn the_smaller_window_and_the_longer_tag_win_and_the_initiator_takes_them() {
-    let cipher = Cipher::Aes128CtrHmac;
+    let cipher = Cipher::Aes128GcmSst;
     for own in [settings(8, 8), settings(128, 4), settings(32_768, 16)] {
         for wishes in [settings(64, 4), settings(2_048, 12), settings(32_768, 16)] {
             for least in [4, 8, 16] {
@@ -41,8 +41,8 @@ fn each_side_decides_its_own_delay_and_size_and_keeps_to_the_smaller_size() {
     let mut wishes = settings(128, 8);
     wishes.ack_delay = Duration::from_millis(70);
     wishes.max_packet_size = 1_300;
-    let at_host = settle(Cipher::Aes128CtrHmac, &own, 8, &wishes);
-    let at_initiator = check_answer(Cipher::Aes128CtrHmac, &wishes, &at_host.settings).unwrap();
+    let at_host = settle(Cipher::Aes128GcmSst, &own, 8, &wishes);
+    let at_initiator = check_answer(Cipher::Aes128GcmSst, &wishes, &at_host.settings).unwrap();
     assert_eq!(at_host.remote_ack_delay, Duration::from_millis(70));
     assert_eq!(at_initiator.remote_ack_delay, Duration::from_millis(5));
     assert_eq!(at_initiator.settings.ack_delay, Duration::from_millis(70));

@@ -76,7 +76,7 @@ fn settings(packet_window: u16, tag_bytes: u8, ack_delay: u64, max_packet_size: 
 }
 
 pub(super) fn vectors() -> Vec<Json> {
-    use Cipher::{Aes128CtrHmac, Aes128Gcm, ChaCha20Poly1305};
+    use Cipher::{Aes128Gcm, Aes128GcmSst, ChaCha20Poly1305};
     let cases = [
         Choices { initiator_sign_bit: true, ..plain("cipher_3_defaults") },
         Choices {
@@ -96,14 +96,14 @@ pub(super) fn vectors() -> Vec<Json> {
             ..plain("cipher_2_smaller_window_of_the_host")
         },
         Choices {
-            offers: &[Aes128CtrHmac, ChaCha20Poly1305],
+            offers: &[Aes128GcmSst, ChaCha20Poly1305],
             initiator_settings: settings(8, 4, 10, 1_200),
             host_settings: settings(128, 16, 20, 1_300),
             ..plain("cipher_3_shorter_tag_of_the_initiator")
         },
         Choices {
-            offers: &[Aes128Gcm, Aes128CtrHmac],
-            allowed: &[Aes128CtrHmac],
+            offers: &[Aes128Gcm, Aes128GcmSst],
+            allowed: &[Aes128GcmSst],
             initiator_settings: settings(500, 9, 10, 1_400),
             host_settings: settings(500, 4, 20, 1_300),
             ..plain("cipher_3_shorter_tag_of_the_host")

@@ -10,7 +10,7 @@ use crate::crypto::keys::vectors as keys;
 use crate::crypto::rng::Rng;
 use crate::crypto::secret::{ConnectionSecret, Direction, HandshakeSecret};
 
-const CIPHERS: [Cipher; 3] = [Cipher::Aes128Gcm, Cipher::ChaCha20Poly1305, Cipher::Aes128CtrHmac];
+const CIPHERS: [Cipher; 3] = [Cipher::Aes128Gcm, Cipher::ChaCha20Poly1305, Cipher::Aes128GcmSst];
 pub(super) const DIRECTIONS: [(&str, Direction); 2] =
     [("initiator", Direction::FromInitiator), ("host", Direction::FromHost)];
 

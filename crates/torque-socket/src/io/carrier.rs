@@ -1,10 +1,12 @@
 //! The system calls themselves: what this operating system has for many datagrams at once.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 
-use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
+use quinn_udp::{UdpSockRef, UdpSocketState};
 use torque_proto::{Address, Run, Transmits};
+
+use super::Arrived;
 
 /// The most bytes of one run: a little less than the longest UDP datagram, which is what the kernel cuts.
 const MAX_RUN_BYTES: usize = 65_000;
@@ -57,6 +59,8 @@ impl Carrier {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let local = socket.local_addr()?;
         let max_segments = state.max_gso_segments();
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        super::mmsg::ask_for(std::os::fd::AsFd::as_fd(&socket), local.ip().is_unspecified());
         Ok(Self { handle: Handle::Plain(socket), state, local, dual_stack, max_segments })
     }
 
@@ -195,26 +199,64 @@ impl Carrier {
         self.run(transmits, 0)
     }
 
-    /// One receive call.
-    pub(crate) fn receive(
+    /// One receive call of at most one message for each of `buffers`. Returns how many came.
+    ///
+    /// # Errors
+    /// What the operating system says; `WouldBlock` if nothing is there.
+    pub(crate) fn receive<'a>(
         &self,
-        buffers: &mut [IoSliceMut<'_>],
-        heads: &mut [RecvMeta],
+        buffers: impl Iterator<Item = &'a mut [u8]>,
+        take: impl FnMut(Arrived<'_>),
     ) -> io::Result<usize> {
         match &self.handle {
-            Handle::Plain(socket) => self.state.recv(UdpSockRef::from(socket), buffers, heads),
+            Handle::Plain(_) => self.receive_now(buffers, take),
             #[cfg(feature = "tokio")]
-            Handle::Tokio(socket) => socket.try_io(tokio::io::Interest::READABLE, || {
-                self.state.recv(UdpSockRef::from(socket), buffers, heads)
-            }),
+            Handle::Tokio(socket) => {
+                socket.try_io(tokio::io::Interest::READABLE, || self.receive_now(buffers, take))
+            }
         }
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn receive_now<'a>(
+        &self,
+        buffers: impl Iterator<Item = &'a mut [u8]>,
+        take: impl FnMut(Arrived<'_>),
+    ) -> io::Result<usize> {
+        super::mmsg::receive(self.fd(), buffers, take)
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn receive_now<'a>(
+        &self,
+        mut buffers: impl Iterator<Item = &'a mut [u8]>,
+        mut take: impl FnMut(Arrived<'_>),
+    ) -> io::Result<usize> {
+        use quinn_udp::{BATCH_SIZE, RecvMeta};
+        use std::io::IoSliceMut;
+
+        let mut heads = [RecvMeta::default(); BATCH_SIZE];
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
+        let count = self.state.recv(self.sock_ref(), &mut slices, &mut heads)?;
+        for (head, slice) in heads.iter().zip(&mut slices).take(count) {
+            let len = head.len.min(slice.len());
+            let (from, destination, stride) = (head.addr, head.dst_ip, head.stride);
+            take(Arrived { from, destination, stride, bytes: &mut slice[..len] });
+        }
+        Ok(count)
+    }
+
+    /// How many messages one call receives if `wanted` are.
+    pub(crate) fn receive_at_most(&self, wanted: usize) -> usize {
+        if cfg!(any(target_os = "linux", target_os = "android")) { wanted } else { quinn_udp::BATCH_SIZE }
     }
 
     /// Whether a receive call that did not fill its buffers found all there was. A runtime has to see a call
     /// fail before it waits, so there the last call has to be one that finds nothing.
     pub(crate) fn short_receive_is_last(&self) -> bool {
         match &self.handle {
-            Handle::Plain(_) => quinn_udp::BATCH_SIZE > 1,
+            Handle::Plain(_) => self.receive_at_most(super::RECEIVE_BATCH) > 1,
             #[cfg(feature = "tokio")]
             Handle::Tokio(_) => false,
         }

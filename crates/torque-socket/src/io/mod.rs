@@ -7,10 +7,9 @@ mod mmsg;
 mod stats;
 pub(crate) mod wait;
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use quinn_udp::{BATCH_SIZE, RecvMeta};
 use torque_proto::{Address, Transmits};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -25,6 +24,21 @@ const RECEIVE_BYTES: usize = 65_536 + 4_096 + 64;
 /// Remembered addresses that could not be sent to.
 const MAX_UNREACHABLE: usize = 32;
 
+/// The most messages that one receive call takes: each is a datagram, or several that the kernel has joined.
+const RECEIVE_BATCH: usize = 32;
+/// How many it asks for while few come: preparing for more costs more.
+const RECEIVE_FEW: usize = 4;
+
+/// A message as it came: a datagram, or several of one source that the kernel has joined.
+struct Arrived<'a> {
+    from: SocketAddr,
+    /// The address that it was sent to, if that was asked for.
+    destination: Option<IpAddr>,
+    /// Bytes of each datagram but the last.
+    stride: usize,
+    bytes: &'a mut [u8],
+}
+
 /// How one receive call went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Received {
@@ -38,6 +52,8 @@ pub(crate) enum Received {
 pub(crate) struct Udp {
     carrier: Carrier,
     buffer: Vec<u8>,
+    /// How many messages the next receive call asks for.
+    asks: usize,
     stats: IoStats,
     blocked: bool,
     unreachable: Vec<Address>,
@@ -52,7 +68,8 @@ impl Udp {
         Ok(Self {
             carrier: Carrier::new(socket, dual_stack)?,
             // Zeroed memory that is never touched costs nothing.
-            buffer: vec![0; RECEIVE_BYTES * BATCH_SIZE],
+            buffer: vec![0; RECEIVE_BYTES * RECEIVE_BATCH],
+            asks: RECEIVE_FEW,
             stats: IoStats::default(),
             blocked: false,
             unreachable: Vec::new(),
@@ -210,42 +227,45 @@ impl Udp {
 
     /// One receive call; `take` gets each datagram, where it came from and the address it was sent to.
     pub(crate) fn receive(&mut self, mut take: impl FnMut(Address, Option<IpAddr>, &mut [u8])) -> Received {
-        let mut heads = [RecvMeta::default(); BATCH_SIZE];
-        let mut chunks = self.buffer.chunks_exact_mut(RECEIVE_BYTES);
-        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-        self.stats.receive_calls += 1;
-        let count = match self.carrier.receive(&mut buffers, &mut heads) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Last,
-            Err(error) => {
-                // An ICMP answer to an earlier datagram ends the call on some systems; what came is still there.
-                if Failure::of(&error) == Failure::Refused {
-                    self.stats.refused += 1;
-                    return Received::Some;
-                }
-                self.stats.receive_errors += 1;
-                return Received::Last;
-            }
-        };
         let wildcard = self.carrier.local.ip().is_unspecified();
-        for (head, buffer) in heads.iter().zip(self.buffer.chunks_exact_mut(RECEIVE_BYTES)).take(count) {
-            let joined = &mut buffer[..head.len.min(RECEIVE_BYTES)];
-            if joined.is_empty() && self.wake_port == Some(head.addr.port()) {
-                continue;
+        let (wake_port, stats) = (self.wake_port, &mut self.stats);
+        stats.receive_calls += 1;
+        let asked = self.carrier.receive_at_most(self.asks);
+        let buffers = self.buffer.chunks_exact_mut(RECEIVE_BYTES).take(asked);
+        let received = self.carrier.receive(buffers, |Arrived { from, destination, stride, bytes }| {
+            if bytes.is_empty() && wake_port == Some(from.port()) {
+                return;
             }
-            let remote = Address::from(head.addr);
-            let local = if wildcard { head.dst_ip.and_then(usable_source) } else { None };
-            for datagram in joined.chunks_mut(head.stride.max(1)) {
-                self.stats.datagrams_received += 1;
-                self.stats.bytes_received += datagram.len() as u64;
+            let remote = Address::from(from);
+            let local = if wildcard { destination.and_then(usable_source) } else { None };
+            for datagram in bytes.chunks_mut(stride.max(1)) {
+                stats.datagrams_received += 1;
+                stats.bytes_received += datagram.len() as u64;
                 take(remote, local, datagram);
             }
-        }
-        if count < BATCH_SIZE && self.carrier.short_receive_is_last() {
-            Received::Last
-        } else {
-            Received::Some
+        });
+        match received {
+            Ok(count) => {
+                self.asks = if count < asked { RECEIVE_FEW } else { RECEIVE_BATCH };
+                if count < asked && self.carrier.short_receive_is_last() {
+                    Received::Last
+                } else {
+                    Received::Some
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.asks = RECEIVE_FEW;
+                Received::Last
+            }
+            // An ICMP answer to an earlier datagram ends the call on some systems; what came is still there.
+            Err(error) if Failure::of(&error) == Failure::Refused => {
+                stats.refused += 1;
+                Received::Some
+            }
+            Err(_) => {
+                stats.receive_errors += 1;
+                Received::Last
+            }
         }
     }
 

@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "SETTINGS")]
     pub settings: Option<Settings>,
 
-    /// The packet cipher: aes128-ctr-hmac, aes128-gcm or chacha20-poly1305
+    /// The packet cipher: aes128-gcm-sst, aes128-gcm or chacha20-poly1305
     #[arg(long, value_name = "NAME")]
     pub cipher: Option<Cipher>,
 

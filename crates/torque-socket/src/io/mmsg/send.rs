@@ -1,8 +1,4 @@
-//! Many datagrams in one system call: `sendmmsg` (Linux, Android).
-//!
-//! Written against `libc` because the safe wrappers leave out what a host needs: `rustix` has no control
-//! messages for segmentation (`UDP_SEGMENT`) and for the source address (`IP_PKTINFO`), `nix` allocates for
-//! them in each call. All of the unsafe code is in `Control::push` and `send`.
+//! `sendmmsg`. All of the unsafe code is in `Control::push` and `send`.
 
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
@@ -11,10 +7,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::SockAddr;
 
-use super::Message;
+use super::super::Message;
 
 /// The most messages that one call takes. Each may be a run of datagrams of one size to one address.
-pub(super) const BATCH: usize = 64;
+pub(in crate::io) const BATCH: usize = 64;
 
 /// Room for a segment size and a source address: 24 and 40 bytes on 64-bit machines.
 const CONTROL_BYTES: usize = 64;
@@ -89,7 +85,7 @@ struct Slot {
 ///
 /// # Errors
 /// What the first message met; none was taken then. An error of a later one shows in the next call.
-pub(super) fn send<'a>(
+pub(in crate::io) fn send<'a>(
     socket: BorrowedFd<'_>,
     mut next: impl FnMut() -> Option<Message<'a>>,
 ) -> io::Result<usize> {
