@@ -27,18 +27,38 @@ pub const VARIABLE: &str = "TORQUE_KEYLOG";
 
 /// If the environment asks for it, has the socket write the secrets of its connections into a file.
 pub fn install(socket: &mut Socket, output: &Output) -> Result<(), Failure> {
-    let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else { return Ok(()) };
-    let path = PathBuf::from(path);
-    let mut file = open(&path)?;
-    output.note(format_args!(
-        "{WARN}The secrets of all connections go to {} ({VARIABLE}): whoever reads it can read them.{WARN:#}",
-        path.display()
-    ));
-    socket.set_key_log(move |entry| {
-        // One write a line, so that several processes can share the file.
-        let _ = file.write_all(line(&entry).as_bytes());
-    });
-    Ok(())
+    KeyLogFile::from_environment(output)?.map_or(Ok(()), |log| log.install(socket))
+}
+
+/// The file that the environment asks for, opened.
+pub struct KeyLogFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl KeyLogFile {
+    /// Opens it, and warns of what it is; `None` if none is asked for.
+    pub fn from_environment(output: &Output) -> Result<Option<Self>, Failure> {
+        let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else { return Ok(None) };
+        let path = PathBuf::from(path);
+        let file = open(&path)?;
+        output.note(format_args!(
+            "{WARN}The secrets of all connections go to {} ({VARIABLE}): whoever reads it can read them.{WARN:#}",
+            path.display()
+        ));
+        Ok(Some(Self { path, file }))
+    }
+
+    /// Has a socket write into it.
+    pub fn install(&self, socket: &mut Socket) -> Result<(), Failure> {
+        let file = self.file.try_clone();
+        let mut file = file.map_err(|error| Failure::file("opening the key log", &self.path, &error))?;
+        socket.set_key_log(move |entry| {
+            // One write a line, so that several sockets and processes can share the file.
+            let _ = file.write_all(line(&entry).as_bytes());
+        });
+        Ok(())
+    }
 }
 
 fn open(path: &Path) -> Result<File, Failure> {

@@ -11,6 +11,7 @@ mod commands;
 mod connecting;
 mod failure;
 mod handshake_text;
+mod host_socket;
 mod key_files;
 mod key_log;
 mod metrics_listener;

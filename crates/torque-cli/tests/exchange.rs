@@ -31,6 +31,34 @@ fn what_is_sent_comes_back_and_every_packet_has_its_verdict() {
 }
 
 #[test]
+fn a_host_of_several_shards_is_one_host() {
+    let host = Host::start(&["--shards", "3", "--seconds", "20", "--metrics", "127.0.0.1:0"]);
+    assert_eq!(host.listening["shards"], 3);
+    for number in 0..8 {
+        let text = format!("hello {number}");
+        let told = json(0, &["connect", host.url(), "--send", &text]);
+        assert_eq!(event(&told, "packet")["text"], text);
+    }
+    assert_eq!(event(&json(0, &["query", host.address()]), "host")["public_key"], host.key());
+    // The metrics are those of all shards together.
+    let text = get(&host, "/metrics");
+    assert!(text.contains("torque_connections_established_total 8\n"), "{text}");
+    assert!(text.contains("torque_io_inbox_full_total 0\n"), "{text}");
+}
+
+#[test]
+fn a_host_tells_its_counters_when_it_ends() {
+    for shards in ["1", "2"] {
+        let host = Host::start(&["--shards", shards, "--once"]);
+        json(0, &["connect", host.url(), "--send", "hello"]);
+        let (code, told) = host.end();
+        assert_eq!(code, Some(0));
+        assert_eq!(event(&told, "counters")["protocol"]["connections_established"], 1);
+        assert!(event(&told, "counters")["io"]["datagrams_received"].as_u64().unwrap() > 3);
+    }
+}
+
+#[test]
 fn lines_of_standard_input_are_packets() {
     let host = Host::start(&[]);
     let mut child = torque()
@@ -171,19 +199,21 @@ fn query_and_discover_find_a_host_with_the_key_it_has() {
     json(3, &["query", host.address(), "--service", "another", "--wait", "0.3"]);
 }
 
+/// What a host answers over HTTP.
+fn get(host: &Host, path: &str) -> String {
+    let mut stream = TcpStream::connect(host.listening["metrics"].as_str().unwrap()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn metrics_are_served_over_http() {
     let host = Host::start(&["--metrics", "127.0.0.1:0"]);
     json(0, &["connect", host.url(), "--send", "x"]);
-    let get = |path: &str| {
-        let mut stream = TcpStream::connect(host.listening["metrics"].as_str().unwrap()).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
-    let answer = get("/metrics");
+    let answer = get(&host, "/metrics");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\ntorque_connections_established_total 1\n"), "{answer}");
-    assert!(get("/elsewhere").starts_with("HTTP/1.1 404"));
+    assert!(get(&host, "/elsewhere").starts_with("HTTP/1.1 404"));
 }

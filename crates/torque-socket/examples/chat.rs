@@ -102,7 +102,11 @@ fn run_room(socket: &ThreadedSocket) -> Result<(), Failure> {
             _ => {}
         }
         for (player, lines) in &mut lines {
-            lines.send(socket, *player)?;
+            match lines.send(socket, *player) {
+                // Somebody who is leaving; the close event is on its way.
+                Ok(()) | Err(SendError::Closed) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     Ok(())

@@ -61,11 +61,14 @@ impl AsyncSocket {
     /// Gives a socket to the runtime of the calling task, which needs its I/O and time drivers enabled.
     ///
     /// # Errors
-    /// The operating system does not let the runtime watch the socket.
+    /// The operating system does not let the runtime watch the socket, or it is one shard of several.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(mut socket: Socket) -> io::Result<Self> {
+        if socket.bell().1.is_some() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "a shard is driven by a thread"));
+        }
         socket.udp_mut().move_to_tokio()?;
         Ok(Self { socket, timer: Box::pin(sleep_until(tokio::time::Instant::now())), set_for: None })
     }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Type};
 use torque_proto::{Config, Endpoint, KeyPair, Setup};
 use torque_sim::LinkConfig;
+use zeroize::Zeroizing;
 
 use crate::clock::{self, Clock};
 use crate::error::BindError;
 use crate::io::Udp;
 use crate::resolver::{self, Lookup};
+use crate::sharded::{Shard, ShardedBuilder};
 use crate::simulated::Simulated;
 use crate::socket::Socket;
 
@@ -124,12 +126,28 @@ impl Builder {
     /// # Errors
     /// [`BindError`] says what to do.
     pub fn bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Socket, BindError> {
+        let (udp, dual_stack) = self.open_first(address)?;
+        self.finish(udp, dual_stack, None)
+    }
+
+    /// Makes a host of several sockets at one address, each with an endpoint of its own, for several cores: see
+    /// [`ShardedSocket`](crate::ShardedSocket).
+    #[must_use]
+    pub fn shards(self, shards: usize) -> ShardedBuilder {
+        ShardedBuilder::new(self, shards)
+    }
+
+    /// A bound socket at the first of the addresses where there can be one, and whether it takes both families.
+    pub(crate) fn open_first(
+        &self,
+        address: impl ToSocketAddrs + fmt::Debug,
+    ) -> Result<(UdpSocket, bool), BindError> {
         let bad = |error| BindError::BadAddress { text: format!("{address:?}").replace('"', ""), error };
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(bad)?.collect();
         let mut last = bad(io::ErrorKind::NotFound.into());
         for address in addresses {
             match self.open(address) {
-                Ok((udp, dual_stack)) => return self.finish(udp, dual_stack, address),
+                Ok(opened) => return Ok(opened),
                 Err(error) => last = error,
             }
         }
@@ -161,7 +179,34 @@ impl Builder {
         open_udp(address, false).map(|udp| (udp, false)).map_err(|error| BindError::from_bind(address, error))
     }
 
-    fn finish(self, udp: UdpSocket, dual_stack: bool, address: SocketAddr) -> Result<Socket, BindError> {
+    /// The builder of one shard of several.
+    pub(crate) fn for_shard(&self, number: u8, key_pair: &KeyPair) -> Self {
+        let mut builder = self.clone().key_pair(key_pair.clone());
+        builder.config.shard = number;
+        // Links of different shards have chances of their own.
+        builder.seed = self.seed.map(|seed| seed.wrapping_add(u64::from(number) << 32));
+        builder
+    }
+
+    /// The key pair that was given, or one from fresh randomness.
+    pub(crate) fn key_pair_or_fresh(&self) -> Result<KeyPair, BindError> {
+        match &self.key_pair {
+            Some(key_pair) => Ok(key_pair.clone()),
+            None => {
+                let mut seed = Zeroizing::new([0; 32]);
+                getrandom::fill(&mut *seed).map_err(|error| BindError::Randomness(error.into()))?;
+                Ok(KeyPair::from_seed(*seed))
+            }
+        }
+    }
+
+    pub(crate) fn finish(
+        self,
+        udp: UdpSocket,
+        dual_stack: bool,
+        shard: Option<Box<Shard>>,
+    ) -> Result<Socket, BindError> {
+        let address = udp.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         {
             let options = socket2::SockRef::from(&udp);
             // The default of the system does as well, with more loss when a frame takes long.
@@ -190,15 +235,26 @@ impl Builder {
         let simulated = self.link.map(|link| Box::new(Simulated::new(link, link_seed)));
         #[cfg(feature = "tracing")]
         tracing::debug!(address = %udp.local_addr(), "bound");
-        Ok(Socket::from_parts(endpoint, udp, clock, simulated, self.lookup.unwrap_or_else(resolver::system)))
+        let lookup = self.lookup.unwrap_or_else(resolver::system);
+        Ok(Socket::from_parts(endpoint, udp, clock, simulated, lookup, shard))
     }
 }
 
 fn open_udp(address: SocketAddr, dual_stack: bool) -> io::Result<UdpSocket> {
+    open_udp_with(address, dual_stack, |_| Ok(()))
+}
+
+/// `prepare` gets the socket before it is bound.
+pub(crate) fn open_udp_with(
+    address: SocketAddr,
+    dual_stack: bool,
+    prepare: impl FnOnce(&socket2::Socket) -> io::Result<()>,
+) -> io::Result<UdpSocket> {
     let udp = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         udp.set_only_v6(!dual_stack)?;
     }
+    prepare(&udp)?;
     udp.bind(&address.into())?;
     udp.set_nonblocking(true)?;
     Ok(udp.into())

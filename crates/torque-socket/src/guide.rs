@@ -110,6 +110,50 @@ pub mod a_thread {}
 /// channels to it, or [a thread](crate::guide::a_thread).
 pub mod tokio_runtime {}
 
+/// # Many cores
+///
+/// A host whose one core is full becomes a host of several shards: sockets at the same address, each with an endpoint
+/// and a thread of its own. To those who connect it is one host, with one key.
+///
+/// ```
+/// use std::time::Duration;
+/// use torque_socket::{Event, Socket};
+///
+/// let host = Socket::builder().shards(4).bind("127.0.0.1:0")?;
+/// // One thread of the application for all shards: as with a `ThreadedSocket`.
+/// while let Some(event) = host.next_event(Duration::ZERO) {
+///     if let Event::Packet { connection, payload, .. } = event {
+///         host.send(connection, &payload)?;
+///     }
+/// }
+/// // Or one for each, where the application's own work is what fills a core.
+/// std::thread::scope(|threads| {
+///     for shard in host.shards() {
+///         threads.spawn(move || {
+///             while let Some(event) = shard.next_event(Duration::ZERO) {
+///                 println!("{event:?}");
+///             }
+///         });
+///     }
+/// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Leanest of all, [`bind_each`](crate::ShardedBuilder::bind_each) gives one [`Socket`](crate::Socket) for each shard, which a thread of the
+/// application's [drives itself](crate::guide::your_own_loop) (with [`wait`](crate::Socket::wait), not by its descriptor alone): then no lock is taken for a packet.
+/// The example `sharded_echo` compares the three.
+///
+/// Which shard a remote belongs to follows from its address and port, by a rule that spreads them evenly;
+/// [`ConnectionId::shard`](crate::ConnectionId::shard) tells it. So work that concerns several players at once has to cross threads if they are on several
+/// shards; players who meet often cannot be put together. [`Limits`](crate::Limits) and the load that the client puzzle answers to are those of
+/// each shard.
+///
+/// [`steering`](crate::ShardedSocket::steering) tells how datagrams get to their shards on this system. With
+/// [`Steering::Kernel`](crate::Steering::Kernel) they come directly; else they are handed on from shard to shard, which costs a copy and
+/// now and then a wake-up: [`IoStats::handed_on`](crate::IoStats::handed_on) counts them. If
+/// [`IoStats::inbox_full`](crate::IoStats::inbox_full) rises, a shard does not keep up, and what it lost is reported dropped to whoever sent it.
+pub mod many_cores {}
+
 /// # Connecting: both sides' consent, keys and trust
 ///
 /// A connection begins with two questions, one to each application. Each may say no, with a reason.

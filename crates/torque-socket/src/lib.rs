@@ -62,6 +62,9 @@
 //! | [`ThreadedSocket`]: a thread does | programs whose frames are long, or that have no loop | [`guide::a_thread`] |
 //! | `AsyncSocket`: tokio does | programs in the tokio runtime (feature `tokio`) | [`guide::tokio_runtime`] |
 //!
+//! A host that one core is not enough for is a [`ShardedSocket`]: several of these at one address
+//! ([`guide::many_cores`]).
+//!
 //! The calls have the same names and meanings in each. More chapters: [`guide::connecting`] (both sides' consent,
 //! keys and trust), [`guide::verdicts`] (what to build on them), [`guide::trouble`] (errors, limits, counters,
 //! bad networks on purpose).
@@ -79,6 +82,9 @@
 //! | Windows | runs of packets to one peer in one call, where the system can | runs from one peer in one call, where the system can |
 //! | macOS, iOS, BSD | one packet a call | one to many packets a call |
 //!
+//! A [`ShardedSocket`] has a socket for each shard on Linux, where the kernel spreads datagrams by the shards' own
+//! rule. Elsewhere one socket receives for all and hands on what is not its own; each shard sends by itself.
+//!
 //! Linux is what the tests run on; the others are compiled.
 
 #[cfg(feature = "tokio")]
@@ -94,6 +100,7 @@ pub mod key_file;
 mod metrics;
 mod puzzles;
 mod resolver;
+mod sharded;
 mod simulated;
 mod socket;
 mod target;
@@ -106,6 +113,7 @@ pub use async_socket::AsyncSocket;
 pub use builder::Builder;
 pub use error::BindError;
 pub use io::IoStats;
+pub use sharded::{ShardedBuilder, ShardedSocket, Steering};
 pub use socket::{Socket, Wake};
 pub use target::{ConnectError, Target, ToTarget};
 pub use threaded::ThreadedSocket;

@@ -1,28 +1,29 @@
 //! A socket that its owner drives.
 
+mod receiving;
+
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as StdInstant};
 
 use torque_proto::identity::{HostName, TorqueUrl};
 use torque_proto::{
-    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Datagram, Endpoint, Event, Instant,
-    KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats,
+    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event, Instant, KeyLogEntry,
+    KeyPair, PublicKey, SendError, Sequence, Stats,
 };
 
 use crate::attempts::{Attempts, Standing};
 use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::error::BindError;
-use crate::io::{IoStats, Received, Udp, wait};
+use crate::io::{IoStats, Udp, wait};
 use crate::puzzles::Puzzles;
 use crate::resolver::Lookup;
+use crate::sharded::Shard;
 use crate::simulated::Simulated;
 use crate::target::{ConnectError, Target, ToTarget, combine_trust};
 use crate::waker::Waker;
 
-/// Datagrams after which one `poll` stops receiving, so that a flood cannot keep it from returning.
-const MAX_RECEIVED: u64 = 8_192;
 /// Datagrams that are queued before `send` hands them to the operating system by itself.
 const FLUSH_AT: usize = 256;
 
@@ -69,6 +70,8 @@ pub struct Socket {
     puzzles: Puzzles,
     simulated: Option<Box<Simulated>>,
     waker: Option<Waker>,
+    /// Set if this socket is one shard of several.
+    shard: Option<Box<Shard>>,
     /// When the first packet was queued of those that wait for a flush.
     batch_began: Option<Instant>,
 }
@@ -112,6 +115,7 @@ impl Socket {
         clock: Clock,
         simulated: Option<Box<Simulated>>,
         lookup: Lookup,
+        own_shard: Option<Box<Shard>>,
     ) -> Self {
         let shard = endpoint.config().shard;
         Self {
@@ -121,7 +125,8 @@ impl Socket {
             attempts: Attempts::new(shard, lookup),
             puzzles: Puzzles::default(),
             simulated,
-            waker: None,
+            waker: own_shard.as_ref().map(|shard| shard.waker()),
+            shard: own_shard,
             batch_began: None,
         }
     }
@@ -173,6 +178,8 @@ impl Socket {
                 match host {
                     HostName::V4(ip) => SocketAddr::from((ip, port)).into(),
                     HostName::V6(ip) => SocketAddr::from((ip, port)).into(),
+                    // The addresses of a name may belong to several shards.
+                    HostName::Name(_) if self.shard.is_some() => return Err(ConnectError::NameOnShard),
                     HostName::Name(name) => {
                         let (waker, udp) = (&mut self.waker, &mut self.udp);
                         let waker = || get_waker(waker, udp);
@@ -181,6 +188,9 @@ impl Socket {
                 }
             }
         };
+        if let Some(owner) = self.shard.as_ref().and_then(|shard| shard.other_owner(address)) {
+            return Err(ConnectError::OtherShard { owner });
+        }
         Ok(self.attempts.connect_address(now, &mut self.endpoint, address, options)?)
     }
 
@@ -356,9 +366,12 @@ impl Socket {
             (Some(own), _) => (Some(own), Wake::Deadline),
             (None, callers) => (callers, Wake::TimedOut),
         };
-        let blocked = self.udp.is_blocked();
+        if !self.begin_sleep() {
+            return Wake::Ready;
+        }
+        let (receives, bell) = self.bell();
         let ready = match self.udp.plain() {
-            Some(socket) => wait::wait(&[socket], blocked, limit),
+            Some(socket) => wait::sleep(socket, receives, self.udp.is_blocked(), bell, limit),
             // A runtime owns the socket, and waits for it.
             None => return Wake::Ready,
         };
@@ -427,7 +440,7 @@ impl Socket {
     }
 
     /// Connections, pending ones included, whose close has not been told.
-    fn open(&mut self) -> u64 {
+    pub(crate) fn open(&mut self) -> u64 {
         let stats = self.endpoint.stats();
         (stats.connections_started + stats.connections_requested).saturating_sub(stats.connections_closed)
     }
@@ -465,34 +478,6 @@ impl Socket {
     /// read the connection; nothing calls this by itself.
     pub fn set_key_log(&mut self, log: impl FnMut(KeyLogEntry<'_>) + Send + 'static) {
         self.endpoint.set_key_log(Box::new(log));
-    }
-
-    fn receive(&mut self) {
-        let Self { endpoint, udp, clock, simulated, .. } = self;
-        let mut budget = MAX_RECEIVED;
-        while budget > 0 {
-            let mut now = None;
-            let received = udp.receive(|remote, local, bytes| {
-                // One look at the clock for all that one call received.
-                let now = *now.get_or_insert_with(|| clock.now());
-                budget = budget.saturating_sub(1);
-                match simulated {
-                    None => endpoint.handle_datagram(now, Datagram { remote, local, bytes }),
-                    Some(simulated) => simulated.take_received(now, remote, local, bytes),
-                }
-            });
-            if received == Received::Last {
-                break;
-            }
-            // A call that brought an error instead of datagrams counts too.
-            budget = budget.saturating_sub(1);
-        }
-        if let Some(simulated) = simulated {
-            let now = clock.now();
-            simulated.arrivals(now, |remote, local, bytes| {
-                endpoint.handle_datagram(now, Datagram { remote, local, bytes });
-            });
-        }
     }
 
     /// Takes what other threads have done.
@@ -533,6 +518,16 @@ impl Socket {
 
     pub(crate) fn udp_mut(&mut self) -> &mut Udp {
         &mut self.udp
+    }
+
+    /// Whether nothing was left for this socket by other shards. Until the next `poll` they wake it.
+    pub(crate) fn begin_sleep(&self) -> bool {
+        self.shard.as_ref().is_none_or(|shard| shard.begin_sleep())
+    }
+
+    /// Whether the socket receives by itself, and what else it has to be waited for by.
+    pub(crate) fn bell(&self) -> (bool, Option<&UdpSocket>) {
+        self.shard.as_ref().map_or((true, None), |shard| (shard.receives(), Some(shard.bell())))
     }
 
     pub(crate) fn queued(&mut self) -> usize {

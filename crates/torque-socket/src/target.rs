@@ -88,6 +88,14 @@ pub enum ConnectError {
         /// The key in the options.
         options: PublicKey,
     },
+    /// This shard of a host would not get the answers: they belong to another one. A
+    /// [`ShardedSocket`](crate::ShardedSocket) chooses the right one by itself.
+    OtherShard {
+        /// The number of the shard that owns the address.
+        owner: usize,
+    },
+    /// A shard connects to addresses, not to names, whose addresses may belong to several shards.
+    NameOnShard,
     /// The endpoint refused the call.
     Call(CallError),
 }
@@ -104,6 +112,13 @@ impl fmt::Display for ConnectError {
             Self::TwoPins { url, options } => {
                 write!(f, "the URL pins the key {url} and the options pin {options}: leave one of them out")
             }
+            Self::OtherShard { owner } => {
+                write!(f, "answers from this address would reach shard {owner}: connect from there")
+            }
+            Self::NameOnShard => write!(
+                f,
+                "a sharded socket connects to addresses only: resolve the name, or connect from a socket of its own"
+            ),
             Self::Call(error) => error.fmt(f),
         }
     }

@@ -1,5 +1,6 @@
 //! A socket with a thread of its own.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -14,6 +15,7 @@ use torque_proto::{
 };
 
 use crate::io::{IoStats, wait};
+use crate::sharded::Announcer;
 use crate::socket::Socket;
 use crate::target::{ConnectError, ToTarget};
 use crate::waker::Waker;
@@ -53,8 +55,9 @@ pub struct ThreadedSocket {
 
 struct Shared {
     state: Mutex<State>,
-    /// Told when there are events.
+    /// Told when there are events and somebody waits for them.
     events: Condvar,
+    announcer: Option<Arc<Announcer>>,
     stop: AtomicBool,
     waker: Waker,
 }
@@ -66,6 +69,15 @@ struct State {
     asleep: Option<Option<Instant>>,
     /// When packets that the application has queued leave by themselves.
     flush_at: Option<Instant>,
+    /// Threads that wait in `next_event`.
+    readers: usize,
+}
+
+/// What the thread sleeps on.
+struct Watched {
+    udp: UdpSocket,
+    receives: bool,
+    bell: Option<UdpSocket>,
 }
 
 impl fmt::Debug for ThreadedSocket {
@@ -79,17 +91,25 @@ impl Socket {
     ///
     /// # Errors
     /// The operating system has no thread, or no descriptor, for it.
-    pub fn spawn(mut self) -> io::Result<ThreadedSocket> {
+    pub fn spawn(self) -> io::Result<ThreadedSocket> {
+        self.spawn_with(None)
+    }
+
+    /// `announcer` is told of events as well: somebody may wait for those of several sockets.
+    pub(crate) fn spawn_with(mut self, announcer: Option<Arc<Announcer>>) -> io::Result<ThreadedSocket> {
         let local_addr = self.local_addr();
         let waker =
             self.waker().ok_or_else(|| io::Error::other("no local socket to wake the thread with"))?;
-        let watched = match self.udp().plain() {
+        let udp = match self.udp().plain() {
             Some(socket) => socket.try_clone()?,
             None => return Err(io::Error::other("a runtime owns this socket")),
         };
+        let (receives, bell) = self.bell();
+        let watched = Watched { udp, receives, bell: bell.map(UdpSocket::try_clone).transpose()? };
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { socket: Some(self), asleep: None, flush_at: None }),
+            state: Mutex::new(State { socket: Some(self), asleep: None, flush_at: None, readers: 0 }),
             events: Condvar::new(),
+            announcer,
             stop: AtomicBool::new(false),
             waker,
         });
@@ -107,18 +127,14 @@ impl Shared {
     }
 
     /// The thread: one turn, then asleep until there is something to do.
-    fn run(&self, watched: &UdpSocket) {
+    fn run(&self, watched: &Watched) {
         while !self.stop.load(Ordering::Acquire) {
-            let (blocked, until) = {
-                let mut state = self.lock();
-                let Some((blocked, until)) = state.turn() else { return };
-                if state.socket.as_ref().is_some_and(Socket::has_events) {
-                    self.events.notify_all();
-                }
-                (blocked, until)
-            };
+            let mut state = self.lock();
+            let Some((blocked, until)) = state.turn() else { return };
+            self.tell(state);
             let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if wait::wait(&[watched], blocked, limit).is_err() {
+            let Watched { udp, receives, bell } = watched;
+            if wait::sleep(udp, *receives, blocked, bell.as_ref(), limit).is_err() {
                 // The system cannot wait, so at least do not spin.
                 thread::sleep(Duration::from_millis(1));
             }
@@ -135,6 +151,7 @@ impl Shared {
         let mut state = self.lock();
         let result = call(state.socket.as_mut()?);
         self.nudge(&mut state);
+        self.tell(state);
         Some(result)
     }
 
@@ -145,19 +162,27 @@ impl Shared {
         } else {
             state.flush_at = None;
         }
+        // A thread that is awake will look for itself.
+        let Some(until) = state.asleep else { return };
         let next = earlier(socket.deadline(), state.flush_at);
-        let oversleeps = match (state.asleep, next) {
-            (Some(Some(until)), Some(next)) => next < until,
-            (Some(None), Some(_)) => true,
-            _ => false,
-        };
-        if oversleeps {
-            // Once is enough: the thread will look for itself.
+        if next.is_some_and(|next| until.is_none_or(|until| next < until)) {
+            // Once is enough.
             state.asleep = None;
             self.waker.wake();
         }
-        if socket.has_events() {
+    }
+
+    /// Tells those who wait that there are events, if there are both. The lock is released first: whoever is woken
+    /// needs it.
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let has_events = state.socket.as_ref().is_some_and(Socket::has_events);
+        let has_readers = state.readers > 0;
+        drop(state);
+        if has_events && has_readers {
             self.events.notify_all();
+        }
+        if has_events && let Some(announcer) = &self.announcer {
+            announcer.announce();
         }
     }
 }
@@ -171,7 +196,10 @@ impl State {
             socket.flush();
             self.flush_at = None;
         }
-        let until = earlier(socket.deadline(), self.flush_at);
+        let mut until = earlier(socket.deadline(), self.flush_at);
+        if !socket.begin_sleep() {
+            until = Some(Instant::now());
+        }
         self.asleep = Some(until);
         Some((socket.is_blocked(), until))
     }
@@ -291,7 +319,25 @@ impl ThreadedSocket {
             if left.is_zero() {
                 return None;
             }
+            state.readers += 1;
             state = self.shared.events.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.readers -= 1;
+        }
+    }
+
+    /// Appends up to `max` events to `events`, without waiting. If there are none, what is queued is sent.
+    pub(crate) fn take_events(&self, max: usize, events: &mut VecDeque<Event>) {
+        let mut state = self.shared.lock();
+        let Some(socket) = &mut state.socket else { return };
+        let before = events.len();
+        while events.len() - before < max
+            && let Some(event) = socket.next_event()
+        {
+            events.push_back(event);
+        }
+        if events.len() == before {
+            socket.flush();
+            self.shared.nudge(&mut state);
         }
     }
 

@@ -31,6 +31,18 @@ impl Waker {
         Ok((Self { socket: Arc::new(socket) }, port))
     }
 
+    /// A waker with a socket of its own, which becomes readable when it wakes: for sockets that share their port, so
+    /// that a datagram to it might wake another one.
+    pub(crate) fn with_bell() -> io::Result<(Self, UdpSocket)> {
+        let bell = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+            .or_else(|_| UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)))?;
+        bell.set_nonblocking(true)?;
+        let (waker, port) = Self::new(bell.local_addr()?)?;
+        // Nobody else rings it.
+        bell.connect((bell.local_addr()?.ip(), port))?;
+        Ok((waker, bell))
+    }
+
     /// If this fails, the socket's buffer is full: then it is readable anyway.
     pub(crate) fn wake(&self) {
         let _ = self.socket.send(&[]);

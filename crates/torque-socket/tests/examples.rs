@@ -51,3 +51,8 @@ fn reliable() {
 fn large_messages() {
     run("large_messages");
 }
+
+#[test]
+fn sharded_echo() {
+    run("sharded_echo");
+}

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use torque_socket::discovery::{HostInfo, Responder};
-use torque_socket::{Address, ConnectionId, Credential, DEFAULT_PORT, Event, PublicKey, Socket};
+use torque_socket::{Address, ConnectionId, Credential, DEFAULT_PORT, Event, PublicKey};
 
 use crate::connecting::with_credential;
 use crate::failure::Failure;
 use crate::handshake_text::short_key;
-use crate::key_log;
+use crate::host_socket::HostSocket;
 use crate::metrics_listener::MetricsListener;
 use crate::output::{BAD, DIM, GOOD, NAME, Output};
 use crate::socket_options::SocketOptions;
@@ -26,6 +26,7 @@ Examples:
   torque host --accept-key tk1... --accept-key tk1...
                                                    only these two may connect
   torque host --authority tk1...                   only those whose key this authority signed
+  torque host --shards 4                           on four cores; still one address and one key
   torque host --metrics 127.0.0.1:9280             counters at http://127.0.0.1:9280/metrics
   torque host --link terrible                      what would it be like on a bad network?
 
@@ -79,6 +80,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     max: u16,
 
+    /// Share the work among this many sockets and threads at the one port; limits hold for each of them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    shards: u8,
+
     /// Serve Prometheus metrics over HTTP at this address
     #[arg(long, value_name = "ADDR")]
     metrics: Option<SocketAddr>,
@@ -102,8 +107,8 @@ pub struct Args {
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
     let bind = args.bind.clone().unwrap_or_else(|| format!("0.0.0.0:{DEFAULT_PORT}"));
-    let mut socket = args.socket.builder()?.bind(&bind)?;
-    key_log::install(&mut socket, output)?;
+    let mut socket = HostSocket::bind(args.socket.builder()?, args.shards.into(), &bind)?;
+    socket.install_key_log(output)?;
     let shown = with_credential(args.credential.as_deref(), args.data.as_bytes())?;
     socket.set_challenge_response_data(&shown).map_err(|error| {
         Failure::usage(format!("--data and --credential: {error}")).next("shorten --data")
@@ -123,20 +128,22 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let is_done = |host: &Host<'_>| stop::requested() || (args.once && host.ended > 0);
     while !is_done(&host) {
-        let left = end.map_or(LOOK_EVERY, |end| end.saturating_duration_since(Instant::now()));
-        if left.is_zero() {
+        let now = Instant::now();
+        if end.is_some_and(|end| end <= now) {
             break;
         }
-        socket.wait(left.min(LOOK_EVERY));
-        socket.poll();
-        while let Some(event) = socket.next_event() {
+        let turn_end = end.map_or(now + LOOK_EVERY, |end| end.min(now + LOOK_EVERY));
+        while let Some(event) = socket.next_event(turn_end) {
             host.event(&mut socket, event)?;
+            if turn_end <= Instant::now() || is_done(&host) {
+                break;
+            }
         }
-        socket.flush();
         if let Some(metrics) = &metrics {
             metrics.answer(|| socket.metrics());
         }
     }
+    tell_counters(&mut socket, output)?;
     let mut last = Vec::new();
     socket.shutdown(Duration::from_secs(5), |event| last.push(event));
     for event in last {
@@ -148,7 +155,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
 }
 
 /// Says where the host is, as something to be copied into `torque connect`.
-fn announce(socket: &Socket, metrics: Option<&MetricsListener>, output: &Output) -> Result<(), Failure> {
+fn announce(socket: &HostSocket, metrics: Option<&MetricsListener>, output: &Output) -> Result<(), Failure> {
     let (local, key) = (socket.local_addr(), socket.public_key());
     let place = match local.ip().is_unspecified() {
         true => format!("THIS-MACHINE:{}", local.port()),
@@ -159,13 +166,33 @@ fn announce(socket: &Socket, metrics: Option<&MetricsListener>, output: &Output)
     if let Some(metrics) = metrics {
         output.line(format_args!("  metrics at http://{}/metrics", metrics.address))?;
     }
+    if socket.shards() > 1 {
+        output.line(format_args!("  {} shards", socket.shards()))?;
+    }
     output.record(|| {
         json!({
             "event": "listening",
             "address": local.to_string(),
             "public_key": key.to_string(),
             "url": format!("torque://{key}@{place}"),
+            "shards": socket.shards(),
+            "steering": socket.steering(),
             "metrics": metrics.map(|metrics| metrics.address.to_string()),
+        })
+    })
+}
+
+/// The counters of all shards together.
+fn tell_counters(socket: &mut HostSocket, output: &Output) -> Result<(), Failure> {
+    let (stats, io) = socket.stats();
+    output.record(|| {
+        let object = |counters: Vec<(&'static str, u64)>| -> Value {
+            counters.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect()
+        };
+        json!({
+            "event": "counters",
+            "protocol": object(stats.iter().collect()),
+            "io": object(io.iter().collect()),
         })
     })
 }
@@ -186,11 +213,15 @@ struct Guest {
 }
 
 impl Host<'_> {
-    fn event(&mut self, socket: &mut Socket, event: Event) -> Result<(), Failure> {
-        if self.responder.handle(socket, &event) {
-            return Ok(());
-        }
+    fn event(&mut self, socket: &mut HostSocket, event: Event) -> Result<(), Failure> {
         match event {
+            Event::InfoPacket { remote, payload } => {
+                if let Some(answer) = self.responder.answer(socket.public_key(), &payload) {
+                    // If too much waits to be sent, whoever asks will ask again.
+                    let _ = socket.send_info(remote, &answer);
+                }
+                Ok(())
+            }
             Event::ConnectRequest { connection, remote, public_key, connect_data, .. } => {
                 self.request(socket, connection, remote, public_key, &connect_data)
             }
@@ -256,7 +287,7 @@ impl Host<'_> {
 
     fn request(
         &mut self,
-        socket: &mut Socket,
+        socket: &mut HostSocket,
         connection: ConnectionId,
         remote: Address,
         public_key: PublicKey,

@@ -146,7 +146,21 @@ impl Endpoint {
         self.host.share_epoch()
     }
 
-    /// Takes over the epoch of another shard of the same host.
+    /// Whether the next challenge request begins a new epoch. For shards of one host, so that only one of them
+    /// does: see [`start_epoch`](Self::start_epoch).
+    pub fn epoch_is_due(&self, now: Instant) -> bool {
+        self.host.epoch_is_due(now)
+    }
+
+    /// Begins a new epoch if one is due, and gives its secrets to be shared. Only a host needs one.
+    pub fn start_epoch(&mut self, now: Instant) -> Option<EpochSecrets> {
+        let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        self.host.start_epoch(&mut cx);
+        self.host.share_epoch()
+    }
+
+    /// Takes over the epoch of another shard of the same host, and with it the data that everybody is shown,
+    /// unless newer data waits here for its own epoch.
     pub fn install_epoch(&mut self, now: Instant, secrets: EpochSecrets) {
         self.host.install_epoch(now, secrets);
     }

@@ -179,6 +179,11 @@ impl Epochs {
         self.current.insert(epoch)
     }
 
+    /// Whether the next challenge begins a new epoch.
+    pub(crate) fn is_new_one_due(&self, now: Instant) -> bool {
+        self.current.as_ref().is_none_or(|epoch| self.is_due(epoch, now))
+    }
+
     fn is_due(&self, epoch: &Epoch, now: Instant) -> bool {
         let age = epoch.age(now);
         age > self.lifetime
@@ -198,7 +203,9 @@ impl Epochs {
         self.current.as_ref().map(|epoch| epoch.secrets.clone())
     }
 
-    /// Takes over an epoch that another shard began. One that is known or has ended changes nothing.
+    /// Takes over an epoch that another shard began, and its data, unless newer data was set here that no epoch
+    /// shows yet: the next epoch will, and then bring it to the other shard. An epoch that is known or has ended
+    /// changes nothing.
     pub(crate) fn install(&mut self, now: Instant, unix_millis: u64, secrets: EpochSecrets) {
         self.erase_ended(now);
         let age = Duration::from_millis(unix_millis.saturating_sub(secrets.start_millis));
@@ -214,7 +221,11 @@ impl Epochs {
                 }
             }
             _ => {
-                self.data.clone_from(&epoch.secrets.data);
+                let data_is_shown =
+                    self.current.as_ref().map_or(self.data.is_empty(), |shown| shown.data() == self.data);
+                if data_is_shown {
+                    self.data.clone_from(&epoch.secrets.data);
+                }
                 self.previous = self.current.take().or(self.previous.take());
                 self.current = Some(epoch);
             }

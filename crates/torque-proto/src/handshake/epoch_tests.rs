@@ -156,6 +156,33 @@ fn shards_that_share_an_epoch_answer_for_each_other() {
 }
 
 #[test]
+fn data_that_was_set_while_another_shard_began_an_epoch_is_shown_by_the_next() {
+    let mut one = Clockwork::new(16);
+    let mut two = Clockwork::new(17);
+    one.epochs.set_data(b"old");
+    one.current();
+    let unix = two.unix();
+    two.epochs.install(two.now, unix, one.epochs.share().unwrap());
+    // The new data reaches one shard before, the other after an epoch that still shows the old data.
+    one.wait(31_000);
+    two.wait(31_000);
+    two.epochs.set_data(b"new");
+    one.current();
+    two.epochs.install(two.now, unix + 31_000, one.epochs.share().unwrap());
+    one.epochs.set_data(b"new");
+    assert!(!one.epochs.is_new_one_due(one.now) && !two.epochs.is_new_one_due(two.now));
+    one.wait(11_000);
+    two.wait(11_000);
+    assert!(one.epochs.is_new_one_due(one.now) && two.epochs.is_new_one_due(two.now));
+    two.current();
+    one.epochs.install(one.now, unix + 42_000, two.epochs.share().unwrap());
+    assert!(!one.epochs.is_new_one_due(one.now));
+    for shard in [&one, &two] {
+        assert_eq!(shard.epochs.current.as_ref().unwrap().data(), b"new");
+    }
+}
+
+#[test]
 fn a_shared_epoch_ends_in_time_also_where_the_clock_began_after_it() {
     let mut one = Clockwork::new(14);
     let first = one.current();

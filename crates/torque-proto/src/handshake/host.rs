@@ -111,6 +111,17 @@ impl Host {
         self.epochs.share()
     }
 
+    /// Whether the next challenge begins a new epoch.
+    pub(crate) fn epoch_is_due(&self, now: Instant) -> bool {
+        self.epochs.is_new_one_due(now)
+    }
+
+    /// Begins a new epoch if one is due.
+    pub(crate) fn start_epoch(&mut self, cx: &mut Context<'_>) {
+        let unix_millis = self.unix_millis(cx.now);
+        self.epochs.current(cx.now, unix_millis, cx.key_pair, cx.rng);
+    }
+
     /// Takes over another shard's epoch, data included.
     pub(crate) fn install_epoch(&mut self, now: Instant, secrets: EpochSecrets) {
         self.epochs.install(now, self.unix_millis(now), secrets);

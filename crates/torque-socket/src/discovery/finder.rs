@@ -11,7 +11,7 @@ use torque_proto::identity::{HostName, TorqueUrl};
 use torque_proto::{Address, PublicKey};
 
 use super::wire::{Answer, DiscoveryError, HostInfo, QUESTION_BYTES, Question, check_service};
-use crate::io::wait;
+use crate::io::wait::{self, Watch};
 
 /// Questions whose answers are still taken.
 const MAX_QUESTIONS: usize = 16;
@@ -170,8 +170,9 @@ impl Finder {
                     }
                 }
                 None => {
+                    let watches: Vec<_> = sockets.iter().map(|socket| Watch::readable(socket)).collect();
                     let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-                    if left.is_some_and(|left| left.is_zero()) || wait::wait(&sockets, false, left).is_err() {
+                    if left.is_some_and(|left| left.is_zero()) || wait::wait(&watches, left).is_err() {
                         return None;
                     }
                 }

@@ -85,6 +85,10 @@ impl Udp {
         &self.stats
     }
 
+    pub(crate) fn stats_mut(&mut self) -> &mut IoStats {
+        &mut self.stats
+    }
+
     /// Whether datagrams wait for room in the send buffer.
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked

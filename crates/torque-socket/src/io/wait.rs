@@ -7,24 +7,42 @@ use std::time::Duration;
 /// The most sockets that one wait can watch.
 const MAX_SOCKETS: usize = 2;
 
-/// Blocks until one of `sockets` (at most two) can be read (or written, if `writable`), or until `timeout` has passed; `None` waits
-/// without limit. Returns whether one is ready. A signal ends the wait early.
+/// A socket and what is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    pub(crate) socket: &'a UdpSocket,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+}
+
+impl<'a> Watch<'a> {
+    /// Something to read.
+    pub(crate) fn readable(socket: &'a UdpSocket) -> Self {
+        Self { socket, readable: true, writable: false }
+    }
+}
+
+/// Which of the sockets are ready, in the order of asking.
+pub(crate) type Ready = [bool; MAX_SOCKETS];
+
+/// Blocks until one of at most two sockets is ready, or until `timeout` has passed; `None` waits without limit. A
+/// signal ends the wait early.
 #[cfg(unix)]
-pub(crate) fn wait(sockets: &[&UdpSocket], writable: bool, timeout: Option<Duration>) -> io::Result<bool> {
+pub(crate) fn wait(watches: &[Watch<'_>], timeout: Option<Duration>) -> io::Result<Ready> {
     use std::os::fd::AsRawFd;
 
-    let count = sockets.len().min(MAX_SOCKETS);
-    let events = libc::POLLIN | if writable { libc::POLLOUT } else { 0 };
-    let mut watched = [libc::pollfd { fd: -1, events, revents: 0 }; MAX_SOCKETS];
-    for (watched, socket) in watched.iter_mut().zip(sockets) {
-        watched.fd = socket.as_raw_fd();
+    let count = watches.len().min(MAX_SOCKETS);
+    let mut watched = [libc::pollfd { fd: -1, events: 0, revents: 0 }; MAX_SOCKETS];
+    for (watched, watch) in watched.iter_mut().zip(watches) {
+        watched.fd = watch.socket.as_raw_fd();
+        watched.events =
+            if watch.readable { libc::POLLIN } else { 0 } | if watch.writable { libc::POLLOUT } else { 0 };
     }
-    let ready = poll(&mut watched[..count], timeout);
-    if ready >= 0 {
-        return Ok(ready > 0);
+    if poll(&mut watched[..count], timeout) >= 0 {
+        return Ok(watched.map(|watched| watched.revents != 0));
     }
     let error = io::Error::last_os_error();
-    if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
+    if error.kind() == io::ErrorKind::Interrupted { Ok(Ready::default()) } else { Err(error) }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -52,20 +70,39 @@ fn millis(timeout: Option<Duration>) -> i32 {
     timeout.map_or(-1, |timeout| i32::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(i32::MAX))
 }
 
-/// Blocks until one of `sockets` (at most two) can be read (or written, if `writable`), or until `timeout` has passed; `None` waits
-/// without limit. Returns whether one is ready.
+/// Blocks until one of at most two sockets is ready, or until `timeout` has passed; `None` waits without limit.
 #[cfg(windows)]
-pub(crate) fn wait(sockets: &[&UdpSocket], writable: bool, timeout: Option<Duration>) -> io::Result<bool> {
+pub(crate) fn wait(watches: &[Watch<'_>], timeout: Option<Duration>) -> io::Result<Ready> {
     use std::os::windows::io::AsRawSocket;
     use windows_sys::Win32::Networking::WinSock::{POLLRDNORM, POLLWRNORM, WSAPOLLFD, WSAPoll};
 
-    let count = sockets.len().min(MAX_SOCKETS);
-    let events = POLLRDNORM | if writable { POLLWRNORM } else { 0 };
-    let mut watched = [WSAPOLLFD { fd: 0, events, revents: 0 }; MAX_SOCKETS];
-    for (watched, socket) in watched.iter_mut().zip(sockets) {
-        watched.fd = socket.as_raw_socket() as _;
+    let count = watches.len().min(MAX_SOCKETS);
+    let mut watched = [WSAPOLLFD { fd: 0, events: 0, revents: 0 }; MAX_SOCKETS];
+    for (watched, watch) in watched.iter_mut().zip(watches) {
+        watched.fd = watch.socket.as_raw_socket() as _;
+        watched.events =
+            if watch.readable { POLLRDNORM } else { 0 } | if watch.writable { POLLWRNORM } else { 0 };
     }
     // SAFETY: `watched` holds at least `count` WSAPOLLFDs and outlives the call.
     let ready = unsafe { WSAPoll(watched.as_mut_ptr(), count as u32, millis(timeout)) };
-    if ready >= 0 { Ok(ready > 0) } else { Err(io::Error::last_os_error()) }
+    if ready >= 0 { Ok(watched.map(|watched| watched.revents != 0)) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A driver's sleep: until `udp` can be read (if `receives`), or written (if `blocked`), or the bell rings.
+/// Returns whether any of it happened, and silences the bell.
+pub(crate) fn sleep(
+    udp: &UdpSocket,
+    receives: bool,
+    blocked: bool,
+    bell: Option<&UdpSocket>,
+    limit: Option<Duration>,
+) -> io::Result<bool> {
+    let udp = Watch { socket: udp, readable: receives, writable: blocked };
+    let Some(bell) = bell else { return Ok(wait(&[udp], limit)?[0]) };
+    let [ready, rung] = wait(&[udp, Watch::readable(bell)], limit)?;
+    if rung {
+        // Empty; a second one only wakes once more.
+        let _ = bell.recv(&mut [0; 1]);
+    }
+    Ok(ready || rung)
 }

@@ -1,0 +1,300 @@
+//! One face of all shards.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use torque_proto::identity::HostName;
+use torque_proto::{
+    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, SendError, Sequence,
+    Stats,
+};
+
+use super::announcer::Announcer;
+use super::binding::Steering;
+use super::rule::Rule;
+use crate::error::BindError;
+use crate::io::IoStats;
+use crate::socket::Socket;
+use crate::target::{ConnectError, Target, ToTarget};
+use crate::threaded::ThreadedSocket;
+
+/// Events that are taken from a shard in its turn: few enough to be fair, many enough to be cheap.
+const EVENTS_AT_ONCE: usize = 64;
+
+/// A host on many cores: several shards at one address and port, each with an endpoint, a thread, and part of the
+/// remotes. To those it is one host: one address, one key.
+///
+/// Made by [`Builder::shards`](crate::Builder::shards). All calls take `&self` and may come from any thread; they
+/// have the names and meanings of those of [`ThreadedSocket`], and find the shard of a connection in its id.
+///
+/// [`next_event`](Self::next_event) gives the events of all shards, so one thread may serve them all. An application
+/// that is itself what keeps a core busy takes the events of each shard on a thread of its own:
+/// [`shards`](Self::shards) are [`ThreadedSocket`]s, which share no lock. Do one or the other, not both: an event
+/// is given once. Where the application's threads drive the shards themselves
+/// ([`ShardedBuilder::bind_each`](crate::ShardedBuilder::bind_each)), there is no lock at all.
+///
+/// Which shard a remote belongs to follows from its address and port alone. Datagrams of one remote, and so the
+/// events of one connection, keep their order; between connections there is none. Limits of the configuration are
+/// those of each shard.
+///
+/// ```
+/// use std::time::Duration;
+/// use torque_socket::{Event, Socket};
+///
+/// let host = Socket::builder().shards(2).bind("127.0.0.1:0")?;
+/// # let client = Socket::client()?.spawn()?;
+/// # let url = format!("torque://{}@{}", host.public_key(), host.local_addr());
+/// # client.connect(url, Default::default())?;
+/// while let Some(event) = host.next_event(Duration::from_secs(1)) {
+///     match event {
+///         Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"welcome")?,
+///         Event::Established { connection, .. } => {
+///             host.send(connection, b"hello")?;
+/// #           break;
+///         }
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ShardedSocket {
+    shards: Vec<ThreadedSocket>,
+    rule: Rule,
+    steering: Steering,
+    announcer: Arc<Announcer>,
+    taken: Mutex<Taken>,
+}
+
+/// Events on their way to the application.
+#[derive(Default)]
+struct Taken {
+    /// Of one shard at a time.
+    events: VecDeque<Event>,
+    /// Whose turn is next.
+    next: usize,
+}
+
+impl fmt::Debug for ShardedSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardedSocket")
+            .field("local_addr", &self.local_addr())
+            .field("shards", &self.shards.len())
+            .field("steering", &self.steering)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ShardedSocket {
+    pub(super) fn from_shards(
+        sockets: Vec<Socket>,
+        rule: Rule,
+        steering: Steering,
+    ) -> Result<Self, BindError> {
+        let announcer = Arc::new(Announcer::default());
+        let mut shards = Vec::new();
+        for socket in sockets {
+            let address = socket.local_addr();
+            let spawned = socket.spawn_with(Some(Arc::clone(&announcer)));
+            shards.push(spawned.map_err(|error| BindError::System {
+                doing: "starting a thread for",
+                address,
+                error,
+            })?);
+        }
+        Ok(Self { shards, rule, steering, announcer, taken: Mutex::default() })
+    }
+
+    /// The shards, each to be used from a thread of its own: [`next_event`](ThreadedSocket::next_event) of a shard
+    /// gives the events of that shard only, and a connection is used at the shard whose number is in its id.
+    pub fn shards(&self) -> &[ThreadedSocket] {
+        &self.shards
+    }
+
+    /// The shard to which datagrams from `remote` belong: an index of [`shards`](Self::shards).
+    pub fn shard_of(&self, remote: impl Into<Address>) -> usize {
+        self.rule.owner(remote.into())
+    }
+
+    /// How datagrams get to their shards on this system.
+    pub fn steering(&self) -> Steering {
+        self.steering
+    }
+
+    /// The address that all shards are bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shards[0].local_addr()
+    }
+
+    /// The host's identity, which all shards share.
+    pub fn public_key(&self) -> PublicKey {
+        self.shards[0].public_key()
+    }
+
+    /// As [`Socket::set_challenge_response_data`], in all shards.
+    ///
+    /// # Errors
+    /// The data is too long.
+    pub fn set_challenge_response_data(&self, data: &[u8]) -> Result<(), CallError> {
+        self.shards.iter().try_for_each(|shard| shard.set_challenge_response_data(data))
+    }
+
+    /// As [`Socket::connect`], from the shard that the answers will reach. Takes an address, or a URL with one.
+    ///
+    /// # Errors
+    /// The text is no URL, the URL has a name, whose addresses may belong to several shards, or the endpoint refuses.
+    pub fn connect(
+        &self,
+        target: impl ToTarget,
+        options: ConnectOptions,
+    ) -> Result<ConnectionId, ConnectError> {
+        let target = target.to_target()?;
+        let remote: Address = match &target {
+            Target::Address(address) => *address,
+            Target::Url(url) => match url.host {
+                HostName::V4(ip) => SocketAddr::from((ip, url.port)).into(),
+                HostName::V6(ip) => SocketAddr::from((ip, url.port)).into(),
+                HostName::Name(_) => return Err(ConnectError::NameOnShard),
+            },
+        };
+        self.shards[self.shard_of(remote)].connect(target, options)
+    }
+
+    /// As [`Socket::accept_challenge`].
+    ///
+    /// # Errors
+    /// The connection has ended, or does not wait for this.
+    pub fn accept_challenge(&self, connection: ConnectionId) -> Result<(), CallError> {
+        self.shard(connection).ok_or(CallError::Closed)?.accept_challenge(connection)
+    }
+
+    /// As [`Socket::accept_connection`].
+    ///
+    /// # Errors
+    /// The connection has ended, does not wait for this, or the data is too long.
+    pub fn accept_connection(&self, connection: ConnectionId, accept_data: &[u8]) -> Result<(), CallError> {
+        self.shard(connection).ok_or(CallError::Closed)?.accept_connection(connection, accept_data)
+    }
+
+    /// As [`Socket::close`].
+    ///
+    /// # Errors
+    /// The connection has ended already, or the reason is too long.
+    pub fn close(&self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+        self.shard(connection).ok_or(CallError::Closed)?.close(connection, reason)
+    }
+
+    /// As [`Socket::close_all`].
+    pub fn close_all(&self) {
+        self.shards.iter().for_each(ThreadedSocket::close_all);
+    }
+
+    /// As [`Socket::send`]: sealed at once by the calling thread.
+    ///
+    /// # Errors
+    /// [`SendError`]; no sequence is taken then.
+    pub fn send(&self, connection: ConnectionId, payload: &[u8]) -> Result<Sequence, SendError> {
+        self.shard(connection).ok_or(SendError::Closed)?.send(connection, payload)
+    }
+
+    /// As [`Socket::send_info`].
+    ///
+    /// # Errors
+    /// It is no info packet, or too much is queued.
+    pub fn send_info(&self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
+        let remote = remote.into();
+        self.shards[self.shard_of(remote)].send_info(remote, payload)
+    }
+
+    /// Hands all queued datagrams of all shards to the operating system.
+    pub fn flush(&self) {
+        self.shards.iter().for_each(ThreadedSocket::flush);
+    }
+
+    /// The next event of any shard, for which it waits up to `timeout` (zero: not at all). The shards take turns.
+    pub fn next_event(&self, timeout: Duration) -> Option<Event> {
+        // The first look costs no clock and tells nobody.
+        self.look().or_else(|| {
+            let now = Instant::now();
+            if timeout.is_zero() {
+                return None;
+            }
+            self.announcer.wait_until(now.checked_add(timeout).unwrap_or(now), || self.look())
+        })
+    }
+
+    fn look(&self) -> Option<Event> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let Taken { events, next } = &mut *taken;
+        for _ in 0..self.shards.len() {
+            if !events.is_empty() {
+                break;
+            }
+            self.shards[*next].take_events(EVENTS_AT_ONCE, events);
+            *next = (*next + 1) % self.shards.len();
+        }
+        events.pop_front()
+    }
+
+    /// As [`Socket::max_packet_size`].
+    pub fn max_packet_size(&self, connection: ConnectionId) -> Option<usize> {
+        self.shard(connection)?.max_packet_size(connection)
+    }
+
+    /// The counters of the protocol, of all shards together.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        self.shards.iter().for_each(|shard| sum.add(&shard.stats()));
+        sum
+    }
+
+    /// The counters of the driver, of all shards together.
+    pub fn io_stats(&self) -> IoStats {
+        let mut sum = IoStats::default();
+        self.shards.iter().for_each(|shard| sum.add(&shard.io_stats()));
+        sum
+    }
+
+    /// As [`Socket::connection_stats`].
+    pub fn connection_stats(&self, connection: ConnectionId) -> Option<ConnectionStats> {
+        self.shard(connection)?.connection_stats(connection)
+    }
+
+    /// The established connections.
+    pub fn connections(&self) -> Vec<ConnectionId> {
+        let of = |shard: &ThreadedSocket| shard.with(|socket| socket.connections().collect::<Vec<_>>());
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    /// The counters of all shards together as text that Prometheus reads.
+    pub fn metrics(&self) -> String {
+        crate::metrics::text(&self.stats(), &self.io_stats())
+    }
+
+    /// As [`Socket::shutdown`]: closes all connections and waits, up to `timeout`, until every other side knows.
+    pub fn shutdown(self, timeout: Duration, mut event: impl FnMut(Event)) {
+        self.close_all();
+        let end = Instant::now() + timeout;
+        loop {
+            while let Some(next) = self.next_event(Duration::ZERO) {
+                event(next);
+            }
+            let open: u64 = self.shards.iter().map(|shard| shard.with(Socket::open)).sum();
+            let left = end.saturating_duration_since(Instant::now());
+            // What ended last may have been told since.
+            let wait = if open == 0 { Duration::ZERO } else { left };
+            match self.next_event(wait) {
+                Some(next) => event(next),
+                None if open == 0 || left.is_zero() => return,
+                None => {}
+            }
+        }
+    }
+
+    /// The shard of a connection; `None` for an id of another socket.
+    fn shard(&self, connection: ConnectionId) -> Option<&ThreadedSocket> {
+        self.shards.get(usize::from(connection.shard()))
+    }
+}

@@ -1,0 +1,26 @@
+//! A host on many cores: several sockets at one port, each with an endpoint and a thread of its own.
+//!
+//! ```text
+//!              the kernel, by the rule                       inboxes
+//!   datagram ───────────────────────────► a shard ──── not its own? ────► its owner
+//! ```
+//!
+//! - `rule`: which shard owns a datagram. Everything else follows from it.
+//! - `steering`: the rule as a program for the kernel.
+//! - `inbox`, `shard`: what one shard leaves for another: datagrams that are not its own, and new epochs.
+//! - `binding`: the sockets, on each system.
+//! - `face`: one face for the application.
+
+mod announcer;
+mod binding;
+mod face;
+mod inbox;
+mod rule;
+mod shard;
+#[cfg(any(target_os = "linux", test))]
+mod steering;
+
+pub(crate) use announcer::Announcer;
+pub use binding::{ShardedBuilder, Steering};
+pub use face::ShardedSocket;
+pub(crate) use shard::Shard;

@@ -1,0 +1,140 @@
+//! What makes a [`Socket`](crate::Socket) one shard of several.
+
+use std::net::{IpAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use torque_proto::wire::DatagramKind;
+use torque_proto::{Address, Endpoint, Instant};
+
+use super::inbox::{Inbox, Parcels};
+use super::rule::Rule;
+use crate::io::IoStats;
+use crate::waker::Waker;
+
+/// What all shards of a host share. None of it is touched for a datagram that reaches its owner.
+pub(crate) struct Group {
+    pub(super) rule: Rule,
+    pub(super) inboxes: Box<[Inbox]>,
+    /// The kernel follows the rule too.
+    pub(super) is_steered: bool,
+    /// Held by the shard that begins an epoch for all.
+    pub(super) epoch_turn: Mutex<()>,
+}
+
+/// One shard's part of it.
+pub(crate) struct Shard {
+    group: Arc<Group>,
+    number: usize,
+    /// False where another shard receives for this one.
+    receives: bool,
+    /// Becomes readable when another thread wakes this shard. The shards share a port, so that a datagram to it
+    /// could wake any of them.
+    bell: UdpSocket,
+    /// Datagrams for others, until the receive call that brought them is done with.
+    outgoing: Box<[Parcels]>,
+    /// Changes places with what is in the inbox.
+    incoming: Parcels,
+    /// Copies of broadcasts that were left to their owner.
+    copies: u64,
+}
+
+impl Shard {
+    pub(super) fn new(group: Arc<Group>, number: usize, receives: bool, bell: UdpSocket) -> Self {
+        let outgoing = group.inboxes.iter().map(|_| Parcels::default()).collect();
+        Self { group, number, receives, bell, outgoing, incoming: Parcels::default(), copies: 0 }
+    }
+
+    pub(crate) fn receives(&self) -> bool {
+        self.receives
+    }
+
+    pub(crate) fn bell(&self) -> &UdpSocket {
+        &self.bell
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.group.inboxes[self.number].waker.clone()
+    }
+
+    /// The shard that owns datagrams from `remote`, if that is another one.
+    pub(crate) fn other_owner(&self, remote: Address) -> Option<usize> {
+        Some(self.group.rule.owner(remote)).filter(|owner| *owner != self.number)
+    }
+
+    /// Whether a received datagram is this shard's own. If not, it is put aside for its owner.
+    pub(crate) fn keeps(&mut self, remote: Address, local: Option<IpAddr>, bytes: &[u8]) -> bool {
+        let Some(owner) = self.other_owner(remote) else { return true };
+        if self.group.is_steered && DatagramKind::of(bytes) == DatagramKind::Info {
+            // The kernel steers what is sent to one address, and copies what is sent to all to every socket of
+            // the port: the owner has one of its own. (An info packet to this address alone, in IPv6 with extension
+            // headers, is lost here too.)
+            self.copies += 1;
+            return false;
+        }
+        self.outgoing[owner].push(remote, local, bytes);
+        false
+    }
+
+    /// Hands on what was put aside. What finds no room is lost on the way, like any datagram: its sender is not
+    /// told that it arrived.
+    pub(crate) fn hand_on(&mut self, stats: &mut IoStats) {
+        stats.broadcast_copies += std::mem::take(&mut self.copies);
+        for (parcels, inbox) in self.outgoing.iter_mut().zip(&self.group.inboxes) {
+            if !parcels.is_empty() {
+                let count = parcels.len();
+                let left = inbox.leave(parcels);
+                stats.handed_on += left as u64;
+                stats.inbox_full += (count - left) as u64;
+            }
+        }
+    }
+
+    /// Takes what is in the inbox; `give` gets the endpoint and each datagram.
+    pub(crate) fn take_mail(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        mut give: impl FnMut(&mut Self, &mut Endpoint, Address, Option<IpAddr>, &mut [u8]),
+    ) {
+        let mut taken = std::mem::take(&mut self.incoming);
+        std::mem::swap(&mut self.group.inboxes[self.number].lock().parcels, &mut taken);
+        self.install_epochs(now, endpoint);
+        taken.drain(|remote, local, bytes| give(self, endpoint, remote, local, bytes));
+        self.incoming = taken;
+    }
+
+    fn install_epochs(&self, now: Instant, endpoint: &mut Endpoint) {
+        let epochs = std::mem::take(&mut self.group.inboxes[self.number].lock().epochs);
+        for (identity, secrets) in epochs {
+            // A shard that was given another key pair signs its own.
+            if identity == endpoint.public_key() {
+                endpoint.install_epoch(now, secrets);
+            }
+        }
+    }
+
+    /// To be called before a datagram is handed to the endpoint: if it would make it begin an epoch, the epoch is
+    /// begun for all shards, by one of them.
+    pub(crate) fn see_to_epoch(&self, now: Instant, endpoint: &mut Endpoint, bytes: &[u8]) {
+        if DatagramKind::of(bytes) != DatagramKind::ChallengeRequest || !endpoint.epoch_is_due(now) {
+            return;
+        }
+        let _turn = self.group.epoch_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another shard may have been faster; epochs are left in inboxes only in one's turn.
+        self.install_epochs(now, endpoint);
+        if endpoint.config().accept_incoming
+            && endpoint.epoch_is_due(now)
+            && let Some(secrets) = endpoint.start_epoch(now)
+        {
+            let others = self.group.inboxes.iter().enumerate().filter(|(index, _)| *index != self.number);
+            for (_, inbox) in others {
+                inbox.leave_epoch(endpoint.public_key(), secrets.clone());
+            }
+        }
+    }
+
+    /// Whether this shard may sleep. If so, whoever leaves something for it will ring the bell.
+    pub(crate) fn begin_sleep(&self) -> bool {
+        self.group.inboxes[self.number].begin_sleep()
+    }
+}

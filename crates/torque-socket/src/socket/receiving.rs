@@ -1,0 +1,81 @@
+//! A datagram's way from the operating system to the endpoint: past the other shards, and the simulated link.
+
+use std::net::IpAddr;
+
+use torque_proto::{Address, Datagram, Endpoint, Instant};
+
+use super::Socket;
+use crate::io::Received;
+use crate::sharded::Shard;
+
+/// Datagrams after which one `poll` stops receiving, so that a flood cannot keep it from returning.
+const MAX_RECEIVED: u64 = 8_192;
+
+impl Socket {
+    pub(super) fn receive(&mut self) {
+        // First, because a new epoch may be among what other shards have left.
+        self.receive_from_shards();
+        self.receive_from_system();
+        let Self { endpoint, clock, simulated, shard, .. } = self;
+        if let Some(simulated) = simulated {
+            let now = clock.now();
+            simulated.arrivals(now, |remote, local, bytes| {
+                hand_in(now, endpoint, shard.as_deref(), remote, local, bytes);
+            });
+        }
+    }
+
+    fn receive_from_system(&mut self) {
+        let Self { endpoint, udp, clock, simulated, shard, .. } = self;
+        if shard.as_ref().is_some_and(|shard| !shard.receives()) {
+            return;
+        }
+        let mut budget = MAX_RECEIVED;
+        while budget > 0 {
+            let mut now = None;
+            let received = udp.receive(|remote, local, bytes| {
+                // One look at the clock for all that one call received.
+                let now = *now.get_or_insert_with(|| clock.now());
+                budget = budget.saturating_sub(1);
+                if shard.as_mut().is_some_and(|shard| !shard.keeps(remote, local, bytes)) {
+                    return;
+                }
+                match simulated {
+                    None => hand_in(now, endpoint, shard.as_deref(), remote, local, bytes),
+                    Some(simulated) => simulated.take_received(now, remote, local, bytes),
+                }
+            });
+            if let Some(shard) = shard {
+                shard.hand_on(udp.stats_mut());
+            }
+            if received == Received::Last {
+                break;
+            }
+            // A call that brought an error instead of datagrams counts too.
+            budget = budget.saturating_sub(1);
+        }
+    }
+
+    fn receive_from_shards(&mut self) {
+        let Self { endpoint, clock, simulated, shard: Some(shard), .. } = self else { return };
+        let now = clock.now();
+        shard.take_mail(now, endpoint, |shard, endpoint, remote, local, bytes| match simulated {
+            None => hand_in(now, endpoint, Some(shard), remote, local, bytes),
+            Some(simulated) => simulated.take_received(now, remote, local, bytes),
+        });
+    }
+}
+
+fn hand_in(
+    now: Instant,
+    endpoint: &mut Endpoint,
+    shard: Option<&Shard>,
+    remote: Address,
+    local: Option<IpAddr>,
+    bytes: &mut [u8],
+) {
+    if let Some(shard) = shard {
+        shard.see_to_epoch(now, endpoint, bytes);
+    }
+    endpoint.handle_datagram(now, Datagram { remote, local, bytes });
+}
