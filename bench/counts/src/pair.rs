@@ -29,12 +29,8 @@ pub fn initiator_address() -> Address {
 
 /// An endpoint with keys of its own, made from `name`.
 pub fn endpoint(now: Instant, name: u8, config: Config) -> Endpoint {
-    let setup = Setup {
-        config,
-        key_pair: Some(KeyPair::from_seed([name; 32])),
-        seed: [name; 32],
-        unix_millis: 1_700_000_000_000,
-    };
+    let (seed, key_pair) = ([name; 32], KeyPair::from_seed([name; 32]));
+    let setup = Setup { config, key_pair: Some(key_pair), seed, unix_millis: 1_700_000_000_000 };
     Endpoint::new(now, setup).expect("the configuration is in range")
 }
 
@@ -45,7 +41,12 @@ impl Pair {
         let mut config = Config::default();
         config.ciphers = vec![cipher];
         let host = endpoint(now, 1, config.clone());
-        let mut initiator = endpoint(now, 2, config);
+        let initiator = endpoint(now, 2, config);
+        Self::connect_these(now, host, initiator)
+    }
+
+    /// Connects the two from the first datagram to the host's knowing that it is established.
+    pub fn connect_these(now: Instant, host: Endpoint, mut initiator: Endpoint) -> Self {
         let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..ConnectOptions::default() };
         let at_initiator = initiator.connect(now, host_address(), options).expect("there is room");
         let mut pair = Self { now, host, initiator, at_host: at_initiator, at_initiator, buffer: Vec::new() };

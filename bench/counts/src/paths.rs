@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use torque_proto::measure::Keys;
 use torque_proto::{
-    Address, Cipher, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, PuzzleProgress, Trust,
+    Address, Cipher, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyPair, PuzzleProgress,
+    Setup, Trust,
 };
 
 use crate::pair::{Pair, endpoint, host_address, initiator_address};
@@ -20,6 +21,7 @@ pub const PATHS: &[Path] = &[
     ("open-1100", |times| open(Cipher::Aes128GcmSst, 1_100, times)),
     ("send", send),
     ("both-ways", both_ways),
+    ("handshake", handshake),
     ("challenge-answered", challenge_answered),
     ("false-token-refused", |times| request_refused(times, Fault::Token)),
     ("false-solution-refused", |times| request_refused(times, Fault::Solution)),
@@ -70,6 +72,31 @@ fn both_ways(times: usize) {
         taken += pair.turn(BATCH, &[7; 100]);
     }
     assert!(taken >= 2 * times);
+}
+
+/// A whole handshake, both ends, with all but the making of the endpoints.
+fn handshake(times: usize) {
+    let mut now = Instant::from_micros(1_000_000);
+    let mut config = Config::default();
+    config.handshake.epoch_lifetime = Duration::from_secs(600);
+    let mut host = Some(endpoint(now, 1, config));
+    let key_pair = KeyPair::from_seed([2; 32]);
+    for number in 0..times {
+        // Another seed each time: a token is good for once.
+        let mut seed = [2; 32];
+        seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        let (config, unix_millis) = (Config::default(), 1_700_000_000_000);
+        let setup = Setup { config, key_pair: Some(key_pair.clone()), seed, unix_millis };
+        let initiator = Endpoint::new(now, setup).expect("the configuration is in range");
+        let mut pair = Pair::connect_these(now, host.take().expect("it is given back"), initiator);
+        pair.host.close(pair.now, pair.at_host, b"").expect("it is open");
+        pair.exchange();
+        // So long that the next connection finds the address free.
+        now = pair.now + Duration::from_secs(60);
+        pair.host.handle_timeout(now);
+        while pair.host.poll_event().is_some() {}
+        host = Some(pair.host);
+    }
 }
 
 fn stranger(number: usize) -> Address {
