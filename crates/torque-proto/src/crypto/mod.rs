@@ -6,7 +6,7 @@ pub(crate) mod dh;
 mod gcm_sst;
 pub(crate) mod hash;
 pub(crate) mod keys;
-mod native;
+pub(crate) mod native;
 pub(crate) mod noise;
 mod nonce;
 mod packet_cipher;

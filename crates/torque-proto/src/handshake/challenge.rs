@@ -72,10 +72,12 @@ impl Challenge {
         if response.difficulty > cx.config.puzzle.difficulty_limit {
             return Err(CloseCode::DifficultyTooHigh);
         }
-        if matches!(trust, Trust::Pinned(pinned) if *pinned.as_bytes() != response.host_key) {
-            return Err(CloseCode::KeyMismatch);
-        }
-        let public_key = PublicKey::from_bytes(&response.host_key).map_err(|_| CloseCode::KeyMismatch)?;
+        let public_key = match trust {
+            // A key that was pinned has been checked.
+            Trust::Pinned(pinned) if *pinned.as_bytes() == response.host_key => *pinned,
+            Trust::Pinned(_) => return Err(CloseCode::KeyMismatch),
+            _ => PublicKey::from_bytes(&response.host_key).map_err(|_| CloseCode::KeyMismatch)?,
+        };
         let data_digest = sha256(&[response.data]);
         let message = epoch_message(response.epoch_start, &response.epoch_key, &data_digest);
         if !public_key.verify(&[&message], &response.signature) {

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::text::{self, Form};
 use crate::crypto::dh::DhSecret;
 use crate::crypto::hash::{expand, extract, hmac_sha256};
+use crate::crypto::native;
 use crate::crypto::rng::Rng;
 
 /// The public key of a socket: 32 bytes, checked as PROTOCOL.md 3.1 demands. Its text form is `tk1…`.
@@ -26,32 +27,26 @@ impl PublicKey {
     /// [`KeyError`] says why the bytes are no key.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
         let point = CompressedEdwardsY(*bytes).decompress().ok_or(KeyError::NotOnCurve)?;
-        // Decoding reduces what is too large and takes a negative zero; only one encoding comes back.
-        if point.compress().as_bytes() != bytes {
+        // Decoding reduces what is too large, and takes a negative zero, which only points of small order have.
+        let mut y = *bytes;
+        y[31] &= 0x7f;
+        if !is_reduced(&y) || point.is_small_order() && point.compress().as_bytes() != bytes {
             return Err(KeyError::NotCanonical);
         }
-        Self::checked(&point)
+        check_order(&point)?;
+        Ok(Self(*bytes))
     }
 
     /// The key whose X25519 form is `u` and whose sign bit is `sign`.
     pub(crate) fn from_x25519(u: &[u8; 32], sign: bool) -> Result<Self, KeyError> {
         let point = MontgomeryPoint(*u).to_edwards(u8::from(sign)).ok_or(KeyError::NotOnCurve)?;
-        let key = Self::checked(&point)?;
+        check_order(&point)?;
+        let key = Self(point.compress().to_bytes());
         // Two byte strings for one u would be two names for one key.
-        if point.to_montgomery().as_bytes() != u || key.sign_bit() != sign {
+        if !is_reduced(u) || key.sign_bit() != sign {
             return Err(KeyError::NotCanonical);
         }
         Ok(key)
-    }
-
-    fn checked(point: &EdwardsPoint) -> Result<Self, KeyError> {
-        if point.is_small_order() {
-            return Err(KeyError::SmallOrder);
-        }
-        if !point.is_torsion_free() {
-            return Err(KeyError::Torsion);
-        }
-        Ok(Self(point.compress().to_bytes()))
     }
 
     /// The 32 bytes of the Ed25519 encoding.
@@ -85,11 +80,30 @@ impl PublicKey {
 
     /// Whether this key signed the message, given in parts. Strict: the signature has one form only.
     pub fn verify(&self, message_parts: &[&[u8]], signature: &[u8; 64]) -> bool {
-        let Ok(key) = VerifyingKey::from_bytes(&self.0) else { return false };
         let message: Vec<u8> = message_parts.concat();
+        if let Some(good) = native::ed25519_verify(&self.0, &message, signature) {
+            return good;
+        }
+        let Ok(key) = VerifyingKey::from_bytes(&self.0) else { return false };
         // R needs no torsion check: this key has none, and the equation without cofactor leaves R none.
         key.verify_strict(&message, &Signature::from_bytes(signature)).is_ok()
     }
+}
+
+fn check_order(point: &EdwardsPoint) -> Result<(), KeyError> {
+    if point.is_small_order() {
+        return Err(KeyError::SmallOrder);
+    }
+    if !point.is_torsion_free() {
+        return Err(KeyError::Torsion);
+    }
+    Ok(())
+}
+
+/// Whether a little-endian number is below 2^255 − 19.
+fn is_reduced(bytes: &[u8; 32]) -> bool {
+    let is_large = bytes[31] == 0x7f && bytes[1..31].iter().all(|byte| *byte == 0xff) && bytes[0] >= 0xed;
+    bytes[31] < 0x80 && !is_large
 }
 
 impl fmt::Display for PublicKey {

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use graviola::aead::{AesGcm, ChaCha20Poly1305};
 use graviola::key_agreement::x25519::{PublicKey, StaticPrivateKey};
+use graviola::signing::eddsa::Ed25519VerifyingKey;
 
 use crate::crypto::Cipher;
 
@@ -60,5 +61,21 @@ pub(in crate::crypto) fn x25519(secret: &[u8; 32], public: &[u8; 32]) -> Option<
     graviola::util::is_cpu_supported().then(|| {
         let shared = StaticPrivateKey::from_array(secret).diffie_hellman(&PublicKey::from_array(public));
         shared.map_or([0; 32], |shared| shared.0)
+    })
+}
+
+/// Whether `key`, which is of prime order, signed `message`.
+pub(crate) fn ed25519_verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Option<bool> {
+    /// The encoding of the neutral point.
+    const NEUTRAL: [u8; 32] = {
+        let mut bytes = [0; 32];
+        bytes[0] = 1;
+        bytes
+    };
+    graviola::util::is_cpu_supported().then(|| {
+        // R is computed and compared byte for byte, so it is of prime order as well, or neutral; that is refused as the
+        // portable code refuses it.
+        signature[..32] != NEUTRAL
+            && Ed25519VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify(signature, message).is_ok())
     })
 }

@@ -7,10 +7,14 @@
 #[cfg(all(feature = "native", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod graviola;
 #[cfg(all(feature = "native", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) use self::graviola::ed25519_verify;
+#[cfg(all(feature = "native", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) use self::graviola::{Aead, x25519, x25519_base};
 
 #[cfg(not(all(feature = "native", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod none;
+#[cfg(not(all(feature = "native", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+pub(crate) use none::ed25519_verify;
 #[cfg(not(all(feature = "native", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 pub(super) use none::{Aead, x25519, x25519_base};
 

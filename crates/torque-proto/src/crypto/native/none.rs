@@ -26,3 +26,7 @@ pub(in crate::crypto) fn x25519_base(_: &[u8; 32]) -> Option<[u8; 32]> {
 pub(in crate::crypto) fn x25519(_: &[u8; 32], _: &[u8; 32]) -> Option<[u8; 32]> {
     None
 }
+
+pub(crate) fn ed25519_verify(_: &[u8; 32], _: &[u8], _: &[u8; 64]) -> Option<bool> {
+    None
+}

@@ -9,7 +9,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 
 use super::*;
 use crate::crypto::Cipher;
-use crate::crypto::testing::for_seeds;
+use crate::crypto::testing::{array, for_seeds};
 
 fn is_there() -> bool {
     let is_there = ::graviola::util::is_cpu_supported();
@@ -68,6 +68,40 @@ fn ciphers_agree_with_the_portable_code() {
                 wrong[length % 16] ^= 1 << (length % 8);
                 assert!(!native.open(&nonce, ad, &mut other, &wrong));
             }
+        }
+    });
+}
+
+#[test]
+fn signatures_are_judged_as_by_the_portable_code() {
+    if !is_there() {
+        return;
+    }
+    use ed25519_dalek::{Signature, Signer, SigningKey};
+    for_seeds(20, |rng| {
+        let signing = SigningKey::from_bytes(&rng.array());
+        let key = signing.verifying_key();
+        let message: [u8; 90] = rng.array();
+        let good = signing.sign(&message).to_bytes();
+        let mut signatures = std::vec![good];
+        for bit in 0..512 {
+            let mut bent = good;
+            bent[bit / 8] ^= 1 << (bit % 8);
+            signatures.push(bent);
+        }
+        // S + the group's order is a second name for S. (R of small order is in the tests of `PublicKey::verify`.)
+        let mut large = good;
+        let order: [u8; 32] = array("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+        let mut carry = 0u16;
+        for (byte, add) in large[32..].iter_mut().zip(order) {
+            carry += u16::from(*byte) + u16::from(add);
+            *byte = carry as u8;
+            carry >>= 8;
+        }
+        signatures.push(large);
+        for signature in signatures {
+            let portable = key.verify_strict(&message, &Signature::from_bytes(&signature)).is_ok();
+            assert_eq!(ed25519_verify(key.as_bytes(), &message, &signature), Some(portable));
         }
     });
 }
