@@ -26,6 +26,8 @@ const USAGE: &str = "cargo xtask <task>
   check-windows [--debian] the crates for Windows
   fuzz TARGET [--seconds N] [--address-sanitizer] [--minimise]
                            coverage-guided fuzzing, or the committed corpus from what it found
+  bench [--quick] [--json FILE] [--svg FILE] [--job NAME]... [--peer NAME]... [--list]
+                           this library beside its peers (Linux; bench/README.md)
   mutants [arguments]      change the window, nonces, puzzle and ratchet, and see the tests fail";
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Some("check-wasm") => platforms::wasm(rest).map(tell),
         Some("check-windows") => platforms::windows(rest).map(tell),
         Some("fuzz") => fuzz::run(rest),
+        Some("bench") => bench(rest),
         Some("mutants") => mutants(rest),
         _ => Err(USAGE.to_owned()),
     };
@@ -68,6 +71,15 @@ fn demo(arguments: &[String]) -> Result<(), String> {
     let mut command = std::process::Command::new("cargo");
     command.current_dir(shell::root());
     command.args(["run", "--quiet", "--release", "--package", "torque-cli", "--bin", "torque", "--", "demo"]);
+    shell::run(command.args(arguments))
+}
+
+/// Builds the bench, which is a workspace of its own, and runs it where the caller stands, so that the files it writes
+/// are where they are expected.
+fn bench(arguments: &[String]) -> Result<(), String> {
+    let mut command = std::process::Command::new("cargo");
+    command.args(["run", "--quiet", "--release", "--locked", "--manifest-path"]);
+    command.arg(shell::root().join("bench/Cargo.toml")).arg("--");
     shell::run(command.args(arguments))
 }
 

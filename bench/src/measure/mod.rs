@@ -1,0 +1,4 @@
+//! What is measured, apart from wall-clock time.
+
+pub mod cpu;
+pub mod figures;

@@ -1,0 +1,109 @@
+//! The peers, one file each, all behind the same two traits.
+
+mod mmsg;
+mod plain;
+mod raw;
+mod raw_gso;
+mod torque;
+
+use std::net::SocketAddrV4;
+
+use crate::failure::{Result, Unable};
+
+/// What a job is about to do, so that a peer can choose its window and buffers, as its user would.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Bytes of the largest payload.
+    pub payload: usize,
+    /// The most packets that are under way on one connection at a time.
+    pub in_flight: usize,
+    /// The most connections of the host.
+    pub connections: usize,
+}
+
+/// A payload that has come: the index of its connection, and its content.
+pub type Take<'a> = &'a mut dyn FnMut(usize, &[u8]);
+
+/// One end: a host with any number of connections, or a client with one, whose index is 0.
+///
+/// A host numbers its connections in the order in which they were established.
+pub trait End: Send {
+    /// Begins to connect (clients). All that is not part of a connection was prepared before.
+    fn start(&mut self) -> Result {
+        Ok(())
+    }
+
+    /// How many connections are up.
+    fn established(&self) -> usize;
+
+    /// Sends one packet, or leaves it for `flush` if the peer can do that. `false`: no room now; the job then lets
+    /// both ends receive, and tries again.
+    fn send(&mut self, connection: usize, payload: &[u8]) -> Result<bool>;
+
+    /// Hands all that was sent to the operating system.
+    fn flush(&mut self) -> Result;
+
+    /// Takes what has come without blocking, gives payloads to `take`, and does all that the protocol wants: verdicts,
+    /// acknowledgments, timers. May stop once `most` payloads were given.
+    fn receive(&mut self, most: usize, take: Take<'_>) -> Result;
+
+    /// Blocks until there may be something to receive, or for some milliseconds. `receive` follows.
+    fn wait(&mut self) -> Result;
+
+    /// Whether the other side's protocol sends anything back to an end that only sends. If not, a job
+    /// spares it looking for it.
+    fn hears_back(&self) -> bool {
+        true
+    }
+
+    /// Verdicts so far, delivered and dropped, of an end that gets them.
+    fn verdicts(&self) -> Option<(u64, u64)> {
+        None
+    }
+}
+
+/// What a client needs in order to connect.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    pub address: SocketAddrV4,
+    /// A key or certificate, if the peer has one.
+    pub key: Vec<u8>,
+}
+
+/// Makes the ends of one peer.
+pub trait Protocol {
+    /// A host, ready, and what its clients need.
+    fn host(&self, load: &Load) -> Result<(Box<dyn End>, Invitation)>;
+
+    /// A client that has not begun to connect.
+    fn client(&self, invitation: &Invitation, load: &Load) -> Result<Box<dyn End>>;
+}
+
+/// One peer.
+pub struct Peer {
+    /// Its name on the command line and in rows.
+    pub name: &'static str,
+    /// Its crate, whose version is told; none for what the operating system does.
+    pub package: Option<&'static str>,
+    /// What it is, and what it lacks beside the others.
+    pub about: &'static str,
+    /// Makes its ends.
+    pub protocol: fn() -> Box<dyn Protocol>,
+    /// Whether it runs without a runtime of its own, so that both ends can share a thread in lock-step.
+    pub lock_step: bool,
+}
+
+impl Peer {
+    /// Refuses what needs both ends on one thread.
+    pub fn need_lock_step(&self) -> Result {
+        if self.lock_step { Ok(()) } else { Err(Unable("needs a runtime, which lock-step excludes").into()) }
+    }
+}
+
+/// All peers, the floor first.
+pub const ALL: &[Peer] = &[raw::PEER, raw_gso::PEER, mmsg::PEER, torque::PEER, torque::GCM, torque::CHACHA];
+
+/// The peer of that name.
+pub fn find(name: &str) -> Result<&'static Peer> {
+    ALL.iter().find(|peer| peer.name == name).ok_or_else(|| format!("there is no peer `{name}`").into())
+}
