@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use failure::{Result, Unable};
 use jobs::{Job, Scale};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
 const USAGE: &str = "cargo xtask bench [options]
@@ -25,13 +26,18 @@ const USAGE: &str = "cargo xtask bench [options]
   --json FILE    write all figures
   --list         name the jobs and peers";
 
+#[global_allocator]
+static ALLOCATOR: measure::alloc::Counting = measure::alloc::Counting;
+
 fn main() -> ExitCode {
+    allow_many_sockets();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some("worker") => {
             worker(&arguments[1..]);
             return ExitCode::SUCCESS;
         }
+        Some("crowd") => jobs::memory::crowd(&arguments[1..]),
         _ => Options::parse(&arguments).and_then(|options| bench(&options)),
     };
     match outcome {
@@ -41,6 +47,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Jobs with 1,000 clients need more descriptors than many systems give by default.
+fn allow_many_sockets() {
+    let limit = getrlimit(Resource::Nofile);
+    // Jobs that lack them say so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// What is asked for on the command line.

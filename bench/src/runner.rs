@@ -43,13 +43,14 @@ pub fn run(job: &Job, plan: &Plan) -> Result<Vec<Row>> {
         })
         .collect();
     let mut gathered: Vec<Gathered> = chosen.iter().map(|_| Gathered::default()).collect();
-    for round in 1..=plan.rounds {
+    let rounds = plan.rounds.min(job.rounds);
+    for round in 1..=rounds {
         for (peer, gathered) in chosen.iter().zip(&mut gathered) {
             // What it cannot do now it will not later; an error may have been an accident.
             if gathered.unable.is_some() || (gathered.error.is_some() && gathered.rounds.is_empty()) {
                 continue;
             }
-            progress(&format!("{}: round {round} of {}: {}", job.name, plan.rounds, peer.name));
+            progress(&format!("{}: round {round} of {rounds}: {}", job.name, peer.name));
             match work(job, peer, plan.scale) {
                 Ok(Answer::Figures(figures)) => gathered.rounds.push(figures),
                 Ok(Answer::Unable(why)) => gathered.unable = Some(why),

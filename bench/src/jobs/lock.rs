@@ -24,6 +24,7 @@ pub fn jobs() -> Vec<Job> {
                     name: format!("{word}-{bytes}x{batch}"),
                     about: format!("lock-step on one thread, {ways}, {bytes} B, batches of {batch}"),
                     floor: if batch == 1 { "raw" } else { "raw-gso" },
+                    rounds: usize::MAX,
                     run: Box::new(move |peer, scale| run(peer, scale, bytes, batch, duplex)),
                 });
             }
@@ -35,7 +36,7 @@ pub fn jobs() -> Vec<Job> {
 fn run(peer: &Peer, scale: Scale, bytes: usize, batch: u64, duplex: bool) -> Result<Figures> {
     peer.need_lock_step()?;
     cpu::pin()?;
-    let load = Load { payload: bytes, in_flight: batch as usize, connections: 1 };
+    let load = Load::pair(bytes, batch as usize);
     let mut pair = Pair::connect(peer, &load)?;
     let (mut there, mut back) = (Stream::new(bytes), Stream::new(bytes));
     let look = !duplex && pair.client.hears_back();

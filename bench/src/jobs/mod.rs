@@ -1,8 +1,15 @@
 //! The jobs, one file each. A job is written once and runs with every peer.
 
+mod allocations;
 mod content;
+mod fan_out;
+mod handshake;
 mod lock;
+pub mod memory;
+mod overhead;
 mod pair;
+mod ping_pong;
+mod relay;
 mod threads;
 
 use std::time::Duration;
@@ -40,6 +47,8 @@ pub struct Job {
     pub about: String,
     /// The peer to which the others are compared.
     pub floor: &'static str,
+    /// The most rounds that make sense: counts are the same each time.
+    pub rounds: usize,
     pub run: Run,
 }
 
@@ -48,5 +57,11 @@ pub fn all() -> Vec<Job> {
     let mut jobs = Vec::new();
     jobs.extend(lock::jobs());
     jobs.extend(threads::jobs());
+    jobs.extend(fan_out::jobs());
+    jobs.extend(ping_pong::jobs());
+    jobs.extend(overhead::jobs());
+    jobs.extend(handshake::jobs());
+    jobs.extend(memory::jobs());
+    jobs.extend(allocations::jobs());
     jobs
 }

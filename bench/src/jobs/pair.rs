@@ -21,20 +21,26 @@ impl Pair {
     /// Makes both and connects them.
     pub fn connect(peer: &Peer, load: &Load) -> Result<Self> {
         let protocol = (peer.protocol)();
-        let (host, invitation) = protocol.host(load)?;
-        let client = protocol.client(&invitation, load)?;
-        let mut pair = Self { client, host };
-        pair.client.start()?;
-        let begin = Instant::now();
-        while pair.client.established() == 0 || pair.host.established() == 0 {
-            pair.host.receive(usize::MAX, &mut |_, _| {})?;
-            pair.client.receive(usize::MAX, &mut |_, _| {})?;
-            if begin.elapsed() > CONNECT_LIMIT {
-                return Err("the two ends did not connect".into());
-            }
-        }
-        Ok(pair)
+        let (mut host, invitation) = protocol.host(load)?;
+        let mut client = protocol.client(&invitation, load)?;
+        connect(&mut *client, &mut *host)?;
+        Ok(Self { client, host })
     }
+}
+
+/// Connects a client to a host on the same thread.
+pub fn connect(client: &mut dyn End, host: &mut dyn End) -> Result {
+    let before = host.established();
+    client.start()?;
+    let begin = Instant::now();
+    while client.established() == 0 || host.established() == before {
+        host.receive(usize::MAX, &mut |_, _| {})?;
+        client.receive(usize::MAX, &mut |_, _| {})?;
+        if begin.elapsed() > CONNECT_LIMIT {
+            return Err("the two ends did not connect".into());
+        }
+    }
+    Ok(())
 }
 
 /// Packets one way, in lock-step.

@@ -30,6 +30,7 @@ pub fn jobs() -> Vec<Job> {
                 name: format!("threads-{bytes}x{batch}"),
                 about: format!("a sending and a receiving thread, one way, {bytes} B, batches of {batch}"),
                 floor: if batch == 1 { "raw" } else { "raw-gso" },
+                rounds: usize::MAX,
                 run: Box::new(move |peer, scale| run(peer, scale, bytes, batch)),
             });
         }
@@ -81,7 +82,7 @@ impl Progress {
 }
 
 fn run(peer: &Peer, scale: Scale, bytes: usize, batch: u64) -> Result<Figures> {
-    let load = Load { payload: bytes, in_flight: IN_FLIGHT as usize, connections: 1 };
+    let load = Load::pair(bytes, IN_FLIGHT as usize);
     let Pair { mut client, host } = Pair::connect(peer, &load)?;
     let progress = Arc::new(Progress::default());
     let receiver = {

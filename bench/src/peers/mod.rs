@@ -1,9 +1,15 @@
 //! The peers, one file each, all behind the same two traits.
 
+mod enet;
 mod mmsg;
-mod plain;
+mod netcode;
+pub mod plain;
+mod quinn;
+mod quinn_proto;
 mod raw;
 mod raw_gso;
+mod renet;
+mod tls;
 mod torque;
 
 use std::net::SocketAddrV4;
@@ -19,6 +25,15 @@ pub struct Load {
     pub in_flight: usize,
     /// The most connections of the host.
     pub connections: usize,
+    /// Where clients see the host, if a relay stands before it.
+    pub front: Option<SocketAddrV4>,
+}
+
+impl Load {
+    /// One connection, without a relay.
+    pub fn pair(payload: usize, in_flight: usize) -> Self {
+        Self { payload, in_flight, connections: 1, front: None }
+    }
 }
 
 /// A payload that has come: the index of its connection, and its content.
@@ -94,6 +109,13 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// The protocol of clients that are many and not measured: the same on the wire, and cheaper to have by the
+    /// thousand than a runtime each.
+    pub fn crowd(&self) -> Box<dyn Protocol> {
+        let protocol = if self.name == quinn::PEER.name { quinn_proto::PEER.protocol } else { self.protocol };
+        protocol()
+    }
+
     /// Refuses what needs both ends on one thread.
     pub fn need_lock_step(&self) -> Result {
         if self.lock_step { Ok(()) } else { Err(Unable("needs a runtime, which lock-step excludes").into()) }
@@ -101,7 +123,19 @@ impl Peer {
 }
 
 /// All peers, the floor first.
-pub const ALL: &[Peer] = &[raw::PEER, raw_gso::PEER, mmsg::PEER, torque::PEER, torque::GCM, torque::CHACHA];
+pub const ALL: &[Peer] = &[
+    raw::PEER,
+    raw_gso::PEER,
+    mmsg::PEER,
+    torque::PEER,
+    torque::GCM,
+    torque::CHACHA,
+    enet::PEER,
+    netcode::PEER,
+    renet::PEER,
+    quinn_proto::PEER,
+    quinn::PEER,
+];
 
 /// The peer of that name.
 pub fn find(name: &str) -> Result<&'static Peer> {

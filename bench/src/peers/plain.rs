@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsFd;
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{End, Invitation, Load, Take};
 use crate::failure::Result;
@@ -167,5 +170,22 @@ impl<C: Carrier> End for Client<C> {
 
     fn hears_back(&self) -> bool {
         false
+    }
+}
+
+/// A socket as [`bind`] makes it, that never blocks.
+pub fn bind_nonblocking() -> io::Result<UdpSocket> {
+    let socket = bind()?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Blocks until there is something to receive, or `limit` has passed.
+pub fn wait_readable(socket: &impl AsFd, limit: Duration) -> io::Result<()> {
+    let mut entry = [PollFd::new(socket, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).map_err(|_| io::ErrorKind::InvalidInput)?;
+    match poll(&mut entry, Some(&limit)) {
+        Ok(_) => Ok(()),
+        Err(error) => unless_idle(error.into()),
     }
 }

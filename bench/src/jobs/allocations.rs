@@ -1,0 +1,49 @@
+//! Heap allocations for each packet in steady state, sending and receiving together, in lock-step.
+
+use std::time::Instant;
+
+use super::pair::{Pair, Stream};
+use super::{Job, Scale};
+use crate::failure::Result;
+use crate::measure::alloc;
+use crate::measure::figures::Figures;
+use crate::peers::{Load, Peer};
+
+const BYTES: usize = 100;
+
+pub fn jobs() -> Vec<Job> {
+    [1, 32]
+        .into_iter()
+        .map(|batch| Job {
+            name: format!("allocations-{BYTES}x{batch}"),
+            about: format!("heap allocations, lock-step both ways, {BYTES} B, batches of {batch}"),
+            floor: "raw",
+            rounds: 1,
+            run: Box::new(move |peer, scale| run(peer, scale, batch)),
+        })
+        .collect()
+}
+
+fn run(peer: &Peer, scale: Scale, batch: u64) -> Result<Figures> {
+    let mut pair = Pair::connect(peer, &Load::pair(BYTES, batch as usize))?;
+    let (mut there, mut back) = (Stream::new(BYTES), Stream::new(BYTES));
+    alloc::start();
+    let mut go = |packets: u64| -> Result<u64> {
+        let before = there.received + back.received;
+        let begin = Instant::now();
+        while there.received + back.received - before < packets && begin.elapsed() < scale.measure() * 4 {
+            there.step(&mut *pair.client, &mut *pair.host, batch)?;
+            back.step(&mut *pair.host, &mut *pair.client, batch)?;
+        }
+        Ok(there.received + back.received - before)
+    };
+    // Buffers and pools grow to what they need.
+    go(20_000)?;
+    let before = alloc::count();
+    let packets = go(50_000)?;
+    let after = alloc::count();
+    let mut figures = Figures::default();
+    figures.push("allocations per packet", "", (after.calls - before.calls) as f64 / packets as f64);
+    figures.push("bytes allocated per packet", "B", (after.bytes - before.bytes) as f64 / packets as f64);
+    Ok(figures)
+}
