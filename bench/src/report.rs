@@ -19,7 +19,7 @@ pub struct Row {
     /// The median as a multiple of the floor's.
     pub ratio_to_raw: Option<f64>,
     /// The peer that is the floor.
-    pub floor: &'static str,
+    pub floor: Option<&'static str>,
     /// Why there is no figure, or what to know about it.
     pub note: String,
 }
@@ -66,7 +66,7 @@ pub fn rows_of(job: &Job, peers: &[&Peer], gathered: &[Gathered]) -> Vec<Row> {
                 values.iter().fold((f64::MAX, f64::MIN), |(low, high), &v| (low.min(v), high.max(v)));
             Some([median(&values)?, low, high])
         };
-        let floor = peers.iter().position(|peer| peer.name == job.floor);
+        let floor = peers.iter().position(|peer| Some(peer.name) == job.floor);
         let floor = floor.and_then(|index| values_of(&gathered[index])).map(|v| v[0]).filter(|&v| v > 0.0);
         for (peer, gathered) in peers.iter().zip(gathered) {
             let values = values_of(gathered);
@@ -106,18 +106,18 @@ pub fn table(job: &Job, rows: &[Row]) -> String {
         if row.metric != metric {
             metric = &row.metric;
             text += &format!(
-                "  {:<34} {:>11} {:>11} {:>11}  {}\n",
-                format!("{metric}, {}", row.unit),
+                "  {:<54} {:>11} {:>11} {:>11}  {}\n",
+                if row.unit.is_empty() { metric.to_owned() } else { format!("{metric}, {}", row.unit) },
                 "median",
                 "min",
                 "max",
-                format_args!("× {}", row.floor)
+                row.floor.map_or(String::new(), |floor| format!("× {floor}"))
             );
         }
         let [median, min, max] = row.values.map_or([const { String::new() }; 3], |v| v.map(number));
         let ratio = row.ratio_to_raw.map_or(String::new(), |ratio| format!("{ratio:.2}"));
         let note = if row.note.is_empty() { String::new() } else { format!("  {}", row.note) };
-        let line = format!("    {:<32} {median:>11} {min:>11} {max:>11}  {ratio:>8}{note}", row.peer);
+        let line = format!("    {:<52} {median:>11} {min:>11} {max:>11}  {ratio:>8}{note}", row.peer);
         text += line.trim_end();
         text.push('\n');
     }

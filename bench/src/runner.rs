@@ -1,6 +1,6 @@
 //! Runs the workers of a job, each in a process of its own, peers in turn, and gathers what they print.
 
-use std::io::{IsTerminal, Read, Write, stderr};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write, stderr};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,9 +12,6 @@ use crate::jobs::{Job, Scale};
 use crate::measure::figures::Figures;
 use crate::peers::{self, Peer};
 use crate::report::{Row, rows_of};
-
-/// A worker that takes longer is ended.
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// What is run of each job.
 pub struct Plan {
@@ -38,8 +35,11 @@ pub struct Gathered {
 pub fn run(job: &Job, plan: &Plan) -> Result<Vec<Row>> {
     let chosen: Vec<&Peer> = peers::ALL
         .iter()
+        .filter(|peer| job.only.is_none_or(|name| name == peer.name))
         .filter(|peer| {
-            plan.peers.is_empty() || peer.name == job.floor || plan.peers.iter().any(|name| name == peer.name)
+            plan.peers.is_empty()
+                || Some(peer.name) == job.floor
+                || plan.peers.iter().any(|name| name == peer.name)
         })
         .collect();
     let mut gathered: Vec<Gathered> = chosen.iter().map(|_| Gathered::default()).collect();
@@ -74,15 +74,14 @@ fn work(job: &Job, peer: &Peer, scale: Scale) -> Result<Answer> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let output = read_in_background(child.stdout.take());
-    let errors = read_in_background(child.stderr.take());
-    let ended = wait(&mut child)?;
+    let errors = read_errors(child.stderr.take(), format!("{}: {}", job.name, peer.name));
+    let ended = wait(&mut child, job.limit)?;
     let text = output.join().unwrap_or_default();
-    let errors = errors.join().unwrap_or_default();
+    let last = errors.join().unwrap_or_default();
     if !ended {
-        return Err(format!("took longer than {} s", LIMIT.as_secs()).into());
+        return Err(format!("took longer than {} s", job.limit.as_secs()).into());
     }
     let Ok(line) = serde_json::from_str::<Value>(text.trim()) else {
-        let last = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("without a word");
         return Err(format!("the worker ended: {last}").into());
     };
     if let Some(why) = line["unable"].as_str() {
@@ -95,13 +94,13 @@ fn work(job: &Job, peer: &Peer, scale: Scale) -> Result<Answer> {
 }
 
 /// Waits for a worker; ends it when its time is over, and says `false` then.
-fn wait(child: &mut Child) -> Result<bool> {
+fn wait(child: &mut Child, limit: Duration) -> Result<bool> {
     let begin = Instant::now();
     loop {
         if child.try_wait()?.is_some() {
             return Ok(true);
         }
-        if begin.elapsed() > LIMIT {
+        if begin.elapsed() > limit {
             child.kill()?;
             child.wait()?;
             return Ok(false);
@@ -118,6 +117,19 @@ fn read_in_background(source: Option<impl Read + Send + 'static>) -> thread::Joi
             let _ = source.read_to_string(&mut text);
         }
         text
+    })
+}
+
+/// Shows each line that the worker writes, and keeps the last, which tells why it ended if it did.
+fn read_errors(source: Option<impl Read + Send + 'static>, prefix: String) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut last = "without a word".to_owned();
+        let lines = source.into_iter().flat_map(|source| BufReader::new(source).lines());
+        for line in lines.map_while(io::Result::ok).filter(|line| !line.trim().is_empty()) {
+            progress(&format!("{prefix}: {line}"));
+            last = line;
+        }
+        last
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::pair::{Pair, Stream};
-use super::{Job, Scale};
+use super::{Job, Run, Scale};
 use crate::failure::Result;
 use crate::measure::alloc;
 use crate::measure::figures::Figures;
@@ -14,12 +14,11 @@ const BYTES: usize = 100;
 pub fn jobs() -> Vec<Job> {
     [1, 32]
         .into_iter()
-        .map(|batch| Job {
-            name: format!("allocations-{BYTES}x{batch}"),
-            about: format!("heap allocations, lock-step both ways, {BYTES} B, batches of {batch}"),
-            floor: "raw",
-            rounds: 1,
-            run: Box::new(move |peer, scale| run(peer, scale, batch)),
+        .map(|batch| {
+            let name = format!("allocations-{BYTES}x{batch}");
+            let about = format!("heap allocations, lock-step both ways, {BYTES} B, batches of {batch}");
+            let run: Run = Box::new(move |peer, scale| run(peer, scale, batch));
+            Job { rounds: 1, ..Job::new(name, about, Some("raw"), run) }
         })
         .collect()
 }

@@ -17,16 +17,11 @@ const BYTES: usize = 100;
 const WARM_UP: usize = 8;
 
 pub fn jobs() -> Vec<Job> {
-    vec![Job {
-        name: "handshake".to_owned(),
-        about: "connecting, in lock-step on one core".to_owned(),
-        floor: "raw",
-        rounds: usize::MAX,
-        run: Box::new(run),
-    }]
+    vec![Job::new("handshake", "connecting, in lock-step on one core", None, Box::new(run))]
 }
 
 fn run(peer: &Peer, scale: Scale) -> Result<Figures> {
+    peer.need_connections()?;
     cpu::pin()?;
     let count = if scale.quick { 60 } else { 240 };
     let protocol = (peer.protocol)();

@@ -17,17 +17,14 @@ const LOOK_EVERY: u64 = 32;
 pub fn jobs() -> Vec<Job> {
     let mut jobs = Vec::new();
     for duplex in [false, true] {
-        for bytes in [100, 1_100] {
-            for batch in [1, 32] {
-                let (word, ways) = if duplex { ("duplex", "both ways in turn") } else { ("lock", "one way") };
-                jobs.push(Job {
-                    name: format!("{word}-{bytes}x{batch}"),
-                    about: format!("lock-step on one thread, {ways}, {bytes} B, batches of {batch}"),
-                    floor: if batch == 1 { "raw" } else { "raw-gso" },
-                    rounds: usize::MAX,
-                    run: Box::new(move |peer, scale| run(peer, scale, bytes, batch, duplex)),
-                });
-            }
+        for (bytes, batch) in [(100, 1), (100, 32), (1_100, 1), (1_100, 32)] {
+            let (word, ways) = if duplex { ("duplex", "both ways in turn") } else { ("lock", "one way") };
+            jobs.push(Job::new(
+                format!("{word}-{bytes}x{batch}"),
+                format!("lock-step on one thread, {ways}, {bytes} B, batches of {batch}"),
+                Some(if batch == 1 { "raw" } else { "raw-gso" }),
+                Box::new(move |peer, scale| run(peer, scale, bytes, batch, duplex)),
+            ));
         }
     }
     jobs

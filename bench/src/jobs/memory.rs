@@ -24,13 +24,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_secs(1);
 
 pub fn jobs() -> Vec<Job> {
-    vec![Job {
-        name: "memory".to_owned(),
-        about: format!("memory of a host for each idle connection, of {CONNECTIONS}"),
-        floor: "raw",
-        rounds: 1,
-        run: Box::new(run),
-    }]
+    let about = format!("memory of a host for each idle connection, of {CONNECTIONS}");
+    vec![Job { rounds: 1, ..Job::new("memory", about, None, Box::new(run)) }]
 }
 
 fn load() -> Load {
@@ -49,6 +44,7 @@ impl Drop for Crowd {
 }
 
 fn run(peer: &Peer, _: Scale) -> Result<Figures> {
+    peer.need_connections()?;
     alloc::start();
     let protocol = (peer.protocol)();
     let empty = alloc::count();

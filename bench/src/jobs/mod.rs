@@ -2,8 +2,11 @@
 
 mod allocations;
 mod content;
+mod core;
 mod fan_out;
+mod growth;
 mod handshake;
+mod junk;
 mod lock;
 pub mod memory;
 mod overhead;
@@ -45,11 +48,28 @@ pub struct Job {
     pub name: String,
     /// What is done, in a line.
     pub about: String,
-    /// The peer to which the others are compared.
-    pub floor: &'static str,
+    /// The peer to which the others are compared; none where raw UDP has nothing of the kind.
+    pub floor: Option<&'static str>,
     /// The most rounds that make sense: counts are the same each time.
     pub rounds: usize,
+    /// A worker that takes longer is ended.
+    pub limit: Duration,
+    /// The only peer that the job is for.
+    pub only: Option<&'static str>,
     pub run: Run,
+}
+
+impl Job {
+    /// A job for all peers, in as many rounds as are asked for.
+    fn new(name: impl Into<String>, about: impl Into<String>, floor: Option<&'static str>, run: Run) -> Self {
+        let (rounds, limit) = (usize::MAX, Duration::from_secs(60));
+        Self { name: name.into(), about: about.into(), floor, rounds, limit, only: None, run }
+    }
+}
+
+/// Tells how far a worker is; the runner shows the last line.
+pub fn report_progress(text: &str) {
+    eprintln!("{text}");
 }
 
 /// All jobs, in the order in which they are run.
@@ -63,5 +83,7 @@ pub fn all() -> Vec<Job> {
     jobs.extend(handshake::jobs());
     jobs.extend(memory::jobs());
     jobs.extend(allocations::jobs());
+    jobs.extend(growth::jobs());
+    jobs.extend(junk::jobs());
     jobs
 }

@@ -17,14 +17,8 @@ const TURN: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const LOOK: Duration = Duration::from_millis(1);
 
 pub fn jobs() -> Vec<Job> {
-    vec![Job {
-        name: "overhead".to_owned(),
-        about: "bytes on the wire at 60 packets/s of 100 B, counted by a relay, without UDP and IP headers"
-            .to_owned(),
-        floor: "raw",
-        rounds: 1,
-        run: Box::new(run),
-    }]
+    let about = "bytes on the wire at 60 packets/s of 100 B, counted by a relay, without UDP and IP headers";
+    vec![Job { rounds: 1, ..Job::new("overhead", about, Some("raw"), Box::new(run)) }]
 }
 
 fn run(peer: &Peer, scale: Scale) -> Result<Figures> {

@@ -18,13 +18,8 @@ const BYTES: usize = 100;
 const LOST_AFTER: Duration = Duration::from_secs(1);
 
 pub fn jobs() -> Vec<Job> {
-    vec![Job {
-        name: "ping-pong".to_owned(),
-        about: "100 B there and back, two threads on one core".to_owned(),
-        floor: "raw",
-        rounds: usize::MAX,
-        run: Box::new(run),
-    }]
+    let about = "100 B there and back, two threads on one core";
+    vec![Job::new("ping-pong", about, Some("raw"), Box::new(run))]
 }
 
 fn run(peer: &Peer, scale: Scale) -> Result<Figures> {

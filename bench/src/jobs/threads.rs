@@ -13,29 +13,25 @@ use super::{Job, Scale};
 use crate::failure::Result;
 use crate::measure::cpu;
 use crate::measure::figures::{Figures, micros_each};
-use crate::peers::{End, Load, Peer};
+use crate::peers::{End, Load, Peer, plain};
 
-/// Packets that may be under way: what fits a receive buffer of 1 MiB at 1,100 B.
-const IN_FLIGHT: u64 = 512;
 /// A sender that has waited so long takes what is under way as lost.
 const LOST_AFTER: Duration = Duration::from_millis(100);
 /// How long a sender that waits leaves its own socket alone.
 const SLICE: Duration = Duration::from_millis(1);
 
 pub fn jobs() -> Vec<Job> {
-    let mut jobs = Vec::new();
-    for bytes in [100, 1_100] {
-        for batch in [1, 32] {
-            jobs.push(Job {
-                name: format!("threads-{bytes}x{batch}"),
-                about: format!("a sending and a receiving thread, one way, {bytes} B, batches of {batch}"),
-                floor: if batch == 1 { "raw" } else { "raw-gso" },
-                rounds: usize::MAX,
-                run: Box::new(move |peer, scale| run(peer, scale, bytes, batch)),
-            });
-        }
-    }
-    jobs
+    [(100, 1), (100, 32), (1_100, 1), (1_100, 32)]
+        .into_iter()
+        .map(|(bytes, batch)| {
+            Job::new(
+                format!("threads-{bytes}x{batch}"),
+                format!("a sending and a receiving thread, one way, {bytes} B, batches of {batch}"),
+                Some(if batch == 1 { "raw" } else { "raw-gso" }),
+                Box::new(move |peer, scale| run(peer, scale, bytes, batch)),
+            )
+        })
+        .collect()
 }
 
 /// How far the receiver is, for the sender to wait on.
@@ -82,14 +78,16 @@ impl Progress {
 }
 
 fn run(peer: &Peer, scale: Scale, bytes: usize, batch: u64) -> Result<Figures> {
-    let load = Load::pair(bytes, IN_FLIGHT as usize);
+    // What fits the receive buffer: no peer should lose packets there.
+    let in_flight = plain::packets_that_fit(bytes)?;
+    let load = Load::pair(bytes, in_flight);
     let Pair { mut client, host } = Pair::connect(peer, &load)?;
     let progress = Arc::new(Progress::default());
     let receiver = {
         let progress = Arc::clone(&progress);
         thread::spawn(move || receive(host, &progress, bytes))
     };
-    let sent = send(&mut *client, &progress, scale, bytes, batch);
+    let sent = send(&mut *client, &progress, scale, &load, batch);
     progress.finished.store(true, Ordering::SeqCst);
     receiver.join().map_err(|_| "the receiving thread panicked")??;
     let Sent { packets, received, cpu, time } = sent?;
@@ -128,17 +126,17 @@ fn receive(mut host: Box<dyn End>, progress: &Progress, bytes: usize) -> Result 
     Ok(())
 }
 
-/// Waits until the receiver is close behind `next`, or what is under way is lost.
-fn catch_up(client: &mut dyn End, progress: &Progress, next: u64) -> Result {
+/// Waits until the receiver has reached `goal`, or what is under way is lost.
+fn catch_up(client: &mut dyn End, progress: &Progress, goal: u64) -> Result {
     let begin = Instant::now();
-    while !progress.wait_for(next - IN_FLIGHT / 4, SLICE) {
+    while !progress.wait_for(goal, SLICE) {
         if client.hears_back() {
             // A peer with congestion control sends what it holds only after it has heard of the rest.
             client.receive(usize::MAX, &mut |_, _| {})?;
             client.flush()?;
         }
         if begin.elapsed() > LOST_AFTER {
-            progress.reached.fetch_max(next, Ordering::SeqCst);
+            progress.reached.fetch_max(goal, Ordering::SeqCst);
         }
     }
     Ok(())
@@ -151,8 +149,9 @@ struct Sent {
     time: Duration,
 }
 
-fn send(client: &mut dyn End, progress: &Progress, scale: Scale, bytes: usize, batch: u64) -> Result<Sent> {
-    let mut payload = vec![0x5a; bytes];
+fn send(client: &mut dyn End, progress: &Progress, scale: Scale, load: &Load, batch: u64) -> Result<Sent> {
+    let mut payload = vec![0x5a; load.payload];
+    let in_flight = load.in_flight as u64;
     let mut next = 0;
     let hears_back = client.hears_back();
     let mut go = |time: Duration| -> Result<Sent> {
@@ -180,8 +179,8 @@ fn send(client: &mut dyn End, progress: &Progress, scale: Scale, bytes: usize, b
                 since_look = 0;
             }
             // Once far ahead, the sender lets the receiver come close, so that it does not wake for each packet.
-            if next - progress.reached.load(Ordering::SeqCst).min(next) >= IN_FLIGHT {
-                catch_up(client, progress, next)?;
+            if next - progress.reached.load(Ordering::SeqCst).min(next) >= in_flight {
+                catch_up(client, progress, next - in_flight / 4)?;
             }
         }
         // What is under way comes, or is lost.

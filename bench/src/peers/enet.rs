@@ -52,7 +52,16 @@ impl EnetEnd {
             HostSettings { peer_limit: peers.min(MAX_PEERS), channel_limit: 1, ..HostSettings::default() };
         let host = Host::new(socket, settings).map_err(|error| format!("{error:?}"))?;
         let address = watched.try_clone()?;
-        Ok((Self { host, watched, remote, peers: Vec::new(), indices: HashMap::new() }, address))
+        Ok((
+            Self {
+                host,
+                watched,
+                remote,
+                peers: Vec::with_capacity(peers),
+                indices: HashMap::with_capacity(peers),
+            },
+            address,
+        ))
     }
 }
 

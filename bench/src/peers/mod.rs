@@ -116,6 +116,11 @@ impl Peer {
         protocol()
     }
 
+    /// Refuses what needs connections.
+    pub fn need_connections(&self) -> Result {
+        if self.package.is_some() { Ok(()) } else { Err(Unable("has no connections").into()) }
+    }
+
     /// Refuses what needs both ends on one thread.
     pub fn need_lock_step(&self) -> Result {
         if self.lock_step { Ok(()) } else { Err(Unable("needs a runtime, which lock-step excludes").into()) }

@@ -57,14 +57,21 @@ pub fn server_config(address: SocketAddrV4, load: &Load) -> Result<ServerConfig>
     })
 }
 
+/// Client ids in the order of their coming, and where they stand, with room for all of a job so that they are not
+/// counted as memory of connections.
+pub fn tables(load: &Load) -> (Vec<u64>, HashMap<u64, usize>) {
+    (Vec::with_capacity(load.connections), HashMap::with_capacity(load.connections))
+}
+
 struct Netcode;
 
 impl Protocol for Netcode {
     fn host(&self, load: &Load) -> Result<(Box<dyn End>, Invitation)> {
         let socket = plain::bind_nonblocking()?;
         let address = plain::address_of(&socket)?;
+        let (ids, indices) = tables(load);
         let server = Box::new(NetcodeServer::new(server_config(address, load)?));
-        let host = Host { socket, server, ticked: Instant::now(), ids: Vec::new(), indices: HashMap::new() };
+        let host = Host { socket, server, ticked: Instant::now(), ids, indices };
         Ok((Box::new(host), Invitation { address, key: Vec::new() }))
     }
 

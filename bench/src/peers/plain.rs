@@ -37,6 +37,14 @@ pub fn bind() -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// How many datagrams with so many bytes of payload fit into what the system really gives a socket of [`bind`],
+/// between 64 and 512. The kernel counts its own overhead too: 768 bytes for each small datagram, 2,304 for one of 1,100.
+pub fn packets_that_fit(payload: usize) -> io::Result<usize> {
+    let given = socket2::SockRef::from(&bind()?).recv_buffer_size()?;
+    let each = if payload <= 256 { 768 } else { 2_304 };
+    Ok((given * 3 / 4 / each).clamp(64, 512))
+}
+
 /// The address of a socket on loopback.
 pub fn address_of(socket: &UdpSocket) -> io::Result<SocketAddrV4> {
     match socket.local_addr()? {
@@ -72,7 +80,10 @@ pub fn host<C: Carrier + 'static>(
     load: &Load,
 ) -> (Box<dyn End>, Invitation) {
     let indices = HashMap::with_capacity(load.connections);
-    (Box::new(Host { carrier, indices, addresses: Vec::new() }), Invitation { address, key: Vec::new() })
+    (
+        Box::new(Host { carrier, indices, addresses: Vec::with_capacity(load.connections) }),
+        Invitation { address, key: Vec::new() },
+    )
 }
 
 /// A client over `carrier`.
@@ -96,14 +107,13 @@ impl<C: Carrier> End for Host<C> {
 
     fn receive(&mut self, most: usize, take: Take<'_>) -> Result {
         let Self { carrier, indices, addresses } = self;
-        let mut greeted = false;
+        let known = addresses.len();
         carrier.receive(most, &mut |from, bytes, size| {
             let index = match indices.get(&from) {
                 Some(&index) => index,
                 None => {
                     indices.insert(from, addresses.len());
                     addresses.push(from);
-                    greeted = true;
                     return;
                 }
             };
@@ -112,9 +122,8 @@ impl<C: Carrier> End for Host<C> {
                 .filter(|datagram| *datagram != HELLO)
                 .for_each(|datagram| take(index, datagram));
         })?;
-        if greeted {
-            // A greeting more than once does no harm.
-            for &address in addresses.iter().rev().take(64) {
+        if addresses.len() > known {
+            for &address in &addresses[known..] {
                 carrier.send(address, HELLO)?;
             }
             carrier.flush()?;

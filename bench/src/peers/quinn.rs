@@ -136,10 +136,19 @@ impl End for QuinnEnd {
     }
 
     fn receive(&mut self, _: usize, take: Take<'_>) -> Result {
-        // The first lets the runtime look at the socket, the others let tasks do what follows.
+        // quinn receives for some 50 µs at a time, so the runtime has its turns until nothing new comes of them. The
+        // first lets it look at the socket, the next two let tasks do what follows.
+        let shared = &self.shared;
         self.runtime.block_on(async {
-            for _ in 0..3 {
-                yield_now().await;
+            let count = || shared.received.lock().unwrap_or_else(PoisonError::into_inner).len();
+            loop {
+                let before = count();
+                for _ in 0..3 {
+                    yield_now().await;
+                }
+                if count() == before {
+                    break;
+                }
             }
         });
         if self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).len()

@@ -1,7 +1,8 @@
 //! renet over netcode: messages in channels, here in the unreliable one, with acknowledgments of its own.
 //!
 //! Options: `ConnectionConfig::default()`, except that `available_bytes_per_tick` covers what a job has under way. A tick
-//! (`update`, then `send_packets`) is whatever a job does between two looks at the socket, as its documentation has it.
+//! (`update`, then `send_packets`) is what a job does between two flushes; an end that only receives ticks 60 times a second,
+//! or it would send an acknowledgment each time it looks at its socket.
 
 use std::collections::HashMap;
 use std::net::UdpSocket;
@@ -40,8 +41,9 @@ impl Protocol for Renet {
         let watched = socket.try_clone()?;
         let transport = NetcodeServerTransport::new(netcode::server_config(address, load)?, socket)?;
         let server = RenetServer::new(config(load));
-        let (ids, indices) = (Vec::new(), HashMap::new());
-        let host = Host { server, transport, watched, ticked: Instant::now(), ids, indices };
+        let (ids, indices) = netcode::tables(load);
+        let host =
+            Host { server, transport, watched, ticked: Instant::now(), sent: Instant::now(), ids, indices };
         Ok((Box::new(host), Invitation { address, key: Vec::new() }))
     }
 
@@ -52,7 +54,7 @@ impl Protocol for Renet {
             ClientAuthentication::Secure { connect_token: netcode::token(invitation.address)? };
         let transport = NetcodeClientTransport::new(netcode::unix_time(), authentication, socket)?;
         let client = RenetClient::new(config(load));
-        Ok(Box::new(Client { client, transport, watched, ticked: Instant::now() }))
+        Ok(Box::new(Client { client, transport, watched, ticked: Instant::now(), sent: Instant::now() }))
     }
 }
 
@@ -61,6 +63,7 @@ struct Host {
     transport: NetcodeServerTransport,
     watched: UdpSocket,
     ticked: Instant,
+    sent: Instant,
     ids: Vec<u64>,
     indices: HashMap<u64, usize>,
 }
@@ -76,6 +79,7 @@ impl End for Host {
     }
 
     fn flush(&mut self) -> Result {
+        self.sent = Instant::now();
         self.transport.send_packets(&mut self.server);
         Ok(())
     }
@@ -101,7 +105,7 @@ impl End for Host {
                 take(index, &message);
             }
         }
-        self.flush()
+        if self.sent.elapsed() >= TICK { self.flush() } else { Ok(()) }
     }
 
     fn wait(&mut self) -> Result {
@@ -114,6 +118,7 @@ struct Client {
     transport: NetcodeClientTransport,
     watched: UdpSocket,
     ticked: Instant,
+    sent: Instant,
 }
 
 impl End for Client {
@@ -131,6 +136,7 @@ impl End for Client {
     }
 
     fn flush(&mut self) -> Result {
+        self.sent = Instant::now();
         Ok(self.transport.send_packets(&mut self.client)?)
     }
 
@@ -142,7 +148,7 @@ impl End for Client {
         while let Some(message) = self.client.receive_message(CHANNEL) {
             take(0, &message);
         }
-        if self.client.is_connected() { self.flush() } else { Ok(()) }
+        if self.client.is_connected() && self.sent.elapsed() >= TICK { self.flush() } else { Ok(()) }
     }
 
     fn wait(&mut self) -> Result {

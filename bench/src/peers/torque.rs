@@ -53,7 +53,11 @@ impl Protocol for Torque {
         let socket = Socket::builder().config(self.config(load)).bind((Ipv4Addr::LOCALHOST, 0))?;
         let SocketAddr::V4(address) = socket.local_addr() else { return Err("not IPv4".into()) };
         let key = socket.public_key().to_string().into_bytes();
-        Ok((Box::new(TorqueEnd::new(socket, None)), Invitation { address, key }))
+        let mut end = TorqueEnd::new(socket, None);
+        // The bench's own tables are not memory of connections.
+        end.connections.reserve(load.connections);
+        end.indices.reserve(load.connections);
+        Ok((Box::new(end), Invitation { address, key }))
     }
 
     fn client(&self, invitation: &Invitation, load: &Load) -> Result<Box<dyn End>> {
