@@ -1,5 +1,6 @@
 //! TorqueSocket beside its peers: the same jobs for each, every job in a process of its own, peers in turn.
 
+mod chart;
 mod failure;
 mod jobs;
 mod machine;
@@ -22,8 +23,9 @@ const USAGE: &str = "cargo xtask bench [options]
   --quick        shorter measurements and fewer rounds: within five minutes on two cores
   --job NAME     only jobs whose name begins with this; may come more than once
   --peer NAME    only this peer; may come more than once (the floor of each job is always measured)
-  --rounds N     how often each peer takes its turn (default 5; 3 with --quick)
+  --rounds N     how often each peer takes its turn (default 5; 2 with --quick)
   --json FILE    write all figures
+  --svg FILE     draw a chart of the figures that matter most
   --list         name the jobs and peers";
 
 #[global_allocator]
@@ -64,6 +66,7 @@ struct Options {
     peers: Vec<String>,
     rounds: Option<usize>,
     json: Option<PathBuf>,
+    svg: Option<PathBuf>,
     list: bool,
 }
 
@@ -80,6 +83,7 @@ impl Options {
                 "--peer" => options.peers.push(value()?),
                 "--rounds" => options.rounds = Some(value()?.parse()?),
                 "--json" => options.json = Some(value()?.into()),
+                "--svg" => options.svg = Some(value()?.into()),
                 _ => return Err(format!("`{argument}`\n\n{USAGE}").into()),
             }
         }
@@ -109,9 +113,11 @@ fn bench(options: &Options) -> Result {
     }
     chosen
         .retain(|job| options.jobs.is_empty() || options.jobs.iter().any(|name| job.name.starts_with(name)));
+    // A job that is asked for by its name is run in any case.
+    chosen.retain(|job| job.quick || !options.quick || !options.jobs.is_empty());
     let plan = runner::Plan {
         scale: Scale { quick: options.quick },
-        rounds: options.rounds.unwrap_or(if options.quick { 3 } else { 5 }).max(1),
+        rounds: options.rounds.unwrap_or(if options.quick { 2 } else { 5 }).max(1),
         peers: options.peers.clone(),
     };
     let machine = machine::describe();
@@ -122,6 +128,12 @@ fn bench(options: &Options) -> Result {
         rows.extend(fresh);
     }
     println!("\n{}", machine::text(&machine));
+    if let Some(path) = &options.svg {
+        match chart::svg(&rows, &machine::text(&machine)) {
+            Some(chart) => std::fs::write(path, chart)?,
+            None => eprintln!("nothing to draw: none of the jobs is in the chart"),
+        }
+    }
     if let Some(path) = &options.json {
         let all = json!({
             "machine": machine,

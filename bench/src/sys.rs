@@ -81,6 +81,43 @@ pub fn enable_joining(socket: BorrowedFd<'_>) -> io::Result<()> {
     checked(result as isize).map(drop)
 }
 
+/// Segments and bytes that a TCP socket has sent, pure acknowledgments included, and that it has received.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct TcpCount {
+    pub segments_out: u64,
+    pub bytes_out: u64,
+    pub segments_in: u64,
+    pub bytes_in: u64,
+}
+
+/// Reads `TCP_INFO`, by the places that the kernel's interface gives its fields (`struct tcp_info` in linux/tcp.h): the
+/// structure of `libc` ends before these.
+pub fn tcp_count(socket: BorrowedFd<'_>) -> io::Result<TcpCount> {
+    let mut info = [0_u8; 256];
+    let mut len = info.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes into `info` and sets `len` to how many.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    checked(result as isize)?;
+    let word = |at: usize| -> u64 {
+        u64::from(u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]))
+    };
+    let long = |at: usize| -> u64 { info[at..].first_chunk().copied().map_or(0, u64::from_ne_bytes) };
+    Ok(TcpCount {
+        bytes_out: long(120),
+        bytes_in: long(128),
+        segments_out: word(136),
+        segments_in: word(140),
+    })
+}
+
 /// Sends `bytes` as datagrams of `segment` bytes each, the last maybe shorter, in one call.
 pub fn send_segments(
     socket: BorrowedFd<'_>,
@@ -197,8 +234,8 @@ pub fn receive_many(
         )
     };
     let received = checked(received as isize)?;
-    for index in 0..received.min(count) {
-        heads[index] = (address_of(&space.names[index]), space.headers[index].msg_len as usize);
+    for (index, head) in heads.iter_mut().enumerate().take(received.min(count)) {
+        *head = (address_of(&space.names[index]), space.headers[index].msg_len as usize);
     }
     Ok(received)
 }

@@ -77,10 +77,17 @@ fn demo(arguments: &[String]) -> Result<(), String> {
 /// Builds the bench, which is a workspace of its own, and runs it where the caller stands, so that the files it writes
 /// are where they are expected.
 fn bench(arguments: &[String]) -> Result<(), String> {
+    if !cfg!(target_os = "linux") {
+        return Err("the bench measures Linux's ways of sending many packets, so it needs Linux".to_owned());
+    }
     let mut command = std::process::Command::new("cargo");
-    command.args(["run", "--quiet", "--release", "--locked", "--manifest-path"]);
-    command.arg(shell::root().join("bench/Cargo.toml")).arg("--");
-    shell::run(command.args(arguments))
+    command.args(["run", "--release", "--locked", "--manifest-path"]);
+    command.arg(shell::root().join("bench/Cargo.toml"));
+    // One of the peers is C, and its headers may be missing; the others do without.
+    if shell::succeeds(&mut shell::program("pkg-config", &["--atleast-version=1.1.1", "openssl"])) {
+        command.args(["--features", "openssl"]);
+    }
+    shell::run(command.arg("--").args(arguments))
 }
 
 /// Runs cargo-mutants as .cargo/mutants.toml says.

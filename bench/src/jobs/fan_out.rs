@@ -112,7 +112,7 @@ fn serve(
     done: &SyncSender<()>,
     clients_turn: &Receiver<u64>,
 ) -> Result<Figures> {
-    let time = if scale.quick { Duration::from_secs(2) } else { Duration::from_secs(6) };
+    let time = if scale.quick { Duration::from_secs(1) } else { Duration::from_secs(6) };
     let mut payload = vec![0x5a; BYTES];
     let (mut index, mut heard) = (0, 0);
     let mut go = |time: Duration| -> Result<Served> {

@@ -19,12 +19,13 @@ pub fn jobs() -> Vec<Job> {
     for duplex in [false, true] {
         for (bytes, batch) in [(100, 1), (100, 32), (1_100, 1), (1_100, 32)] {
             let (word, ways) = if duplex { ("duplex", "both ways in turn") } else { ("lock", "one way") };
-            jobs.push(Job::new(
+            let job = Job::new(
                 format!("{word}-{bytes}x{batch}"),
                 format!("lock-step on one thread, {ways}, {bytes} B, batches of {batch}"),
                 Some(if batch == 1 { "raw" } else { "raw-gso" }),
                 Box::new(move |peer, scale| run(peer, scale, bytes, batch, duplex)),
-            ));
+            );
+            jobs.push(Job { quick: !duplex, ..job });
         }
     }
     jobs

@@ -30,7 +30,7 @@ pub struct Scale {
 impl Scale {
     /// How long one worker measures.
     pub fn measure(self) -> Duration {
-        if self.quick { Duration::from_millis(400) } else { Duration::from_millis(1_500) }
+        if self.quick { Duration::from_millis(200) } else { Duration::from_millis(1_500) }
     }
 
     /// How long it runs before that.
@@ -56,6 +56,8 @@ pub struct Job {
     pub limit: Duration,
     /// The only peer that the job is for.
     pub only: Option<&'static str>,
+    /// Whether the quick form has it.
+    pub quick: bool,
     pub run: Run,
 }
 
@@ -63,7 +65,7 @@ impl Job {
     /// A job for all peers, in as many rounds as are asked for.
     fn new(name: impl Into<String>, about: impl Into<String>, floor: Option<&'static str>, run: Run) -> Self {
         let (rounds, limit) = (usize::MAX, Duration::from_secs(60));
-        Self { name: name.into(), about: about.into(), floor, rounds, limit, only: None, run }
+        Self { name: name.into(), about: about.into(), floor, rounds, limit, only: None, quick: true, run }
     }
 }
 

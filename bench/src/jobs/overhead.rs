@@ -31,7 +31,7 @@ fn run(peer: &Peer, scale: Scale) -> Result<Figures> {
     let mut client = protocol.client(&invitation, &load)?;
     pair::connect(&mut *client, &mut *host)?;
 
-    let time = if scale.quick { Duration::from_millis(2_500) } else { Duration::from_secs(10) };
+    let time = if scale.quick { Duration::from_secs(1) } else { Duration::from_secs(10) };
     let mut traffic = Traffic { client: &mut *client, host: &mut *host, relay: &relay, next: 0 };
     // What only the beginning needs (MTU probes, more connection ids) is over then.
     traffic.go(time / 2, true)?;

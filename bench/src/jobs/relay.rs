@@ -2,7 +2,8 @@
 //! for every peer, whatever it says of itself.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -10,9 +11,13 @@ use std::time::Duration;
 
 use crate::failure::Result;
 use crate::peers::plain;
+use crate::sys;
 
 /// How often a thread looks whether it should end.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// What a segment of TCP has more than a datagram of UDP: a header of 32 bytes, with its time stamps, instead of 8.
+const TCP_HEADER_MORE: u64 = 24;
 
 /// Datagrams and their bytes, UDP and IP headers not counted.
 #[derive(Default)]
@@ -41,7 +46,7 @@ impl Passed {
     }
 }
 
-/// A relay for one client.
+/// A relay for one client, over UDP or TCP.
 pub struct Relay {
     /// Where the client sends to.
     pub front: SocketAddrV4,
@@ -49,6 +54,8 @@ pub struct Relay {
     there: Arc<Counter>,
     back: Arc<Counter>,
     finished: Arc<AtomicBool>,
+    /// The connection of a client over TCP.
+    stream: Arc<OnceLock<TcpStream>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -63,8 +70,16 @@ impl Relay {
             there: Arc::default(),
             back: Arc::default(),
             finished: Arc::default(),
+            stream: Arc::default(),
             threads: Vec::new(),
         };
+        let listener = TcpListener::bind(relay.front)?;
+        listener.set_nonblocking(true)?;
+        let (host, finished, stream) = (relay.host.clone(), relay.finished.clone(), relay.stream.clone());
+        relay.threads.push(thread::spawn(move || {
+            // A client whose connection fails says so itself.
+            let _ = pass_streams(&listener, &host, &finished, &stream);
+        }));
         let client = Arc::new(OnceLock::new());
         let (a, b) = (front.try_clone()?, behind.try_clone()?);
         let (host, counter, finished) = (relay.host.clone(), relay.there.clone(), relay.finished.clone());
@@ -87,7 +102,18 @@ impl Relay {
         self.host.get_or_init(|| host);
     }
 
+    /// Of TCP, what the kernel says about the client's connection: all segments, with what their headers have more
+    /// than UDP's.
     pub fn passed(&self) -> Passed {
+        let tcp = self.stream.get().and_then(|stream| sys::tcp_count(stream.as_fd()).ok());
+        if let Some(tcp) = tcp {
+            return Passed {
+                datagrams_there: tcp.segments_in,
+                bytes_there: tcp.bytes_in + tcp.segments_in * TCP_HEADER_MORE,
+                datagrams_back: tcp.segments_out,
+                bytes_back: tcp.bytes_out + tcp.segments_out * TCP_HEADER_MORE,
+            };
+        }
         Passed {
             datagrams_there: self.there.datagrams.load(Ordering::SeqCst),
             bytes_there: self.there.bytes.load(Ordering::SeqCst),
@@ -105,6 +131,57 @@ impl Drop for Relay {
             let _ = thread.join();
         }
     }
+}
+
+/// Waits for one client and passes its stream on, both ways.
+fn pass_streams(
+    listener: &TcpListener,
+    host: &OnceLock<SocketAddrV4>,
+    finished: &AtomicBool,
+    stream: &OnceLock<TcpStream>,
+) -> io::Result<()> {
+    let client = loop {
+        match listener.accept() {
+            Ok((client, _)) => break client,
+            Err(_) if finished.load(Ordering::SeqCst) => return Ok(()),
+            Err(_) => thread::sleep(LOOK),
+        }
+    };
+    let behind = TcpStream::connect(host.get().ok_or(io::ErrorKind::NotConnected)?)?;
+    for socket in [&client, &behind] {
+        socket.set_nonblocking(false)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(LOOK))?;
+    }
+    let counted = client.try_clone()?;
+    stream.get_or_init(|| counted);
+    thread::scope(|scope| {
+        scope.spawn(|| pass_stream(&client, &behind, finished));
+        pass_stream(&behind, &client, finished);
+    });
+    Ok(())
+}
+
+/// Passes a stream on in one direction until it ends or all does.
+fn pass_stream(mut from: &TcpStream, mut to: &TcpStream, finished: &AtomicBool) {
+    let mut buffer = vec![0; 65_536];
+    while !finished.load(Ordering::SeqCst) {
+        match io::Read::read(&mut from, &mut buffer) {
+            Ok(0) => break,
+            Ok(len) => {
+                if io::Write::write_all(&mut to, &buffer[..len]).is_err() {
+                    break;
+                }
+            }
+            Err(error) => {
+                if plain::unless_idle(error).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    // The other side may have gone already.
+    let _ = to.shutdown(Shutdown::Write);
 }
 
 /// Passes datagrams on until told to end.

@@ -1,5 +1,7 @@
 //! The peers, one file each, all behind the same two traits.
 
+#[cfg(feature = "openssl")]
+mod dtls;
 mod enet;
 mod mmsg;
 mod netcode;
@@ -11,6 +13,9 @@ mod raw_gso;
 mod renet;
 mod tls;
 mod torque;
+#[cfg(feature = "webrtc")]
+mod webrtc;
+mod websocket;
 
 use std::net::SocketAddrV4;
 
@@ -140,7 +145,49 @@ pub const ALL: &[Peer] = &[
     renet::PEER,
     quinn_proto::PEER,
     quinn::PEER,
+    DTLS,
+    WEBRTC,
+    websocket::PEER,
 ];
+
+/// OpenSSL's headers are not everywhere, so this peer can be left out of the build.
+const DTLS: Peer = Peer {
+    name: "dtls",
+    package: Some("openssl"),
+    about: "DTLS 1.2 by OpenSSL: no acknowledgments; clients without a key",
+    #[cfg(feature = "openssl")]
+    protocol: || Box::new(dtls::Dtls),
+    #[cfg(not(feature = "openssl"))]
+    protocol: || Box::new(Missing("built without OpenSSL: install its headers (libssl-dev) and pkg-config")),
+    lock_step: true,
+};
+
+/// Its cryptography takes long to build.
+const WEBRTC: Peer = Peer {
+    name: "webrtc",
+    package: Some("str0m"),
+    about: "WebRTC data channel: ICE, DTLS, SCTP; messages sent together share datagrams; keys vouched for by signalling",
+    #[cfg(feature = "webrtc")]
+    protocol: || Box::new(webrtc::DataChannel),
+    #[cfg(not(feature = "webrtc"))]
+    protocol: || Box::new(Missing("built without the feature `webrtc`")),
+    lock_step: true,
+};
+
+/// A peer that was not built, and why.
+#[cfg(not(all(feature = "openssl", feature = "webrtc")))]
+struct Missing(&'static str);
+
+#[cfg(not(all(feature = "openssl", feature = "webrtc")))]
+impl Protocol for Missing {
+    fn host(&self, _: &Load) -> Result<(Box<dyn End>, Invitation)> {
+        Err(Unable(self.0).into())
+    }
+
+    fn client(&self, _: &Invitation, _: &Load) -> Result<Box<dyn End>> {
+        Err(Unable(self.0).into())
+    }
+}
 
 /// The peer of that name.
 pub fn find(name: &str) -> Result<&'static Peer> {
