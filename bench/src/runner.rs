@@ -29,6 +29,8 @@ pub struct Gathered {
     pub unable: Option<String>,
     /// The last error.
     pub error: Option<String>,
+    /// Whether a worker had to be ended.
+    pub hung: bool,
 }
 
 /// All rounds of one job.
@@ -47,14 +49,18 @@ pub fn run(job: &Job, plan: &Plan) -> Result<Vec<Row>> {
     let rounds = if plan.scale.quick && job.rounds < usize::MAX { 1 } else { plan.rounds.min(job.rounds) };
     for round in 1..=rounds {
         for (peer, gathered) in chosen.iter().zip(&mut gathered) {
-            // What it cannot do now it will not later; an error may have been an accident.
-            if gathered.unable.is_some() || (gathered.error.is_some() && gathered.rounds.is_empty()) {
+            // What it cannot do now it will not later; another error may have been an accident.
+            if gathered.unable.is_some() || gathered.hung {
                 continue;
             }
             progress(&format!("{}: round {round} of {rounds}: {}", job.name, peer.name));
             match work(job, peer, plan.scale) {
                 Ok(Answer::Figures(figures)) => gathered.rounds.push(figures),
                 Ok(Answer::Unable(why)) => gathered.unable = Some(why),
+                Ok(Answer::Hung) => {
+                    gathered.hung = true;
+                    gathered.error = Some(format!("took longer than {} s", job.limit.as_secs()));
+                }
                 Err(error) => gathered.error = Some(error.to_string()),
             }
         }
@@ -66,6 +72,8 @@ pub fn run(job: &Job, plan: &Plan) -> Result<Vec<Row>> {
 enum Answer {
     Figures(Figures),
     Unable(String),
+    /// It was ended, as its time was over.
+    Hung,
 }
 
 /// One worker, from start to end.
@@ -80,7 +88,7 @@ fn work(job: &Job, peer: &Peer, scale: Scale) -> Result<Answer> {
     let text = output.join().unwrap_or_default();
     let last = errors.join().unwrap_or_default();
     if !ended {
-        return Err(format!("took longer than {} s", job.limit.as_secs()).into());
+        return Ok(Answer::Hung);
     }
     let Ok(line) = serde_json::from_str::<Value>(text.trim()) else {
         return Err(format!("the worker ended: {last}").into());

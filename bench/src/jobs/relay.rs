@@ -61,7 +61,8 @@ pub struct Relay {
 
 impl Relay {
     pub fn start() -> Result<Self> {
-        let (front, behind) = (plain::bind()?, plain::bind()?);
+        let (front, listener) = bind_both()?;
+        let behind = plain::bind()?;
         front.set_read_timeout(Some(LOOK))?;
         behind.set_read_timeout(Some(LOOK))?;
         let mut relay = Self {
@@ -73,8 +74,6 @@ impl Relay {
             stream: Arc::default(),
             threads: Vec::new(),
         };
-        let listener = TcpListener::bind(relay.front)?;
-        listener.set_nonblocking(true)?;
         let (host, finished, stream) = (relay.host.clone(), relay.finished.clone(), relay.stream.clone());
         relay.threads.push(thread::spawn(move || {
             // A client whose connection fails says so itself.
@@ -131,6 +130,19 @@ impl Drop for Relay {
             let _ = thread.join();
         }
     }
+}
+
+/// A UDP and a TCP socket with the same port.
+fn bind_both() -> Result<(UdpSocket, TcpListener)> {
+    // The port that is free for UDP may be taken for TCP.
+    for _ in 0..64 {
+        let udp = plain::bind()?;
+        if let Ok(tcp) = TcpListener::bind(plain::address_of(&udp)?) {
+            tcp.set_nonblocking(true)?;
+            return Ok((udp, tcp));
+        }
+    }
+    Err("no port is free for both UDP and TCP".into())
 }
 
 /// Waits for one client and passes its stream on, both ways.

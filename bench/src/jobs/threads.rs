@@ -79,7 +79,7 @@ impl Progress {
 
 fn run(peer: &Peer, scale: Scale, bytes: usize, batch: u64) -> Result<Figures> {
     // What fits the receive buffer: no peer should lose packets there.
-    let in_flight = plain::packets_that_fit(bytes)?;
+    let in_flight = plain::packets_that_fit(bytes)?.clamp(64, 512);
     let load = Load::pair(bytes, in_flight);
     let Pair { mut client, host } = Pair::connect(peer, &load)?;
     let progress = Arc::new(Progress::default());

@@ -14,7 +14,7 @@ use crate::failure::Result;
 /// What a client sends to be known, and the host's answer.
 const HELLO: &[u8] = b"!";
 /// Bytes that the kernel may hold in each direction. All peers that let one choose get the same.
-pub const SOCKET_BUFFER: usize = 1 << 20;
+pub const SOCKET_BUFFER: usize = 2 << 20;
 /// How long a wait blocks.
 pub const WAIT: Duration = Duration::from_millis(20);
 
@@ -37,12 +37,12 @@ pub fn bind() -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// How many datagrams with so many bytes of payload fit into what the system really gives a socket of [`bind`],
-/// between 64 and 512. The kernel counts its own overhead too: 768 bytes for each small datagram, 2,304 for one of 1,100.
+/// How many datagrams with so many bytes of payload surely fit into what the system really gives a socket of [`bind`].
+/// The kernel counts its own overhead too: 768 bytes for each small datagram, 2,304 for one of 1,100.
 pub fn packets_that_fit(payload: usize) -> io::Result<usize> {
     let given = socket2::SockRef::from(&bind()?).recv_buffer_size()?;
     let each = if payload <= 256 { 768 } else { 2_304 };
-    Ok((given * 3 / 4 / each).clamp(64, 512))
+    Ok(given * 3 / 4 / each)
 }
 
 /// The address of a socket on loopback.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use torque_socket::{
-    Cipher, Config, ConnectOptions, ConnectionId, Event, PublicKey, SendError, Settings, Socket, Trust,
+    Builder, Cipher, Config, ConnectOptions, ConnectionId, Event, PublicKey, SendError, Settings, Socket,
+    Trust,
 };
 
-use super::plain::WAIT;
+use super::plain::{SOCKET_BUFFER, WAIT};
 use super::{End, Invitation, Load, Peer, Protocol, Take};
 use crate::failure::Result;
 
@@ -48,9 +49,14 @@ impl Torque {
     }
 }
 
+/// The socket buffers that all peers get.
+fn builder(config: Config) -> Builder {
+    Socket::builder().config(config).send_buffer_size(SOCKET_BUFFER).receive_buffer_size(SOCKET_BUFFER)
+}
+
 impl Protocol for Torque {
     fn host(&self, load: &Load) -> Result<(Box<dyn End>, Invitation)> {
-        let socket = Socket::builder().config(self.config(load)).bind((Ipv4Addr::LOCALHOST, 0))?;
+        let socket = builder(self.config(load)).bind((Ipv4Addr::LOCALHOST, 0))?;
         let SocketAddr::V4(address) = socket.local_addr() else { return Err("not IPv4".into()) };
         let key = socket.public_key().to_string().into_bytes();
         let mut end = TorqueEnd::new(socket, None);
@@ -64,7 +70,7 @@ impl Protocol for Torque {
         let mut config = self.config(load);
         config.accept_incoming = false;
         // Bound as the other peers' clients are; `Socket::client()` would take both families.
-        let socket = Socket::builder().config(config).bind((Ipv4Addr::LOCALHOST, 0))?;
+        let socket = builder(config).bind((Ipv4Addr::LOCALHOST, 0))?;
         let key: PublicKey = std::str::from_utf8(&invitation.key)?.parse()?;
         // The key is pinned, so the socket goes on by itself.
         let options = ConnectOptions { trust: Trust::Pinned(key), ..ConnectOptions::default() };
