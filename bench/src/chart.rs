@@ -20,6 +20,12 @@ const PANELS: &[(&str, &str, &str)] = &[
     ("memory", "allocated per connection", "a host's memory for an idle connection, bytes"),
 ];
 
+/// What one has to know to read the bars.
+const REMARKS: &str = "\
+    rusty_enet, renet, quinn, webrtc and websocket put packets that are sent together into one datagram. renetcode and dtls \
+    have no acknowledgments, rusty_enet no encryption.\n\
+    rusty_enet's and renetcode's tables for all connections are made beforehand and not in their memory for one.";
+
 const WIDTH: usize = 920;
 const COLUMN: usize = WIDTH / 2;
 const NAME: usize = 108;
@@ -45,7 +51,7 @@ pub fn svg(rows: &[Row], below: &str) -> Option<String> {
         }
         top += HEAD + pair.iter().map(|(_, bars)| bars.len()).max().unwrap_or_default() * LINE;
     }
-    for line in below.lines() {
+    for line in REMARKS.lines().chain(below.lines()) {
         top += LINE;
         body += &format!("<text x=\"10\" y=\"{top}\" class=\"below\">{}</text>\n", escape(line));
     }

@@ -90,6 +90,10 @@ fn run(peer: &Peer, scale: Scale) -> Result<Figures> {
     if let (Some(before), Some(after)) = (resident, resident_after) {
         figures.push("resident per connection", "B", each(after - before));
     }
+    if matches!(peer.package, Some("rusty_enet" | "renetcode" | "renet")) {
+        figures
+            .note("its table for all connections is made beforehand: see \"allocated without connections\"");
+    }
     if counted {
         figures.push("allocated without connections", "B", (before.live - empty.live) as f64);
     }
