@@ -28,6 +28,8 @@ const USAGE: &str = "cargo xtask <task>
   fuzz TARGET [--seconds N] [--address-sanitizer] [--minimise]
                            coverage-guided fuzzing, or the committed corpus from what it found
   counts [--write]         instructions of the hot paths, compared with bench/counts/figures.txt
+  bench [--quick] [--json FILE] [--svg FILE] [--job NAME]... [--peer NAME]... [--list]
+                           this library beside its peers (Linux; bench/README.md)
   mutants [arguments]      change the window, nonces, puzzle and ratchet, and see the tests fail";
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Some("check-windows") => platforms::windows(rest).map(tell),
         Some("fuzz") => fuzz::run(rest),
         Some("counts") => counts::task(rest).map(tell),
+        Some("bench") => bench(rest),
         Some("mutants") => mutants(rest),
         _ => Err(USAGE.to_owned()),
     };
@@ -72,6 +75,29 @@ fn demo(arguments: &[String]) -> Result<(), String> {
     command.current_dir(shell::root());
     command.args(["run", "--quiet", "--release", "--package", "torque-cli", "--bin", "torque", "--", "demo"]);
     shell::run(command.args(arguments))
+}
+
+/// Builds the bench, which is a workspace of its own, and runs it where the caller stands, so that the files it writes
+/// are where they are expected.
+fn bench(arguments: &[String]) -> Result<(), String> {
+    if !cfg!(target_os = "linux") {
+        return Err("the bench measures Linux's ways of sending many packets, so it needs Linux".to_owned());
+    }
+    let mut command = std::process::Command::new("cargo");
+    command.args(["run", "--release", "--locked", "--manifest-path"]);
+    command.arg(shell::root().join("bench/Cargo.toml"));
+    // Build scripts of dependencies look at these, and would run again after each build by hand.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    // One of the peers is C, and its headers may be missing; the others do without.
+    if shell::succeeds(&mut shell::program("pkg-config", &["--atleast-version=1.1.1", "openssl"])) {
+        command.args(["--features", "openssl"]);
+    }
+    shell::run(command.arg("--").args(arguments))
 }
 
 /// Runs cargo-mutants as .cargo/mutants.toml says.

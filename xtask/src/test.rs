@@ -37,6 +37,11 @@ const STEPS: &[Step] = &[
     Step { name: "corpus", about: "the committed fuzz corpus, replayed", run: corpus },
     Step { name: "vectors", about: "the golden vectors are what the library computes", run: vectors },
     Step { name: "check", about: "spec/check, the decoder written from the specification alone", run: check },
+    Step {
+        name: "bench",
+        about: "the bench still builds with this library, without its largest peer",
+        run: bench,
+    },
     Step { name: "counts", about: "the hot paths take no more instructions than before", run: counts::check },
     Step { name: "wasm", about: "torque-proto for WebAssembly, with core and alloc only", run: wasm },
     Step { name: "windows", about: "the crates for Windows", run: windows },
@@ -53,10 +58,10 @@ fn done(result: Result<(), String>) -> Result<Outcome, String> {
 
 fn format() -> Result<Outcome, String> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    if !shell::root().join("fuzz/Cargo.toml").exists() {
-        return Ok(Outcome::Done);
+    for manifest in ["fuzz/Cargo.toml", "bench/Cargo.toml"] {
+        run(&mut cargo(&["fmt", "--manifest-path", manifest, "--check"]))?;
     }
-    done(run(&mut cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])))
+    Ok(Outcome::Done)
 }
 
 fn codes() -> Result<Outcome, String> {
@@ -140,6 +145,24 @@ fn corpus() -> Result<Outcome, String> {
         return Ok(Outcome::Skipped(format!("there is no crate {CORPUS_CRATE}")));
     }
     done(run(&mut cargo(&["test", "-p", CORPUS_CRATE, "--locked"])))
+}
+
+fn bench() -> Result<Outcome, String> {
+    if !cfg!(target_os = "linux") {
+        return Ok(Outcome::Skipped("it is for Linux".to_owned()));
+    }
+    let words = [
+        "clippy",
+        "--manifest-path",
+        "bench/Cargo.toml",
+        "--locked",
+        "--no-default-features",
+        "--all-targets",
+    ];
+    let mut command = cargo(&words);
+    // A folder of its own: another workspace's features would have everything built again.
+    command.env("CARGO_TARGET_DIR", shell::target_dir().join("bench"));
+    done(run(command.args(["--", "-Dwarnings", UNWRAP])))
 }
 
 fn vectors() -> Result<Outcome, String> {
