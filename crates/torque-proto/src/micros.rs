@@ -14,6 +14,10 @@ pub(crate) struct Micros(u64);
 impl Micros {
     pub(crate) const ZERO: Self = Self(0);
 
+    pub(crate) const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
     pub(crate) const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000))
     }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::crypto::Cipher;
+use crate::micros::Micros;
 use crate::settings::Settings;
 
 macro_rules! counters {
@@ -200,4 +201,45 @@ pub struct HandshakeStats {
     pub total_time: Duration,
     /// How often the host had the initiator begin again.
     pub restarts: u8,
+}
+
+/// [`HandshakeStats`] as a connection keeps them.
+#[derive(Clone, Copy)]
+pub(crate) struct HandshakeFigures {
+    difficulty: u8,
+    restarts: u8,
+    puzzle_tries: u64,
+    puzzle_time: Micros,
+    challenge_time: Micros,
+    pub(crate) total_time: Micros,
+}
+
+impl From<HandshakeStats> for HandshakeFigures {
+    fn from(stats: HandshakeStats) -> Self {
+        let HandshakeStats { difficulty, puzzle_tries, puzzle_time, challenge_time, total_time, restarts } =
+            stats;
+        Self {
+            difficulty,
+            restarts,
+            puzzle_tries,
+            puzzle_time: puzzle_time.into(),
+            challenge_time: challenge_time.into(),
+            total_time: total_time.into(),
+        }
+    }
+}
+
+impl From<HandshakeFigures> for HandshakeStats {
+    fn from(figures: HandshakeFigures) -> Self {
+        let HandshakeFigures { difficulty, restarts, puzzle_tries, puzzle_time, challenge_time, total_time } =
+            figures;
+        Self {
+            difficulty,
+            puzzle_tries,
+            puzzle_time: puzzle_time.into(),
+            challenge_time: challenge_time.into(),
+            total_time: total_time.into(),
+            restarts,
+        }
+    }
 }

@@ -145,3 +145,17 @@ fn without_losses_a_report_takes_no_bytes() {
         }
     }
 }
+
+#[test]
+fn there_is_news_until_a_report_has_told_it() {
+    let mut incoming = Incoming::new(32_768, 100);
+    assert!(!incoming.has_news());
+    for (sequence, delivered) in [(101, true), (102, false), (4_000, true)] {
+        incoming.advance(sequence, delivered);
+        assert!(incoming.has_news());
+        let report = incoming.report(MAX_REPORT);
+        incoming.write_report(report, &mut Vec::new());
+        // Beyond 2,040 sequences it cannot say all, and would only say the same again.
+        assert!(!incoming.has_news());
+    }
+}

@@ -35,8 +35,8 @@ pub(crate) struct Liveness {
     last_probe: Instant,
     probes: u32,
     next_id: u32,
-    /// By id; an id of 0 is none.
-    pings: [(u32, Instant); REMEMBERED],
+    /// Ids, of which 0 is none, and when they were sent: the low bits of the microseconds, which last an hour.
+    pings: [(u32, u32); REMEMBERED],
 }
 
 impl Liveness {
@@ -54,7 +54,7 @@ impl Liveness {
             last_probe: now,
             probes: 0,
             next_id: 1,
-            pings: [(0, Instant::ZERO); REMEMBERED],
+            pings: [(0, 0); REMEMBERED],
         }
     }
 
@@ -102,7 +102,7 @@ impl Liveness {
     pub(crate) fn new_ping(&mut self, now: Instant) -> u32 {
         let id = self.next_id;
         self.next_id = self.next_id.checked_add(1).unwrap_or(1);
-        self.pings[id as usize % REMEMBERED] = (id, now);
+        self.pings[id as usize % REMEMBERED] = (id, low_micros(now));
         id
     }
 
@@ -113,7 +113,9 @@ impl Liveness {
             return None;
         }
         let (_, sent) = core::mem::take(ping);
-        Some(now.micros_since(sent))
+        let span = low_micros(now).wrapping_sub(sent);
+        // More than half the range means that the clock stepped back.
+        Some(Micros::from_micros(if span > u32::MAX / 2 { 0 } else { span.into() }))
     }
 
     /// When silence, or a stale round-trip time, asks for a ping.
@@ -153,4 +155,8 @@ impl Liveness {
         let first = rtt.overdue() + peer_ack_delay;
         (first * (1 << self.probes.min(16))).min(MAX_PROBE_PAUSE.max(first))
     }
+}
+
+fn low_micros(at: Instant) -> u32 {
+    at.as_micros() as u32
 }

@@ -40,7 +40,7 @@ use crate::event::Delivery;
 use crate::instant::Instant;
 use crate::micros::Micros;
 use crate::settings::Settings;
-use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeStats};
+use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeFigures, HandshakeStats};
 use crate::timer::TimerKind;
 use crate::transmits::Transmits;
 use crate::wire::control::{ControlMessage, ControlMessages};
@@ -120,7 +120,7 @@ pub(crate) struct Connection {
     phase: Phase,
     ended: Option<Box<Ended>>,
     counters: ConnectionCounters,
-    handshake: HandshakeStats,
+    handshake: HandshakeFigures,
 }
 
 impl Connection {
@@ -146,7 +146,7 @@ impl Connection {
             phase: Phase::new(now, parts.unheard.map(Micros::from)),
             ended: None,
             counters: ConnectionCounters::default(),
-            handshake: parts.handshake,
+            handshake: parts.handshake.into(),
         }
     }
 
@@ -348,7 +348,7 @@ impl Connection {
     /// At the host: the first packet has come, so long after the connect_accept and the request.
     pub(crate) fn established(&mut self, now: Instant, round_trip: Option<Duration>, total: Duration) {
         self.rtt = Rtt::new(round_trip.map(Micros::from));
-        self.handshake.total_time = total;
+        self.handshake.total_time = total.into();
         self.liveness = Liveness::new(now, self.liveness.interval(), self.liveness.limit());
     }
 
@@ -383,7 +383,7 @@ impl Connection {
             in_flight: self.outgoing.open(),
             settings: self.settings,
             cipher: self.cipher,
-            handshake: self.handshake,
+            handshake: self.handshake.into(),
         }
     }
 

@@ -192,7 +192,7 @@ pub(crate) struct ReceiveKeys {
     number: u64,
     keys: Generation,
     /// Generation `number + 1`, once a packet claimed to be of it: derived once, however many such claims are forged.
-    next: Option<Generation>,
+    next: Option<Box<Generation>>,
 }
 
 impl ReceiveKeys {
@@ -273,7 +273,7 @@ impl ReceiveKeys {
             Some(0) => Ok(&mut self.keys),
             Some(1) => {
                 let keys = &self.keys;
-                Ok(self.next.get_or_insert_with(|| keys.next()))
+                Ok(self.next.get_or_insert_with(|| Box::new(keys.next())))
             }
             _ => Err(OpenError::NoKeys),
         }
@@ -288,7 +288,7 @@ impl ReceiveKeys {
             && let Some(next) = &mut self.next
         {
             // Swapped, so that the older keys are erased where they lie.
-            core::mem::swap(&mut self.keys, next);
+            core::mem::swap(&mut self.keys, &mut **next);
             self.next = None;
             self.number = generation;
         }
