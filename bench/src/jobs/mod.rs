@@ -1,6 +1,7 @@
 //! The jobs, one file each. A job is written once and runs with every peer.
 
 mod allocations;
+mod ciphers;
 mod content;
 mod core;
 mod fan_out;
@@ -13,6 +14,7 @@ mod overhead;
 mod pair;
 mod ping_pong;
 mod relay;
+mod shards;
 mod threads;
 
 use std::time::Duration;
@@ -85,6 +87,8 @@ pub fn all() -> Vec<Job> {
     jobs.extend(handshake::jobs());
     jobs.extend(memory::jobs());
     jobs.extend(allocations::jobs());
+    jobs.extend(shards::jobs());
+    jobs.extend(ciphers::jobs());
     jobs.extend(growth::jobs());
     jobs.extend(junk::jobs());
     jobs
