@@ -15,7 +15,7 @@ const PACKAGE: &str = "torque-counts";
 /// A path is run so often, and so often; the difference is what it costs without what comes before and after.
 const TIMES: [u64; 2] = [64, 320];
 /// Growth in percent that fails.
-const LIMIT: f64 = 3.0;
+const LIMIT: u64 = 3;
 /// Processor features that the counted code looks for, as Linux names them; under callgrind no others are used.
 const FEATURES: [&str; 7] = ["aes", "avx", "avx2", "bmi2", "pclmulqdq", "pmull", "ssse3"];
 
@@ -60,7 +60,8 @@ impl Figures {
         let grown = |(name, count): (&String, &u64)| {
             let old = *before.counts.get(name)?;
             let percent = (*count as f64 / old as f64 - 1.0) * 100.0;
-            (percent > LIMIT).then(|| format!("{name}: {old} before, {count} now, {percent:.1} % more"))
+            (100 * count > (100 + LIMIT) * old)
+                .then(|| format!("{name}: {old} before, {count} now, {percent:.1} % more"))
         };
         self.counts.iter().filter_map(grown).collect()
     }
