@@ -102,3 +102,17 @@ fn the_bit_of_a_report_is_that_of_its_sequence() {
 fn a_report_without_bytes_says_that_all_was_delivered() {
     assert!((1..1_000).all(|sequence| reported(1_000, &[], sequence) == Delivery::Delivered));
 }
+
+#[test]
+fn a_window_that_was_full_gives_its_memory_back() {
+    let mut outgoing = Outgoing::new(128, 100);
+    for _ in 0..128 {
+        outgoing.sent(0, true);
+    }
+    while outgoing.settle_next(Delivery::Delivered).is_some() {
+        outgoing.verdict_taken();
+    }
+    assert!(outgoing.unsettled.capacity() > 0);
+    outgoing.rest();
+    assert_eq!(outgoing.unsettled.capacity(), 0);
+}

@@ -220,7 +220,7 @@ impl ReceiveKeys {
 
     #[cfg(test)]
     pub(crate) fn is_resting(&self) -> bool {
-        self.keys.expanded.is_none()
+        self.keys.expanded.is_none() && self.next.is_none()
     }
 
     /// Forgets what is computed from the secrets until the next data packet.

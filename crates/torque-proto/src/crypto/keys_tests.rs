@@ -317,6 +317,28 @@ fn an_idle_connection_keeps_its_keys_in_few_bytes() {
 }
 
 #[test]
+fn keys_that_rest_keep_the_secret_alone_and_go_on() {
+    for_seeds(2, |rng| {
+        let (mut send, mut receive) = pair(rng, Cipher::Aes128GcmSst, 8);
+        for sequence in [1, 2, GENERATION - 1, GENERATION] {
+            assert!(send.is_resting() && receive.is_resting());
+            let (plain, packet) = seal(rng, &mut send, sequence, None).unwrap();
+            assert_eq!(open(&mut receive, &packet), Ok(plain));
+            assert!(!send.is_resting() && !receive.is_resting());
+            // A forgery of the next generation leaves keys behind as well.
+            let mut forged = packet.clone();
+            forged.sequence += GENERATION;
+            assert_eq!(open(&mut receive, &forged), Err(OpenError::Forged));
+            send.rest();
+            receive.rest();
+            // Control packets use the keys without waking them.
+            let (plain, packet) = seal(rng, &mut send, sequence, Some(sequence)).unwrap();
+            assert_eq!(open(&mut receive, &packet), Ok(plain));
+        }
+    });
+}
+
+#[test]
 fn debug_shows_nothing_of_a_secret() {
     for_seeds(1, |rng| {
         let (send, receive) = pair(rng, Cipher::Aes128GcmSst, 8);
