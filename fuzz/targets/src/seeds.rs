@@ -2,6 +2,7 @@
 //! corpus by `cargo run -p torque-fuzz-targets --bin write-seeds`.
 
 use torque_proto::wire::control::ControlMessage;
+use torque_proto::wire::{probe, probe_echo};
 use torque_proto::{Config, Trust};
 
 use crate::side::{Side, address, small_config};
@@ -59,6 +60,8 @@ fn wire() -> Vec<(String, Vec<u8>)> {
         client.close(0, b"bye");
         client.take_transmits().iter().for_each(|(_, bytes)| keep(bytes));
     }
+    keep(&probe([7; 16]));
+    keep(&probe_echo([7; 16]));
     let mut controls = Vec::new();
     ControlMessage::Ping { id: 7, settled: 9 }.write(&mut controls);
     ControlMessage::Pong { id: 7, settled: 9 }.write(&mut controls);

@@ -50,6 +50,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
                            "accept_data": b""},
         "refuse_payload": {"close_code": 1, "reason": b"full"},
         "reject": {"version": 1, "initiator_nonce": b(16), "reject_code": 6},
+        "probe": {"nonce": b(16)}, "probe_echo": {"nonce": b(16)},
         "settings": own,
     }
     vectors = [{"kind": kind, "hex": layouts.LAYOUTS[kind][1](fields), "fields": fields}
@@ -57,7 +58,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
     wrong = layouts.encode_challenge_request(good["challenge_request"])
     vectors += [{"kind": "challenge_request", "hex": wrong[:-1] + b"\1", "refused": "zeros"},
                 {"kind": "datagram", "hex": b"\x20", "fields": {"kind": "info"}},
-                {"kind": "datagram", "hex": b"\x0b", "refused": "reserved"},
+                {"kind": "datagram", "hex": b"\x0d", "refused": "reserved"},
                 {"kind": "settings_text", "text": "window=64;tag=4", "fields": settings.from_text("tag=4;window=64")},
                 {"kind": "settings_text", "text": "speed=1", "refused": "text_setting"},
                 {"kind": "packet_header", "packet_window": 128, "hex": Header("ack", 1, 2, 3, 4).encode(128),
