@@ -80,6 +80,10 @@ counters! {
         changed_request,
         /// Connect requests with an introduction that does not exist.
         unknown_introduction,
+        /// Connect requests refused because of their origin.
+        origin_refused,
+        /// Connect requests with an origin token that is not to be believed.
+        origin_token_bad,
         /// Repeated requests that came too soon after an answer.
         repeated_too_soon,
         /// Requests that lost against an attempt of our own to the same address.
