@@ -121,8 +121,8 @@ pub use torque_proto::identity::{self, Credential, CredentialError, DEFAULT_PORT
 pub use torque_proto::{
     Address, CallError, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions, ConnectionCounters,
     ConnectionId, ConnectionStats, Delivery, Event, Extension, HandshakeConfig, HandshakeStats, KeyLogEntry,
-    KeyPair, Limits, Payload, PublicKey, PuzzleConfig, SendError, Sequence, Settings, SettingsError, Stats,
-    Trust,
+    KeyPair, Limits, OriginPolicy, Payload, PublicKey, PuzzleConfig, SendError, Sequence, Settings,
+    SettingsError, Stats, Trust,
 };
 pub use torque_sim::{Burst, LinkConfig, LinkConfigError};
 

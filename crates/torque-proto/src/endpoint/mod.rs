@@ -7,6 +7,7 @@
 mod attempting;
 mod hosting;
 mod maps;
+mod origins;
 mod packets;
 mod queue;
 mod routing;

@@ -2,6 +2,7 @@
 //! torque-sim.
 
 mod hostile;
+mod origins;
 
 use alloc::vec;
 use alloc::vec::Vec;
