@@ -101,7 +101,6 @@ mod metrics;
 mod puzzles;
 mod resolver;
 mod sharded;
-mod simulated;
 mod socket;
 mod target;
 mod threaded;

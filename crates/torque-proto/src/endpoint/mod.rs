@@ -244,13 +244,24 @@ impl Endpoint {
 
     /// The next event, oldest first. Taking a verdict frees its place in the packet window.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.take_event(1)
+    }
+
+    /// As [`poll_event`](Self::poll_event), but a packet goes on counting against `limits.queued_packets` of its connection
+    /// until [`release_packets`](Self::release_packets). For drivers that hand events on to a queue of their own, so that
+    /// what waits there is bounded, and a sender whose packets nobody takes is told so.
+    pub fn poll_event_held(&mut self) -> Option<Event> {
+        self.take_event(0)
+    }
+
+    fn take_event(&mut self, released: usize) -> Option<Event> {
         // Seen to before the event is moved out, so that it is moved only once: events are large.
         let frees = self.events.next_frees()?;
         if let Frees::Packet(id) | Frees::Verdict(id) | Frees::Slot(id) = frees
             && let Some(entry) = self.slots.get_mut(id)
         {
             match (frees, &mut entry.slot) {
-                (Frees::Packet(_), Slot::Connected(connected)) => connected.queued -= 1,
+                (Frees::Packet(_), Slot::Connected(connected)) => connected.queued -= released,
                 (Frees::Verdict(_), Slot::Connected(connected)) => connected.connection.verdict_taken(),
                 (Frees::Slot(_), _) => {
                     entry.close_taken = true;
@@ -260,6 +271,14 @@ impl Endpoint {
             }
         }
         self.events.pop()
+    }
+
+    /// The application has taken `count` of the packets that were held for it.
+    pub fn release_packets(&mut self, connection: ConnectionId, count: usize) {
+        if let Some(Slot::Connected(connected)) = self.slots.get_mut(connection).map(|entry| &mut entry.slot)
+        {
+            connected.queued = connected.queued.saturating_sub(count);
+        }
     }
 
     /// Whether events wait.

@@ -1,0 +1,242 @@
+//! The protocol core for JavaScript: `torque_proto::Endpoint` behind functions that take and return numbers, and two
+//! stretches of memory. Thin on purpose: clock, randomness, carriers and everything that a program sees are TypeScript (`js/`).
+//!
+//! - One module instance is one socket: [`exports`] keeps the only [`Core`].
+//! - **Time** is `performance.now()`: milliseconds, with fractions.
+//! - **Bytes and texts** go in through the *scratch*: the caller writes them there, one after another, and tells their
+//!   lengths. They come out as pointer and length, valid until the next call.
+//! - **Remotes** are numbers of the carrier's choice, below 2^53.
+//! - **Errors** are a negative result; the text is `code: what happened and what to do`.
+//! - After any call: `next_transmit` until 0, then `next_event` until 0, then `deadline`.
+//!
+//! There is no glue made by a tool: it would weigh a tenth of the package, and this interface needs none.
+
+mod events;
+pub mod exports;
+mod options;
+mod text;
+mod transmits;
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use torque_proto::identity::origin::EXTENSION_ORIGIN;
+use torque_proto::{
+    Address, CallError, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Extension, Instant, KeyPair,
+    PublicKey, SendError, Trust,
+};
+use torque_sim::{LinkConfig, SimulatedPaths};
+
+use transmits::Outgoing;
+
+/// One socket's worth of protocol.
+pub struct Core {
+    endpoint: Endpoint,
+    outgoing: Outgoing,
+    paths: Option<SimulatedPaths>,
+    event: Option<Event>,
+}
+
+/// A time as JavaScript tells it.
+fn instant(millis: f64) -> Instant {
+    Instant::from_micros((millis.max(0.0) * 1_000.0) as u64)
+}
+
+/// A span of time as JavaScript tells it; at most a day.
+fn duration(millis: f64) -> Duration {
+    Duration::from_micros((millis.clamp(0.0, 86_400_000.0) * 1_000.0) as u64)
+}
+
+fn connection(number: u32) -> Result<ConnectionId, String> {
+    ConnectionId::from_u32(number).ok_or_else(|| call_error(CallError::Closed))
+}
+
+fn call_error(error: CallError) -> String {
+    let code = match error {
+        CallError::Closed => "closed",
+        CallError::NotWaiting => "not_waiting",
+        CallError::TooLarge { .. } => "too_large",
+        CallError::TooManyConnections => "too_many_connections",
+        CallError::AddressInUse => "address_in_use",
+        CallError::NotAnInfoPacket => "not_an_info_packet",
+        CallError::Blocked => "blocked",
+        CallError::InvalidSettings => "invalid_settings",
+        CallError::ConnectionsExist => "connections_exist",
+        _ => "failed",
+    };
+    format!("{code}: {error}")
+}
+
+fn send_error(error: SendError) -> String {
+    let code = match error {
+        SendError::WindowFull => "window_full",
+        SendError::TooLarge { .. } => "too_large",
+        SendError::NotEstablished => "not_established",
+        SendError::Closed => "closed",
+        SendError::Blocked => "blocked",
+        _ => "failed",
+    };
+    format!("{code}: {error}")
+}
+
+/// Reads a text of an option or argument.
+fn read<T: FromStr>(what: &str, text: &str) -> Result<T, String>
+where
+    T::Err: Display,
+{
+    text.parse().map_err(|error| format!("invalid_argument: {what}: {error}"))
+}
+
+fn read_key_pair(secret_text: &str) -> Result<KeyPair, String> {
+    KeyPair::from_secret_text(secret_text).map_err(|error| format!("invalid_argument: key pair: {error}"))
+}
+
+impl Core {
+    /// A core that begins at `now`. `seed` is 32 bytes of the host environment's randomness, never used twice;
+    /// `unix_millis` is `Date.now()` at that moment. The options are those of [`options`].
+    pub fn new(options: &str, seed: [u8; 32], unix_millis: f64, now: f64) -> Result<Self, String> {
+        let setup = options::setup(options, seed, unix_millis as u64)?;
+        let endpoint =
+            Endpoint::new(instant(now), setup).map_err(|error| format!("invalid_argument: {error}"))?;
+        Ok(Self { endpoint, outgoing: Outgoing::default(), paths: None, event: None })
+    }
+
+    /// This socket's public key, as text.
+    pub fn public_key(&self) -> String {
+        self.endpoint.public_key().to_string()
+    }
+
+    /// Changes the identity; only while there are no connections.
+    pub fn set_key_pair(&mut self, secret_text: &str) -> Result<(), String> {
+        self.endpoint.set_key_pair(read_key_pair(secret_text)?).map_err(call_error)
+    }
+
+    /// Sets what this host shows everybody who asks, at most 511 bytes.
+    pub fn set_challenge_response(&mut self, data: &[u8]) -> Result<(), String> {
+        self.endpoint.set_challenge_response_data(data).map_err(call_error)
+    }
+
+    /// Makes all datagrams, out and in, pass a simulated link. What is under way arrives as it would have.
+    pub fn set_simulated_link(&mut self, config: LinkConfig, seed: u64) {
+        match &mut self.paths {
+            Some(paths) => paths.set_config(config),
+            None if config == LinkConfig::perfect() => {}
+            None => self.paths = Some(SimulatedPaths::new(config, seed)),
+        }
+    }
+
+    /// A datagram has come from `remote`.
+    pub fn receive(&mut self, now: f64, remote: f64, bytes: &mut [u8]) {
+        let (now, remote) = (instant(now), Address::from_virtual(remote as u64));
+        match &mut self.paths {
+            None => self.endpoint.handle_datagram(now, Datagram { remote, local: None, bytes }),
+            Some(paths) => paths.take_received(now, remote, None, bytes),
+        }
+    }
+
+    /// Runs what is due by `now`, arrivals over a simulated link included.
+    pub fn run(&mut self, now: f64) {
+        let now = instant(now);
+        if let Some(paths) = &mut self.paths {
+            paths.arrivals(now, |remote, local, bytes| {
+                self.endpoint.handle_datagram(now, Datagram { remote, local, bytes });
+            });
+        }
+        if self.endpoint.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.endpoint.handle_timeout(now);
+        }
+    }
+
+    /// When to call [`run`](Self::run) next, on the same clock; infinity for never. It may lie in the past.
+    pub fn deadline(&self) -> f64 {
+        let endpoint = self.endpoint.poll_timeout().map(|(at, _)| at);
+        let paths = self.paths.as_ref().and_then(|paths| paths.deadline());
+        let next = [endpoint, paths].into_iter().flatten().min();
+        next.map_or(f64::INFINITY, |at| at.as_micros() as f64 / 1_000.0)
+    }
+
+    /// Begins to connect to `remote`. `trust` is `ask`, `anyone`, or the public key that is the only one to take;
+    /// `settings` may be empty for the socket's own, and so may the origin token.
+    pub fn connect(
+        &mut self,
+        now: f64,
+        remote: f64,
+        (settings, trust): (&str, &str),
+        connect_data: &[u8],
+        origin_token: &[u8],
+    ) -> Result<u32, String> {
+        let trust = match trust {
+            "ask" => Trust::Ask,
+            "anyone" => Trust::Anyone,
+            key => Trust::Pinned(read::<PublicKey>("trust", key)?),
+        };
+        let options = ConnectOptions {
+            connect_data: connect_data.to_vec(),
+            extensions: origin_extension(origin_token),
+            trust,
+            settings: if settings.is_empty() { None } else { Some(read("settings", settings)?) },
+        };
+        let remote = Address::from_virtual(remote as u64);
+        self.endpoint.connect(instant(now), remote, options).map(ConnectionId::get).map_err(call_error)
+    }
+
+    /// Accepts the key and data that a challenge_response event showed; the request carries the origin token, if it
+    /// is not empty.
+    pub fn accept_challenge(&mut self, now: f64, number: u32, origin_token: &[u8]) -> Result<(), String> {
+        let extensions = origin_extension(origin_token);
+        self.endpoint.accept_challenge_with(instant(now), connection(number)?, extensions).map_err(call_error)
+    }
+
+    /// Accepts a connect request, with at most 511 bytes of accept_data.
+    pub fn accept_connection(&mut self, now: f64, number: u32, data: &[u8]) -> Result<(), String> {
+        self.endpoint.accept_connection(instant(now), connection(number)?, data).map_err(call_error)
+    }
+
+    /// Closes or refuses a connection, with a reason of at most 511 bytes.
+    pub fn close(&mut self, now: f64, number: u32, reason: &[u8]) -> Result<(), String> {
+        self.endpoint.close(instant(now), connection(number)?, reason).map_err(call_error)
+    }
+
+    /// Closes every connection, telling the other sides that the socket goes away.
+    pub fn close_all(&mut self, now: f64) {
+        self.endpoint.close_all(instant(now));
+    }
+
+    /// Sends a packet and returns its sequence.
+    pub fn send(&mut self, now: f64, number: u32, payload: &[u8]) -> Result<f64, String> {
+        let id = ConnectionId::from_u32(number).ok_or_else(|| send_error(SendError::Closed))?;
+        let sequence = self.endpoint.send(instant(now), id, payload).map_err(send_error)?;
+        Ok(sequence.0 as f64)
+    }
+
+    /// Sends a datagram outside any connection.
+    pub fn send_info(&mut self, remote: f64, payload: &[u8]) -> Result<(), String> {
+        self.endpoint.send_info(Address::from_virtual(remote as u64), payload).map_err(call_error)
+    }
+
+    /// The largest payload that a connection takes, in bytes; 0 if it is not established.
+    pub fn max_packet_size(&self, number: u32) -> usize {
+        ConnectionId::from_u32(number).and_then(|id| self.endpoint.max_packet_size(id)).unwrap_or(0)
+    }
+
+    /// Connections that are still there: pending, established, or with events that nobody took.
+    pub fn connections(&self) -> usize {
+        self.endpoint.slots_used()
+    }
+
+    /// The application has taken `count` packets of a connection: only now they leave its bound (API.md 7).
+    pub fn release_packets(&mut self, number: u32, count: usize) {
+        if let Some(id) = ConnectionId::from_u32(number) {
+            self.endpoint.release_packets(id, count);
+        }
+    }
+}
+
+fn origin_extension(token: &[u8]) -> Vec<Extension> {
+    let is_there = !token.is_empty();
+    is_there.then(|| Extension { kind: EXTENSION_ORIGIN, data: token.to_vec() }).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;
