@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -75,7 +75,8 @@ pub fn metrics(shared: &Arc<Shared>) -> Router {
 }
 
 async fn description(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let text = shared.description(origin(&headers)).to_string();
+    let own = own_origin(&headers, shared.is_tls);
+    let text = shared.description(origin(&headers).or(own.as_deref())).to_string();
     let head = [
         (CONTENT_TYPE, "application/json"),
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
@@ -87,6 +88,15 @@ async fn description(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> R
 
 fn origin(headers: &HeaderMap) -> Option<&str> {
     headers.get(ORIGIN)?.to_str().ok()
+}
+
+/// The origin of a page that asks the server that it is from: browsers do not name it then. Good enough to explain things,
+/// not to admit anybody.
+fn own_origin(headers: &HeaderMap, is_tls: bool) -> Option<String> {
+    let is_own = headers.get("sec-fetch-site")?.as_bytes() == b"same-origin";
+    let scheme = if is_tls { "https" } else { "http" };
+    let host = headers.get(HOST)?.to_str().ok()?;
+    is_own.then(|| format!("{scheme}://{host}"))
 }
 
 /// Who is at the other end of a connection.

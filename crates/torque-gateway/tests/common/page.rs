@@ -242,9 +242,7 @@ async fn web_transport(
         options = options.add_header("origin", origin);
     }
     let connection = soon(endpoint.connect(options.build())).await.map_err(|error| error.to_string())?;
-    let (mut writer, reader) = connection.open_bi().await.unwrap().await.unwrap();
-    // A stream is seen by the other side when something was written; a message of an unknown kind is ignored.
-    writer.write_all(&[0, 1, 0x7f]).await.map_err(|error| error.to_string())?;
+    let (writer, reader) = connection.open_bi().await.unwrap().await.unwrap();
     Ok(Web { connection, writer, reader, incoming: Vec::new(), _endpoint: endpoint })
 }
 
