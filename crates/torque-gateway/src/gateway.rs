@@ -52,7 +52,7 @@ pub(crate) struct Shared {
     /// Whether HTTP is with TLS.
     pub is_tls: bool,
     pub phase: watch::Sender<Phase>,
-    admission: Arc<Admission>,
+    admission: Admission,
     certificates: Arc<CertificateStore>,
     public_ips: Vec<IpAddr>,
     port: u16,
@@ -147,7 +147,7 @@ impl Gateway {
             files: config.files,
             is_tls: config.certificates != Certificates::Development,
             phase: watch::Sender::new(Phase::Open),
-            admission: Arc::new(Admission::new(config.origins, config.limits)),
+            admission: Admission::new(config.origins, config.limits),
             certificates: Arc::clone(&certificates),
             public_ips: config.public_ips,
             port,
