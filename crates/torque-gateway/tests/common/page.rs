@@ -219,7 +219,12 @@ fn datagram(frame: &[u8]) -> Got {
 
 /// The hashes that a page finds in the description.
 pub fn hashes(gateway: &Gateway) -> Vec<[u8; 32]> {
-    let description: serde_json::Value = serde_json::from_str(&gateway.description(None)).unwrap();
+    hashes_of(&gateway.description(None))
+}
+
+/// The hashes in a description.
+pub fn hashes_of(description: &str) -> Vec<[u8; 32]> {
+    let description: serde_json::Value = serde_json::from_str(description).unwrap();
     let hashes = description["certificate_hashes"].as_array().cloned().unwrap_or_default();
     let decode = |hash: &serde_json::Value| {
         base64::engine::general_purpose::STANDARD.decode(hash.as_str().unwrap()).unwrap().try_into().unwrap()
