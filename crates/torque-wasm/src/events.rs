@@ -101,7 +101,7 @@ impl Core {
     pub fn event_text(&self) -> String {
         match &self.event {
             Some(Event::ChallengeResponse { cipher, .. }) => cipher.to_string(),
-            //ORIGIN Some(Event::ConnectRequest { origin, .. }) => origin.clone().unwrap_or_default(),
+            Some(Event::ConnectRequest { origin, .. }) => origin.clone().unwrap_or_default(),
             Some(Event::Established { settings, .. }) => settings.to_string(),
             Some(Event::Close { code, .. }) => code.name().to_owned(),
             _ => String::new(),

@@ -21,7 +21,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-const EXTENSION_ORIGIN: u8 = 1; // ORIGIN
+use torque_proto::identity::origin::EXTENSION_ORIGIN;
 use torque_proto::{
     Address, CallError, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Extension, Instant, KeyPair,
     PublicKey, SendError, Trust,

@@ -39,11 +39,9 @@ pub(crate) fn setup(text: &str, seed: [u8; 32], unix_millis: u64) -> Result<Setu
                 }
             }
             "accept_incoming" => config.accept_incoming = read(name, value)?,
-            "trusted_gateway" => {
-                let _ = read::<PublicKey>(name, value)?;
-            }
-            "allowed_origin" => {} //ORIGIN config.origins.allowed_origins.push(value.to_owned()),
-            "allow_native" => {}   //ORIGIN config.origins.allow_native = read(name, value)?,
+            "trusted_gateway" => config.origins.trusted_gateways.push(read::<PublicKey>(name, value)?),
+            "allowed_origin" => config.origins.allowed_origins.push(value.to_owned()),
+            "allow_native" => config.origins.allow_native = read(name, value)?,
             "ping_interval" => config.ping_interval = milliseconds()?,
             "ping_limit" => config.ping_limit = read(name, value)?,
             "close_wait" => config.close_wait = milliseconds()?,
