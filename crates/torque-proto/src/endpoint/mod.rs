@@ -261,7 +261,9 @@ impl Endpoint {
             && let Some(entry) = self.slots.get_mut(id)
         {
             match (frees, &mut entry.slot) {
-                (Frees::Packet(_), Slot::Connected(connected)) => connected.queued = connected.queued.saturating_sub(released),
+                (Frees::Packet(_), Slot::Connected(connected)) => {
+                    connected.queued = connected.queued.saturating_sub(released)
+                }
                 (Frees::Verdict(_), Slot::Connected(connected)) => connected.connection.verdict_taken(),
                 (Frees::Slot(_), _) => {
                     entry.close_taken = true;
