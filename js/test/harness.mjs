@@ -133,8 +133,8 @@ export async function startBrowser(t) {
   return started;
 }
 
-/** A page of a site with the package loaded as `torque`; what it says on its console is kept for failures. */
-export async function openPage(t, site, path = "/") {
+/** A page of a site, with the package loaded as `torque` unless it brings its own; what it says on its console is kept for failures. */
+export async function openPage(t, site, path = "/", load = true) {
   const browser = await startBrowser(t);
   const context = await browser.newContext();
   const page = await context.newPage();
@@ -142,7 +142,7 @@ export async function openPage(t, site, path = "/") {
   page.on("console", (message) => said.push(message.text()));
   page.on("pageerror", (error) => said.push(String(error)));
   await page.goto(site.origin + path);
-  await page.evaluate(async () => {
+  if (load) await page.evaluate(async () => {
     globalThis.torque = await import("/torque-socket/index.js");
     globalThis.text = (bytes) => new TextDecoder().decode(bytes);
     globalThis.sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));

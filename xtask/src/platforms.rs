@@ -22,7 +22,19 @@ pub fn wasm(arguments: &[String]) -> Result<Outcome, String> {
         words.extend(features);
         note = check(WASM, "core,alloc", &words, arguments)?;
     }
-    Ok(Outcome::Note(note))
+    let words = ["test", "--no-run", "--release", "--locked", "-p", "torque-proto", "--lib"];
+    let mut command = cargo_for_wasm_tests(&words, arguments)?;
+    let built = shell::output(command.args(["--message-format", "json"]))?;
+    let program = built.lines().filter_map(|line| line.split_once("\"executable\":\"")).next_back();
+    let program =
+        program.and_then(|(_, rest)| rest.split('"').next()).ok_or("cargo named no test program")?;
+    crate::web::run_tests(Path::new(program))?;
+    Ok(Outcome::Note(format!("{note}, its unit tests and vectors run by Node")))
+}
+
+fn cargo_for_wasm_tests(words: &[&str], arguments: &[String]) -> Result<Command, String> {
+    let by_debian = !arguments.is_empty() || !active_rust_has(WASM);
+    cargo_for(WASM, "std,panic_abort,test,proc_macro", words, by_debian).map(|(command, _)| command)
 }
 
 /// `cargo xtask check-windows [--debian]`.

@@ -2,7 +2,7 @@
 
 use crate::shell::{self, cargo, program, run};
 use crate::steps::{self, Choice, Outcome, Step};
-use crate::{codes, counts, lengths, platforms, tools, workspace};
+use crate::{codes, counts, lengths, platforms, tools, web, workspace};
 
 /// The crate that replays the committed fuzz corpus.
 const CORPUS_CRATE: &str = "torque-fuzz-targets";
@@ -43,7 +43,16 @@ const STEPS: &[Step] = &[
         run: bench,
     },
     Step { name: "counts", about: "the hot paths take no more instructions than before", run: counts::check },
-    Step { name: "wasm", about: "torque-proto for WebAssembly, with core and alloc only", run: wasm },
+    Step {
+        name: "wasm",
+        about: "torque-proto for WebAssembly, with core and alloc only; its unit tests and vectors there",
+        run: wasm,
+    },
+    Step {
+        name: "pages",
+        about: "the npm package, the gateway and the demo's pages, in Node and in Chromium",
+        run: web::test,
+    },
     Step { name: "windows", about: "the crates for Windows", run: windows },
 ];
 

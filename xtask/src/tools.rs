@@ -27,6 +27,15 @@ pub fn cargo_deny() -> Option<PathBuf> {
     installed.then(|| PathBuf::from("cargo-deny"))
 }
 
+/// A Chromium for the tests of pages: the one that `CHROMIUM` names, or one that is installed.
+pub fn chromium() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("CHROMIUM") {
+        return Some(PathBuf::from(named));
+    }
+    let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+    known.map(PathBuf::from).into_iter().find(|path| path.exists())
+}
+
 /// `cargo xtask setup`: installs what the test steps need and this machine lacks.
 pub fn setup() -> Result<(), String> {
     let has = |name: &str, argument: &str| shell::succeeds(&mut shell::program(name, &[argument]));
@@ -43,6 +52,17 @@ pub fn setup() -> Result<(), String> {
         if !has(program, argument) {
             packages.push(package);
         }
+    }
+    if chromium().is_none() {
+        packages.push("chromium");
+    }
+    // Of the packages of Debian 12 Node is too old for some of what the pages' tests use.
+    if !has("node", "--version") {
+        packages.extend(["nodejs", "npm"]);
+    }
+    // wtransport's TLS has code in C.
+    if !has("cc", "--version") {
+        packages.push("gcc");
     }
     if packages.is_empty() {
         println!("setup: programs of the operating system are all there");

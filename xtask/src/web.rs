@@ -6,7 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{platforms, shell};
+use crate::steps::Outcome;
+use crate::{platforms, shell, tools};
 
 /// The npm package.
 pub fn package() -> PathBuf {
@@ -29,7 +30,9 @@ pub fn build() -> Result<(), String> {
     clear(&package().join("dist"))?;
     core()?;
     npm_packages()?;
-    tsc("tsconfig.json")?;
+    // Comments are for those who read the types, and weigh as much as the code.
+    tsc(&["tsconfig.json", "--emitDeclarationOnly"])?;
+    tsc(&["tsconfig.json", "--declaration", "false", "--removeComments"])?;
     demo_pages()
 }
 
@@ -38,6 +41,35 @@ fn core() -> Result<(), String> {
     let words = ["build", "--profile", "web", "--locked", "-p", "torque-wasm"];
     shell::run(&mut platforms::cargo_for_wasm(&words)?)?;
     copy(&platforms::wasm_folder().join("web/torque_wasm.wasm"), &package().join("dist").join(MODULE))
+}
+
+/// `cargo xtask test --only pages`: the package and the pages in Node and in a real browser.
+pub fn test() -> Result<Outcome, String> {
+    let chromium = tools::chromium().ok_or(
+        "Chromium is missing: `cargo xtask setup`, or name one: CHROMIUM=/path/to/chromium cargo xtask test --only pages",
+    )?;
+    build()?;
+    shell::run(&mut shell::cargo(&["build", "--locked", "-p", "torque-cli", "--features", "gateway"]))?;
+    let mut command = shell::program("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+    command.current_dir(package()).env("CHROMIUM", chromium);
+    command.env("TORQUE", shell::target_dir().join("debug/torque"));
+    for file in list(&package().join("test"))? {
+        if file.to_string_lossy().ends_with(".test.mjs") {
+            command.arg(file);
+        }
+    }
+    shell::run(&mut command)?;
+    Ok(Outcome::Done)
+}
+
+/// Runs a test program that was built for WebAssembly; it traps where a test fails.
+pub fn run_tests(program: &Path) -> Result<(), String> {
+    need_node()?;
+    let script = "const {readFileSync} = require('node:fs');
+        WebAssembly.instantiate(readFileSync(process.argv[1]), {}).then(({instance}) => {
+            process.exitCode = instance.exports.main(0, 0);
+        });";
+    shell::run(shell::program("node", &["--eval", script]).arg(program))
 }
 
 fn need_node() -> Result<(), String> {
@@ -66,9 +98,9 @@ fn npm_packages() -> Result<(), String> {
     fs::write(&installed, lock).map_err(|error| format!("{}: {error}", installed.display()))
 }
 
-fn tsc(project: &str) -> Result<(), String> {
+fn tsc(project: &[&str]) -> Result<(), String> {
     let program = "node_modules/typescript/bin/tsc";
-    shell::run(shell::program("node", &[program, "-p", project]).current_dir(package()))
+    shell::run(shell::program("node", &[program, "-p"]).args(project).current_dir(package()))
 }
 
 /// The demo's pages with everything that they load.
@@ -77,7 +109,7 @@ fn demo_pages() -> Result<(), String> {
     if !demo.exists() {
         return Ok(());
     }
-    tsc("demo/tsconfig.json")?;
+    tsc(&["demo/tsconfig.json"])?;
     let out = pages();
     for entry in list(&demo)? {
         let is_page = entry.extension().is_some_and(|ending| {

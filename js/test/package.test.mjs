@@ -1,0 +1,135 @@
+// The package as people get it: packed, installed into fresh projects, built and run there.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+
+import { openPage, root, startGateway, startHost, startSite, temporaryFolder } from "./harness.mjs";
+
+const run = promisify(execFile);
+const js = join(root, "js");
+/** What a page may load at most, in bytes, each file gzipped. */
+const LIMIT = 130_000;
+const tool = (...path) => join(js, "node_modules", ...path);
+
+/** A fresh project of these files with the package installed from its tarball. */
+async function project(t, files) {
+  const folder = await temporaryFolder(t);
+  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: js });
+  const [packed] = Object.values(JSON.parse(stdout));
+  const manifest = { name: "fresh", private: true, type: "module" };
+  for (const [name, content] of Object.entries({ "package.json": JSON.stringify(manifest), ...files })) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), content);
+  }
+  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", join(folder, packed.filename)], { cwd: folder });
+  return { folder, packed };
+}
+
+/** Says over the connection what it is built by, and shows the echo. */
+const exchange = `
+import { TorqueSocket } from "torque-socket";
+
+export async function exchange(url, bind) {
+  const connection = await TorqueSocket.connect(url, bind ? { bind } : {});
+  const delivered = await connection.send("hello from a fresh project");
+  for await (const packet of connection) {
+    connection.close();
+    return { delivered, echo: new TextDecoder().decode(packet) };
+  }
+}
+`;
+const expected = { delivered: true, echo: "hello from a fresh project" };
+
+test("what is packed is what is meant to be, and small", async (t) => {
+  const { folder, packed } = await project(t, {});
+  const names = packed.files.map(({ path }) => path);
+  for (const name of ["dist/index.js", "dist/index.d.ts", "dist/index.js.map", "dist/core.wasm", "dist/engine/worker.js", "src/index.ts", "README.md", "LICENSE-MIT", "LICENSE-APACHE"]) {
+    assert.ok(names.includes(name), `${name} in ${names.join(" ")}`);
+  }
+  assert.ok(!names.some((name) => /test|node_modules|demo/.test(name)), names.join(" "));
+  // What a page with WebTransport loads.
+  const loaded = names.filter((name) => /^dist\/.*\.(js|wasm)$/.test(name) && !/node_udp|direct_udp|probes|remotes/.test(name));
+  let size = 0;
+  for (const name of loaded) size += gzipSync(await readFile(join(folder, "node_modules", "torque-socket", name)), { level: 9 }).length;
+  t.diagnostic(`a page loads ${(size / 1_000).toFixed(1)} kB gzipped`);
+  assert.ok(size < LIMIT, `${size} bytes are more than ${LIMIT}`);
+});
+
+test("Node: ES modules", async (t) => {
+  const host = await startHost(t);
+  const main = `import { exchange } from "./exchange.js";\nconsole.log(JSON.stringify(await exchange(process.argv[2])));`;
+  const { folder } = await project(t, { "exchange.js": exchange, "main.js": main });
+  const { stdout } = await run("node", ["main.js", host.url], { cwd: folder, timeout: 30_000 });
+  assert.deepEqual(JSON.parse(stdout), expected);
+});
+
+test("TypeScript: nodenext, strict, with every declared type checked", async (t) => {
+  const host = await startHost(t);
+  const source = `
+import { TorqueSocket, TorqueError, type ConnectionFigures, type SocketOptions } from "torque-socket";
+
+const options: SocketOptions = { settings: "window=64", simulatedLink: { delay: 1 } };
+await using socket = new TorqueSocket(options);
+socket.on_close = (id: number, reason: Uint8Array, { code }) => console.error(id, reason.length, code.length);
+try {
+  const connection = await socket.open(process.argv[2] ?? "", { connectData: "hi", signal: AbortSignal.timeout(20_000) });
+  const delivered: boolean = await connection.send("hello from a fresh project");
+  const stats: ConnectionFigures | undefined = await connection.getStats();
+  for await (const packet of connection) {
+    console.log(JSON.stringify({ delivered, echo: new TextDecoder().decode(packet) }));
+    break;
+  }
+  if (stats === undefined || connection.window !== 64) process.exitCode = 1;
+} catch (error) {
+  if (error instanceof TorqueError) console.error(error.code);
+  throw error;
+}
+`;
+  const config = {
+    compilerOptions: {
+      module: "nodenext",
+      target: "es2022",
+      lib: ["es2022", "esnext.disposable", "dom"],
+      strict: true,
+      skipLibCheck: false,
+      types: ["node"],
+      typeRoots: [tool("@types")],
+      outDir: "out",
+    },
+  };
+  const { folder } = await project(t, { "main.ts": source, "tsconfig.json": JSON.stringify({ ...config, files: ["main.ts"] }) });
+  await run("node", [tool("typescript", "bin", "tsc"), "-p", "."], { cwd: folder });
+  const { stdout } = await run("node", ["out/main.js", host.url], { cwd: folder, timeout: 30_000 });
+  assert.deepEqual(JSON.parse(stdout), expected);
+});
+
+/** Runs `exchange` in a page of this folder. */
+async function exchangeInPage(t, folders, path) {
+  const host = await startHost(t);
+  const gateway = await startGateway(t, [host.address]);
+  const site = await startSite(t, {}, folders);
+  const page = await openPage(t, site, path, false);
+  await page.waitForFunction(() => globalThis.exchange);
+  assert.deepEqual(await page.evaluate(([url, bind]) => exchange(url, bind), [host.url, gateway.url]), expected);
+}
+
+test("a page without any tool: <script type=module> and an import map", async (t) => {
+  const html = `<!doctype html><link rel=icon href=data:,>
+<script type="importmap">{ "imports": { "torque-socket": "/app/node_modules/torque-socket/dist/index.js" } }</script>
+<script type="module">import { exchange } from "./exchange.js"; globalThis.exchange = exchange;</script>`;
+  const { folder } = await project(t, { "index.html": html, "exchange.js": exchange });
+  await exchangeInPage(t, { "/app/": folder }, "/app/");
+});
+
+test("Vite: built and served, the worker and the module found", async (t) => {
+  const html = `<!doctype html><link rel=icon href=data:,><script type="module" src="/main.js"></script>`;
+  const main = `import { exchange } from "./exchange.js"; globalThis.exchange = exchange;`;
+  const { folder } = await project(t, { "index.html": html, "main.js": main, "exchange.js": exchange });
+  await run("node", [tool("vite", "bin", "vite.js"), "build", "--base", "/app/"], { cwd: folder });
+  await exchangeInPage(t, { "/app/": join(folder, "dist") }, "/app/");
+});
