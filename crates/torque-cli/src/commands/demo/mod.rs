@@ -4,6 +4,9 @@
 //! keep a record of each packet (`record`); when everything is closed the records are held against each other
 //! (`summary`). `board` is what the threads tell the view while it runs.
 
+#[cfg(feature = "gateway")]
+#[allow(dead_code)]
+mod arena;
 mod board;
 mod client;
 mod host;
