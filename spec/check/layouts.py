@@ -10,11 +10,12 @@ from .reader import Reader
 VERSION = 1
 MAGIC = b"TorqueSk"
 KINDS = {1: "challenge_request", 2: "challenge_response", 3: "connect_request", 4: "connect_accept",
-         5: "connect_refuse", 6: "connect_pending", 7: "reject"}
+         5: "connect_refuse", 6: "connect_pending", 7: "reject", 11: "probe", 12: "probe_echo"}
 FIRST_BYTE = {name: number for number, name in KINDS.items()}
 # Least and greatest size. connect_request: 132 + (29 to 1,029) + 8.
 SIZES = {"challenge_request": (768, 768), "challenge_response": (175, 686), "connect_request": (169, 1169),
-         "connect_accept": (85, 596), "connect_refuse": (53, 564), "connect_pending": (49, 49), "reject": (19, 19)}
+         "connect_accept": (85, 596), "connect_refuse": (53, 564), "connect_pending": (49, 49), "reject": (19, 19),
+         "probe": (17, 17), "probe_echo": (17, 17)}
 MAX_INITIAL_SEQUENCE = 4095
 MAX_DATA = 511
 MAX_CONNECT_DATA = 1000
@@ -186,6 +187,15 @@ def encode_reject(f: dict) -> bytes:
     return b"\x07" + bytes([f["version"]]) + f["initiator_nonce"] + bytes([f["reject_code"]])
 
 
+def decode_probe(datagram: bytes, kind: str) -> dict:
+    """A probe or its echo."""
+    return {"nonce": _open(datagram, kind).take(16)}
+
+
+def encode_probe(f: dict, kind: str) -> bytes:
+    return bytes([FIRST_BYTE[kind]]) + f["nonce"]
+
+
 def _initial_sequence(r: Reader) -> int:
     value = r.number(2, "initial_sequence")
     require(value <= MAX_INITIAL_SEQUENCE, "range", f"initial_sequence {value} is above 4,095")
@@ -206,6 +216,10 @@ def _answer(kind: str):
     return (lambda data: decode_answer(data, kind)), (lambda fields: encode_answer(fields, kind))
 
 
+def _probe(kind: str):
+    return (lambda data: decode_probe(data, kind)), (lambda fields: encode_probe(fields, kind))
+
+
 # name: (decoder, encoder)
 LAYOUTS = {
     "challenge_request": (decode_challenge_request, encode_challenge_request),
@@ -218,5 +232,7 @@ LAYOUTS = {
     "accept_payload": (decode_accept_payload, encode_accept_payload),
     "refuse_payload": (decode_refuse_payload, encode_refuse_payload),
     "reject": (decode_reject, encode_reject),
+    "probe": _probe("probe"),
+    "probe_echo": _probe("probe_echo"),
     "settings": (settings.decode, settings.encode),
 }

@@ -111,6 +111,9 @@ impl Failure {
                 "somebody else may be answering in the host's place, or its program is newer",
             ),
             CloseCode::Refused => (Code::Refused, "the reason, if the host gave one, stands above"),
+            CloseCode::OriginNotAllowed => {
+                (Code::Refused, "it lets web pages in, and programs only with --allow-native")
+            }
             CloseCode::Busy => (Code::Refused, "the host is full: try again later"),
             CloseCode::NoDecision => {
                 (Code::Refused, "nobody answered the question whether to connect; try again")

@@ -55,6 +55,8 @@ fn every_golden_layout_is_named_and_every_refused_one_objected_to() {
         "connect_refuse",
         "connect_pending",
         "reject",
+        "probe",
+        "probe_echo",
     ];
     let wanted: Vec<&Value> = vectors["vectors"]
         .as_array()
@@ -80,7 +82,7 @@ fn every_golden_layout_is_named_and_every_refused_one_objected_to() {
                 "{name}: {problem:?}"
             );
             assert_eq!(datagram["kind"], vector["kind"], "{name}");
-            for key in ["initiator_nonce", "host_salt", "epoch_key", "identity_token"] {
+            for key in ["initiator_nonce", "host_salt", "epoch_key", "identity_token", "nonce"] {
                 if let Some(value) = vector["fields"][key].as_str() {
                     assert_eq!(field(datagram, key), value, "{name}");
                 }

@@ -7,8 +7,11 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Directory, Host, event, json, lines, run_to, torque};
+use torque_socket::identity::origin::{EXTENSION_ORIGIN, OriginClaims, sign_origin};
+use torque_socket::{CloseCode, ConnectOptions, Event, Extension, KeyPair, Socket};
 
 #[test]
 fn what_is_sent_comes_back_and_every_packet_has_its_verdict() {
@@ -149,6 +152,56 @@ fn an_authority_vouches_for_hosts_and_for_initiators() {
     // A host that shows none is not trusted.
     let plain = Host::start(&[]);
     json(5, &["connect", plain.address(), "--send", "x", "--authority", &trusted]);
+}
+
+/// A page's socket: connects with a gateway's word that it is of this origin, and returns why it ended.
+fn visit(host: &Host, gateway: &KeyPair, origin: &str) -> CloseCode {
+    let mut page = Socket::bind("127.0.0.1:0").unwrap();
+    let (initiator, key) = (page.public_key(), host.key().parse().unwrap());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = OriginClaims {
+        origin,
+        initiator: &initiator,
+        host: &key,
+        address: page.local_addr(),
+        expires: now + 60,
+    };
+    let token = Extension { kind: EXTENSION_ORIGIN, data: sign_origin(gateway, &claims).unwrap() };
+    let options = ConnectOptions { extensions: vec![token], ..ConnectOptions::default() };
+    let connection = page.connect(host.url(), options).unwrap();
+    loop {
+        match page.wait_event(Duration::from_secs(20)).expect("something happens") {
+            Event::Established { .. } => page.close(connection, b"").unwrap(),
+            Event::Close { code, .. } => return code,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_host_lets_in_the_pages_that_a_gateway_vouches_for() {
+    let gateway = KeyPair::from_seed([5; 32]);
+    let key = gateway.public().to_string();
+    let pages = ["--trusted-gateway", &key, "--allowed-origin", "https://game.example"];
+    let host = Host::start(&[&pages[..], &["--once"]].concat());
+    json(4, &["connect", host.url(), "--send", "x"]);
+    assert_eq!(visit(&host, &gateway, "https://evil.example"), CloseCode::OriginNotAllowed);
+    assert_eq!(
+        visit(&host, &KeyPair::from_seed([6; 32]), "https://game.example"),
+        CloseCode::OriginNotAllowed
+    );
+    assert_eq!(visit(&host, &gateway, "https://game.example"), CloseCode::Closed);
+    let (_, told) = host.end();
+    assert_eq!(event(&told, "request")["origin"], "https://game.example");
+    let counters = &event(&told, "counters")["protocol"];
+    assert_eq!((&counters["origin_refused"], &counters["origin_token_bad"]), (&3.into(), &1.into()));
+
+    let host = Host::start(&[&pages[..], &["--allow-native", "--once"]].concat());
+    json(0, &["connect", host.url(), "--send", "x"]);
+    assert_eq!(event(&host.end().1, "request")["origin"], serde_json::Value::Null);
+    json(2, &["host", "--allowed-origin", "https://game.example"]);
+    let slash = ["host", "--trusted-gateway", &key, "--allowed-origin", "https://game.example/"];
+    assert!(event(&json(2, &slash), "error")["message"].as_str().unwrap().contains("without a path"));
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum CloseCode {
     Replaced,
     /// The socket is being closed.
     ShuttingDown,
+    /// The host admits only pages of certain origins.
+    OriginNotAllowed,
     /// The other side went silent.
     TimedOut,
     /// Nothing came back from the host.
@@ -62,6 +64,7 @@ impl CloseCode {
         Self::AddressInUse,
         Self::Replaced,
         Self::ShuttingDown,
+        Self::OriginNotAllowed,
         Self::TimedOut,
         Self::NoAnswer,
         Self::NotConfirmed,
@@ -89,6 +92,7 @@ impl CloseCode {
             Self::AddressInUse => 4,
             Self::Replaced => 5,
             Self::ShuttingDown => 6,
+            Self::OriginNotAllowed => 7,
             Self::TimedOut => 32,
             Self::NoAnswer => 33,
             Self::NotConfirmed => 34,
@@ -117,6 +121,7 @@ impl CloseCode {
             Self::AddressInUse => "address_in_use",
             Self::Replaced => "replaced",
             Self::ShuttingDown => "shutting_down",
+            Self::OriginNotAllowed => "origin_not_allowed",
             Self::TimedOut => "timed_out",
             Self::NoAnswer => "no_answer",
             Self::NotConfirmed => "not_confirmed",
@@ -146,6 +151,7 @@ impl fmt::Display for CloseCode {
             Self::AddressInUse => "The old connection with the same address still answers",
             Self::Replaced => "A newer connection from the same address took this one's place",
             Self::ShuttingDown => "The socket is being closed",
+            Self::OriginNotAllowed => "The host admits only pages of certain origins",
             Self::TimedOut => "The other side went silent",
             Self::NoAnswer => "Nothing came back from the host",
             Self::NotConfirmed => "The initiator never proved its keys",
@@ -176,6 +182,7 @@ impl CloseCode {
             4 => Self::AddressInUse,
             5 => Self::Replaced,
             6 => Self::ShuttingDown,
+            7 => Self::OriginNotAllowed,
             32 => Self::TimedOut,
             33 => Self::NoAnswer,
             34 => Self::NotConfirmed,
@@ -215,6 +222,7 @@ impl CloseCode {
                 | Self::AddressInUse
                 | Self::Replaced
                 | Self::ShuttingDown
+                | Self::OriginNotAllowed
         )
     }
 }

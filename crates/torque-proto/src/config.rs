@@ -1,10 +1,13 @@
 //! Every limit and figure that an application may set, with units and defaults.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use crate::crypto::Cipher;
+use crate::identity::PublicKey;
+use crate::identity::origin::check_origin;
 use crate::settings::Settings;
 
 /// Figures and limits of one endpoint. Start from `Config::default()` and change what you need.
@@ -27,6 +30,8 @@ pub struct Config {
     pub handshake: HandshakeConfig,
     /// The client puzzle.
     pub puzzle: PuzzleConfig,
+    /// Which web pages may connect to this socket.
+    pub origins: OriginPolicy,
     /// Bounds on memory.
     pub limits: Limits,
     /// How long the other side may be silent before it is pinged (default 5 s).
@@ -73,6 +78,57 @@ pub struct PuzzleConfig {
     pub difficulty_limit: u8,
 }
 
+/// Which web pages a host admits, by the origin that a gateway attests (GATEWAY.md 5). By default everybody, and no
+/// gateway is believed.
+///
+/// This keeps other sites' pages out, as browsers' same-origin policy does. It restrains no program, and with
+/// [`allow_native`](Self::allow_native) also no page that leaves its token out.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct OriginPolicy {
+    /// The gateways whose word is taken. What others attest counts as nothing.
+    pub trusted_gateways: Vec<PublicKey>,
+    /// The origins that are admitted, each as browsers write it: `https://game.example`. If there are none,
+    /// everybody is.
+    pub allowed_origins: Vec<String>,
+    /// Whether requests without an attested origin are admitted beside those of `allowed_origins`.
+    pub allow_native: bool,
+}
+
+impl OriginPolicy {
+    /// Whether a request with this attested origin, or without any, is admitted.
+    pub(crate) fn admits(&self, origin: Option<&str>) -> bool {
+        self.allowed_origins.is_empty()
+            || origin.map_or(self.allow_native, |origin| {
+                self.allowed_origins.iter().any(|allowed| allowed == origin)
+            })
+    }
+
+    /// Whether what is allowed could ever be met.
+    fn validate(&self) -> Result<(), ConfigError> {
+        if !self.allowed_origins.iter().all(|origin| is_browsers_form(origin)) {
+            return Err(ConfigError(
+                "origins.allowed_origins: scheme://host or scheme://host:port, lower case, without a path",
+            ));
+        }
+        if !self.allowed_origins.is_empty() && self.trusted_gateways.is_empty() {
+            return Err(ConfigError(
+                "origins.allowed_origins admits no page without origins.trusted_gateways: add the gateway's public key",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a browser could write an origin so: no path, not even a slash at the end, and no capitals.
+fn is_browsers_form(origin: &str) -> bool {
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    check_origin(origin).is_ok()
+        && !host.is_empty()
+        && !host.contains('/')
+        && !origin.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
 /// Bounds on memory. Each has a counter in [`Stats`](crate::Stats) for what it turned away.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -103,6 +159,7 @@ impl Default for Config {
             ciphers: Cipher::DEFAULT_OFFER.to_vec(),
             handshake: HandshakeConfig::default(),
             puzzle: PuzzleConfig::default(),
+            origins: OriginPolicy::default(),
             limits: Limits::default(),
             ping_interval: Duration::from_secs(5),
             ping_limit: 5,
@@ -183,6 +240,7 @@ impl Config {
         check(self.puzzle.difficulty_min <= self.puzzle.difficulty_max, "puzzle: min is above max")?;
         check(self.puzzle.difficulty_max <= 32, "puzzle.difficulty_max is at most 32 bits")?;
         check(self.puzzle.quiet_rate > 0, "puzzle.quiet_rate is at least 1 request per second")?;
+        self.origins.validate()?;
         check(
             (1..=crate::ConnectionId::MAX_CONNECTIONS).contains(&self.limits.connections),
             "limits.connections is 1 to 1048576",

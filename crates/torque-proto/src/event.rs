@@ -1,5 +1,6 @@
 //! What an endpoint tells its application.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::address::Address;
@@ -73,6 +74,10 @@ pub enum Event {
         connect_data: Vec<u8>,
         /// Typed extensions of the request, for example a gateway's origin token.
         extensions: Vec<Extension>,
+        /// The web page that it comes from, attested by one of
+        /// [`trusted_gateways`](crate::OriginPolicy::trusted_gateways). Without one: a program, or a page that
+        /// does not say which.
+        origin: Option<String>,
     },
     /// The connection is up: both sides have proven their keys, or, at the initiator, the host has.
     Established {

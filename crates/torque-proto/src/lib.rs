@@ -51,7 +51,7 @@ pub mod wire;
 
 pub use address::Address;
 pub use codes::{CloseCode, RejectCode};
-pub use config::{Config, ConfigError, HandshakeConfig, Limits, PuzzleConfig};
+pub use config::{Config, ConfigError, HandshakeConfig, Limits, OriginPolicy, PuzzleConfig};
 pub use crypto::Cipher;
 pub use endpoint::{ConnectOptions, Datagram, Endpoint, KeyLog, KeyLogEntry, Setup};
 pub use error::{CallError, SendError};

@@ -46,11 +46,11 @@ counters! {
         reserved_kind,
         /// Packets from an address that no connection has.
         unknown_address,
-        /// Handshake messages that nobody waits for.
+        /// Handshake messages, and echoes of probes, that nobody waits for.
         stray_handshake,
         /// Our own datagrams, come back.
         reflected,
-        /// Requests while `accept_incoming` is off.
+        /// Requests, and probes of strangers, while `accept_incoming` is off.
         not_accepting,
         /// Challenge requests of another protocol version.
         version_mismatch,
@@ -60,6 +60,8 @@ counters! {
         no_common_cipher,
         /// Challenges answered.
         challenges_answered,
+        /// Probes echoed.
+        probes_answered,
         /// Connect requests whose epoch is over.
         stale_epoch,
         /// Connect requests with an identity token that was not made for them.
@@ -78,6 +80,10 @@ counters! {
         changed_request,
         /// Connect requests with an introduction that does not exist.
         unknown_introduction,
+        /// Connect requests refused because of their origin.
+        origin_refused,
+        /// Connect requests with an origin token that is not to be believed.
+        origin_token_bad,
         /// Repeated requests that came too soon after an answer.
         repeated_too_soon,
         /// Requests that lost against an attempt of our own to the same address.

@@ -3,8 +3,8 @@
 //! Two things live here.
 //!
 //! - [`Link`]: what one direction of a network path does to datagrams (delay, loss, reordering, duplication,
-//!   corruption, a rate limit). It is `no_std`, small, and used by real programs too: a lossy relay, or the
-//!   simulated link of a UDP driver.
+//!   corruption, a rate limit). It is `no_std`, small, and used by real programs too: a lossy relay, or, as
+//!   [`SimulatedPaths`], the simulated link of a driver.
 //! - With the feature `std` (default): a [`World`] of nodes with addresses and clocks of their
 //!   own, an [`Oracle`] that holds two applications against each other, a
 //!   [`Play`] that lets applications act in a world, pcap files for looking at what happened, and
@@ -18,6 +18,7 @@ extern crate alloc;
 
 pub mod link;
 mod link_text;
+pub mod paths;
 pub mod rng;
 
 #[cfg(feature = "std")]
@@ -33,6 +34,7 @@ pub mod world;
 
 pub use link::{Burst, Link, LinkConfig, LinkStats};
 pub use link_text::LinkConfigError;
+pub use paths::SimulatedPaths;
 pub use rng::SimRng;
 
 #[cfg(feature = "std")]

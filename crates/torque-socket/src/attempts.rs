@@ -483,8 +483,8 @@ fn renamed(event: Event, id: ConnectionId, known_as: impl FnOnce(ConnectionId) -
                 cipher,
             }
         }
-        Event::ConnectRequest { remote, public_key, connect_data, extensions, .. } => {
-            Event::ConnectRequest { connection: id, remote, public_key, connect_data, extensions }
+        Event::ConnectRequest { remote, public_key, connect_data, extensions, origin, .. } => {
+            Event::ConnectRequest { connection: id, remote, public_key, connect_data, extensions, origin }
         }
         Event::Established { remote, public_key, accept_data, settings, replaces, .. } => {
             Event::Established {

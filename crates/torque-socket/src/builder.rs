@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Type};
 use torque_proto::{Config, Endpoint, KeyPair, Setup};
-use torque_sim::LinkConfig;
+use torque_sim::{LinkConfig, SimulatedPaths};
 use zeroize::Zeroizing;
 
 use crate::clock::{self, Clock};
@@ -15,7 +15,6 @@ use crate::error::BindError;
 use crate::io::Udp;
 use crate::resolver::{self, Lookup};
 use crate::sharded::{Shard, ShardedBuilder};
-use crate::simulated::Simulated;
 use crate::socket::Socket;
 
 /// Asked of the operating system for each direction, which may give less: a frame's worth of many players.
@@ -232,7 +231,7 @@ impl Builder {
             },
         )?;
         let link_seed = self.seed.unwrap_or(u64::from_le_bytes(link_seed.try_into().unwrap_or([0; 8])));
-        let simulated = self.link.map(|link| Box::new(Simulated::new(link, link_seed)));
+        let simulated = self.link.map(|link| Box::new(SimulatedPaths::new(link, link_seed)));
         #[cfg(feature = "tracing")]
         tracing::debug!(address = %udp.local_addr(), "bound");
         let lookup = self.lookup.unwrap_or_else(resolver::system);

@@ -101,7 +101,6 @@ mod metrics;
 mod puzzles;
 mod resolver;
 mod sharded;
-mod simulated;
 mod socket;
 mod target;
 mod threaded;
@@ -121,8 +120,8 @@ pub use torque_proto::identity::{self, Credential, CredentialError, DEFAULT_PORT
 pub use torque_proto::{
     Address, CallError, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions, ConnectionCounters,
     ConnectionId, ConnectionStats, Delivery, Event, Extension, HandshakeConfig, HandshakeStats, KeyLogEntry,
-    KeyPair, Limits, Payload, PublicKey, PuzzleConfig, SendError, Sequence, Settings, SettingsError, Stats,
-    Trust,
+    KeyPair, Limits, OriginPolicy, Payload, PublicKey, PuzzleConfig, SendError, Sequence, Settings,
+    SettingsError, Stats, Trust,
 };
 pub use torque_sim::{Burst, LinkConfig, LinkConfigError};
 

@@ -11,6 +11,7 @@ use torque_proto::{
     Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event, Instant, KeyLogEntry,
     KeyPair, PublicKey, SendError, Sequence, Stats,
 };
+use torque_sim::SimulatedPaths;
 
 use crate::attempts::{Attempts, Standing};
 use crate::builder::Builder;
@@ -20,7 +21,6 @@ use crate::io::{IoStats, Udp, wait};
 use crate::puzzles::Puzzles;
 use crate::resolver::Lookup;
 use crate::sharded::Shard;
-use crate::simulated::Simulated;
 use crate::target::{ConnectError, Target, ToTarget, combine_trust};
 use crate::waker::Waker;
 
@@ -68,7 +68,7 @@ pub struct Socket {
     clock: Clock,
     attempts: Attempts,
     puzzles: Puzzles,
-    simulated: Option<Box<Simulated>>,
+    simulated: Option<Box<SimulatedPaths>>,
     waker: Option<Waker>,
     /// Set if this socket is one shard of several.
     shard: Option<Box<Shard>>,
@@ -113,7 +113,7 @@ impl Socket {
         endpoint: Endpoint,
         udp: Udp,
         clock: Clock,
-        simulated: Option<Box<Simulated>>,
+        simulated: Option<Box<SimulatedPaths>>,
         lookup: Lookup,
         own_shard: Option<Box<Shard>>,
     ) -> Self {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, hasty};
-use torque_proto::wire::{ChallengeResponse, DatagramKind};
+use torque_proto::wire::{ChallengeResponse, DatagramKind, parse_probe_echo, probe};
 use torque_socket::{
     BindError, CloseCode, ConnectError, ConnectOptions, ConnectionId, Delivery, Event, IoStats, Sequence,
     ShardedSocket, Socket, Steering, Trust,
@@ -370,6 +370,29 @@ fn all_shards_show_one_key_one_epoch_and_the_same_data() {
         });
         assert_eq!(answers.len(), 1, "one epoch for all");
         assert_eq!(answers.first().unwrap().1, b"a pond");
+    }
+}
+
+#[test]
+fn a_probe_is_echoed_by_the_shard_of_its_sender() {
+    for steering in WAYS {
+        let Some(host) = host(steering, 4, "127.0.0.1:0") else { continue };
+        let askers: Vec<_> = (0..32).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let mut expected = [0; 4];
+        for (asker, number) in askers.iter().zip(0..) {
+            expected[host.shard_of(asker.local_addr().unwrap())] += 1;
+            asker.set_read_timeout(Some(LIMIT)).unwrap();
+            asker.send_to(&probe([number; 16]), host.local_addr()).unwrap();
+        }
+        for (asker, number) in askers.iter().zip(0..) {
+            let mut bytes = [0; 64];
+            let (length, from) = asker.recv_from(&mut bytes).unwrap();
+            assert_eq!((parse_probe_echo(&bytes[..length]), from), (Ok([number; 16]), host.local_addr()));
+        }
+        assert!(expected.iter().all(|count| *count > 0), "{expected:?}");
+        check_handing_on(steering, &host.io_stats());
+        let answered: Vec<_> = host.shards().iter().map(|shard| shard.stats().probes_answered).collect();
+        assert_eq!(answered, expected);
     }
 }
 

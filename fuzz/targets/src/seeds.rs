@@ -1,7 +1,9 @@
 //! Inputs to begin with, so that fuzzing starts behind the handshake instead of in front of it. Written to the
 //! corpus by `cargo run -p torque-fuzz-targets --bin write-seeds`.
 
+use torque_proto::identity::origin::{OriginClaims, sign_origin};
 use torque_proto::wire::control::ControlMessage;
+use torque_proto::wire::{probe, probe_echo};
 use torque_proto::{Config, Trust};
 
 use crate::side::{Side, address, small_config};
@@ -59,6 +61,8 @@ fn wire() -> Vec<(String, Vec<u8>)> {
         client.close(0, b"bye");
         client.take_transmits().iter().for_each(|(_, bytes)| keep(bytes));
     }
+    keep(&probe([7; 16]));
+    keep(&probe_echo([7; 16]));
     let mut controls = Vec::new();
     ControlMessage::Ping { id: 7, settled: 9 }.write(&mut controls);
     ControlMessage::Pong { id: 7, settled: 9 }.write(&mut controls);
@@ -95,6 +99,16 @@ fn text() -> Vec<(String, Vec<u8>)> {
         torque_proto::identity::Credential::sign(&other, pair.public(), 1_900_000_000, "example");
     if let Ok(credential) = credential {
         seeds.push(("credential".to_owned(), credential.to_bytes()));
+    }
+    let claims = OriginClaims {
+        origin: "https://game.example",
+        initiator: &pair.public(),
+        host: &other.public(),
+        address: ([192, 0, 2, 7], 4_433).into(),
+        expires: 1_900_000_060,
+    };
+    if let Ok(token) = sign_origin(&other, &claims) {
+        seeds.push(("origin-token".to_owned(), token));
     }
     seeds
 }

@@ -3,6 +3,7 @@
 use core::fmt::{Debug, Display};
 use core::str::FromStr;
 
+use torque_proto::identity::origin::{MAX_ORIGIN_TOKEN, OriginToken};
 use torque_proto::identity::{Credential, TorqueUrl};
 use torque_proto::{Cipher, KeyPair, PublicKey, Settings};
 
@@ -16,6 +17,12 @@ pub fn text(data: &[u8]) {
     }
     if let Ok((credential, rest)) = Credential::parse_prefix(data) {
         assert_eq!(credential.to_bytes().len() + rest.len(), data.len());
+    }
+    if let Ok(token) = OriginToken::parse(data) {
+        assert!(data.len() <= MAX_ORIGIN_TOKEN && !token.origin().is_empty() && token.origin() != "null");
+        let key = token.gateway();
+        let address = ([192, 0, 2, 7], 4_433).into();
+        let _ = token.verify(&key, &key, address, 1_900_000_000);
     }
     let Ok(text) = core::str::from_utf8(data) else { return };
     reads_itself::<TorqueUrl>(text);

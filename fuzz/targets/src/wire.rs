@@ -4,7 +4,8 @@ use torque_proto::wire::control::{ControlMessage, ControlMessages};
 use torque_proto::wire::header::{Header, HeaderSize};
 use torque_proto::wire::{
     AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectRequest, DatagramKind, MAX_HANDSHAKE_BYTES,
-    Offers, RefusePayload, Reject, RequestPayload, SealedReply,
+    Offers, RefusePayload, Reject, RequestPayload, SealedReply, parse_probe, parse_probe_echo, probe,
+    probe_echo,
 };
 
 /// Datagrams: what is read is written as the same bytes. `$more` bytes may differ, as they are ignored.
@@ -43,6 +44,12 @@ pub fn wire(data: &[u8]) {
     same_bytes!(ConnectRequest, data);
     same_bytes!(SealedReply, data);
     same_bytes!(Reject, data);
+    if let Ok(nonce) = parse_probe(data) {
+        assert_eq!((probe(nonce).as_slice(), kind), (data, DatagramKind::Probe));
+    }
+    if let Ok(nonce) = parse_probe_echo(data) {
+        assert_eq!((probe_echo(nonce).as_slice(), kind), (data, DatagramKind::ProbeEcho));
+    }
     same_value!(RequestPayload, data);
     same_value!(AcceptPayload, data);
     same_value!(RefusePayload, data);

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import Refused
-from . import (handshake_vectors, identity_vectors, keys_vectors, layouts_vectors, packets_vectors, puzzle_vectors,
-               token_vectors)
+from . import (handshake_vectors, identity_vectors, keys_vectors, layouts_vectors, origin_vectors, packets_vectors,
+               puzzle_vectors, token_vectors)
 from .vector import Mismatch, Vector
 
 CHECKERS: dict[str, dict[str, Callable[[Vector], None]]] = {
@@ -15,6 +15,7 @@ CHECKERS: dict[str, dict[str, Callable[[Vector], None]]] = {
     "puzzle": puzzle_vectors.KINDS,
     "token": token_vectors.KINDS,
     "identity": identity_vectors.KINDS,
+    "origin": origin_vectors.KINDS,
     "handshake": handshake_vectors.KINDS,
     "packets": packets_vectors.KINDS,
 }

@@ -5,7 +5,7 @@ They say nothing about the protocol: only vectors made by another implementation
 
 import random
 
-from .. import ciphers, control, identity, layouts, puzzle, settings, tokens
+from .. import ciphers, control, identity, layouts, origin, puzzle, settings, tokens
 from ..connection import OTHER, Connection
 from ..errors import Refused
 from ..golden.packets_vectors import state_of
@@ -20,7 +20,7 @@ from ..run_handshake import Inputs, run
 def make_all(seed: int) -> dict[str, dict]:
     """File name without `.json` to its content."""
     makers = {"layouts": make_layouts, "keys": make_keys, "puzzle": make_puzzle, "token": make_token,
-              "identity": make_identity, "handshake": make_handshakes, "packets": make_packets}
+              "identity": make_identity, "origin": make_origin, "handshake": make_handshakes, "packets": make_packets}
     files = {}
     for file, make in makers.items():
         vectors = to_json(make(random.Random(f"{seed} {file}")))
@@ -50,6 +50,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
                            "accept_data": b""},
         "refuse_payload": {"close_code": 1, "reason": b"full"},
         "reject": {"version": 1, "initiator_nonce": b(16), "reject_code": 6},
+        "probe": {"nonce": b(16)}, "probe_echo": {"nonce": b(16)},
         "settings": own,
     }
     vectors = [{"kind": kind, "hex": layouts.LAYOUTS[kind][1](fields), "fields": fields}
@@ -57,7 +58,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
     wrong = layouts.encode_challenge_request(good["challenge_request"])
     vectors += [{"kind": "challenge_request", "hex": wrong[:-1] + b"\1", "refused": "zeros"},
                 {"kind": "datagram", "hex": b"\x20", "fields": {"kind": "info"}},
-                {"kind": "datagram", "hex": b"\x0b", "refused": "reserved"},
+                {"kind": "datagram", "hex": b"\x0d", "refused": "reserved"},
                 {"kind": "settings_text", "text": "window=64;tag=4", "fields": settings.from_text("tag=4;window=64")},
                 {"kind": "settings_text", "text": "speed=1", "refused": "text_setting"},
                 {"kind": "packet_header", "packet_window": 128, "hex": Header("ack", 1, 2, 3, 4).encode(128),
@@ -146,6 +147,26 @@ def make_identity(rng: random.Random) -> list[dict]:
     for message in (b"hello", b"hallo"):
         vectors.append({"kind": "signature", "public_key": public, "message": message, "signature": signature,
                         "valid": message == b"hello"})
+    return vectors
+
+
+def make_origin(rng: random.Random) -> list[dict]:
+    vectors = []
+    for ip, text in (("192.0.2.7", "https://game.example"), ("2001:db8::7", "http://localhost:8080")):
+        seed, host, now = rng.randbytes(32), rng.randbytes(32), rng.randrange(2**32)
+        initiator, address = rng.randbytes(32), {"ip": ip, "port": rng.randrange(1, 2**16 - 1)}
+        token = origin.make(seed, now + 60, address, text, initiator, host)
+        keys = {"initiator_public_key": initiator, "host_public_key": host}
+        gateway = {"gateway_public_key": ed25519.public_key(seed)}
+        judged = {"kind": "origin_judged", "token": token, "address": address, "now": now + 59} | keys
+        vectors += [{"kind": "origin_token", "seed": seed, "expires": now + 60, "address": address, "origin": text,
+                     "token": token} | keys | gateway,
+                    judged | gateway | {"origin": text},
+                    judged | {"initiator_public_key": host, "refused": "signature"},
+                    judged | {"now": now + 60, "refused": "expired"},
+                    judged | {"now": now - 61, "refused": "too_far_ahead"},
+                    judged | {"address": address | {"port": address["port"] + 1}, "refused": "other_address"},
+                    judged | {"token": token[:-1], "refused": "length"}]
     return vectors
 
 

@@ -25,7 +25,7 @@ class Decode(unittest.TestCase):
                 continue
             if kind in command.decode.TEXTS:
                 self.assertEqual(call("decode", data, "--as", kind)[0], 0, kind)
-            elif kind.startswith(("challenge", "connect", "reject")):
+            elif kind.startswith(("challenge", "connect", "reject", "probe")):
                 code, text = call("decode", data)
                 self.assertEqual(code, 0, kind)
                 self.assertTrue(text.startswith(kind), text)

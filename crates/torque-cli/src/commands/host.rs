@@ -26,6 +26,8 @@ Examples:
   torque host --accept-key tk1... --accept-key tk1...
                                                    only these two may connect
   torque host --authority tk1...                   only those whose key this authority signed
+  torque host --trusted-gateway tk1... --allowed-origin https://game.example
+                                                   only pages of that site, which the gateway vouches for
   torque host --shards 4                           on four cores; still one address and one key
   torque host --metrics 127.0.0.1:9280             counters at http://127.0.0.1:9280/metrics
   torque host --link terrible                      what would it be like on a bad network?
@@ -51,6 +53,18 @@ pub struct Args {
     /// Let in keys that this authority signed, shown by `torque connect --credential`; may be repeated
     #[arg(long, value_name = "KEY")]
     authority: Vec<PublicKey>,
+
+    /// Believe this gateway (tk1...) which web page an initiator is; may be repeated
+    #[arg(long, value_name = "KEY")]
+    trusted_gateway: Vec<PublicKey>,
+
+    /// Let in web pages of this origin, as browsers write it: https://game.example; may be repeated
+    #[arg(long, value_name = "ORIGIN", requires = "trusted_gateway")]
+    allowed_origin: Vec<String>,
+
+    /// Let in programs beside the pages of --allowed-origin, and pages that do not say which they are
+    #[arg(long, requires = "allowed_origin")]
+    allow_native: bool,
 
     /// Let in only those whose connect data is this text
     #[arg(long, value_name = "TEXT")]
@@ -107,7 +121,12 @@ pub struct Args {
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
     let bind = args.bind.clone().unwrap_or_else(|| format!("0.0.0.0:{DEFAULT_PORT}"));
-    let mut socket = HostSocket::bind(args.socket.builder()?, args.shards.into(), &bind)?;
+    let mut config = args.socket.config();
+    config.origins.trusted_gateways.clone_from(&args.trusted_gateway);
+    config.origins.allowed_origins.clone_from(&args.allowed_origin);
+    config.origins.allow_native = args.allow_native;
+    let builder = args.socket.builder()?.config(config);
+    let mut socket = HostSocket::bind(builder, args.shards.into(), &bind)?;
     socket.install_key_log(output)?;
     let shown = with_credential(args.credential.as_deref(), args.data.as_bytes())?;
     socket.set_challenge_response_data(&shown).map_err(|error| {
@@ -222,8 +241,8 @@ impl Host<'_> {
                 }
                 Ok(())
             }
-            Event::ConnectRequest { connection, remote, public_key, connect_data, .. } => {
-                self.request(socket, connection, remote, public_key, &connect_data)
+            Event::ConnectRequest { connection, remote, public_key, connect_data, origin, .. } => {
+                self.request(socket, connection, remote, public_key, &connect_data, origin.as_deref())
             }
             Event::Established { connection, remote, public_key, settings, .. } => {
                 self.guests.entry(connection).or_default().is_established = true;
@@ -292,6 +311,7 @@ impl Host<'_> {
         remote: Address,
         public_key: PublicKey,
         connect_data: &[u8],
+        origin: Option<&str>,
     ) -> Result<(), Failure> {
         let verdict = self.judge(public_key, connect_data);
         let (word, reason) = match &verdict {
@@ -300,7 +320,8 @@ impl Host<'_> {
         };
         let style = if verdict.is_ok() { GOOD } else { BAD };
         self.output.line(format_args!(
-            "{style}{word}{style:#} {connection} {remote} {NAME}{public_key}{NAME:#} {reason} {DIM}{}{DIM:#}",
+            "{style}{word}{style:#} {connection} {remote} {NAME}{public_key}{NAME:#} {} {reason} {DIM}{}{DIM:#}",
+            origin.unwrap_or_default(),
             printable(connect_data)
         ))?;
         self.output.record(|| {
@@ -309,6 +330,7 @@ impl Host<'_> {
                 "connection": connection.get(),
                 "remote": remote.to_string(),
                 "public_key": public_key.to_string(),
+                "origin": origin,
                 "connect_data": printable(connect_data),
                 "accepted": verdict.is_ok(),
                 "reason": reason,

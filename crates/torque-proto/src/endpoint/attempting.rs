@@ -1,5 +1,7 @@
 //! The initiator's side: attempts, from `connect` to an established connection (PROTOCOL.md 5.5).
 
+use alloc::vec::Vec;
+
 use super::routing::Path;
 use super::setup::ConnectOptions;
 use super::slot::{AttemptSlot, Connected, Entry, Slot};
@@ -7,7 +9,7 @@ use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::error::CallError;
-use crate::event::{ClosedBy, Event};
+use crate::event::{ClosedBy, Event, Extension};
 use crate::handshake::{Attempt, AttemptOptions, AttemptOutcome, Established, PuzzleJob};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -71,6 +73,29 @@ impl Endpoint {
     /// # Errors
     /// `Closed`, or `NotWaiting` if nothing was asked.
     pub fn accept_challenge(&mut self, now: Instant, connection: ConnectionId) -> Result<(), CallError> {
+        self.accept_shown(now, connection, None)
+    }
+
+    /// As [`accept_challenge`](Self::accept_challenge), and the request carries these extensions instead of those
+    /// of [`ConnectOptions`]: some can only be made when the host's key is known, such as a gateway's origin token.
+    ///
+    /// # Errors
+    /// `Closed`, `NotWaiting`, or `TooLarge` if they do not fit beside the connect_data; nothing has changed then.
+    pub fn accept_challenge_with(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        extensions: Vec<Extension>,
+    ) -> Result<(), CallError> {
+        self.accept_shown(now, connection, Some(extensions))
+    }
+
+    fn accept_shown(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        extensions: Option<Vec<Extension>>,
+    ) -> Result<(), CallError> {
         let entry = self.slots.get_mut(connection).ok_or(CallError::Closed)?;
         let slot = match &mut entry.slot {
             Slot::Attempt(slot) => slot,
@@ -78,7 +103,8 @@ impl Endpoint {
             _ => return Err(CallError::NotWaiting),
         };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let outcome = self.transmits.push(slot.remote, None, |out| slot.attempt.accept(&mut cx, out))?;
+        let outcome =
+            self.transmits.push(slot.remote, None, |out| slot.attempt.accept(&mut cx, extensions, out))?;
         self.after_attempt(now, connection, None, outcome);
         Ok(())
     }

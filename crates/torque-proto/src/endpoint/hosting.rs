@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::routing::Path;
 use super::setup::KeyLogEntry;
-use super::slot::{AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, Origin, RefusedSlot, Slot};
+use super::slot::{AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, RefusedSlot, Slot, Source};
 use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::{CloseCode, RejectCode};
@@ -12,7 +12,9 @@ use crate::connection::Connection;
 use crate::crypto::secret::Direction;
 use crate::error::CallError;
 use crate::event::{ClosedBy, Event};
-use crate::handshake::{Admission, Admitted, ChallengeAnswer, ConnectionParts, DropReason, Role, ShortData};
+use crate::handshake::{
+    Admission, Admitted, Asking, ChallengeAnswer, ConnectionParts, DropReason, Role, ShortData,
+};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::settings::Settings;
@@ -89,20 +91,23 @@ impl Endpoint {
     fn on_admitted(&mut self, now: Instant, path: Path, admitted: Admitted) {
         let nonce = *admitted.initiator_nonce();
         // Both sides connect to each other: the attempt with the smaller nonce survives (5.4, step 9).
-        if let Some(ours) = self.attempt_at(&path.remote).and_then(|slot| slot.attempt.initiator_nonce()) {
-            if *ours < nonce {
-                self.stats.crossed_request += 1;
-                return;
-            }
-            if let Some(&attempt) = self.attempts.get(&path.remote) {
-                self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
-            }
+        let ours = self.attempt_at(&path.remote).and_then(|slot| slot.attempt.initiator_nonce());
+        if ours.is_some_and(|ours| *ours < nonce) {
+            self.stats.crossed_request += 1;
+            return;
         }
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (asking, question) = admitted.ask(&mut cx);
-        let origin = Origin { remote: path.remote, local: path.local, initiator_nonce: nonce };
+        let source = Source { remote: path.remote, local: path.local, initiator_nonce: nonce };
+        let origin = self.attested_origin(now, path.remote, &question.public_key, &question.extensions);
+        if !self.config.origins.admits(origin.as_deref()) {
+            return self.refuse_origin(now, asking, source);
+        }
+        if let Some(&attempt) = self.attempts.get(&path.remote) {
+            self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
+        }
         let Some(id) =
-            self.slots.insert(Entry::new(Slot::Asking(boxed(AskingSlot { asking, origin, since: now }))))
+            self.slots.insert(Entry::new(Slot::Asking(boxed(AskingSlot { asking, source, since: now }))))
         else {
             return self.stats.busy += 1;
         };
@@ -115,7 +120,25 @@ impl Endpoint {
             public_key: question.public_key,
             connect_data: question.connect_data,
             extensions: question.extensions,
+            origin,
         });
+        self.rearm(id);
+    }
+
+    /// Refuses a request of which the application never hears.
+    fn refuse_origin(&mut self, now: Instant, asking: Asking, source: Source) {
+        self.stats.origin_refused += 1;
+        trace_event!(DEBUG, remote = %source.remote, "origin not allowed");
+        let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
+        let refused = self.transmits.push(source.remote, source.local, |out| {
+            asking.refuse(&cx, CloseCode::OriginNotAllowed, ShortData::EMPTY, out)
+        });
+        let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
+        // There is no close event to wait for.
+        let Some(id) = self.slots.insert(Entry { slot, close_taken: true }) else {
+            return self.stats.busy += 1;
+        };
+        self.requests.insert((source.remote, source.initiator_nonce), id);
         self.rearm(id);
     }
 
@@ -141,17 +164,17 @@ impl Endpoint {
         let Slot::Asking(asking) = core::mem::replace(&mut entry.slot, Slot::Ended) else {
             return Err(CallError::NotWaiting);
         };
-        let AskingSlot { asking, origin, since } = *asking;
+        let AskingSlot { asking, source, since } = *asking;
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (confirming, parts) =
-            self.transmits.push(origin.remote, origin.local, |out| asking.accept(&mut cx, accept_data, out));
+            self.transmits.push(source.remote, source.local, |out| asking.accept(&mut cx, accept_data, out));
         let public_key = parts.public_key;
-        let connection = self.make_connection(now, id, origin.remote, parts, None, None);
+        let connection = self.make_connection(now, id, source.remote, parts, None, None);
         let connected =
-            Connected { connection, remote: origin.remote, local: origin.local, public_key, queued: 0 };
-        let slot = ConfirmingSlot { confirming, origin, since, connected, displacing: None };
+            Connected { connection, remote: source.remote, local: source.local, public_key, queued: 0 };
+        let slot = ConfirmingSlot { confirming, source, since, connected, displacing: None };
         self.put(id, Slot::Confirming(boxed(slot)));
-        let waiting = self.confirming.entry(origin.remote).or_default();
+        let waiting = self.confirming.entry(source.remote).or_default();
         waiting.push(id);
         let oldest = (waiting.len() > MAX_CONFIRMING).then(|| waiting[0]);
         if let Some(oldest) = oldest {
@@ -175,11 +198,11 @@ impl Endpoint {
             Slot::Asking(asking) => asking,
             other => return entry.slot = other,
         };
-        let AskingSlot { asking, origin, .. } = *asking;
+        let AskingSlot { asking, source, .. } = *asking;
         let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let refused =
-            self.transmits.push(origin.remote, origin.local, |out| asking.refuse(&cx, code, reason, out));
-        self.put(id, Slot::Refused(boxed(RefusedSlot { refused, origin })));
+            self.transmits.push(source.remote, source.local, |out| asking.refuse(&cx, code, reason, out));
+        self.put(id, Slot::Refused(boxed(RefusedSlot { refused, source })));
         self.tell_close(id, code, by, reason.bytes().to_vec());
         self.rearm(id);
     }
@@ -187,9 +210,9 @@ impl Endpoint {
     /// Ends a connection that was accepted but not established.
     pub(super) fn end_confirming(&mut self, id: ConnectionId, code: CloseCode, by: ClosedBy) {
         if let Some(Slot::Confirming(slot)) = self.slots.get(id).map(|entry| &entry.slot) {
-            let origin = slot.origin;
+            let source = slot.source;
             let was_told = slot.connected.connection.is_over();
-            self.forget_request(id, origin);
+            self.forget_request(id, source);
             if !was_told {
                 self.tell_close(id, code, by, alloc::vec::Vec::new());
             }
@@ -198,12 +221,12 @@ impl Endpoint {
     }
 
     /// Takes a pending connection out of the tables that find it.
-    pub(super) fn forget_request(&mut self, id: ConnectionId, origin: Origin) {
-        self.requests.remove(&(origin.remote, origin.initiator_nonce));
-        if let Some(waiting) = self.confirming.get_mut(&origin.remote) {
+    pub(super) fn forget_request(&mut self, id: ConnectionId, source: Source) {
+        self.requests.remove(&(source.remote, source.initiator_nonce));
+        if let Some(waiting) = self.confirming.get_mut(&source.remote) {
             waiting.retain(|other| *other != id);
             if waiting.is_empty() {
-                self.confirming.remove(&origin.remote);
+                self.confirming.remove(&source.remote);
             }
         }
     }
@@ -250,8 +273,8 @@ impl Endpoint {
             Slot::Confirming(slot) => *slot,
             other => return entry.slot = other,
         };
-        let ConfirmingSlot { confirming, origin, since, mut connected, displacing } = slot;
-        self.forget_request(id, origin);
+        let ConfirmingSlot { confirming, source, since, mut connected, displacing } = slot;
+        self.forget_request(id, source);
         // After lost answers or pings the time says nothing about the path.
         let first_packet = displacing.map_or(now, |displacing| displacing.since);
         let round_trip = confirming.round_trip(first_packet);

@@ -7,6 +7,7 @@
 mod attempting;
 mod hosting;
 mod maps;
+mod origins;
 mod packets;
 mod queue;
 mod routing;
@@ -243,12 +244,23 @@ impl Endpoint {
 
     /// The next event, oldest first. Taking a verdict frees its place in the packet window.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.take_event(1)
+    }
+
+    /// As [`poll_event`](Self::poll_event), but a packet goes on counting against `limits.queued_packets` of its connection
+    /// until [`release_packets`](Self::release_packets). For drivers that hand events on to a queue of their own, so that
+    /// what waits there is bounded, and a sender whose packets nobody takes is told so.
+    pub fn poll_event_held(&mut self) -> Option<Event> {
+        self.take_event(0)
+    }
+
+    fn take_event(&mut self, released: usize) -> Option<Event> {
         let event = self.events.pop()?;
         if let Some(id) = event.connection()
             && let Some(entry) = self.slots.get_mut(id)
         {
             match (&event, &mut entry.slot) {
-                (Event::Packet { .. }, Slot::Connected(connected)) => connected.queued -= 1,
+                (Event::Packet { .. }, Slot::Connected(connected)) => connected.queued -= released,
                 (Event::PacketDeliveryNotify { .. }, Slot::Connected(connected)) => {
                     connected.connection.verdict_taken();
                 }
@@ -260,6 +272,14 @@ impl Endpoint {
             }
         }
         Some(event)
+    }
+
+    /// The application has taken `count` of the packets that were held for it.
+    pub fn release_packets(&mut self, connection: ConnectionId, count: usize) {
+        if let Some(Slot::Connected(connected)) = self.slots.get_mut(connection).map(|entry| &mut entry.slot)
+        {
+            connected.queued = connected.queued.saturating_sub(count);
+        }
     }
 
     /// Whether events wait.

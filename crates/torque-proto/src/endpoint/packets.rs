@@ -154,8 +154,8 @@ impl Endpoint {
                 }
             }
             Some(Slot::Confirming(slot)) => {
-                let origin = slot.origin;
-                self.forget_request(id, origin);
+                let source = slot.source;
+                self.forget_request(id, source);
             }
             _ => return,
         }

@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::event::Event;
 use crate::handshake::DropReason;
 use crate::instant::Instant;
-use crate::wire::DatagramKind;
+use crate::wire::{DatagramKind, parse_probe, probe_echo};
 
 /// Where a datagram came from, and where to.
 #[derive(Clone, Copy)]
@@ -40,8 +40,24 @@ impl Endpoint {
             | DatagramKind::ConnectPending
             | DatagramKind::Reject => self.on_reply(now, path, bytes),
             DatagramKind::Info => self.on_info(path, bytes),
-            _ => self.stats.reserved_kind += 1,
+            DatagramKind::Probe => self.on_probe(path, bytes),
+            // Endpoints send no probes, and an echo that were answered could go round for ever.
+            DatagramKind::ProbeEcho => self.stats.stray_handshake += 1,
+            DatagramKind::Reserved | DatagramKind::Empty => self.stats.reserved_kind += 1,
         }
+    }
+
+    /// Echoes a probe if datagrams from there are welcome (4.9). Whoever may ask to connect needs no attempt or
+    /// connection; without `accept_incoming` there are no pending connections as host.
+    fn on_probe(&mut self, path: Path, bytes: &[u8]) {
+        let Ok(nonce) = parse_probe(bytes) else { return self.stats.malformed += 1 };
+        let remote = &path.remote;
+        let is_known = self.attempts.contains_key(remote) || self.connections.contains_key(remote);
+        if !self.config.accept_incoming && !is_known {
+            return self.stats.not_accepting += 1;
+        }
+        self.transmits.push(path.remote, path.local, |out| out.extend_from_slice(&probe_echo(nonce)));
+        self.stats.probes_answered += 1;
     }
 
     fn on_info(&mut self, path: Path, bytes: &[u8]) {

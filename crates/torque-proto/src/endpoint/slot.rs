@@ -52,7 +52,7 @@ pub(super) struct AttemptSlot {
 
 /// Where a request came from.
 #[derive(Clone, Copy)]
-pub(super) struct Origin {
+pub(super) struct Source {
     pub remote: Address,
     pub local: Option<IpAddr>,
     pub initiator_nonce: [u8; 16],
@@ -60,18 +60,18 @@ pub(super) struct Origin {
 
 pub(super) struct AskingSlot {
     pub asking: Asking,
-    pub origin: Origin,
+    pub source: Source,
     pub since: Instant,
 }
 
 pub(super) struct RefusedSlot {
     pub refused: Refused,
-    pub origin: Origin,
+    pub source: Source,
 }
 
 pub(super) struct ConfirmingSlot {
     pub confirming: Confirming,
-    pub origin: Origin,
+    pub source: Source,
     /// When the request came.
     pub since: Instant,
     pub connected: Connected,
@@ -117,8 +117,8 @@ impl Slot {
     pub(super) fn remote(&self) -> Option<Address> {
         match self {
             Self::Attempt(slot) => Some(slot.remote),
-            Self::Asking(slot) => Some(slot.origin.remote),
-            Self::Refused(slot) => Some(slot.origin.remote),
+            Self::Asking(slot) => Some(slot.source.remote),
+            Self::Refused(slot) => Some(slot.source.remote),
             Self::Confirming(slot) => Some(slot.connected.remote),
             Self::Connected(slot) => Some(slot.remote),
             Self::Ended => None,

@@ -2,6 +2,7 @@
 //! torque-sim.
 
 mod hostile;
+mod origins;
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -260,4 +261,35 @@ fn an_idle_connection_rests_and_works_as_before() {
             assert_ne!(kind, crate::TimerKind::Rest, "it has nothing left to give back");
         }
     }
+}
+
+/// A driver with a queue of its own has taken the events; the application has taken none.
+#[test]
+fn held_packets_count_until_they_are_released() {
+    let mut config = Config::default();
+    config.limits.queued_packets = 10;
+    let mut pair = Pair::new(config);
+    let ids = pair.connect();
+    let send = |pair: &mut Pair, packets: usize| {
+        for _ in 0..packets {
+            pair.ends[CLIENT].send(pair.now, ids[CLIENT], b"x").unwrap();
+        }
+        pair.exchange();
+        pair.advance(Duration::from_secs(1));
+        let mut taken = 0;
+        while let Some(event) = pair.ends[HOST].poll_event_held() {
+            taken += usize::from(matches!(event, Event::Packet { .. }));
+        }
+        let delivered = |event: &Event| {
+            matches!(event, Event::PacketDeliveryNotify { delivery: Delivery::Delivered, .. })
+        };
+        assert_eq!(count(pair.events(CLIENT), delivered), taken, "what was not taken is told to be dropped");
+        taken
+    };
+    assert_eq!(send(&mut pair, 15), 10);
+    assert_eq!(send(&mut pair, 15), 0);
+    pair.ends[HOST].release_packets(ids[HOST], 4);
+    assert_eq!(send(&mut pair, 15), 4);
+    pair.ends[HOST].release_packets(ids[HOST], usize::MAX);
+    assert_eq!(send(&mut pair, 15), 10);
 }

@@ -58,8 +58,8 @@ impl Endpoint {
                 self.refuse(now, id, CloseCode::NoDecision, ClosedBy::Socket, ShortData::EMPTY);
             }
             Slot::Refused(slot) => {
-                let origin = slot.origin;
-                self.forget_request(id, origin);
+                let source = slot.source;
+                self.forget_request(id, source);
                 self.end_slot(id);
             }
             Slot::Confirming(slot) if slot.connected.connection.is_open() => match slot.displacing {

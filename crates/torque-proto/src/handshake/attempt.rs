@@ -103,10 +103,7 @@ impl Attempt {
         options: AttemptOptions,
         out: &mut Vec<u8>,
     ) -> Result<Self, CallError> {
-        let too_large = CallError::TooLarge { max: MAX_CONNECT_DATA };
-        if RequestPayload::data_bytes(&options.connect_data, &options.extensions) > MAX_CONNECT_DATA {
-            return Err(too_large);
-        }
+        check_room(&options.connect_data, &options.extensions)?;
         let mut wishes = options.settings;
         wishes.tag_bytes = wishes.tag_bytes.max(cx.config.min_tag_bytes);
         // `Config::validate` sees to it that there is an offer.
@@ -117,7 +114,7 @@ impl Attempt {
             wishes,
             connect_data: options.connect_data,
             extensions: options.extensions,
-            offers: offers.ok_or(too_large)?,
+            offers: offers.ok_or(TOO_LARGE)?,
             application_tag: application_tag(&cx.config.application_id),
             started: cx.now,
             stats: HandshakeStats::default(),
@@ -212,15 +209,21 @@ impl Attempt {
         AttemptOutcome::Ask(question)
     }
 
-    /// The application accepts what it was shown. If that took long, a fresh challenge is fetched first.
+    /// The application accepts what it was shown, and may give other extensions than it gave at first. If it
+    /// took long, a fresh challenge is fetched first.
     ///
     /// # Errors
-    /// `NotWaiting` if nothing was asked.
+    /// `NotWaiting` if nothing was asked, `TooLarge` if the extensions do not fit.
     pub(crate) fn accept(
         &mut self,
         cx: &mut Context<'_>,
+        extensions: Option<Vec<Extension>>,
         out: &mut Vec<u8>,
     ) -> Result<AttemptOutcome, CallError> {
+        if let (State::Deciding(_), Some(extensions)) = (&self.state, extensions) {
+            check_room(&self.common.connect_data, &extensions)?;
+            self.common.extensions = extensions;
+        }
         match mem::replace(&mut self.state, State::Over) {
             State::Deciding(state) if state.is_old(cx) => {
                 self.refresh(cx, state.challenge.accepted(), out);
@@ -399,4 +402,14 @@ impl Attempt {
         self.state = State::Over;
         AttemptOutcome::Ended(Ended { code, by, reason })
     }
+}
+
+const TOO_LARGE: CallError = CallError::TooLarge { max: MAX_CONNECT_DATA };
+
+/// Whether both fit into one request.
+fn check_room(connect_data: &[u8], extensions: &[Extension]) -> Result<(), CallError> {
+    if RequestPayload::data_bytes(connect_data, extensions) > MAX_CONNECT_DATA {
+        return Err(TOO_LARGE);
+    }
+    Ok(())
 }

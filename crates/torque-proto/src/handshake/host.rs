@@ -142,7 +142,8 @@ impl Host {
         self.load.difficulty(now, &config.puzzle, occupancy.pending, config.limits.pending)
     }
 
-    fn unix_millis(&self, now: Instant) -> u64 {
+    /// Milliseconds since 1970 by the clock that the endpoint was begun with.
+    pub(crate) fn unix_millis(&self, now: Instant) -> u64 {
         let since = now.saturating_since(self.clock_base).as_millis();
         self.clock_millis.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
     }

@@ -1,7 +1,9 @@
-//! Who a socket is: key pairs and their text form, `torque://` URLs, keys signed by an authority.
+//! Who a socket is: key pairs and their text form, `torque://` URLs, keys signed by an authority, and which web page
+//! an initiator is.
 
 mod authority;
 mod key;
+pub mod origin;
 mod text;
 mod url;
 

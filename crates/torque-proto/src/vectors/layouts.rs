@@ -66,7 +66,7 @@ fn decode_only(vector: Json) -> Json {
 }
 
 fn datagrams(vectors: &mut Vec<Json>) {
-    let sizes = [(1_u8, 768), (2, 175), (3, 169), (4, 85), (5, 53), (6, 49), (7, 19)];
+    let sizes = [(1_u8, 768), (2, 175), (3, 169), (4, 85), (5, 53), (6, 49), (7, 19), (0x0b, 17), (0x0c, 17)];
     let mut add = |name: String, bytes: &[u8], refused: Option<&str>| {
         let kind = match DatagramKind::of(bytes) {
             DatagramKind::ChallengeRequest => "challenge_request",
@@ -76,6 +76,8 @@ fn datagrams(vectors: &mut Vec<Json>) {
             DatagramKind::ConnectRefuse => "connect_refuse",
             DatagramKind::ConnectPending => "connect_pending",
             DatagramKind::Reject => "reject",
+            DatagramKind::Probe => "probe",
+            DatagramKind::ProbeEcho => "probe_echo",
             DatagramKind::Info => "info",
             DatagramKind::Packet => "packet",
             DatagramKind::Reserved => "reserved",
@@ -97,7 +99,7 @@ fn datagrams(vectors: &mut Vec<Json>) {
     for first in [0x20_u8, 0x7f, 0x80, 0xff] {
         add(format!("{first:02x}"), &[first, 1, 2, 3], None);
     }
-    for first in [0x00_u8, 0x08, 0x09, 0x0a, 0x0b, 0x1f] {
+    for first in [0x00_u8, 0x08, 0x09, 0x0a, 0x0d, 0x1f] {
         add(format!("{first:02x}"), &[first, 1, 2, 3], Some("reserved"));
     }
     add("empty".to_string(), &[], Some("empty"));

@@ -17,6 +17,10 @@ pub enum DatagramKind {
     ConnectPending,
     /// 4.7
     Reject,
+    /// 4.9: whether a socket receives here.
+    Probe,
+    /// 4.9
+    ProbeEcho,
     /// A first byte that this version has no use for; dropped.
     Reserved,
     /// The application's own (2.1).
@@ -40,7 +44,9 @@ impl DatagramKind {
                 0x05 => Self::ConnectRefuse,
                 0x06 => Self::ConnectPending,
                 0x07 => Self::Reject,
-                0x00 | 0x08..=0x1f => Self::Reserved,
+                0x0b => Self::Probe,
+                0x0c => Self::ProbeEcho,
+                0x00 | 0x08..=0x0a | 0x0d..=0x1f => Self::Reserved,
                 0x20..=0x7f => Self::Info,
                 0x80..=0xff => Self::Packet,
             },
@@ -62,6 +68,8 @@ mod tests {
             (0x05, Kind::ConnectRefuse),
             (0x06, Kind::ConnectPending),
             (0x07, Kind::Reject),
+            (0x0b, Kind::Probe),
+            (0x0c, Kind::ProbeEcho),
         ];
         for first in 0..=0xff_u8 {
             let wanted = match named.iter().find(|(byte, _)| *byte == first) {

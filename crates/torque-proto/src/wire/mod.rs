@@ -6,6 +6,7 @@ pub mod control;
 mod handshake;
 pub mod header;
 mod kind;
+mod probe;
 
 pub use handshake::{
     AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectRequest, Offers, RefusePayload, Reject,
@@ -16,6 +17,7 @@ pub use handshake::{
     MAX_SHORT_DATA, REPLY_HEADER_BYTES,
 };
 pub use kind::DatagramKind;
+pub use probe::{PROBE_BYTES, parse_probe, parse_probe_echo, probe, probe_echo};
 
 use core::fmt;
 

@@ -45,7 +45,7 @@ fn random_datagrams() {
         let mut bytes = rng.bytes(len);
         if rng.chance(0.5) && len > 0 {
             // Handshake messages are few among all first bytes.
-            bytes[0] = rng.below(12) as u8;
+            bytes[0] = rng.below(13) as u8;
         }
         siege.spray(&bytes);
     }

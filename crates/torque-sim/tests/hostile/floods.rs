@@ -104,6 +104,35 @@ fn a_flood_of_challenge_requests() {
 }
 
 #[test]
+fn a_flood_of_probes() {
+    // One echo for each, of the same size, to where it came from; echoes that are sent back go nowhere.
+    let mut siege = Siege::new(106);
+    let mut rng = SimRng::new(106);
+    let (mut probes, mut echoed) = (0, 0);
+    for _ in 0..2_000 {
+        let first = [0x0b, 0x0b, 0x0c][rng.index(3)];
+        let size = [16, 16, 16, 15, 17, 700][rng.index(6)];
+        probes += usize::from((first, size) == (0x0b, 16));
+        let datagram = [&[first][..], &rng.bytes(size)].concat();
+        siege.ask(datagram.clone());
+        for answer in siege.mail() {
+            assert_eq!((answer.bytes[0], &answer.bytes[1..]), (0x0c, &datagram[1..]));
+            echoed += 1;
+            siege.ask(answer.bytes);
+            assert!(siege.mail().is_empty());
+        }
+    }
+    assert_eq!(echoed, probes);
+    assert!(probes > 500);
+    // In the name of either end the other one gets them.
+    for datagram in [0x0b, 0x0c].map(|first| [&[first][..], &[7; 16]].concat()) {
+        siege.spray(&datagram);
+    }
+    assert_eq!(siege.play.world.node(siege.host).slots_used(), 1);
+    siege.survives();
+}
+
+#[test]
 fn a_flood_that_pays_fills_no_more_than_the_tables() {
     let mut config = Config::default();
     config.limits.pending = 50;

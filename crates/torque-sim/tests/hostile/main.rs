@@ -153,6 +153,7 @@ fn dropped(stats: &Stats) -> u64 {
         "datagrams_sent",
         "bytes_sent",
         "challenges_answered",
+        "probes_answered",
         "queue_full",
         "info_received",
         "info_sent",

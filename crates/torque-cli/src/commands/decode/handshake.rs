@@ -2,14 +2,14 @@
 
 use torque_proto::wire::{
     ChallengeRequest, ChallengeResponse, ConnectRequest, DatagramKind, Offers, ParseError, Reject, ReplyKind,
-    SealedReply,
+    SealedReply, parse_probe, parse_probe_echo,
 };
 use torque_socket::{Cipher, Credential, PublicKey};
 
 use super::fields::{Explained, data};
 use crate::units::hex;
 
-/// Explains a datagram of one of the kinds 0x01 to 0x07.
+/// Explains a datagram of one of the kinds 0x01 to 0x07, 0x0b and 0x0c.
 pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
     let name = name(kind);
     let explained = match kind {
@@ -17,6 +17,12 @@ pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
         DatagramKind::ChallengeResponse => ChallengeResponse::parse(bytes).map(|message| response(&message)),
         DatagramKind::ConnectRequest => ConnectRequest::parse(bytes).map(|message| connect(&message)),
         DatagramKind::Reject => Reject::parse(bytes).map(|message| reject(&message)),
+        DatagramKind::Probe => {
+            parse_probe(bytes).map(|nonce| probe(name, "whether a socket receives here", &nonce))
+        }
+        DatagramKind::ProbeEcho => {
+            parse_probe_echo(bytes).map(|nonce| probe(name, "a socket receives here", &nonce))
+        }
         _ => SealedReply::parse(bytes).map(|message| reply(name, &message)),
     };
     explained.unwrap_or_else(|error| malformed(name, bytes, &error))
@@ -32,6 +38,8 @@ pub fn name(kind: DatagramKind) -> &'static str {
         DatagramKind::ConnectRefuse => "connect_refuse",
         DatagramKind::ConnectPending => "connect_pending",
         DatagramKind::Reject => "reject",
+        DatagramKind::Probe => "probe",
+        DatagramKind::ProbeEcho => "probe_echo",
         DatagramKind::Info => "info",
         DatagramKind::Packet => "packet",
         DatagramKind::Empty => "empty",
@@ -145,5 +153,11 @@ fn reject(message: &Reject) -> Explained {
     explained.field(2, 16, "initiator_nonce", hex(&message.initiator_nonce));
     let code = format!("{} ({}): {}", message.code.number(), message.code.name(), message.code);
     explained.field(18, 1, "reject_code", code);
+    explained
+}
+
+fn probe(name: &'static str, summary: &str, nonce: &[u8; 16]) -> Explained {
+    let mut explained = Explained::new(name, summary);
+    explained.field(1, 16, "nonce", hex(nonce));
     explained
 }

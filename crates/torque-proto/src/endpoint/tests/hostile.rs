@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::ConfigError;
+use crate::wire;
 
 fn endpoint(seed: u8) -> Endpoint {
     let setup =
@@ -131,6 +132,48 @@ fn our_own_challenge_request_is_known_wherever_it_comes_back_from() {
         assert!(take(&mut own).is_empty(), "answered when it came from {from}");
     }
     assert_eq!(own.stats().reflected, 2);
+}
+
+/// What an endpoint says to a datagram from an address.
+fn answer(endpoint: &mut Endpoint, from: u8, bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut bytes = bytes.to_vec();
+    let datagram = Datagram { remote: address(from), local: None, bytes: &mut bytes };
+    endpoint.handle_datagram(Instant::from_millis(2), datagram);
+    take(endpoint)
+}
+
+#[test]
+fn a_probe_is_echoed_where_datagrams_from_there_are_welcome_and_an_echo_never() {
+    let (probe, echo) = (wire::probe([9; 16]), wire::probe_echo([9; 16]));
+    let mut host = endpoint(1);
+    assert_eq!(answer(&mut host, 5, &probe), [echo.to_vec()]);
+    assert!(answer(&mut host, 5, &echo).is_empty());
+    assert!(answer(&mut host, 5, &probe[..16]).is_empty());
+    assert!(answer(&mut host, 5, &[&probe[..], &[0]].concat()).is_empty());
+    let stats = host.stats();
+    assert_eq!((stats.probes_answered, stats.stray_handshake, stats.malformed), (1, 1, 2));
+
+    // Who takes no connections echoes only to those whom it asked.
+    let config = Config { accept_incoming: false, ..Config::default() };
+    let setup = Setup { config, key_pair: None, seed: [2; 32], unix_millis: 0 };
+    let mut client = Endpoint::new(Instant::from_millis(1), setup).unwrap();
+    let attempt = client.connect(Instant::from_millis(1), address(5), ConnectOptions::default()).unwrap();
+    take(&mut client);
+    assert!(answer(&mut client, 6, &probe).is_empty());
+    assert_eq!(answer(&mut client, 5, &probe), [echo.to_vec()]);
+    client.close(Instant::from_millis(3), attempt, b"").unwrap();
+    assert!(answer(&mut client, 5, &probe).is_empty());
+    assert_eq!(client.stats().not_accepting, 2);
+}
+
+#[test]
+fn a_probe_is_echoed_to_the_other_side_of_a_connection() {
+    let mut pair = Pair::new(Config::default());
+    pair.connect();
+    pair.ends[CLIENT].config.accept_incoming = false;
+    let probe = wire::probe([9; 16]);
+    assert_eq!(answer(&mut pair.ends[CLIENT], HOST as u8, &probe), [wire::probe_echo([9; 16])]);
+    assert!(answer(&mut pair.ends[CLIENT], 77, &probe).is_empty());
 }
 
 #[test]

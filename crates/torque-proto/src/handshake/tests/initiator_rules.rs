@@ -240,7 +240,7 @@ fn a_stale_challenge_is_fetched_anew_silently_three_times_at_most() {
         let (_, response) = world.challenge(&request);
         asked(world.hear(&mut attempt, &response).0);
         let mut out = Vec::new();
-        attempt.accept(&mut world.at_initiator.cx(world.now), &mut out).unwrap();
+        attempt.accept(&mut world.at_initiator.cx(world.now), None, &mut out).unwrap();
         world.solve(&mut attempt);
         let mut seen = vec![nonce(&attempt)];
         for restart in 1..=3 {
@@ -312,12 +312,59 @@ fn an_application_that_does_not_decide_ends_its_attempt() {
 }
 
 #[test]
+fn extensions_that_come_with_the_acceptance_take_the_place_of_those_before() {
+    // At once, and so late that a fresh challenge is fetched first.
+    for wait in [0, 30_000] {
+        let mut world = World::new(84);
+        let (mut attempt, request) = world.start(Trust::Ask);
+        let (_, response) = world.challenge(&request);
+        asked(world.hear(&mut attempt, &response).0);
+        world.wait(wait);
+        let given = vec![Extension { kind: 1, data: vec![7; 200] }, Extension { kind: 2, data: vec![] }];
+        let mut fresh = Vec::new();
+        attempt.accept(&mut world.at_initiator.cx(world.now), Some(given.clone()), &mut fresh).unwrap();
+        if wait > 0 {
+            let (_, response) = world.challenge(&fresh);
+            assert_waiting(&world.hear(&mut attempt, &response).0);
+        }
+        let request = world.solve(&mut attempt);
+        let (_, question) = world.ask(&request);
+        assert_eq!((question.connect_data, question.extensions), (b"let me in".to_vec(), given));
+    }
+}
+
+#[test]
+fn extensions_without_room_are_refused_and_the_attempt_waits_on_with_its_own() {
+    let mut world = World::new(85);
+    let (mut attempt, request) = world.start(Trust::Ask);
+    let (_, response) = world.challenge(&request);
+    asked(world.hear(&mut attempt, &response).0);
+    let room = crate::wire::MAX_CONNECT_DATA - b"let me in".len() - 3;
+    let of = |bytes| Some(vec![Extension { kind: 1, data: vec![0; bytes] }]);
+    let mut out = Vec::new();
+    let outcome = attempt.accept(&mut world.at_initiator.cx(world.now), of(room + 1), &mut out);
+    assert_eq!(outcome.err(), Some(CallError::TooLarge { max: 1_000 }));
+    attempt.accept(&mut world.at_initiator.cx(world.now), None, &mut out).unwrap();
+    let request = world.solve(&mut attempt);
+    let (_, question) = world.ask(&request);
+    assert_eq!(question.extensions, [Extension { kind: 9, data: vec![1, 2, 3] }]);
+
+    let (mut attempt, request) = world.start(Trust::Ask);
+    let (_, response) = world.challenge(&request);
+    asked(world.hear(&mut attempt, &response).0);
+    attempt.accept(&mut world.at_initiator.cx(world.now), of(room), &mut out).unwrap();
+    let request = world.solve(&mut attempt);
+    assert_eq!(request.len(), ConnectRequest::MAX_BYTES);
+    world.ask(&request);
+}
+
+#[test]
 fn accepting_what_was_not_asked_is_an_error_and_changes_nothing() {
     let mut world = World::new(83);
     let (mut attempt, request) = world.start(Trust::Anyone);
     let mut out = Vec::new();
     let mut not_waiting = |world: &mut World, attempt: &mut Attempt| {
-        let outcome = attempt.accept(&mut world.at_initiator.cx(world.now), &mut out);
+        let outcome = attempt.accept(&mut world.at_initiator.cx(world.now), None, &mut out);
         assert_eq!(outcome.err(), Some(CallError::NotWaiting));
         assert!(out.is_empty());
     };

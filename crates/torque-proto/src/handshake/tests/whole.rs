@@ -54,7 +54,7 @@ fn a_handshake_gives_both_sides_the_same_keys_in_each_trust_mode() {
                 assert_eq!(question.difficulty, 4);
                 assert_eq!(question.cipher, Cipher::DEFAULT_OFFER[0]);
                 let mut out = Vec::new();
-                let outcome = attempt.accept(&mut world.at_initiator.cx(world.now), &mut out).unwrap();
+                let outcome = attempt.accept(&mut world.at_initiator.cx(world.now), None, &mut out).unwrap();
                 assert_waiting(&outcome);
                 assert!(out.is_empty());
             } else {
@@ -174,7 +174,7 @@ fn a_human_may_look_at_the_key_for_a_minute_while_epochs_turn() {
 
     world.wait(60_000);
     let mut out = Vec::new();
-    let outcome = attempt.accept(&mut world.at_initiator.cx(world.now), &mut out).unwrap();
+    let outcome = attempt.accept(&mut world.at_initiator.cx(world.now), None, &mut out).unwrap();
     assert_waiting(&outcome);
     assert_eq!(out.len(), 768, "a fresh challenge is fetched");
     assert_ne!(*attempt.initiator_nonce().unwrap(), old_nonce);
@@ -197,7 +197,7 @@ fn an_application_that_decides_soon_costs_no_second_challenge() {
     asked(world.hear(&mut attempt, &response).0);
     world.wait(20_000);
     let mut out = Vec::new();
-    attempt.accept(&mut world.at_initiator.cx(world.now), &mut out).unwrap();
+    attempt.accept(&mut world.at_initiator.cx(world.now), None, &mut out).unwrap();
     assert!(out.is_empty());
     let request = world.solve(&mut attempt);
     world.ask(&request);
@@ -220,7 +220,7 @@ fn an_application_is_asked_again_only_if_key_or_data_changed_meanwhile() {
             world.host.forget_epochs();
         }
         let mut out = Vec::new();
-        attempt.accept(&mut world.at_initiator.cx(world.now), &mut out).unwrap();
+        attempt.accept(&mut world.at_initiator.cx(world.now), None, &mut out).unwrap();
         let (_, fresh) = world.challenge(&out);
         let (outcome, _) = world.hear(&mut attempt, &fresh);
         if new_data || new_key {

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::vectors::json::hex;
 use crate::wire::{
     AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectRequest, Offers, PROTOCOL_VERSION,
-    RefusePayload, Reject, RequestPayload, SealedReply,
+    RefusePayload, Reject, RequestPayload, SealedReply, parse_probe, parse_probe_echo, probe, probe_echo,
 };
 
 pub(super) fn add(rng: &mut Rng, vectors: &mut Vec<Json>) {
@@ -22,6 +22,7 @@ pub(super) fn add(rng: &mut Rng, vectors: &mut Vec<Json>) {
     accept_payloads(rng, vectors);
     refuse_payloads(vectors);
     rejects(rng, vectors);
+    probes(vectors);
 }
 
 fn random(rng: &mut Rng, count: usize) -> Vec<u8> {
@@ -389,4 +390,24 @@ fn rejects(rng: &mut Rng, vectors: &mut Vec<Json>) {
     add("too_long", &longer(&good), Some("size"));
     add("code_0", &changed(&good, 18, 0), Some("range"));
     add("code_7", &changed(&good, 18, 7), Some("range"));
+}
+
+fn probes(vectors: &mut Vec<Json>) {
+    let nonce: [u8; 16] = core::array::from_fn(|i| 0x11 * i as u8);
+    let mut add = |kind, name: &str, bytes: &[u8], refused: Option<&str>| {
+        let is_probe = kind == "probe";
+        let read = if is_probe { parse_probe(bytes) } else { parse_probe_echo(bytes) };
+        vectors.push(parsed((kind, name), bytes, read, refused, |nonce| {
+            assert_eq!(if is_probe { probe(nonce) } else { probe_echo(nonce) }, *bytes, "{name}");
+            object! { "nonce": nonce }
+        }));
+    };
+    for (kind, good, other) in
+        [("probe", probe(nonce), probe_echo(nonce)), ("probe_echo", probe_echo(nonce), probe(nonce))]
+    {
+        add(kind, "good", &good, None);
+        add(kind, "kind_wrong", &other, Some("kind"));
+        add(kind, "too_short", shorter(&good), Some("size"));
+        add(kind, "too_long", &longer(&good), Some("size"));
+    }
 }

@@ -1,30 +1,44 @@
-//! A bad network for trying things out: every datagram, out and in, passes a simulated link.
+//! A bad network for trying things out: every datagram of a real socket, out and in, passes a simulated link.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+use alloc::collections::BTreeMap;
+use core::net::IpAddr;
 
 use torque_proto::{Address, Instant, Transmits};
-use torque_sim::{Link, LinkConfig};
+
+use crate::link::{Link, LinkConfig};
 
 /// Paths to more remotes than this are forgotten, those first on which nothing is under way.
 const MAX_PATHS: usize = 4_096;
 
-/// One link each way for every remote, so that a rate limit is one of the path.
-pub(crate) struct Simulated {
+/// One link each way for every remote, so that a rate limit is one of the path. What a driver puts between its
+/// endpoint and its carrier.
+#[derive(Debug)]
+pub struct SimulatedPaths {
     config: LinkConfig,
     seed: u64,
-    paths: HashMap<Address, Path>,
+    paths: BTreeMap<Address, Path>,
 }
 
+#[derive(Debug)]
 struct Path {
     out: Link,
     back: Link,
     local: Option<IpAddr>,
 }
 
-impl Simulated {
-    pub(crate) fn new(config: LinkConfig, seed: u64) -> Self {
-        Self { config, seed, paths: HashMap::new() }
+impl SimulatedPaths {
+    /// Paths that all do the same, and draw their chances from `seed`.
+    pub fn new(config: LinkConfig, seed: u64) -> Self {
+        Self { config, seed, paths: BTreeMap::new() }
+    }
+
+    /// Makes all paths do something else from now on. What is under way arrives as it would have.
+    pub fn set_config(&mut self, config: LinkConfig) {
+        self.config = config;
+        for path in self.paths.values_mut() {
+            path.out.set_config(config);
+            path.back.set_config(config);
+        }
     }
 
     fn path(&mut self, remote: Address) -> &mut Path {
@@ -43,28 +57,22 @@ impl Simulated {
     }
 
     /// Takes everything that is to be sent.
-    pub(crate) fn take(&mut self, now: Instant, transmits: &mut Transmits) {
+    pub fn take(&mut self, now: Instant, transmits: &mut Transmits) {
         for transmit in transmits.iter() {
             self.path(transmit.remote).out.push(now, transmit.bytes);
         }
         transmits.clear();
     }
 
-    /// Takes a datagram that came.
-    pub(crate) fn take_received(
-        &mut self,
-        now: Instant,
-        remote: Address,
-        local: Option<IpAddr>,
-        bytes: &[u8],
-    ) {
+    /// Takes a datagram that came to the local address `local`, where that is known.
+    pub fn take_received(&mut self, now: Instant, remote: Address, local: Option<IpAddr>, bytes: &[u8]) {
         let path = self.path(remote);
         path.local = local;
         path.back.push(now, bytes);
     }
 
-    /// What leaves now.
-    pub(crate) fn departures(&mut self, now: Instant, mut give: impl FnMut(Address, &[u8])) {
+    /// Gives what leaves now: where to, and the datagram.
+    pub fn departures(&mut self, now: Instant, mut give: impl FnMut(Address, &[u8])) {
         for (remote, path) in &mut self.paths {
             while let Some(datagram) = path.out.poll(now) {
                 give(*remote, &datagram);
@@ -72,12 +80,8 @@ impl Simulated {
         }
     }
 
-    /// What arrives now.
-    pub(crate) fn arrivals(
-        &mut self,
-        now: Instant,
-        mut give: impl FnMut(Address, Option<IpAddr>, &mut [u8]),
-    ) {
+    /// Gives what arrives now: where from, at which local address, and the datagram.
+    pub fn arrivals(&mut self, now: Instant, mut give: impl FnMut(Address, Option<IpAddr>, &mut [u8])) {
         for (remote, path) in &mut self.paths {
             while let Some(mut datagram) = path.back.poll(now) {
                 give(*remote, path.local, &mut datagram);
@@ -86,7 +90,7 @@ impl Simulated {
     }
 
     /// When something next leaves or arrives.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.paths
             .values()
             .flat_map(|path| [path.out.next_delivery(), path.back.next_delivery()])
@@ -94,3 +98,7 @@ impl Simulated {
             .min()
     }
 }
+
+#[cfg(test)]
+#[path = "paths_tests.rs"]
+mod tests;
