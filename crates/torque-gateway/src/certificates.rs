@@ -1,0 +1,195 @@
+//! What browsers are shown: certificates from files, or of the gateway's own making (GATEWAY.md 6).
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{ServerConfig, version};
+use wtransport::tls::self_signed::time::OffsetDateTime;
+
+use crate::config::{CertificateError, Certificates};
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// Browsers take certificates by their hash if they are valid for at most 14 days.
+const VALID: Duration = Duration::from_secs(13 * 86_400);
+/// A certificate is valid from a while ago, for browsers whose clock is behind.
+const BACKDATED: Duration = DAY;
+/// The next certificate is made, and its hash told, when the present one is so old;
+const NEXT_AFTER: Duration = Duration::from_secs(5 * 86_400);
+/// and it is shown when it is so old itself: then no page has the old hash alone any more.
+const SHOWN_AFTER: Duration = DAY;
+/// No certificate is shown for longer, whatever became of the next.
+const SHOWN_UNTIL: Duration = Duration::from_secs(11 * 86_400);
+
+/// The certificate that is shown at present, and where the next comes from.
+#[derive(Debug)]
+pub struct CertificateStore {
+    provider: Arc<CryptoProvider>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Development { shown: Made, next: Option<Made> },
+    Files { chain: PathBuf, key: PathBuf, content: Content, shown: Arc<CertifiedKey> },
+}
+
+/// A certificate of our own making.
+#[derive(Clone, Debug)]
+struct Made {
+    certified: Arc<CertifiedKey>,
+    hash: [u8; 32],
+    made: SystemTime,
+}
+
+/// What the files held last, so that a change is noticed. The second is secret.
+#[derive(PartialEq, Eq)]
+struct Content(Vec<u8>, Vec<u8>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Content")
+    }
+}
+
+impl CertificateStore {
+    /// Makes or reads the first certificate.
+    pub fn new(certificates: &Certificates, now: SystemTime) -> Result<Self, CertificateError> {
+        let provider = Arc::new(ring::default_provider());
+        let state = match certificates {
+            Certificates::Development => State::Development { shown: Made::new(&provider, now)?, next: None },
+            Certificates::Files { chain, key } => {
+                let content = Content::read(chain, key)?;
+                let shown = content.certified(&provider, chain, key)?;
+                State::Files { chain: chain.clone(), key: key.clone(), content, shown }
+            }
+        };
+        Ok(Self { provider, state: Mutex::new(state) })
+    }
+
+    /// TLS with whatever certificate is shown at the time.
+    pub fn tls(self: &Arc<Self>, protocol: &[u8]) -> Result<ServerConfig, CertificateError> {
+        let mut tls = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&version::TLS13])
+            .map_err(unusable)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        tls.alpn_protocols = vec![protocol.to_vec()];
+        Ok(tls)
+    }
+
+    /// Hashes of the certificates of our own making: the one that is shown, and the one that will be.
+    pub fn hashes(&self) -> Vec<[u8; 32]> {
+        match &*self.state() {
+            State::Development { shown, next } => {
+                [Some(shown), next.as_ref()].into_iter().flatten().map(|made| made.hash).collect()
+            }
+            State::Files { .. } => Vec::new(),
+        }
+    }
+
+    /// Renews what it is time to renew. Whether another certificate is shown from now on. May block: it reads files.
+    pub fn renew(&self, now: SystemTime) -> Result<bool, CertificateError> {
+        match &mut *self.state() {
+            State::Development { shown, next } => {
+                let age = |made: &Made| now.duration_since(made.made).unwrap_or_default();
+                if age(shown) >= SHOWN_UNTIL {
+                    // The machine slept.
+                    (*shown, *next) = (Made::new(&self.provider, now)?, None);
+                    return Ok(true);
+                }
+                match next.take() {
+                    Some(made) if age(&made) >= SHOWN_AFTER => {
+                        *shown = made;
+                        return Ok(true);
+                    }
+                    None if age(shown) >= NEXT_AFTER => *next = Some(Made::new(&self.provider, now)?),
+                    other => *next = other,
+                }
+                Ok(false)
+            }
+            State::Files { chain, key, content, shown } => {
+                let new = Content::read(chain, key)?;
+                if new == *content {
+                    return Ok(false);
+                }
+                // What cannot be used is told once. Half-written files are read again as they change further.
+                let certified = new.certified(&self.provider, chain, key);
+                *content = new;
+                *shown = certified?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ResolvesServerCert for CertificateStore {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(match &*self.state() {
+            State::Development { shown, .. } => &shown.certified,
+            State::Files { shown, .. } => shown,
+        }))
+    }
+}
+
+fn unusable(error: impl ToString) -> CertificateError {
+    CertificateError::Unusable(error.to_string())
+}
+
+impl Made {
+    fn new(provider: &CryptoProvider, now: SystemTime) -> Result<Self, CertificateError> {
+        let from = OffsetDateTime::from(now - BACKDATED);
+        // P-256, which is what browsers want.
+        let identity = wtransport::Identity::self_signed_builder()
+            .subject_alt_names(["localhost", "127.0.0.1", "::1"])
+            .validity_period(from, from + VALID)
+            .build()
+            .map_err(unusable)?;
+        let certificate =
+            identity.certificate_chain().as_slice().first().ok_or_else(|| unusable("there is none"))?;
+        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+        let key = PrivatePkcs8KeyDer::from(identity.private_key().secret_der().to_vec());
+        let certified = CertifiedKey::from_der(chain, key.into(), provider).map_err(unusable)?;
+        Ok(Self { certified: Arc::new(certified), hash: *certificate.hash().as_ref(), made: now })
+    }
+}
+
+impl Content {
+    fn read(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
+        let read = |path: &Path| {
+            std::fs::read(path)
+                .map_err(|error| CertificateError::Unreadable { path: path.to_path_buf(), error })
+        };
+        Ok(Self(read(chain)?, read(key)?))
+    }
+
+    fn certified(
+        &self,
+        provider: &CryptoProvider,
+        chain_path: &Path,
+        key_path: &Path,
+    ) -> Result<Arc<CertifiedKey>, CertificateError> {
+        let content =
+            |path: &Path, expected| CertificateError::Content { path: path.to_path_buf(), expected };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.0)
+            .collect::<Result<_, _>>()
+            .ok()
+            .filter(|chain: &Vec<_>| !chain.is_empty())
+            .ok_or_else(|| content(chain_path, "certificates"))?;
+        let key = PrivateKeyDer::from_pem_slice(&self.1).map_err(|_| content(key_path, "a private key"))?;
+        CertifiedKey::from_der(chain, key, provider).map(Arc::new).map_err(unusable)
+    }
+}
+
+#[cfg(test)]
+#[path = "certificates_tests.rs"]
+mod tests;

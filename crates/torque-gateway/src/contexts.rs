@@ -1,0 +1,128 @@
+//! The contexts of one session: which number stands for which remote, and what is known of each (GATEWAY.md 2).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::consent::Consent;
+use crate::frame::Prefix;
+use crate::pacing::TargetMeter;
+
+/// How long a remote is remembered without a datagram either way.
+pub const REMEMBERED: Duration = Duration::from_secs(120);
+/// The same for a remote that wrote first and has not consented: its address may be forged, and memory is finite.
+pub const STRANGERS_REMEMBERED: Duration = Duration::from_secs(15);
+
+/// One remote of a session.
+#[derive(Debug)]
+pub struct Remote {
+    /// What datagrams to the page begin with.
+    pub prefix: Prefix,
+    context: u32,
+    /// Whether the page has asked for it.
+    is_asked_for: bool,
+    /// What it wants.
+    pub consent: Consent,
+    /// What all sessions together send to it.
+    pub meter: TargetMeter,
+    last_datagram: Instant,
+}
+
+impl Remote {
+    /// Notes a datagram either way.
+    pub fn touch(&mut self, now: Instant) {
+        self.last_datagram = now;
+    }
+
+    fn is_forgotten(&self, now: Instant) -> bool {
+        let is_stranger = !self.is_asked_for && !self.consent.is_given(now);
+        let patience = if is_stranger { STRANGERS_REMEMBERED } else { REMEMBERED };
+        now >= self.last_datagram + patience
+    }
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub struct Contexts {
+    /// More than one may stand for the same remote; the remote knows the newest.
+    addresses: HashMap<u32, SocketAddr>,
+    remotes: HashMap<SocketAddr, Remote>,
+}
+
+impl Contexts {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// The address that a context stands for.
+    pub fn address(&self, context: u32) -> Option<SocketAddr> {
+        self.addresses.get(&context).copied()
+    }
+
+    /// The remote that a context stands for.
+    pub fn remote(&mut self, context: u32) -> Option<(SocketAddr, &mut Remote)> {
+        let address = *self.addresses.get(&context)?;
+        Some((address, self.remotes.get_mut(&address)?))
+    }
+
+    /// The remote with an address.
+    pub fn at(&mut self, address: SocketAddr) -> Option<&mut Remote> {
+        self.remotes.get_mut(&address)
+    }
+
+    /// Has a context stand for an address from now on. `meter` is asked if the remote is new.
+    pub fn insert(
+        &mut self,
+        context: u32,
+        address: SocketAddr,
+        is_asked_for: bool,
+        meter: impl FnOnce() -> TargetMeter,
+        now: Instant,
+    ) -> &mut Remote {
+        self.addresses.insert(context, address);
+        let remote = self.remotes.entry(address).or_insert_with(|| Remote {
+            prefix: Prefix::new(context),
+            context,
+            is_asked_for,
+            consent: Consent::new(now),
+            meter: meter(),
+            last_datagram: now,
+        });
+        remote.prefix = Prefix::new(context);
+        remote.context = context;
+        remote.is_asked_for |= is_asked_for;
+        remote.touch(now);
+        remote
+    }
+
+    /// Forgets a context, and its remote if nothing else stands for it.
+    pub fn remove(&mut self, context: u32) {
+        let Some(address) = self.addresses.remove(&context) else { return };
+        let other = self.addresses.iter().find(|(_, other)| **other == address).map(|(context, _)| *context);
+        match (other, self.remotes.get_mut(&address)) {
+            (None, _) => drop(self.remotes.remove(&address)),
+            (Some(other), Some(remote)) if remote.context == context => {
+                remote.context = other;
+                remote.prefix = Prefix::new(other);
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets what has been idle; the contexts that stand for nothing any more.
+    pub fn forget_idle(&mut self, now: Instant) -> Vec<u32> {
+        let Self { addresses, remotes } = self;
+        remotes.retain(|_, remote| !remote.is_forgotten(now));
+        let mut forgotten = Vec::new();
+        addresses.retain(|context, address| {
+            let stays = remotes.contains_key(address);
+            if !stays {
+                forgotten.push(*context);
+            }
+            stays
+        });
+        forgotten.sort_unstable();
+        forgotten
+    }
+}

@@ -1,0 +1,190 @@
+//! Runs one session: its UDP port, its carrier and its timers, around the rules of [`Session`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+use tracing::info;
+
+use crate::admission::Admitted;
+use crate::attest;
+use crate::carrier::{Carrier, Received};
+use crate::control::ToPage;
+use crate::form::MAX_DATAGRAM_BYTES;
+use crate::frame::MAX_CONTEXT_BYTES;
+use crate::gateway::{Phase, Shared};
+use crate::metrics::{Direction, DropReason, Ending};
+use crate::opening::Found;
+use crate::ports::SessionPort;
+use crate::session::{Action, Session};
+use crate::udp::{SessionSocket, local_towards};
+
+/// How many datagrams are taken from the port in one turn, so that the page is heard too.
+const BATCH: usize = 32;
+/// As many errors of the port in a row end the session.
+const MAX_ERRORS: u32 = 16;
+
+/// Runs a session until it ends.
+pub async fn run<C: Carrier>(shared: Arc<Shared>, mut carrier: C, socket: SessionSocket, admitted: Admitted) {
+    let (client, origin, port) = (admitted.client, admitted.origin.as_str(), socket.port());
+    let carrier_name = C::KIND.name();
+    shared.rules.metrics.session_opened(C::KIND);
+    info!(carrier = carrier_name, %client, origin, port, "session opened");
+    let ending = Driver::new(&shared, socket, &admitted).drive(&mut carrier).await;
+    // The port is free by now, while last words may still be on their way.
+    shared.rules.metrics.session_ended(C::KIND, ending);
+    info!(carrier = carrier_name, %client, origin, port, reason = ending.name(), "session ended");
+    carrier.finish().await;
+}
+
+struct Driver<'a> {
+    shared: &'a Arc<Shared>,
+    origin: &'a str,
+    session: Session,
+    resolving: JoinSet<(u32, Vec<Found>)>,
+    errors: u32,
+    socket: SessionSocket,
+    _port: SessionPort,
+}
+
+impl<'a> Driver<'a> {
+    fn new(shared: &'a Arc<Shared>, socket: SessionSocket, admitted: &'a Admitted) -> Self {
+        let ip = shared.address_towards(admitted.client).unwrap_or(admitted.client.ip());
+        let welcome = ToPage::Welcome {
+            public_key: *shared.key_pair.public().as_bytes(),
+            address: SocketAddr::new(ip, socket.port()),
+        };
+        Self {
+            shared,
+            origin: &admitted.origin,
+            session: Session::new(Arc::clone(&shared.rules), random, welcome, Instant::now()),
+            resolving: JoinSet::new(),
+            errors: 0,
+            _port: shared.rules.ports.register(socket.port()),
+            socket,
+        }
+    }
+
+    async fn drive<C: Carrier>(mut self, carrier: &mut C) -> Ending {
+        let mut phase = self.shared.phase.subscribe();
+        phase.mark_changed();
+        let mut set_for = Instant::now();
+        let mut timer = std::pin::pin!(sleep_until(set_for.into()));
+        loop {
+            if let Err(ending) = self.act(carrier) {
+                return ending;
+            }
+            // A deadline that moves back is not moved in the timer: it rings, finds nothing due, and is set again.
+            let deadline = self.session.deadline();
+            if deadline < set_for || timer.is_elapsed() {
+                timer.as_mut().reset(deadline.into());
+                set_for = deadline;
+            }
+            tokio::select! {
+                received = carrier.receive() => match received {
+                    Ok(Received::Datagram(frame)) => self.from_page(&frame),
+                    Ok(Received::Control(message)) => self.session.control(&message, Instant::now()),
+                    Err(ending) => return ending,
+                },
+                ready = self.socket.readable() => {
+                    if let Err(ending) = self.from_remotes(carrier, ready) {
+                        return ending;
+                    }
+                }
+                () = timer.as_mut() => self.session.handle_timeout(Instant::now()),
+                Some(Ok((context, found))) = self.resolving.join_next() => {
+                    self.session.resolved(context, found, Instant::now());
+                }
+                changed = phase.changed() => match (changed, *phase.borrow_and_update()) {
+                    (Ok(()), Phase::Open) => {}
+                    (Ok(()), Phase::Draining) => self.session.drain(Instant::now()),
+                    (Err(_), _) | (_, Phase::Over) => return Ending::Draining,
+                },
+            }
+        }
+    }
+
+    /// Does what the session wants done.
+    fn act<C: Carrier>(&mut self, carrier: &mut C) -> Result<(), Ending> {
+        while let Some(action) = self.session.next_action() {
+            match action {
+                Action::Tell(message) => carrier.send_control(&message.to_bytes())?,
+                Action::Probe { remote, datagram } => {
+                    // A probe that is lost here is repeated as one that is lost elsewhere.
+                    if self.socket.try_send(&datagram, remote).is_ok() {
+                        self.shared.rules.metrics.probe_sent();
+                    }
+                }
+                Action::Resolve { context, host, port } => {
+                    let resolver = self.shared.resolver.clone();
+                    self.resolving.spawn(async move { (context, resolver.resolve(&host, port).await) });
+                }
+                Action::Attest { request, remote, initiator, host } => {
+                    let address = self.shared.address_towards(remote);
+                    let address = address.map(|ip| SocketAddr::new(ip, self.socket.port()));
+                    let token = attest::token(self.shared, self.origin, address, &initiator, &host);
+                    carrier.send_control(&ToPage::Attested { request, token }.to_bytes())?;
+                }
+                Action::Close(code, reason) => {
+                    carrier.send_control(&ToPage::Closing { code, reason: reason.to_owned() }.to_bytes())?;
+                    return Err(code.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn from_page(&mut self, frame: &[u8]) {
+        let Some((remote, datagram)) = self.session.from_page(frame, Instant::now()) else { return };
+        let metrics = &self.shared.rules.metrics;
+        match self.socket.try_send(datagram, remote) {
+            Ok(()) => metrics.passed(Direction::ToRemote, datagram.len()),
+            Err(_) => metrics.dropped(Direction::ToRemote, DropReason::Network),
+        }
+    }
+
+    /// Takes datagrams from the port, a bounded number.
+    fn from_remotes<C: Carrier>(&mut self, carrier: &mut C, ready: io::Result<()>) -> Result<(), Ending> {
+        ready.map_err(|_| Ending::Port)?;
+        // Room for the context before the datagram, and for one byte that shows that it is too long.
+        let mut buffer = [0; MAX_CONTEXT_BYTES + MAX_DATAGRAM_BYTES + 1];
+        for _ in 0..BATCH {
+            let (length, remote) = match self.socket.try_receive(&mut buffer[MAX_CONTEXT_BYTES..]) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Some systems tell here of earlier datagrams that did not arrive, or are too long.
+                Err(_) => {
+                    self.errors += 1;
+                    if self.errors >= MAX_ERRORS {
+                        return Err(Ending::Port);
+                    }
+                    continue;
+                }
+            };
+            self.errors = 0;
+            let datagram = &buffer[MAX_CONTEXT_BYTES..MAX_CONTEXT_BYTES + length];
+            let local = || local_towards(remote);
+            let Some(prefix) = self.session.from_remote(remote, datagram, local, Instant::now()) else {
+                continue;
+            };
+            self.act(carrier)?;
+            let start = MAX_CONTEXT_BYTES - prefix.as_bytes().len();
+            buffer[start..MAX_CONTEXT_BYTES].copy_from_slice(prefix.as_bytes());
+            let metrics = &self.shared.rules.metrics;
+            match carrier.send_datagram(&buffer[start..MAX_CONTEXT_BYTES + length]) {
+                Ok(()) => metrics.passed(Direction::ToPage, length),
+                Err(why) => metrics.dropped(Direction::ToPage, why),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A nonce; `None` if the operating system has none.
+fn random() -> Option<[u8; 16]> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).ok().map(|()| nonce)
+}

@@ -1,0 +1,357 @@
+//! A gateway as a whole: listening, being asked, going away.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use socket2::Type;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use torque_proto::{KeyPair, PublicKey};
+use tracing::{info, warn};
+use wtransport::endpoint::endpoint_side::Server;
+use wtransport::{Endpoint, VarInt};
+
+use crate::admission::{Admission, Admitted};
+use crate::certificates::CertificateStore;
+use crate::config::{Certificates, Config, StartError};
+use crate::metrics::{Metrics, Refusal};
+use crate::pacing::TargetMeters;
+use crate::ports::Ports;
+use crate::resolve::Resolver;
+use crate::rules::Rules;
+use crate::udp::{SessionSocket, bind, local_towards};
+use crate::{http, webtransport};
+
+/// How often a free port is looked for.
+const PORT_TRIES: usize = 64;
+
+/// How far a gateway is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// It gives sessions.
+    Open,
+    /// It gives none any more.
+    Draining,
+    /// All sessions end.
+    Over,
+}
+
+/// What all parts of a gateway share.
+pub(crate) struct Shared {
+    pub rules: Arc<Rules>,
+    pub key_pair: KeyPair,
+    pub resolver: Resolver,
+    pub files: Option<PathBuf>,
+    pub phase: watch::Sender<Phase>,
+    admission: Arc<Admission>,
+    certificates: Arc<CertificateStore>,
+    public_ips: Vec<IpAddr>,
+    port: u16,
+}
+
+impl Shared {
+    /// Gives a page a session, and its UDP port.
+    pub fn admit(
+        &self,
+        client: SocketAddr,
+        origin: Option<&str>,
+    ) -> Result<(SessionSocket, Admitted), Refusal> {
+        let admitted = match *self.phase.borrow() {
+            Phase::Open => self.admission.admit(client, origin),
+            _ => Err(Refusal::Draining),
+        };
+        let with_port = admitted.and_then(|admitted| match SessionSocket::bind() {
+            Ok(socket) => Ok((socket, admitted)),
+            Err(error) => {
+                warn!(%error, "there is no UDP port for a session");
+                Err(Refusal::NoPort)
+            }
+        });
+        with_port.inspect_err(|refusal| {
+            self.rules.metrics.refused(*refusal);
+            info!(%client, origin, reason = refusal.name(), "session refused");
+        })
+    }
+
+    /// Counts somebody who is refused before there is anything to look at.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.rules.metrics.refused(refusal);
+    }
+
+    /// By which address a remote sees this gateway.
+    pub fn address_towards(&self, remote: SocketAddr) -> Option<IpAddr> {
+        let of_family = |ip: &&IpAddr| ip.is_ipv4() == remote.ip().to_canonical().is_ipv4();
+        self.public_ips.iter().find(of_family).copied().or_else(|| local_towards(remote))
+    }
+
+    /// What pages are told before they have a session (GATEWAY.md 6).
+    pub fn description(&self, origin: Option<&str>) -> Value {
+        let mut description = json!({
+            "version": crate::control::VERSION,
+            "public_key": self.key_pair.public().to_string(),
+            "origin_allowed": self.admission.allows(origin),
+            "webtransport_port": self.port,
+        });
+        let hashes: Vec<_> = self.certificates.hashes().iter().map(|hash| BASE64.encode(hash)).collect();
+        if !hashes.is_empty() {
+            description["certificate_hashes"] = json!(hashes);
+        }
+        description
+    }
+}
+
+/// A running gateway. Dropping it ends all sessions at once; [`drain`](Self::drain) does so politely.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    endpoints: Vec<Arc<Endpoint<Server>>>,
+    tasks: Vec<JoinHandle<()>>,
+    local_addrs: Vec<SocketAddr>,
+    metrics_addr: Option<SocketAddr>,
+}
+
+impl Gateway {
+    /// Starts a gateway in the tokio runtime of the caller, which needs its I/O and time drivers.
+    ///
+    /// # Errors
+    /// [`StartError`] says what to change.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listeners = Listeners::bind(&config.listen)?;
+        let port = listeners.port;
+        if let Some(files) = config.files.as_ref().filter(|files| !files.is_dir()) {
+            return Err(StartError::Files(files.clone()));
+        }
+        let certificates = Arc::new(CertificateStore::new(&config.certificates, SystemTime::now())?);
+        let key_pair = config.key_pair.map_or_else(new_key_pair, Ok)?;
+        let rules = Arc::new(Rules {
+            targets: config.targets,
+            allow_sessions: config.allow_sessions,
+            allow_strangers: config.allow_strangers,
+            limits: config.limits,
+            ports: Arc::new(Ports::new(vec![port], config.public_ips.clone())),
+            target_meters: TargetMeters::new(config.limits.target_rate),
+            metrics: Arc::new(Metrics::default()),
+        });
+        let shared = Arc::new(Shared {
+            rules,
+            key_pair,
+            resolver: Resolver::default(),
+            files: config.files,
+            phase: watch::Sender::new(Phase::Open),
+            admission: Arc::new(Admission::new(config.origins, config.limits)),
+            certificates: Arc::clone(&certificates),
+            public_ips: config.public_ips,
+            port,
+        });
+        let mut gateway = Self {
+            shared: Arc::clone(&shared),
+            endpoints: Vec::new(),
+            tasks: Vec::new(),
+            local_addrs: listeners.addresses(),
+            metrics_addr: None,
+        };
+        gateway.listen(listeners, &config.certificates)?;
+        if let Some(address) = config.metrics {
+            gateway.listen_for_metrics(address)?;
+        }
+        gateway.tasks.push(tokio::spawn(renew(shared, config.check_certificates_every)));
+        Ok(gateway)
+    }
+
+    fn listen(&mut self, listeners: Listeners, kind: &Certificates) -> Result<(), StartError> {
+        let certificates = &self.shared.certificates;
+        let tls = match kind {
+            Certificates::Development => None,
+            Certificates::Files { .. } => Some(TlsAcceptor::from(Arc::new(certificates.tls(b"http/1.1")?))),
+        };
+        for (address, tcp, udp) in listeners.sockets {
+            let failed = |error| StartError::Bind { address, error };
+            let quic_tls = certificates.tls(wtransport::tls::WEBTRANSPORT_ALPN)?;
+            let endpoint = Arc::new(webtransport::listen(udp, quic_tls).map_err(failed)?);
+            self.endpoints.push(Arc::clone(&endpoint));
+            self.tasks.push(tokio::spawn(webtransport::serve(Arc::clone(&self.shared), endpoint)));
+            let tcp = tokio::net::TcpListener::from_std(tcp).map_err(failed)?;
+            let pages = http::pages(&self.shared);
+            self.tasks.push(tokio::spawn(http::serve(Arc::clone(&self.shared), tcp, tls.clone(), pages)));
+        }
+        Ok(())
+    }
+
+    fn listen_for_metrics(&mut self, address: SocketAddr) -> Result<(), StartError> {
+        let failed = |error| StartError::Bind { address, error };
+        let tcp = tcp(address).map_err(failed)?;
+        self.metrics_addr = Some(tcp.local_addr().map_err(failed)?);
+        let tcp = tokio::net::TcpListener::from_std(tcp).map_err(failed)?;
+        let metrics = http::metrics(&self.shared);
+        self.tasks.push(tokio::spawn(http::serve(Arc::clone(&self.shared), tcp, None, metrics)));
+        Ok(())
+    }
+
+    /// The first address that it listens at, with the port that was found.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addrs[0]
+    }
+
+    /// All of them.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// Where metrics are served.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
+    }
+
+    /// Its public key, which signs origin tokens.
+    pub fn public_key(&self) -> PublicKey {
+        self.shared.key_pair.public()
+    }
+
+    /// What a page of this origin is told before it has a session (GATEWAY.md 6), as JSON.
+    pub fn description(&self, origin: Option<&str>) -> String {
+        self.shared.description(origin).to_string()
+    }
+
+    /// What has been counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.rules.metrics
+    }
+
+    /// Gives no sessions any more, tells pages that it goes away, and waits until they have left, but no longer than this.
+    pub async fn drain(self, patience: Duration) {
+        info!(sessions = self.metrics().open_sessions(), "draining");
+        self.shared.phase.send_replace(Phase::Draining);
+        // Sessions have receivers of their own, as have the tasks that listen.
+        let left = async {
+            while self.metrics().open_sessions() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(patience, left).await.is_err() {
+            info!(sessions = self.metrics().open_sessions(), "not all pages have left in time");
+        }
+        self.shared.phase.send_replace(Phase::Over);
+        for endpoint in &self.endpoints {
+            endpoint.close(VarInt::from_u32(0), b"");
+            let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shared.phase.send_replace(Phase::Over);
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("local_addrs", &self.local_addrs)
+            .field("public_key", &self.public_key())
+            .finish_non_exhaustive()
+    }
+}
+
+fn new_key_pair() -> Result<KeyPair, StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(StartError::Random)?;
+    Ok(KeyPair::from_seed(seed))
+}
+
+/// Has certificates renewed, for ever.
+async fn renew(shared: Arc<Shared>, every: Duration) {
+    let mut ticks = tokio::time::interval(every.max(Duration::from_millis(10)));
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let store = Arc::clone(&shared.certificates);
+        let renewed = tokio::task::spawn_blocking(move || store.renew(SystemTime::now())).await;
+        match renewed {
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Ok(true)) => {
+                shared.rules.metrics.certificate(true);
+                info!("another certificate is shown from now on");
+            }
+            Ok(Err(error)) => {
+                shared.rules.metrics.certificate(false);
+                warn!(%error, "the certificate stays what it was");
+            }
+        }
+    }
+}
+
+/// Sockets at all addresses, with one port.
+struct Listeners {
+    port: u16,
+    sockets: Vec<(SocketAddr, TcpListener, UdpSocket)>,
+}
+
+impl Listeners {
+    fn bind(addresses: &[SocketAddr]) -> Result<Self, StartError> {
+        let port = addresses.first().ok_or(StartError::Listen)?.port();
+        if addresses.iter().any(|address| address.port() != port) {
+            return Err(StartError::Listen);
+        }
+        if port != 0 {
+            return Self::at(addresses, port);
+        }
+        for _ in 0..PORT_TRIES {
+            // TCP's choice, which UDP may find taken.
+            let free = tcp(addresses[0]).and_then(|tcp| tcp.local_addr());
+            let free = free.map_err(|error| StartError::Bind { address: addresses[0], error })?;
+            if let Ok(listeners) = Self::at(addresses, free.port()) {
+                return Ok(listeners);
+            }
+        }
+        Err(StartError::NoPort)
+    }
+
+    fn at(addresses: &[SocketAddr], port: u16) -> Result<Self, StartError> {
+        let mut sockets = Vec::new();
+        let mut missing = None;
+        for address in addresses {
+            let address = SocketAddr::new(address.ip(), port);
+            let both = tcp(address).and_then(|tcp| Ok((address, tcp, udp(address)?)));
+            match both {
+                Ok(both) => sockets.push(both),
+                Err(error) if is_missing_family(&error) => {
+                    missing = Some(StartError::Bind { address, error })
+                }
+                Err(error) => return Err(StartError::Bind { address, error }),
+            }
+        }
+        match missing {
+            Some(error) if sockets.is_empty() => Err(error),
+            _ => Ok(Self { port, sockets }),
+        }
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|(address, ..)| *address).collect()
+    }
+}
+
+fn tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = bind(address, Type::STREAM)?;
+    socket.listen(1_024)?;
+    Ok(socket.into())
+}
+
+fn udp(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    bind(address, Type::DGRAM).map(Into::into)
+}
+
+/// Whether an address cannot be had because the machine lacks the family, not because somebody else has it.
+fn is_missing_family(error: &std::io::Error) -> bool {
+    // EAFNOSUPPORT has no kind of its own.
+    error.kind() == std::io::ErrorKind::AddrNotAvailable
+        || matches!(error.raw_os_error(), Some(47 | 97 | 10_047))
+}

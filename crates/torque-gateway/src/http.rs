@@ -1,0 +1,177 @@
+//! HTTP: the description, static files, the way to a WebSocket; and metrics, at an address of their own (GATEWAY.md 1, 6).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+use tower_http::services::ServeDir;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tracing::debug;
+
+use crate::driver;
+use crate::gateway::{Phase, Shared};
+use crate::metrics::Refusal;
+use crate::websocket::{WebSocketCarrier, bounded};
+
+/// The path of the description.
+pub const DESCRIPTION_PATH: &str = "/.well-known/torque-gateway";
+/// The path of WebSockets.
+pub const WEBSOCKET_PATH: &str = "/torque";
+
+/// How long TLS, and the head of a request, may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections beside those of sessions.
+const SPARE_CONNECTIONS: usize = 256;
+/// What the system keeps of a WebSocket that is not taken: what is older than that is worth little.
+const SEND_BUFFER: usize = 64 * 1_024;
+
+/// What is served to pages.
+pub fn pages(shared: &Arc<Shared>) -> Router {
+    let router = Router::new()
+        .route(DESCRIPTION_PATH, get(description))
+        .route(WEBSOCKET_PATH, get(websocket))
+        .with_state(Arc::clone(shared));
+    match &shared.files {
+        None => router,
+        Some(files) => router.fallback_service(
+            tower::ServiceBuilder::new()
+                .layer(SetResponseHeaderLayer::overriding(
+                    CACHE_CONTROL,
+                    HeaderValue::from_static("no-cache"),
+                ))
+                .layer(SetResponseHeaderLayer::overriding(
+                    X_CONTENT_TYPE_OPTIONS,
+                    HeaderValue::from_static("nosniff"),
+                ))
+                .service(ServeDir::new(files)),
+        ),
+    }
+}
+
+/// What is served to the operator.
+pub fn metrics(shared: &Arc<Shared>) -> Router {
+    let text = |State(shared): State<Arc<Shared>>| async move {
+        ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.rules.metrics.text())
+    };
+    Router::new().route("/metrics", get(text)).with_state(Arc::clone(shared))
+}
+
+async fn description(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let text = shared.description(origin(&headers)).to_string();
+    let head = [
+        (CONTENT_TYPE, "application/json"),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (CACHE_CONTROL, "no-store"),
+        (VARY, "Origin"),
+    ];
+    (head, text).into_response()
+}
+
+fn origin(headers: &HeaderMap) -> Option<&str> {
+    headers.get(ORIGIN)?.to_str().ok()
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+struct Client(SocketAddr);
+
+async fn websocket(
+    State(shared): State<Arc<Shared>>,
+    axum::Extension(Client(client)): axum::Extension<Client>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    match shared.admit(client, origin(&headers)) {
+        Ok((socket, admitted)) => bounded(upgrade).on_upgrade(move |websocket| {
+            driver::run(shared, WebSocketCarrier::new(websocket), socket, admitted)
+        }),
+        Err(Refusal::Origin) => (StatusCode::FORBIDDEN, "this origin is not allowed here\n").into_response(),
+        Err(Refusal::Client) => {
+            (StatusCode::TOO_MANY_REQUESTS, "there are too many sessions of this client\n").into_response()
+        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no session is to be had at present\n").into_response(),
+    }
+}
+
+/// Serves connections until the gateway is over, at most so many at a time.
+pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+    let limit = SPARE_CONNECTIONS + shared.rules.limits.sessions as usize;
+    let connections = Arc::new(Semaphore::new(limit));
+    let mut phase = shared.phase.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
+        };
+        let (stream, client) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Often too many open files: wait until some are closed.
+                debug!(%error, "a connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Who finds no place is told by the end of the connection.
+        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { continue };
+        let (tls, router) = (tls.clone(), router.clone());
+        tokio::spawn(async move {
+            if let Err(error) = connection(stream, client, tls, router).await {
+                debug!(%error, %client, "a connection ended");
+            }
+            drop(permit);
+        });
+    }
+}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection(
+    stream: TcpStream,
+    client: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+) -> Result<(), AnyError> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER)?;
+    match tls {
+        None => requests(stream, client, router).await,
+        Some(tls) => requests(timeout(PATIENCE, tls.accept(stream)).await??, client, router).await,
+    }
+}
+
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: SocketAddr,
+    router: Router,
+) -> Result<(), AnyError> {
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(Client(client));
+        router.clone().oneshot(request.map(axum::body::Body::new))
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,335 @@
+//! Counters of the whole gateway, and their text for Prometheus.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::control::{ClosingCode, RefuseCode};
+
+/// An enumeration whose members have names, and can be counted by.
+macro_rules! labels {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $name { $($(#[$doc])* $variant),+ }
+
+        impl $name {
+            const NAMES: &'static [&'static str] = &[$($text),+];
+
+            /// Its name in metrics and logs.
+            pub const fn name(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
+        }
+    };
+}
+
+labels! {
+    /// How a page reaches the gateway.
+    CarrierKind {
+        /// WebTransport.
+        WebTransport = "webtransport",
+        /// WebSocket.
+        WebSocket = "websocket",
+    }
+}
+
+labels! {
+    /// Where a datagram goes.
+    Direction {
+        /// From a page to a remote.
+        ToRemote = "to_remote",
+        /// From a remote to a page.
+        ToPage = "to_page",
+    }
+}
+
+labels! {
+    /// Why a datagram was dropped.
+    DropReason {
+        /// It has not the form of TorqueSocket.
+        Form = "form",
+        /// Its context stands for nothing.
+        Context = "context",
+        /// The remote has not consented.
+        Consent = "consent",
+        /// The session sends or receives more than it may.
+        SessionRate = "session_rate",
+        /// More goes to this target than may.
+        TargetRate = "target_rate",
+        /// A remote that writes first, and may not, or for which there is no context.
+        Stranger = "stranger",
+        /// The page takes its datagrams too slowly.
+        SlowPage = "slow_page",
+        /// It does not fit into a datagram of the carrier.
+        TooLarge = "too_large",
+        /// The operating system did not take it.
+        Network = "network",
+    }
+}
+
+labels! {
+    /// Why somebody was not given a session.
+    Refusal {
+        /// The origin is missing or not allowed.
+        Origin = "origin",
+        /// There are as many sessions as may be.
+        Full = "full",
+        /// This client has as many sessions as it may.
+        Client = "client",
+        /// The gateway is going away.
+        Draining = "draining",
+        /// There is no UDP port to be had.
+        NoPort = "no_port",
+    }
+}
+
+labels! {
+    /// Why a session ended.
+    Ending {
+        /// The page went away.
+        Left = "left",
+        /// The gateway is going away.
+        Draining = "draining",
+        /// The page sent far more than it may.
+        Flooding = "flooding",
+        /// The page did not keep to the protocol.
+        Protocol = "protocol",
+        /// Nothing was sent or received for too long.
+        Idle = "idle",
+        /// The page does not take its control messages, or does not answer.
+        Stuck = "stuck",
+        /// The session's UDP port failed.
+        Port = "port",
+    }
+}
+
+impl From<ClosingCode> for Ending {
+    fn from(code: ClosingCode) -> Self {
+        match code {
+            ClosingCode::Draining => Self::Draining,
+            ClosingCode::Flooding => Self::Flooding,
+            ClosingCode::Protocol => Self::Protocol,
+            ClosingCode::Idle => Self::Idle,
+        }
+    }
+}
+
+const REFUSE_CODES: [&str; 4] = ["target_not_allowed", "name_not_found", "too_many", "no_route"];
+
+/// Counters; all of them only grow, but for the open sessions.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    opened: [AtomicU64; CarrierKind::NAMES.len()],
+    ended: [AtomicU64; CarrierKind::NAMES.len()],
+    endings: [AtomicU64; Ending::NAMES.len()],
+    refusals: [AtomicU64; Refusal::NAMES.len()],
+    datagrams: [AtomicU64; Direction::NAMES.len()],
+    bytes: [AtomicU64; Direction::NAMES.len()],
+    dropped: [[AtomicU64; DropReason::NAMES.len()]; Direction::NAMES.len()],
+    contexts: AtomicU64,
+    contexts_refused: [AtomicU64; REFUSE_CODES.len()],
+    probes: AtomicU64,
+    consents: AtomicU64,
+    tokens: AtomicU64,
+    certificates: AtomicU64,
+    certificate_failures: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.fetch_add(amount, Ordering::Relaxed);
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Metrics {
+    pub(crate) fn session_opened(&self, carrier: CarrierKind) {
+        add(&self.opened[carrier as usize], 1);
+    }
+
+    pub(crate) fn session_ended(&self, carrier: CarrierKind, ending: Ending) {
+        add(&self.ended[carrier as usize], 1);
+        add(&self.endings[ending as usize], 1);
+    }
+
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        add(&self.refusals[refusal as usize], 1);
+    }
+
+    pub(crate) fn passed(&self, direction: Direction, bytes: usize) {
+        add(&self.datagrams[direction as usize], 1);
+        add(&self.bytes[direction as usize], bytes as u64);
+    }
+
+    pub(crate) fn dropped(&self, direction: Direction, why: DropReason) {
+        add(&self.dropped[direction as usize][why as usize], 1);
+    }
+
+    pub(crate) fn context_opened(&self) {
+        add(&self.contexts, 1);
+    }
+
+    pub(crate) fn context_refused(&self, code: RefuseCode) {
+        add(&self.contexts_refused[code as usize - 1], 1);
+    }
+
+    pub(crate) fn probe_sent(&self) {
+        add(&self.probes, 1);
+    }
+
+    pub(crate) fn consented(&self) {
+        add(&self.consents, 1);
+    }
+
+    pub(crate) fn token_signed(&self) {
+        add(&self.tokens, 1);
+    }
+
+    /// A certificate was taken into use, or could not be.
+    pub(crate) fn certificate(&self, is_good: bool) {
+        add(if is_good { &self.certificates } else { &self.certificate_failures }, 1);
+    }
+
+    /// Sessions that are open now.
+    pub fn open_sessions(&self) -> u64 {
+        let sum = |counters: &[AtomicU64]| counters.iter().map(get).sum::<u64>();
+        sum(&self.opened).saturating_sub(sum(&self.ended))
+    }
+
+    /// Datagrams that were dropped for this reason.
+    pub fn dropped_for(&self, direction: Direction, why: DropReason) -> u64 {
+        get(&self.dropped[direction as usize][why as usize])
+    }
+
+    /// Sessions that were refused for this reason.
+    pub fn refused_for(&self, refusal: Refusal) -> u64 {
+        get(&self.refusals[refusal as usize])
+    }
+
+    /// Sessions that ended for this reason.
+    pub fn ended_for(&self, ending: Ending) -> u64 {
+        get(&self.endings[ending as usize])
+    }
+
+    /// Everything, in the text format of Prometheus.
+    pub fn text(&self) -> String {
+        let mut text = Text(String::new());
+        let carriers = CarrierKind::NAMES.iter().zip(self.opened.iter().zip(&self.ended));
+        text.head("sessions", "gauge", "open sessions");
+        for (name, (opened, ended)) in carriers.clone() {
+            text.value("sessions", &[("carrier", name)], get(opened).saturating_sub(get(ended)));
+        }
+        text.head("sessions_opened_total", "counter", "sessions that were opened");
+        for (name, (opened, _)) in carriers {
+            text.value("sessions_opened_total", &[("carrier", name)], get(opened));
+        }
+        text.family("sessions_ended_total", "sessions that ended", "reason", Ending::NAMES, &self.endings);
+        text.family(
+            "sessions_refused_total",
+            "sessions that were refused",
+            "reason",
+            Refusal::NAMES,
+            &self.refusals,
+        );
+        text.family(
+            "datagrams_total",
+            "datagrams that passed",
+            "direction",
+            Direction::NAMES,
+            &self.datagrams,
+        );
+        text.family("bytes_total", "bytes of them", "direction", Direction::NAMES, &self.bytes);
+        text.head("dropped_total", "counter", "datagrams that were dropped");
+        for (direction, counters) in Direction::NAMES.iter().zip(&self.dropped) {
+            for (reason, counter) in DropReason::NAMES.iter().zip(counters) {
+                text.value("dropped_total", &[("direction", direction), ("reason", reason)], get(counter));
+            }
+        }
+        text.family(
+            "contexts_refused_total",
+            "contexts that pages asked for in vain",
+            "code",
+            &REFUSE_CODES,
+            &self.contexts_refused,
+        );
+        for (name, about, counter) in [
+            ("contexts_total", "contexts that were given out", &self.contexts),
+            ("probes_total", "probes that were sent", &self.probes),
+            ("consents_total", "probes that were echoed", &self.consents),
+            ("tokens_total", "origin tokens that were signed", &self.tokens),
+            ("certificates_total", "certificates that were taken into use", &self.certificates),
+            (
+                "certificate_failures_total",
+                "certificates that could not be taken into use",
+                &self.certificate_failures,
+            ),
+        ] {
+            text.head(name, "counter", about);
+            text.value(name, &[], get(counter));
+        }
+        text.0
+    }
+}
+
+struct Text(String);
+
+impl Text {
+    // Writing to a string cannot fail.
+    fn head(&mut self, name: &str, kind: &str, about: &str) {
+        let _ = writeln!(self.0, "# HELP torque_gateway_{name} {about}\n# TYPE torque_gateway_{name} {kind}");
+    }
+
+    fn value(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+        let labels: Vec<_> = labels.iter().map(|(key, label)| format!("{key}=\"{label}\"")).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "torque_gateway_{name}{labels} {value}");
+    }
+
+    fn family(&mut self, name: &str, about: &str, label: &str, names: &[&str], counters: &[AtomicU64]) {
+        self.head(name, "counter", about);
+        for (text, counter) in names.iter().zip(counters) {
+            self.value(name, &[(label, text)], get(counter));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_told_under_its_name() {
+        let metrics = Metrics::default();
+        metrics.session_opened(CarrierKind::WebSocket);
+        metrics.session_opened(CarrierKind::WebSocket);
+        metrics.session_ended(CarrierKind::WebSocket, Ending::Flooding);
+        metrics.passed(Direction::ToPage, 100);
+        metrics.dropped(Direction::ToRemote, DropReason::Consent);
+        metrics.context_refused(RefuseCode::NoRoute);
+        metrics.refused(Refusal::Origin);
+        let text = metrics.text();
+        for line in [
+            "torque_gateway_sessions{carrier=\"websocket\"} 1",
+            "torque_gateway_sessions{carrier=\"webtransport\"} 0",
+            "torque_gateway_sessions_opened_total{carrier=\"websocket\"} 2",
+            "torque_gateway_sessions_ended_total{reason=\"flooding\"} 1",
+            "torque_gateway_sessions_refused_total{reason=\"origin\"} 1",
+            "torque_gateway_datagrams_total{direction=\"to_page\"} 1",
+            "torque_gateway_bytes_total{direction=\"to_page\"} 100",
+            "torque_gateway_dropped_total{direction=\"to_remote\",reason=\"consent\"} 1",
+            "torque_gateway_contexts_refused_total{code=\"no_route\"} 1",
+            "torque_gateway_probes_total 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        assert_eq!(metrics.open_sessions(), 1);
+        let types = text.lines().filter(|line| line.starts_with("# TYPE")).count();
+        let names: std::collections::HashSet<_> = text
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|l| l.split(['{', ' ']).next())
+            .collect();
+        assert_eq!(types, names.len(), "each family has one head");
+    }
+}

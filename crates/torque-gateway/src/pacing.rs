@@ -1,0 +1,181 @@
+//! How much may pass in how much time: budgets that fill up again, and what counts as flooding (GATEWAY.md 4.2, 4.3).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How fast a budget fills, and how much it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pace {
+    /// Units in a second, at least 1.
+    per_second: u64,
+    /// How long it takes to fill an empty budget.
+    window: Duration,
+}
+
+impl Pace {
+    /// So many units a second, and bursts of as many as come together in `window`.
+    pub const fn new(per_second: u64, window: Duration) -> Self {
+        Self { per_second: if per_second == 0 { 1 } else { per_second }, window }
+    }
+
+    /// The time in which `units` come together.
+    fn time_of(&self, units: u64) -> Duration {
+        let nanos = u128::from(units) * 1_000_000_000 / u128::from(self.per_second);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// A budget that fills at a [`Pace`]. Kept as the one moment at which it will be full.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    full_at: Instant,
+}
+
+impl Budget {
+    /// A full one.
+    pub fn full(now: Instant) -> Self {
+        Self { full_at: now }
+    }
+
+    /// Whether `units` can be taken now.
+    pub fn has(&self, pace: Pace, units: u64, now: Instant) -> bool {
+        self.after(pace, units, now).is_some()
+    }
+
+    /// Takes `units`, if they are there.
+    pub fn take(&mut self, pace: Pace, units: u64, now: Instant) -> bool {
+        let after = self.after(pace, units, now);
+        if let Some(full_at) = after {
+            self.full_at = full_at;
+        }
+        after.is_some()
+    }
+
+    fn after(&self, pace: Pace, units: u64, now: Instant) -> Option<Instant> {
+        let full_at = self.full_at.max(now).checked_add(pace.time_of(units))?;
+        (full_at.duration_since(now) <= pace.window).then_some(full_at)
+    }
+}
+
+/// What may pass in a second, in datagrams and bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// Datagrams a second.
+    pub datagrams: u32,
+    /// Bytes a second, those of the datagrams alone.
+    pub bytes: u32,
+}
+
+/// Bursts are what comes together in this time.
+const RATE_WINDOW: Duration = Duration::from_millis(500);
+
+impl Rate {
+    fn paces(self) -> (Pace, Pace) {
+        // One datagram has to fit, however low the rate.
+        let window = |per_second: u32, least: u64| {
+            let least = Pace::new(per_second.into(), RATE_WINDOW).time_of(least);
+            Pace::new(per_second.into(), RATE_WINDOW.max(least))
+        };
+        (window(self.datagrams, 1), window(self.bytes, crate::form::MAX_DATAGRAM_BYTES as u64))
+    }
+}
+
+/// What is left of a [`Rate`].
+#[derive(Clone, Copy, Debug)]
+pub struct Meter {
+    datagrams: (Pace, Budget),
+    bytes: (Pace, Budget),
+}
+
+impl Meter {
+    /// A meter with everything left.
+    pub fn new(rate: Rate, now: Instant) -> Self {
+        let (datagrams, bytes) = rate.paces();
+        Self { datagrams: (datagrams, Budget::full(now)), bytes: (bytes, Budget::full(now)) }
+    }
+
+    /// Takes one datagram of so many bytes, if that is left.
+    pub fn take(&mut self, bytes: usize, now: Instant) -> bool {
+        let (pace, budget) = &mut self.datagrams;
+        let (byte_pace, byte_budget) = &mut self.bytes;
+        budget.has(*pace, 1, now)
+            && byte_budget.take(*byte_pace, bytes as u64, now)
+            && budget.take(*pace, 1, now)
+    }
+}
+
+/// Tells floods from bursts: ten times a rate, for five seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct FloodGauge {
+    second: Instant,
+    datagrams: u64,
+    bytes: u64,
+    hot_seconds: u32,
+}
+
+impl FloodGauge {
+    const TIMES: u64 = 10;
+    const SECONDS: u32 = 5;
+
+    /// A gauge that has seen nothing.
+    pub fn new(now: Instant) -> Self {
+        Self { second: now, datagrams: 0, bytes: 0, hot_seconds: 0 }
+    }
+
+    /// Counts one datagram, whether it passes or not. Whether this is a flood.
+    pub fn count(&mut self, rate: Rate, bytes: usize, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.second).as_secs();
+        if elapsed > 0 {
+            let is_hot = self.datagrams >= u64::from(rate.datagrams) * Self::TIMES
+                || self.bytes >= u64::from(rate.bytes) * Self::TIMES;
+            self.hot_seconds = if is_hot && elapsed == 1 { self.hot_seconds + 1 } else { 0 };
+            (self.second, self.datagrams, self.bytes) = (now, 0, 0);
+        }
+        self.datagrams += 1;
+        self.bytes += bytes as u64;
+        self.hot_seconds >= Self::SECONDS
+    }
+}
+
+/// What all sessions together may send to one target.
+#[derive(Debug)]
+pub struct TargetMeters {
+    rate: Rate,
+    meters: Mutex<HashMap<SocketAddr, Weak<Mutex<Meter>>>>,
+}
+
+/// The meter of one target, shared by the sessions that talk to it.
+pub type TargetMeter = Arc<Mutex<Meter>>;
+
+impl TargetMeters {
+    /// Meters of one rate for each target.
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, meters: Mutex::default() }
+    }
+
+    /// The meter of a target, which lives as long as somebody has it.
+    pub fn of(&self, target: SocketAddr, now: Instant) -> TargetMeter {
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = meters.get(&target).and_then(Weak::upgrade) {
+            return meter;
+        }
+        // Before the map would grow, those whose sessions are gone make room.
+        if meters.len() == meters.capacity() {
+            meters.retain(|_, meter| meter.strong_count() > 0);
+        }
+        let meter = Arc::new(Mutex::new(Meter::new(self.rate, now)));
+        meters.insert(target, Arc::downgrade(&meter));
+        meter
+    }
+}
+
+/// Takes one datagram out of a shared meter.
+pub fn take_shared(meter: &TargetMeter, bytes: usize, now: Instant) -> bool {
+    meter.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, now)
+}
+
+#[cfg(test)]
+#[path = "pacing_tests.rs"]
+mod tests;

@@ -1,0 +1,84 @@
+//! What every session of a gateway has to keep to.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::metrics::Metrics;
+use crate::pacing::{Rate, TargetMeters};
+use crate::ports::{Owner, Ports};
+use crate::targets::Targets;
+
+/// How much sessions may do (GATEWAY.md 4.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The most sessions. Default: 1,000.
+    pub sessions: u32,
+    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. Default: 32.
+    pub sessions_of_client: u32,
+    /// The most contexts of a session. Default: 256.
+    pub contexts: u16,
+    /// What may pass in a session, in each direction. Default: 2,000 datagrams and 2,000,000 bytes a second.
+    pub session_rate: Rate,
+    /// What all sessions together may send to one remote. Default: 20,000 datagrams and 20,000,000 bytes a second.
+    pub target_rate: Rate,
+    /// How long a session may be without a datagram in either direction. Default: one hour.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 1_000,
+            sessions_of_client: 32,
+            contexts: 256,
+            session_rate: Rate { datagrams: 2_000, bytes: 2_000_000 },
+            target_rate: Rate { datagrams: 20_000, bytes: 20_000_000 },
+            idle: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// The operator's will, and what is shared to carry it out.
+#[derive(Debug)]
+pub struct Rules {
+    /// What pages may reach.
+    pub targets: Targets,
+    /// Whether pages may talk to pages.
+    pub allow_sessions: bool,
+    /// Whether remotes that are not on the list may write first.
+    pub allow_strangers: bool,
+    /// How much.
+    pub limits: Limits,
+    /// The gateway's own ports.
+    pub ports: Arc<Ports>,
+    /// What goes to each target.
+    pub target_meters: TargetMeters,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Rules {
+    /// Whether a page may reach an address. `local`: from where this machine would send there.
+    pub fn allow(&self, address: SocketAddr, is_named: bool, local: Option<IpAddr>) -> bool {
+        match self.ports.owner(address, || local) {
+            Some(Owner::Service) => false,
+            Some(Owner::Session) => self.allow_sessions,
+            None => address.port() != 0 && self.targets.allow(address, is_named),
+        }
+    }
+
+    /// Whether a remote that writes first may be heard.
+    pub fn allow_stranger(&self, remote: SocketAddr, local: impl FnOnce() -> Option<IpAddr>) -> bool {
+        match self.ports.owner(remote, local) {
+            Some(Owner::Service) => false,
+            Some(Owner::Session) => self.allow_sessions,
+            None => self.allow_strangers || self.targets.allow(remote, false),
+        }
+    }
+
+    /// Whether it is worth to resolve a name that is not on the list.
+    pub fn may_have_address(&self, port: u16) -> bool {
+        self.targets.has_addresses(port) || (self.allow_sessions && self.ports.is_session(port))
+    }
+}

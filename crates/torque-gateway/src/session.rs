@@ -1,0 +1,432 @@
+//! The state of one session: what may pass, and what is to be said to the page. It has no socket, clock or randomness of
+//! its own: datagrams, messages and the time are handed in, and after each call [`Action`]s are to be taken out.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::contexts::Contexts;
+use crate::control::{ClosingCode, FromPage, RefuseCode, ToPage};
+use crate::form::{Form, PROBE_BYTES, probe};
+use crate::frame::{self, CONTEXT_LIMIT, Prefix};
+use crate::metrics::{Direction, DropReason};
+use crate::opening::{Found, Opening, Stage};
+use crate::pacing::{Budget, FloodGauge, Meter, Pace, take_shared};
+use crate::rules::Rules;
+use crate::targets::normal_name;
+
+/// *alive* is said after as much silence.
+const ALIVE_EVERY: Duration = Duration::from_secs(2);
+/// How often idle contexts are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How many contexts a page may be waiting for at a time.
+const MAX_OPENING: usize = 16;
+/// Control messages of a page; each may cost a signature or a look-up.
+const CONTROL: Pace = Pace::new(32, Duration::from_secs(4));
+/// Remotes that write first; each costs memory here and a message to the page.
+const STRANGERS: Pace = Pace::new(32, Duration::from_secs(2));
+
+/// What the driver has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Say this to the page.
+    Tell(ToPage),
+    /// Send a probe.
+    Probe {
+        /// Where to.
+        remote: SocketAddr,
+        /// The datagram.
+        datagram: [u8; PROBE_BYTES],
+    },
+    /// Find the addresses of a host and call [`Session::resolved`].
+    Resolve {
+        /// The context that they are for.
+        context: u32,
+        /// A name or an IP address.
+        host: String,
+        /// UDP port.
+        port: u16,
+    },
+    /// Sign an origin token and say it to the page.
+    Attest {
+        /// The page's number for it.
+        request: u32,
+        /// The host that it is for.
+        remote: SocketAddr,
+        /// The public key of the page's socket.
+        initiator: [u8; 32],
+        /// The host's.
+        host: [u8; 32],
+    },
+    /// The session is over, once this was said to the page.
+    Close(ClosingCode, &'static str),
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct Session {
+    rules: Arc<Rules>,
+    random: fn() -> Option<[u8; 16]>,
+    contexts: Contexts,
+    openings: Vec<Opening>,
+    /// The last that the page gave out; they only grow.
+    last_of_page: u32,
+    next_of_gateway: u32,
+    to_remotes: Meter,
+    to_page: Meter,
+    flood: FloodGauge,
+    greetings: Budget,
+    strangers: Budget,
+    control: Budget,
+    actions: VecDeque<Action>,
+    alive_at: Instant,
+    sweep_at: Instant,
+    idle_at: Instant,
+    is_draining: bool,
+    is_over: bool,
+}
+
+impl Session {
+    /// A session that begins with *welcome*. `random` makes nonces of probes, and may fail.
+    pub fn new(rules: Arc<Rules>, random: fn() -> Option<[u8; 16]>, welcome: ToPage, now: Instant) -> Self {
+        let limits = rules.limits;
+        Self {
+            random,
+            contexts: Contexts::default(),
+            openings: Vec::new(),
+            last_of_page: 0,
+            next_of_gateway: 1,
+            to_remotes: Meter::new(limits.session_rate, now),
+            to_page: Meter::new(limits.session_rate, now),
+            flood: FloodGauge::new(now),
+            greetings: Budget::full(now),
+            strangers: Budget::full(now),
+            control: Budget::full(now),
+            actions: VecDeque::from([Action::Tell(welcome)]),
+            alive_at: now + ALIVE_EVERY,
+            sweep_at: now + SWEEP_EVERY,
+            idle_at: now + limits.idle,
+            is_draining: false,
+            is_over: false,
+            rules,
+        }
+    }
+
+    /// What is to be done next; to be called after every other call until there is nothing.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn deadline(&self) -> Instant {
+        let due = self.openings.iter().filter_map(Opening::deadline);
+        due.chain([self.alive_at, self.idle_at])
+            .chain((self.contexts.len() > 0).then_some(self.sweep_at))
+            .min()
+            .unwrap_or(self.alive_at)
+    }
+
+    /// A datagram of the page with its context: where it may go, and without its context.
+    pub fn from_page<'a>(&mut self, frame: &'a [u8], now: Instant) -> Option<(SocketAddr, &'a [u8])> {
+        if self.is_over {
+            return None;
+        }
+        if self.flood.count(self.rules.limits.session_rate, frame.len(), now) {
+            self.close(ClosingCode::Flooding, "ten times the datagrams or bytes that a session may send");
+            return None;
+        }
+        self.judge_of_page(frame, now)
+            .inspect_err(|why| self.rules.metrics.dropped(Direction::ToRemote, *why))
+            .ok()
+    }
+
+    fn judge_of_page<'a>(
+        &mut self,
+        frame: &'a [u8],
+        now: Instant,
+    ) -> Result<(SocketAddr, &'a [u8]), DropReason> {
+        let (context, datagram) = frame::split(frame).ok_or(DropReason::Context)?;
+        let form = Form::of(datagram).ok_or(DropReason::Form)?;
+        let (address, remote) = self.contexts.remote(context).ok_or(DropReason::Context)?;
+        if !self.to_remotes.take(datagram.len(), now) {
+            return Err(DropReason::SessionRate);
+        }
+        self.idle_at = now + self.rules.limits.idle;
+        remote.touch(now);
+        if let Some(nonce) = remote.consent.probe(self.random, now) {
+            self.actions.push_back(Action::Probe { remote: address, datagram: probe(&nonce) });
+        }
+        if !remote.consent.allows(form, datagram.len(), &mut self.greetings, now) {
+            return Err(DropReason::Consent);
+        }
+        if !take_shared(&remote.meter, datagram.len(), now) {
+            return Err(DropReason::TargetRate);
+        }
+        Ok((address, datagram))
+    }
+
+    /// A datagram of a remote: what stands before it on its way to the page, if it may go there. Actions come first: they
+    /// may name the context. `local` tells from where this machine would send to the remote.
+    pub fn from_remote(
+        &mut self,
+        remote: SocketAddr,
+        datagram: &[u8],
+        local: impl FnOnce() -> Option<IpAddr>,
+        now: Instant,
+    ) -> Option<Prefix> {
+        if self.is_over {
+            return None;
+        }
+        match self.judge_of_remote(remote, datagram, local, now) {
+            Ok(prefix) => prefix,
+            Err(why) => {
+                self.rules.metrics.dropped(Direction::ToPage, why);
+                None
+            }
+        }
+    }
+
+    fn judge_of_remote(
+        &mut self,
+        address: SocketAddr,
+        datagram: &[u8],
+        local: impl FnOnce() -> Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Option<Prefix>, DropReason> {
+        let form = Form::of(datagram).ok_or(DropReason::Form)?;
+        if let Form::Echo { nonce } = form {
+            return if self.echo(address, &nonce, now) { Ok(None) } else { Err(DropReason::Form) };
+        }
+        if !self.to_page.take(datagram.len(), now) {
+            return Err(DropReason::SessionRate);
+        }
+        if self.contexts.at(address).is_none() {
+            self.meet(address, local, now)?;
+        }
+        let remote = self.contexts.at(address).ok_or(DropReason::Stranger)?;
+        self.idle_at = now + self.rules.limits.idle;
+        remote.touch(now);
+        remote.consent.heard(datagram.len(), now);
+        Ok(Some(remote.prefix))
+    }
+
+    /// An echo, of a probe of ours or not.
+    fn echo(&mut self, address: SocketAddr, nonce: &[u8; 16], now: Instant) -> bool {
+        if let Some(index) = self.openings.iter().position(|opening| opening.is_answered(address, nonce)) {
+            let opening = self.openings.swap_remove(index);
+            self.opened(opening.context, address, now);
+            if let Some(remote) = self.contexts.at(address) {
+                remote.consent.grant(now);
+            }
+        } else if !self.contexts.at(address).is_some_and(|remote| remote.consent.echoed(nonce, now)) {
+            return false;
+        }
+        self.rules.metrics.consented();
+        true
+    }
+
+    /// A remote writes first.
+    fn meet(
+        &mut self,
+        address: SocketAddr,
+        local: impl FnOnce() -> Option<IpAddr>,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let is_welcome = !self.is_full()
+            && self.next_of_gateway < CONTEXT_LIMIT
+            && self.strangers.has(STRANGERS, 1, now)
+            && self.rules.allow_stranger(address, local);
+        if !is_welcome || !self.strangers.take(STRANGERS, 1, now) {
+            return Err(DropReason::Stranger);
+        }
+        let context = self.next_of_gateway;
+        self.next_of_gateway += 2;
+        self.insert(context, address, false, now);
+        self.tell(ToPage::Context { context, address }, now);
+        Ok(())
+    }
+
+    /// A control message of the page.
+    pub fn control(&mut self, message: &[u8], now: Instant) {
+        if self.is_over {
+            return;
+        }
+        if !self.control.take(CONTROL, 1, now) {
+            return self.close(ClosingCode::Flooding, "too many control messages");
+        }
+        match FromPage::parse(message) {
+            Err(_) => self.close(ClosingCode::Protocol, "a control message is malformed"),
+            Ok(None) => {}
+            Ok(Some(FromPage::Open { context, host, port })) => self.open(context, host, port, now),
+            Ok(Some(FromPage::Forget { context })) => {
+                self.openings.retain(|opening| opening.context != context);
+                self.contexts.remove(context);
+            }
+            Ok(Some(FromPage::Attest { request, context, initiator, host })) => {
+                match self.contexts.address(context) {
+                    Some(remote) => {
+                        self.actions.push_back(Action::Attest { request, remote, initiator, host });
+                    }
+                    None => self.tell(ToPage::Attested { request, token: Vec::new() }, now),
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, context: u32, host: &str, port: u16, now: Instant) {
+        let is_next = context % 2 == 0 && context > self.last_of_page && context < CONTEXT_LIMIT;
+        if !is_next {
+            return self.close(
+                ClosingCode::Protocol,
+                "a context has to be even, below 2^30, and above the ones before",
+            );
+        }
+        self.last_of_page = context;
+        let address: Option<IpAddr> = host.parse().ok();
+        let name = normal_name(host).filter(|_| address.is_none());
+        let is_named = name.as_ref().is_some_and(|name| self.rules.targets.names(name, port));
+        if self.is_draining {
+            return self.refuse(context, RefuseCode::TooMany, "the gateway is going away", now);
+        }
+        if self.is_full() || self.openings.len() >= MAX_OPENING {
+            return self.refuse(
+                context,
+                RefuseCode::TooMany,
+                "the session holds as many contexts as it may",
+                now,
+            );
+        }
+        let Some(host) = address.map(|ip| ip.to_string()).or(name) else {
+            return self.refuse(
+                context,
+                RefuseCode::NameNotFound,
+                "that is neither a name nor an address",
+                now,
+            );
+        };
+        if port == 0 || !(is_named || self.rules.may_have_address(port)) {
+            return self.refuse_target(context, now);
+        }
+        self.openings.push(Opening { context, is_named, stage: Stage::Resolving });
+        self.actions.push_back(Action::Resolve { context, host, port });
+    }
+
+    /// The addresses of a host, best first, after [`Action::Resolve`].
+    pub fn resolved(&mut self, context: u32, found: Vec<Found>, now: Instant) {
+        let Some(index) = self.openings.iter().position(|opening| opening.is_resolving(context)) else {
+            return;
+        };
+        let is_named = self.openings[index].is_named;
+        if found.is_empty() && is_named {
+            self.openings.swap_remove(index);
+            return self.refuse(context, RefuseCode::NameNotFound, "the name has no address", now);
+        }
+        let allowed: Vec<_> = found
+            .into_iter()
+            .filter(|found| self.rules.allow(found.address, is_named, found.local))
+            .collect();
+        let reachable: Vec<_> =
+            allowed.iter().filter(|found| found.local.is_some()).map(|found| found.address).collect();
+        match reachable[..] {
+            [only] => {
+                self.openings.swap_remove(index);
+                self.opened(context, only, now);
+            }
+            [_, _, ..] => self.openings[index].probe_all(&reachable, self.random, now),
+            [] => {
+                self.openings.swap_remove(index);
+                // Who may not reach a name learns nothing about it either.
+                if allowed.is_empty() {
+                    self.refuse_target(context, now);
+                } else {
+                    self.refuse(context, RefuseCode::NoRoute, "the gateway has no way to that address", now);
+                }
+            }
+        }
+        self.openings_due(now);
+    }
+
+    /// Something may be due: see [`deadline`](Self::deadline).
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.is_over {
+            return;
+        }
+        self.openings_due(now);
+        if self.sweep_at <= now {
+            self.sweep_at = now + SWEEP_EVERY;
+            for context in self.contexts.forget_idle(now) {
+                self.tell(ToPage::Forgotten { context }, now);
+            }
+        }
+        if self.idle_at <= now {
+            return self.close(ClosingCode::Idle, "nothing was sent or received for a long time");
+        }
+        if self.alive_at <= now {
+            self.tell(ToPage::Alive, now);
+        }
+    }
+
+    /// Sends the probes that are due, and decides where nobody has answered.
+    fn openings_due(&mut self, now: Instant) {
+        let mut undecided = Vec::new();
+        for opening in &mut self.openings {
+            match opening.due(now, &mut self.actions) {
+                Some(address) => undecided.push((opening.context, address)),
+                None => {}
+            }
+        }
+        for (context, address) in undecided {
+            self.openings.retain(|opening| opening.context != context);
+            self.opened(context, address, now);
+        }
+    }
+
+    /// The gateway goes away: the page is told, and may go on for as long as the session is let live.
+    pub fn drain(&mut self, now: Instant) {
+        if !self.is_over && !self.is_draining {
+            self.is_draining = true;
+            let reason = "the gateway is going away".to_owned();
+            self.tell(ToPage::Closing { code: ClosingCode::Draining, reason }, now);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.contexts.len() + self.openings.len() >= self.rules.limits.contexts.into()
+    }
+
+    fn insert(&mut self, context: u32, address: SocketAddr, is_asked_for: bool, now: Instant) {
+        let rules = &self.rules;
+        self.contexts.insert(context, address, is_asked_for, || rules.target_meters.of(address, now), now);
+        rules.metrics.context_opened();
+    }
+
+    fn opened(&mut self, context: u32, address: SocketAddr, now: Instant) {
+        self.insert(context, address, true, now);
+        self.tell(ToPage::Opened { context, address }, now);
+    }
+
+    fn refuse_target(&mut self, context: u32, now: Instant) {
+        let reason = "the operator of the gateway does not allow this address or port";
+        self.refuse(context, RefuseCode::TargetNotAllowed, reason, now);
+    }
+
+    fn refuse(&mut self, context: u32, code: RefuseCode, reason: &str, now: Instant) {
+        self.rules.metrics.context_refused(code);
+        self.tell(ToPage::Refused { context, code, reason: reason.to_owned() }, now);
+    }
+
+    fn tell(&mut self, message: ToPage, now: Instant) {
+        self.alive_at = now + ALIVE_EVERY;
+        self.actions.push_back(Action::Tell(message));
+    }
+
+    fn close(&mut self, code: ClosingCode, reason: &'static str) {
+        self.is_over = true;
+        self.actions.push_back(Action::Close(code, reason));
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

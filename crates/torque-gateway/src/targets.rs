@@ -1,0 +1,276 @@
+//! What pages may reach: the operator's list (GATEWAY.md 4.1).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::forbidden::{FORBIDDEN, is_forbidden};
+
+/// The addresses that begin with the same bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Network {
+    first: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// The addresses whose first `bits` are those of `first`.
+    pub const fn new(first: IpAddr, bits: u8) -> Self {
+        Self { first, bits }
+    }
+
+    /// Whether an address is in it. Mapped addresses count as IPv4.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.first, ip.to_canonical()) {
+            (IpAddr::V4(first), IpAddr::V4(ip)) => {
+                same_bits(first.to_bits().into(), ip.to_bits().into(), 32, self.bits)
+            }
+            (IpAddr::V6(first), IpAddr::V6(ip)) => same_bits(first.to_bits(), ip.to_bits(), 128, self.bits),
+            _ => false,
+        }
+    }
+
+    /// Whether every address of `other` is in it.
+    fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.contains(other.first)
+    }
+
+    /// Whether all its addresses are forbidden for one reason: then who lists it means such addresses.
+    fn is_special(&self) -> bool {
+        // A single address that carries a forbidden one is special as well.
+        FORBIDDEN.iter().any(|network| network.covers(self))
+            || (self.bits == full_bits(self.first) && is_forbidden(self.first))
+    }
+}
+
+const fn full_bits(ip: IpAddr) -> u8 {
+    match ip {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+fn same_bits(a: u128, b: u128, of: u32, bits: u8) -> bool {
+    (a ^ b).checked_shr(of.saturating_sub(bits.into())).unwrap_or(0) == 0
+}
+
+/// One entry of the list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    place: Place,
+    ports: RangeInclusive<u16>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Place {
+    /// A name, in lower case and without a dot at the end.
+    Name(String),
+    Network(Network),
+}
+
+/// What pages may reach. Empty, as by default: nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Targets(Vec<Target>);
+
+impl Targets {
+    /// The list of these entries.
+    pub fn new(targets: impl IntoIterator<Item = Target>) -> Self {
+        Self(targets.into_iter().collect())
+    }
+
+    /// Whether nothing is on it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this name, in lower case, is on the list with this port. Its addresses are not judged yet.
+    pub fn names(&self, name: &str, port: u16) -> bool {
+        self.0.iter().any(|target| {
+            matches!(&target.place, Place::Name(n) if n == name) && target.ports.contains(&port)
+        })
+    }
+
+    /// Whether some address may be reached at this port, whatever its name.
+    pub fn has_addresses(&self, port: u16) -> bool {
+        self.0.iter().any(|target| matches!(target.place, Place::Network(_)) && target.ports.contains(&port))
+    }
+
+    /// Whether an address may be reached. `is_named`: the name that it was found under [is listed](Self::names).
+    pub fn allow(&self, address: SocketAddr, is_named: bool) -> bool {
+        let is_forbidden = is_forbidden(address.ip());
+        let by_address = self.0.iter().any(|target| match &target.place {
+            Place::Network(network) => {
+                target.ports.contains(&address.port())
+                    && network.contains(address.ip())
+                    && (!is_forbidden || network.is_special())
+            }
+            Place::Name(_) => false,
+        });
+        by_address || (is_named && !is_forbidden)
+    }
+}
+
+impl FromIterator<Target> for Targets {
+    fn from_iter<T: IntoIterator<Item = Target>>(targets: T) -> Self {
+        Self::new(targets)
+    }
+}
+
+/// The name without the dot at its end, in lower case; `None` if it is no name of a host.
+pub fn normal_name(name: &str) -> Option<String> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // A last label of digits, or hex, would be an IPv4 address in one of its odd forms.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_numeric = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    (name.len() <= 253 && !is_numeric && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
+}
+
+impl Target {
+    /// Reads an entry of a list. `localhost` stands for both addresses that it has, so one text may be two entries.
+    ///
+    /// # Errors
+    /// [`TargetError`] says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Vec<Self>, TargetError> {
+        let error = |why| TargetError { text: text.to_owned(), why };
+        let (host, ports) = split_ports(text.trim()).ok_or(error(Why::NoPort))?;
+        let ports = parse_ports(ports).ok_or(error(Why::Ports))?;
+        let entry = |place| Self { place, ports: ports.clone() };
+        let network = |first, bits| entry(Place::Network(Network::new(first, bits)));
+        if let Some((first, bits)) = host.split_once('/') {
+            let first: IpAddr = unbracketed(first).parse().map_err(|_| error(Why::Network))?;
+            let bits =
+                bits.parse().ok().filter(|bits| *bits <= full_bits(first)).ok_or(error(Why::Network))?;
+            return Ok(vec![network(first, bits)]);
+        }
+        if let Ok(ip) = unbracketed(host).parse::<IpAddr>() {
+            let ip = ip.to_canonical();
+            return Ok(vec![network(ip, full_bits(ip))]);
+        }
+        match normal_name(host) {
+            Some(name) if name == "localhost" => {
+                Ok(vec![network(Ipv4Addr::LOCALHOST.into(), 32), network(Ipv6Addr::LOCALHOST.into(), 128)])
+            }
+            Some(name) => Ok(vec![entry(Place::Name(name))]),
+            None => Err(error(Why::Host)),
+        }
+    }
+}
+
+/// Host and ports. IPv6 needs its brackets here, but not if a network's length ends it.
+fn split_ports(text: &str) -> Option<(&str, &str)> {
+    let (host, ports) = text.rsplit_once(':')?;
+    let is_bare_v6 = host.contains(':') && !host.starts_with('[') && !host.contains('/');
+    (!is_bare_v6).then_some((host, ports))
+}
+
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
+fn parse_ports(text: &str) -> Option<RangeInclusive<u16>> {
+    // `parse` alone would take a sign.
+    let port = |digits: &str| {
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| digits.parse().ok()).flatten().filter(|port: &u16| *port != 0)
+    };
+    if text == "*" {
+        return Some(1..=u16::MAX);
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let ports = port(first)?..=port(last)?;
+    (!ports.is_empty()).then_some(ports)
+}
+
+/// Why a text is no target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TargetError {
+    text: String,
+    why: Why,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Why {
+    NoPort,
+    Ports,
+    Network,
+    Host,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, why } = self;
+        match why {
+            Why::NoPort => write!(
+                f,
+                "`{text}` names no ports: write HOST:PORT, HOST:FIRST-LAST or HOST:*, IPv6 as [ADDRESS]:PORT"
+            ),
+            Why::Ports => {
+                write!(f, "the ports of `{text}` are no number from 1 to 65535, no range of them and not `*`")
+            }
+            Why::Network => {
+                write!(f, "`{text}` is no network: write 198.51.100.0/24:PORTS or [2001:db8::]/32:PORTS")
+            }
+            Why::Host => {
+                write!(f, "the host of `{text}` is neither a name, nor an IP address, nor a network")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TargetError {}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Name(name) => f.write_str(name)?,
+            Place::Network(Network { first, bits }) => {
+                match first {
+                    IpAddr::V4(ip) => write!(f, "{ip}")?,
+                    IpAddr::V6(ip) => write!(f, "[{ip}]")?,
+                }
+                if *bits != full_bits(*first) {
+                    write!(f, "/{bits}")?;
+                }
+            }
+        }
+        match (*self.ports.start(), *self.ports.end()) {
+            (1, u16::MAX) => f.write_str(":*"),
+            (first, last) if first == last => write!(f, ":{first}"),
+            (first, last) => write!(f, ":{first}-{last}"),
+        }
+    }
+}
+
+impl fmt::Display for Targets {
+    /// With commas in between.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, target) in self.0.iter().enumerate() {
+            write!(f, "{}{target}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Targets {
+    type Err = TargetError;
+
+    /// Reads entries with commas in between.
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let mut targets = Self::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            targets.0.extend(Target::parse(part)?);
+        }
+        Ok(targets)
+    }
+}
+
+#[cfg(test)]
+#[path = "targets_tests.rs"]
+mod tests;

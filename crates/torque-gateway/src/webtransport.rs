@@ -1,0 +1,215 @@
+//! Sessions over WebTransport (GATEWAY.md 1, 2).
+
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::debug;
+use wtransport::config::{QuicTransportConfig, TlsServerConfig};
+use wtransport::endpoint::endpoint_side::Server;
+use wtransport::endpoint::{IncomingSession, SessionRequest};
+use wtransport::error::SendDatagramError;
+use wtransport::quinn::{IdleTimeout, VarInt as QuicVarInt};
+use wtransport::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt};
+
+use crate::carrier::{Carrier, MAX_WAITING_BYTES, Received};
+use crate::control::MAX_MESSAGE_BYTES;
+use crate::driver;
+use crate::gateway::{Phase, Shared};
+use crate::metrics::{CarrierKind, DropReason, Ending, Refusal};
+
+/// A page that is silent for as long is gone: its browser answers keep-alives by itself.
+const IDLE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// How long a page may take from its first datagram until it has opened the control stream.
+const BEGIN: Duration = Duration::from_secs(10);
+/// How long a page has to take the last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How many may be beginning at a time; from half of it on, an address has to be proven first.
+const BEGINNING: usize = 256;
+/// Datagrams that wait for a page or for the gateway, in bytes. Older ones make room: they are the least worth.
+const DATAGRAM_BUFFER: usize = 64 * 1_024;
+/// A packet of 1,232 bytes passes every network with IPv6, and has room for the largest datagrams of the default settings.
+const PACKET_BYTES: u16 = 1_232;
+
+/// Begins to listen.
+pub fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint<Server>> {
+    let mut transport = QuicTransportConfig::default();
+    transport
+        .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .initial_mtu(PACKET_BYTES)
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER)
+        // One for the session, one for control; three of HTTP/3, and room for those that mean nothing.
+        .max_concurrent_bidi_streams(QuicVarInt::from_u32(4))
+        .max_concurrent_uni_streams(QuicVarInt::from_u32(8))
+        .stream_receive_window(QuicVarInt::from_u32(64 * 1_024))
+        .receive_window(QuicVarInt::from_u32(256 * 1_024))
+        .send_window(256 * 1_024);
+    let config = ServerConfig::builder()
+        .with_bind_socket(socket)
+        .with_custom_tls_and_transport(tls, transport)
+        .build();
+    Endpoint::server(config)
+}
+
+/// Gives pages sessions, until the gateway goes away.
+pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
+    let beginning = Arc::new(Semaphore::new(BEGINNING));
+    let mut phase = shared.phase.subscribe();
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
+        };
+        if *shared.phase.borrow() != Phase::Open {
+            shared.refuse(Refusal::Draining);
+            incoming.refuse();
+            continue;
+        }
+        if beginning.available_permits() < BEGINNING / 2 && !incoming.remote_address_validated() {
+            incoming.retry();
+            continue;
+        }
+        let Ok(permit) = Arc::clone(&beginning).try_acquire_owned() else {
+            shared.refuse(Refusal::Full);
+            incoming.refuse();
+            continue;
+        };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let begun = timeout(BEGIN, begin(&shared, incoming)).await;
+            drop(permit);
+            if let Ok(Some((carrier, socket, admitted))) = begun {
+                driver::run(shared, carrier, socket, admitted).await;
+            }
+        });
+    }
+}
+
+type Begun = (WebTransport, crate::udp::SessionSocket, crate::admission::Admitted);
+
+/// From the first packet to the control stream; `None` if it came to nothing.
+async fn begin(shared: &Arc<Shared>, incoming: IncomingSession) -> Option<Begun> {
+    let request = match incoming.await {
+        Ok(request) => request,
+        Err(error) => {
+            debug!(%error, "no session came of a QUIC connection");
+            return None;
+        }
+    };
+    let (socket, admitted) = match shared.admit(request.remote_address(), request.origin()) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            refuse(request, refusal).await;
+            return None;
+        }
+    };
+    let connection = request.accept().await.ok()?;
+    let (writer, reader) = connection.accept_bi().await.ok()?;
+    let carrier =
+        WebTransport { connection, reader, writer, incoming: BytesMut::new(), outgoing: BytesMut::new() };
+    Some((carrier, socket, admitted))
+}
+
+async fn refuse(request: SessionRequest, refusal: Refusal) {
+    match refusal {
+        Refusal::Origin => request.forbidden().await,
+        _ => request.too_many_requests().await,
+    }
+}
+
+/// One page's WebTransport session.
+pub struct WebTransport {
+    connection: Connection,
+    reader: RecvStream,
+    writer: SendStream,
+    /// What has come of control messages.
+    incoming: BytesMut,
+    /// Control messages that wait, each with its length.
+    outgoing: BytesMut,
+}
+
+impl WebTransport {
+    /// The next whole control message.
+    fn message(&mut self) -> Result<Option<Bytes>, Ending> {
+        let Some(length) = self.incoming.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)))
+        else {
+            return Ok(None);
+        };
+        if length > MAX_MESSAGE_BYTES {
+            return Err(Ending::Protocol);
+        }
+        if self.incoming.len() < 2 + length {
+            return Ok(None);
+        }
+        self.incoming.advance(2);
+        Ok(Some(self.incoming.split_to(length).freeze()))
+    }
+}
+
+impl Carrier for WebTransport {
+    const KIND: CarrierKind = CarrierKind::WebTransport;
+
+    async fn receive(&mut self) -> Result<Received, Ending> {
+        let mut chunk = [0; 512];
+        loop {
+            if let Some(message) = self.message()? {
+                return Ok(Received::Control(message));
+            }
+            tokio::select! {
+                datagram = self.connection.receive_datagram() => {
+                    return datagram.map(|datagram| Received::Datagram(datagram.payload())).map_err(|_| Ending::Left);
+                }
+                read = self.reader.read(&mut chunk) => match read {
+                    Ok(Some(count)) => self.incoming.extend_from_slice(&chunk[..count]),
+                    Ok(None) | Err(_) => return Err(Ending::Left),
+                },
+                written = self.writer.write(&self.outgoing), if !self.outgoing.is_empty() => match written {
+                    Ok(count) => self.outgoing.advance(count),
+                    Err(_) => return Err(Ending::Left),
+                },
+            }
+        }
+    }
+
+    fn send_control(&mut self, message: &[u8]) -> Result<(), Ending> {
+        if self.outgoing.len() + message.len() > MAX_WAITING_BYTES {
+            return Err(Ending::Stuck);
+        }
+        let length = u16::try_from(message.len()).map_err(|_| Ending::Stuck)?;
+        self.outgoing.extend_from_slice(&length.to_be_bytes());
+        self.outgoing.extend_from_slice(message);
+        Ok(())
+    }
+
+    fn send_datagram(&mut self, frame: &[u8]) -> Result<(), DropReason> {
+        // Old datagrams would make room for this one; that they do is told by what is left of the room.
+        let is_full = self.connection.quic_connection().datagram_send_buffer_space() < frame.len();
+        match self.connection.send_datagram(frame) {
+            Ok(()) if is_full => Err(DropReason::SlowPage),
+            Ok(()) => Ok(()),
+            Err(SendDatagramError::TooLarge | SendDatagramError::UnsupportedByPeer) => {
+                Err(DropReason::TooLarge)
+            }
+            Err(SendDatagramError::NotConnected) => Err(DropReason::SlowPage),
+        }
+    }
+
+    async fn finish(mut self) {
+        let last_words = async {
+            if self.writer.write_all(&self.outgoing).await.is_ok() && self.writer.finish().await.is_ok() {
+                // The page's browser has them; the page, soon.
+                self.connection.closed().await;
+            }
+        };
+        // Too late: then they are lost.
+        let _ = timeout(LAST_WORDS, last_words).await;
+        self.connection.close(VarInt::from_u32(0), b"");
+    }
+}
