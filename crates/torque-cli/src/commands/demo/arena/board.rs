@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 /// A line of the table of points.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Standing {
+    pub player: u8,
     pub name: String,
     pub bot: bool,
     pub points: u16,

@@ -25,8 +25,6 @@ pub struct Outbox {
     waiting: VecDeque<Letter>,
     /// Not known to be delivered.
     open: BTreeSet<u32>,
-    /// Letters that had to go again.
-    pub sent_again: u64,
 }
 
 impl Outbox {
@@ -64,10 +62,9 @@ impl Outbox {
         for letter in letters {
             if delivered {
                 self.open.remove(&letter.number);
-                continue;
+            } else {
+                self.put_back(letter);
             }
-            self.sent_again += 1;
-            self.put_back(letter);
         }
     }
 

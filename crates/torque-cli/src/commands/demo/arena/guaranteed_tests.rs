@@ -15,7 +15,7 @@ fn a_dropped_letter_goes_again_before_newer_ones_and_a_delivered_one_never() {
     outbox.settle(second, true);
     outbox.push(4_u32.to_be_bytes().to_vec());
     assert_eq!(outbox.take(1_000), [letter(0), letter(1), letter(4)]);
-    assert_eq!((outbox.sent_again, outbox.len()), (2, 3));
+    assert_eq!(outbox.len(), 3);
 }
 
 #[test]
@@ -25,7 +25,6 @@ fn letters_of_a_packet_that_could_not_go_wait_in_their_place() {
     let taken = outbox.take(20);
     outbox.return_unsent(taken);
     assert_eq!(outbox.take(1_000), [letter(0), letter(1), letter(2)]);
-    assert_eq!(outbox.sent_again, 0);
 }
 
 #[test]

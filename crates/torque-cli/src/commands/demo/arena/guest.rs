@@ -95,11 +95,6 @@ impl Guest {
         self.outbox.len() > LETTERS_BEHIND
     }
 
-    /// Letters that had to go again.
-    pub fn sent_again(&self) -> u64 {
-        self.outbox.sent_again
-    }
-
     /// A packet of the player. Returns what it wants done, each with the last byte of its number.
     pub fn packet(&mut self, bytes: &[u8]) -> Vec<(u8, Deed)> {
         let Some(input) = Input::read(bytes) else {

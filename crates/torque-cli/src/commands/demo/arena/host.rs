@@ -41,8 +41,9 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// An arena at a free port of this machine. `config`: limits and whom to admit.
-    pub fn open(mut config: Config, output: &Output) -> Result<Self, Failure> {
+    /// An arena at a free port of this machine.
+    pub fn open(output: &Output) -> Result<Self, Failure> {
+        let mut config = Config::default();
         config.application_id = APPLICATION.into();
         let mut socket = Socket::builder().config(config).bind("127.0.0.1:0")?;
         key_log::install(&mut socket, output)?;
@@ -146,7 +147,9 @@ impl Arena {
         }
         for (number, deed) in deeds {
             match deed {
-                Deed::Fire { aim } => drop(self.world.fire(player, aim, number)),
+                Deed::Fire { aim } => {
+                    self.world.fire(player, aim, number);
+                }
                 Deed::Say { text } => self.tell(&News::Said { player, text }),
             }
         }
@@ -177,8 +180,12 @@ impl Arena {
             self.send_snapshots();
         }
         if self.tick.is_multiple_of(TELL_EVERY) {
-            let standing =
-                |guest: &Guest| Standing { name: guest.name.clone(), bot: guest.bot, points: guest.points };
+            let standing = |guest: &Guest| Standing {
+                player: guest.player,
+                name: guest.name.clone(),
+                bot: guest.bot,
+                points: guest.points,
+            };
             board.tell(self.playing().map(standing).collect());
         }
     }

@@ -25,10 +25,13 @@ mod wire;
 
 #[cfg(test)]
 mod lossy_tests;
+#[cfg(test)]
+mod vectors;
 
 pub use board::{Board, Standing};
 pub use bots::Bots;
 pub use host::Arena;
+pub use rules::MAX_PLAYERS;
 use turns::Turns;
 
 /// What both programs must share: the game and the version of its messages.

@@ -356,7 +356,7 @@ impl World {
                 vx: speed(ship.motion.vx),
                 vy: speed(ship.motion.vy),
                 aim: (player.control.aim >> 8) as u8,
-                status: ship.shield | protected | thrust,
+                status: (ship.shield & ShipState::SHIELD) | protected | thrust,
             };
             Some((*number, state))
         });

@@ -137,6 +137,7 @@ impl View {
     }
 
     /// Letters that are not known to have arrived.
+    #[cfg(test)]
     pub fn open(&self) -> usize {
         self.outbox.len()
     }
