@@ -9,6 +9,7 @@ mod shell;
 mod steps;
 mod test;
 mod tools;
+mod web;
 mod workspace;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ const USAGE: &str = "cargo xtask <task>
   test [--only STEP] [--from STEP] [--list]
                            everything that has to hold
   setup                    install what the tests need and this machine lacks
+  web                      the npm package (js/dist) and the demo's pages (target/web)
   codes [--check]          write the code tables from spec/codes.csv (--check: only compare)
   vectors [--check]        write spec/vectors (--check: only compare)
   check-wasm [--debian]    torque-proto for WebAssembly
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Some("demo") => demo(rest),
         Some("test") => test::test(rest),
         Some("setup") => tools::setup(),
+        Some("web") => web::build(),
         Some("codes") => codes::run(rest),
         Some("vectors") => test::vectors_task(rest).map(tell),
         Some("check-wasm") => platforms::wasm(rest).map(tell),

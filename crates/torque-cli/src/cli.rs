@@ -2,6 +2,8 @@
 
 use clap::{ColorChoice, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "gateway")]
+use crate::commands::gateway;
 use crate::commands::{
     completions, connect, decode, demo, discover, host, key, keygen, man, ping, query, sign,
 };
@@ -89,6 +91,8 @@ pub enum Command {
     Ping(ping::Args),
     Query(query::Args),
     Discover(discover::Args),
+    #[cfg(feature = "gateway")]
+    Gateway(Box<gateway::Args>),
     Keygen(keygen::Args),
     Key(key::Args),
     Sign(sign::Args),

@@ -2,13 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use torque_proto::wire::ChallengeRequest;
+pub use torque_proto::wire::PROBE_BYTES;
+use torque_proto::wire::{ChallengeRequest, parse_probe_echo};
 
 /// No datagram that passes is longer.
 pub const MAX_DATAGRAM_BYTES: usize = 1_232;
-/// Bytes of a probe and of its echo (PROTOCOL.md 4.9).
-pub const PROBE_BYTES: usize = 17;
-
 const PROBE: u8 = 0x0b;
 const PROBE_ECHO: u8 = 0x0c;
 /// A header of three bytes and a tag of four (PROTOCOL.md 6).
@@ -39,7 +37,7 @@ impl Form {
             // It may go where nobody has asked for it, so it carries nothing of somebody's choice but what it must.
             0x01 => ChallengeRequest::parse(datagram).ok().map(|_| Self::Greeting),
             0x08 => Some(Self::Greeting),
-            PROBE_ECHO => datagram[1..].try_into().ok().map(|nonce| Self::Echo { nonce }),
+            PROBE_ECHO => parse_probe_echo(datagram).ok().map(|nonce| Self::Echo { nonce }),
             _ => Some(Self::Other),
         }
     }
@@ -64,17 +62,10 @@ fn lengths(first: u8) -> Option<RangeInclusive<usize>> {
     })
 }
 
-/// A probe with this nonce.
-pub fn probe(nonce: &[u8; 16]) -> [u8; PROBE_BYTES] {
-    let mut bytes = [PROBE; PROBE_BYTES];
-    bytes[1..].copy_from_slice(nonce);
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use torque_proto::wire::Offers;
+    use torque_proto::wire::{Offers, probe, probe_echo};
 
     fn challenge_request() -> Vec<u8> {
         let request = ChallengeRequest {
@@ -118,7 +109,7 @@ mod tests {
     fn a_challenge_request_is_checked_whole() {
         let good = challenge_request();
         assert_eq!(Form::of(&good), Some(Form::Greeting));
-        for position in [1, 8, 9, 35, 36, 100, 767] {
+        for position in [1, 8, 9, 34, 36, 100, 767] {
             let mut bent = good.clone();
             bent[position] ^= 1;
             assert_eq!(Form::of(&bent), None, "byte {position}");
@@ -128,9 +119,7 @@ mod tests {
 
     #[test]
     fn an_echo_tells_its_nonce() {
-        let mut echo = probe(&[9; 16]);
-        assert_eq!(Form::of(&echo), Some(Form::Other));
-        echo[0] = PROBE_ECHO;
-        assert_eq!(Form::of(&echo), Some(Form::Echo { nonce: [9; 16] }));
+        assert_eq!(Form::of(&probe([9; 16])), Some(Form::Other));
+        assert_eq!(Form::of(&probe_echo([9; 16])), Some(Form::Echo { nonce: [9; 16] }));
     }
 }

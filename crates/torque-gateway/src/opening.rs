@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::form::probe;
+use torque_proto::wire::probe;
+
 use crate::session::Action;
 
 /// How long addresses have to answer a probe.
@@ -90,7 +91,7 @@ impl Opening {
             *probe_at = now + PROBE_EVERY;
             let probes = candidates
                 .iter()
-                .map(|(remote, nonce)| Action::Probe { remote: *remote, datagram: probe(nonce) });
+                .map(|(remote, nonce)| Action::Probe { remote: *remote, datagram: probe(*nonce) });
             actions.extend(probes);
         }
         None

@@ -6,9 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use torque_proto::wire::probe;
+
 use crate::contexts::Contexts;
 use crate::control::{ClosingCode, FromPage, RefuseCode, ToPage};
-use crate::form::{Form, PROBE_BYTES, probe};
+use crate::form::{Form, PROBE_BYTES};
 use crate::frame::{self, CONTEXT_LIMIT, Prefix};
 use crate::metrics::{Direction, DropReason};
 use crate::opening::{Found, Opening, Stage};
@@ -155,7 +157,7 @@ impl Session {
         self.idle_at = now + self.rules.limits.idle;
         remote.touch(now);
         if let Some(nonce) = remote.consent.probe(self.random, now) {
-            self.actions.push_back(Action::Probe { remote: address, datagram: probe(&nonce) });
+            self.actions.push_back(Action::Probe { remote: address, datagram: probe(nonce) });
         }
         if !remote.consent.allows(form, datagram.len(), &mut self.greetings, now) {
             return Err(DropReason::Consent);

@@ -79,6 +79,11 @@ impl Targets {
         Self(targets.into_iter().collect())
     }
 
+    /// Adds those of another list.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Whether nothing is on it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,6 +1,6 @@
 //! A bad network for trying things out: every datagram of a real socket, out and in, passes a simulated link.
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use torque_proto::{Address, Instant, Transmits};
@@ -16,7 +16,8 @@ const MAX_PATHS: usize = 4_096;
 pub struct SimulatedPaths {
     config: LinkConfig,
     seed: u64,
-    paths: BTreeMap<Address, Path>,
+    /// In the order of addresses. Few, as a rule, and a map would weigh much in a page.
+    paths: Vec<(Address, Path)>,
 }
 
 #[derive(Debug)]
@@ -26,34 +27,45 @@ struct Path {
     local: Option<IpAddr>,
 }
 
+impl Path {
+    /// When something next leaves or arrives.
+    fn next(&self) -> Option<Instant> {
+        [self.out.next_delivery(), self.back.next_delivery()].into_iter().flatten().min()
+    }
+}
+
 impl SimulatedPaths {
     /// Paths that all do the same, and draw their chances from `seed`.
     pub fn new(config: LinkConfig, seed: u64) -> Self {
-        Self { config, seed, paths: BTreeMap::new() }
+        Self { config, seed, paths: Vec::new() }
     }
 
     /// Makes all paths do something else from now on. What is under way arrives as it would have.
     pub fn set_config(&mut self, config: LinkConfig) {
         self.config = config;
-        for path in self.paths.values_mut() {
+        for (_, path) in &mut self.paths {
             path.out.set_config(config);
             path.back.set_config(config);
         }
     }
 
     fn path(&mut self, remote: Address) -> &mut Path {
-        if self.paths.len() >= MAX_PATHS && !self.paths.contains_key(&remote) {
-            self.paths
-                .retain(|_, path| path.out.next_delivery().is_some() || path.back.next_delivery().is_some());
+        let mut place = self.paths.binary_search_by_key(&remote, |(known, _)| *known);
+        if place.is_err() && self.paths.len() >= MAX_PATHS {
+            self.paths.retain(|(_, path)| path.next().is_some());
             if self.paths.len() >= MAX_PATHS {
                 self.paths.clear();
             }
+            place = self.paths.binary_search_by_key(&remote, |(known, _)| *known);
         }
-        let (config, seed) = (self.config, &mut self.seed);
-        self.paths.entry(remote).or_insert_with(|| {
-            *seed = seed.wrapping_add(2);
-            Path { out: Link::new(config, *seed), back: Link::new(config, seed.wrapping_add(1)), local: None }
-        })
+        let at = place.unwrap_or_else(|at| {
+            self.seed = self.seed.wrapping_add(2);
+            let (out, back) =
+                (Link::new(self.config, self.seed), Link::new(self.config, self.seed.wrapping_add(1)));
+            self.paths.insert(at, (remote, Path { out, back, local: None }));
+            at
+        });
+        &mut self.paths[at].1
     }
 
     /// Takes everything that is to be sent.
@@ -91,11 +103,7 @@ impl SimulatedPaths {
 
     /// When something next leaves or arrives.
     pub fn deadline(&self) -> Option<Instant> {
-        self.paths
-            .values()
-            .flat_map(|path| [path.out.next_delivery(), path.back.next_delivery()])
-            .flatten()
-            .min()
+        self.paths.iter().filter_map(|(_, path)| path.next()).min()
     }
 }
 

@@ -1,18 +1,17 @@
 //! Events, one at a time: which kind, then what it holds.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use torque_proto::{ClosedBy, ConnectionId, Delivery, Event};
-use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::{Core, millis};
+use crate::Core;
 
-#[wasm_bindgen]
 impl Core {
     /// Goes to the next event and tells its kind: 0 none, 1 challenge_response, 2 connect_request, 3 established, 4 close,
     /// 5 packet, 6 packet_delivery_notify, 7 info packet. What it holds is asked for before the next call of this.
     pub fn next_event(&mut self) -> u8 {
-        self.event = self.endpoint.poll_event();
+        self.event = self.endpoint.poll_event_held();
         match &self.event {
             None => 0,
             Some(Event::ChallengeResponse { .. }) => 1,
@@ -55,7 +54,7 @@ impl Core {
     }
 
     /// The event's bytes: challenge response data, connect_data, accept_data, reason or payload.
-    fn event_bytes(&self) -> &[u8] {
+    pub fn event_bytes(&self) -> &[u8] {
         match &self.event {
             Some(Event::ChallengeResponse { challenge_response_data, .. }) => challenge_response_data,
             Some(Event::ConnectRequest { connect_data, .. }) => connect_data,
@@ -64,16 +63,6 @@ impl Core {
             Some(Event::Packet { payload, .. } | Event::InfoPacket { payload, .. }) => payload,
             _ => &[],
         }
-    }
-
-    /// Where in memory the event's bytes lie.
-    pub fn event_pointer(&self) -> usize {
-        self.event_bytes().as_ptr() as usize
-    }
-
-    /// How many there are.
-    pub fn event_length(&self) -> usize {
-        self.event_bytes().len()
     }
 
     /// The other side's public key, of the first three kinds.
@@ -141,7 +130,7 @@ impl Core {
         object(self.endpoint.stats().iter())
     }
 
-    /// Figures of an established connection, as JSON; empty if it is not established. Times in milliseconds.
+    /// Figures of an established connection, as JSON; empty if it is not established. Times in microseconds.
     pub fn connection_stats(&self, number: u32) -> String {
         let stats = ConnectionId::from_u32(number).and_then(|id| self.endpoint.connection_stats(id));
         let Some(stats) = stats else { return String::new() };
@@ -150,21 +139,26 @@ impl Core {
             "{{\"rtt\":{},\"rtt_latest\":{},\"jitter\":{},\"in_flight\":{},\"settings\":\"{}\",\"cipher\":\"{}\",\
              \"handshake\":{{\"difficulty\":{},\"puzzle_tries\":{},\"puzzle_time\":{},\"challenge_time\":{},\"total_time\":{},\
              \"restarts\":{}}},\"counters\":{}}}",
-            millis(stats.rtt),
-            millis(stats.rtt_latest),
-            millis(stats.jitter),
+            micros(stats.rtt),
+            micros(stats.rtt_latest),
+            micros(stats.jitter),
             stats.in_flight,
             stats.settings,
             stats.cipher,
             handshake.difficulty,
             handshake.puzzle_tries,
-            millis(handshake.puzzle_time),
-            millis(handshake.challenge_time),
-            millis(handshake.total_time),
+            micros(handshake.puzzle_time),
+            micros(handshake.challenge_time),
+            micros(handshake.total_time),
             handshake.restarts,
             object(stats.counters.iter()),
         )
     }
+}
+
+/// Whole numbers: writing and reading those with fractions takes 20 kB of program.
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
 }
 
 /// Counters as a JSON object; their names need no quoting beyond the marks.

@@ -1,14 +1,18 @@
-//! The protocol core for JavaScript: `torque_proto::Endpoint` behind an interface of numbers, strings and one stretch of
-//! memory. Thin on purpose: clock, randomness, carriers and everything that a program sees are TypeScript (`js/`).
+//! The protocol core for JavaScript: `torque_proto::Endpoint` behind functions that take and return numbers, and two
+//! stretches of memory. Thin on purpose: clock, randomness, carriers and everything that a program sees are TypeScript (`js/`).
 //!
+//! - One module instance is one socket: [`exports`] keeps the only [`Core`].
 //! - **Time** is `performance.now()`: milliseconds, with fractions.
-//! - **Bytes** go in through [`Core::scratch_pointer`]: the caller writes them there, and says how many. They come out as
-//!   pointer and length, valid until the next call.
+//! - **Bytes and texts** go in through the *scratch*: the caller writes them there, one after another, and tells their
+//!   lengths. They come out as pointer and length, valid until the next call.
 //! - **Remotes** are numbers of the carrier's choice, below 2^53.
-//! - **Errors** are thrown as strings, `code: what happened and what to do`.
-//! - After any call: [`Core::next_transmit`] until 0, then [`Core::next_event`] until 0, then [`Core::deadline`].
+//! - **Errors** are a negative result; the text is `code: what happened and what to do`.
+//! - After any call: `next_transmit` until 0, then `next_event` until 0, then `deadline`.
+//!
+//! There is no glue made by a tool: it would weigh a tenth of the package, and this interface needs none.
 
 mod events;
+pub mod exports;
 mod options;
 mod text;
 mod transmits;
@@ -17,26 +21,18 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-const EXTENSION_ORIGIN: u8 = 1;
+use torque_proto::identity::origin::EXTENSION_ORIGIN;
 use torque_proto::{
     Address, CallError, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Extension, Instant, KeyPair,
     PublicKey, SendError, Trust,
 };
 use torque_sim::{LinkConfig, SimulatedPaths};
-use wasm_bindgen::prelude::wasm_bindgen;
 
-pub use options::CoreOptions;
-pub use text::{UrlParts, parse_url, public_key_of};
 use transmits::Outgoing;
 
-/// Longer datagrams exist on no carrier.
-const SCRATCH_BYTES: usize = 65_536;
-
 /// One socket's worth of protocol.
-#[wasm_bindgen]
 pub struct Core {
     endpoint: Endpoint,
-    scratch: Box<[u8]>,
     outgoing: Outgoing,
     paths: Option<SimulatedPaths>,
     event: Option<Event>,
@@ -47,8 +43,9 @@ fn instant(millis: f64) -> Instant {
     Instant::from_micros((millis.max(0.0) * 1_000.0) as u64)
 }
 
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
+/// A span of time as JavaScript tells it; at most a day.
+fn duration(millis: f64) -> Duration {
+    Duration::from_micros((millis.clamp(0.0, 86_400_000.0) * 1_000.0) as u64)
 }
 
 fn connection(number: u32) -> Result<ConnectionId, String> {
@@ -91,32 +88,18 @@ where
     text.parse().map_err(|error| format!("invalid_argument: {what}: {error}"))
 }
 
-#[wasm_bindgen]
+fn read_key_pair(secret_text: &str) -> Result<KeyPair, String> {
+    KeyPair::from_secret_text(secret_text).map_err(|error| format!("invalid_argument: key pair: {error}"))
+}
+
 impl Core {
     /// A core that begins at `now`. `seed` is 32 bytes of the host environment's randomness, never used twice;
-    /// `unix_millis` is `Date.now()` at that moment.
-    #[wasm_bindgen(constructor)]
-    pub fn new(options: CoreOptions, seed: &[u8], unix_millis: f64, now: f64) -> Result<Core, String> {
-        let seed = <[u8; 32]>::try_from(seed).map_err(|_| "invalid_argument: the seed is 32 bytes".to_owned())?;
-        let endpoint = Endpoint::new(instant(now), options.setup(seed, unix_millis as u64))
-            .map_err(|error| format!("invalid_argument: {error}"))?;
-        Ok(Core {
-            endpoint,
-            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
-            outgoing: Outgoing::default(),
-            paths: None,
-            event: None,
-        })
-    }
-
-    /// Where in memory the caller writes what it hands in: [`Core::scratch_bytes`] bytes.
-    pub fn scratch_pointer(&self) -> usize {
-        self.scratch.as_ptr() as usize
-    }
-
-    /// How many bytes there are.
-    pub fn scratch_bytes(&self) -> usize {
-        self.scratch.len()
+    /// `unix_millis` is `Date.now()` at that moment. The options are those of [`options`].
+    pub fn new(options: &str, seed: [u8; 32], unix_millis: f64, now: f64) -> Result<Self, String> {
+        let setup = options::setup(options, seed, unix_millis as u64)?;
+        let endpoint =
+            Endpoint::new(instant(now), setup).map_err(|error| format!("invalid_argument: {error}"))?;
+        Ok(Self { endpoint, outgoing: Outgoing::default(), paths: None, event: None })
     }
 
     /// This socket's public key, as text.
@@ -126,33 +109,26 @@ impl Core {
 
     /// Changes the identity; only while there are no connections.
     pub fn set_key_pair(&mut self, secret_text: &str) -> Result<(), String> {
-        let key_pair = KeyPair::from_secret_text(secret_text)
-            .map_err(|error| format!("invalid_argument: key pair: {error}"))?;
-        self.endpoint.set_key_pair(key_pair).map_err(call_error)
+        self.endpoint.set_key_pair(read_key_pair(secret_text)?).map_err(call_error)
     }
 
-    /// Sets what this host shows everybody who asks: the first `length` bytes of the scratch, at most 511.
-    pub fn set_challenge_response(&mut self, length: usize) -> Result<(), String> {
-        let data = self.scratch.get(..length).unwrap_or_default();
+    /// Sets what this host shows everybody who asks, at most 511 bytes.
+    pub fn set_challenge_response(&mut self, data: &[u8]) -> Result<(), String> {
         self.endpoint.set_challenge_response_data(data).map_err(call_error)
     }
 
-    /// Makes all datagrams, out and in, pass a simulated link: `delay=40,jitter=10,loss=5%`, or `perfect` for none.
-    /// What is under way arrives as it would have.
-    pub fn set_simulated_link(&mut self, text: &str, seed: f64) -> Result<(), String> {
-        let config: LinkConfig = read("simulated link", text)?;
+    /// Makes all datagrams, out and in, pass a simulated link. What is under way arrives as it would have.
+    pub fn set_simulated_link(&mut self, config: LinkConfig, seed: u64) {
         match &mut self.paths {
             Some(paths) => paths.set_config(config),
             None if config == LinkConfig::perfect() => {}
-            None => self.paths = Some(SimulatedPaths::new(config, seed as u64)),
+            None => self.paths = Some(SimulatedPaths::new(config, seed)),
         }
-        Ok(())
     }
 
-    /// A datagram has come from `remote`: the first `length` bytes of the scratch.
-    pub fn receive(&mut self, now: f64, remote: f64, length: usize) {
+    /// A datagram has come from `remote`.
+    pub fn receive(&mut self, now: f64, remote: f64, bytes: &mut [u8]) {
         let (now, remote) = (instant(now), Address::from_virtual(remote as u64));
-        let Some(bytes) = self.scratch.get_mut(..length) else { return };
         match &mut self.paths {
             None => self.endpoint.handle_datagram(now, Datagram { remote, local: None, bytes }),
             Some(paths) => paths.take_received(now, remote, None, bytes),
@@ -172,7 +148,7 @@ impl Core {
         }
     }
 
-    /// When to call [`Core::run`] next, on the same clock; infinity for never. It may lie in the past.
+    /// When to call [`run`](Self::run) next, on the same clock; infinity for never. It may lie in the past.
     pub fn deadline(&self) -> f64 {
         let endpoint = self.endpoint.poll_timeout().map(|(at, _)| at);
         let paths = self.paths.as_ref().and_then(|paths| paths.deadline());
@@ -180,16 +156,15 @@ impl Core {
         next.map_or(f64::INFINITY, |at| at.as_micros() as f64 / 1_000.0)
     }
 
-    /// Begins to connect to `remote`. The first `length` bytes of the scratch are connect_data. `trust` is `ask`,
-    /// `anyone`, or the public key that is the only one to take; `settings` may be empty for the socket's own.
+    /// Begins to connect to `remote`. `trust` is `ask`, `anyone`, or the public key that is the only one to take;
+    /// `settings` may be empty for the socket's own, and so may the origin token.
     pub fn connect(
         &mut self,
         now: f64,
         remote: f64,
-        length: usize,
-        settings: &str,
-        trust: &str,
-        origin_token: Option<Vec<u8>>,
+        (settings, trust): (&str, &str),
+        connect_data: &[u8],
+        origin_token: &[u8],
     ) -> Result<u32, String> {
         let trust = match trust {
             "ask" => Trust::Ask,
@@ -197,7 +172,7 @@ impl Core {
             key => Trust::Pinned(read::<PublicKey>("trust", key)?),
         };
         let options = ConnectOptions {
-            connect_data: self.scratch.get(..length).unwrap_or_default().to_vec(),
+            connect_data: connect_data.to_vec(),
             extensions: origin_extension(origin_token),
             trust,
             settings: if settings.is_empty() { None } else { Some(read("settings", settings)?) },
@@ -206,28 +181,20 @@ impl Core {
         self.endpoint.connect(instant(now), remote, options).map(ConnectionId::get).map_err(call_error)
     }
 
-    /// Accepts the key and data that a challenge_response event showed; the request carries the origin token, if there is one.
-    pub fn accept_challenge(
-        &mut self,
-        now: f64,
-        number: u32,
-        origin_token: Option<Vec<u8>>,
-    ) -> Result<(), String> {
+    /// Accepts the key and data that a challenge_response event showed; the request carries the origin token, if it
+    /// is not empty.
+    pub fn accept_challenge(&mut self, now: f64, number: u32, origin_token: &[u8]) -> Result<(), String> {
         let extensions = origin_extension(origin_token);
-        self.endpoint
-            .accept_challenge_with(instant(now), connection(number)?, extensions)
-            .map_err(call_error)
+        self.endpoint.accept_challenge_with(instant(now), connection(number)?, extensions).map_err(call_error)
     }
 
-    /// Accepts a connect request; the first `length` bytes of the scratch are accept_data, at most 511.
-    pub fn accept_connection(&mut self, now: f64, number: u32, length: usize) -> Result<(), String> {
-        let data = self.scratch.get(..length).unwrap_or_default();
+    /// Accepts a connect request, with at most 511 bytes of accept_data.
+    pub fn accept_connection(&mut self, now: f64, number: u32, data: &[u8]) -> Result<(), String> {
         self.endpoint.accept_connection(instant(now), connection(number)?, data).map_err(call_error)
     }
 
-    /// Closes or refuses a connection; the first `length` bytes of the scratch are the reason, at most 511.
-    pub fn close(&mut self, now: f64, number: u32, length: usize) -> Result<(), String> {
-        let reason = self.scratch.get(..length).unwrap_or_default();
+    /// Closes or refuses a connection, with a reason of at most 511 bytes.
+    pub fn close(&mut self, now: f64, number: u32, reason: &[u8]) -> Result<(), String> {
         self.endpoint.close(instant(now), connection(number)?, reason).map_err(call_error)
     }
 
@@ -236,19 +203,15 @@ impl Core {
         self.endpoint.close_all(instant(now));
     }
 
-    /// Sends a packet, the first `length` bytes of the scratch, and returns its sequence.
-    pub fn send(&mut self, now: f64, number: u32, length: usize) -> Result<f64, String> {
+    /// Sends a packet and returns its sequence.
+    pub fn send(&mut self, now: f64, number: u32, payload: &[u8]) -> Result<f64, String> {
         let id = ConnectionId::from_u32(number).ok_or_else(|| send_error(SendError::Closed))?;
-        let payload = self.scratch.get(..length).unwrap_or_default();
-        self.endpoint
-            .send(instant(now), id, payload)
-            .map(|sequence| sequence.0 as f64)
-            .map_err(send_error)
+        let sequence = self.endpoint.send(instant(now), id, payload).map_err(send_error)?;
+        Ok(sequence.0 as f64)
     }
 
-    /// Sends a datagram outside any connection: the first `length` bytes of the scratch.
-    pub fn send_info(&mut self, remote: f64, length: usize) -> Result<(), String> {
-        let payload = self.scratch.get(..length).unwrap_or_default();
+    /// Sends a datagram outside any connection.
+    pub fn send_info(&mut self, remote: f64, payload: &[u8]) -> Result<(), String> {
         self.endpoint.send_info(Address::from_virtual(remote as u64), payload).map_err(call_error)
     }
 
@@ -262,15 +225,18 @@ impl Core {
         self.endpoint.slots_used()
     }
 
-    /// The other side of a connection, as the carrier's number; 0 if there is none.
-    pub fn remote_of(&self, number: u32) -> f64 {
-        ConnectionId::from_u32(number)
-            .and_then(|id| self.endpoint.remote_address(id))
-            .and_then(|address| address.virtual_number())
-            .unwrap_or(0) as f64
+    /// The application has taken `count` packets of a connection: only now they leave its bound (API.md 7).
+    pub fn release_packets(&mut self, number: u32, count: usize) {
+        if let Some(id) = ConnectionId::from_u32(number) {
+            self.endpoint.release_packets(id, count);
+        }
     }
 }
 
-fn origin_extension(token: Option<Vec<u8>>) -> Vec<Extension> {
-    token.map(|data| Extension { kind: EXTENSION_ORIGIN, data }).into_iter().collect()
+fn origin_extension(token: &[u8]) -> Vec<Extension> {
+    let is_there = !token.is_empty();
+    is_there.then(|| Extension { kind: EXTENSION_ORIGIN, data: token.to_vec() }).into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

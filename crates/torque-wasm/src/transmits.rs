@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use torque_proto::Address;
-use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::{Core, instant};
 
@@ -15,49 +14,28 @@ pub(crate) struct Outgoing {
     /// What a simulated link lets through now.
     departed: VecDeque<(Address, Vec<u8>)>,
     /// The one that the caller looks at.
-    pointer: usize,
-    remote: u64,
     held: Vec<u8>,
 }
 
-#[wasm_bindgen]
 impl Core {
-    /// Goes to the next datagram to send and tells its length; 0 if there is none. Copy it before any other call than
-    /// [`Core::transmit_pointer`] and [`Core::transmit_remote`].
-    pub fn next_transmit(&mut self, now: f64) -> usize {
+    /// The next datagram to send and where to; `None` ends this round, and forgets what was given in it.
+    pub fn next_transmit(&mut self, now: f64) -> Option<(u64, &[u8])> {
         let outgoing = &mut self.outgoing;
         let transmits = self.endpoint.transmits();
         if let Some(paths) = &mut self.paths {
             let now = instant(now);
             paths.take(now, transmits);
             paths.departures(now, |remote, bytes| outgoing.departed.push_back((remote, bytes.to_vec())));
-            let Some((remote, bytes)) = outgoing.departed.pop_front() else { return 0 };
+            let (remote, bytes) = outgoing.departed.pop_front()?;
             outgoing.held = bytes;
-            outgoing.pointer = outgoing.held.as_ptr() as usize;
-            outgoing.remote = remote.virtual_number().unwrap_or(0);
-            return outgoing.held.len();
+            return Some((remote.virtual_number().unwrap_or(0), &outgoing.held));
         }
-        match transmits.get(outgoing.given) {
-            Some(transmit) => {
-                outgoing.given += 1;
-                outgoing.pointer = transmit.bytes.as_ptr() as usize;
-                outgoing.remote = transmit.remote.virtual_number().unwrap_or(0);
-                transmit.bytes.len()
-            }
-            None => {
-                transmits.consume(std::mem::take(&mut outgoing.given));
-                0
-            }
+        if outgoing.given == transmits.len() {
+            transmits.consume(std::mem::take(&mut outgoing.given));
+            return None;
         }
-    }
-
-    /// Where in memory that datagram lies.
-    pub fn transmit_pointer(&self) -> usize {
-        self.outgoing.pointer
-    }
-
-    /// Where it goes, as the carrier's number.
-    pub fn transmit_remote(&self) -> f64 {
-        self.outgoing.remote as f64
+        let transmit = transmits.get(outgoing.given)?;
+        outgoing.given += 1;
+        Some((transmit.remote.virtual_number().unwrap_or(0), transmit.bytes))
     }
 }

@@ -5,6 +5,8 @@ pub mod connect;
 pub mod decode;
 pub mod demo;
 pub mod discover;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod host;
 pub mod key;
 pub mod keygen;
@@ -26,6 +28,8 @@ pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Ping(args) => ping::run(&args, output),
         Command::Query(args) => query::run(&args, output),
         Command::Discover(args) => discover::run(&args, output),
+        #[cfg(feature = "gateway")]
+        Command::Gateway(args) => gateway::run(*args, output),
         Command::Keygen(args) => keygen::run(&args, output),
         Command::Key(args) => key::run(&args, output),
         Command::Sign(args) => sign::run(&args, output),

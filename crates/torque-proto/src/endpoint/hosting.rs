@@ -101,6 +101,7 @@ impl Endpoint {
         let source = Source { remote: path.remote, local: path.local, initiator_nonce: nonce };
         let origin = self.attested_origin(now, path.remote, &question.public_key, &question.extensions);
         if !self.config.origins.admits(origin.as_deref()) {
+            // It is let in nowhere, so it ends no attempt of our own either.
             return self.refuse_origin(now, asking, source);
         }
         if let Some(&attempt) = self.attempts.get(&path.remote) {

@@ -238,6 +238,33 @@ fn a_refused_page_hears_it_again_and_is_forgotten_without_an_event() {
 }
 
 #[test]
+fn a_page_that_is_refused_ends_no_attempt_of_our_own_to_it() {
+    // Whose nonce is smaller is chance.
+    let (mut refused, mut crossed) = (0, 0);
+    for draws in 0..16 {
+        let mut pair = Pair::with_origins(policy(&[GAME], false));
+        for number in 0..draws {
+            pair.ends[HOST].connect(pair.now, address(100 + number), ConnectOptions::default()).unwrap();
+        }
+        pair.ends[HOST].transmits().clear();
+        let connect = |pair: &mut Pair, end: usize| {
+            let remote = address(1 - end as u8);
+            pair.ends[end].connect(pair.now, remote, ConnectOptions::default()).unwrap()
+        };
+        let ids = [connect(&mut pair, HOST), connect(&mut pair, CLIENT)];
+        pair.exchange();
+        pair.ends[CLIENT].accept_challenge(pair.now, ids[CLIENT]).unwrap();
+        pair.advance(Duration::from_millis(5));
+        let events = pair.events(HOST);
+        assert!(matches!(events[..], [Event::ChallengeResponse { .. }]), "{events:?}");
+        let stats = pair.ends[HOST].stats();
+        (refused, crossed) = (refused + stats.origin_refused, crossed + stats.crossed_request);
+        pair.ends[HOST].accept_challenge(pair.now, ids[HOST]).unwrap();
+    }
+    assert!(refused > 0 && crossed > 0, "{refused} {crossed}");
+}
+
+#[test]
 fn a_carriers_number_is_no_address_that_a_gateway_attests() {
     let mut pair = Pair::with_origins(policy(&[], false));
     let host = pair.ends[HOST].public_key();

@@ -1,0 +1,277 @@
+//! `torque gateway`
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use torque_gateway::{Certificates, Config, DEFAULT_PORT, Gateway, Handle, Limits, Origins, Rate, Targets};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets as LogTargets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::failure::Failure;
+use crate::key_files;
+use crate::output::{DIM, GOOD, NAME, Output, WARN};
+use crate::stop::{self, LOOK_EVERY};
+
+const EXAMPLES: &str = "\
+Examples:
+  torque gateway --allow-target localhost:28000
+                              for development: pages of this machine reach the host of this machine
+  torque gateway --files web --allow-target localhost:28000
+                              the same, and serves the pages in web/ at http://localhost:4433
+  torque gateway --certificate /etc/letsencrypt/live/gw.example/fullchain.pem \\
+      --certificate-key /etc/letsencrypt/live/gw.example/privkey.pem --key gateway.key \\
+      --allow-origin https://game.example --allow-target game.example:28000
+                              for everybody's browsers: one site's pages, one host
+  torque gateway ... --metrics 127.0.0.1:9281
+                              counters at http://127.0.0.1:9281/metrics
+
+Targets: name:port, ip:port, [ip6]:port, network/bits:ports; ports are N, N-M or *. A name leads to public
+addresses only; private ones and this machine's have to be named themselves (localhost stands for both of its own).
+
+Hosts that are to know which site a page is from trust the gateway's public key, which is printed at the start and
+stays the same with --key.
+";
+
+/// Lend web pages UDP ports, over WebTransport or WebSocket
+///
+/// A page's socket runs in the page, keys included; this moves its datagrams, which it cannot read or forge. It is
+/// no open proxy: it passes only what has the form of TorqueSocket, to targets on your list, that have shown that they
+/// want it. Ends on Ctrl-C or SIGTERM, once pages have left or --drain is over.
+#[derive(clap::Args, Debug)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// Address and port, for UDP and TCP; may be repeated [default: localhost:4433 in development, else [::]:4433]
+    #[arg(long, value_name = "ADDR", value_parser = parse_listen)]
+    listen: Vec<Listen>,
+
+    /// Allow pages of this origin (https://game.example, http://localhost:*, or * for all); may be repeated [default
+    /// in development: this machine's, else none]
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<Origins>,
+
+    /// Allow pages to reach this target (host:port, ip:*, network/bits:first-last); may be repeated
+    #[arg(long, value_name = "TARGET")]
+    allow_target: Vec<Targets>,
+
+    /// Allow pages to reach other pages through this gateway
+    #[arg(long)]
+    allow_sessions: bool,
+
+    /// Do not let remotes that are not on the list write to a page first
+    #[arg(long)]
+    refuse_strangers: bool,
+
+    /// PEM file with the certificate and those that signed it; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "certificate_key", conflicts_with = "development")]
+    certificate: Option<PathBuf>,
+
+    /// PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    certificate_key: Option<PathBuf>,
+
+    /// With certificates of its own making, for pages of http://localhost (the default without --certificate)
+    #[arg(long)]
+    development: bool,
+
+    /// File with the gateway's secret key, which signs origin tokens; made if it does not exist (default: a fresh
+    /// key, forgotten afterwards)
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// Address by which remotes see this machine, if it is behind address translation; one of each family
+    #[arg(long, value_name = "IP")]
+    public_ip: Vec<IpAddr>,
+
+    /// Serve the files of this directory at the same TCP port
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
+
+    /// Serve Prometheus metrics over HTTP at this address
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+
+    /// How long pages may go on after the request to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    drain: u64,
+
+    #[command(flatten)]
+    limits: LimitOptions,
+}
+
+/// How much sessions may do.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Limits")]
+struct LimitOptions {
+    /// The most sessions
+    #[arg(long, value_name = "N", default_value_t = Limits::default().sessions)]
+    max_sessions: u32,
+
+    /// The most sessions of one client address (of IPv6, one network of 64 bits)
+    #[arg(long, value_name = "N", default_value_t = Limits::default().sessions_of_client)]
+    max_sessions_of_client: u32,
+
+    /// The most remotes of one session
+    #[arg(long, value_name = "N", default_value_t = Limits::default().contexts)]
+    max_contexts: u16,
+
+    /// Datagrams a second of one session, in each direction
+    #[arg(long, value_name = "N", default_value_t = Limits::default().session_rate.datagrams)]
+    rate: u32,
+
+    /// Bytes a second of one session, in each direction
+    #[arg(long, value_name = "N", default_value_t = Limits::default().session_rate.bytes)]
+    rate_bytes: u32,
+
+    /// Datagrams a second of all sessions to one remote
+    #[arg(long, value_name = "N", default_value_t = Limits::default().target_rate.datagrams)]
+    target_rate: u32,
+
+    /// Bytes a second of all sessions to one remote
+    #[arg(long, value_name = "N", default_value_t = Limits::default().target_rate.bytes)]
+    target_rate_bytes: u32,
+
+    /// Seconds after which a session without any datagram is ended
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().idle.as_secs())]
+    idle: u64,
+}
+
+/// Addresses of one `--listen`.
+#[derive(Clone, Debug)]
+struct Listen(Vec<SocketAddr>);
+
+fn parse_listen(text: &str) -> Result<Listen, String> {
+    if let Some(port) = text.strip_prefix("localhost:") {
+        let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return Ok(Listen(loopback.map(|ip| SocketAddr::new(ip, port)).to_vec()));
+    }
+    let address = text.parse().map_err(|_| "write IP:PORT, [IP6]:PORT or localhost:PORT".to_owned())?;
+    Ok(Listen(vec![address]))
+}
+
+impl Args {
+    fn config(&self) -> Result<Config, Failure> {
+        let mut config = match (&self.certificate, &self.certificate_key) {
+            (Some(chain), Some(key)) => {
+                Config::with_certificates(Certificates::Files { chain: chain.clone(), key: key.clone() })
+            }
+            _ => Config::development(DEFAULT_PORT),
+        };
+        if !self.listen.is_empty() {
+            config.listen = self.listen.iter().flat_map(|listen| listen.0.clone()).collect();
+        }
+        if !self.allow_origin.is_empty() {
+            config.origins = Origins::default();
+            self.allow_origin.iter().for_each(|origins| config.origins.extend(origins.clone()));
+        }
+        if config.origins.is_empty() {
+            return Err(Failure::usage("no page could use this gateway")
+                .next("name the origin of yours with --allow-origin, for example https://game.example"));
+        }
+        self.allow_target.iter().for_each(|targets| config.targets.extend(targets.clone()));
+        config.key_pair = self.key.as_deref().map(key_files::for_socket).transpose()?;
+        config.allow_sessions = self.allow_sessions;
+        config.allow_strangers = !self.refuse_strangers;
+        config.public_ips.clone_from(&self.public_ip);
+        config.files.clone_from(&self.files);
+        config.metrics = self.metrics;
+        config.limits = self.limits.limits();
+        Ok(config)
+    }
+}
+
+impl LimitOptions {
+    fn limits(&self) -> Limits {
+        Limits {
+            sessions: self.max_sessions,
+            sessions_of_client: self.max_sessions_of_client,
+            contexts: self.max_contexts,
+            session_rate: Rate { datagrams: self.rate, bytes: self.rate_bytes },
+            target_rate: Rate { datagrams: self.target_rate, bytes: self.target_rate_bytes },
+            idle: Duration::from_secs(self.idle),
+        }
+    }
+}
+
+pub fn run(args: Args, output: &Output) -> Result<(), Failure> {
+    stop::watch()?;
+    write_logs(output);
+    let config = args.config()?;
+    let (origins, targets) = (config.origins.to_string(), config.targets.to_string());
+    let is_development = config.certificates == Certificates::Development;
+    let gateway = Gateway::spawn(config).map_err(|error| Failure::failed(error.to_string()))?;
+    announce(&gateway, is_development, &origins, &targets, &args, output)?;
+    while !stop::requested() {
+        thread::sleep(LOOK_EVERY);
+    }
+    gateway.drain(Duration::from_secs(args.drain));
+    Ok(())
+}
+
+/// Sessions and what goes wrong, on standard error.
+fn write_logs(output: &Output) {
+    let only_ours = || LogTargets::new().with_target("torque_gateway", LevelFilter::INFO);
+    let format = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry();
+    // If somebody has installed another already, that one is good as well.
+    let _ = match output.is_json() {
+        true => registry.with(format.json().with_filter(only_ours())).try_init(),
+        false => registry.with(format.with_ansi(output.is_terminal()).with_filter(only_ours())).try_init(),
+    };
+}
+
+/// Says where the gateway is, and what pages give to `bind`.
+fn announce(
+    gateway: &Handle,
+    is_development: bool,
+    origins: &str,
+    targets: &str,
+    args: &Args,
+    output: &Output,
+) -> Result<(), Failure> {
+    let port = gateway.local_addr().port();
+    let url = match is_development {
+        true => format!("http://localhost:{port}"),
+        false => format!("https://THIS-MACHINE:{port}"),
+    };
+    let addresses: Vec<_> = gateway.local_addrs().iter().map(ToString::to_string).collect();
+    output.line(format_args!("{GOOD}listening{GOOD:#} on {}", addresses.join(" and ")))?;
+    output.line(format_args!("  pages:   socket.bind({NAME}\"{url}\"{NAME:#})"))?;
+    output.line(format_args!("  key:     {NAME}{}{NAME:#}", gateway.public_key()))?;
+    output.line(format_args!("  origins: {origins}"))?;
+    match targets {
+        "" => output.line(format_args!(
+            "  targets: {WARN}none{WARN:#}; pages can be hosts, and connect to nobody (--allow-target)"
+        ))?,
+        _ => output.line(format_args!("  targets: {targets}"))?,
+    }
+    if let Some(files) = &args.files {
+        output.line(format_args!("  files:   {} at {url}", files.display()))?;
+    }
+    if let Some(metrics) = gateway.metrics_addr() {
+        output.line(format_args!("  metrics: http://{metrics}/metrics"))?;
+    }
+    if is_development {
+        output.line(format_args!(
+            "  {DIM}for development: browsers take it from pages of http://localhost only{DIM:#}"
+        ))?;
+    }
+    output.record(|| {
+        json!({
+            "event": "listening",
+            "addresses": addresses,
+            "url": url,
+            "public_key": gateway.public_key().to_string(),
+            "development": is_development,
+            "origins": origins,
+            "targets": targets,
+            "metrics": gateway.metrics_addr().map(|address| address.to_string()),
+            "description": serde_json::from_str::<Value>(gateway.description()).ok(),
+        })
+    })
+}

@@ -1,0 +1,343 @@
+//! What the module exports, in numbers. `js/src/engine/core.ts` is the other half.
+//!
+//! The only unsafe thing here is that names are exported as they are: each is unique in this crate, which nothing else is
+//! linked with, and none is one that the compiler's libraries use. No pointer is followed; those that are returned
+//! are for the caller's view of this module's memory.
+
+use std::cell::RefCell;
+
+use torque_sim::LinkConfig;
+
+use crate::{Core, duration, text};
+
+/// Longer datagrams exist on no carrier.
+const SCRATCH_BYTES: usize = 65_536;
+
+/// The instance's socket, and what is handed in and out.
+struct Instance {
+    core: Option<Core>,
+    scratch: Box<[u8]>,
+    /// A text or bytes for the caller: a result, or what went wrong.
+    out: Vec<u8>,
+    transmit: (usize, u64),
+}
+
+impl Instance {
+    fn new() -> Self {
+        let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
+        Self { core: None, scratch, out: Vec::new(), transmit: (0, 0) }
+    }
+}
+
+thread_local! {
+    /// Made once and never freed: there is one for each instance of the module.
+    static INSTANCE: &'static RefCell<Instance> = Box::leak(Box::new(RefCell::new(Instance::new())));
+}
+
+/// What a call answers when there is no socket yet, or a length is longer than the scratch: a fault of `core.ts`.
+const NO_CORE: &str = "internal: no socket was begun";
+const TOO_LONG: &str = "too_large: more than the scratch holds";
+
+impl Instance {
+    /// The core, and the strings of these lengths in the scratch, one after another.
+    fn parts<const N: usize>(&mut self, lengths: [usize; N]) -> Result<(&mut Core, [&mut [u8]; N]), String> {
+        let core = self.core.as_mut().ok_or(NO_CORE)?;
+        let mut rest = &mut self.scratch[..];
+        let mut parts: [&mut [u8]; N] = [(); N].map(|()| Default::default());
+        for (part, length) in parts.iter_mut().zip(lengths) {
+            (*part, rest) = rest.split_at_mut_checked(length).ok_or(TOO_LONG)?;
+        }
+        Ok((core, parts))
+    }
+
+    /// Keeps a text or bytes for the caller and tells their length; -1 for an error, whose text is kept.
+    fn give(&mut self, result: Result<impl Into<Vec<u8>>, String>) -> i32 {
+        match result {
+            Ok(value) => {
+                self.out = value.into();
+                self.out.len() as i32
+            }
+            Err(error) => {
+                self.out = error.into_bytes();
+                -1
+            }
+        }
+    }
+
+    /// The result of a call; -1 for an error, whose text is kept.
+    fn tell(&mut self, result: Result<f64, String>) -> f64 {
+        result.unwrap_or_else(|error| {
+            self.out = error.into_bytes();
+            -1.0
+        })
+    }
+}
+
+fn with<T>(act: impl FnOnce(&mut Instance) -> T) -> T {
+    let instance = INSTANCE.with(|instance| *instance);
+    act(&mut instance.borrow_mut())
+}
+
+fn with_core<T>(otherwise: T, act: impl FnOnce(&mut Core) -> T) -> T {
+    with(|instance| instance.core.as_mut().map_or(otherwise, act))
+}
+
+/// A text in the scratch.
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| "invalid_argument: not UTF-8".to_owned())
+}
+
+/// Gives what `make` makes of the first `length` bytes of the scratch.
+fn convert<T: Into<Vec<u8>>>(length: usize, make: impl FnOnce(&[u8]) -> Result<T, String>) -> i32 {
+    with(|instance| {
+        let made = instance.scratch.get(..length).ok_or_else(|| TOO_LONG.to_owned()).and_then(make);
+        instance.give(made)
+    })
+}
+
+macro_rules! export {
+    ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block)*) => {
+        $(
+            $(#[$doc])*
+            #[unsafe(no_mangle)]
+            pub extern "C" fn $name($($argument: $kind),*) $(-> $result)? $body
+        )*
+    };
+}
+
+export! {
+    /// Where the caller writes what it hands in.
+    fn scratch() -> *const u8 { with(|instance| instance.scratch.as_ptr()) }
+
+    /// How many bytes fit there.
+    fn scratch_size() -> usize { SCRATCH_BYTES }
+
+    /// Where the last text or bytes lie that a call gave.
+    fn out() -> *const u8 { with(|instance| instance.out.as_ptr()) }
+
+    /// How many bytes there are.
+    fn out_length() -> usize { with(|instance| instance.out.len()) }
+
+    /// Begins the socket. Scratch: a seed of 32 bytes, options.
+    fn begin(options: usize, unix_millis: f64, now: f64) -> f64 {
+        with(|instance| {
+            let begun = instance.scratch.split_first_chunk::<32>().ok_or(TOO_LONG.to_owned()).and_then(|(seed, rest)| {
+                let options = utf8(rest.get(..options).ok_or(TOO_LONG)?)?;
+                Core::new(options, *seed, unix_millis, now)
+            });
+            // The seed is every key that the socket will make.
+            instance.scratch[..32].fill(0);
+            let begun = begun.map(|core| {
+                instance.core = Some(core);
+                0.0
+            });
+            instance.tell(begun)
+        })
+    }
+
+    /// This socket's public key, as text.
+    fn public_key() -> i32 {
+        with(|instance| {
+            let key = instance.parts([]).map(|(core, [])| core.public_key());
+            instance.give(key)
+        })
+    }
+
+    /// Changes the identity. Scratch: the secret text.
+    fn set_key_pair(length: usize) -> f64 {
+        with(|instance| {
+            let done = instance.parts([length]).and_then(|(core, [text])| core.set_key_pair(utf8(text)?));
+            instance.scratch[..length.min(SCRATCH_BYTES)].fill(0);
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
+    /// Scratch: the data.
+    fn set_challenge_response(length: usize) -> f64 {
+        with(|instance| {
+            let done = instance.parts([length]).and_then(|(core, [data])| core.set_challenge_response(data));
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
+    /// Milliseconds of delay and jitter, and probabilities from 0 to 1. All zero is no link.
+    fn set_simulated_link(delay: f64, jitter: f64, loss: f64, reorder: f64, duplicate: f64, seed: f64) {
+        let mut config = LinkConfig::perfect();
+        config.delay = duration(delay);
+        config.jitter = duration(jitter);
+        (config.loss, config.reorder, config.duplicate) = (loss, reorder, duplicate);
+        with_core((), |core| core.set_simulated_link(config, seed as u64));
+    }
+
+    /// Scratch: a datagram.
+    fn receive(now: f64, remote: f64, length: usize) {
+        with(|instance| {
+            if let Ok((core, [bytes])) = instance.parts([length]) {
+                core.receive(now, remote, bytes);
+            }
+        });
+    }
+
+    /// Runs what is due.
+    fn run(now: f64) { with_core((), |core| core.run(now)); }
+
+    /// When to run next; infinity for never.
+    fn deadline() -> f64 { with_core(f64::INFINITY, |core| core.deadline()) }
+
+    /// The connection's number. Scratch: settings, trust, connect_data, origin token.
+    fn connect(now: f64, remote: f64, settings: usize, trust: usize, data: usize, token: usize) -> f64 {
+        with(|instance| {
+            let id = instance.parts([settings, trust, data, token]).and_then(|(core, [settings, trust, data, token])| {
+                core.connect(now, remote, (utf8(settings)?, utf8(trust)?), data, token)
+            });
+            instance.tell(id.map(f64::from))
+        })
+    }
+
+    /// Scratch: an origin token, or nothing.
+    fn accept_challenge(now: f64, connection: u32, token: usize) -> f64 {
+        with(|instance| {
+            let done = instance.parts([token]).and_then(|(core, [token])| core.accept_challenge(now, connection, token));
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
+    /// Scratch: accept_data.
+    fn accept_connection(now: f64, connection: u32, length: usize) -> f64 {
+        with(|instance| {
+            let done = instance.parts([length]).and_then(|(core, [data])| core.accept_connection(now, connection, data));
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
+    /// Scratch: the reason.
+    fn close(now: f64, connection: u32, length: usize) -> f64 {
+        with(|instance| {
+            let done = instance.parts([length]).and_then(|(core, [reason])| core.close(now, connection, reason));
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
+    /// Closes every connection.
+    fn close_all(now: f64) { with_core((), |core| core.close_all(now)); }
+
+    /// The packet's sequence. Scratch: the payload.
+    fn send(now: f64, connection: u32, length: usize) -> f64 {
+        with(|instance| {
+            let sent = instance.parts([length]).and_then(|(core, [payload])| core.send(now, connection, payload));
+            instance.tell(sent)
+        })
+    }
+
+    /// Scratch: the datagram.
+    fn send_info(remote: f64, length: usize) -> f64 {
+        with(|instance| {
+            let sent = instance.parts([length]).and_then(|(core, [payload])| core.send_info(remote, payload));
+            instance.tell(sent.map(|()| 0.0))
+        })
+    }
+
+    /// The largest payload that a connection takes; 0 if it is not established.
+    fn max_packet_size(connection: u32) -> usize { with_core(0, |core| core.max_packet_size(connection)) }
+
+    /// Connections that are still there.
+    fn connections() -> usize { with_core(0, |core| core.connections()) }
+
+    /// The application has taken so many packets.
+    fn release_packets(connection: u32, count: usize) {
+        with_core((), |core| core.release_packets(connection, count));
+    }
+
+    /// Goes to the next datagram to send and tells its length; 0 if there is none.
+    fn next_transmit(now: f64) -> usize {
+        with(|instance| {
+            let next = instance.core.as_mut().and_then(|core| core.next_transmit(now));
+            let Some((remote, bytes)) = next else { return 0 };
+            instance.transmit = (bytes.as_ptr() as usize, remote);
+            bytes.len()
+        })
+    }
+
+    /// Where that datagram lies.
+    fn transmit_pointer() -> usize { with(|instance| instance.transmit.0) }
+
+    /// Where it goes.
+    fn transmit_remote() -> f64 { with(|instance| instance.transmit.1 as f64) }
+
+    /// Goes to the next event and tells its kind; 0 if there is none.
+    fn next_event() -> u32 { with_core(0, |core| u32::from(core.next_event())) }
+
+    /// The event's connection.
+    fn event_connection() -> u32 { with_core(0, |core| core.event_connection()) }
+
+    /// The sequence of a packet or verdict.
+    fn event_sequence() -> f64 { with_core(0.0, |core| core.event_sequence()) }
+
+    /// A verdict: 0 dropped, 1 delivered, 2 unknown.
+    fn event_delivery() -> u32 { with_core(0, |core| u32::from(core.event_delivery())) }
+
+    /// Where the event's bytes lie.
+    fn event_pointer() -> usize { with_core(0, |core| core.event_bytes().as_ptr() as usize) }
+
+    /// How many there are.
+    fn event_length() -> usize { with_core(0, |core| core.event_bytes().len()) }
+
+    /// The other side, as the carrier's number.
+    fn event_remote() -> f64 { with_core(0.0, |core| core.event_remote()) }
+
+    /// Bits of puzzle of a challenge.
+    fn event_difficulty() -> u32 { with_core(0, |core| u32::from(core.event_difficulty())) }
+
+    /// Who ended a connection: 0 this application, 1 the other side, 2 this socket.
+    fn event_closed_by() -> u32 { with_core(2, |core| u32::from(core.event_closed_by())) }
+
+    /// The connection whose place an established one takes; 0 if there is none.
+    fn event_replaces() -> u32 { with_core(0, |core| core.event_replaces()) }
+
+    /// The other side's public key.
+    fn event_public_key() -> i32 {
+        with(|instance| {
+            let text = instance.parts([]).map(|(core, [])| core.event_public_key());
+            instance.give(text)
+        })
+    }
+
+    /// Cipher, origin, settings or code, as `Core::event_text` says.
+    fn event_text() -> i32 {
+        with(|instance| {
+            let text = instance.parts([]).map(|(core, [])| core.event_text());
+            instance.give(text)
+        })
+    }
+
+    /// Counters of the whole socket, as JSON.
+    fn stats() -> i32 {
+        with(|instance| {
+            let text = instance.parts([]).map(|(core, [])| core.stats());
+            instance.give(text)
+        })
+    }
+
+    /// Figures of a connection, as JSON; nothing if it is not established.
+    fn connection_stats(connection: u32) -> i32 {
+        with(|instance| {
+            let text = instance.parts([]).map(|(core, [])| core.connection_stats(connection));
+            instance.give(text)
+        })
+    }
+
+    /// A URL's parts, a line each: host, port, key. Scratch: the URL.
+    fn parse_url(length: usize) -> i32 { convert(length, |bytes| text::parse_url(utf8(bytes)?)) }
+
+    /// A secret text. Scratch: 32 bytes.
+    fn key_pair_from_seed(length: usize) -> i32 { convert(length, text::key_pair_from_seed) }
+
+    /// A public key's text. Scratch: a secret text.
+    fn public_key_of(length: usize) -> i32 { convert(length, |bytes| text::public_key_of(utf8(bytes)?)) }
+
+    /// A public key's 32 bytes. Scratch: its text.
+    fn public_key_bytes(length: usize) -> i32 { convert(length, |bytes| text::public_key_bytes(utf8(bytes)?)) }
+
+    /// A public key's text. Scratch: its 32 bytes.
+    fn public_key_text(length: usize) -> i32 { convert(length, text::public_key_text) }
+}

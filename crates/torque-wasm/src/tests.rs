@@ -1,0 +1,91 @@
+use super::*;
+
+/// Hands datagrams of one core to the other until none is left.
+fn exchange(now: f64, ends: &mut [Core; 2]) {
+    for _ in 0..100 {
+        let mut idle = true;
+        for from in [0, 1] {
+            let mut datagrams = Vec::new();
+            while let Some((remote, bytes)) = ends[from].next_transmit(now) {
+                assert_eq!(remote, 7);
+                datagrams.push(bytes.to_vec());
+            }
+            for mut bytes in datagrams {
+                idle = false;
+                ends[1 - from].receive(now, 7.0, &mut bytes);
+            }
+        }
+        ends.iter_mut().for_each(|end| end.run(now));
+        if idle {
+            return;
+        }
+    }
+}
+
+#[test]
+fn two_cores_connect_and_a_packet_gets_its_verdict() {
+    let options =
+        "application_id=test\ndifficulty_min=0\nsettings=window=64;tag=8\nciphers=chacha20-poly1305";
+    let mut ends = [1, 2].map(|seed| Core::new(options, [seed; 32], 1.7e12, 1.0).unwrap());
+    let id = ends[1].connect(1.0, 7.0, ("", "ask"), b"hello", b"").unwrap();
+    exchange(2.0, &mut ends);
+    assert_eq!(ends[1].next_event(), 1);
+    assert_eq!(ends[1].event_public_key(), ends[0].public_key());
+    assert_eq!(ends[1].event_text(), "chacha20-poly1305");
+    ends[1].accept_challenge(3.0, id, b"").unwrap();
+    // The puzzle is solved in slices, by the timer.
+    for _ in 0..50 {
+        let now = ends[1].deadline().clamp(3.0, 20.0);
+        exchange(now, &mut ends);
+    }
+    assert_eq!(ends[0].next_event(), 2);
+    assert_eq!(ends[0].event_bytes(), b"hello");
+    let hosted = ends[0].event_connection();
+    ends[0].accept_connection(30.0, hosted, b"welcome").unwrap();
+    exchange(30.0, &mut ends);
+    assert_eq!(ends[1].next_event(), 3);
+    assert_eq!(ends[1].event_bytes(), b"welcome");
+    assert!(ends[1].event_text().starts_with("window=64;"));
+    let sequence = ends[1].send(31.0, id, b"packet").unwrap();
+    exchange(31.0, &mut ends);
+    assert_eq!((ends[0].next_event(), ends[0].next_event()), (3, 5));
+    assert_eq!((ends[0].event_sequence(), ends[0].event_bytes()), (sequence, &b"packet"[..]));
+    ends[0].run(100.0);
+    exchange(100.0, &mut ends);
+    assert_eq!((ends[1].next_event(), ends[1].event_sequence(), ends[1].event_delivery()), (6, sequence, 1));
+    assert!(ends[1].connection_stats(id).contains("\"delivered\":1"), "{}", ends[1].connection_stats(id));
+    ends[1].close(101.0, id, b"bye").unwrap();
+    exchange(101.0, &mut ends);
+    assert_eq!((ends[0].next_event(), ends[0].event_closed_by()), (4, 1));
+    assert_eq!((ends[0].event_text().as_str(), ends[0].event_bytes()), ("closed", &b"bye"[..]));
+    let error = ends[1].send(102.0, id, b"late").unwrap_err();
+    assert!(error.starts_with("closed: "), "{error}");
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    for (options, expected) in [
+        ("colour=blue", "`colour` is no option"),
+        ("key_pair=tk1", "key pair"),
+        ("settings=window=1", "window is 8 to 32768"),
+        ("ciphers=rot13", "no such cipher"),
+        ("ping_limit=many", "ping_limit"),
+        ("application_id=longer than thirty-two bytes, by far", "application_id is at most 32 bytes"),
+    ] {
+        let error = Core::new(options, [1; 32], 0.0, 0.0).err().unwrap();
+        assert!(error.starts_with("invalid_argument: ") && error.contains(expected), "{options}: {error}");
+    }
+}
+
+#[test]
+fn exports_answer_before_a_socket_was_begun_and_to_lengths_that_are_too_long() {
+    assert!(exports::send(0.0, 1, 5) < 0.0);
+    assert_eq!(exports::next_event(), 0);
+    assert_eq!(exports::deadline(), f64::INFINITY);
+    assert!(exports::begin(usize::MAX, 0.0, 0.0) < 0.0);
+    assert_eq!(exports::begin(0, 0.0, 0.0), 0.0);
+    assert!(exports::connect(0.0, 1.0, 40_000, 40_000, 0, 0) < 0.0);
+    exports::receive(0.0, 1.0, 65_537);
+    assert_eq!(exports::parse_url(usize::MAX), -1);
+    assert!(exports::public_key() > 50);
+}

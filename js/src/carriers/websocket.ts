@@ -1,0 +1,57 @@
+import { TorqueError } from "../error.js";
+import type { CarrierListener } from "./carrier.js";
+import { GatewaySession, type Transport } from "./gateway.js";
+
+/** What waits in the browser beyond so many bytes is lost here instead: late datagrams are worth nothing. */
+const WAITING_BYTES = 256 * 1_024;
+
+/** A session over WebSocket, for browsers and networks without WebTransport: ordered, so that a lost segment delays all. */
+export async function openWebSocket(url: string, listener: CarrierListener): Promise<GatewaySession> {
+  const socket = new WebSocket(url);
+  socket.binaryType = "arraybuffer";
+  await new Promise<void>((resolve, reject) => {
+    socket.onopen = () => resolve();
+    socket.onerror = () => reject(new TorqueError("gateway_unreachable", `no WebSocket to ${url}`));
+    socket.onclose = () => reject(new TorqueError("gateway_unreachable", `no WebSocket to ${url}`));
+  });
+  const gateway = new GatewaySession(new Messages(socket), listener);
+  socket.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
+    const message = new Uint8Array(data);
+    if (message[0] === 0) gateway.control(message.subarray(1));
+    else gateway.datagram(message);
+  };
+  socket.onerror = null;
+  socket.onclose = ({ reason }) => {
+    gateway.lost(new TorqueError("gateway_lost", reason || "the gateway ended the session: connect again"));
+  };
+  try {
+    await gateway.ready();
+  } catch (error) {
+    gateway.close();
+    throw error;
+  }
+  return gateway;
+}
+
+class Messages implements Transport {
+  readonly name = "websocket";
+
+  constructor(private readonly socket: WebSocket) {}
+
+  sendControl(message: Uint8Array): void {
+    const framed = new Uint8Array(1 + message.length);
+    framed.set(message, 1);
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(framed);
+  }
+
+  sendDatagram(message: Uint8Array<ArrayBuffer>): void {
+    if (this.socket.readyState === WebSocket.OPEN && this.socket.bufferedAmount < WAITING_BYTES) {
+      this.socket.send(message);
+    }
+  }
+
+  close(): void {
+    this.socket.onclose = null;
+    this.socket.close();
+  }
+}

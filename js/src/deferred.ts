@@ -1,0 +1,9 @@
+/** A promise, and what settles it. @internal */
+export class Deferred<T> {
+  resolve!: (value: T) => void;
+  reject!: (error: Error) => void;
+  readonly promise = new Promise<T>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
+}

@@ -1,0 +1,251 @@
+import { TorqueError } from "../error.js";
+
+/** What `crates/torque-wasm/src/exports.rs` exports; that file says what each does. */
+interface Exports {
+  memory: WebAssembly.Memory;
+  scratch(): number;
+  scratch_size(): number;
+  out(): number;
+  out_length(): number;
+  begin(options: number, unixMillis: number, now: number): number;
+  public_key(): number;
+  set_key_pair(length: number): number;
+  set_challenge_response(length: number): number;
+  set_simulated_link(delay: number, jitter: number, loss: number, reorder: number, duplicate: number, seed: number): void;
+  receive(now: number, remote: number, length: number): void;
+  run(now: number): void;
+  deadline(): number;
+  connect(now: number, remote: number, settings: number, trust: number, data: number, token: number): number;
+  accept_challenge(now: number, connection: number, token: number): number;
+  accept_connection(now: number, connection: number, length: number): number;
+  close(now: number, connection: number, length: number): number;
+  close_all(now: number): void;
+  send(now: number, connection: number, length: number): number;
+  send_info(remote: number, length: number): number;
+  max_packet_size(connection: number): number;
+  connections(): number;
+  release_packets(connection: number, count: number): void;
+  next_transmit(now: number): number;
+  transmit_pointer(): number;
+  transmit_remote(): number;
+  next_event(): number;
+  event_connection(): number;
+  event_sequence(): number;
+  event_delivery(): number;
+  event_pointer(): number;
+  event_length(): number;
+  event_remote(): number;
+  event_difficulty(): number;
+  event_closed_by(): number;
+  event_replaces(): number;
+  event_public_key(): number;
+  event_text(): number;
+  stats(): number;
+  connection_stats(connection: number): number;
+  parse_url(length: number): number;
+  key_pair_from_seed(length: number): number;
+  public_key_of(length: number): number;
+  public_key_bytes(length: number): number;
+  public_key_text(length: number): number;
+}
+
+/** The calls that need no translation. */
+type Plain = Pick<
+  Exports,
+  | "run" | "deadline" | "close_all" | "max_packet_size" | "connections" | "release_packets" | "next_event"
+  | "event_connection" | "event_sequence" | "event_delivery" | "event_remote" | "event_difficulty"
+  | "event_closed_by" | "event_replaces" | "set_simulated_link"
+>;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+/** The module, compiled once. */
+function compile(): Promise<WebAssembly.Module> {
+  compiled ??= (async () => {
+    const url = new URL("../core.wasm", import.meta.url);
+    if (url.protocol === "file:") {
+      const { readFile } = await import("node:fs/promises");
+      return WebAssembly.compile(new Uint8Array(await readFile(url)));
+    }
+    const response = await fetch(url);
+    if (!response.ok) throw new TorqueError("core_missing", `${url.href}: ${response.status} ${response.statusText}`);
+    // Not every server knows the type of a .wasm file, which the streaming way insists on.
+    return WebAssembly.compile(await response.arrayBuffer());
+  })();
+  compiled.catch(() => { compiled = undefined; });
+  return compiled;
+}
+
+/** One socket's worth of protocol: an instance of the module, with bytes and texts instead of places in its memory. */
+export class Core {
+  /** The calls that need no translation. */
+  readonly plain: Plain;
+  readonly #exports: Exports;
+  readonly #scratch: number;
+  readonly #scratchSize: number;
+  #memory: Uint8Array;
+
+  private constructor(exports: Exports) {
+    this.#exports = exports;
+    this.plain = exports;
+    this.#scratch = exports.scratch();
+    this.#scratchSize = exports.scratch_size();
+    this.#memory = new Uint8Array(exports.memory.buffer);
+  }
+
+  /** A core without a socket yet. */
+  static async load(): Promise<Core> {
+    const instance = await WebAssembly.instantiate(await compile(), {});
+    return new Core(instance.exports as unknown as Exports);
+  }
+
+  /** Begins the socket; once. */
+  begin(options: string, now: number): void {
+    const seed = crypto.getRandomValues(new Uint8Array(32));
+    const bytes = encoder.encode(options);
+    this.#write([seed, bytes]);
+    seed.fill(0);
+    this.#check(this.#exports.begin(bytes.length, Date.now(), now));
+  }
+
+  publicKey(): string {
+    return this.#text(this.#exports.public_key());
+  }
+
+  setKeyPair(text: string): void {
+    this.#check(this.#exports.set_key_pair(this.#write([encoder.encode(text)])));
+  }
+
+  setChallengeResponse(data: Uint8Array): void {
+    this.#check(this.#exports.set_challenge_response(this.#write([data])));
+  }
+
+  receive(now: number, remote: number, datagram: Uint8Array): void {
+    if (datagram.length <= this.#scratchSize) this.#exports.receive(now, remote, this.#write([datagram]));
+  }
+
+  connect(now: number, remote: number, settings: string, trust: string, data: Uint8Array, token: Uint8Array): number {
+    const texts = [encoder.encode(settings), encoder.encode(trust)] as const;
+    this.#write([...texts, data, token]);
+    return this.#check(
+      this.#exports.connect(now, remote, texts[0].length, texts[1].length, data.length, token.length),
+    );
+  }
+
+  acceptChallenge(now: number, connection: number, token: Uint8Array): void {
+    this.#check(this.#exports.accept_challenge(now, connection, this.#write([token])));
+  }
+
+  acceptConnection(now: number, connection: number, data: Uint8Array): void {
+    this.#check(this.#exports.accept_connection(now, connection, this.#write([data])));
+  }
+
+  close(now: number, connection: number, reason: Uint8Array): void {
+    this.#check(this.#exports.close(now, connection, this.#write([reason])));
+  }
+
+  send(now: number, connection: number, payload: Uint8Array): number {
+    return this.#check(this.#exports.send(now, connection, this.#write([payload])));
+  }
+
+  sendInfo(remote: number, payload: Uint8Array): void {
+    this.#check(this.#exports.send_info(remote, this.#write([payload])));
+  }
+
+  /** Gives every datagram that is to be sent. The bytes are the core's own: copy what is to be kept. */
+  transmits(now: number, give: (remote: number, datagram: Uint8Array) => void): void {
+    for (let length; (length = this.#exports.next_transmit(now)) > 0; ) {
+      give(this.#exports.transmit_remote(), this.#view(this.#exports.transmit_pointer(), length));
+    }
+  }
+
+  /** The event's bytes, copied. */
+  eventBytes(): Uint8Array {
+    return this.#view(this.#exports.event_pointer(), this.#exports.event_length()).slice();
+  }
+
+  eventPublicKey(): string {
+    return this.#text(this.#exports.event_public_key());
+  }
+
+  eventText(): string {
+    return this.#text(this.#exports.event_text());
+  }
+
+  stats(): string {
+    return this.#text(this.#exports.stats());
+  }
+
+  connectionStats(connection: number): string {
+    return this.#text(this.#exports.connection_stats(connection));
+  }
+
+  parseUrl(url: string): { host: string; port: number; key: string } {
+    const [host = "", port = "", key = ""] = this.#convert("parse_url", encoder.encode(url)).split("\n");
+    return { host, port: Number(port), key };
+  }
+
+  /** A fresh key pair's secret text. */
+  generateKeyPair(): string {
+    const seed = crypto.getRandomValues(new Uint8Array(32));
+    return this.#convert("key_pair_from_seed", seed);
+  }
+
+  publicKeyOf(secretText: string): string {
+    return this.#convert("public_key_of", encoder.encode(secretText));
+  }
+
+  publicKeyText(key: Uint8Array): string {
+    return this.#convert("public_key_text", key);
+  }
+
+  publicKeyBytes(text: string): Uint8Array {
+    const length = this.#exports.public_key_bytes(this.#write([encoder.encode(text)]));
+    this.#check(length);
+    return this.#view(this.#exports.out(), length).slice();
+  }
+
+  #convert(name: "parse_url" | "key_pair_from_seed" | "public_key_of" | "public_key_text", bytes: Uint8Array): string {
+    return this.#text(this.#exports[name](this.#write([bytes])));
+  }
+
+  /** Writes the parts into the scratch, one after another, and tells their length. */
+  #write(parts: readonly Uint8Array[]): number {
+    let at = 0;
+    for (const part of parts) {
+      if (at + part.length > this.#scratchSize) {
+        throw new TorqueError("too_large", `${part.length} bytes are more than anything here takes`);
+      }
+      this.#bytes().set(part, this.#scratch + at);
+      at += part.length;
+    }
+    return at;
+  }
+
+  #check(result: number): number {
+    if (result < 0) throw TorqueError.parse(this.#out());
+    return result;
+  }
+
+  #text(length: number): string {
+    this.#check(length);
+    return this.#out();
+  }
+
+  #out(): string {
+    return decoder.decode(this.#view(this.#exports.out(), this.#exports.out_length()));
+  }
+
+  #view(pointer: number, length: number): Uint8Array {
+    return this.#bytes().subarray(pointer, pointer + length);
+  }
+
+  /** The memory, which is another one whenever it has grown. */
+  #bytes(): Uint8Array {
+    if (this.#memory.buffer !== this.#exports.memory.buffer) this.#memory = new Uint8Array(this.#exports.memory.buffer);
+    return this.#memory;
+  }
+}

@@ -1,0 +1,378 @@
+import type { Carrier } from "../carriers/carrier.js";
+import { TorqueError } from "../error.js";
+import { coreOptions, linkOf } from "../options.js";
+import { Core } from "./core.js";
+import { figuresOf } from "./figures.js";
+import type { ClosedBy, Command, Delivery, EngineOptions, Notice } from "./messages.js";
+import { openCarrier } from "./open_carrier.js";
+import { Scheduler } from "./scheduler.js";
+
+/** Kinds of the core's events (crates/torque-wasm/src/events.rs). */
+const EVENT = { challenge: 1, request: 2, established: 3, close: 4, packet: 5, verdict: 6, info: 7 } as const;
+const DELIVERIES: readonly Delivery[] = ["dropped", "delivered", "unknown"];
+const CLOSED_BY: readonly ClosedBy[] = ["application", "remote", "socket"];
+const NOTHING = new Uint8Array();
+
+interface Connection {
+  readonly id: number;
+  /** The core's number; 0 while the name is being resolved. */
+  core: number;
+  remote: number;
+  trust: "ask" | "anyone";
+  /** The key that the last challenge showed. */
+  hostKey: string;
+  /** For each packet without a verdict, oldest first: whether the core took it. */
+  readonly sent: boolean[];
+}
+
+/**
+ * Drives the core: hands in datagrams, time and commands, and hands out datagrams and notices. Runs in a worker or beside the face.
+ *
+ * Every entrance ends in {@link Engine.#drain}: transmits, then events, then the deadline.
+ */
+export class Engine {
+  #core!: Core;
+  #carrier: Carrier | undefined;
+  #scheduler!: Scheduler;
+  readonly #connections = new Map<number, Connection>();
+  readonly #byCore = new Map<number, Connection>();
+  #nextId = 2;
+  #notices: Notice[] = [];
+  #drainPending = false;
+  #shuttingDown = false;
+  #over = false;
+
+  /** Notices are given in groups: all that one turn has brought. */
+  constructor(private readonly notify: (notices: Notice[]) => void) {}
+
+  /** Does what the face asks for, in order. */
+  handle(commands: Command[]): void {
+    for (const command of commands) {
+      if (command.kind === "begin") void this.#begin(command.options);
+      else if (!this.#over) this.#handle(command);
+    }
+    if (this.#carrier) this.#drain();
+    else this.#flush();
+  }
+
+  async #begin(options: EngineOptions): Promise<void> {
+    try {
+      const core = await Core.load();
+      core.begin(coreOptions(options), performance.now());
+      if (options.simulatedLink !== undefined) setLink(core, linkOf(options.simulatedLink));
+      if (options.challengeResponse !== undefined) core.setChallengeResponse(options.challengeResponse as Uint8Array);
+      this.#core = core;
+      this.#scheduler = new Scheduler(
+        () => core.plain.deadline(),
+        (now) => {
+          core.plain.run(now);
+          this.#drain();
+        },
+      );
+      const carrier = await openCarrier(options, {
+        datagram: (remote, datagram) => {
+          core.receive(performance.now(), remote, datagram);
+          this.#drainSoon();
+        },
+        lost: (error) => this.#end(error),
+      });
+      if (this.#over) return carrier.close();
+      this.#carrier = carrier;
+      this.#notices.push({
+        kind: "bound",
+        address: carrier.address,
+        publicKey: core.publicKey(),
+        carrier: carrier.name,
+        gatewayKey: carrier.gatewayKey ? core.publicKeyText(carrier.gatewayKey) : "",
+      });
+      this.#drain();
+    } catch (error) {
+      this.#end(asError(error));
+    }
+  }
+
+  /** Commands come only after the socket is bound: the face sees to it. */
+  #handle(command: Exclude<Command, { kind: "begin" }>): void {
+    const now = performance.now();
+    switch (command.kind) {
+      case "connect":
+        void this.#connect(command);
+        break;
+      case "accept_challenge":
+        this.#with(command.id, (connection) => void this.#acceptChallenge(connection));
+        break;
+      case "accept_connection":
+        this.#with(command.id, ({ core }) => this.#core.acceptConnection(now, core, command.data));
+        break;
+      case "close":
+        this.#close(command.id, command.reason);
+        break;
+      case "send":
+        this.#send(now, command.id, command.data);
+        break;
+      case "taken":
+        this.#with(command.id, ({ core }) => this.#core.plain.release_packets(core, command.packets));
+        break;
+      case "set_simulated_link":
+        setLink(this.#core, command.link);
+        break;
+      case "shutdown":
+        this.#shuttingDown = true;
+        this.#closeAll(now);
+        break;
+      case "leave":
+        this.#closeAll(now);
+        break;
+      default:
+        void this.#answer(command);
+    }
+  }
+
+  /** Commands that get a reply. */
+  async #answer(command: Extract<Command, { request: number }>): Promise<void> {
+    const { request } = command;
+    try {
+      this.#notices.push({ kind: "reply", request, value: await this.#valueOf(command) });
+    } catch (error) {
+      const { code, message } = asError(error);
+      this.#notices.push({ kind: "reply", request, value: undefined, error: { code, message } });
+    }
+    this.#drainSoon();
+  }
+
+  async #valueOf(command: Extract<Command, { request: number }>): Promise<unknown> {
+    switch (command.kind) {
+      case "stats":
+        return JSON.parse(this.#core.stats()) as unknown;
+      case "connection_stats": {
+        const connection = this.#connections.get(command.id);
+        const json = connection?.core ? this.#core.connectionStats(connection.core) : "";
+        return json ? figuresOf(json) : undefined;
+      }
+      case "set_key_pair":
+        this.#core.setKeyPair(command.text);
+        return this.#core.publicKey();
+      case "set_challenge_response":
+        return this.#core.setChallengeResponse(command.data);
+      case "send_info": {
+        const { host, port } = this.#core.parseUrl(command.remote);
+        this.#core.sendInfo(await this.#carrier!.resolve(host, port), command.data);
+      }
+    }
+  }
+
+  async #connect(command: Extract<Command, { kind: "connect" }>): Promise<void> {
+    const { id, trust } = command;
+    const connection: Connection = { id, core: 0, remote: 0, trust, hostKey: "", sent: [] };
+    this.#connections.set(id, connection);
+    try {
+      const { host, port, key } = this.#core.parseUrl(command.url);
+      const remote = await this.#carrier!.resolve(host, port);
+      if (!this.#connections.has(id)) return;
+      connection.remote = remote;
+      const token = key ? await this.#originToken(remote, key) : NOTHING;
+      if (!this.#connections.has(id)) return;
+      // To have an origin token made the host's key must be known first, so the core asks although nobody else does.
+      const asks = trust === "ask" || this.#carrier!.attest !== undefined;
+      const coreTrust = key || (asks ? "ask" : "anyone");
+      const now = performance.now();
+      connection.core = this.#core.connect(now, remote, command.settings, coreTrust, command.data, token);
+      this.#byCore.set(connection.core, connection);
+    } catch (error) {
+      this.#ended(connection, asError(error), "socket");
+    }
+    this.#drain();
+  }
+
+  async #acceptChallenge(connection: Connection): Promise<void> {
+    try {
+      const token = await this.#originToken(connection.remote, connection.hostKey);
+      this.#core.acceptChallenge(performance.now(), connection.core, token);
+    } catch {
+      // It has ended meanwhile, which its close says.
+    }
+    this.#drain();
+  }
+
+  async #originToken(remote: number, hostKey: string): Promise<Uint8Array> {
+    const { attest } = this.#carrier!;
+    if (!attest) return NOTHING;
+    const keys = [this.#core.publicKey(), hostKey].map((key) => this.#core.publicKeyBytes(key));
+    return (await attest.call(this.#carrier, remote, keys[0]!, keys[1]!)) ?? NOTHING;
+  }
+
+  #close(id: number, reason: Uint8Array): void {
+    const connection = this.#connections.get(id);
+    if (!connection) return;
+    if (connection.core) this.#with(id, ({ core }) => this.#core.close(performance.now(), core, reason));
+    // Its name is still being looked up.
+    else this.#ended(connection, new TorqueError("closed", "closed before it began"), "application");
+  }
+
+  #send(now: number, id: number, data: Uint8Array): void {
+    const connection = this.#connections.get(id);
+    // Its close is on its way to the face, which counts what is left without a verdict.
+    if (!connection) return;
+    let taken = true;
+    try {
+      this.#core.send(now, connection.core, data);
+    } catch {
+      taken = false;
+    }
+    connection.sent.push(taken);
+    this.#settleRefused(connection);
+  }
+
+  /** Verdicts on packets that the core did not take come in the order of sending as well. */
+  #settleRefused(connection: Connection): void {
+    while (connection.sent[0] === false) this.#verdict(connection, "dropped");
+  }
+
+  #verdict(connection: Connection, delivery: Delivery): void {
+    connection.sent.shift();
+    this.#notices.push({ kind: "verdict", id: connection.id, delivery });
+  }
+
+  #closeAll(now: number): void {
+    for (const connection of [...this.#connections.values()]) if (!connection.core) this.#close(connection.id, NOTHING);
+    this.#core.plain.close_all(now);
+  }
+
+  /** Calls that are too late fail without harm: the connection's close tells why. */
+  #with(id: number, act: (connection: Connection) => void): void {
+    const connection = this.#connections.get(id);
+    if (!connection?.core) return;
+    try {
+      act(connection);
+    } catch {
+      // As above.
+    }
+  }
+
+  #drainSoon(): void {
+    if (this.#drainPending) return;
+    this.#drainPending = true;
+    queueMicrotask(() => {
+      this.#drainPending = false;
+      if (!this.#over) this.#drain();
+    });
+  }
+
+  /** Transmits, events, deadline: the rule for callers (spec/API.md 3). */
+  #drain(): void {
+    const carrier = this.#carrier;
+    if (!carrier || this.#over) return this.#flush();
+    this.#core.transmits(performance.now(), (remote, datagram) => carrier.send(remote, datagram));
+    for (let kind; (kind = this.#core.plain.next_event()) !== 0; ) this.#event(kind);
+    // Answering events may have made more to send.
+    this.#core.transmits(performance.now(), (remote, datagram) => carrier.send(remote, datagram));
+    this.#scheduler.arm();
+    if (this.#shuttingDown && this.#core.plain.connections() === 0) {
+      return this.#end(new TorqueError("closed", "shut down"));
+    }
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#notices.length === 0) return;
+    const notices = this.#notices;
+    this.#notices = [];
+    this.notify(notices);
+  }
+
+  #event(kind: number): void {
+    const { plain } = this.#core;
+    const number = plain.event_connection();
+    if (kind === EVENT.info) {
+      const remote = this.#carrier!.addressOf(plain.event_remote());
+      this.#notices.push({ kind: "info", remote, data: this.#core.eventBytes() });
+      return;
+    }
+    const connection = kind === EVENT.request ? this.#incoming(number) : this.#byCore.get(number);
+    if (!connection) return;
+    const { id } = connection;
+    switch (kind) {
+      case EVENT.packet:
+        this.#notices.push({ kind: "packet", id, sequence: plain.event_sequence(), data: this.#core.eventBytes() });
+        break;
+      case EVENT.verdict:
+        this.#verdict(connection, DELIVERIES[plain.event_delivery()] ?? "unknown");
+        this.#settleRefused(connection);
+        break;
+      case EVENT.challenge: {
+        const publicKey = this.#core.eventPublicKey();
+        connection.hostKey = publicKey;
+        const challenge = { difficulty: plain.event_difficulty(), cipher: this.#core.eventText() };
+        this.#notices.push({ kind: "challenge", id, publicKey, data: this.#core.eventBytes(), ...challenge });
+        if (connection.trust === "anyone") void this.#acceptChallenge(connection);
+        break;
+      }
+      case EVENT.request: {
+        const remote = this.#carrier!.addressOf(plain.event_remote());
+        const asked = { publicKey: this.#core.eventPublicKey(), data: this.#core.eventBytes(), origin: this.#core.eventText() };
+        this.#notices.push({ kind: "request", id, remote, ...asked });
+        break;
+      }
+      case EVENT.established: {
+        const settings = this.#core.eventText();
+        this.#notices.push({
+          kind: "established",
+          id,
+          remote: this.#carrier!.addressOf(plain.event_remote()),
+          publicKey: this.#core.eventPublicKey(),
+          data: this.#core.eventBytes(),
+          settings,
+          maxPacketSize: plain.max_packet_size(number),
+          window: Number(/window=(\d+)/.exec(settings)?.[1]),
+          replaces: this.#byCore.get(plain.event_replaces())?.id ?? 0,
+        });
+        break;
+      }
+      case EVENT.close: {
+        const code = this.#core.eventText();
+        const by = CLOSED_BY[plain.event_closed_by()] ?? "socket";
+        this.#ended(connection, new TorqueError(code, code, this.#core.eventBytes()), by);
+        break;
+      }
+    }
+  }
+
+  #incoming(core: number): Connection {
+    const id = this.#nextId;
+    this.#nextId += 2;
+    const connection: Connection = { id, core, remote: this.#core.plain.event_remote(), trust: "ask", hostKey: "", sent: [] };
+    this.#connections.set(id, connection);
+    this.#byCore.set(core, connection);
+    return connection;
+  }
+
+  /** Tells a connection's end, and before it what is left to tell. */
+  #ended(connection: Connection, error: TorqueError, by: ClosedBy): void {
+    while (connection.sent.length > 0) this.#verdict(connection, connection.sent[0] ? "unknown" : "dropped");
+    const { code, message, reason } = error;
+    this.#notices.push({ kind: "close", id: connection.id, code, by, reason, message });
+    this.#connections.delete(connection.id);
+    if (connection.core) this.#byCore.delete(connection.core);
+  }
+
+  /** The socket is over: with its carrier, by a shutdown, or because it could not begin. */
+  #end(error: TorqueError): void {
+    if (this.#over) return;
+    for (const connection of [...this.#connections.values()]) this.#ended(connection, error, "socket");
+    this.#over = true;
+    this.#scheduler?.stop();
+    this.#carrier?.close();
+    this.#notices.push({ kind: "ended", code: error.code, message: error.message });
+    this.#flush();
+  }
+}
+
+function setLink(core: Core, link: ReturnType<typeof linkOf>): void {
+  const seed = Math.floor(Math.random() * 2 ** 32);
+  core.plain.set_simulated_link(link.delay, link.jitter, link.loss, link.reorder, link.duplicate, seed);
+}
+
+function asError(error: unknown): TorqueError {
+  if (error instanceof TorqueError) return error;
+  return new TorqueError("internal", `this should not happen, please report it: ${String(error)}`);
+}

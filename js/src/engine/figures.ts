@@ -1,0 +1,68 @@
+/** Figures of one connection. Times are in milliseconds. */
+export interface ConnectionFigures {
+  /** Smoothed round-trip time, its latest sample, and its mean deviation. */
+  rtt: number;
+  rttLatest: number;
+  jitter: number;
+  /** Packets that await their verdict. */
+  inFlight: number;
+  /** What both sides settled on, as text. */
+  settings: string;
+  cipher: string;
+  /** How the handshake went. */
+  handshake: {
+    /** Bits of client puzzle, and how many hashes and how long solving it took; 0 at the host. */
+    difficulty: number;
+    puzzleTries: number;
+    puzzleTime: number;
+    /** From the challenge request to its response; 0 at the host. */
+    challengeTime: number;
+    /** From `connect`, or from the request at the host, to being established. */
+    totalTime: number;
+    /** How often the host had the initiator begin again. */
+    restarts: number;
+  };
+  /** Counters: `sent`, `delivered`, `dropped`, `received`, `missed`, `bytes_sent`, … as in `spec/API.md`. */
+  counters: Record<string, number>;
+}
+
+interface CoreFigures {
+  rtt: number;
+  rtt_latest: number;
+  jitter: number;
+  in_flight: number;
+  settings: string;
+  cipher: string;
+  handshake: {
+    difficulty: number;
+    puzzle_tries: number;
+    puzzle_time: number;
+    challenge_time: number;
+    total_time: number;
+    restarts: number;
+  };
+  counters: Record<string, number>;
+}
+
+/** From the core's JSON, whose times are in microseconds. */
+export function figuresOf(json: string): ConnectionFigures {
+  const core = JSON.parse(json) as CoreFigures;
+  const { handshake } = core;
+  return {
+    rtt: core.rtt / 1_000,
+    rttLatest: core.rtt_latest / 1_000,
+    jitter: core.jitter / 1_000,
+    inFlight: core.in_flight,
+    settings: core.settings,
+    cipher: core.cipher,
+    handshake: {
+      difficulty: handshake.difficulty,
+      puzzleTries: handshake.puzzle_tries,
+      puzzleTime: handshake.puzzle_time / 1_000,
+      challengeTime: handshake.challenge_time / 1_000,
+      totalTime: handshake.total_time / 1_000,
+      restarts: handshake.restarts,
+    },
+    counters: core.counters,
+  };
+}

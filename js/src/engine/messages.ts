@@ -1,0 +1,66 @@
+/**
+ * What passes between the face, which the application sees, and the engine, which may be in a worker.
+ *
+ * Connections have numbers of their own here: odd ones are given by the face, so that `connect` can return at once, even
+ * ones by the engine.
+ */
+
+import type { ConnectionFigures } from "./figures.js";
+import type { SocketOptions } from "../options.js";
+
+/** The options without what cannot be cloned. */
+export type EngineOptions = SocketOptions & {
+  /** The page's own origin, for sockets that are not bound elsewhere. */
+  origin?: string | undefined;
+};
+
+/** From the face to the engine. */
+export type Command =
+  | { kind: "begin"; options: EngineOptions }
+  | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: "ask" | "anyone" }
+  | { kind: "accept_challenge"; id: number }
+  | { kind: "accept_connection"; id: number; data: Uint8Array }
+  | { kind: "close"; id: number; reason: Uint8Array }
+  | { kind: "send"; id: number; data: Uint8Array }
+  | { kind: "send_info"; remote: string; data: Uint8Array; request: number }
+  | { kind: "taken"; id: number; packets: number }
+  | { kind: "set_key_pair"; text: string; request: number }
+  | { kind: "set_challenge_response"; data: Uint8Array; request: number }
+  | { kind: "set_simulated_link"; link: Required<import("../options.js").SimulatedLink> }
+  | { kind: "stats"; request: number }
+  | { kind: "connection_stats"; id: number; request: number }
+  | { kind: "shutdown" }
+  /** The page goes away: close everything now, and wait for nothing. */
+  | { kind: "leave" };
+
+/** From the engine to the face. */
+export type Notice =
+  | { kind: "bound"; address: string; publicKey: string; carrier: string; gatewayKey: string }
+  | { kind: "challenge"; id: number; publicKey: string; data: Uint8Array; difficulty: number; cipher: string }
+  | { kind: "request"; id: number; remote: string; publicKey: string; data: Uint8Array; origin: string }
+  | {
+      kind: "established";
+      id: number;
+      remote: string;
+      publicKey: string;
+      data: Uint8Array;
+      settings: string;
+      maxPacketSize: number;
+      window: number;
+      replaces: number;
+    }
+  | { kind: "close"; id: number; code: string; by: ClosedBy; reason: Uint8Array; message: string }
+  | { kind: "packet"; id: number; sequence: number; data: Uint8Array }
+  /** The verdict on the connection's oldest packet without one. */
+  | { kind: "verdict"; id: number; delivery: Delivery }
+  | { kind: "info"; remote: string; data: Uint8Array }
+  | { kind: "reply"; request: number; value: unknown; error?: { code: string; message: string } }
+  | { kind: "ended"; code: string; message: string };
+
+/** Who ended a connection: this application, the other side, or this socket. */
+export type ClosedBy = "application" | "remote" | "socket";
+
+/** What became of a packet. */
+export type Delivery = "delivered" | "dropped" | "unknown";
+
+export type { ConnectionFigures };

@@ -1,0 +1,17 @@
+/** The engine in a worker: hidden tabs slow the timers of their pages down, not those of workers. */
+
+import { Engine } from "./engine.js";
+import type { Command } from "./messages.js";
+
+const scope = globalThis as unknown as {
+  onmessage: ((event: MessageEvent<Command[]>) => void) | null;
+  postMessage(message: unknown, transfer: Transferable[]): void;
+};
+
+const engine = new Engine((notices) => {
+  const transfer = [];
+  for (const notice of notices) if (notice.kind === "packet") transfer.push(notice.data.buffer as ArrayBuffer);
+  scope.postMessage(notices, transfer);
+});
+
+scope.onmessage = ({ data }) => engine.handle(data);

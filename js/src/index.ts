@@ -1,0 +1,12 @@
+/**
+ * TorqueSocket for web pages and Node: encrypted packets with a delivery verdict on each.
+ *
+ * @packageDocumentation
+ */
+
+export { type CloseInfo, TorqueConnection, TorqueRequest } from "./connection.js";
+export type { Data } from "./data.js";
+export type { ClosedBy, ConnectionFigures, Delivery } from "./engine/messages.js";
+export { TorqueError } from "./error.js";
+export type { ConnectOptions, GatewayCarrier, SimulatedLink, SocketOptions } from "./options.js";
+export { type SocketEnd, TorqueSocket } from "./socket.js";

@@ -1,0 +1,118 @@
+import type { Data } from "./data.js";
+import { TorqueError } from "./error.js";
+
+/** What a simulated link does to every datagram, in each direction. */
+export interface SimulatedLink {
+  /** Milliseconds that every datagram takes. */
+  delay?: number;
+  /** Milliseconds that some take longer, drawn evenly from 0 to this. */
+  jitter?: number;
+  /** Probability of loss, 0 to 1. */
+  loss?: number;
+  /** Probability that a datagram is overtaken by later ones. */
+  reorder?: number;
+  /** Probability that a datagram arrives twice. */
+  duplicate?: number;
+}
+
+/** The carriers of a page, in `spec/GATEWAY.md`. */
+export type GatewayCarrier = "webtransport" | "websocket";
+
+/** What a socket is made with. All of it may be left out. */
+export interface SocketOptions {
+  /**
+   * Where the socket is. In a page the URL of a gateway, `https://gateway.example:4433`, or `http://localhost:4433` in
+   * development; without it, the origin that the page came from. In Node a local address, `0.0.0.0:28000` or `[::]:28000`;
+   * without it, any port. In an Isolated Web App, `udp:0.0.0.0:28000`.
+   */
+  bind?: string;
+  /** Whether the protocol runs in a worker. Default: in pages, where hidden tabs slow their timers down; not in Node. */
+  worker?: boolean;
+  /** Which carriers to a gateway to try, in this order. Default: WebTransport, then WebSocket. */
+  carriers?: GatewayCarrier[];
+  /** SHA-256 of gateway certificates to take, in base64. Default: what a gateway with certificates of its own making tells. */
+  serverCertificateHashes?: string[];
+  /** The socket's key pair, `ts1…`. Default: a fresh one. */
+  keyPair?: string;
+  /** At most 32 bytes of text that both programs must share. */
+  applicationId?: string;
+  /** Wishes for every connection: `window=128;tag=8;ack_delay=50;max_packet=1150`. */
+  settings?: string;
+  /** Ciphers to offer and allow, the best first. Default: ChaCha20-Poly1305 first, which is fast without AES hardware. */
+  ciphers?: ("chacha20-poly1305" | "aes128-gcm-sst" | "aes128-gcm")[];
+  /** Whether others may connect to this socket. Default: yes. */
+  acceptIncoming?: boolean;
+  /** What everybody who asks is shown, at most 511 bytes; signed and public. */
+  challengeResponse?: Data;
+  /** Keys of gateways whose word on origins is believed. */
+  trustedGateways?: string[];
+  /** Origins whose pages may connect; with at least one, others are refused. */
+  allowedOrigins?: string[];
+  /** Whether programs without an origin may connect although origins are listed. */
+  allowNative?: boolean;
+  /** Milliseconds of silence before a ping (default 5,000), and how many may stay unanswered (default 5). */
+  pingInterval?: number;
+  pingLimit?: number;
+  /** The longest that `shutdown` waits for the last verdicts, in milliseconds (default 3,000). */
+  closeWait?: number;
+  /** Bits of client puzzle: asked by this host at least (4) and at most (20); solved by this initiator at most (22). */
+  difficulty?: { min?: number; max?: number; limit?: number };
+  /** Passes every datagram through a simulated link, to feel a bad network. */
+  simulatedLink?: SimulatedLink | string;
+}
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** What the host's application is shown, at most 1,000 bytes; encrypted for the host. */
+  connectData?: Data;
+  /** Wishes for this connection. */
+  settings?: string;
+  /**
+   * What to do about the host's key unless the URL pins it: `anyone` takes any, `ask` waits for the answer to
+   * `on_challenge_response`. Default: `ask` if that attribute is set.
+   */
+  trust?: "ask" | "anyone";
+  /** Gives the attempt up, or closes the connection. */
+  signal?: AbortSignal;
+}
+
+/** The options as the core takes them, a line each. @internal */
+export function coreOptions(options: SocketOptions): string {
+  const { difficulty } = options;
+  const lines: [string, string | number | boolean | undefined][] = [
+    ["application_id", options.applicationId],
+    ["key_pair", options.keyPair],
+    ["settings", options.settings],
+    ["ciphers", (options.ciphers ?? ["chacha20-poly1305", "aes128-gcm-sst", "aes128-gcm"]).join(",")],
+    ["accept_incoming", options.acceptIncoming],
+    ["allow_native", options.allowNative],
+    ["ping_interval", options.pingInterval],
+    ["ping_limit", options.pingLimit],
+    ["close_wait", options.closeWait],
+    ["difficulty_min", difficulty?.min],
+    ["difficulty_max", difficulty?.max],
+    ["difficulty_limit", difficulty?.limit],
+  ];
+  for (const key of options.trustedGateways ?? []) lines.push(["trusted_gateway", key]);
+  for (const origin of options.allowedOrigins ?? []) lines.push(["allowed_origin", origin]);
+  const given = lines.filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
+    if (/[\r\n]/.test(String(value))) throw new TorqueError("invalid_argument", `${name} has a line break in it`);
+  }
+  return given.map(([name, value]) => `${name}=${value}`).join("\n");
+}
+
+/** Reads `delay=40,jitter=10,loss=5%`, or `perfect`. Times are in milliseconds. @internal */
+export function linkOf(link: SimulatedLink | string): Required<SimulatedLink> {
+  const read = { delay: 0, jitter: 0, loss: 0, reorder: 0, duplicate: 0 };
+  if (typeof link !== "string") return { ...read, ...link };
+  for (const part of link.split(",").map((part) => part.trim()).filter((part) => part && part !== "perfect")) {
+    const [key = "", text = ""] = part.split("=");
+    const value = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text.replace(/ms$/, ""));
+    if (!(key in read) || !(value >= 0)) {
+      throw new TorqueError("invalid_argument", `simulated link: \`${part}\`: there are delay, jitter, loss, reorder, duplicate`);
+    }
+    read[key as keyof typeof read] = value;
+  }
+  return read;
+}

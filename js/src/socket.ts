@@ -1,0 +1,464 @@
+import { type ConnectionOwner, TorqueConnection, TorqueRequest } from "./connection.js";
+import { bytesOf, type Data } from "./data.js";
+import { Deferred } from "./deferred.js";
+import type { ClosedBy, Command, EngineOptions, Notice } from "./engine/messages.js";
+import { openPort, type Port } from "./engine/port.js";
+import { TorqueError } from "./error.js";
+import { type ConnectOptions, linkOf, type SimulatedLink, type SocketOptions } from "./options.js";
+
+/** How a socket ended. */
+export interface SocketEnd {
+  /** `closed` after `shutdown`; `gateway_lost`, `gateway_draining`, … when its carrier is gone. */
+  code: string;
+  message: string;
+}
+
+/** So long a page that goes away waits for its worker to send the closes: milliseconds. */
+const LEAVE_TIME = 30;
+
+const isPage = typeof document !== "undefined";
+const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
+
+/**
+ * A socket for real-time programs: packets, each sent once, encrypted, with a verdict on each.
+ *
+ * Two faces of one object. The first is today's JavaScript:
+ *
+ * ```ts
+ * const connection = await TorqueSocket.connect("torque://tk1…@game.example:28000", { bind: "https://gateway.example:4433" });
+ * const delivered = await connection.send("hello");
+ * ```
+ *
+ * The second keeps the names of "The TorqueSocket API" (2010), with numbers for connections and attributes for events:
+ *
+ * ```ts
+ * const socket = new TorqueSocket();
+ * socket.on_established = (id) => socket.send_to(id, "hello");
+ * socket.on_packet_delivery_notify = (id, packet, delivered) => console.log(packet, delivered);
+ * socket.connect("torque://game.example");
+ * ```
+ *
+ * spec/API.md has the whole interface; section 11 is this.
+ */
+export class TorqueSocket implements AsyncDisposable {
+  /** A host has shown its key and data: answer with `accept_challenge` or `close`. While this is not set, any key is taken. */
+  on_challenge_response:
+    | ((connection: number, public_key: string, challenge_response: Uint8Array, more: { difficulty: number; cipher: string }) => void)
+    | null = null;
+  /** Somebody wants to connect: answer with `accept_connection` or `close`. */
+  on_connect_request:
+    | ((connection: number, public_key: string, connect_data: Uint8Array, more: { remote: string; origin: string | undefined }) => void)
+    | null = null;
+  /** Packets may be sent from now on. */
+  on_established:
+    | ((connection: number, more: { remote: string; public_key: string; accept_data: Uint8Array; settings: string; replaces: number }) => void)
+    | null = null;
+  /** The connection has ended: once for each, as its last event. */
+  on_close: ((connection: number, reason: Uint8Array, more: { code: string; by: ClosedBy }) => void) | null = null;
+  /** A packet of the other application. `packet_sequence` rises; what is missing in between was dropped. */
+  on_packet: ((connection: number, packet_sequence: number, packet_data: Uint8Array) => void) | null = null;
+  /** The verdict on a packet, by the number that `send_to` gave it: once for each, in the order of sending. */
+  on_packet_delivery_notify:
+    | ((connection: number, packet: number, delivery_successful: boolean, more: { unknown: boolean }) => void)
+    | null = null;
+  /** A datagram outside any connection (Node only). Its source may be forged: never answer it with more bytes than it has. */
+  on_info_packet: ((remote: string, data: Uint8Array) => void) | null = null;
+
+  /** Resolves when the socket is bound; rejects with a {@link TorqueError} that says why it cannot be. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+  /** Resolves when the socket is over. Every connection has been told its end before. */
+  get closed(): Promise<SocketEnd> {
+    return this.#closed.promise;
+  }
+
+  readonly #options: EngineOptions;
+  readonly #inWorker: boolean;
+  readonly #connections = new Map<number, Entry>();
+  readonly #replies = new Map<number, { resolve(value: unknown): void; reject(error: TorqueError): void }>();
+  readonly #requests: TorqueRequest[] = [];
+  #requestWaiters: (() => void)[] = [];
+  #takesRequests = false;
+  #port: Port | undefined;
+  #begun = false;
+  #bound: Extract<Notice, { kind: "bound" }> | undefined;
+  #end: SocketEnd | undefined;
+  /** What was asked for before the socket was bound. */
+  #early: Command[] = [];
+  #nextId = 1;
+  #nextRequest = 1;
+  readonly #ready = new Deferred<void>();
+  readonly #closed = new Deferred<SocketEnd>();
+  readonly #leave = () => this.#leavePage();
+
+  /**
+   * A socket. It is bound as `options.bind` says with the first call that needs it, or by {@link TorqueSocket.bind}.
+   */
+  constructor(options: SocketOptions = {}) {
+    this.#inWorker = options.worker ?? (typeof Worker !== "undefined" && !isNode);
+    const origin = typeof location !== "undefined" && /^https?:$/.test(location.protocol) ? location.origin : undefined;
+    const challengeResponse = options.challengeResponse;
+    this.#options = { ...options, origin };
+    if (challengeResponse !== undefined) this.#options.challengeResponse = bytesOf(challengeResponse);
+    if (options.simulatedLink !== undefined) this.#options.simulatedLink = linkOf(options.simulatedLink);
+    // Whoever does not look at `ready` looks at `closed`.
+    this.ready.catch(() => undefined);
+  }
+
+  /** Connects from a socket of its own, which is over with the connection. Rejects with a {@link TorqueError}. */
+  static async connect(url: string, options: SocketOptions & ConnectOptions = {}): Promise<TorqueConnection> {
+    const { connectData, settings, trust, signal, ...rest } = options;
+    const socket = new TorqueSocket({ acceptIncoming: false, ...rest });
+    const connect: ConnectOptions = {};
+    if (connectData !== undefined) connect.connectData = connectData;
+    if (settings !== undefined) connect.settings = settings;
+    if (trust !== undefined) connect.trust = trust;
+    if (signal !== undefined) connect.signal = signal;
+    try {
+      await socket.bind();
+      const connection = await socket.open(url, connect);
+      void connection.closed.then(() => socket.shutdown());
+      return connection;
+    } catch (error) {
+      void socket.shutdown();
+      throw error;
+    }
+  }
+
+  /** A fresh key pair's secret text, `ts1…`. Whoever has it is this socket. */
+  static async generateKeyPair(): Promise<string> {
+    const { Core } = await import("./engine/core.js");
+    return (await Core.load()).generateKeyPair();
+  }
+
+  /** The public key, `tk1…`, of a secret text. */
+  static async publicKeyOf(secretText: string): Promise<string> {
+    const { Core } = await import("./engine/core.js");
+    return (await Core.load()).publicKeyOf(secretText);
+  }
+
+  /** The socket's address as others see it, when bound: `203.0.113.5:28000`. */
+  get address(): string {
+    return this.#bound?.address ?? "";
+  }
+
+  /** The socket's public key, when bound. */
+  get publicKey(): string {
+    return this.#bound?.publicKey ?? "";
+  }
+
+  /** What carries its datagrams, when bound: `webtransport`, `websocket`, `udp` or `direct-sockets`. */
+  get carrier(): string {
+    return this.#bound?.carrier ?? "";
+  }
+
+  /** The public key of its gateway, when bound to one: what hosts list as trusted. */
+  get gatewayKey(): string {
+    return this.#bound?.gatewayKey ?? "";
+  }
+
+  /** Connects. Resolves when established; rejects with a {@link TorqueError} that says why not, and holds the host's reason. */
+  async open(url: string, options: ConnectOptions = {}): Promise<TorqueConnection> {
+    const { signal } = options;
+    if (signal?.aborted) throw new TorqueError("closed", "given up before it began");
+    const { connection } = this.#begin(url, options, true);
+    const abort = () => connection.close("given up");
+    signal?.addEventListener("abort", abort);
+    void connection.closed.then(() => signal?.removeEventListener("abort", abort));
+    await connection.ready;
+    return connection;
+  }
+
+  /** Those who want to connect, as they come. While somebody iterates, `on_connect_request` is not called. */
+  async *requests(): AsyncGenerator<TorqueRequest, void, undefined> {
+    this.#takesRequests = true;
+    void this.bind().catch(() => undefined);
+    for (;;) {
+      const next = this.#requests.shift();
+      if (next) yield next;
+      else if (this.#end) return;
+      else await new Promise<void>((wake) => this.#requestWaiters.push(wake));
+    }
+  }
+
+  /** Makes every datagram pass a simulated link from now on: `delay=40,jitter=10,loss=5%`, or `perfect`. */
+  setSimulatedLink(link: SimulatedLink | string): void {
+    this.#post({ kind: "set_simulated_link", link: linkOf(link) });
+  }
+
+  /** Counters of the socket, as in spec/API.md 4. */
+  getStats(): Promise<Record<string, number>> {
+    return this.#ask((request) => ({ kind: "stats", request })) as Promise<Record<string, number>>;
+  }
+
+  /** Closes all connections, waits for their last verdicts, and lets go of everything. */
+  async shutdown(): Promise<void> {
+    if (!this.#begun) this.#ended({ code: "closed", message: "shut down" });
+    else if (!this.#end) this.#post({ kind: "shutdown" });
+    await this.closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  // --- the names of 2010
+
+  /** Binds the socket; see {@link SocketOptions.bind}. Once: another place is another socket. */
+  bind(address?: string): Promise<void> {
+    if (this.#begun && address !== undefined && address !== this.#options.bind) {
+      return Promise.reject(new TorqueError("already_bound", "a socket is bound once: make another one"));
+    }
+    if (address !== undefined) this.#options.bind = address;
+    this.#start();
+    return this.ready;
+  }
+
+  /** Sets the key pair, `ts1…`; only while there are no connections. */
+  async set_key_pair(secret_text: string): Promise<void> {
+    if (!this.#begun) this.#options.keyPair = secret_text;
+    else {
+      const publicKey = await this.#ask((request) => ({ kind: "set_key_pair", text: secret_text, request }));
+      if (this.#bound) this.#bound = { ...this.#bound, publicKey: publicKey as string };
+    }
+  }
+
+  /** Sets what this host shows everybody who asks, at most 511 bytes; signed and public. */
+  async set_challenge_response(challenge_response: Data): Promise<void> {
+    const data = bytesOf(challenge_response).slice();
+    if (!this.#begun) this.#options.challengeResponse = data;
+    else await this.#ask((request) => ({ kind: "set_challenge_response", data, request }));
+  }
+
+  /** Begins to connect and returns the connection's number. What follows are events. */
+  connect(url: string, connect_data?: Data, protocol_settings?: string): number {
+    const options: ConnectOptions = {};
+    if (connect_data !== undefined) options.connectData = connect_data;
+    if (protocol_settings !== undefined) options.settings = protocol_settings;
+    return this.#begin(url, options, false).connection.id;
+  }
+
+  /** Accepts the key and data that `on_challenge_response` showed. */
+  accept_challenge(pending_connection: number): void {
+    this.#entry(pending_connection);
+    this.#post({ kind: "accept_challenge", id: pending_connection });
+  }
+
+  /** Accepts what `on_connect_request` told of. */
+  accept_connection(pending_connection: number, accept_data?: Data): void {
+    this.#entry(pending_connection);
+    this.#post({ kind: "accept_connection", id: pending_connection, data: bytesOf(accept_data).slice() });
+  }
+
+  /** Closes or refuses a connection, or gives it up. */
+  close(connection: number, reason?: Data): void {
+    this.#connections.get(connection)?.connection.close(reason);
+  }
+
+  /**
+   * Sends a packet and returns its number: packets are counted for each connection, from 1. Throws a {@link TorqueError} if
+   * nothing was sent: `window_full`, `too_large`, `not_established`, `closed`.
+   */
+  send_to(connection: number, packet_data: Data): number {
+    return this.#entry(connection).send(packet_data);
+  }
+
+  /** Sends a datagram outside any connection to `torque://host:port` (Node only); its first byte is 0x20 to 0x7f. */
+  async send_info(url: string, data: Data): Promise<void> {
+    await this.#ask((request) => ({ kind: "send_info", remote: url, data: bytesOf(data).slice(), request }));
+  }
+
+  // --- inside
+
+  #entry(id: number): Entry {
+    const entry = this.#connections.get(id);
+    if (!entry) throw new TorqueError("closed", `connection ${id} has ended, or never was`);
+    return entry;
+  }
+
+  #begin(url: string, options: ConnectOptions, isModern: boolean): Entry {
+    this.#start();
+    if (this.#end) throw new TorqueError(this.#end.code, `the socket is over: ${this.#end.message}`);
+    const id = this.#nextId;
+    this.#nextId += 2;
+    const entry = this.#add(id, undefined, isModern);
+    const trust = options.trust ?? (this.on_challenge_response ? "ask" : "anyone");
+    const settings = options.settings ?? "";
+    this.#post({ kind: "connect", id, url, data: bytesOf(options.connectData).slice(), settings, trust });
+    return entry;
+  }
+
+  #add(id: number, origin: string | undefined, isModern: boolean): Entry {
+    const owner: ConnectionOwner = {
+      socket: this,
+      post: (id, command) => {
+        if (command.kind === "close") this.#post({ kind: "close", id, reason: command.data });
+        else this.#post({ ...command, id } as Command);
+      },
+      stats: (id) => this.#ask((request) => ({ kind: "connection_stats", id, request })) as never,
+    };
+    const entry = new Entry(owner, new TorqueConnection(owner, id, origin), isModern);
+    this.#connections.set(id, entry);
+    return entry;
+  }
+
+  #start(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    if (isPage) addEventListener("pagehide", this.#leave);
+    openPort(this.#inWorker, (notices) => notices.forEach((notice) => this.#handle(notice))).then(
+      (port) => {
+        this.#port = port;
+        port.post({ kind: "begin", options: this.#options });
+      },
+      (error: unknown) => this.#ended({ code: "internal", message: String(error) }),
+    );
+  }
+
+  #post(command: Command): void {
+    this.#start();
+    if (this.#bound) this.#port?.post(command);
+    else if (!this.#end) this.#early.push(command);
+  }
+
+  #ask(make: (request: number) => Command): Promise<unknown> {
+    if (this.#end) return Promise.reject(new TorqueError(this.#end.code, this.#end.message));
+    const request = this.#nextRequest++;
+    return new Promise((resolve, reject) => {
+      this.#replies.set(request, { resolve, reject });
+      this.#post(make(request));
+    });
+  }
+
+  #handle(notice: Notice): void {
+    switch (notice.kind) {
+      case "bound":
+        this.#bound = notice;
+        this.#ready.resolve();
+        for (const command of this.#early.splice(0)) this.#port?.post(command);
+        return;
+      case "ended":
+        return this.#ended({ code: notice.code, message: notice.message });
+      case "reply": {
+        const reply = this.#replies.get(notice.request);
+        this.#replies.delete(notice.request);
+        if (notice.error) reply?.reject(new TorqueError(notice.error.code, notice.error.message));
+        else reply?.resolve(notice.value);
+        return;
+      }
+      case "info":
+        return this.on_info_packet?.(notice.remote, notice.data);
+      case "request":
+        return this.#requested(notice);
+      default: {
+        const entry = this.#connections.get(notice.id);
+        if (notice.kind === "close") this.#connections.delete(notice.id);
+        entry?.handle(this, notice);
+      }
+    }
+  }
+
+  #requested(notice: Extract<Notice, { kind: "request" }>): void {
+    const origin = notice.origin || undefined;
+    const entry = this.#add(notice.id, origin, this.#takesRequests);
+    if (!this.#takesRequests) {
+      return this.on_connect_request?.(notice.id, notice.publicKey, notice.data, { remote: notice.remote, origin });
+    }
+    const { publicKey, remote, data } = notice;
+    this.#requests.push(new TorqueRequest(entry.owner, entry.connection, publicKey, remote, data, origin));
+    this.#wakeRequests();
+  }
+
+  #ended(end: SocketEnd): void {
+    if (this.#end) return;
+    this.#end = end;
+    const error = new TorqueError(end.code, end.message);
+    // Those whose beginning never reached the engine.
+    const { code, message } = end;
+    for (const [id, entry] of [...this.#connections]) {
+      this.#connections.delete(id);
+      entry.handle(this, { kind: "close", id, code, message, by: "socket", reason: new Uint8Array() });
+    }
+    for (const reply of this.#replies.values()) reply.reject(error);
+    this.#early = [];
+    removeEventListenerIfPage(this.#leave);
+    this.#port?.end();
+    this.#ready.reject(error);
+    this.#closed.resolve(end);
+    this.#wakeRequests();
+  }
+
+  #wakeRequests(): void {
+    const waiters = this.#requestWaiters;
+    this.#requestWaiters = [];
+    for (const wake of waiters) wake();
+  }
+
+  /** The tab is being closed: the others should hear of it now, not after five pings. */
+  #leavePage(): void {
+    if (!this.#bound || this.#end || this.#connections.size === 0) return;
+    this.#port?.post({ kind: "leave" });
+    this.#port?.flush();
+    // The worker is ended with its page; it gets the time that it needs to send.
+    if (this.#inWorker) for (const until = performance.now() + LEAVE_TIME; performance.now() < until; );
+  }
+}
+
+function removeEventListenerIfPage(listener: () => void): void {
+  if (isPage) removeEventListener("pagehide", listener);
+}
+
+/** A connection with the count that the names of 2010 go by. */
+class Entry {
+  #sent = 0;
+  #judged = 0;
+
+  constructor(
+    readonly owner: ConnectionOwner,
+    readonly connection: TorqueConnection,
+    /** Whether it is read as a `TorqueConnection`; else its packets go to `on_packet`. */
+    readonly isModern: boolean,
+  ) {
+    if (!isModern) connection.onpacket = () => undefined;
+  }
+
+  send(data: Data): number {
+    // Its verdict is told by number.
+    void this.connection.sendOrThrow(data);
+    return ++this.#sent;
+  }
+
+  handle(socket: TorqueSocket, notice: Notice): void {
+    this.connection.handle(notice);
+    if (this.isModern || !("id" in notice)) return;
+    const { id } = notice;
+    switch (notice.kind) {
+      case "challenge":
+        return socket.on_challenge_response?.(id, notice.publicKey, notice.data, {
+          difficulty: notice.difficulty,
+          cipher: notice.cipher,
+        });
+      case "established":
+        return socket.on_established?.(id, {
+          remote: notice.remote,
+          public_key: notice.publicKey,
+          accept_data: notice.data,
+          settings: notice.settings,
+          replaces: notice.replaces,
+        });
+      case "packet":
+        return socket.on_packet?.(id, notice.sequence, notice.data);
+      case "verdict":
+        return socket.on_packet_delivery_notify?.(id, ++this.#judged, notice.delivery === "delivered", {
+          unknown: notice.delivery === "unknown",
+        });
+      case "close":
+        // Those that were sent after the engine had told the end.
+        while (this.#judged < this.#sent) {
+          socket.on_packet_delivery_notify?.(id, ++this.#judged, false, { unknown: true });
+        }
+        return socket.on_close?.(id, notice.reason, { code: notice.code, by: notice.by });
+    }
+  }
+}

@@ -1,0 +1,165 @@
+// What the tests stand on: real programs, a real browser, a web server for its pages. Everything ends with its test.
+
+import { spawn } from "node:child_process";
+import { createReadStream, existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { dirname, extname, join, normalize } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { chromium } from "playwright-core";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+const dist = join(root, "js", "dist");
+
+/** The `torque` command with a gateway in it: `cargo build -p torque-cli --features gateway`. */
+const torque = process.env.TORQUE ?? join(root, "target", "debug", "torque");
+const browserPath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** Starts `torque` with `--json`; it is stopped when the test `t` is over. */
+export async function startTorque(t, ...args) {
+  if (!existsSync(torque)) throw new Error(`${torque} is missing: cargo xtask test --only pages builds it`);
+  const child = spawn(torque, ["--json", ...args], { stdio: ["pipe", "pipe", "pipe"] });
+  const lines = [];
+  const waiting = new Set();
+  let errors = "";
+  child.stderr.on("data", (data) => (errors += data));
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const event = JSON.parse(line);
+    lines.push(event);
+    for (const look of [...waiting]) look(event);
+  });
+  const ended = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
+  const program = {
+    lines,
+    pid: child.pid,
+    ended,
+    input: child.stdin,
+    /** The first line for which `match` holds, past or future. */
+    line(match, what = "a line", time = 15_000) {
+      const found = lines.find(match);
+      if (found) return Promise.resolve(found);
+      return new Promise((resolve, reject) => {
+        const timer = setTimeout(() => fail(`no ${what} within ${time} ms`), time);
+        const look = (event) => {
+          if (!match(event)) return;
+          clearTimeout(timer);
+          waiting.delete(look);
+          resolve(event);
+        };
+        const fail = (text) => reject(new Error(`torque ${args.join(" ")}: ${text}\n${JSON.stringify(lines)}\n${errors}`));
+        waiting.add(look);
+        void ended.then((code) => fail(`ended with ${code}`));
+      });
+    },
+    /** Ends it by a signal of its own choice, and waits. */
+    async stop(signal = "SIGTERM") {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      return ended;
+    },
+  };
+  t.after(async () => {
+    const timer = setTimeout(() => child.kill("SIGKILL"), 5_000);
+    await program.stop("SIGINT");
+    clearTimeout(timer);
+  });
+  return program;
+}
+
+/** A native host that echoes. */
+export async function startHost(t, ...args) {
+  const host = await startTorque(t, "host", "--bind", "127.0.0.1:0", ...args);
+  const { url, address, public_key } = await host.line((line) => line.event === "listening", "address");
+  return Object.assign(host, { url, address, publicKey: public_key, port: Number(address.split(":").pop()) });
+}
+
+/** A gateway in development, which lets pages reach `targets`. */
+export async function startGateway(t, targets, ...args) {
+  const list = targets.flatMap((target) => ["--allow-target", target]);
+  const place = args.includes("--listen") ? [] : ["--listen", "localhost:0"];
+  const gateway = await startTorque(t, "gateway", "--development", "--drain", "1", ...place, ...list, ...args);
+  const { url, public_key, addresses } = await gateway.line((line) => line.event === "listening", "address");
+  return Object.assign(gateway, { url, publicKey: public_key, port: Number(addresses[0].split(":").pop()) });
+}
+
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".map": "application/json", ".css": "text/css", ".json": "application/json" };
+
+/** A web server with an empty page and the package at /torque-socket/. */
+export async function startSite(t, folders = { "/torque-socket/": dist }) {
+  const server = createServer((request, response) => {
+    const path = normalize(new URL(request.url, "http://localhost").pathname);
+    if (path === "/") {
+      response.setHeader("content-type", "text/html");
+      return response.end("<!doctype html><title>test</title><link rel=icon href=data:,><body>");
+    }
+    const mount = Object.keys(folders).find((mount) => path.startsWith(mount));
+    const file = mount && join(folders[mount], path.slice(mount.length) || "index.html");
+    if (!file || !existsSync(file)) return response.writeHead(404).end();
+    response.setHeader("content-type", TYPES[extname(file)] ?? "application/octet-stream");
+    createReadStream(file).pipe(response);
+  });
+  await new Promise((resolve) => server.listen(0, "localhost", resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address();
+  return { port, origin: `http://localhost:${port}` };
+}
+
+let browserUsers = 0;
+let browser;
+
+/** Chromium, shared by the tests of a file. */
+export async function startBrowser(t) {
+  browserUsers++;
+  browser ??= chromium.launch({
+    executablePath: browserPath,
+    headless: true,
+    args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    // They are there for tests that hide tabs: only those switch them off.
+    ignoreDefaultArgs: ["--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"],
+  });
+  const started = await browser;
+  t.after(async () => {
+    if (--browserUsers === 0) {
+      browser = undefined;
+      await started.close();
+    }
+  });
+  return started;
+}
+
+/** A page of a site with the package loaded as `torque`; what it says on its console is kept for failures. */
+export async function openPage(t, site, path = "/") {
+  const browser = await startBrowser(t);
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const said = [];
+  page.on("console", (message) => said.push(message.text()));
+  page.on("pageerror", (error) => said.push(String(error)));
+  await page.goto(site.origin + path);
+  await page.evaluate(async () => {
+    globalThis.torque = await import("/torque-socket/index.js");
+    globalThis.text = (bytes) => new TextDecoder().decode(bytes);
+    globalThis.sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+    /** What a promise is rejected with. */
+    globalThis.failure = (promise) => promise.then(() => "no failure", ({ code, message }) => ({ code, message }));
+  });
+  t.after(async () => {
+    await context.close().catch(() => undefined);
+    if (said.length > 0) t.diagnostic(`the page said: ${said.join(" | ")}`);
+  });
+  return Object.assign(page, { said });
+}
+
+/** A folder that is gone after the test. */
+export async function temporaryFolder(t) {
+  const folder = await mkdtemp(join(tmpdir(), "torque-test-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export { dist, root };
