@@ -5,10 +5,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { AHEAD, Inbox, Outbox } from "../dist/guaranteed.js";
-import { fly } from "../dist/rules.js";
-import { View } from "../dist/view.js";
-import { cut, fire, hello, Malformed, readNews, readWelcome, Reader, say, writeInput, Writer } from "../dist/wire.js";
+import { AHEAD, Inbox, Outbox } from "../../../target/web/guaranteed.js";
+import { fly } from "../../../target/web/rules.js";
+import { View } from "../../../target/web/view.js";
+import { cut, fire, hello, Malformed, readNews, readWelcome, Reader, say, writeInput, Writer } from "../../../target/web/wire.js";
 
 const vectors = JSON.parse(readFileSync(new URL("arena.json", import.meta.url), "utf8"));
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
