@@ -14,7 +14,7 @@ use super::state::{SCALE, ShipState, ShotState, State};
 pub const TICK_RATE: u32 = 60;
 /// The arena's size.
 pub const WIDTH: f64 = 1_600.0;
-pub const HEIGHT: f64 = 1_000.0;
+pub const HEIGHT: f64 = 900.0;
 /// The most players, bots included; their numbers are below it.
 pub const MAX_PLAYERS: u8 = 24;
 /// The most shots in the air; for one more the oldest is given up. So every snapshot fits a packet.
@@ -22,8 +22,8 @@ pub const MAX_SHOTS: usize = 64;
 /// Ticks that a shot flies.
 pub const SHOT_LIFE: u32 = 72;
 pub const SHOT_SPEED: f64 = 640.0;
-pub const SHIP_RADIUS: f64 = 18.0;
-pub const SHOT_RADIUS: f64 = 4.0;
+pub const SHIP_RADIUS: f64 = 22.0;
+pub const SHOT_RADIUS: f64 = 5.0;
 /// Units per second per second at full throttle.
 pub const ACCELERATION: f64 = 1_300.0;
 /// What is left of a ship's speed after a tick.
@@ -53,11 +53,11 @@ pub struct Pillar {
 
 /// What stands in the way of ships and shots.
 pub const PILLARS: [Pillar; 5] = [
-    Pillar { x: 800.0, y: 500.0, radius: 90.0 },
-    Pillar { x: 380.0, y: 290.0, radius: 52.0 },
-    Pillar { x: 1_220.0, y: 710.0, radius: 52.0 },
-    Pillar { x: 1_180.0, y: 250.0, radius: 36.0 },
-    Pillar { x: 420.0, y: 750.0, radius: 36.0 },
+    Pillar { x: 800.0, y: 450.0, radius: 88.0 },
+    Pillar { x: 380.0, y: 260.0, radius: 52.0 },
+    Pillar { x: 1_220.0, y: 640.0, radius: 52.0 },
+    Pillar { x: 1_170.0, y: 220.0, radius: 36.0 },
+    Pillar { x: 430.0, y: 680.0, radius: 36.0 },
 ];
 
 /// What a player does with the ship: the newest counts.

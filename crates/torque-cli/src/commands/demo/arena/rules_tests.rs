@@ -40,7 +40,7 @@ fn a_ship_speeds_up_to_its_limit_and_glides_to_rest() {
 fn nothing_that_a_player_does_gets_a_ship_out_of_the_arena_or_into_a_pillar() {
     let mut chances = Chances::new(3);
     for _ in 0..200 {
-        let mut motion = Motion { x: chances.between(18.0, 1_582.0), y: 30.0, ..Motion::default() };
+        let mut motion = Motion { x: chances.between(22.0, 1_578.0), y: 30.0, ..Motion::default() };
         let mut control = Control::default();
         for tick in 0..300 {
             if tick % 20 == 0 {
