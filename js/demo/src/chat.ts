@@ -7,7 +7,7 @@ import { TorqueError, TorqueSocket, type TorqueConnection, type TorqueRequest } 
 
 import { Conversation, type Fate } from "./conversation.js";
 import { element, make, setText } from "./dom.js";
-import { short } from "./join.js";
+import { CARRIERS, short } from "./join.js";
 import { LinkSliders } from "./link.js";
 import { Log } from "./log.js";
 import { reasonOf, textOf } from "./reasons.js";
@@ -82,7 +82,7 @@ async function newSocket(acceptIncoming: boolean): Promise<TorqueSocket> {
     ...(carrier === "webtransport" || carrier === "websocket" ? { carriers: [carrier] } : {}),
   });
   await made.bind();
-  log.add([{ b: made.carrier }, ` to the gateway: this page is ${made.address}, key ${short(made.publicKey)}`], "event");
+  log.add([{ b: CARRIERS[made.carrier] ?? made.carrier }, ` to the gateway: this page is ${made.address}, key ${short(made.publicKey)}`], "event");
   return made;
 }
 
@@ -242,7 +242,10 @@ element("guest-form").addEventListener("submit", (event) => {
 });
 element("accept").addEventListener("click", () => void answer(true));
 element("refuse").addEventListener("click", () => void answer(false));
-element("leave").addEventListener("click", () => connection?.close("the other side has left"));
+element("leave").addEventListener("click", () => {
+  connection?.close("the other side has left");
+  setText(element("status"), "Leaving");
+});
 element("say").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = sayText.value.trim();

@@ -7,7 +7,8 @@ import { hello, readWelcome, type Welcome } from "./wire.js";
 /** What both programs must share. */
 const APPLICATION = "torque arena 1";
 
-const CARRIERS: Record<string, string> = {
+/** What carries packets, as people call it. */
+export const CARRIERS: Record<string, string> = {
   webtransport: "WebTransport",
   websocket: "WebSocket",
   udp: "UDP",
