@@ -108,8 +108,8 @@ export function linkOf(link: SimulatedLink | string): Required<SimulatedLink> {
   if (typeof link !== "string") return { ...read, ...link };
   for (const part of link.split(",").map((part) => part.trim()).filter((part) => part && part !== "perfect")) {
     const [key = "", text = ""] = part.split("=");
-    const value = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text.replace(/ms$/, ""));
-    if (!(key in read) || !(value >= 0)) {
+    const value = text.endsWith("%") ? parseFloat(text) / 100 : parseFloat(text);
+    if (!(key in read) || !/^\d+(\.\d+)?(%|ms)?$/.test(text)) {
       throw new TorqueError("invalid_argument", `simulated link: \`${part}\`: there are delay, jitter, loss, reorder, duplicate`);
     }
     read[key as keyof typeof read] = value;

@@ -1,7 +1,7 @@
 import { type ConnectionOwner, TorqueConnection, TorqueRequest } from "./connection.js";
 import { bytesOf, type Data } from "./data.js";
 import { Deferred } from "./deferred.js";
-import type { ClosedBy, Command, EngineOptions, Notice } from "./engine/messages.js";
+import type { ClosedBy, Command, Delivery, EngineOptions, Notice } from "./engine/messages.js";
 import { openPort, type Port } from "./engine/port.js";
 import { TorqueError } from "./error.js";
 import { type ConnectOptions, linkOf, type SimulatedLink, type SocketOptions } from "./options.js";
@@ -450,15 +450,16 @@ class Entry {
       case "packet":
         return socket.on_packet?.(id, notice.sequence, notice.data);
       case "verdict":
-        return socket.on_packet_delivery_notify?.(id, ++this.#judged, notice.delivery === "delivered", {
-          unknown: notice.delivery === "unknown",
-        });
+        return this.#judge(socket, notice.delivery);
       case "close":
         // Those that were sent after the engine had told the end.
-        while (this.#judged < this.#sent) {
-          socket.on_packet_delivery_notify?.(id, ++this.#judged, false, { unknown: true });
-        }
+        while (this.#judged < this.#sent) this.#judge(socket, "unknown");
         return socket.on_close?.(id, notice.reason, { code: notice.code, by: notice.by });
     }
+  }
+  #judge(socket: TorqueSocket, delivery: Delivery): void {
+    const packet = ++this.#judged;
+    const { id } = this.connection;
+    socket.on_packet_delivery_notify?.(id, packet, delivery === "delivered", { unknown: delivery === "unknown" });
   }
 }

@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { createReadStream, existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, extname, join, normalize } from "node:path";
@@ -86,13 +86,14 @@ export async function startGateway(t, targets, ...args) {
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".map": "application/json", ".css": "text/css", ".json": "application/json" };
 
-/** A web server with an empty page and the package at /torque-socket/. */
-export async function startSite(t, folders = { "/torque-socket/": dist }) {
+/** A web server with an empty page, the package at /torque-socket/, and pages by their path. */
+export async function startSite(t, pages = {}, folders = { "/torque-socket/": dist }) {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url, "http://localhost").pathname);
-    if (path === "/") {
+    const page = path === "/" ? "" : pages[path];
+    if (page !== undefined) {
       response.setHeader("content-type", "text/html");
-      return response.end("<!doctype html><title>test</title><link rel=icon href=data:,><body>");
+      return response.end(`<!doctype html><title>test</title><link rel=icon href=data:,><body>${page}`);
     }
     const mount = Object.keys(folders).find((mount) => path.startsWith(mount));
     const file = mount && join(folders[mount], path.slice(mount.length) || "index.html");
@@ -109,6 +110,8 @@ export async function startSite(t, folders = { "/torque-socket/": dist }) {
   return { port, origin: `http://localhost:${port}` };
 }
 
+const QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
 let browserUsers = 0;
 let browser;
 
@@ -118,9 +121,7 @@ export async function startBrowser(t) {
   browser ??= chromium.launch({
     executablePath: browserPath,
     headless: true,
-    args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-    // They are there for tests that hide tabs: only those switch them off.
-    ignoreDefaultArgs: ["--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding"],
+    args: QUIET,
   });
   const started = await browser;
   t.after(async () => {
@@ -155,10 +156,36 @@ export async function openPage(t, site, path = "/") {
   return Object.assign(page, { said });
 }
 
+/**
+ * Chromium without anybody attached to its pages: those who attach keep them visible. Opens `url`; `newTab` puts another tab
+ * before it.
+ */
+export async function startPlainBrowser(t, url) {
+  const profile = await temporaryFolder(t);
+  const child = spawn(browserPath, ["--headless", ...QUIET, "--remote-debugging-port=0", `--user-data-dir=${profile}`, url], { stdio: "ignore" });
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  t.after(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  const portFile = join(profile, "DevToolsActivePort");
+  for (let tries = 0; !existsSync(portFile); tries++) {
+    if (tries > 100) throw new Error(`${browserPath} did not start`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const port = (await readFile(portFile, "utf8")).split("\n")[0];
+  return {
+    async newTab() {
+      const { id } = await (await fetch(`http://127.0.0.1:${port}/json/new?about:blank`, { method: "PUT" })).json();
+      await fetch(`http://127.0.0.1:${port}/json/activate/${id}`);
+    },
+  };
+}
+
 /** A folder that is gone after the test. */
 export async function temporaryFolder(t) {
   const folder = await mkdtemp(join(tmpdir(), "torque-test-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 

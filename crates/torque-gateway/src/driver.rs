@@ -85,12 +85,12 @@ impl<'a> Driver<'a> {
             }
             tokio::select! {
                 received = carrier.receive() => match received {
-                    Ok(Received::Datagram(frame)) => self.from_page(&frame),
+                    Ok(Received::Datagram(frame)) => self.page_datagram(&frame),
                     Ok(Received::Control(message)) => self.session.control(&message, Instant::now()),
                     Err(ending) => return ending,
                 },
                 ready = self.socket.readable() => {
-                    if let Err(ending) = self.from_remotes(carrier, ready) {
+                    if let Err(ending) = self.remote_datagrams(carrier, ready) {
                         return ending;
                     }
                 }
@@ -137,8 +137,8 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    fn from_page(&mut self, frame: &[u8]) {
-        let Some((remote, datagram)) = self.session.from_page(frame, Instant::now()) else { return };
+    fn page_datagram(&mut self, frame: &[u8]) {
+        let Some((remote, datagram)) = self.session.page_datagram(frame, Instant::now()) else { return };
         let metrics = &self.shared.rules.metrics;
         match self.socket.try_send(datagram, remote) {
             Ok(()) => metrics.passed(Direction::ToRemote, datagram.len()),
@@ -147,7 +147,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Takes datagrams from the port, a bounded number.
-    fn from_remotes<C: Carrier>(&mut self, carrier: &mut C, ready: io::Result<()>) -> Result<(), Ending> {
+    fn remote_datagrams<C: Carrier>(&mut self, carrier: &mut C, ready: io::Result<()>) -> Result<(), Ending> {
         ready.map_err(|_| Ending::Port)?;
         // Room for the context before the datagram, and for one byte that shows that it is too long.
         let mut buffer = [0; MAX_CONTEXT_BYTES + MAX_DATAGRAM_BYTES + 1];
@@ -167,7 +167,7 @@ impl<'a> Driver<'a> {
             self.errors = 0;
             let datagram = &buffer[MAX_CONTEXT_BYTES..MAX_CONTEXT_BYTES + length];
             let local = || local_towards(remote);
-            let Some(prefix) = self.session.from_remote(remote, datagram, local, Instant::now()) else {
+            let Some(prefix) = self.session.remote_datagram(remote, datagram, local, Instant::now()) else {
                 continue;
             };
             self.act(carrier)?;

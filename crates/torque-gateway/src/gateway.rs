@@ -49,8 +49,10 @@ pub(crate) struct Shared {
     pub key_pair: KeyPair,
     pub resolver: Resolver,
     pub files: Option<PathBuf>,
+    /// Whether HTTP is with TLS.
+    pub is_tls: bool,
     pub phase: watch::Sender<Phase>,
-    admission: Arc<Admission>,
+    admission: Admission,
     certificates: Arc<CertificateStore>,
     public_ips: Vec<IpAddr>,
     port: u16,
@@ -143,8 +145,9 @@ impl Gateway {
             key_pair,
             resolver: Resolver::default(),
             files: config.files,
+            is_tls: config.certificates != Certificates::Development,
             phase: watch::Sender::new(Phase::Open),
-            admission: Arc::new(Admission::new(config.origins, config.limits)),
+            admission: Admission::new(config.origins, config.limits),
             certificates: Arc::clone(&certificates),
             public_ips: config.public_ips,
             port,
@@ -156,7 +159,7 @@ impl Gateway {
             local_addrs: listeners.addresses(),
             metrics_addr: None,
         };
-        gateway.listen(listeners, &config.certificates)?;
+        gateway.listen(listeners)?;
         if let Some(address) = config.metrics {
             gateway.listen_for_metrics(address)?;
         }
@@ -164,11 +167,11 @@ impl Gateway {
         Ok(gateway)
     }
 
-    fn listen(&mut self, listeners: Listeners, kind: &Certificates) -> Result<(), StartError> {
+    fn listen(&mut self, listeners: Listeners) -> Result<(), StartError> {
         let certificates = &self.shared.certificates;
-        let tls = match kind {
-            Certificates::Development => None,
-            Certificates::Files { .. } => Some(TlsAcceptor::from(Arc::new(certificates.tls(b"http/1.1")?))),
+        let tls = match self.shared.is_tls {
+            true => Some(TlsAcceptor::from(Arc::new(certificates.tls(b"http/1.1")?))),
+            false => None,
         };
         for (address, tcp, udp) in listeners.sockets {
             let failed = |error| StartError::Bind { address, error };

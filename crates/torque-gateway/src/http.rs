@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
@@ -29,6 +28,7 @@ use tracing::debug;
 use crate::driver;
 use crate::gateway::{Phase, Shared};
 use crate::metrics::Refusal;
+use crate::places::Places;
 use crate::websocket::{WebSocketCarrier, bounded};
 
 /// The path of the description.
@@ -38,8 +38,9 @@ pub const WEBSOCKET_PATH: &str = "/torque";
 
 /// How long TLS, and the head of a request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections beside those of sessions.
-const SPARE_CONNECTIONS: usize = 256;
+/// Connections beside those of sessions; of one client, so many.
+const SPARE_CONNECTIONS: usize = 1_024;
+const SPARE_CONNECTIONS_OF_CLIENT: usize = 32;
 /// What the system keeps of a WebSocket that is not taken: what is older than that is worth little.
 const SEND_BUFFER: usize = 64 * 1_024;
 
@@ -75,7 +76,8 @@ pub fn metrics(shared: &Arc<Shared>) -> Router {
 }
 
 async fn description(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let text = shared.description(origin(&headers)).to_string();
+    let own = own_origin(&headers, shared.is_tls);
+    let text = shared.description(origin(&headers).or(own.as_deref())).to_string();
     let head = [
         (CONTENT_TYPE, "application/json"),
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
@@ -87,6 +89,15 @@ async fn description(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> R
 
 fn origin(headers: &HeaderMap) -> Option<&str> {
     headers.get(ORIGIN)?.to_str().ok()
+}
+
+/// The origin of a page that asks the server that it is from: browsers do not name it then. Good enough to explain things,
+/// not to admit anybody.
+fn own_origin(headers: &HeaderMap, is_tls: bool) -> Option<String> {
+    let is_own = headers.get("sec-fetch-site")?.as_bytes() == b"same-origin";
+    let scheme = if is_tls { "https" } else { "http" };
+    let host = headers.get(HOST)?.to_str().ok()?;
+    is_own.then(|| format!("{scheme}://{host}"))
 }
 
 /// Who is at the other end of a connection.
@@ -113,8 +124,11 @@ async fn websocket(
 
 /// Serves connections until the gateway is over, at most so many at a time.
 pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
-    let limit = SPARE_CONNECTIONS + shared.rules.limits.sessions as usize;
-    let connections = Arc::new(Semaphore::new(limit));
+    let limits = &shared.rules.limits;
+    let connections = Places::new(
+        SPARE_CONNECTIONS + limits.sessions as usize,
+        SPARE_CONNECTIONS_OF_CLIENT + limits.sessions_of_client as usize,
+    );
     let mut phase = shared.phase.subscribe();
     loop {
         let accepted = tokio::select! {
@@ -131,13 +145,13 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAc
             }
         };
         // Who finds no place is told by the end of the connection.
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { continue };
+        let Ok(place) = connections.take(client.ip()) else { continue };
         let (tls, router) = (tls.clone(), router.clone());
         tokio::spawn(async move {
             if let Err(error) = connection(stream, client, tls, router).await {
                 debug!(%error, %client, "a connection ended");
             }
-            drop(permit);
+            drop(place);
         });
     }
 }

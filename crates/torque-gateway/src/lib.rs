@@ -38,6 +38,7 @@ mod metrics;
 mod opening;
 mod origins;
 mod pacing;
+mod places;
 mod ports;
 mod resolve;
 mod rules;

@@ -130,7 +130,7 @@ impl Session {
     }
 
     /// A datagram of the page with its context: where it may go, and without its context.
-    pub fn from_page<'a>(&mut self, frame: &'a [u8], now: Instant) -> Option<(SocketAddr, &'a [u8])> {
+    pub fn page_datagram<'a>(&mut self, frame: &'a [u8], now: Instant) -> Option<(SocketAddr, &'a [u8])> {
         if self.is_over {
             return None;
         }
@@ -170,7 +170,7 @@ impl Session {
 
     /// A datagram of a remote: what stands before it on its way to the page, if it may go there. Actions come first: they
     /// may name the context. `local` tells from where this machine would send to the remote.
-    pub fn from_remote(
+    pub fn remote_datagram(
         &mut self,
         remote: SocketAddr,
         datagram: &[u8],
@@ -277,7 +277,7 @@ impl Session {
     }
 
     fn open(&mut self, context: u32, host: &str, port: u16, now: Instant) {
-        let is_next = context % 2 == 0 && context > self.last_of_page && context < CONTEXT_LIMIT;
+        let is_next = context.is_multiple_of(2) && context > self.last_of_page && context < CONTEXT_LIMIT;
         if !is_next {
             return self.close(
                 ClosingCode::Protocol,
@@ -373,10 +373,8 @@ impl Session {
     fn openings_due(&mut self, now: Instant) {
         let mut undecided = Vec::new();
         for opening in &mut self.openings {
-            match opening.due(now, &mut self.actions) {
-                Some(address) => undecided.push((opening.context, address)),
-                None => {}
-            }
+            let address = opening.due(now, &mut self.actions);
+            undecided.extend(address.map(|address| (opening.context, address)));
         }
         for (context, address) in undecided {
             self.openings.retain(|opening| opening.context != context);

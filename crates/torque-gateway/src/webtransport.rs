@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 use wtransport::config::{QuicTransportConfig, TlsServerConfig};
@@ -21,6 +20,7 @@ use crate::control::MAX_MESSAGE_BYTES;
 use crate::driver;
 use crate::gateway::{Phase, Shared};
 use crate::metrics::{CarrierKind, DropReason, Ending, Refusal};
+use crate::places::Places;
 
 /// A page that is silent for as long is gone: its browser answers keep-alives by itself.
 const IDLE: Duration = Duration::from_secs(10);
@@ -29,8 +29,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(3);
 const BEGIN: Duration = Duration::from_secs(10);
 /// How long a page has to take the last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How many may be beginning at a time; from half of it on, an address has to be proven first.
+/// How many may be beginning at a time, and of one client. From half of all on, or if the client has so many, an address has to
+/// be proven first.
 const BEGINNING: usize = 256;
+const BEGINNING_OF_CLIENT: usize = 16;
 /// Datagrams that wait for a page or for the gateway, in bytes. Older ones make room: they are the least worth.
 const DATAGRAM_BUFFER: usize = 64 * 1_024;
 /// A packet of 1,232 bytes passes every network with IPv6, and has room for the largest datagrams of the default settings.
@@ -60,7 +62,7 @@ pub fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint<Se
 
 /// Gives pages sessions, until the gateway goes away.
 pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
-    let beginning = Arc::new(Semaphore::new(BEGINNING));
+    let beginning = Places::new(BEGINNING, BEGINNING_OF_CLIENT);
     let mut phase = shared.phase.subscribe();
     loop {
         let incoming = tokio::select! {
@@ -72,11 +74,12 @@ pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
             incoming.refuse();
             continue;
         }
-        if beginning.available_permits() < BEGINNING / 2 && !incoming.remote_address_validated() {
+        let client = incoming.remote_address().ip();
+        if !incoming.remote_address_validated() && beginning.is_crowded(client) {
             incoming.retry();
             continue;
         }
-        let Ok(permit) = Arc::clone(&beginning).try_acquire_owned() else {
+        let Ok(place) = beginning.take(client) else {
             shared.refuse(Refusal::Full);
             incoming.refuse();
             continue;
@@ -84,7 +87,7 @@ pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let begun = timeout(BEGIN, begin(&shared, incoming)).await;
-            drop(permit);
+            drop(place);
             if let Ok(Some((carrier, socket, admitted))) = begun {
                 driver::run(shared, carrier, socket, admitted).await;
             }

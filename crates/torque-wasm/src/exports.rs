@@ -240,9 +240,6 @@ export! {
     /// The largest payload that a connection takes; 0 if it is not established.
     fn max_packet_size(connection: u32) -> usize { with_core(0, |core| core.max_packet_size(connection)) }
 
-    /// Connections that are still there.
-    fn connections() -> usize { with_core(0, |core| core.connections()) }
-
     /// The application has taken so many packets.
     fn release_packets(connection: u32, count: usize) {
         with_core((), |core| core.release_packets(connection, count));

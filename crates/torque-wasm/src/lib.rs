@@ -220,11 +220,6 @@ impl Core {
         ConnectionId::from_u32(number).and_then(|id| self.endpoint.max_packet_size(id)).unwrap_or(0)
     }
 
-    /// Connections that are still there: pending, established, or with events that nobody took.
-    pub fn connections(&self) -> usize {
-        self.endpoint.slots_used()
-    }
-
     /// The application has taken `count` packets of a connection: only now they leave its bound (API.md 7).
     pub fn release_packets(&mut self, number: u32, count: usize) {
         if let Some(id) = ConnectionId::from_u32(number) {

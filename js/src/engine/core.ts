@@ -23,7 +23,6 @@ interface Exports {
   send(now: number, connection: number, length: number): number;
   send_info(remote: number, length: number): number;
   max_packet_size(connection: number): number;
-  connections(): number;
   release_packets(connection: number, count: number): void;
   next_transmit(now: number): number;
   transmit_pointer(): number;
@@ -52,7 +51,7 @@ interface Exports {
 /** The calls that need no translation. */
 type Plain = Pick<
   Exports,
-  | "run" | "deadline" | "close_all" | "max_packet_size" | "connections" | "release_packets" | "next_event"
+  | "run" | "deadline" | "close_all" | "max_packet_size" | "release_packets" | "next_event"
   | "event_connection" | "event_sequence" | "event_delivery" | "event_remote" | "event_difficulty"
   | "event_closed_by" | "event_replaces" | "set_simulated_link"
 >;

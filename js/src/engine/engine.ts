@@ -267,7 +267,7 @@ export class Engine {
     // Answering events may have made more to send.
     this.#core.transmits(performance.now(), (remote, datagram) => carrier.send(remote, datagram));
     this.#scheduler.arm();
-    if (this.#shuttingDown && this.#core.plain.connections() === 0) {
+    if (this.#shuttingDown && this.#connections.size === 0) {
       return this.#end(new TorqueError("closed", "shut down"));
     }
     this.#flush();

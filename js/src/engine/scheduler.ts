@@ -7,14 +7,13 @@ export class Scheduler {
   #at = Infinity;
   /** A message to ourselves is under way, or its turn is. */
   #soonPending = false;
-  readonly #soon = new MessageChannel();
+  readonly #soon: { post(): void; close(): void };
 
   constructor(
     private readonly deadline: () => number,
     private readonly run: (now: number) => void,
   ) {
-    // A message comes as soon as the thread is free; a timer of 0 ms is put off by 4 when it is set again and again.
-    this.#soon.port1.onmessage = () => this.#turn();
+    this.#soon = soon(() => this.#turn());
   }
 
   /** Sets the timer anew. */
@@ -27,7 +26,7 @@ export class Scheduler {
     const wait = at - performance.now();
     if (wait <= 0) {
       this.#soonPending = true;
-      this.#soon.port2.postMessage(0);
+      this.#soon.post();
     } else {
       // Timers count in 32 bits.
       this.#timer = setTimeout(() => this.#turn(), Math.min(Math.ceil(wait), 2 ** 31 - 1));
@@ -36,7 +35,7 @@ export class Scheduler {
 
   stop(): void {
     clearTimeout(this.#timer);
-    this.#soon.port1.close();
+    this.#soon.close();
   }
 
   /** Runs what is due, for example slices of a puzzle, for one turn at most. */
@@ -52,4 +51,13 @@ export class Scheduler {
     this.#at = Infinity;
     this.arm();
   }
+}
+
+/** Calls `turn` as soon as the thread is free: a timer of 0 ms is put off by 4 when it is set again and again. */
+function soon(turn: () => void): { post(): void; close(): void } {
+  // In Node a port that posts to itself would starve everything else.
+  if (typeof setImmediate === "function") return { post: () => void setImmediate(turn), close: () => undefined };
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = turn;
+  return { post: () => port2.postMessage(0), close: () => port1.close() };
 }

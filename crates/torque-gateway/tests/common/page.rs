@@ -219,7 +219,12 @@ fn datagram(frame: &[u8]) -> Got {
 
 /// The hashes that a page finds in the description.
 pub fn hashes(gateway: &Gateway) -> Vec<[u8; 32]> {
-    let description: serde_json::Value = serde_json::from_str(&gateway.description(None)).unwrap();
+    hashes_of(&gateway.description(None))
+}
+
+/// The hashes in a description.
+pub fn hashes_of(description: &str) -> Vec<[u8; 32]> {
+    let description: serde_json::Value = serde_json::from_str(description).unwrap();
     let hashes = description["certificate_hashes"].as_array().cloned().unwrap_or_default();
     let decode = |hash: &serde_json::Value| {
         base64::engine::general_purpose::STANDARD.decode(hash.as_str().unwrap()).unwrap().try_into().unwrap()
@@ -242,9 +247,7 @@ async fn web_transport(
         options = options.add_header("origin", origin);
     }
     let connection = soon(endpoint.connect(options.build())).await.map_err(|error| error.to_string())?;
-    let (mut writer, reader) = connection.open_bi().await.unwrap().await.unwrap();
-    // A stream is seen by the other side when something was written; a message of an unknown kind is ignored.
-    writer.write_all(&[0, 1, 0x7f]).await.map_err(|error| error.to_string())?;
+    let (writer, reader) = connection.open_bi().await.unwrap().await.unwrap();
     Ok(Web { connection, writer, reader, incoming: Vec::new(), _endpoint: endpoint })
 }
 

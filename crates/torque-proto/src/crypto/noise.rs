@@ -149,7 +149,7 @@ pub(crate) fn respond(
     Some((initiator_x25519, payload, state.finish()))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_family = "wasm")))]
 #[path = "noise_tests.rs"]
 mod tests;
 #[cfg(test)]

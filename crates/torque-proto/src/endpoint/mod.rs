@@ -41,7 +41,7 @@ use crate::transmits::Transmits;
 use crate::wire::DatagramKind;
 
 use maps::{AddressMap, Map, Seeded};
-use queue::EventQueue;
+use queue::{EventQueue, Frees};
 use slab::Slab;
 use slot::{Entry, Slot};
 use wheel::Wheel;
@@ -255,23 +255,22 @@ impl Endpoint {
     }
 
     fn take_event(&mut self, released: usize) -> Option<Event> {
-        let event = self.events.pop()?;
-        if let Some(id) = event.connection()
+        // Seen to before the event is moved out, so that it is moved only once: events are large.
+        let frees = self.events.next_frees()?;
+        if let Frees::Packet(id) | Frees::Verdict(id) | Frees::Slot(id) = frees
             && let Some(entry) = self.slots.get_mut(id)
         {
-            match (&event, &mut entry.slot) {
-                (Event::Packet { .. }, Slot::Connected(connected)) => connected.queued -= released,
-                (Event::PacketDeliveryNotify { .. }, Slot::Connected(connected)) => {
-                    connected.connection.verdict_taken();
-                }
-                (Event::Close { .. }, _) => {
+            match (frees, &mut entry.slot) {
+                (Frees::Packet(_), Slot::Connected(connected)) => connected.queued = connected.queued.saturating_sub(released),
+                (Frees::Verdict(_), Slot::Connected(connected)) => connected.connection.verdict_taken(),
+                (Frees::Slot(_), _) => {
                     entry.close_taken = true;
                     self.free_if_done(id);
                 }
                 _ => {}
             }
         }
-        Some(event)
+        self.events.pop()
     }
 
     /// The application has taken `count` of the packets that were held for it.

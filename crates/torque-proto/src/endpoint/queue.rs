@@ -22,6 +22,18 @@ enum Queued {
     Other(Box<Event>),
 }
 
+/// What the application frees by taking an event.
+#[derive(Clone, Copy)]
+pub(super) enum Frees {
+    /// A place among the connection's received packets.
+    Packet(ConnectionId),
+    /// A place in its packet window.
+    Verdict(ConnectionId),
+    /// Its slot.
+    Slot(ConnectionId),
+    Nothing,
+}
+
 impl EventQueue {
     pub(super) fn new() -> Self {
         Self { events: VecDeque::new(), packets: 0, info_packets: 0 }
@@ -42,6 +54,18 @@ impl EventQueue {
             self.info_packets += 1;
         }
         self.events.push_back(Queued::Other(Box::new(event)));
+    }
+
+    /// What the next event frees; `None` if there is none.
+    pub(super) fn next_frees(&self) -> Option<Frees> {
+        Some(match self.events.front()? {
+            Queued::Packet { connection, .. } => Frees::Packet(*connection),
+            Queued::Verdict { connection, .. } => Frees::Verdict(*connection),
+            Queued::Other(event) => match **event {
+                Event::Close { connection, .. } => Frees::Slot(connection),
+                _ => Frees::Nothing,
+            },
+        })
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {

@@ -1,0 +1,127 @@
+//! `torque gateway`, with the real command.
+#![cfg(feature = "gateway")]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+
+use common::{Directory, run, torque};
+use serde_json::Value;
+
+/// A `torque gateway` that runs until the value is dropped.
+struct Gateway {
+    child: Child,
+    listening: Value,
+}
+
+impl Gateway {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = torque()
+            .args(["gateway", "--listen", "localhost:0", "--json"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        let listening = serde_json::from_str(&first).unwrap_or_else(|error| panic!("{error}: {first}"));
+        Self { child, listening }
+    }
+
+    /// Asks over HTTP, and returns the answer's head and body.
+    fn get(&self, address: &str, path: &str, headers: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").unwrap();
+        let mut answer = vec![0; 4_096];
+        let length = stream.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    fn address(&self) -> &str {
+        self.listening["addresses"][0].as_str().unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[test]
+fn it_serves_pages_files_and_metrics_with_the_key_in_its_file() {
+    let directory = Directory::new();
+    std::fs::write(directory.file("index.html"), "<p>hello").unwrap();
+    let key = directory.file("gateway.key");
+    let files = directory.path().to_str().unwrap();
+    let arguments =
+        ["--key", &key, "--files", files, "--metrics", "127.0.0.1:0", "--allow-target", "localhost:28000"];
+    let gateway = Gateway::start(&arguments);
+    let told = &gateway.listening;
+    assert_eq!(told["targets"], "127.0.0.1:28000, [::1]:28000");
+    assert_eq!(told["development"], true);
+    assert_eq!(told["description"]["public_key"], told["public_key"]);
+    assert!(gateway.get(gateway.address(), "/", "").contains("<p>hello"));
+    let local = "Origin: http://localhost:8080\r\n";
+    let description = gateway.get(gateway.address(), "/.well-known/torque-gateway", local);
+    assert!(description.contains("\"origin_allowed\":true"), "{description}");
+    assert!(
+        gateway.get(gateway.address(), "/torque", &format!("{local}{UPGRADE}")).starts_with("HTTP/1.1 101")
+    );
+    let evil = "Origin: https://evil.example\r\n";
+    assert!(
+        gateway.get(gateway.address(), "/torque", &format!("{evil}{UPGRADE}")).starts_with("HTTP/1.1 403")
+    );
+    let metrics = gateway.get(told["metrics"].as_str().unwrap(), "/metrics", "");
+    assert!(metrics.contains("torque_gateway_sessions_opened_total{carrier=\"websocket\"} 1"), "{metrics}");
+
+    let again = Gateway::start(&["--key", &key]);
+    assert_eq!(again.listening["public_key"], told["public_key"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_request_to_end_ends_it_when_pages_have_had_their_time() {
+    let mut gateway = Gateway::start(&["--drain", "1"]);
+    let origin = "Origin: http://localhost:8080\r\n";
+    // This page takes no notice.
+    let mut page = TcpStream::connect(gateway.address()).unwrap();
+    write!(page, "GET /torque HTTP/1.1\r\nHost: localhost\r\n{origin}{UPGRADE}\r\n").unwrap();
+    let mut answer = [0; 512];
+    assert!(page.read(&mut answer).unwrap() > 0);
+    let kill = std::process::Command::new("kill").args(["-TERM", &gateway.child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
+    let mut logs = String::new();
+    gateway.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
+    let logs: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |message: &str| logs.iter().find(|log| log["fields"]["message"] == message);
+    assert_eq!(told("session opened").unwrap()["fields"]["origin"], "http://localhost:8080");
+    assert_eq!(told("draining").unwrap()["fields"]["sessions"], 1);
+    assert!(told("not all pages have left in time").is_some());
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_what_to_write() {
+    for (arguments, hint) in [
+        (&["--allow-target", "game.example"][..], "HOST:PORT"),
+        (&["--allow-origin", "game.example"], "https://game.example"),
+        (&["--listen", "nowhere"], "IP:PORT"),
+        (&["--certificate", "chain.pem"], "--certificate-key"),
+        (&["--certificate", "a", "--certificate-key", "b", "--development"], "cannot be used with"),
+        (&["--certificate", "a", "--certificate-key", "b"], "--allow-origin"),
+    ] {
+        let output = run(&[&["gateway"][..], arguments].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(hint), "{arguments:?}: {told}");
+    }
+}
