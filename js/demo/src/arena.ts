@@ -216,7 +216,7 @@ async function measure(): Promise<void> {
   const letters = counters.shots + counters.lines;
   setText(element("delivered"), `${count.format(counters.delivered)} of ${count.format(counters.delivered + counters.dropped)}`);
   setText(element("let-go"), count.format(counters.letGo));
-  setText(element("sent-again"), `${count.format(view.sentAgain)} for ${count.format(letters)}`);
+  setText(element("sent-again"), `${count.format(view.sentAgain)} of ${count.format(letters)}`);
   if (counters.snapshots > 0) {
     const part = Math.floor((counters.differences / counters.snapshots) * 100);
     setText(element("differences"), `${part} %, ${Math.round(counters.snapshotBytes / counters.snapshots)} bytes each`);

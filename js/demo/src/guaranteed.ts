@@ -17,6 +17,9 @@ export class Outbox {
   readonly #waiting: Letter[] = [];
   /** Not known to be delivered, in order. */
   readonly #open = new Set<number>();
+  /** Of these, the ones that were dropped before. */
+  readonly #again = new Set<number>();
+  /** Letters that had to go again, once or more. */
   sentAgain = 0;
 
   /** Adds a letter of at most 255 bytes and returns its number. */
@@ -49,9 +52,15 @@ export class Outbox {
   /** The verdict on a packet with these letters. */
   settle(letters: readonly Letter[], delivered: boolean): void {
     if (delivered) {
-      for (const letter of letters) this.#open.delete(letter.number);
+      for (const letter of letters) {
+        this.#open.delete(letter.number);
+        this.#again.delete(letter.number);
+      }
     } else {
-      this.sentAgain += letters.length;
+      for (const { number } of letters) {
+        if (!this.#again.has(number)) this.sentAgain++;
+        this.#again.add(number);
+      }
       this.putBack(letters);
     }
   }

@@ -11,7 +11,7 @@ import type { Player } from "./view.js";
 import type { Welcome } from "./wire.js";
 
 /** What is shown around the arena where all of it fits, in its units. */
-const MARGIN = 14;
+const MARGIN = 4;
 /** The least size of the arena on the screen, in CSS pixels for a unit: where it does not fit, it follows the ship. */
 const LEAST_SCALE = 0.44;
 
@@ -97,6 +97,13 @@ export class Scene {
 
   #drawGround(context: CanvasRenderingContext2D, colours: Palette, unit: number): void {
     const { width, height, pillars } = this.#rules;
+    context.fillStyle = colours.field;
+    context.strokeStyle = colours.faint;
+    context.lineWidth = 1.25 * unit;
+    context.beginPath();
+    context.roundRect(0, 0, width, height, 10 * unit);
+    context.fill();
+    context.stroke();
     context.fillStyle = colours.line;
     for (let x = 100; x < width; x += 100) {
       for (let y = 100; y < height; y += 100) {
@@ -105,9 +112,6 @@ export class Scene {
         context.fill();
       }
     }
-    context.lineWidth = 1.5 * unit;
-    context.strokeStyle = colours.faint;
-    context.strokeRect(0, 0, width, height);
     for (const { x, y, radius } of pillars) {
       context.fillStyle = colours.line;
       context.beginPath();

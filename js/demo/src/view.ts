@@ -54,7 +54,7 @@ export class View {
     return this.#states;
   }
 
-  /** Letters of this player that had to go again, and those that are not known to be there. */
+  /** How many letters of this player had to go again, and how many are not known to be there. */
   get sentAgain(): number {
     return this.#outbox.sentAgain;
   }

@@ -116,7 +116,7 @@ test("whatever is lost, all letters arrive once and in order", () => {
   for (let seed = 0; seed < 40; seed++) {
     const random = chances(seed);
     const loss = random() * 0.9;
-    const [outbox, inbox, underWay, got] = [new Outbox(), new Inbox(), [], []];
+    const [outbox, inbox, underWay, got, lost] = [new Outbox(), new Inbox(), [], [], new Set()];
     let pushed = 0;
     for (let turn = 0; got.length < 300; turn++) {
       assert.ok(turn < 1e6, `seed ${seed}: a letter is missing`);
@@ -125,10 +125,15 @@ test("whatever is lost, all letters arrive once and in order", () => {
       const delivered = random() >= loss;
       if (delivered) for (const letter of letters) assert.ok(inbox.take(letter), `seed ${seed}`);
       underWay.push([letters, delivered]);
-      if (underWay.length > 12) outbox.settle(...underWay.shift());
+      if (underWay.length > 12) {
+        const [letters, delivered] = underWay.shift();
+        outbox.settle(letters, delivered);
+        if (!delivered) for (const { number } of letters) lost.add(number);
+      }
       for (const [high, low] of inbox.next()) got.push(high * 256 + low);
     }
     assert.deepEqual(got, Array.from({ length: 300 }, (_, number) => number));
+    assert.equal(outbox.sentAgain, lost.size);
   }
 });
 
