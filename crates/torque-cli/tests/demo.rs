@@ -89,3 +89,77 @@ fn without_a_terminal_it_tells_in_lines_what_it_found() {
         told.iter().any(|object| object["step"].as_str().is_some_and(|step| step.contains("puzzle 12 bits")))
     );
 }
+
+/// The web part, on its own: the pages are whatever the directory holds.
+#[cfg(feature = "gateway")]
+mod web {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::common::{Directory, event, json, lines, torque};
+
+    #[test]
+    fn the_arena_is_played_by_bots_and_its_pages_say_where_it_is() {
+        let pages = Directory::new();
+        std::fs::write(pages.file("index.html"), "<title>here</title>").unwrap();
+        let arguments = ["demo", "--web-only", "--web-port", "0", "--bots", "2", "--seconds", "3", "--json"];
+        let mut command = torque();
+        command.args(arguments).arg("--web").arg(pages.path()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        std::io::BufRead::read_line(&mut out, &mut first).unwrap();
+        let web = &lines(&first)[0];
+        let page = web["page"].as_str().unwrap();
+        let place = page.strip_prefix("http://").unwrap().strip_suffix('/').unwrap();
+
+        let get = |path: &str| {
+            let mut stream = TcpStream::connect(place).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n").unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            text
+        };
+        assert!(get("/").contains("<title>here</title>"));
+        let arena = web["arena"].as_str().unwrap();
+        assert!(arena.starts_with("torque://tk1") && get("/demo.json").contains(arena));
+        assert!(get("/.well-known/torque-gateway").contains(web["gateway_key"].as_str().unwrap()));
+
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert!(child.wait().unwrap().success());
+        let joined: Vec<_> = lines(&rest).into_iter().filter(|line| line["event"] == "joined").collect();
+        assert_eq!(joined.len(), 2, "{rest}");
+        assert!(joined.iter().all(|line| line["bot"] == true));
+    }
+
+    #[test]
+    fn beside_the_arena_the_clients_run_and_are_checked_as_ever() {
+        let pages = Directory::new();
+        let told = json(
+            0,
+            &[
+                "demo",
+                "--seconds",
+                "1",
+                "--clients",
+                "1",
+                "--web-port",
+                "0",
+                "--web",
+                pages.path().to_str().unwrap(),
+            ],
+        );
+        event(&told, "web");
+        assert_eq!(event(&told, "summary")["mismatches"], 0);
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        let output = torque().args(["demo", "--web-only"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let output = torque().args(["demo", "--web", "/nowhere/at/all", "--web-port", "0"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/at/all"));
+    }
+}

@@ -47,13 +47,16 @@ impl Connection {
 /// Shared by all threads of a demo.
 pub struct Board {
     connections: Mutex<Vec<Connection>>,
+    /// The address of the page, if there is one.
+    pub page: Option<String>,
     stop: AtomicBool,
     clients_done: AtomicBool,
 }
 
 impl Board {
-    pub fn new(args: &Args) -> Self {
+    pub fn new(args: &Args, page: Option<String>) -> Self {
         Self {
+            page,
             connections: Mutex::new(vec![Connection::default(); usize::from(args.clients)]),
             stop: AtomicBool::new(false),
             clients_done: AtomicBool::new(false),

@@ -2,8 +2,11 @@
 //!
 //! A host and its clients each have a thread and a socket of their own on loopback. Both ends of every connection
 //! keep a record of each packet (`record`); when everything is closed the records are held against each other
-//! (`summary`). `board` is what the threads tell the view while it runs.
+//! (`summary`). `board` is what the threads tell the view while it runs. With the feature `gateway` there is also an
+//! `arena` for web pages, and `web` puts it into the world; it is no part of the summary.
 
+#[cfg(feature = "gateway")]
+mod arena;
 mod board;
 mod client;
 mod host;
@@ -12,6 +15,8 @@ mod record;
 mod summary;
 mod traffic;
 mod view;
+#[cfg(feature = "gateway")]
+mod web;
 
 use std::sync::Arc;
 use std::thread;
@@ -33,6 +38,7 @@ Examples:
   torque demo --clients 16 --rate 120  more of everything
   torque demo --link perfect --seconds 10 --json
                                        what the protocol costs when nothing is lost
+  cargo xtask demo                     builds the web pages too, for an arena in the browser
 
 The link delays and loses in both directions. `overhead_bytes` is what goes over the wire for each
 data packet beyond its payload: header, tag, acknowledgments, pings and close.
@@ -93,6 +99,10 @@ pub struct Args {
     /// Lines instead of the live view, on a terminal too
     #[arg(long)]
     pub plain: bool,
+
+    #[cfg(feature = "gateway")]
+    #[command(flatten)]
+    pub web: web::WebArgs,
 }
 
 fn parse_loss(text: &str) -> Result<f64, String> {
@@ -134,9 +144,18 @@ const DEFAULT_SECONDS: u64 = 10;
 
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
+    #[cfg(feature = "gateway")]
+    if let Some(files) = &args.web.web {
+        return web::run(args, files, output);
+    }
+    run_clients(args, None, output)
+}
+
+/// The host and its clients. `page`: where the web part is, to be shown with them.
+fn run_clients(args: &Args, page: Option<String>, output: &Output) -> Result<(), Failure> {
     let live = output.is_terminal() && !args.plain;
     let seconds = args.seconds.or((!live).then_some(DEFAULT_SECONDS));
-    let board = Arc::new(Board::new(args));
+    let board = Arc::new(Board::new(args, page));
 
     let host_socket = host::open(args, output)?;
     let host = (host_socket.local_addr(), host_socket.public_key());

@@ -38,7 +38,7 @@ fn show(
 ) -> std::io::Result<()> {
     while !end.passed(board) {
         let connections = board.snapshot();
-        terminal.draw(|frame| draw(frame, args, &connections))?;
+        terminal.draw(|frame| draw(frame, args, board.page.as_deref(), &connections))?;
         if event::poll(FRAME)? && is_quit(&event::read()?) {
             return Ok(());
         }
@@ -53,9 +53,10 @@ fn is_quit(event: &Event) -> bool {
     key.kind == KeyEventKind::Press && (control_c || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc))
 }
 
-fn draw(frame: &mut Frame<'_>, args: &Args, connections: &[Connection]) {
-    let [head, body, foot] =
-        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)])
+fn draw(frame: &mut Frame<'_>, args: &Args, page: Option<&str>, connections: &[Connection]) {
+    let lines = [1, u16::from(page.is_some())].map(Constraint::Length);
+    let [head, web, body, foot] =
+        Layout::vertical([lines[0], lines[1], Constraint::Fill(1), Constraint::Length(1)])
             .areas(frame.area());
     let title = format!(
         " {} clients, {} packets/s of {} bytes each way, {}",
@@ -65,6 +66,10 @@ fn draw(frame: &mut Frame<'_>, args: &Args, connections: &[Connection]) {
         args.link()
     );
     frame.render_widget(Line::from(title).bold(), head);
+    if let Some(page) = page {
+        let line = vec![" play in the arena at ".into(), page.to_owned().cyan(), ", in two tabs".dim()];
+        frame.render_widget(Line::from(line), web);
+    }
 
     let room = usize::from(body.height / ROWS).max(1);
     let shown = connections.len().min(room);

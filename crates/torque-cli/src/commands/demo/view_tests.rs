@@ -6,9 +6,13 @@ use super::*;
 use crate::cli::{Cli, Command};
 
 fn screen(width: u16, height: u16, connections: &[Connection]) -> String {
+    screen_with(width, height, None, connections)
+}
+
+fn screen_with(width: u16, height: u16, page: Option<&str>, connections: &[Connection]) -> String {
     let Command::Demo(args) = Cli::parse_from(["torque", "demo"]).command else { panic!("another command") };
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, &args, connections)).unwrap();
+    terminal.draw(|frame| draw(frame, &args, page, connections)).unwrap();
     terminal.backend().to_string()
 }
 
@@ -35,4 +39,13 @@ fn clients_that_do_not_fit_are_told_and_no_size_of_terminal_breaks_it() {
     for (width, height) in [(1, 1), (3, 2), (20, 5), (300, 90)] {
         screen(width, height, &many);
     }
+}
+
+#[test]
+fn the_address_of_the_page_is_shown_where_there_is_one() {
+    let page = "http://localhost:4433/";
+    let connections = [Connection::default()];
+    assert!(screen_with(80, 24, Some(page), &connections).contains(page));
+    assert!(!screen(80, 24, &connections).contains("arena"));
+    screen_with(3, 2, Some(page), &connections);
 }

@@ -1,0 +1,41 @@
+//! What the arena tells the view, and the view the arena.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A line of the table of points.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    pub player: u8,
+    pub name: String,
+    pub bot: bool,
+    pub points: u16,
+}
+
+/// Shared by the threads of an arena and whoever shows it.
+#[derive(Debug, Default)]
+pub struct Board {
+    standings: Mutex<Vec<Standing>>,
+    stop: AtomicBool,
+}
+
+impl Board {
+    /// Who plays, most points first.
+    pub fn standings(&self) -> Vec<Standing> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn tell(&self, mut standings: Vec<Standing>) {
+        standings.sort_by_key(|standing| std::cmp::Reverse(standing.points));
+        *self.standings.lock().unwrap_or_else(PoisonError::into_inner) = standings;
+    }
+
+    /// Asks the arena to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}

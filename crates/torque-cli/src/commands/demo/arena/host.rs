@@ -1,0 +1,213 @@
+//! The host of the arena: one socket for pages and bots, the game at 60 ticks a second, snapshots at 30.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use torque_socket::{Config, ConnectionId, Event, Socket};
+
+use super::board::{Board, Standing};
+use super::guest::Guest;
+use super::rules::{MAX_PLAYERS, TICK_RATE, World};
+use super::wire::{Deed, Hello, News, Welcome};
+use super::{APPLICATION, Turns};
+use crate::failure::Failure;
+use crate::key_log;
+use crate::output::Output;
+
+/// Ticks between two snapshots.
+const SNAPSHOT_EVERY: u32 = 2;
+/// Ticks between two words to the board.
+const TELL_EVERY: u32 = 15;
+/// What a player may send that is no packet of this game, before it is told to go.
+const MALFORMED: u64 = 100;
+/// How long the last packets may take when the arena ends.
+const CLOSE_AT_MOST: Duration = Duration::from_secs(2);
+
+/// A connection that has been let in.
+struct Seat {
+    guest: Guest,
+    /// Whether it is established: then the player plays.
+    playing: bool,
+}
+
+/// The host.
+pub struct Arena {
+    socket: Socket,
+    world: World,
+    seats: BTreeMap<ConnectionId, Seat>,
+    tick: u32,
+}
+
+impl Arena {
+    /// An arena at a free port of this machine.
+    pub fn open(output: &Output) -> Result<Self, Failure> {
+        let mut config = Config::default();
+        config.application_id = APPLICATION.into();
+        let mut socket = Socket::builder().config(config).bind("127.0.0.1:0")?;
+        key_log::install(&mut socket, output)?;
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| {
+            Failure::failed(format!("the operating system gave no random bytes: {error}"))
+        })?;
+        let world = World::new(u64::from_le_bytes(seed));
+        Ok(Self { socket, world, seats: BTreeMap::new(), tick: 0 })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.socket.local_addr()
+    }
+
+    /// Where players connect, with the key that they will be shown.
+    pub fn url(&self) -> String {
+        format!("torque://{}@{}", self.socket.public_key(), self.socket.local_addr())
+    }
+
+    /// Plays until the board says stop.
+    pub fn run(mut self, board: &Board) {
+        let mut turns = Turns::new(TICK_RATE);
+        while !board.is_stopped() {
+            self.socket.wait(turns.left());
+            self.socket.poll();
+            while let Some(event) = self.socket.next_event() {
+                self.event(event);
+            }
+            for _ in 0..turns.due() {
+                self.tick(board);
+            }
+            self.socket.flush();
+        }
+        self.socket.shutdown(CLOSE_AT_MOST, |_| {});
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::ConnectRequest { connection, connect_data, .. } => self.request(connection, &connect_data),
+            Event::Established { connection, .. } => self.enter(connection),
+            Event::Packet { connection, payload, .. } => self.packet(connection, &payload),
+            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+                if let Some(seat) = self.seats.get_mut(&connection) {
+                    seat.guest.verdict(sequence, delivery.is_delivered());
+                }
+            }
+            Event::Close { connection, .. } => self.leave(connection),
+            _ => {}
+        }
+    }
+
+    /// Whoever is refused has gone already, or learns why: neither is an error here.
+    fn request(&mut self, connection: ConnectionId, connect_data: &[u8]) {
+        let Some(Hello { bot, name }) = Hello::read(connect_data) else {
+            let _ = self.socket.close(connection, b"connect_data is no name for the arena");
+            return;
+        };
+        let is_free = |player: &u8| self.seats.values().all(|seat| seat.guest.player != *player);
+        let Some(player) = (0..MAX_PLAYERS).find(is_free) else {
+            let _ = self.socket.close(connection, b"the arena is full");
+            return;
+        };
+        if self.socket.accept_connection(connection, &Welcome::write(player)).is_ok() {
+            let guest = Guest::new(player, bot, name);
+            self.seats.insert(connection, Seat { guest, playing: false });
+        }
+    }
+
+    fn enter(&mut self, connection: ConnectionId) {
+        let Some(seat) = self.seats.get_mut(&connection) else { return };
+        seat.playing = true;
+        self.world.enter(seat.guest.player);
+        let newcomer = seat.guest.introduction();
+        let others: Vec<News> = self.playing().map(|guest| guest.introduction()).collect();
+        for (id, seat) in &mut self.seats {
+            if *id == connection {
+                others.iter().for_each(|news| seat.guest.tell(news));
+            } else if seat.playing {
+                seat.guest.tell(&newcomer);
+            }
+        }
+    }
+
+    fn leave(&mut self, connection: ConnectionId) {
+        let Some(seat) = self.seats.remove(&connection) else { return };
+        self.world.leave(seat.guest.player);
+        if seat.playing {
+            self.tell(&News::Left { player: seat.guest.player });
+        }
+    }
+
+    fn packet(&mut self, connection: ConnectionId, payload: &[u8]) {
+        let Some(seat) = self.seats.get_mut(&connection).filter(|seat| seat.playing) else { return };
+        let (player, deeds) = (seat.guest.player, seat.guest.packet(payload));
+        if seat.guest.malformed > MALFORMED {
+            // It may have closed by itself.
+            let _ = self.socket.close(connection, b"too many packets that are none of this game");
+            return;
+        }
+        for (number, deed) in deeds {
+            match deed {
+                Deed::Fire { aim } => {
+                    self.world.fire(player, aim, number);
+                }
+                Deed::Say { text } => self.tell(&News::Said { player, text }),
+            }
+        }
+    }
+
+    /// Tells all players.
+    fn tell(&mut self, news: &News) {
+        self.seats.values_mut().filter(|seat| seat.playing).for_each(|seat| seat.guest.tell(news));
+    }
+
+    fn playing(&self) -> impl Iterator<Item = &Guest> {
+        self.seats.values().filter(|seat| seat.playing).map(|seat| &seat.guest)
+    }
+
+    fn tick(&mut self, board: &Board) {
+        self.tick = self.tick.wrapping_add(1);
+        for seat in self.seats.values_mut().filter(|seat| seat.playing) {
+            self.world.steer(seat.guest.player, seat.guest.control());
+        }
+        for burst in self.world.step() {
+            let mut guests = self.seats.values_mut().map(|seat| &mut seat.guest);
+            if let Some(guest) = guests.find(|guest| guest.player == burst.by) {
+                guest.points = guest.points.saturating_add(1);
+            }
+            self.tell(&News::Burst { by: burst.by, ship: burst.ship });
+        }
+        if self.tick.is_multiple_of(SNAPSHOT_EVERY) {
+            self.send_snapshots();
+        }
+        if self.tick.is_multiple_of(TELL_EVERY) {
+            let standing = |guest: &Guest| Standing {
+                player: guest.player,
+                name: guest.name.clone(),
+                bot: guest.bot,
+                points: guest.points,
+            };
+            board.tell(self.playing().map(standing).collect());
+        }
+    }
+
+    fn send_snapshots(&mut self) {
+        let state = Arc::new(self.world.state());
+        for (connection, seat) in self.seats.iter_mut().filter(|(_, seat)| seat.playing) {
+            if seat.guest.is_behind() {
+                let _ = self.socket.close(*connection, b"too far behind");
+                continue;
+            }
+            let Some(room) = self.socket.max_packet_size(*connection) else { continue };
+            let packet = seat.guest.snapshot(&state, room);
+            match self.socket.send(*connection, &packet.bytes) {
+                Ok(sequence) => seat.guest.sent(packet, sequence),
+                // The next snapshot is newer. If the connection has ended, its close event follows.
+                Err(_) => seat.guest.unsent(packet),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

@@ -1,0 +1,378 @@
+//! What happens in the arena: ships fly, shots hit, who is hit comes back. No network, no clock.
+//!
+//! Lengths are units of the arena, x to the right and y downwards; times are ticks. Pages fly their own ship by the same
+//! rules before the host's word comes (js/demo/src/rules.ts), so [`fly`] uses nothing that another language would round
+//! in another way.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+
+use super::chances::Chances;
+use super::state::{SCALE, ShipState, ShotState, State};
+
+/// Ticks a second.
+pub const TICK_RATE: u32 = 60;
+/// The arena's size.
+pub const WIDTH: f64 = 1_600.0;
+pub const HEIGHT: f64 = 900.0;
+/// The most players, bots included; their numbers are below it.
+pub const MAX_PLAYERS: u8 = 24;
+/// The most shots in the air; for one more the oldest is given up. So every snapshot fits a packet.
+pub const MAX_SHOTS: usize = 64;
+/// Ticks that a shot flies.
+pub const SHOT_LIFE: u32 = 72;
+pub const SHOT_SPEED: f64 = 640.0;
+pub const SHIP_RADIUS: f64 = 22.0;
+pub const SHOT_RADIUS: f64 = 5.0;
+/// Units per second per second at full throttle.
+pub const ACCELERATION: f64 = 1_300.0;
+/// What is left of a ship's speed after a tick.
+pub const GLIDE: f64 = 0.935;
+/// What is left of a ship's speed across a wall that it meets.
+pub const BOUNCE: f64 = 0.5;
+/// Hits that a ship takes: the one after these bursts it.
+pub const SHIELD: u8 = 3;
+/// Ticks between two shots of a ship.
+pub const SHOT_EVERY: u32 = 12;
+/// Shots that a ship may have saved up, so that those whose packets were dropped are not refused for coming late.
+const SHOTS_SAVED: u32 = 3;
+/// Ticks until a burst ship is back, for which nothing can hit it then, and after which its shield mends by one.
+const AWAY: u32 = 90;
+const PROTECTED: u32 = 90;
+const MENDING: u32 = 240;
+
+const TICK: f64 = 1.0 / TICK_RATE as f64;
+
+/// A round obstacle.
+#[derive(Clone, Copy, Debug)]
+pub struct Pillar {
+    pub x: f64,
+    pub y: f64,
+    pub radius: f64,
+}
+
+/// What stands in the way of ships and shots.
+pub const PILLARS: [Pillar; 5] = [
+    Pillar { x: 800.0, y: 450.0, radius: 88.0 },
+    Pillar { x: 380.0, y: 260.0, radius: 52.0 },
+    Pillar { x: 1_220.0, y: 640.0, radius: 52.0 },
+    Pillar { x: 1_170.0, y: 220.0, radius: 36.0 },
+    Pillar { x: 430.0, y: 680.0, radius: 36.0 },
+];
+
+/// What a player does with the ship: the newest counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Control {
+    /// Throttle to the right and downwards, -127 to 127.
+    pub right: i8,
+    pub down: i8,
+    /// Where the ship points: 65,536 to a full turn, clockwise from the right.
+    pub aim: u16,
+}
+
+impl Control {
+    /// The throttle as a vector no longer than 1.
+    fn throttle(self) -> (f64, f64) {
+        let (x, y) = (f64::from(self.right) / 127.0, f64::from(self.down) / 127.0);
+        let length = (x * x + y * y).sqrt();
+        if length > 1.0 { (x / length, y / length) } else { (x, y) }
+    }
+}
+
+/// An angle on the wire as a vector of length 1.
+pub fn direction(aim: u16) -> (f64, f64) {
+    let angle = f64::from(aim) / 65_536.0 * TAU;
+    (angle.cos(), angle.sin())
+}
+
+/// Where a ship is, and how fast.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Motion {
+    pub x: f64,
+    pub y: f64,
+    pub vx: f64,
+    pub vy: f64,
+}
+
+/// Moves a ship by one tick.
+pub fn fly(motion: &mut Motion, control: Control) {
+    let (right, down) = control.throttle();
+    motion.vx = (motion.vx + right * ACCELERATION * TICK) * GLIDE;
+    motion.vy = (motion.vy + down * ACCELERATION * TICK) * GLIDE;
+    motion.x += motion.vx * TICK;
+    motion.y += motion.vy * TICK;
+    (motion.x, motion.vx) = within(motion.x, motion.vx, WIDTH);
+    (motion.y, motion.vy) = within(motion.y, motion.vy, HEIGHT);
+    for pillar in PILLARS {
+        push_out(motion, pillar);
+    }
+}
+
+fn within(place: f64, speed: f64, size: f64) -> (f64, f64) {
+    if place < SHIP_RADIUS {
+        (SHIP_RADIUS, speed.abs() * BOUNCE)
+    } else if place > size - SHIP_RADIUS {
+        (size - SHIP_RADIUS, -speed.abs() * BOUNCE)
+    } else {
+        (place, speed)
+    }
+}
+
+fn push_out(motion: &mut Motion, pillar: Pillar) {
+    let (dx, dy) = (motion.x - pillar.x, motion.y - pillar.y);
+    let distance = (dx * dx + dy * dy).sqrt();
+    let least = pillar.radius + SHIP_RADIUS;
+    if distance >= least || distance == 0.0 {
+        return;
+    }
+    let (nx, ny) = (dx / distance, dy / distance);
+    (motion.x, motion.y) = (pillar.x + nx * least, pillar.y + ny * least);
+    let inwards = motion.vx * nx + motion.vy * ny;
+    if inwards < 0.0 {
+        motion.vx -= inwards * (1.0 + BOUNCE) * nx;
+        motion.vy -= inwards * (1.0 + BOUNCE) * ny;
+    }
+}
+
+/// A ship that has burst.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Burst {
+    /// Whose shot it was.
+    pub by: u8,
+    /// Whose ship it was.
+    pub ship: u8,
+}
+
+#[derive(Debug)]
+struct Ship {
+    motion: Motion,
+    shield: u8,
+    protected_until: u32,
+    mends_at: u32,
+}
+
+#[derive(Debug)]
+struct Player {
+    control: Control,
+    /// `None` while it is away.
+    ship: Option<Ship>,
+    returns_at: u32,
+    /// Ticks towards further shots.
+    saved: u32,
+}
+
+/// The whole game.
+#[derive(Debug)]
+pub struct World {
+    tick: u32,
+    players: BTreeMap<u8, Player>,
+    /// As they are told, oldest first. Where one is follows from where and when it was fired.
+    shots: Vec<ShotState>,
+    next_shot: u16,
+    chances: Chances,
+}
+
+impl World {
+    /// An empty arena; the seed decides where ships begin.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            tick: 0,
+            players: BTreeMap::new(),
+            shots: Vec::new(),
+            next_shot: 0,
+            chances: Chances::new(seed),
+        }
+    }
+
+    /// Lets a player in; the ship comes with the next tick.
+    pub fn enter(&mut self, player: u8) {
+        let newcomer = Player {
+            control: Control::default(),
+            ship: None,
+            returns_at: self.tick,
+            saved: SHOTS_SAVED * SHOT_EVERY,
+        };
+        self.players.insert(player, newcomer);
+    }
+
+    /// Takes a player out, shots and all.
+    pub fn leave(&mut self, player: u8) {
+        self.players.remove(&player);
+        self.shots.retain(|shot| shot.owner != player);
+    }
+
+    /// What a player does from now on.
+    pub fn steer(&mut self, player: u8, control: Control) {
+        if let Some(player) = self.players.get_mut(&player) {
+            player.control = control;
+        }
+    }
+
+    /// Fires a shot, if the player has a ship and has not fired too much. `deed` is given back with the shot, so that its
+    /// player knows it again.
+    pub fn fire(&mut self, number: u8, aim: u16, deed: u8) -> bool {
+        let Some(player) = self.players.get_mut(&number) else { return false };
+        let Some(ship) = player.ship.as_mut().filter(|_| player.saved >= SHOT_EVERY) else { return false };
+        player.saved -= SHOT_EVERY;
+        // Whoever fires has come back for good.
+        ship.protected_until = self.tick;
+        let (x, y) = direction(aim);
+        let (x, y) = (ship.motion.x + x * SHIP_RADIUS, ship.motion.y + y * SHIP_RADIUS);
+        if self.shots.len() == MAX_SHOTS {
+            self.shots.remove(0);
+        }
+        self.shots.push(ShotState {
+            number: self.next_shot,
+            owner: number,
+            deed,
+            x: coordinate(x),
+            y: coordinate(y),
+            aim,
+            fired_at: self.tick,
+        });
+        self.next_shot = self.next_shot.wrapping_add(1);
+        true
+    }
+
+    /// One tick. Returns who has burst.
+    pub fn step(&mut self) -> Vec<Burst> {
+        self.tick += 1;
+        for number in 0..MAX_PLAYERS {
+            let Some(player) = self.players.get(&number) else { continue };
+            let returned = (player.ship.is_none() && player.returns_at <= self.tick).then(|| self.new_ship());
+            let Some(player) = self.players.get_mut(&number) else { continue };
+            player.saved = (player.saved + 1).min(SHOTS_SAVED * SHOT_EVERY);
+            if returned.is_some() {
+                player.ship = returned;
+            } else if let Some(ship) = &mut player.ship {
+                fly(&mut ship.motion, player.control);
+                if ship.shield < SHIELD && ship.mends_at <= self.tick {
+                    ship.shield += 1;
+                    ship.mends_at = self.tick + MENDING;
+                }
+            }
+        }
+        self.keep_apart();
+        self.move_shots()
+    }
+
+    /// A ship at the emptiest of some random places.
+    fn new_ship(&mut self) -> Ship {
+        let (mut best, mut best_room) = (Motion::default(), f64::MIN);
+        for _ in 0..12 {
+            let (x, y) =
+                (self.chances.between(60.0, WIDTH - 60.0), self.chances.between(60.0, HEIGHT - 60.0));
+            let ships = self.players.values().filter_map(|player| player.ship.as_ref());
+            let to_ships = ships.map(|ship| (ship.motion.x - x).hypot(ship.motion.y - y));
+            let to_pillars =
+                PILLARS.iter().map(|pillar| (pillar.x - x).hypot(pillar.y - y) - pillar.radius - 40.0);
+            // Too near a pillar is worse than too near anybody.
+            let to_pillars = to_pillars.map(|room| if room < 0.0 { room - WIDTH } else { WIDTH });
+            let room = to_ships.chain(to_pillars).fold(WIDTH, f64::min);
+            if room > best_room {
+                (best, best_room) = (Motion { x, y, ..Motion::default() }, room);
+            }
+        }
+        Ship { motion: best, shield: SHIELD, protected_until: self.tick + PROTECTED, mends_at: 0 }
+    }
+
+    /// Ships that overlap make room for each other.
+    fn keep_apart(&mut self) {
+        let numbers: Vec<u8> = self.players.keys().copied().collect();
+        let motion = |world: &Self, number: &u8| {
+            world.players.get(number).and_then(|player| player.ship.as_ref()).map(|ship| ship.motion)
+        };
+        for (index, first) in numbers.iter().enumerate() {
+            for second in &numbers[index + 1..] {
+                let (Some(a), Some(b)) = (motion(self, first), motion(self, second)) else { continue };
+                let (dx, dy) = (b.x - a.x, b.y - a.y);
+                let distance = dx.hypot(dy);
+                let overlap = 2.0 * SHIP_RADIUS - distance;
+                if overlap <= 0.0 || distance == 0.0 {
+                    continue;
+                }
+                let push = overlap / 2.0 / distance;
+                for (number, side) in [(first, -push), (second, push)] {
+                    let ship = self.players.get_mut(number).and_then(|player| player.ship.as_mut());
+                    if let Some(ship) = ship {
+                        ship.motion.x = (ship.motion.x + dx * side).clamp(SHIP_RADIUS, WIDTH - SHIP_RADIUS);
+                        ship.motion.y = (ship.motion.y + dy * side).clamp(SHIP_RADIUS, HEIGHT - SHIP_RADIUS);
+                    }
+                }
+            }
+        }
+    }
+
+    fn move_shots(&mut self) -> Vec<Burst> {
+        let mut bursts = Vec::new();
+        let shots = std::mem::take(&mut self.shots);
+        for shot in shots {
+            let (x, y) = shot.position(self.tick);
+            let outside = !(0.0..=WIDTH).contains(&x) || !(0.0..=HEIGHT).contains(&y);
+            let stopped =
+                PILLARS.iter().any(|pillar| (pillar.x - x).hypot(pillar.y - y) < pillar.radius + SHOT_RADIUS);
+            if self.tick - shot.fired_at >= SHOT_LIFE || outside || stopped {
+                continue;
+            }
+            match self.hit(&shot, x, y) {
+                Some(Some(burst)) => bursts.push(burst),
+                Some(None) => {}
+                None => self.shots.push(shot),
+            }
+        }
+        bursts
+    }
+
+    /// What a shot at this place hits: nothing, a shield (`Some(None)`), or a ship that bursts.
+    fn hit(&mut self, shot: &ShotState, x: f64, y: f64) -> Option<Option<Burst>> {
+        let tick = self.tick;
+        let (number, player) = self.players.iter_mut().find(|(number, player)| {
+            let near = |ship: &Ship| (ship.motion.x - x).hypot(ship.motion.y - y) < SHIP_RADIUS + SHOT_RADIUS;
+            **number != shot.owner && player.ship.as_ref().is_some_and(near)
+        })?;
+        let ship = player.ship.as_mut()?;
+        if ship.protected_until > tick {
+            return Some(None);
+        }
+        if ship.shield > 0 {
+            ship.shield -= 1;
+            ship.mends_at = tick + MENDING;
+            return Some(None);
+        }
+        player.ship = None;
+        player.returns_at = tick + AWAY;
+        Some(Some(Burst { by: shot.owner, ship: *number }))
+    }
+
+    /// What can be seen now.
+    pub fn state(&self) -> State {
+        let ships = self.players.iter().filter_map(|(number, player)| {
+            let ship = player.ship.as_ref()?;
+            let protected = if ship.protected_until > self.tick { ShipState::PROTECTED } else { 0 };
+            let thrust = if player.control.throttle() == (0.0, 0.0) { 0 } else { ShipState::THRUST };
+            let state = ShipState {
+                x: coordinate(ship.motion.x),
+                y: coordinate(ship.motion.y),
+                vx: speed(ship.motion.vx),
+                vy: speed(ship.motion.vy),
+                aim: (player.control.aim >> 8) as u8,
+                status: (ship.shield & ShipState::SHIELD) | protected | thrust,
+            };
+            Some((*number, state))
+        });
+        State { tick: self.tick, ships: ships.collect(), shots: self.shots.clone() }
+    }
+}
+
+/// On the wire a place is a number of sixteenths; casts of floats saturate.
+fn coordinate(place: f64) -> u16 {
+    (place * SCALE).round() as u16
+}
+
+fn speed(speed: f64) -> i16 {
+    (speed * SCALE).round() as i16
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -1,0 +1,168 @@
+//! The web part of the demo: the arena, its bots, and a gateway that serves the pages and gives them their UDP ports.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use torque_gateway::{Config, Gateway, Handle};
+
+use super::arena::{Arena, Board, Bots, MAX_PLAYERS, Standing};
+use super::{Args, join, run_clients};
+use crate::failure::Failure;
+use crate::output::{DIM, GOOD, NAME, Output};
+use crate::stop::{self, LOOK_EVERY};
+
+/// What pages read to find the arena, beside them.
+const DESCRIPTION: &str = "demo.json";
+/// How long pages have to leave when the demo ends.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// The options of the web part.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Web pages")]
+pub struct WebArgs {
+    /// Also host an arena for web pages, with a gateway that serves the built pages of this directory
+    #[arg(long, value_name = "DIR")]
+    pub web: Option<PathBuf>,
+
+    /// Port of the pages and the gateway, TCP and UDP; 0 is a free one
+    #[arg(long, value_name = "PORT", default_value_t = torque_gateway::DEFAULT_PORT, requires = "web")]
+    pub web_port: u16,
+
+    /// Players in the arena that are programs, behind the link
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "web", value_parser = clap::value_parser!(u8).range(0..=16))]
+    pub bots: u8,
+
+    /// Only the arena and the gateway, until stopped: no clients in the terminal
+    #[arg(long, requires = "web")]
+    pub web_only: bool,
+}
+
+/// Runs the web part, and the clients of the demo beside it if they are wanted.
+pub fn run(args: &Args, files: &Path, output: &Output) -> Result<(), Failure> {
+    let web = Web::start(args, files, output)?;
+    let shown = if args.web.web_only {
+        web.watch(args.seconds, output)
+    } else {
+        run_clients(args, Some(web.page.clone()), output)
+    };
+    let ended = web.end();
+    shown.and(ended)
+}
+
+/// The web part while it runs. It ends with the value.
+struct Web {
+    gateway: Option<Handle>,
+    board: Arc<Board>,
+    threads: Vec<JoinHandle<()>>,
+    /// Where players connect.
+    arena: String,
+    /// Where people look.
+    page: String,
+}
+
+impl Web {
+    fn start(args: &Args, files: &Path, output: &Output) -> Result<Self, Failure> {
+        let arena = Arena::open(output)?;
+        let bots = Bots::open(args.web.bots, args.link(), args.seed.unwrap_or(1))?;
+        let gateway = Gateway::spawn(config(args, files, arena.address())?)
+            .map_err(|error| Failure::failed(format!("the gateway cannot start: {error}")))?;
+        let (board, url) = (Arc::new(Board::default()), arena.url());
+        describe(files, &url)?;
+        let page = format!("http://localhost:{}/", gateway.local_addr().port());
+        let threads = vec![
+            thread::spawn({
+                let board = Arc::clone(&board);
+                move || arena.run(&board)
+            }),
+            thread::spawn({
+                let (board, url) = (Arc::clone(&board), url.clone());
+                move || bots.run(&url, &board)
+            }),
+        ];
+        let web = Self { gateway: Some(gateway), board, threads, arena: url, page };
+        web.announce(output)?;
+        Ok(web)
+    }
+
+    fn announce(&self, output: &Output) -> Result<(), Failure> {
+        output.line(format_args!(
+            "{GOOD}arena{GOOD:#}  {NAME}{}{NAME:#}  {DIM}open it in two tabs{DIM:#}",
+            self.page
+        ))?;
+        output.line(format_args!("       {}", self.arena))?;
+        output.record(|| {
+            json!({
+                "event": "web",
+                "page": self.page,
+                "arena": self.arena,
+                "gateway_key": self.gateway.as_ref().map(|gateway| gateway.public_key().to_string()),
+            })
+        })
+    }
+
+    /// Tells who comes and goes, until stopped or for so many seconds.
+    fn watch(&self, seconds: Option<u64>, output: &Output) -> Result<(), Failure> {
+        let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let mut known: Vec<Standing> = Vec::new();
+        while !stop::requested() && end.is_none_or(|end| Instant::now() < end) {
+            let now = self.board.standings();
+            for (word, event, some, others) in
+                [("has joined", "joined", &now, &known), ("has left", "left", &known, &now)]
+            {
+                for one in some.iter().filter(|one| others.iter().all(|other| other.player != one.player)) {
+                    output.line(format_args!("{NAME}{}{NAME:#} {word}, {} points", one.name, one.points))?;
+                    output.record(|| {
+                        json!({
+                            "event": event, "player": one.player, "name": one.name, "bot": one.bot, "points": one.points,
+                        })
+                    })?;
+                }
+            }
+            known = now;
+            thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Ends it: pages are told first.
+    fn end(mut self) -> Result<(), Failure> {
+        if let Some(gateway) = self.gateway.take() {
+            gateway.drain(DRAIN);
+        }
+        self.board.stop();
+        self.threads.drain(..).try_for_each(join)
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.board.stop();
+    }
+}
+
+/// A gateway for this machine, through which pages reach the arena and each other.
+fn config(args: &Args, files: &Path, arena: SocketAddr) -> Result<Config, Failure> {
+    let mut config = Config::development(args.web.web_port);
+    config.targets = arena
+        .to_string()
+        .parse()
+        .map_err(|error| Failure::failed(format!("the arena's address is no target: {error}")))?;
+    // The chat is from page to page.
+    config.allow_sessions = true;
+    config.files = Some(files.to_owned());
+    Ok(config)
+}
+
+/// Writes where the arena is into the directory that is served.
+fn describe(files: &Path, arena: &str) -> Result<(), Failure> {
+    let path = files.join(DESCRIPTION);
+    let text = format!("{:#}\n", json!({ "url": arena, "players": MAX_PLAYERS }));
+    std::fs::write(&path, text).map_err(|error| {
+        Failure::failed(format!("{} cannot be written: {error}", path.display()))
+            .next("--web names the directory of the built pages: cargo xtask demo makes it")
+    })
+}

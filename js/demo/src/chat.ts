@@ -1,0 +1,280 @@
+/**
+ * A chat between two pages: one hosts and shows a link with its key, the other opens the link and is let in or refused.
+ * `window.torqueChat` ({@link TorqueChat}) is for whoever wants to watch it from outside, as tests do.
+ */
+
+import { TorqueError, TorqueSocket, type TorqueConnection, type TorqueRequest } from "torque-socket";
+
+import { Conversation, type Fate } from "./conversation.js";
+import { element, make, setText } from "./dom.js";
+import { CARRIERS, short } from "./join.js";
+import { LinkSliders } from "./link.js";
+import { Log } from "./log.js";
+import { reasonOf, textOf } from "./reasons.js";
+import { cut, MAX_NAME } from "./wire.js";
+
+/** What both pages must share. */
+const APPLICATION = "torque chat 1";
+
+/** A line of the conversation. */
+interface Line {
+  readonly mine: boolean;
+  readonly text: string;
+  /** Of one's own: what became of it, and how often it was sent. */
+  fate: Fate;
+  tries: number;
+}
+
+/** What can be seen from outside, at any time. */
+export interface TorqueChat {
+  readonly state: "closed" | "waiting" | "asking" | "asked" | "talking";
+  /** The link to this page's room; empty if it hosts none. */
+  readonly link: string;
+  readonly lines: readonly Readonly<Line>[];
+  /** Why the last connection ended, or never was. */
+  readonly reason: string;
+}
+
+declare global {
+  interface Window {
+    torqueChat: TorqueChat;
+  }
+}
+
+const log = new Log(element("log"));
+const sayText = element<HTMLInputElement>("say-text");
+const names = { host: element<HTMLInputElement>("host-name"), guest: element<HTMLInputElement>("guest-name") };
+const carrier = new URLSearchParams(location.search).get("carrier");
+
+let state: TorqueChat["state"] = "closed";
+let socket: TorqueSocket | undefined;
+let connection: TorqueConnection | undefined;
+let conversation: Conversation | undefined;
+let request: TorqueRequest | undefined;
+let lines: Line[] = [];
+let reason = "";
+let marks: { line: Line; said: number; mark: HTMLElement }[] = [];
+
+const links = new LinkSliders((link) => socket?.setSimulatedLink(link));
+/** The host's address, if this page was opened by a link. */
+const invitation = () => decodeURIComponent(location.hash.slice(1));
+
+function show(now: TorqueChat["state"], text: string): void {
+  state = now;
+  setText(element("status"), text);
+  element("status").dataset.state = now === "talking" ? "playing" : now === "closed" ? "ended" : "waiting";
+  const isGuest = invitation() !== "";
+  element("host").hidden = isGuest || now === "talking" || now === "asked";
+  element("guest").hidden = !isGuest || now === "talking";
+  element("request").hidden = now !== "asked";
+  element("room").hidden = now !== "talking";
+  element("host-form").hidden = socket !== undefined;
+  element("share").hidden = socket === undefined;
+  element<HTMLButtonElement>("ask").disabled = now === "asking";
+}
+
+async function newSocket(acceptIncoming: boolean): Promise<TorqueSocket> {
+  const made = new TorqueSocket({
+    applicationId: APPLICATION,
+    acceptIncoming,
+    simulatedLink: links.link,
+    trustedGateways: acceptIncoming ? await gatewayKeys() : [],
+    ...(carrier === "webtransport" || carrier === "websocket" ? { carriers: [carrier] } : {}),
+  });
+  await made.bind();
+  log.add([{ b: CARRIERS[made.carrier] ?? made.carrier }, ` to the gateway: this page is ${made.address}, key ${short(made.publicKey)}`], "event");
+  return made;
+}
+
+/** The key of the gateway that serves this page: its word on origins counts. */
+async function gatewayKeys(): Promise<string[]> {
+  const answer = await fetch("/.well-known/torque-gateway", { cache: "no-store" });
+  const { public_key: key } = (await answer.json()) as { public_key?: unknown };
+  return typeof key === "string" ? [key] : [];
+}
+
+/** Opens a room, and shows whoever asks, one after the other. */
+async function openRoom(): Promise<void> {
+  log.restart();
+  show("waiting", "Opening");
+  const mine = (socket = await newSocket(true));
+  const link = new URL(location.href);
+  link.hash = `torque://${mine.publicKey}@${mine.address}`;
+  element<HTMLInputElement>("link").value = link.href;
+  show("waiting", "Waiting for somebody");
+  void mine.closed.then(({ code, message }) => {
+    if (socket === mine) [socket] = [undefined];
+    ended(code, "", message);
+  });
+  for await (const next of mine.requests()) {
+    if (request || connection) next.refuse("somebody is here already");
+    else ask(next);
+  }
+}
+
+/** Shows a request, to be answered by the person at this page. */
+function ask(next: TorqueRequest): void {
+  request = next;
+  const name = textOf(next.connectData) || "Somebody";
+  log.add([{ b: name }, ` asks to be let in, key ${short(next.publicKey)}`], "event");
+  setText(element("request-title"), `${name} asks to be let in`);
+  setText(element("request-from"), `From ${next.remote}${next.origin ? `, a page of ${next.origin}` : ""}, with the key`);
+  setText(element("request-key"), next.publicKey);
+  show("asked", "Somebody asks");
+  element("accept").focus();
+}
+
+async function answer(isWelcome: boolean): Promise<void> {
+  const asked = request;
+  request = undefined;
+  if (!asked) return;
+  const name = textOf(asked.connectData) || "Somebody";
+  if (!isWelcome) {
+    asked.refuse("not now");
+    log.add(["Refused ", { b: name }], "event");
+    return show("waiting", "Waiting for somebody");
+  }
+  try {
+    talk(await asked.accept(cut(names.host.value.trim(), MAX_NAME).slice()), name);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** Asks the host of the link. */
+async function askHost(): Promise<void> {
+  log.restart();
+  show("asking", "Asking");
+  setText(element("answer"), "Waiting for the other page to answer");
+  try {
+    const mine = (socket = await newSocket(false));
+    const name = cut(names.guest.value.trim(), MAX_NAME).slice();
+    const opened = await mine.open(invitation(), { connectData: name });
+    void opened.closed.then(() => mine.shutdown());
+    talk(opened, textOf(opened.acceptData) || "The host");
+  } catch (error) {
+    failed(error);
+    void socket?.shutdown();
+    socket = undefined;
+  }
+}
+
+function talk(opened: TorqueConnection, name: string): void {
+  connection = opened;
+  [lines, marks] = [[], []];
+  element("lines").replaceChildren();
+  const now = new Conversation(opened, { told: tell, heard: (text) => void add({ mine: false, text, fate: "delivered", tries: 1 }) });
+  conversation = now;
+  opened.onpacket = (packet) => now.packet(packet);
+  log.add(["Talking with ", { b: name }, `, key ${short(opened.publicKey)}, ${opened.settings.replaceAll(";", ", ")}`], "event");
+  setText(element("room-title"), name);
+  show("talking", `Talking with ${name}`);
+  sayText.focus();
+  void opened.closed.then(({ code, by, reason }) => {
+    now.end();
+    [connection, conversation] = [undefined, undefined];
+    if (by === "application") ended("", "", "You have left");
+    else ended(code, textOf(reason), code);
+  });
+}
+
+function failed(error: unknown): void {
+  if (error instanceof TorqueError) ended(error.code, textOf(error.reason), error.message);
+  else ended("", "", String(error));
+}
+
+function ended(code: string, said: string, message: string): void {
+  reason = reasonOf(code, said, message).text;
+  log.add([{ b: reason }], "event");
+  setText(element("answer"), invitation() ? reason : "");
+  setText(element("waiting"), `${reason}. Waiting for somebody to ask`);
+  const isHosting = socket !== undefined && invitation() === "";
+  if (invitation() !== "") socket = undefined;
+  show(isHosting ? "waiting" : "closed", isHosting ? "Waiting for somebody" : reason);
+}
+
+function add(line: Line): HTMLElement {
+  lines.push(line);
+  const item = make("li", line.mine ? "mine" : "");
+  const mark = make("small", "", "");
+  item.append(make("p", "", line.text));
+  if (line.mine) item.append(mark);
+  const list = element("lines");
+  list.append(item);
+  list.scrollTop = list.scrollHeight;
+  return mark;
+}
+
+function say(text: string): void {
+  const number = conversation?.say(text);
+  if (number === undefined) return;
+  const line: Line = { mine: true, text, fate: "under way", tries: 0 };
+  marks[number] = { line, said: performance.now(), mark: add(line) };
+}
+
+/** A line has come to something. */
+function tell(number: number, fate: Fate, tries: number): void {
+  const known = marks[number];
+  if (!known) return;
+  Object.assign(known.line, { fate, tries });
+  const after = `${Math.round(performance.now() - known.said)} ms`;
+  const again = tries > 1 ? `, sent ${tries} times` : "";
+  const texts: Record<Fate, string> = {
+    "under way": tries > 1 ? `dropped, goes again (${tries})` : "under way",
+    dropped: "dropped",
+    delivered: `delivered after ${after}${again}`,
+    lost: "the connection ended before a verdict",
+  };
+  known.mark.dataset.fate = fate;
+  setText(known.mark, texts[fate]);
+}
+
+element("host-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  openRoom().catch((error: unknown) => {
+    socket = undefined;
+    failed(error);
+  });
+});
+element("guest-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  void askHost();
+});
+element("accept").addEventListener("click", () => void answer(true));
+element("refuse").addEventListener("click", () => void answer(false));
+element("leave").addEventListener("click", () => {
+  connection?.close("the other side has left");
+  setText(element("status"), "Leaving");
+});
+element("say").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = sayText.value.trim();
+  if (text) say(text);
+  sayText.value = "";
+});
+element("copy").addEventListener("click", async () => {
+  const field = element<HTMLInputElement>("link");
+  field.select();
+  await navigator.clipboard.writeText(field.value).catch(() => undefined);
+  setText(element("copy"), "Copied");
+});
+// Another link is another room.
+addEventListener("hashchange", () => location.reload());
+
+for (const field of Object.values(names)) field.value = `Guest ${Math.floor(Math.random() * 90) + 10}`;
+setText(element("host-key"), /tk1[a-z0-9]+/.exec(invitation())?.[0] ?? "none: the link has no key, so anybody could answer");
+window.torqueChat = {
+  get state() {
+    return state;
+  },
+  get link() {
+    return element<HTMLInputElement>("link").value;
+  },
+  get lines() {
+    return lines;
+  },
+  get reason() {
+    return reason;
+  },
+};
+show("closed", "Not connected");
