@@ -18,7 +18,7 @@ use steps::Outcome;
 
 const USAGE: &str = "cargo xtask <task>
 
-  demo [arguments]         build `torque` and run `torque demo`
+  demo [arguments]         build the pages and `torque`, and run `torque demo`
   test [--only STEP] [--from STEP] [--list]
                            everything that has to hold
   setup                    install what the tests need and this machine lacks
@@ -72,11 +72,26 @@ fn tell(outcome: Outcome) {
     }
 }
 
-/// Builds and runs `torque demo`, in the terminal of the caller.
+/// Builds the pages and `torque` with a gateway, and runs `torque demo` in the terminal of the caller. Where nothing can build
+/// pages, the demo is there without them.
 fn demo(arguments: &[String]) -> Result<(), String> {
+    let pages = match web::build() {
+        Ok(()) => Some(web::pages()),
+        Err(error) => {
+            eprintln!("\nThe demo has no page to play in: {error}\n");
+            None
+        }
+    };
     let mut command = std::process::Command::new("cargo");
     command.current_dir(shell::root());
-    command.args(["run", "--quiet", "--release", "--package", "torque-cli", "--bin", "torque", "--", "demo"]);
+    command.args(["run", "--quiet", "--release", "--package", "torque-cli", "--bin", "torque"]);
+    if pages.is_some() {
+        command.args(["--features", "gateway"]);
+    }
+    command.args(["--", "demo"]);
+    if let Some(pages) = pages {
+        command.arg("--web").arg(pages);
+    }
     shell::run(command.args(arguments))
 }
 
