@@ -1,0 +1,100 @@
+// The demo: two tabs and native bots in one arena, all of it carried by packets.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { openPage, root, startTorque } from "./harness.mjs";
+
+/** The pages as `cargo xtask web` puts them together. */
+const pages = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "web");
+
+async function startDemo(t, ...args) {
+  assert.ok(existsSync(join(pages, "index.html")), "cargo xtask web builds the pages");
+  const demo = await startTorque(t, "demo", "--web", pages, "--web-port", "0", "--web-only", ...args);
+  const { page } = await demo.line((line) => line.page, "address of the page");
+  return { origin: page.replace(/\/$/, "") };
+}
+
+const state = (page) => page.evaluate(() => {
+  const { state, player, players, ships, carrier, counters, position } = window.torqueDemo;
+  return { state, player, players, ships, carrier, counters: { ...counters }, position };
+});
+
+/** Waits until a page's state is as wanted. */
+async function until(page, holds, what, time = 20_000) {
+  const end = Date.now() + time;
+  for (;;) {
+    const now = await state(page);
+    if (holds(now)) return now;
+    assert.ok(Date.now() < end, `${what}: ${JSON.stringify(now)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test("two tabs and two bots play together, and every shot arrives once", async (t) => {
+  const demo = await startDemo(t, "--bots", "2", "--link", "delay=20,jitter=5,loss=5%");
+  const tabs = [await openPage(t, demo, "/", false), await openPage(t, demo, "/", false)];
+  for (const tab of tabs) {
+    await until(tab, ({ state, players }) => state === "playing" && players.length >= 4, "two tabs and two bots");
+  }
+  // Both fly and shoot for a while.
+  for (const tab of tabs) {
+    await tab.locator("canvas").first().click();
+    await tab.keyboard.down("w");
+    await tab.keyboard.down("d");
+  }
+  for (let n = 0; n < 12; n++) {
+    for (const tab of tabs) await tab.keyboard.press("Space");
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  for (const tab of tabs) {
+    const seen = await until(tab, ({ counters }) => counters.snapshots > 60 && counters.open === 0, "snapshots, and no shot open");
+    assert.equal(seen.carrier, "webtransport");
+    assert.equal(seen.counters.mismatches, 0, "every snapshot is the host's state");
+    assert.equal(seen.counters.malformed, 0);
+    assert.equal(seen.players.filter((player) => player.bot).length, 2);
+    t.diagnostic(JSON.stringify(seen.counters));
+  }
+  if (process.env.SCREENSHOT) await tabs[0].screenshot({ path: process.env.SCREENSHOT });
+  // One leaves; the other sees it gone.
+  const { player } = await state(tabs[1]);
+  await tabs[1].close();
+  await until(tabs[0], ({ players }) => !players.some(({ number }) => number === player), "one player less", 3_000);
+});
+
+test("the page says in words what is going on, and fits a phone", async (t) => {
+  const demo = await startDemo(t, "--bots", "1");
+  const page = await openPage(t, demo, "/", false);
+  await page.setViewportSize({ width: 360, height: 740 });
+  await until(page, ({ state }) => state === "playing", "playing");
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(wide <= 360, `nothing is wider than the phone: ${wide}`);
+  const unnamed = await page.evaluate(() =>
+    [...document.querySelectorAll("button, input, canvas")]
+      .filter((element) => !(element.textContent.trim() || element.ariaLabel || element.getAttribute("aria-labelledby") || element.labels?.length))
+      .map((element) => element.outerHTML),
+  );
+  assert.deepEqual(unnamed, [], "everything that can be used has a name");
+});
+
+test("a chat of two pages: one hosts, the other comes by its link, lines are marked as they are delivered", async (t) => {
+  const demo = await startDemo(t, "--bots", "0");
+  const host = await openPage(t, demo, "/chat.html", false);
+  await host.getByRole("textbox", { name: "Your name" }).fill("Ada");
+  await host.getByRole("button", { name: "Open a room" }).click();
+  const link = host.getByRole("textbox", { name: "Link to send" });
+  await link.waitFor();
+  const guest = await openPage(t, demo, (await link.inputValue()).replace(demo.origin, ""), false);
+  await guest.getByRole("textbox", { name: "Your name" }).fill("Grace");
+  await guest.getByRole("button", { name: "Ask to be let in" }).click();
+  await host.getByRole("button", { name: "Accept" }).click({ timeout: 20_000 });
+  for (const [from, to, text] of [[guest, host, "hello over there"], [host, guest, "and back"]]) {
+    const line = from.getByRole("textbox", { name: "Say something" });
+    await line.fill(text);
+    await line.press("Enter");
+    await to.getByText(text).waitFor({ timeout: 10_000 });
+    await from.getByText("delivered").first().waitFor({ timeout: 10_000 });
+  }
+});
