@@ -23,6 +23,7 @@ const USAGE: &str = "cargo xtask <task>
                            everything that has to hold
   setup                    install what the tests need and this machine lacks
   web                      the npm package (js/dist) and the demo's pages (target/web)
+  web-figures [--json]     what a page's socket costs, through a real browser and gateway (docs/web.md)
   codes [--check]          write the code tables from spec/codes.csv (--check: only compare)
   vectors [--check]        write spec/vectors (--check: only compare)
   check-wasm [--debian]    torque-proto for WebAssembly
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("setup") => tools::setup(),
         Some("web") => web::build(),
+        Some("web-figures") => web::figures(rest),
         Some("codes") => codes::run(rest),
         Some("vectors") => test::vectors_task(rest).map(tell),
         Some("check-wasm") => platforms::wasm(rest).map(tell),

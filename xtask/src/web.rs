@@ -62,6 +62,16 @@ pub fn test() -> Result<Outcome, String> {
     Ok(Outcome::Done)
 }
 
+/// `cargo xtask web-figures [--json]`.
+pub fn figures(arguments: &[String]) -> Result<(), String> {
+    build()?;
+    let words = ["build", "--release", "--locked", "-p", "torque-cli", "--features", "gateway"];
+    shell::run(&mut shell::cargo(&words))?;
+    let mut command = shell::program("node", &["bench/figures.mjs"]);
+    command.current_dir(package()).args(arguments);
+    shell::run(command.env("TORQUE", shell::target_dir().join("release/torque")))
+}
+
 /// Runs a test program that was built for WebAssembly; it traps where a test fails.
 pub fn run_tests(program: &Path) -> Result<(), String> {
     need_node()?;
