@@ -141,27 +141,33 @@ fn hash(h: __m128i, h2: __m128i, ad: &[u8], sealed: &[u8]) -> __m128i {
 
     let mut sum = _mm_setzero_si128();
     for part in [ad, sealed] {
-        let (groups, rest) = part.as_chunks::<64>();
-        for group in groups {
-            sum = absorb(&powers, sum, group);
+        let (blocks, rest) = part.as_chunks();
+        let (fours, few) = blocks.as_chunks::<4>();
+        for four in fours {
+            sum = absorb(&powers, sum, four, &[]);
         }
-        if !rest.is_empty() {
-            sum = absorb(&powers, sum, rest);
-        }
+        sum = absorb(&powers, sum, few, rest);
     }
     let lengths = _mm_set_epi64x(8 * ad.len() as i64, 8 * sealed.len() as i64);
     Power::new(h2).times(_mm_xor_si128(sum, lengths)).reduced()
 }
 
-/// Adds at most as many blocks to the hash as there are powers.
+/// Adds to the hash some blocks and what is left of a part, together at most as many as there are powers.
 #[inline]
 #[target_feature(enable = "pclmulqdq,sse4.1")]
-fn absorb(powers: &[Power; 4], mut sum: __m128i, group: &[u8]) -> __m128i {
-    let blocks = group.chunks(16);
+fn absorb(powers: &[Power; 4], mut sum: __m128i, blocks: &[[u8; 16]], rest: &[u8]) -> __m128i {
+    let count = blocks.len() + usize::from(!rest.is_empty());
+    if count == 0 {
+        return sum;
+    }
+    let mut powers = powers[powers.len() - count..].iter();
     let mut product = Product { r: _mm_setzero_si128(), f: _mm_setzero_si128() };
-    for (bytes, power) in blocks.clone().zip(&powers[powers.len() - blocks.len()..]) {
+    for (bytes, power) in blocks.iter().zip(&mut powers) {
         product = product.plus(power.times(_mm_xor_si128(sum, block(bytes))));
         sum = _mm_setzero_si128();
+    }
+    if let Some(power) = powers.next() {
+        product = product.plus(power.times(_mm_xor_si128(sum, block(rest))));
     }
     product.reduced()
 }
