@@ -243,11 +243,12 @@ impl Endpoint {
 
     /// The next event, oldest first. Taking a verdict frees its place in the packet window.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop()?;
-        if let Some(id) = event.connection()
+        let event = self.events.pop();
+        if let Some(event) = &event
+            && let Some(id) = event.connection()
             && let Some(entry) = self.slots.get_mut(id)
         {
-            match (&event, &mut entry.slot) {
+            match (event, &mut entry.slot) {
                 (Event::Packet { .. }, Slot::Connected(connected)) => connected.queued -= 1,
                 (Event::PacketDeliveryNotify { .. }, Slot::Connected(connected)) => {
                     connected.connection.verdict_taken();
@@ -259,7 +260,7 @@ impl Endpoint {
                 _ => {}
             }
         }
-        Some(event)
+        event
     }
 
     /// Whether events wait.
