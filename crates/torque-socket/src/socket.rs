@@ -321,9 +321,10 @@ impl Socket {
     }
 
     pub(crate) fn receive_and_run(&mut self) {
-        self.receive();
-        self.run_background();
-        self.run_timers();
+        // What was done with the datagrams took no time that timers know of.
+        let now = self.receive().unwrap_or_else(|| self.clock.now());
+        self.run_background(now);
+        self.run_timers(now);
     }
 
     /// Hands all queued datagrams to the operating system, in as few calls as it allows. What it has no room
@@ -481,11 +482,11 @@ impl Socket {
     }
 
     /// Takes what other threads have done.
-    fn run_background(&mut self) {
+    fn run_background(&mut self, now: Instant) {
         while let Some(job) = self.puzzles.finished() {
-            self.endpoint.puzzle_solved(self.clock.now(), job);
+            self.endpoint.puzzle_solved(now, job);
         }
-        self.attempts.run(self.clock.now(), &mut self.endpoint);
+        self.attempts.run(now, &mut self.endpoint);
         self.take_puzzles();
     }
 
@@ -499,8 +500,7 @@ impl Socket {
         }
     }
 
-    fn run_timers(&mut self) {
-        let now: Instant = self.clock.now();
+    fn run_timers(&mut self, now: Instant) {
         if self.endpoint.poll_timeout().is_some_and(|(due, _)| due <= now) {
             self.endpoint.handle_timeout(now);
             self.take_puzzles();

@@ -1,8 +1,10 @@
 //! The receiving half of the packet window: what is known of the other side's sequences, and the report
 //! on it (PROTOCOL.md 7.2).
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 /// What has been received, and how far the other side is known to know it.
 #[derive(Debug)]
@@ -17,7 +19,43 @@ pub(crate) struct Incoming {
     /// The highest ack written in any packet.
     reported: u64,
     /// One bit for each of the last `window` sequences, as a ring.
-    bits: Vec<u64>,
+    bits: Bits,
+}
+
+/// Windows up to the default lie within the connection: one place less to fetch for each packet.
+#[derive(Debug)]
+enum Bits {
+    Few([u64; 2]),
+    Many(Box<[u64]>),
+}
+
+impl Bits {
+    fn new(window: u16) -> Self {
+        match usize::from(window).div_ceil(64) {
+            0..=2 => Self::Few([0; 2]),
+            words => Self::Many(vec![0; words].into_boxed_slice()),
+        }
+    }
+}
+
+impl Deref for Bits {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        match self {
+            Self::Few(words) => words,
+            Self::Many(words) => words,
+        }
+    }
+}
+
+impl DerefMut for Bits {
+    fn deref_mut(&mut self) -> &mut [u64] {
+        match self {
+            Self::Few(words) => words,
+            Self::Many(words) => words,
+        }
+    }
 }
 
 /// How a report will be written.
@@ -43,14 +81,13 @@ impl Report {
 
 impl Incoming {
     pub(crate) fn new(window: u16, initial: u64) -> Self {
-        let words = usize::from(window).div_ceil(64);
         Self {
             window,
             known: initial,
             base: initial,
             last_gap: initial,
             reported: initial,
-            bits: vec![0; words],
+            bits: Bits::new(window),
         }
     }
 

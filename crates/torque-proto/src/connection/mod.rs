@@ -322,12 +322,20 @@ impl Connection {
     fn rest_later(&mut self) {
         if self.rest_at.is_none() {
             self.rest_at = Some(self.liveness.rest_deadline());
+            // Both directions: data one way is answered by acknowledgments the other way.
+            self.send_keys.wake();
+            self.receive_keys.wake();
         }
     }
 
     #[cfg(test)]
     pub(crate) fn is_resting(&self) -> bool {
         self.rest_at.is_none() && self.send_keys.is_resting() && self.receive_keys.is_resting()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_awake(&self) -> bool {
+        self.rest_at.is_some() && !self.send_keys.is_resting() && !self.receive_keys.is_resting()
     }
 
     /// Gives back memory that only data needs, if none has passed for a while.

@@ -19,12 +19,23 @@ pub(crate) struct Outgoing {
     untaken: usize,
 }
 
-/// A sequenced packet without a verdict.
+/// A sequenced packet without a verdict: the ack that it carried, which is known to the other side once the packet is
+/// reported delivered, and in the lowest bit whether it is data. Sequences have 53 bits.
 #[derive(Clone, Copy, Debug)]
-struct Sent {
-    /// The ack that it carried: known to the other side once the packet is reported delivered.
-    ack: u64,
-    is_data: bool,
+struct Sent(u64);
+
+impl Sent {
+    fn new(ack: u64, is_data: bool) -> Self {
+        Self(ack << 1 | u64::from(is_data))
+    }
+
+    fn ack(self) -> u64 {
+        self.0 >> 1
+    }
+
+    fn is_data(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 /// One verdict, and what follows from it.
@@ -75,13 +86,14 @@ impl Outgoing {
 
     /// Notes the packet with sequence `last() + 1` as sent.
     pub(crate) fn sent(&mut self, ack: u64, is_data: bool) {
-        self.unsettled.push_back(Sent { ack, is_data });
+        self.unsettled.push_back(Sent::new(ack, is_data));
         self.unsettled_data += usize::from(is_data);
     }
 
     /// Settles the next sequence, if there is one.
     pub(crate) fn settle_next(&mut self, delivery: Delivery) -> Option<Settled> {
-        let Sent { ack, is_data } = self.unsettled.pop_front()?;
+        let sent = self.unsettled.pop_front()?;
+        let (ack, is_data) = (sent.ack(), sent.is_data());
         self.settled += 1;
         self.unsettled_data -= usize::from(is_data);
         self.untaken += usize::from(is_data);

@@ -48,7 +48,7 @@ fn a_sequence_is_open_until_its_verdict_is_known_and_taken() {
             match rng.below(6) {
                 choice if choice < lean => {
                     if model.open() < model.window {
-                        let (ack, is_data) = (rng.u64(), rng.below(4) > 0);
+                        let (ack, is_data) = (rng.below(1 << 53), rng.below(4) > 0);
                         real.sent(ack, is_data);
                         model.sent.push((ack, is_data));
                     }

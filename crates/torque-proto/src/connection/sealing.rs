@@ -36,25 +36,13 @@ impl Opened {
     }
 }
 
-/// Header, counter, sequence and ack in full.
-struct Associated {
-    bytes: [u8; MAX_ASSOCIATED],
-    len: usize,
-}
-
-impl Associated {
-    fn new(head: &[u8], sequence: u64, ack: u64) -> Self {
-        let mut bytes = [0; MAX_ASSOCIATED];
-        let len = head.len() + 16;
-        bytes[..head.len()].copy_from_slice(head);
-        bytes[head.len()..head.len() + 8].copy_from_slice(&sequence.to_be_bytes());
-        bytes[head.len() + 8..len].copy_from_slice(&ack.to_be_bytes());
-        Self { bytes, len }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
+/// Writes header, counter, sequence and ack in full, and returns what was written.
+fn associated<'a>(place: &'a mut [u8; MAX_ASSOCIATED], head: &[u8], sequence: u64, ack: u64) -> &'a [u8] {
+    let (start, rest) = place.split_at_mut(head.len());
+    start.copy_from_slice(head);
+    rest[..8].copy_from_slice(&sequence.to_be_bytes());
+    rest[8..16].copy_from_slice(&ack.to_be_bytes());
+    &place[..head.len() + 16]
 }
 
 impl Connection {
@@ -80,13 +68,14 @@ impl Connection {
                 out.extend_from_slice(&(counter as u16).to_be_bytes());
             }
             let text = out.len();
-            let associated = Associated::new(&out[start..], sequence, report.ack);
+            let mut place = [0; MAX_ASSOCIATED];
+            let associated = associated(&mut place, &out[start..], sequence, report.ack);
             incoming.write_report(report, out);
             body(out);
             let sealed = if kind.is_sequenced() {
-                keys.seal_data(sequence, associated.as_slice(), &mut out[text..])
+                keys.seal_data(sequence, associated, &mut out[text..])
             } else {
-                keys.seal_control(sequence, counter, associated.as_slice(), &mut out[text..])
+                keys.seal_control(sequence, counter, associated, &mut out[text..])
             };
             match sealed {
                 Some(tag) => out.extend_from_slice(&tag),
@@ -134,14 +123,13 @@ impl Connection {
         let (sequence, counter) = numbers.ok_or(Refusal::LateOrDuplicate)?;
         let ack = ack.ok_or(Refusal::Malformed)?;
 
-        let associated = Associated::new(&bytes[..head], sequence, ack);
+        let mut place = [0; MAX_ASSOCIATED];
+        let associated = associated(&mut place, &bytes[..head], sequence, ack);
         let (body, tag) = bytes.split_at_mut(end);
         let text = &mut body[head..];
         let opened = match counter {
-            None => self.receive_keys.open_data(sequence, associated.as_slice(), text, tag),
-            Some(counter) => {
-                self.receive_keys.open_control(sequence, counter, associated.as_slice(), text, tag)
-            }
+            None => self.receive_keys.open_data(sequence, associated, text, tag),
+            Some(counter) => self.receive_keys.open_control(sequence, counter, associated, text, tag),
         };
         opened.map_err(|error| match error {
             OpenError::NoKeys => Refusal::NoKeys,

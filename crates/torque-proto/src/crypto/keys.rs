@@ -1,7 +1,7 @@
 //! The packet keys of one direction of a connection, and their ratchet (PROTOCOL.md 3.3, 6.5).
 //!
-//! The keys of packets are expanded at the first data packet and stay expanded until the connection rests: an idle
-//! one does not pay for them in memory.
+//! The keys of packets are expanded at the first data packet, either way, and stay expanded until the connection rests: an
+//! idle one does not pay for them in memory.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -70,17 +70,19 @@ impl Generation {
         PacketKey::derive(&self.traffic, purpose, cipher).expand(cipher)
     }
 
-    fn data(&mut self, cipher: Cipher) -> &PacketCipher {
+    fn expand(&mut self, cipher: Cipher) -> &PacketCiphers {
         let (traffic, expanded) = (&self.traffic, &mut self.expanded);
         let derive = |purpose| PacketKey::derive(traffic, purpose, cipher).expand(cipher);
-        &expanded
-            .get_or_insert_with(|| {
-                Box::new(PacketCiphers { data: derive(Purpose::Data), control: derive(Purpose::Control) })
-            })
-            .data
+        expanded.get_or_insert_with(|| {
+            Box::new(PacketCiphers { data: derive(Purpose::Data), control: derive(Purpose::Control) })
+        })
     }
 
-    /// Uses the control key. A connection that only pings derives it each time.
+    fn data(&mut self, cipher: Cipher) -> &PacketCipher {
+        &self.expand(cipher).data
+    }
+
+    /// Uses the control key. A connection that rests and only pings derives it each time.
     fn with_control<R>(&self, cipher: Cipher, call: impl FnOnce(&PacketCipher) -> R) -> R {
         match &self.expanded {
             Some(expanded) => call(&expanded.control),
@@ -157,6 +159,11 @@ impl SendKeys {
         self.keys.expanded.is_none()
     }
 
+    /// Computes what the packets to come need from the secrets.
+    pub(crate) fn wake(&mut self) {
+        self.keys.expand(self.cipher);
+    }
+
     /// Forgets what is computed from the secrets until the next data packet.
     pub(crate) fn rest(&mut self) {
         self.keys.expanded = None;
@@ -221,6 +228,11 @@ impl ReceiveKeys {
     #[cfg(test)]
     pub(crate) fn is_resting(&self) -> bool {
         self.keys.expanded.is_none() && self.next.is_none()
+    }
+
+    /// Computes what the packets to come need from the secrets.
+    pub(crate) fn wake(&mut self) {
+        self.keys.expand(self.cipher);
     }
 
     /// Forgets what is computed from the secrets until the next data packet.

@@ -3,7 +3,6 @@
 mod aead;
 mod cipher;
 pub(crate) mod dh;
-mod gcm_sst;
 pub(crate) mod hash;
 pub(crate) mod keys;
 pub(crate) mod native;

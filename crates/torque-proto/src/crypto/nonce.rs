@@ -31,11 +31,10 @@ impl Nonce {
     }
 
     fn salted(salt: &Salt, domain: u32, counter: u64) -> Self {
-        let mut bytes = *salt;
-        let mask = domain.to_be_bytes().into_iter().chain(counter.to_be_bytes());
-        for (byte, mask) in bytes.iter_mut().zip(mask) {
-            *byte ^= mask;
-        }
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&domain.to_be_bytes());
+        bytes[4..].copy_from_slice(&counter.to_be_bytes());
+        bytes.iter_mut().zip(salt).for_each(|(byte, salt)| *byte ^= salt);
         Self(bytes)
     }
 

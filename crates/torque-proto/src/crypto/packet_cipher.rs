@@ -6,10 +6,10 @@ use aes::cipher::consts::U12;
 use aes_gcm::AesGcm;
 use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::AeadInOut;
+use torque_gcm_sst::GcmSst;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::cipher::Cipher;
-use super::gcm_sst::GcmSst;
 use super::hash;
 use super::native;
 use super::nonce::{Nonce, Salt};

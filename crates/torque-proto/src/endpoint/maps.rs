@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::address::Address;
 use crate::crypto::rng::Rng;
+use crate::id::ConnectionId;
 
 /// Makes SipHash-1-3 hashers with the endpoint's key.
 #[derive(Clone)]
@@ -28,3 +29,46 @@ impl BuildHasher for Seeded {
 
 pub(crate) type Map<K, V> = HashMap<K, V, Seeded>;
 pub(crate) type AddressMap<V> = Map<Address, V>;
+
+/// Which connection owns an address.
+pub(crate) struct Owners {
+    map: AddressMap<ConnectionId>,
+    /// The last one that was found: datagrams of one source come in runs.
+    last: Option<(Address, ConnectionId)>,
+}
+
+impl Owners {
+    pub(crate) fn new(seeded: Seeded) -> Self {
+        Self { map: AddressMap::with_hasher(seeded), last: None }
+    }
+
+    pub(crate) fn get(&self, remote: &Address) -> Option<&ConnectionId> {
+        self.map.get(remote)
+    }
+
+    /// As `get`, for a datagram from `remote`.
+    pub(crate) fn find(&mut self, remote: Address) -> Option<ConnectionId> {
+        if let Some((address, owner)) = self.last
+            && address == remote
+        {
+            return Some(owner);
+        }
+        let owner = *self.map.get(&remote)?;
+        self.last = Some((remote, owner));
+        Some(owner)
+    }
+
+    pub(crate) fn insert(&mut self, remote: Address, owner: ConnectionId) {
+        self.last = None;
+        self.map.insert(remote, owner);
+    }
+
+    pub(crate) fn remove(&mut self, remote: &Address) {
+        self.last = None;
+        self.map.remove(remote);
+    }
+}
+
+#[cfg(test)]
+#[path = "maps_tests.rs"]
+mod tests;

@@ -40,7 +40,7 @@ use crate::stats::{ConnectionStats, Stats};
 use crate::transmits::Transmits;
 use crate::wire::DatagramKind;
 
-use maps::{AddressMap, Map, Seeded};
+use maps::{AddressMap, Map, Owners, Seeded};
 use queue::{EventQueue, Frees};
 use slab::Slab;
 use slot::{Entry, Slot};
@@ -64,7 +64,7 @@ pub struct Endpoint {
     transmits: Transmits,
     pool: Pool,
     /// The connection that owns an address.
-    connections: AddressMap<ConnectionId>,
+    connections: Owners,
     /// Connections that have been accepted and wait for their first packet, or for the owner's answer.
     confirming: AddressMap<Vec<ConnectionId>>,
     /// Our own attempts, by the host's address.
@@ -95,7 +95,7 @@ impl Endpoint {
             events: EventQueue::new(),
             transmits: Transmits::new(config.limits.queued_transmits),
             pool: Pool::new(POOLED_BUFFERS),
-            connections: AddressMap::with_hasher(seeded.clone()),
+            connections: Owners::new(seeded.clone()),
             confirming: AddressMap::with_hasher(seeded.clone()),
             attempts: AddressMap::with_hasher(seeded.clone()),
             requests: Map::with_hasher(seeded),

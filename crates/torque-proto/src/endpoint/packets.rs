@@ -33,7 +33,7 @@ impl Endpoint {
         // Whoever fails to open it leaves nothing for the next one.
         let original = if waiting.is_empty() { Vec::new() } else { bytes.to_vec() };
         let mut refusal = None;
-        if let Some(&id) = self.connections.get(&path.remote) {
+        if let Some(id) = self.connections.find(path.remote) {
             match self.on_packet_of(now, id, path, bytes) {
                 Ok(()) => return,
                 Err(why) => refusal = Some(why),

@@ -52,7 +52,7 @@ impl Endpoint {
     fn on_probe(&mut self, path: Path, bytes: &[u8]) {
         let Ok(nonce) = parse_probe(bytes) else { return self.stats.malformed += 1 };
         let remote = &path.remote;
-        let is_known = self.attempts.contains_key(remote) || self.connections.contains_key(remote);
+        let is_known = self.attempts.contains_key(remote) || self.connections.get(remote).is_some();
         if !self.config.accept_incoming && !is_known {
             return self.stats.not_accepting += 1;
         }

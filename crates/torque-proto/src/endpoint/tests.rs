@@ -233,6 +233,20 @@ fn count(events: Vec<Event>, which: impl Fn(&Event) -> bool) -> usize {
 }
 
 #[test]
+fn data_one_way_wakes_the_keys_of_both_directions() {
+    let mut pair = Pair::new(Config::default());
+    let ids = pair.connect();
+    pair.advance(Duration::from_secs(30));
+    pair.ends[CLIENT].send(pair.now, ids[CLIENT], b"alone").unwrap();
+    pair.exchange();
+    // Acknowledgments come back by keys that would have to be derived for each of them.
+    for end in [HOST, CLIENT] {
+        let slot = &pair.ends[end].slots.get(ids[end]).unwrap().slot;
+        assert!(slot.connection().unwrap().is_awake());
+    }
+}
+
+#[test]
 fn an_idle_connection_rests_and_works_as_before() {
     let mut pair = Pair::new(Config::default());
     let ids = pair.connect();

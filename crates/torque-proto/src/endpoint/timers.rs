@@ -11,7 +11,7 @@ use crate::timer::TimerKind;
 
 impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout), and what for. The time may lie in the past, and may be
-    /// earlier than anything that is due: connections put their timers off without moving them each time.
+    /// earlier than anything that is due: timers are put off without being moved each time.
     pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
         let slots = self.wheel.next().map(|(at, slot)| {
             let entry = self.slots.id(slot).and_then(|id| self.slots.get(id));
@@ -73,7 +73,7 @@ impl Endpoint {
         }
     }
 
-    /// Arms a slot's timer for its deadline, unless it will fire before anyway: then it is put off when it does.
+    /// Arms a slot's timer for its deadline.
     pub(super) fn rearm(&mut self, id: ConnectionId) {
         let Some(entry) = self.slots.get(id) else { return };
         let deadline = entry.slot.deadline().map(|(at, _)| at);
@@ -85,11 +85,7 @@ impl Endpoint {
         let slot = id.slot() as u32;
         match deadline {
             None => self.wheel.disarm(slot),
-            Some(at) => {
-                if self.wheel.armed(slot).is_none_or(|armed| at < armed) {
-                    self.wheel.arm(slot, at);
-                }
-            }
+            Some(at) => self.wheel.arm(slot, at),
         }
     }
 }

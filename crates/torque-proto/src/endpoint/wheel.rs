@@ -1,5 +1,8 @@
 //! A hierarchical timer wheel: arming, moving and firing a timer cost the same however many there are.
 //!
+//! A timer that is put off stays where it is, and moves when its place is reached. So whoever puts one off again and
+//! again, as connections do with each packet, pays with a write, and what the timer belongs to is not looked at in vain.
+//!
 //! Time is cut into ticks. A timer lies on the level of the highest base-64 digit in which its tick differs from
 //! the wheel's, in the bucket of that digit; so every timer of a level is due before those of the next.
 
@@ -36,6 +39,9 @@ struct Bucket {
 
 #[derive(Clone, Copy)]
 struct Node {
+    /// When it is due; it may have been put off.
+    due: u64,
+    /// What its place is for: not after `due`.
     tick: u64,
     previous: u32,
     next: u32,
@@ -55,29 +61,21 @@ impl Wheel {
 
     /// Arms the timer of `slot` for `at`, or moves it there.
     pub(super) fn arm(&mut self, slot: u32, at: Instant) {
-        let tick = at.as_micros().div_ceil(1 << TICK_BITS).max(self.now);
+        let due = at.as_micros().div_ceil(1 << TICK_BITS).max(self.now);
         if slot as usize >= self.nodes.len() {
-            let empty = Node { tick: 0, previous: NONE, next: NONE, place: None };
+            let empty = Node { due: 0, tick: 0, previous: NONE, next: NONE, place: None };
             self.nodes.resize(slot as usize + 1, empty);
         }
-        let node = &self.nodes[slot as usize];
-        if node.place.is_some() {
-            if node.tick == tick {
-                return;
-            }
+        let node = &mut self.nodes[slot as usize];
+        node.due = due;
+        if node.place.is_none() || due < node.tick {
             self.unlink(slot);
+            self.link(slot, due);
         }
-        self.link(slot, tick);
-    }
-
-    /// The time for which the timer of `slot` is armed.
-    pub(super) fn armed(&self, slot: u32) -> Option<Instant> {
-        let node = self.nodes.get(slot as usize)?;
-        node.place.map(|_| Instant::from_micros(node.tick << TICK_BITS))
     }
 
     pub(super) fn disarm(&mut self, slot: u32) {
-        if self.armed(slot).is_some() {
+        if (slot as usize) < self.nodes.len() {
             self.unlink(slot);
         }
     }
@@ -103,16 +101,15 @@ impl Wheel {
                 return None;
             }
             self.now = self.now.max(start);
-            let first = bucket.first;
-            if level == 0 {
-                self.unlink(first);
-                return Some(first);
-            }
-            // Spread the bucket over the lower levels.
-            let mut slot = first;
+            // Move on what was put off, and spread the buckets of higher levels over the lower ones.
+            let mut slot = bucket.first;
             while slot != NONE {
-                let Node { tick, next, .. } = self.nodes[slot as usize];
+                let Node { due: tick, next, .. } = self.nodes[slot as usize];
+                let tick = self.within_reach(tick);
                 self.unlink(slot);
+                if level == 0 && tick <= due {
+                    return Some(slot);
+                }
                 self.link(slot, tick);
                 slot = next;
             }
@@ -126,9 +123,13 @@ impl Wheel {
         Some(((level, digit), content.buckets[digit]))
     }
 
+    /// A timer beyond the wheel's reach fires early, and is armed again by whoever finds it so.
+    fn within_reach(&self, tick: u64) -> u64 {
+        tick.clamp(self.now, self.now | ((1 << (DIGIT_BITS * LEVELS as u32)) - 1))
+    }
+
     fn link(&mut self, slot: u32, tick: u64) {
-        // A timer beyond the wheel's reach fires early, and is armed again by whoever finds it so.
-        let tick = tick.clamp(self.now, self.now | ((1 << (DIGIT_BITS * LEVELS as u32)) - 1));
+        let tick = self.within_reach(tick);
         let level = (tick ^ self.now).checked_ilog2().unwrap_or(0) / DIGIT_BITS;
         let digit = (tick >> (DIGIT_BITS * level)) as usize % BUCKETS;
         let level_content = &mut self.levels[level as usize];
@@ -137,8 +138,9 @@ impl Wheel {
         let next = bucket.first;
         bucket.first = slot;
         bucket.earliest = bucket.earliest.min(tick);
-        self.nodes[slot as usize] =
-            Node { tick, previous: NONE, next, place: Some((level as u8, digit as u8)) };
+        let node = &mut self.nodes[slot as usize];
+        (node.tick, node.previous, node.next) = (tick, NONE, next);
+        node.place = Some((level as u8, digit as u8));
         if next != NONE {
             self.nodes[next as usize].previous = slot;
         }

@@ -70,3 +70,28 @@ fn without_moves_the_wheel_wakes_exactly_for_its_timers() {
     }
     assert!(wheel.next().is_none());
 }
+
+#[test]
+fn a_timer_that_is_put_off_fires_once_at_its_last_time() {
+    let mut wheel = Wheel::new(Instant::ZERO);
+    for at in (1..=1_000).map(Instant::from_millis) {
+        wheel.arm(7, at);
+        // Half a second behind, so that its place is reached again and again before it is due.
+        assert_eq!(wheel.expire(Instant::from_micros(at.as_micros() / 2)), None);
+    }
+    assert_eq!(wheel.expire(Instant::from_millis(999)), None);
+    assert_eq!(wheel.expire(Instant::from_millis(1_001)), Some(7));
+    assert_eq!(wheel.expire(Instant::from_millis(5_000)), None);
+}
+
+#[test]
+fn a_timer_beyond_reach_fires_early_and_can_be_armed_again() {
+    let reach = TICK << (DIGIT_BITS * LEVELS as u32);
+    let mut wheel = Wheel::new(Instant::from_micros(reach - 10 * TICK));
+    let at = Instant::from_micros(3 * reach);
+    wheel.arm(7, at);
+    let now = Instant::from_micros(reach + 10 * TICK);
+    assert_eq!((wheel.expire(now), wheel.expire(now)), (Some(7), None));
+    wheel.arm(7, at);
+    assert_eq!(wheel.expire(Instant::from_micros(reach + 20 * TICK)), None);
+}

@@ -35,6 +35,14 @@ pub(crate) struct Sent {
     pub(crate) bytes: usize,
 }
 
+impl Sent {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn add(&mut self, run: &Run<'_>) {
+        self.datagrams += run.count;
+        self.bytes += run.bytes.len();
+    }
+}
+
 /// Why a call sent nothing.
 pub(crate) enum Refused {
     /// The next datagram is for an address that this socket can never reach.
@@ -148,24 +156,26 @@ impl Carrier {
     fn send_batch_now(&self, transmits: &Transmits) -> Result<Sent, Refused> {
         use super::mmsg;
 
-        let mut runs = [Sent::default(); mmsg::BATCH];
-        let (mut index, mut count) = (0, 0);
+        let (mut given, mut runs) = (Sent::default(), 0);
         let taken = mmsg::send(self.fd(), || {
-            let run = self.run(transmits, index)?;
+            let run = self.run(transmits, given.datagrams)?;
             let message = self.message(&run)?;
-            runs[count] = Sent { datagrams: run.count, bytes: run.bytes.len() };
-            index += run.count;
-            count += 1;
+            given.add(&run);
+            runs += 1;
             Some(message)
         })
         .map_err(Refused::System)?;
         if taken == 0 {
             return if transmits.is_empty() { Ok(Sent::default()) } else { Err(Refused::NoSuchFamily) };
         }
-        Ok(runs[..taken].iter().fold(Sent::default(), |sum, run| Sent {
-            datagrams: sum.datagrams + run.datagrams,
-            bytes: sum.bytes + run.bytes,
-        }))
+        if taken < runs {
+            given = Sent::default();
+            for _ in 0..taken {
+                let Some(run) = self.run(transmits, given.datagrams) else { break };
+                given.add(&run);
+            }
+        }
+        Ok(given)
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -199,15 +209,11 @@ impl Carrier {
         self.run(transmits, 0)
     }
 
-    /// One receive call of at most one message for each of `buffers`. Returns how many came.
+    /// One receive call of at most one message for each [`RECEIVE_BYTES`](super::RECEIVE_BYTES) of `buffers`. Returns how many came.
     ///
     /// # Errors
     /// What the operating system says; `WouldBlock` if nothing is there.
-    pub(crate) fn receive<'a>(
-        &self,
-        buffers: impl Iterator<Item = &'a mut [u8]>,
-        take: impl FnMut(Arrived<'_>),
-    ) -> io::Result<usize> {
+    pub(crate) fn receive(&self, buffers: &mut [u8], take: impl FnMut(Arrived<'_>)) -> io::Result<usize> {
         match &self.handle {
             Handle::Plain(_) => self.receive_now(buffers, take),
             #[cfg(feature = "tokio")]
@@ -218,23 +224,17 @@ impl Carrier {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn receive_now<'a>(
-        &self,
-        buffers: impl Iterator<Item = &'a mut [u8]>,
-        take: impl FnMut(Arrived<'_>),
-    ) -> io::Result<usize> {
+    fn receive_now(&self, buffers: &mut [u8], take: impl FnMut(Arrived<'_>)) -> io::Result<usize> {
         super::mmsg::receive(self.fd(), buffers, take)
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn receive_now<'a>(
-        &self,
-        mut buffers: impl Iterator<Item = &'a mut [u8]>,
-        mut take: impl FnMut(Arrived<'_>),
-    ) -> io::Result<usize> {
+    fn receive_now(&self, buffers: &mut [u8], mut take: impl FnMut(Arrived<'_>)) -> io::Result<usize> {
+        use super::RECEIVE_BYTES;
         use quinn_udp::{BATCH_SIZE, RecvMeta};
         use std::io::IoSliceMut;
 
+        let mut buffers = buffers.chunks_exact_mut(RECEIVE_BYTES);
         let mut heads = [RecvMeta::default(); BATCH_SIZE];
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));

@@ -27,7 +27,7 @@ const MAX_UNREACHABLE: usize = 32;
 /// The most messages that one receive call takes: each is a datagram, or several that the kernel has joined.
 const RECEIVE_BATCH: usize = 32;
 /// How many it asks for while few come: preparing for more costs more.
-const RECEIVE_FEW: usize = 4;
+const RECEIVE_FEW: usize = 2;
 
 /// A message as it came: a datagram, or several of one source that the kernel has joined.
 struct Arrived<'a> {
@@ -231,7 +231,7 @@ impl Udp {
         let (wake_port, stats) = (self.wake_port, &mut self.stats);
         stats.receive_calls += 1;
         let asked = self.carrier.receive_at_most(self.asks);
-        let buffers = self.buffer.chunks_exact_mut(RECEIVE_BYTES).take(asked);
+        let buffers = &mut self.buffer[..RECEIVE_BYTES * asked];
         let received = self.carrier.receive(buffers, |Arrived { from, destination, stride, bytes }| {
             if bytes.is_empty() && wake_port == Some(from.port()) {
                 return;

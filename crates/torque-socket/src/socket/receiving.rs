@@ -12,24 +12,26 @@ use crate::sharded::Shard;
 const MAX_RECEIVED: u64 = 8_192;
 
 impl Socket {
-    pub(super) fn receive(&mut self) {
+    /// Takes all that has come. Returns its last look at the clock, if it had one.
+    pub(super) fn receive(&mut self) -> Option<Instant> {
         // First, because a new epoch may be among what other shards have left.
         self.receive_from_shards();
-        self.receive_from_system();
+        let looked = self.receive_from_system();
         let Self { endpoint, clock, simulated, shard, .. } = self;
-        if let Some(simulated) = simulated {
-            let now = clock.now();
-            simulated.arrivals(now, |remote, local, bytes| {
-                hand_in(now, endpoint, shard.as_deref(), remote, local, bytes);
-            });
-        }
+        let Some(simulated) = simulated else { return looked };
+        let now = clock.now();
+        simulated.arrivals(now, |remote, local, bytes| {
+            hand_in(now, endpoint, shard.as_deref(), remote, local, bytes);
+        });
+        Some(now)
     }
 
-    fn receive_from_system(&mut self) {
+    fn receive_from_system(&mut self) -> Option<Instant> {
         let Self { endpoint, udp, clock, simulated, shard, .. } = self;
         if shard.as_ref().is_some_and(|shard| !shard.receives()) {
-            return;
+            return None;
         }
+        let mut looked = None;
         let mut budget = MAX_RECEIVED;
         while budget > 0 {
             let mut now = None;
@@ -45,6 +47,7 @@ impl Socket {
                     Some(simulated) => simulated.take_received(now, remote, local, bytes),
                 }
             });
+            looked = now.or(looked);
             if let Some(shard) = shard {
                 shard.hand_on(udp.stats_mut());
             }
@@ -54,6 +57,7 @@ impl Socket {
             // A call that brought an error instead of datagrams counts too.
             budget = budget.saturating_sub(1);
         }
+        looked
     }
 
     fn receive_from_shards(&mut self) {

@@ -5,7 +5,7 @@ use std::mem::{MaybeUninit, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::super::{Arrived, RECEIVE_BATCH};
+use super::super::{Arrived, RECEIVE_BATCH, RECEIVE_BYTES};
 
 /// Room for the control messages that are asked for: a segment size and a destination of each family.
 const CONTROL_BYTES: usize = 128;
@@ -23,29 +23,27 @@ struct Told {
     destination: Option<IpAddr>,
 }
 
-/// Receives up to one message for each of `buffers`, at most [`RECEIVE_BATCH`], in one system call that does not
-/// wait, and hands each on. Returns how many there were.
+/// Receives up to one message for each [`RECEIVE_BYTES`] of `buffers`, at most [`RECEIVE_BATCH`], in one system call
+/// that does not wait, and hands each on. Returns how many there were.
 ///
 /// # Errors
 /// What the operating system says; `WouldBlock` if nothing is there.
-pub(in crate::io) fn receive<'a>(
+pub(in crate::io) fn receive(
     socket: BorrowedFd<'_>,
-    buffers: impl Iterator<Item = &'a mut [u8]>,
+    buffers: &mut [u8],
     mut take: impl FnMut(Arrived<'_>),
 ) -> io::Result<usize> {
     let mut names = [const { MaybeUninit::<Name>::uninit() }; RECEIVE_BATCH];
     let mut controls = [const { Control([MaybeUninit::uninit(); CONTROL_BYTES]) }; RECEIVE_BATCH];
     let mut parts = [const { MaybeUninit::<libc::iovec>::uninit() }; RECEIVE_BATCH];
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; RECEIVE_BATCH];
-    let mut lent: [Option<&'a mut [u8]>; RECEIVE_BATCH] = [const { None }; RECEIVE_BATCH];
 
     let (name, control, part) = (names.as_mut_ptr(), controls.as_mut_ptr(), parts.as_mut_ptr());
     let mut count = 0;
-    for (buffer, (header, slot)) in buffers.zip(headers.iter_mut().zip(&mut lent)) {
-        let buffer = slot.insert(buffer);
+    for (header, buffer) in headers.iter_mut().zip(buffers.chunks_exact_mut(RECEIVE_BYTES)) {
         // SAFETY: `count < RECEIVE_BATCH`, the length of the three arrays. They are neither moved nor borrowed again
-        // before the kernel is done with them, so the pointers stay valid; the buffer is lent for 'a and is not
-        // touched before either. A zeroed `mmsghdr` is a valid one.
+        // before the kernel is done with them, so the pointers stay valid; the same holds for the buffer. A zeroed
+        // `mmsghdr` is a valid one.
         unsafe {
             part.add(count).write(MaybeUninit::new(libc::iovec {
                 iov_base: buffer.as_mut_ptr().cast(),
@@ -82,12 +80,12 @@ pub(in crate::io) fn receive<'a>(
             return Err(error);
         }
     };
-    for (header, buffer) in headers.iter().zip(lent).take(received) {
+    for (header, buffer) in headers.iter().zip(buffers.chunks_exact_mut(RECEIVE_BYTES)).take(received) {
         // SAFETY: the first `count` headers are written, and `received <= count`.
         let message = unsafe { header.assume_init_ref() };
         // SAFETY: the kernel has filled this header, and nothing that it points to has been moved.
         let (from, told) = unsafe { (read_name(&message.msg_hdr), read_control(&message.msg_hdr)) };
-        let (Some(from), Some(buffer)) = (from, buffer) else { continue };
+        let Some(from) = from else { continue };
         let len = (message.msg_len as usize).min(buffer.len());
         take(Arrived {
             from,

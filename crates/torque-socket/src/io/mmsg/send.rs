@@ -1,4 +1,4 @@
-//! `sendmmsg`. All of the unsafe code is in `Control::push` and `send`.
+//! `sendmmsg`, and plainer calls for one message. All of the unsafe code is in `Control::push`, `send_one` and `send_many`.
 
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
@@ -10,7 +10,7 @@ use socket2::SockAddr;
 use super::super::Message;
 
 /// The most messages that one call takes. Each may be a run of datagrams of one size to one address.
-pub(in crate::io) const BATCH: usize = 64;
+const BATCH: usize = 64;
 
 /// Room for a segment size and a source address: 24 and 40 bytes on 64-bit machines.
 const CONTROL_BYTES: usize = 64;
@@ -80,6 +80,35 @@ struct Slot {
     part: libc::iovec,
 }
 
+impl Slot {
+    fn new(message: &Message<'_>) -> Self {
+        Self {
+            name: SockAddr::from(message.destination),
+            control: Control::new(message),
+            part: libc::iovec {
+                iov_base: message.bytes.as_ptr().cast_mut().cast(),
+                iov_len: message.bytes.len(),
+            },
+        }
+    }
+
+    /// A header that points to what is in this slot: good for as long as the slot stays where it is, and the
+    /// payload of its message is borrowed.
+    fn header(&mut self) -> libc::msghdr {
+        // SAFETY: a zeroed `msghdr` is a valid one.
+        let mut header: libc::msghdr = unsafe { zeroed() };
+        header.msg_name = self.name.as_ptr().cast_mut().cast();
+        header.msg_namelen = self.name.len();
+        header.msg_iov = &raw mut self.part;
+        header.msg_iovlen = 1;
+        if self.control.len > 0 {
+            header.msg_control = (&raw mut self.control.bytes).cast();
+            header.msg_controllen = self.control.len as _;
+        }
+        header
+    }
+}
+
 /// Sends what `next` yields, up to [`BATCH`] messages, in one system call. Returns how many the kernel took;
 /// 0 if `next` yielded nothing.
 ///
@@ -89,52 +118,66 @@ pub(in crate::io) fn send<'a>(
     socket: BorrowedFd<'_>,
     mut next: impl FnMut() -> Option<Message<'a>>,
 ) -> io::Result<usize> {
+    let Some(first) = next() else { return Ok(0) };
+    match next() {
+        None => send_one(socket, &first).map(|()| 1),
+        Some(second) => send_many(socket, [first, second].into_iter().chain(std::iter::from_fn(next))),
+    }
+}
+
+/// One message, for which `sendmmsg` takes longer.
+fn send_one(socket: BorrowedFd<'_>, message: &Message<'_>) -> io::Result<()> {
+    let mut slot = Slot::new(message);
+    until_done(|| {
+        if slot.control.len == 0 {
+            // SAFETY: the payload and the name are alive and as long as is said.
+            unsafe {
+                libc::sendto(
+                    socket.as_raw_fd(),
+                    message.bytes.as_ptr().cast(),
+                    message.bytes.len(),
+                    0,
+                    slot.name.as_ptr().cast(),
+                    slot.name.len(),
+                )
+            }
+        } else {
+            let header = slot.header();
+            // SAFETY: the header's slot and the payload are alive and stay where they are during the call. The
+            // kernel does not write through the header.
+            unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) }
+        }
+    })?;
+    Ok(())
+}
+
+fn send_many<'a>(socket: BorrowedFd<'_>, messages: impl Iterator<Item = Message<'a>>) -> io::Result<usize> {
     let mut slots = [const { MaybeUninit::<Slot>::uninit() }; BATCH];
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];
     let mut count = 0;
-    while count < BATCH
-        && let Some(message) = next()
-    {
-        slots[count].write(Slot {
-            name: SockAddr::from(message.destination),
-            control: Control::new(&message),
-            part: libc::iovec {
-                iov_base: message.bytes.as_ptr().cast_mut().cast(),
-                iov_len: message.bytes.len(),
-            },
-        });
+    // In this order, so that no message is taken for which there is no slot.
+    for ((slot, header), message) in slots.iter_mut().zip(&mut headers).zip(messages) {
+        let msg_hdr = slot.write(Slot::new(&message)).header();
+        header.write(libc::mmsghdr { msg_hdr, msg_len: 0 });
         count += 1;
     }
-    if count == 0 {
-        return Ok(0);
-    }
-    let first_slot = slots.as_mut_ptr().cast::<Slot>();
-    for (index, header) in headers.iter_mut().enumerate().take(count) {
-        // SAFETY: `index < count`, and the loop above has written that many slots. `slots` is neither moved
-        // nor borrowed again before the call below has returned, so the pointers stay valid; the payloads
-        // are borrowed for 'a, which outlives this function. The kernel does not write through them. A
-        // zeroed `mmsghdr` is a valid one.
+    until_done(|| {
+        // SAFETY: the first `count` headers are written. Their slots are neither moved nor borrowed again before the
+        // call has returned, and the payloads are borrowed for 'a, which outlives this function. The kernel does not
+        // write through the headers.
         unsafe {
-            let slot = first_slot.add(index);
-            let mut message: libc::mmsghdr = zeroed();
-            message.msg_hdr.msg_name = (*slot).name.as_ptr().cast_mut().cast();
-            message.msg_hdr.msg_namelen = (*slot).name.len();
-            message.msg_hdr.msg_iov = &raw mut (*slot).part;
-            message.msg_hdr.msg_iovlen = 1;
-            if (*slot).control.len > 0 {
-                message.msg_hdr.msg_control = (&raw mut (*slot).control.bytes).cast();
-                message.msg_hdr.msg_controllen = (*slot).control.len as _;
-            }
-            header.write(message);
+            let sent =
+                libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr().cast(), count as libc::c_uint, 0);
+            sent as libc::ssize_t
         }
-    }
+    })
+}
+
+/// Calls again if a signal came between.
+fn until_done(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
     loop {
-        // SAFETY: the first `count` headers are written, and all that they point to is alive (see above).
-        let sent = unsafe {
-            libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr().cast(), count as libc::c_uint, 0)
-        };
-        if let Ok(sent) = usize::try_from(sent) {
-            return Ok(sent);
+        if let Ok(done) = usize::try_from(call()) {
+            return Ok(done);
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {

@@ -1,7 +1,41 @@
+//! Every test is run with each code that there is for this processor.
+
 use std::vec::Vec;
 
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes::{Aes128Enc, Block};
+
 use super::*;
-use crate::crypto::testing::{array, for_seeds, hex};
+
+/// The cipher by the code that `GcmSst::new` chooses, and by the portable code.
+fn both(key: [u8; 16]) -> [GcmSst; 2] {
+    [GcmSst::new(&key), GcmSst(Code::Portable(portable::GcmSst::new(&key)))]
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_processor_that_has_all_that_is_needed_is_made_use_of() {
+    use std::is_x86_feature_detected as has;
+    let has_all = has!("aes") && has!("pclmulqdq") && has!("sse4.1");
+    assert_eq!(matches!(GcmSst::new(&[0; 16]).0, Code::X86_64(_)), has_all);
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+fn array<const N: usize>(text: &str) -> [u8; N] {
+    hex(text).try_into().unwrap()
+}
+
+/// Bytes without a pattern, the same in each run.
+fn bytes<const N: usize>(seed: u64) -> [u8; N] {
+    let mut state = seed;
+    core::array::from_fn(|_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    })
+}
 
 /// Key, nonce, associated data, text, ciphertext, full tag.
 type Case = [&'static str; 6];
@@ -61,15 +95,16 @@ const CASES: [Case; 6] = [
 #[test]
 fn it_gives_the_values_of_its_draft() {
     for [key, nonce, ad, text, sealed, tag] in CASES {
-        let cipher = GcmSst::new(&array(key));
         let (nonce, ad, text) = (array(nonce), hex(ad), hex(text));
-        let mut bytes = text.clone();
-        assert_eq!(cipher.seal(&nonce, &ad, &mut bytes).as_slice(), hex(tag));
-        assert_eq!(bytes, hex(sealed));
-        for length in 4..=16 {
-            let mut opened = bytes.clone();
-            assert!(cipher.open(&nonce, &ad, &mut opened, &hex(tag)[..length]));
-            assert_eq!(opened, text);
+        for cipher in both(array(key)) {
+            let mut bytes = text.clone();
+            assert_eq!(cipher.seal(&nonce, &ad, &mut bytes).as_slice(), hex(tag));
+            assert_eq!(bytes, hex(sealed));
+            for length in 4..=16 {
+                let mut opened = bytes.clone();
+                assert!(cipher.open(&nonce, &ad, &mut opened, &hex(tag)[..length]));
+                assert_eq!(opened, text);
+            }
         }
     }
 }
@@ -117,10 +152,8 @@ fn by_definition(key: &[u8; 16], nonce: &[u8; 12], ad: &[u8], text: &[u8]) -> (V
 
 #[test]
 fn every_length_gives_what_the_definition_gives() {
-    for_seeds(2, |rng| {
-        let (key, nonce) = (rng.array(), rng.array());
-        let cipher = GcmSst::new(&key);
-        let long: Vec<u8> = (0..3 * 512).map(|_| rng.array::<1>()[0]).collect();
+    let (key, nonce, long) = (bytes(1), bytes(2), bytes::<1_536>(3));
+    for cipher in both(key) {
         for (text, ad) in
             (0..700).map(|n| (n, 19)).chain((0..300).map(|n| (100, n))).chain((0..40).map(|n| (1200, n)))
         {
@@ -132,14 +165,13 @@ fn every_length_gives_what_the_definition_gives() {
             assert!(cipher.open(&nonce, ad, &mut bytes, &tag[..8]));
             assert_eq!(bytes, text);
         }
-    });
+    }
 }
 
 #[test]
 fn what_was_changed_is_not_opened() {
-    for_seeds(20, |rng| {
-        let cipher = GcmSst::new(&rng.array());
-        let (nonce, ad, text) = (rng.array::<12>(), rng.array::<19>(), rng.array::<200>());
+    for (seed, cipher) in (0..).zip((10..20).flat_map(|key| both(bytes(key)))) {
+        let (nonce, ad, text) = (bytes(seed), bytes::<19>(seed + 100), bytes::<200>(seed + 200));
         let mut sealed = text;
         let tag = cipher.seal(&nonce, &ad, &mut sealed);
         let flip = |at: usize| 1u8 << (at % 8);
@@ -156,11 +188,15 @@ fn what_was_changed_is_not_opened() {
             changed[bit / 8] ^= flip(bit);
             assert!(!cipher.open(&nonce, &changed, &mut { sealed }, &tag[..4]));
         }
-        for bit in 0..8 * 8 {
-            let mut changed = tag;
-            changed[bit / 8] ^= flip(bit);
-            assert!(!cipher.open(&nonce, &ad, &mut { sealed }, &changed[..8]));
+        for length in 4..=16 {
+            for bit in 0..8 * length {
+                let mut changed = tag;
+                changed[bit / 8] ^= flip(bit);
+                assert!(!cipher.open(&nonce, &ad, &mut { sealed }, &changed[..length]));
+            }
+            assert!(cipher.open(&nonce, &ad, &mut { sealed }, &tag[..length]));
         }
+        assert!(!cipher.open(&nonce, &ad, &mut { sealed }, &[]));
         assert!(!cipher.open(&nonce, &ad, &mut { sealed }, &[0; 17]));
-    });
+    }
 }
