@@ -107,8 +107,7 @@ fn clippy_features() -> Result<Outcome, String> {
     let mut count = 0;
     for member in workspace::members()?.iter().filter(|member| !member.features.is_empty()) {
         for features in member.combinations() {
-            let mut words =
-                vec!["clippy", "-p", &member.name, "--lib", "--bins", "--locked", "--no-default-features"];
+            let mut words = vec!["clippy", "-p", &member.name, "--locked", "--no-default-features"];
             if !features.is_empty() {
                 words.extend(["--features", &features]);
             }

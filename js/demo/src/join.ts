@@ -1,6 +1,6 @@
 /** The way into the arena, step by step, each told. */
 
-import { TorqueSocket, type GatewayCarrier, type TorqueConnection } from "torque-socket";
+import { TorqueError, TorqueSocket, type GatewayCarrier, type TorqueConnection } from "torque-socket";
 
 import { hello, readWelcome, type Welcome } from "./wire.js";
 
@@ -32,12 +32,16 @@ export interface JoinOptions {
   readonly tell: (parts: (string | { b: string })[]) => void;
 }
 
-/** Where the arena is: the program that hosts it writes it beside the pages. */
+/** Where the arena is: the program that hosts it writes it beside the pages. Rejects with a TorqueError. */
 export async function arenaUrl(signal: AbortSignal): Promise<string> {
-  const answer = await fetch("demo.json", { cache: "no-store", signal });
-  if (!answer.ok) throw new Error(`demo.json: ${answer.status}. Is this page served by “cargo xtask demo”?`);
-  const { url } = (await answer.json()) as { url?: unknown };
-  if (typeof url !== "string") throw new Error("demo.json names no arena");
+  let answer: Response;
+  try {
+    answer = await fetch("demo.json", { cache: "no-store", signal });
+  } catch (error) {
+    throw new TorqueError("no_server", String(error));
+  }
+  const { url } = answer.ok ? ((await answer.json()) as { url?: unknown }) : {};
+  if (typeof url !== "string") throw new TorqueError("no_arena", `demo.json: ${answer.status}`);
   return url;
 }
 

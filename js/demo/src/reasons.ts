@@ -23,6 +23,8 @@ const TEXTS: Record<string, [string, boolean]> = {
   busy: ["The host has no room at present", true],
   stale_challenge: ["The host is under load", true],
   name_not_found: ["The host's name has no address", false],
+  no_server: ["The program that serves this page does not answer", true],
+  no_arena: ["This page is served without an arena: start it with “cargo xtask demo”", false],
   gateway_unreachable: ["The gateway cannot be reached", true],
   gateway_lost: ["The gateway is gone", true],
   gateway_draining: ["The gateway is going away", true],
