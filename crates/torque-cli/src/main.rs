@@ -2,8 +2,8 @@
 //!
 //! `cli` holds the words of the command line, `commands` one file a subcommand; the other modules are what
 //! several of them share. Every command returns a [`failure::Failure`] or nothing, and only `main` exits.
-// Comments on arguments are the text of --help, where [brackets] and <angles> mean what they do there.
-#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+// Comments on arguments are the text of --help, where [brackets], <angles> and URLs mean what they do there.
+#![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #![forbid(unsafe_code)]
 
 mod cli;

@@ -94,7 +94,7 @@ fn read_key_pair(secret_text: &str) -> Result<KeyPair, String> {
 
 impl Core {
     /// A core that begins at `now`. `seed` is 32 bytes of the host environment's randomness, never used twice;
-    /// `unix_millis` is `Date.now()` at that moment. The options are those of [`options`].
+    /// `unix_millis` is `Date.now()` at that moment. The options are lines of `name=value` (`options.rs`).
     pub fn new(options: &str, seed: [u8; 32], unix_millis: f64, now: f64) -> Result<Self, String> {
         let setup = options::setup(options, seed, unix_millis as u64)?;
         let endpoint =
