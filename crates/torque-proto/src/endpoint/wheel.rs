@@ -39,9 +39,10 @@ struct Bucket {
 
 #[derive(Clone, Copy)]
 struct Node {
-    /// When it is due; it may have been put off.
+    /// When it is due, in microseconds; it may have been put off. Exact, so that one that was put off by less than a tick
+    /// does not wake its owner twice.
     due: u64,
-    /// What its place is for: not after `due`.
+    /// What its place is for: not after the tick in which it is due.
     tick: u64,
     previous: u32,
     next: u32,
@@ -61,16 +62,16 @@ impl Wheel {
 
     /// Arms the timer of `slot` for `at`, or moves it there.
     pub(super) fn arm(&mut self, slot: u32, at: Instant) {
-        let due = at.as_micros().div_ceil(1 << TICK_BITS).max(self.now);
+        let tick = tick_of(at.as_micros());
         if slot as usize >= self.nodes.len() {
             let empty = Node { due: 0, tick: 0, previous: NONE, next: NONE, place: None };
             self.nodes.resize(slot as usize + 1, empty);
         }
         let node = &mut self.nodes[slot as usize];
-        node.due = due;
-        if node.place.is_none() || due < node.tick {
+        node.due = at.as_micros();
+        if node.place.is_none() || tick < node.tick {
             self.unlink(slot);
-            self.link(slot, due);
+            self.link(slot, tick);
         }
     }
 
@@ -83,7 +84,14 @@ impl Wheel {
     /// A time before which no timer is due, and the slot of one that may be due then.
     pub(super) fn next(&self) -> Option<(Instant, u32)> {
         let (_, bucket) = self.first_bucket()?;
-        Some((Instant::from_micros(bucket.earliest << TICK_BITS), bucket.first))
+        let node = self.nodes[bucket.first as usize];
+        if node.next != NONE {
+            return Some((Instant::from_micros(bucket.earliest << TICK_BITS), bucket.first));
+        }
+        // One that is alone, and was put off by less than a tick: all others are in later ticks.
+        let place = node.tick << TICK_BITS;
+        let at = node.due.clamp(place, place.saturating_add(1 << TICK_BITS));
+        Some((Instant::from_micros(at), bucket.first))
     }
 
     /// Takes out one timer that is due at `now`.
@@ -104,7 +112,9 @@ impl Wheel {
             // Move on what was put off, and spread the buckets of higher levels over the lower ones.
             let mut slot = bucket.first;
             while slot != NONE {
-                let Node { due: tick, next, .. } = self.nodes[slot as usize];
+                let Node { due: exactly, next, .. } = self.nodes[slot as usize];
+                // The tick that is not over yet has those that are due in its first part.
+                let tick = if exactly <= now.as_micros() { due } else { tick_of(exactly) };
                 let tick = self.within_reach(tick);
                 self.unlink(slot);
                 if level == 0 && tick <= due {
@@ -165,6 +175,11 @@ impl Wheel {
         }
         self.nodes[slot as usize].place = None;
     }
+}
+
+/// The first tick that does not begin before a time in microseconds.
+fn tick_of(micros: u64) -> u64 {
+    micros.div_ceil(1 << TICK_BITS)
 }
 
 #[cfg(test)]

@@ -84,6 +84,20 @@ fn a_timer_that_is_put_off_fires_once_at_its_last_time() {
     assert_eq!(wheel.expire(Instant::from_millis(5_000)), None);
 }
 
+/// As a ping whose last pong came a little after the one before was sent.
+#[test]
+fn a_timer_that_is_put_off_by_less_than_a_tick_wakes_once() {
+    for offset in 0..TICK {
+        let mut wheel = Wheel::new(Instant::ZERO);
+        let at = 200_000 + offset;
+        wheel.arm(7, Instant::from_micros(at));
+        wheel.arm(7, Instant::from_micros(at + 400));
+        let (next, _) = wheel.next().expect("armed");
+        assert!((at..=at + 400 + TICK).contains(&next.as_micros()));
+        assert_eq!(wheel.expire(next), Some(7), "put off from {at}, woken at {next:?}");
+    }
+}
+
 #[test]
 fn a_timer_beyond_reach_fires_early_and_can_be_armed_again() {
     let reach = TICK << (DIGIT_BITS * LEVELS as u32);
