@@ -7,6 +7,7 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use common::{Directory, run, torque};
 use serde_json::Value;
@@ -32,13 +33,23 @@ impl Gateway {
         Self { child, listening }
     }
 
-    /// Asks over HTTP, and returns the answer's head and body.
+    /// Asks over HTTP, and returns the answer's head and body, however many pieces they come in.
     fn get(&self, address: &str, path: &str, headers: &str) -> String {
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").unwrap();
-        let mut answer = vec![0; 4_096];
-        let length = stream.read(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer[..length]).into_owned()
+        let stream = TcpStream::connect(address).unwrap();
+        write!(&stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut answer = String::new();
+        let mut body = 0;
+        while !answer.ends_with("\r\n\r\n") {
+            let start = answer.len();
+            assert_ne!(stream.read_line(&mut answer).unwrap(), 0, "it hung up: {answer}");
+            let line = answer[start..].to_ascii_lowercase();
+            if let Some(length) = line.strip_prefix("content-length:") {
+                body = length.trim().parse().unwrap();
+            }
+        }
+        stream.take(body).read_to_string(&mut answer).unwrap();
+        answer
     }
 
     fn address(&self) -> &str {
@@ -80,8 +91,15 @@ fn it_serves_pages_files_and_metrics_with_the_key_in_its_file() {
     assert!(
         gateway.get(gateway.address(), "/torque", &format!("{evil}{UPGRADE}")).starts_with("HTTP/1.1 403")
     );
-    let metrics = gateway.get(told["metrics"].as_str().unwrap(), "/metrics", "");
-    assert!(metrics.contains("torque_gateway_sessions_opened_total{carrier=\"websocket\"} 1"), "{metrics}");
+    // It is counted just after the page has its answer.
+    let opened = "torque_gateway_sessions_opened_total{carrier=\"websocket\"} 1";
+    let metrics = told["metrics"].as_str().unwrap();
+    let mut tries = 0;
+    while !gateway.get(metrics, "/metrics", "").contains(opened) {
+        tries += 1;
+        assert!(tries < 1_000, "{}", gateway.get(metrics, "/metrics", ""));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 
     let again = Gateway::start(&["--key", &key]);
     assert_eq!(again.listening["public_key"], told["public_key"]);
@@ -102,7 +120,8 @@ fn a_request_to_end_ends_it_when_pages_have_had_their_time() {
     assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
     let mut logs = String::new();
     gateway.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
-    let logs: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {logs}"));
+    let logs: Vec<Value> = logs.lines().map(parse).collect();
     let told = |message: &str| logs.iter().find(|log| log["fields"]["message"] == message);
     assert_eq!(told("session opened").unwrap()["fields"]["origin"], "http://localhost:8080");
     assert_eq!(told("draining").unwrap()["fields"]["sessions"], 1);

@@ -227,7 +227,7 @@ impl Gateway {
     }
 
     /// Gives no sessions any more, tells pages that it goes away, and waits until they have left, but no longer than this.
-    pub async fn drain(self, patience: Duration) {
+    pub async fn drain(mut self, patience: Duration) {
         info!(sessions = self.metrics().open_sessions(), "draining");
         self.shared.phase.send_replace(Phase::Draining);
         // Sessions have receivers of their own, as have the tasks that listen.
@@ -240,6 +240,11 @@ impl Gateway {
             info!(sessions = self.metrics().open_sessions(), "not all pages have left in time");
         }
         self.shared.phase.send_replace(Phase::Over);
+        // Nobody may still wait for pages at an endpoint that closes: `wtransport` panics there.
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            let _ = task.await;
+        }
         for endpoint in &self.endpoints {
             endpoint.close(VarInt::from_u32(0), b"");
             let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;

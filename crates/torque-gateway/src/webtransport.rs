@@ -66,8 +66,9 @@ pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
     let mut phase = shared.phase.subscribe();
     loop {
         let incoming = tokio::select! {
-            incoming = endpoint.accept() => incoming,
+            biased;
             _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
+            incoming = endpoint.accept() => incoming,
         };
         if *shared.phase.borrow() != Phase::Open {
             shared.refuse(Refusal::Draining);
