@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { openPage, root, startTorque } from "./harness.mjs";
 
 /** The pages as `cargo xtask web` puts them together. */
-const pages = join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "web");
+const pages = process.env.TORQUE_PAGES ?? join(root, "target", "web");
 
 async function startDemo(t, ...args) {
   assert.ok(existsSync(join(pages, "index.html")), "cargo xtask web builds the pages");

@@ -52,11 +52,10 @@ pub fn test() -> Result<Outcome, String> {
     shell::run(&mut shell::cargo(&["build", "--locked", "-p", "torque-cli", "--features", "gateway"]))?;
     let mut command = shell::program("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"]);
     command.current_dir(package()).env("CHROMIUM", chromium);
-    command.env("TORQUE", shell::target_dir().join("debug/torque"));
-    for file in list(&package().join("test"))? {
-        if file.to_string_lossy().ends_with(".test.mjs") {
-            command.arg(file);
-        }
+    command.env("TORQUE", shell::target_dir().join("debug/torque")).env("TORQUE_PAGES", pages());
+    for folder in ["test", "demo/test"] {
+        let files = list(&package().join(folder))?;
+        command.args(files.iter().filter(|file| file.to_string_lossy().ends_with(".test.mjs")));
     }
     shell::run(&mut command)?;
     Ok(Outcome::Done)
@@ -119,8 +118,8 @@ fn demo_pages() -> Result<(), String> {
     if !demo.exists() {
         return Ok(());
     }
-    tsc(&["demo/tsconfig.json"])?;
     let out = pages();
+    tsc(&["demo/tsconfig.json", "--outDir", &out.to_string_lossy()])?;
     for entry in list(&demo)? {
         let is_page = entry.extension().is_some_and(|ending| {
             ["html", "css", "svg", "png", "webmanifest"].iter().any(|known| ending == *known)

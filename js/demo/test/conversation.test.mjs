@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Conversation } from "../../../target/web/conversation.js";
+import { load } from "./pages.mjs";
+
+const { Conversation } = await load("conversation.js");
 
 /** Two conversations; `loses` decides about each packet. Verdicts come in order, as the socket tells them. */
 function pair(loses) {

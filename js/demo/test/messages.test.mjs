@@ -1,14 +1,16 @@
 // The pages' half of the arena's messages, against what the host says (arena.json, made by arena/vectors.rs).
-// Run it after `tsc -p js/demo`: node --test js/demo/test
+// Run it after `cargo xtask web`: node --test js/demo/test
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { AHEAD, Inbox, Outbox } from "../../../target/web/guaranteed.js";
-import { fly } from "../../../target/web/rules.js";
-import { View } from "../../../target/web/view.js";
-import { cut, fire, hello, Malformed, readNews, readWelcome, Reader, say, writeInput, Writer } from "../../../target/web/wire.js";
+import { load } from "./pages.mjs";
+
+const { AHEAD, Inbox, Outbox } = await load("guaranteed.js");
+const { fly } = await load("rules.js");
+const { View } = await load("view.js");
+const { cut, fire, hello, Malformed, readNews, readWelcome, Reader, say, writeInput, Writer } = await load("wire.js");
 
 const vectors = JSON.parse(readFileSync(new URL("arena.json", import.meta.url), "utf8"));
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
