@@ -144,6 +144,7 @@ pub const ALL: &[Peer] = &[
     netcode::PEER,
     renet::PEER,
     quinn_proto::PEER,
+    quinn_proto::APART,
     quinn::PEER,
     DTLS,
     WEBRTC,

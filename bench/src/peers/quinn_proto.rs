@@ -4,6 +4,10 @@
 //! Options: the transport's defaults (congestion control CUBIC, MTU discovery), except that datagrams get send and
 //! receive buffers as large as what a job has under way, and that there are as many connections as the job has. A
 //! send that finds the buffer full says so instead of throwing older packets away.
+//!
+//! QUIC puts packets that are sent together into one datagram, to be encrypted, and lost, as one. `quinn-proto-apart` has
+//! each packet sealed into a datagram of its own, as it is handed over; those of a batch leave in joined runs as well, as long
+//! as the operating system takes them.
 
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
@@ -25,7 +29,15 @@ pub const PEER: Peer = Peer {
     name: "quinn-proto",
     package: Some("quinn-proto"),
     about: "QUIC datagrams: TLS 1.3, acknowledgments that its interface does not tell; clients without a key",
-    protocol: || Box::new(QuinnProto),
+    protocol: || Box::new(QuinnProto { apart: false }),
+    lock_step: true,
+};
+
+pub const APART: Peer = Peer {
+    name: "quinn-proto-apart",
+    package: Some("quinn-proto"),
+    about: "quinn-proto made to send one datagram for each packet, which is what its other row does not",
+    protocol: || Box::new(QuinnProto { apart: true }),
     lock_step: true,
 };
 
@@ -60,13 +72,15 @@ pub fn client_config(certificate: &[u8], load: &Load) -> Result<ClientConfig> {
     Ok(config)
 }
 
-struct QuinnProto;
+struct QuinnProto {
+    apart: bool,
+}
 
 impl Protocol for QuinnProto {
     fn host(&self, load: &Load) -> Result<(Box<dyn End>, Invitation)> {
         let (config, key) = server_config(load)?;
         let endpoint = Endpoint::new(Arc::default(), Some(Arc::new(config)), true, None);
-        let end = QuinnEnd::new(endpoint, None)?;
+        let end = QuinnEnd::new(endpoint, None, self.apart)?;
         let address = plain::address_of(&end.socket)?;
         Ok((Box::new(end), Invitation { address, key }))
     }
@@ -74,7 +88,8 @@ impl Protocol for QuinnProto {
     fn client(&self, invitation: &Invitation, load: &Load) -> Result<Box<dyn End>> {
         let config = client_config(&invitation.key, load)?;
         let endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), None, true, None);
-        Ok(Box::new(QuinnEnd::new(endpoint, Some((invitation.address.into(), config)))?))
+        let connect = Some((invitation.address.into(), config));
+        Ok(Box::new(QuinnEnd::new(endpoint, connect, self.apart)?))
     }
 }
 
@@ -105,12 +120,36 @@ struct QuinnEnd {
     deadline: Option<Instant>,
     buffer: Vec<u8>,
     out: Vec<u8>,
+    /// Where each packet gets a datagram of its own: those that leave together.
+    run: Option<Run>,
     /// What has come with packets that were received while something else was wanted.
     received: Vec<(usize, Bytes)>,
 }
 
+/// Datagrams of one size, one behind the other.
+#[derive(Default)]
+struct Run {
+    bytes: Vec<u8>,
+    /// The transmit of the first, whose way all of them go.
+    first: Option<Transmit>,
+    /// The time of all that are handed over until the next flush.
+    now: Option<Instant>,
+}
+
+impl Run {
+    /// Whether a datagram may follow in the same call.
+    fn takes(&self, transmit: &Transmit, most: usize) -> bool {
+        self.first.as_ref().is_none_or(|first| {
+            first.size == transmit.size
+                && first.destination == transmit.destination
+                && self.bytes.len() / first.size < most
+                && self.bytes.len() + transmit.size < 1 << 16
+        })
+    }
+}
+
 impl QuinnEnd {
-    fn new(endpoint: Endpoint, connect: Option<(SocketAddr, ClientConfig)>) -> Result<Self> {
+    fn new(endpoint: Endpoint, connect: Option<(SocketAddr, ClientConfig)>, apart: bool) -> Result<Self> {
         let socket = plain::bind()?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         // As quinn: room for a batch of messages, each as long as what the kernel joins.
@@ -127,6 +166,7 @@ impl QuinnEnd {
             active: Vec::new(),
             deadline: None,
             out: Vec::new(),
+            run: apart.then(Run::default),
             received: Vec::new(),
         })
     }
@@ -162,6 +202,36 @@ impl QuinnEnd {
             // QUIC repeats what matters.
             Err(error) => Ok(plain::unless_idle(error)?),
         }
+    }
+
+    /// Seals what a connection was just given into a datagram of its own, behind those that wait to leave.
+    fn seal(&mut self, slot: usize) -> Result {
+        let Some(mut run) = self.run.take() else { return Ok(()) };
+        let now = *run.now.get_or_insert_with(Instant::now);
+        let most = self.state.max_gso_segments();
+        self.out.clear();
+        while let Some(driven) = &mut self.connections[slot]
+            && let Some(transmit) = driven.connection.poll_transmit(now, 1, &mut self.out)
+        {
+            if !run.takes(&transmit, most) {
+                self.leave(&mut run)?;
+            }
+            run.bytes.extend_from_slice(&self.out);
+            run.first.get_or_insert(transmit);
+            self.out.clear();
+        }
+        self.run = Some(run);
+        Ok(())
+    }
+
+    /// Sends the datagrams that wait to leave.
+    fn leave(&self, run: &mut Run) -> Result {
+        if let Some(mut first) = run.first.take() {
+            first.segment_size = (run.bytes.len() > first.size).then_some(first.size);
+            self.transmit(&first, &run.bytes)?;
+        }
+        run.bytes.clear();
+        Ok(())
     }
 
     /// Lets each connection that has something to do send, tell and set its timer.
@@ -313,6 +383,7 @@ impl End for QuinnEnd {
         let driven = self.connections[slot].as_mut().ok_or("the connection is gone")?;
         match driven.connection.datagrams().send(Bytes::copy_from_slice(payload), false) {
             Ok(()) => {
+                self.seal(slot)?;
                 self.activate(slot);
                 Ok(true)
             }
@@ -322,7 +393,11 @@ impl End for QuinnEnd {
     }
 
     fn flush(&mut self) -> Result {
-        self.drive(Instant::now())
+        let Some(mut run) = self.run.take() else { return self.drive(Instant::now()) };
+        self.leave(&mut run)?;
+        let now = run.now.take();
+        self.run = Some(run);
+        self.drive(now.unwrap_or_else(Instant::now))
     }
 
     fn receive(&mut self, _: usize, take: Take<'_>) -> Result {

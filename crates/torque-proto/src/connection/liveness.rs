@@ -88,6 +88,10 @@ impl Liveness {
         self.data_came(now);
     }
 
+    pub(crate) fn last_data_sent(&self) -> Instant {
+        self.last_data_sent
+    }
+
     /// When the connection may rest, if no more data comes.
     pub(crate) fn rest_deadline(&self) -> Instant {
         self.last_data + self.interval

@@ -180,6 +180,11 @@ impl Connection {
         Ok(sequence)
     }
 
+    /// Whether another packet that is sent now leaves the [`deadline`](Self::deadline) where it is.
+    pub(crate) fn is_sending_at(&self, now: Instant) -> bool {
+        self.liveness.last_data_sent() == now && self.ack_at.is_none() && self.outgoing.unsettled_data() > 0
+    }
+
     /// The largest payload, in bytes.
     pub(crate) fn max_packet_size(&self) -> usize {
         usize::from(self.settings.max_packet_size)

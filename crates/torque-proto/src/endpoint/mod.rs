@@ -209,9 +209,16 @@ impl Endpoint {
         }
         let mut outbox =
             Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+        // Of packets that leave at the same time only the first one moves a deadline.
+        let is_first = !connected.connection.is_sending_at(now);
         let sequence = connected.connection.send(now, payload, &mut outbox)?;
-        let deadline = connected.connection.deadline().map(|(at, _)| at);
-        self.rearm_for(connection, deadline);
+        let deadline = || connected.connection.deadline().map(|(at, _)| at);
+        if is_first {
+            let deadline = deadline();
+            self.rearm_for(connection, deadline);
+        } else {
+            debug_assert_eq!(self.wheel.due(connection.slot() as u32), deadline());
+        }
         Ok(Sequence(sequence))
     }
 

@@ -81,6 +81,12 @@ impl Wheel {
         }
     }
 
+    /// When the timer of `slot` is due.
+    pub(super) fn due(&self, slot: u32) -> Option<Instant> {
+        let node = self.nodes.get(slot as usize).filter(|node| node.place.is_some())?;
+        Some(Instant::from_micros(node.due))
+    }
+
     /// A time before which no timer is due, and the slot of one that may be due then.
     pub(super) fn next(&self) -> Option<(Instant, u32)> {
         let (_, bucket) = self.first_bucket()?;
