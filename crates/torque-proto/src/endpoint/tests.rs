@@ -307,3 +307,26 @@ fn held_packets_count_until_they_are_released() {
     pair.ends[HOST].release_packets(ids[HOST], usize::MAX);
     assert_eq!(send(&mut pair, 15), 10);
 }
+
+/// The timer of an end's connection is armed for its deadline (`send` asserts it as well where it leaves the timer alone).
+#[test]
+fn the_timer_is_right_whatever_happens_at_one_time() {
+    let mut pair = Pair::new(Config::default());
+    let [at_host, at_client] = pair.connect();
+    let ids = [at_host, at_client];
+    let mut draw = 7_u32;
+    for step in 0..2_000_u32 {
+        draw = draw.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let end = (draw >> 9) as usize & 1;
+        match (draw >> 10) % 8 {
+            0..=4 => drop(pair.ends[end].send(pair.now, ids[end], b"one of several")),
+            5 => pair.exchange_if(|_, bytes| bytes[0] & 1 == 0 || step % 3 > 0),
+            6 => pair.advance(Duration::from_micros(u64::from(draw >> 16) % 40_000)),
+            _ => drop((pair.events(HOST), pair.events(CLIENT))),
+        }
+        for (end, &id) in pair.ends.iter().zip(&ids) {
+            let deadline = end.slots.get(id).unwrap().slot.deadline().map(|(at, _)| at);
+            assert_eq!(end.wheel.due(id.slot() as u32), deadline, "step {step}");
+        }
+    }
+}
