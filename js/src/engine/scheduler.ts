@@ -7,6 +7,7 @@ export class Scheduler {
   #at = Infinity;
   /** A message to ourselves is under way, or its turn is. */
   #soonPending = false;
+  #stopped = false;
   readonly #soon: { post(): void; close(): void };
 
   constructor(
@@ -18,6 +19,7 @@ export class Scheduler {
 
   /** Sets the timer anew. */
   arm(): void {
+    if (this.#stopped) return;
     const at = this.deadline();
     if (at === this.#at || this.#soonPending) return;
     clearTimeout(this.#timer);
@@ -34,22 +36,27 @@ export class Scheduler {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearTimeout(this.#timer);
     this.#soon.close();
   }
 
   /** Runs what is due, for example slices of a puzzle, for one turn at most. */
   #turn(): void {
+    if (this.#stopped) return;
     this.#soonPending = true;
     const end = performance.now() + TURN;
     let now;
-    do {
-      now = performance.now();
-      this.run(now);
-    } while (this.deadline() <= now && now < end);
-    this.#soonPending = false;
-    this.#at = Infinity;
-    this.arm();
+    try {
+      do {
+        now = performance.now();
+        this.run(now);
+      } while (!this.#stopped && this.deadline() <= now && now < end);
+    } finally {
+      this.#soonPending = false;
+      this.#at = Infinity;
+      this.arm();
+    }
   }
 }
 
