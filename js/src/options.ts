@@ -81,14 +81,18 @@ export interface ConnectOptions {
   signal?: AbortSignal;
 }
 
+/** The options as a socket keeps them. @internal */
+export interface OwnOptions extends SocketOptions {
+  challengeResponse?: Uint8Array;
+  simulatedLink?: Required<SimulatedLink>;
+}
+
 /** What the engine needs of the options, and nothing that may not be sent to a worker. @internal */
-export function engineOptions(options: SocketOptions): EngineOptions {
+export function engineOptions(options: OwnOptions): EngineOptions {
   const { bind = "", carriers, serverCertificateHashes, closeWait = 3_000, challengeResponse, simulatedLink } = options;
-  // The page's own, for sockets that are not bound elsewhere.
   const origin = typeof location !== "undefined" && /^https?:$/.test(location.protocol) ? location.origin : "";
-  const link = simulatedLink as EngineOptions["simulatedLink"];
-  const response = challengeResponse as EngineOptions["challengeResponse"];
-  return { core: coreOptions(options), bind, carriers, serverCertificateHashes, closeWait, origin, challengeResponse: response, simulatedLink: link };
+  const core = coreOptions(options);
+  return { core, bind, origin, closeWait, carriers, serverCertificateHashes, challengeResponse, simulatedLink };
 }
 
 /** The options as the core takes them, a line each. @internal */

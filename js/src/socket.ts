@@ -5,7 +5,7 @@ import type { ClosedBy, Command, Delivery, Notice } from "./engine/messages.js";
 import { openPort, type Port } from "./engine/port.js";
 import { TorqueError } from "./error.js";
 import { guarded } from "./guarded.js";
-import { type ConnectOptions, engineOptions, linkOf, type SimulatedLink, type SocketOptions } from "./options.js";
+import { type ConnectOptions, engineOptions, linkOf, type OwnOptions, type SimulatedLink, type SocketOptions } from "./options.js";
 
 /** How a socket ended. */
 export interface SocketEnd {
@@ -74,7 +74,7 @@ export class TorqueSocket implements AsyncDisposable {
     return this.#closed.promise;
   }
 
-  readonly #options: SocketOptions;
+  readonly #options: OwnOptions;
   readonly #inWorker: boolean;
   readonly #connections = new Map<number, Entry>();
   readonly #replies = new Map<number, { resolve(value: unknown): void; reject(error: TorqueError): void }>();
@@ -100,9 +100,10 @@ export class TorqueSocket implements AsyncDisposable {
    */
   constructor(options: SocketOptions = {}) {
     this.#inWorker = options.worker ?? (typeof Worker !== "undefined" && !isNode);
-    this.#options = { ...options };
-    if (options.challengeResponse !== undefined) this.#options.challengeResponse = copyOf(options.challengeResponse);
-    if (options.simulatedLink !== undefined) this.#options.simulatedLink = linkOf(options.simulatedLink);
+    const { challengeResponse, simulatedLink, ...rest } = options;
+    this.#options = rest;
+    if (challengeResponse !== undefined) this.#options.challengeResponse = copyOf(challengeResponse);
+    if (simulatedLink !== undefined) this.#options.simulatedLink = linkOf(simulatedLink);
     // Whoever does not look at `ready` looks at `closed`.
     this.ready.catch(() => undefined);
   }
@@ -294,7 +295,7 @@ export class TorqueSocket implements AsyncDisposable {
     if (this.#end) throw new TorqueError(this.#end.code, `the socket is over: ${this.#end.message}`);
     const { settings = "", trust = this.on_challenge_response ? "ask" : "anyone" } = options;
     if (trust !== "anyone" && !(trust === "ask" && this.on_challenge_response)) {
-      throw new TorqueError("invalid_argument", 'trust is "anyone", or "ask" where on_challenge_response is set; a key is pinned in the URL: torque://tk1…@host');
+      throw new TorqueError("invalid_argument", 'trust is "anyone", or "ask" if on_challenge_response is set; a key is pinned in the URL');
     }
     const data = copyOf(options.connectData);
     const id = this.#nextId;

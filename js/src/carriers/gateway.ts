@@ -43,7 +43,6 @@ export class GatewaySession implements Carrier {
   readonly #attesting = new Map<number, Waiting<Uint8Array | undefined>>();
   readonly #welcome: Promise<void>;
   #welcomed: Waiting<void> | undefined;
-  #isWelcome = false;
   #early: { at: number; context: number; datagram: Uint8Array }[] = [];
   #nextContext = 2;
   #nextRequest = 1;
@@ -147,8 +146,8 @@ export class GatewaySession implements Carrier {
   lost(error: TorqueError): void {
     if (this.#over) return;
     this.close();
-    // Whoever opens it may have another way.
-    if (!this.#isWelcome) return this.#welcomed?.reject(error);
+    // Before the welcome, whoever opens it may have another way.
+    if (!this.address) return this.#welcomed?.reject(error);
     for (const waiting of [...this.#opening.values(), ...this.#attesting.values()]) waiting.reject(error);
     this.listener.lost(error);
   }
@@ -161,7 +160,6 @@ export class GatewaySession implements Carrier {
         }
         this.address = told.address;
         this.gatewayKey = told.gatewayKey as Uint8Array<ArrayBuffer>;
-        this.#isWelcome = true;
         this.#welcomed?.resolve();
         break;
       case "opened": {

@@ -31,7 +31,7 @@ export async function openGateway(
   const carriers = options.carriers ?? ["webtransport", "websocket"];
   // Over https a gateway has certificates that somebody vouches for, as a rule, and need not be asked first.
   let description = base.protocol === "http:" ? await describe(base, signal) : undefined;
-  const failures: unknown[] = [];
+  let failure: unknown;
   for (const carrier of carriers) {
     signal.throwIfAborted();
     try {
@@ -39,33 +39,27 @@ export async function openGateway(
         const scheme = base.protocol === "https:" ? "wss" : "ws";
         return await openWebSocket(`${scheme}://${base.host}/torque`, listener, signal);
       }
-      if (typeof WebTransport === "undefined") {
-        throw new TorqueError("no_webtransport", "this browser has no WebTransport, or the page is not secure");
-      }
+      if (typeof WebTransport === "undefined") continue;
       const hashes = options.serverCertificateHashes ?? description?.certificate_hashes ?? [];
       const port = description?.webtransport_port ?? Number(base.port || 443);
       return await openWebTransport(`https://${base.hostname}:${port}/torque`, hashes.map(fromBase64), listener, signal);
     } catch (error) {
-      failures.push(error);
+      // The first one is the one that should have worked.
+      failure ??= error;
     }
   }
   description ??= await describe(base, signal);
   if (!description.origin_allowed) {
-    const who = options.origin ? `pages of ${options.origin}` : "programs, which need none: in Node, bind to 0.0.0.0:28000";
+    const who = options.origin ? `pages of ${options.origin}` : "programs: they have UDP, as with bind: \"0.0.0.0:28000\"";
     throw new TorqueError("origin_not_allowed", `the gateway ${base.host} is not for ${who}`);
   }
-  // The first one that could be tried is the one that should have worked.
-  const failure = failures.find((error) => codeOf(error) !== "no_webtransport") ?? failures[0];
+  failure ??= new TorqueError("no_webtransport", "this browser has no WebTransport, or the page is not secure");
   if (failure instanceof TorqueError && !/^gateway_(lost|silent)$/.test(failure.code)) throw failure;
   throw new TorqueError(
     "gateway_unreachable",
-    `${base.host} answers, but not over ${carriers.join(" or ")}: ${failure instanceof Error ? failure.message : String(failure)}. ` +
+    `${base.host} answers, but not over ${carriers.join(" or ")}: ${(failure as Error).message}. ` +
       "Is its UDP port open, and is its certificate the one that is expected?",
   );
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof TorqueError ? error.code : "";
 }
 
 async function describe(base: URL, signal: AbortSignal): Promise<Description> {

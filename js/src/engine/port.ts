@@ -27,8 +27,7 @@ function openWorker(listen: (notices: Notice[]) => void): Port {
     listen(data);
   };
   worker.onerror = ({ message }) => {
-    if (isRunning) ended(`the worker broke, please report it: ${message}`);
-    else ended(`the worker did not start: ${message || "is its file served?"}`);
+    ended(isRunning ? `the worker broke: ${message}` : `the worker did not start: ${message || "is its file served?"}`);
   };
   const send = (commands: Command[]) => {
     try {

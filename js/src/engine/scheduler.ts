@@ -12,6 +12,7 @@ export class Scheduler {
 
   constructor(
     private readonly deadline: () => number,
+    /** Does not throw. */
     private readonly run: (now: number) => void,
   ) {
     this.#soon = soon(() => this.#turn());
@@ -47,16 +48,13 @@ export class Scheduler {
     this.#soonPending = true;
     const end = performance.now() + TURN;
     let now;
-    try {
-      do {
-        now = performance.now();
-        this.run(now);
-      } while (!this.#stopped && this.deadline() <= now && now < end);
-    } finally {
-      this.#soonPending = false;
-      this.#at = Infinity;
-      this.arm();
-    }
+    do {
+      now = performance.now();
+      this.run(now);
+    } while (!this.#stopped && this.deadline() <= now && now < end);
+    this.#soonPending = false;
+    this.#at = Infinity;
+    this.arm();
   }
 }
 

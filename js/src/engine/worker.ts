@@ -18,5 +18,5 @@ scope.onmessage = ({ data }) => engine.handle(data);
 
 // The page hears of other errors, but not of those in promises.
 addEventListener("unhandledrejection", ({ reason }) => {
-  scope.postMessage([{ kind: "ended", code: "internal", message: `the worker broke, please report it: ${String(reason)}` }], []);
+  scope.postMessage([{ kind: "ended", code: "internal", message: `the worker broke: ${String(reason)}` }], []);
 });
