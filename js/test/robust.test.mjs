@@ -67,6 +67,10 @@ test("a socket that refuses to send loses a datagram, and nothing else", async (
   const host = await startHost(t);
   const connection = await TorqueSocket.connect(url(host), { bind: "127.0.0.1:0" });
   const client = opened.at(-1);
+  const uncaught = [];
+  const listen = (error) => uncaught.push(error);
+  process.on("uncaughtException", listen);
+  t.after(() => process.off("uncaughtException", listen));
   const { send } = client;
   client.send = () => {
     client.send = send;
@@ -74,6 +78,7 @@ test("a socket that refuses to send loses a datagram, and nothing else", async (
   };
   assert.equal(await connection.send("lost"), false);
   assert.equal(await connection.send("sent"), true);
+  assert.deepEqual(uncaught, []);
   await connection[Symbol.asyncDispose]();
 });
 
