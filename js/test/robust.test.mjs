@@ -1,9 +1,12 @@
 // Node: strangers, peers and names that mean no good, or come to nothing, and how sockets end in spite of them.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import dgram from "node:dgram";
 import dns from "node:dns/promises";
+import { readFile } from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
+import { createInterface } from "node:readline";
 import { test } from "node:test";
 
 import { Remotes } from "../dist/carriers/remotes.js";
@@ -123,6 +126,37 @@ test("an attempt that is given up while addresses are probed leaves nothing runn
   }
   await sleep(800);
   assert.equal(resources(), before);
+});
+
+test("the host of the README outlives who asks and vanishes, and serves others meanwhile", async (t) => {
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const example = /```js\n(.*?)```/s.exec(readme)[1];
+  const source = example
+    .replace('"torque-socket"', JSON.stringify(new URL("../dist/index.js", import.meta.url).href))
+    .replace("0.0.0.0:28000", "127.0.0.1:0");
+  const host = execFile(process.execPath, ["--input-type=module", "--eval", source]);
+  t.after(() => host.kill());
+  const lines = createInterface({ input: host.stdout });
+  const line = () => new Promise((resolve) => lines.once("line", resolve));
+  const place = await line();
+  const vanishing = new TorqueSocket({ bind: "127.0.0.1:0" });
+  t.after(() => vanishing.shutdown());
+  await vanishing.bind();
+  const udp = opened.at(-1);
+  const { send } = udp;
+  // After its connect_request nothing is heard of it.
+  udp.send = (datagram, ...all) => void (datagram[0] <= 3 && send.call(udp, datagram, ...all));
+  vanishing.connect(place);
+  const code = line();
+  const echoes = async () => {
+    const connection = await TorqueSocket.connect(place);
+    assert.equal(await connection.send("echo"), true);
+    for await (const packet of connection) return connection.close(), new TextDecoder().decode(packet);
+  };
+  await sleep(200);
+  assert.equal(await echoes(), "echo");
+  assert.equal(await code, "not_confirmed");
+  assert.equal(await echoes(), "echo");
 });
 
 test("a shutdown ends whatever the others do", async (t) => {
