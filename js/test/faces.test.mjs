@@ -237,7 +237,11 @@ test("a listener may stop listening, and the rest waits", () => {
 
 /** A worker that is none, but takes only what a worker would. */
 function standInForWorkers(t) {
+  const started = [];
   class Worker {
+    constructor() {
+      started.push(this);
+    }
     #engine = new Engine((notices) => this.#tell(notices));
     #tell(notices) {
       const data = structuredClone(notices);
@@ -254,6 +258,7 @@ function standInForWorkers(t) {
   }
   globalThis.Worker = Worker;
   t.after(() => { delete globalThis.Worker; });
+  return started;
 }
 
 test("what a worker cannot be given ends the socket, which says so", async (t) => {
@@ -276,4 +281,29 @@ test("a worker takes data of its own, though the caller gives his away", async (
   structuredClone(reason.buffer, { transfer: [reason.buffer] });
   assert.equal(await sent, true);
   assert.equal(text((await (await accepted).closed).reason), "bye");
+});
+
+test("a worker that fails ends its socket, and is not said to have been missing", async (t) => {
+  const started = standInForWorkers(t);
+  const socket = new TorqueSocket({ bind: "127.0.0.1:0", worker: true });
+  await socket.bind();
+  started[0].onerror({ message: "unreachable" });
+  assert.deepEqual(await socket.closed, { code: "internal", message: "the worker broke: unreachable" });
+  const other = new TorqueSocket({ bind: "127.0.0.1:0", worker: true });
+  other.bind().catch(() => undefined);
+  while (!started[1]) await sleep(1);
+  started[1].onerror({ message: "" });
+  assert.match((await other.closed).message, /did not start/);
+});
+
+test("a worker tells of what fails in its promises", async (t) => {
+  const posted = [];
+  const scope = { addEventListener: (type, listener) => (scope[type] = listener), postMessage: (notices) => posted.push(...notices) };
+  Object.assign(globalThis, scope);
+  t.after(() => { for (const name of ["addEventListener", "postMessage", "onmessage"]) delete globalThis[name]; });
+  await import("../dist/engine/worker.js");
+  scope.unhandledrejection({ reason: new Error("unreachable") });
+  const [{ kind, code, message }] = posted;
+  assert.deepEqual([kind, code], ["ended", "internal"]);
+  assert.match(message, /unreachable/);
 });
