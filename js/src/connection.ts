@@ -1,8 +1,7 @@
 import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
 import type { ClosedBy, ConnectionFigures, Delivery, Notice } from "./engine/messages.js";
-import { TorqueError } from "./error.js";
-import { guarded } from "./guarded.js";
+import { guarded, TorqueError } from "./error.js";
 import type { TorqueSocket } from "./socket.js";
 
 /** How a connection ended. */

@@ -3,8 +3,7 @@ import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
 import type { ClosedBy, Command, Delivery, Notice } from "./engine/messages.js";
 import { openPort, type Port } from "./engine/port.js";
-import { TorqueError } from "./error.js";
-import { guarded } from "./guarded.js";
+import { guarded, TorqueError } from "./error.js";
 import { type ConnectOptions, engineOptions, linkOf, type OwnOptions, type SimulatedLink, type SocketOptions } from "./options.js";
 
 /** How a socket ended. */

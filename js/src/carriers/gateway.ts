@@ -182,7 +182,7 @@ export class GatewaySession implements Carrier {
       case "closing": {
         const error = new TorqueError(ENDINGS[told.code] ?? "gateway_lost", told.reason);
         // Datagrams go on passing for a while, so that connections can be closed.
-        if (error.code === "gateway_draining") this.listener.leaving(error);
+        if (error.code === "gateway_draining" && this.address) this.listener.leaving(error);
         else this.lost(error);
         break;
       }

@@ -50,7 +50,7 @@ export async function openGateway(
   }
   description ??= await describe(base, signal);
   if (!description.origin_allowed) {
-    const who = options.origin ? `pages of ${options.origin}` : "programs: they have UDP, as with bind: \"0.0.0.0:28000\"";
+    const who = options.origin ? `pages of ${options.origin}` : 'programs: they have UDP, as with bind: "0.0.0.0:28000"';
     throw new TorqueError("origin_not_allowed", `the gateway ${base.host} is not for ${who}`);
   }
   failure ??= new TorqueError("no_webtransport", "this browser has no WebTransport, or the page is not secure");
