@@ -1,7 +1,7 @@
-import { bytesOf, type Data } from "./data.js";
+import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
 import type { ClosedBy, ConnectionFigures, Delivery, Notice } from "./engine/messages.js";
-import { TorqueError } from "./error.js";
+import { guarded, TorqueError } from "./error.js";
 import type { TorqueSocket } from "./socket.js";
 
 /** How a connection ended. */
@@ -44,7 +44,7 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   }
   set onpacket(listener) {
     this.#onpacket = listener;
-    if (listener) for (let next; (next = this.#takePacket()); ) listener(next.data, next.sequence);
+    this.#give();
   }
 
   readonly #ready = new Deferred<void>();
@@ -114,32 +114,44 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
    * Sends a packet, once. Resolves with its verdict: `true` when the other application got it, `false` when it did not and
    * never will (or the connection ended without its other side saying). Verdicts come in the order of sending.
    *
-   * Rejects with a {@link TorqueError} if nothing was sent: `window_full`, `too_large`, `not_established`, `closed`.
+   * Rejects with a {@link TorqueError} if nothing was sent: `window_full`, `too_large`, `not_established`, `closed`. Who does
+   * not look at the result need not catch that: it is no unhandled rejection.
    */
   send(data: Data): Promise<boolean> {
     try {
       return this.sendOrThrow(data);
     } catch (error) {
-      return Promise.reject(error as TorqueError);
+      const refused = Promise.reject<boolean>(error as TorqueError);
+      refused.catch(() => undefined);
+      return refused;
     }
   }
 
   /** As `send`, but throws if nothing was sent. @internal */
   sendOrThrow(data: Data): Promise<boolean> {
-    const bytes = bytesOf(data);
+    const bytes = copyOf(data);
     const problem = this.#problem(bytes);
     if (problem) throw problem;
     const verdict = new Deferred<boolean>();
     this.#verdicts.push(verdict);
-    this.owner.post(this.id, { kind: "send", data: bytes.slice() });
+    this.owner.post(this.id, { kind: "send", data: bytes });
     return verdict.promise;
   }
 
-  /** Closes the connection, or gives it up. What was sent before still gets its verdicts, before `closed`. */
+  /**
+   * Closes the connection, or gives it up. What was sent before still gets its verdicts, before `closed`. Throws
+   * `too_large` if the reason is longer than 511 bytes, and nothing is closed.
+   */
   close(reason?: Data): void {
+    const data = copyOf(reason, MAX_SHORT_DATA);
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#state = "closing";
-    this.owner.post(this.id, { kind: "close", data: bytesOf(reason) });
+    this.owner.post(this.id, { kind: "close", data });
+  }
+
+  /** Whether packets can be sent. @internal */
+  get isOpen(): boolean {
+    return this.#state === "open";
   }
 
   /** Figures of the connection; `undefined` when it is not established. */
@@ -166,10 +178,18 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   #problem(bytes: Uint8Array): TorqueError | undefined {
     const fail = (code: string, message: string) => new TorqueError(code, message);
     if (this.#state === "pending") return fail("not_established", "wait for `ready`");
-    if (this.#state !== "open") return fail("closed", "the connection has ended");
+    if (!this.isOpen) return fail("closed", "the connection has ended");
     if (bytes.length > this.maxPacketSize) return fail("too_large", `this connection takes ${this.maxPacketSize} bytes`);
     if (this.inFlight >= this.window) return fail("window_full", "as many packets as may await their verdict: wait for one");
     return undefined;
+  }
+
+  /** Gives what has gathered to `onpacket`, as long as that is set. */
+  #give(): void {
+    for (let next; this.#onpacket && (next = this.#takePacket()); ) {
+      const { data, sequence } = next;
+      guarded(() => this.#onpacket?.(data, sequence));
+    }
   }
 
   #takePacket(): { data: Uint8Array; sequence: number } | undefined {
@@ -183,12 +203,14 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
     switch (notice.kind) {
       case "established":
         this.#established = notice;
-        if (this.#state === "pending") this.#state = "open";
+        // It may have been given up meanwhile.
+        if (this.#state !== "pending") break;
+        this.#state = "open";
         this.#ready.resolve();
         break;
       case "packet":
         this.#packets.push({ data: notice.data, sequence: notice.sequence });
-        if (this.#onpacket) this.onpacket = this.#onpacket;
+        this.#give();
         this.#wake();
         break;
       case "verdict":
@@ -234,9 +256,12 @@ export class TorqueRequest {
     readonly origin: string | undefined,
   ) {}
 
-  /** Accepts, with at most 511 bytes for the other application. Resolves when the other side has proven its keys. */
+  /**
+   * Accepts, with at most 511 bytes for the other application. Resolves when the other side has proven its keys, and rejects
+   * with a {@link TorqueError} if it never does: who asks may vanish.
+   */
   async accept(data?: Data): Promise<TorqueConnection> {
-    this.owner.post(this.connection.id, { kind: "accept_connection", data: bytesOf(data) });
+    this.owner.post(this.connection.id, { kind: "accept_connection", data: copyOf(data, MAX_SHORT_DATA) });
     await this.connection.ready;
     return this.connection;
   }

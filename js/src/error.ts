@@ -24,3 +24,14 @@ export class TorqueError extends Error {
     return at < 0 ? new TorqueError("internal", text) : new TorqueError(text.slice(0, at), text.slice(at + 2));
   }
 }
+
+/** Calls what the application gave. What that throws is uncaught, and does no harm here. @internal */
+export function guarded(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -1,4 +1,5 @@
 import type { Data } from "./data.js";
+import type { EngineOptions } from "./engine/messages.js";
 import { TorqueError } from "./error.js";
 
 /** What a simulated link does to every datagram, in each direction. */
@@ -23,7 +24,8 @@ export interface SocketOptions {
   /**
    * Where the socket is. In a page the URL of a gateway, `https://gateway.example:4433`, or `http://localhost:4433` in
    * development; without it, the origin that the page came from. In Node a local address, `0.0.0.0:28000` or `[::]:28000`;
-   * without it, any port. In an Isolated Web App, `udp:0.0.0.0:28000`.
+   * without it, any port; both of these are every address of the machine, of IPv4 and IPv6. In an Isolated Web App,
+   * `udp:0.0.0.0:28000`.
    */
   bind?: string;
   /** Whether the protocol runs in a worker. Default: in pages, where hidden tabs slow their timers down; not in Node. */
@@ -63,17 +65,34 @@ export interface SocketOptions {
 
 /** How to connect. */
 export interface ConnectOptions {
-  /** What the host's application is shown, at most 1,000 bytes; encrypted for the host. */
+  /**
+   * What the host's application is shown, at most 1,000 bytes; encrypted for the host. Through a gateway the page's origin is
+   * attested in the same message, which takes up to 128 bytes of them and the length of the origin.
+   */
   connectData?: Data;
   /** Wishes for this connection. */
   settings?: string;
   /**
    * What to do about the host's key unless the URL pins it: `anyone` takes any, `ask` waits for the answer to
-   * `on_challenge_response`. Default: `ask` if that attribute is set.
+   * `on_challenge_response`, which has to be set. Default: `ask` if it is.
    */
   trust?: "ask" | "anyone";
   /** Gives the attempt up, or closes the connection. */
   signal?: AbortSignal;
+}
+
+/** The options as a socket keeps them. @internal */
+export interface OwnOptions extends SocketOptions {
+  challengeResponse?: Uint8Array;
+  simulatedLink?: Required<SimulatedLink>;
+}
+
+/** What the engine needs of the options, and nothing that may not be sent to a worker. @internal */
+export function engineOptions(options: OwnOptions): EngineOptions {
+  const { bind = "", carriers, serverCertificateHashes, closeWait = 3_000, challengeResponse, simulatedLink } = options;
+  const origin = typeof location !== "undefined" && /^https?:$/.test(location.protocol) ? location.origin : "";
+  const core = coreOptions(options);
+  return { core, bind, origin, closeWait, carriers, serverCertificateHashes, challengeResponse, simulatedLink };
 }
 
 /** The options as the core takes them, a line each. @internal */

@@ -1,10 +1,10 @@
 import { type ConnectionOwner, TorqueConnection, TorqueRequest } from "./connection.js";
-import { bytesOf, type Data } from "./data.js";
+import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
-import type { ClosedBy, Command, Delivery, EngineOptions, Notice } from "./engine/messages.js";
+import type { ClosedBy, Command, Delivery, Notice } from "./engine/messages.js";
 import { openPort, type Port } from "./engine/port.js";
-import { TorqueError } from "./error.js";
-import { type ConnectOptions, linkOf, type SimulatedLink, type SocketOptions } from "./options.js";
+import { guarded, TorqueError } from "./error.js";
+import { type ConnectOptions, engineOptions, linkOf, type OwnOptions, type SimulatedLink, type SocketOptions } from "./options.js";
 
 /** How a socket ended. */
 export interface SocketEnd {
@@ -73,13 +73,15 @@ export class TorqueSocket implements AsyncDisposable {
     return this.#closed.promise;
   }
 
-  readonly #options: EngineOptions;
+  readonly #options: OwnOptions;
   readonly #inWorker: boolean;
   readonly #connections = new Map<number, Entry>();
   readonly #replies = new Map<number, { resolve(value: unknown): void; reject(error: TorqueError): void }>();
-  readonly #requests: TorqueRequest[] = [];
+  /** Those that wait for `requests`; the core bounds how many there are. */
+  readonly #requests = new Map<number, TorqueRequest>();
   #requestWaiters: (() => void)[] = [];
-  #takesRequests = false;
+  /** How many iterate over `requests`. */
+  #iterations = 0;
   #port: Port | undefined;
   #begun = false;
   #bound: Extract<Notice, { kind: "bound" }> | undefined;
@@ -97,11 +99,10 @@ export class TorqueSocket implements AsyncDisposable {
    */
   constructor(options: SocketOptions = {}) {
     this.#inWorker = options.worker ?? (typeof Worker !== "undefined" && !isNode);
-    const origin = typeof location !== "undefined" && /^https?:$/.test(location.protocol) ? location.origin : undefined;
-    const challengeResponse = options.challengeResponse;
-    this.#options = { ...options, origin };
-    if (challengeResponse !== undefined) this.#options.challengeResponse = bytesOf(challengeResponse);
-    if (options.simulatedLink !== undefined) this.#options.simulatedLink = linkOf(options.simulatedLink);
+    const { challengeResponse, simulatedLink, ...rest } = options;
+    this.#options = rest;
+    if (challengeResponse !== undefined) this.#options.challengeResponse = copyOf(challengeResponse);
+    if (simulatedLink !== undefined) this.#options.simulatedLink = linkOf(simulatedLink);
     // Whoever does not look at `ready` looks at `closed`.
     this.ready.catch(() => undefined);
   }
@@ -116,7 +117,6 @@ export class TorqueSocket implements AsyncDisposable {
     if (trust !== undefined) connect.trust = trust;
     if (signal !== undefined) connect.signal = signal;
     try {
-      await socket.bind();
       const connection = await socket.open(url, connect);
       void connection.closed.then(() => socket.shutdown());
       return connection;
@@ -170,21 +170,31 @@ export class TorqueSocket implements AsyncDisposable {
     return connection;
   }
 
-  /** Those who want to connect, as they come. While somebody iterates, `on_connect_request` is not called. */
+  /**
+   * Those who want to connect, as they come. While somebody iterates, `on_connect_request` is not called; those who ask while
+   * nobody does, and that is not set, wait here.
+   */
   async *requests(): AsyncGenerator<TorqueRequest, void, undefined> {
-    this.#takesRequests = true;
-    void this.bind().catch(() => undefined);
-    for (;;) {
-      const next = this.#requests.shift();
-      if (next) yield next;
-      else if (this.#end) return;
-      else await new Promise<void>((wake) => this.#requestWaiters.push(wake));
+    this.#iterations++;
+    try {
+      void this.bind().catch(() => undefined);
+      for (;;) {
+        for (const [id, request] of this.#requests) {
+          this.#requests.delete(id);
+          yield request;
+        }
+        if (this.#end) return;
+        await new Promise<void>((wake) => this.#requestWaiters.push(wake));
+      }
+    } finally {
+      this.#iterations--;
     }
   }
 
   /** Makes every datagram pass a simulated link from now on: `delay=40,jitter=10,loss=5%`, or `perfect`. */
   setSimulatedLink(link: SimulatedLink | string): void {
-    this.#post({ kind: "set_simulated_link", link: linkOf(link) });
+    if (this.#begun) this.#post({ kind: "set_simulated_link", link: linkOf(link) });
+    else this.#options.simulatedLink = linkOf(link);
   }
 
   /** Counters of the socket, as in spec/API.md 4. */
@@ -194,8 +204,11 @@ export class TorqueSocket implements AsyncDisposable {
 
   /** Closes all connections, waits for their last verdicts, and lets go of everything. */
   async shutdown(): Promise<void> {
-    if (!this.#begun) this.#ended({ code: "closed", message: "shut down" });
-    else if (!this.#end) this.#post({ kind: "shutdown" });
+    if (!this.#end) {
+      this.#port?.post({ kind: "shutdown" });
+      // Before the socket is bound there is nobody to say goodbye to.
+      if (!this.#bound) this.#ended({ code: "closed", message: "shut down" });
+    }
     await this.closed;
   }
 
@@ -226,7 +239,7 @@ export class TorqueSocket implements AsyncDisposable {
 
   /** Sets what this host shows everybody who asks, at most 511 bytes; signed and public. */
   async set_challenge_response(challenge_response: Data): Promise<void> {
-    const data = bytesOf(challenge_response).slice();
+    const data = copyOf(challenge_response, MAX_SHORT_DATA);
     if (!this.#begun) this.#options.challengeResponse = data;
     else await this.#ask((request) => ({ kind: "set_challenge_response", data, request }));
   }
@@ -248,7 +261,7 @@ export class TorqueSocket implements AsyncDisposable {
   /** Accepts what `on_connect_request` told of. */
   accept_connection(pending_connection: number, accept_data?: Data): void {
     this.#entry(pending_connection);
-    this.#post({ kind: "accept_connection", id: pending_connection, data: bytesOf(accept_data).slice() });
+    this.#post({ kind: "accept_connection", id: pending_connection, data: copyOf(accept_data, MAX_SHORT_DATA) });
   }
 
   /** Closes or refuses a connection, or gives it up. */
@@ -266,7 +279,7 @@ export class TorqueSocket implements AsyncDisposable {
 
   /** Sends a datagram outside any connection to `torque://host:port` (Node only); its first byte is 0x20 to 0x7f. */
   async send_info(url: string, data: Data): Promise<void> {
-    await this.#ask((request) => ({ kind: "send_info", remote: url, data: bytesOf(data).slice(), request }));
+    await this.#ask((request) => ({ kind: "send_info", remote: url, data: copyOf(data), request }));
   }
 
   // --- inside
@@ -278,14 +291,16 @@ export class TorqueSocket implements AsyncDisposable {
   }
 
   #begin(url: string, options: ConnectOptions, isModern: boolean): Entry {
-    this.#start();
     if (this.#end) throw new TorqueError(this.#end.code, `the socket is over: ${this.#end.message}`);
+    const { settings = "", trust = this.on_challenge_response ? "ask" : "anyone" } = options;
+    if (trust !== "anyone" && !(trust === "ask" && this.on_challenge_response)) {
+      throw new TorqueError("invalid_argument", 'trust is "anyone", or "ask" if on_challenge_response is set; a key is pinned in the URL');
+    }
+    const data = copyOf(options.connectData);
     const id = this.#nextId;
     this.#nextId += 2;
     const entry = this.#add(id, undefined, isModern);
-    const trust = options.trust ?? (this.on_challenge_response ? "ask" : "anyone");
-    const settings = options.settings ?? "";
-    this.#post({ kind: "connect", id, url, data: bytesOf(options.connectData).slice(), settings, trust });
+    this.#post({ kind: "connect", id, url: `${url}`, data, settings, trust });
     return entry;
   }
 
@@ -293,27 +308,41 @@ export class TorqueSocket implements AsyncDisposable {
     const owner: ConnectionOwner = {
       socket: this,
       post: (id, command) => {
-        if (command.kind === "close") this.#post({ kind: "close", id, reason: command.data });
-        else this.#post({ ...command, id } as Command);
+        if (command.kind !== "close") this.#post({ ...command, id } as Command);
+        else if (this.#bound) this.#post({ kind: "close", id, reason: command.data });
+        else this.#giveUp(id);
       },
-      stats: (id) => this.#ask((request) => ({ kind: "connection_stats", id, request })) as never,
+      // There are none when it is over, and none when its socket is.
+      stats: (id) => this.#ask((request) => ({ kind: "connection_stats", id, request })).catch(() => undefined) as never,
     };
     const entry = new Entry(owner, new TorqueConnection(owner, id, origin), isModern);
     this.#connections.set(id, entry);
     return entry;
   }
 
+  /** Ends what was begun before the socket is bound, of which the engine does not know. */
+  #giveUp(id: number): void {
+    this.#early = this.#early.filter((command) => !("id" in command && command.id === id));
+    const close = { kind: "close", id, code: "closed", message: "given up", by: "application", reason: new Uint8Array() } as const;
+    // An event, not a part of the call.
+    queueMicrotask(() => this.#handle(close));
+  }
+
   #start(): void {
-    if (this.#begun) return;
+    if (this.#begun || this.#end) return;
     this.#begun = true;
     if (isPage) addEventListener("pagehide", this.#leave);
-    openPort(this.#inWorker, (notices) => notices.forEach((notice) => this.#handle(notice))).then(
-      (port) => {
+    openPort(this.#inWorker, (notices) => notices.forEach((notice) => this.#handle(notice)))
+      .then((port) => {
+        // Shut down meanwhile.
+        if (this.#end) return port.end();
         this.#port = port;
-        port.post({ kind: "begin", options: this.#options });
-      },
-      (error: unknown) => this.#ended({ code: "internal", message: String(error) }),
-    );
+        port.post({ kind: "begin", options: engineOptions(this.#options) });
+      })
+      .catch((error: unknown) => {
+        const { code, message } = error instanceof TorqueError ? error : new TorqueError("internal", String(error));
+        this.#ended({ code, message });
+      });
   }
 
   #post(command: Command): void {
@@ -332,6 +361,7 @@ export class TorqueSocket implements AsyncDisposable {
   }
 
   #handle(notice: Notice): void {
+    if (this.#end) return;
     switch (notice.kind) {
       case "bound":
         this.#bound = notice;
@@ -348,26 +378,31 @@ export class TorqueSocket implements AsyncDisposable {
         return;
       }
       case "info":
-        return this.on_info_packet?.(notice.remote, notice.data);
+        return guarded(() => this.on_info_packet?.(notice.remote, notice.data));
       case "request":
         return this.#requested(notice);
-      default: {
-        const entry = this.#connections.get(notice.id);
-        if (notice.kind === "close") this.#connections.delete(notice.id);
-        entry?.handle(this, notice);
-      }
+      case "close":
+        return this.#closedOne(notice);
+      default:
+        this.#connections.get(notice.id)?.handle(this, notice);
     }
   }
 
   #requested(notice: Extract<Notice, { kind: "request" }>): void {
+    const { id, publicKey, remote, data } = notice;
     const origin = notice.origin || undefined;
-    const entry = this.#add(notice.id, origin, this.#takesRequests);
-    if (!this.#takesRequests) {
-      return this.on_connect_request?.(notice.id, notice.publicKey, notice.data, { remote: notice.remote, origin });
-    }
-    const { publicKey, remote, data } = notice;
-    this.#requests.push(new TorqueRequest(entry.owner, entry.connection, publicKey, remote, data, origin));
+    const isModern = this.#iterations > 0 || !this.on_connect_request;
+    const entry = this.#add(id, origin, isModern);
+    if (!isModern) return guarded(() => this.on_connect_request?.(id, publicKey, data, { remote, origin }));
+    this.#requests.set(id, new TorqueRequest(entry.owner, entry.connection, publicKey, remote, data, origin));
     this.#wakeRequests();
+  }
+
+  #closedOne(notice: Extract<Notice, { kind: "close" }>): void {
+    const entry = this.#connections.get(notice.id);
+    this.#connections.delete(notice.id);
+    this.#requests.delete(notice.id);
+    entry?.handle(this, notice);
   }
 
   #ended(end: SocketEnd): void {
@@ -376,9 +411,8 @@ export class TorqueSocket implements AsyncDisposable {
     const error = new TorqueError(end.code, end.message);
     // Those whose beginning never reached the engine.
     const { code, message } = end;
-    for (const [id, entry] of [...this.#connections]) {
-      this.#connections.delete(id);
-      entry.handle(this, { kind: "close", id, code, message, by: "socket", reason: new Uint8Array() });
+    for (const id of [...this.#connections.keys()]) {
+      this.#closedOne({ kind: "close", id, code, message, by: "socket", reason: new Uint8Array() });
     }
     for (const reply of this.#replies.values()) reply.reject(error);
     this.#early = [];
@@ -431,35 +465,34 @@ class Entry {
 
   handle(socket: TorqueSocket, notice: Notice): void {
     this.connection.handle(notice);
+    if (notice.kind === "challenge") {
+      const { id, publicKey, data, difficulty, cipher } = notice;
+      return guarded(() => socket.on_challenge_response?.(id, publicKey, data, { difficulty, cipher }));
+    }
     if (this.isModern || !("id" in notice)) return;
     const { id } = notice;
     switch (notice.kind) {
-      case "challenge":
-        return socket.on_challenge_response?.(id, notice.publicKey, notice.data, {
-          difficulty: notice.difficulty,
-          cipher: notice.cipher,
-        });
-      case "established":
-        return socket.on_established?.(id, {
-          remote: notice.remote,
-          public_key: notice.publicKey,
-          accept_data: notice.data,
-          settings: notice.settings,
-          replaces: notice.replaces,
-        });
+      case "established": {
+        // It may have been given up meanwhile.
+        if (!this.connection.isOpen) return;
+        const { remote, publicKey: public_key, data: accept_data, settings, replaces } = notice;
+        return guarded(() => socket.on_established?.(id, { remote, public_key, accept_data, settings, replaces }));
+      }
       case "packet":
-        return socket.on_packet?.(id, notice.sequence, notice.data);
+        return guarded(() => socket.on_packet?.(id, notice.sequence, notice.data));
       case "verdict":
         return this.#judge(socket, notice.delivery);
       case "close":
         // Those that were sent after the engine had told the end.
         while (this.#judged < this.#sent) this.#judge(socket, "unknown");
-        return socket.on_close?.(id, notice.reason, { code: notice.code, by: notice.by });
+        return guarded(() => socket.on_close?.(id, notice.reason, { code: notice.code, by: notice.by }));
     }
   }
+
   #judge(socket: TorqueSocket, delivery: Delivery): void {
     const packet = ++this.#judged;
     const { id } = this.connection;
-    socket.on_packet_delivery_notify?.(id, packet, delivery === "delivered", { unknown: delivery === "unknown" });
+    const more = { unknown: delivery === "unknown" };
+    guarded(() => socket.on_packet_delivery_notify?.(id, packet, delivery === "delivered", more));
   }
 }

@@ -151,18 +151,24 @@ test("a gateway that dies is noticed, named, and followed by another one", async
   }
 });
 
-test("a gateway that is told to end says so to its pages", async (t) => {
-  const host = await startHost(t);
-  const gateway = await startGateway(t, [host.address]);
-  const page = await openPage(t, await startSite(t));
-  await page.evaluate(
-    async ([bind, url]) => {
-      globalThis.connection = await torque.TorqueSocket.connect(url, { bind });
-    },
-    [gateway.url, host.url],
-  );
-  const stopped = gateway.stop("SIGTERM");
-  const code = await page.evaluate(() => connection.closed.then(({ code }) => code));
-  assert.equal(code, "gateway_draining");
-  assert.equal(await stopped, 0);
+test("a gateway that is told to end says so to its pages, and they to their hosts", async (t) => {
+  for (const carrier of ["webtransport", "websocket"]) {
+    const host = await startNotingHost(t);
+    const gateway = await startGateway(t, [host.address]);
+    const page = await openPage(t, await startSite(t));
+    await page.evaluate(
+      async ([bind, url, carrier]) => {
+        globalThis.connection = await torque.TorqueSocket.connect(url, { bind, carriers: [carrier] });
+      },
+      [gateway.url, host.url, carrier],
+    );
+    const stopped = gateway.stop("SIGTERM");
+    const codes = await page.evaluate(async () => [(await connection.closed).code, (await connection.socket.closed).code]);
+    assert.deepEqual(codes, ["gateway_draining", "gateway_draining"], carrier);
+    // They close their connections before it is gone.
+    await host.until(() => host.seen.closes.length > 0, "a close", 1_000);
+    const [{ code, by }] = host.seen.closes;
+    assert.deepEqual([code, by], ["shutting_down", "remote"], carrier);
+    assert.equal(await stopped, 0);
+  }
 });

@@ -10,6 +10,9 @@ export interface Carrier {
   readonly gatewayKey?: Uint8Array;
   /** The remote that a host and port stand for. Rejects with a {@link TorqueError} that says why there is none. */
   resolve(host: string, port: number): Promise<number>;
+  /** Remembers a remote until `unpin` has been called as often as this. Others may be forgotten, for strangers. */
+  pin?(remote: number): void;
+  unpin?(remote: number): void;
   /** A remote's address as text. */
   addressOf(remote: number): string;
   /** Sends a datagram, or loses it. The bytes are valid only until this returns. */
@@ -23,6 +26,8 @@ export interface Carrier {
 /** Whom a carrier tells. */
 export interface CarrierListener {
   datagram(remote: number, datagram: Uint8Array): void;
+  /** The carrier will be gone soon, and why: what there is to say has to be said now. */
+  leaving(error: TorqueError): void;
   /** The carrier is gone, and why. Told once. */
   lost(error: TorqueError): void;
 }

@@ -65,7 +65,7 @@ class DirectUdp implements Carrier {
       for (;;) {
         const { value, done } = await reader.read();
         if (done) break;
-        if (value.remoteAddress === undefined || value.remotePort === undefined) continue;
+        if (value.remoteAddress === undefined || !value.remotePort) continue;
         const { data } = value;
         const bytes = ArrayBuffer.isView(data)
           ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
@@ -84,6 +84,14 @@ class DirectUdp implements Carrier {
       throw new TorqueError("name_not_found", `${host}: here are no names, only IP addresses`);
     }
     return this.#remotes.number(host, port);
+  }
+
+  pin(remote: number): void {
+    this.#remotes.pin(remote);
+  }
+
+  unpin(remote: number): void {
+    this.#remotes.unpin(remote);
   }
 
   addressOf(remote: number): string {

@@ -17,7 +17,7 @@ const SILENCE_LIMIT = 7_000;
 /** Datagrams that came before the message that names their context, and how long they are kept. */
 const EARLY_DATAGRAMS = 16;
 const EARLY_TIME = 1_000;
-/** How long to wait for answers. */
+/** How long to wait for answers: to the session being opened, a context being opened, a token being asked for. */
 const WELCOME_TIME = 5_000;
 const OPEN_TIME = 10_000;
 const ATTEST_TIME = 2_000;
@@ -54,7 +54,7 @@ export class GatewaySession implements Carrier {
     private readonly transport: Transport,
     private readonly listener: CarrierListener,
   ) {
-    this.#welcome = this.#waitFor(WELCOME_TIME, "gateway_silent", "the gateway did not say welcome", (waiting) => {
+    this.#welcome = this.#waitFor(WELCOME_TIME, "gateway_silent", `the gateway did not say welcome within ${WELCOME_TIME / 1_000} s`, (waiting) => {
       this.#welcomed = waiting;
     });
     this.#watch = setInterval(() => {
@@ -68,9 +68,19 @@ export class GatewaySession implements Carrier {
     return this.transport.name;
   }
 
-  /** Resolves when the gateway has said welcome. */
-  ready(): Promise<void> {
-    return this.#welcome;
+  /** Resolves when the gateway has said welcome. If it does not, or the signal says stop, the session is over. */
+  async ready(signal: AbortSignal): Promise<this> {
+    const stop = () => this.lost(new TorqueError("closed", "the socket was shut down meanwhile"));
+    signal.addEventListener("abort", stop);
+    try {
+      await this.#welcome;
+      return this;
+    } catch (error) {
+      this.close();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
   }
 
   async resolve(host: string, port: number): Promise<number> {
@@ -136,7 +146,8 @@ export class GatewaySession implements Carrier {
   lost(error: TorqueError): void {
     if (this.#over) return;
     this.close();
-    this.#welcomed?.reject(error);
+    // Before the welcome, whoever opens it may have another way.
+    if (!this.address) return this.#welcomed?.reject(error);
     for (const waiting of [...this.#opening.values(), ...this.#attesting.values()]) waiting.reject(error);
     this.listener.lost(error);
   }
@@ -168,9 +179,13 @@ export class GatewaySession implements Carrier {
       case "attested":
         this.#attesting.get(told.request)?.resolve(told.token.length > 0 ? told.token : undefined);
         break;
-      case "closing":
-        this.lost(new TorqueError(ENDINGS[told.code] ?? "gateway_lost", told.reason));
+      case "closing": {
+        const error = new TorqueError(ENDINGS[told.code] ?? "gateway_lost", told.reason);
+        // Datagrams go on passing for a while, so that connections can be closed.
+        if (error.code === "gateway_draining" && this.address) this.listener.leaving(error);
+        else this.lost(error);
         break;
+      }
       case "forgotten":
         this.#remove(told.context);
         break;

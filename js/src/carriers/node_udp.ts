@@ -24,7 +24,7 @@ export async function openNodeUdp(bind: string, listener: CarrierListener): Prom
     });
   let socket: Socket;
   try {
-    if (place.host === "") {
+    if (place.host === "" || place.host === "0.0.0.0") {
       // One socket for both families where there is IPv6.
       socket = await open("udp6", "::").catch(() => open("udp4", "0.0.0.0"));
     } else {
@@ -44,6 +44,7 @@ class NodeUdp implements Carrier {
   readonly #isV6: boolean;
   readonly #remotes = new Remotes();
   readonly #probes = new Probes((remote, probe) => this.send(remote, probe));
+  #closed = false;
 
   constructor(
     private readonly socket: Socket,
@@ -54,6 +55,8 @@ class NodeUdp implements Carrier {
     this.#isV6 = family === "IPv6";
     this.address = this.#isV6 ? `[${address}]:${port}` : `${address}:${port}`;
     socket.on("message", (message: Buffer, from: RemoteInfo) => {
+      // A forged source, which cannot be answered.
+      if (from.port === 0) return;
       const remote = this.#remotes.number(from.address, from.port);
       if (!this.#probes.heard(remote, message)) listener.datagram(remote, message);
     });
@@ -68,6 +71,7 @@ class NodeUdp implements Carrier {
     } catch {
       throw new TorqueError("name_not_found", `${host} has no address`);
     }
+    if (this.#closed) throw new TorqueError("closed", "the socket was shut down meanwhile");
     const usable = this.#isV6 ? found : found.filter(({ family }) => family === 4);
     const remotes = usable.slice(0, 4).map(({ address, family }) => {
       return this.#remotes.number(this.#isV6 && family === 4 ? `::ffff:${address}` : address, port);
@@ -76,27 +80,38 @@ class NodeUdp implements Carrier {
     return this.#probes.first(remotes);
   }
 
+  pin(remote: number): void {
+    this.#remotes.pin(remote);
+  }
+
+  unpin(remote: number): void {
+    this.#remotes.unpin(remote);
+  }
+
   addressOf(remote: number): string {
     return this.#remotes.text(remote);
   }
 
   send(remote: number, datagram: Uint8Array): void {
     const place = this.#remotes.place(remote);
-    // The socket keeps the bytes until they are sent.
-    if (place) this.socket.send(datagram.slice(), place.port, place.host, () => undefined);
+    if (!place || this.#closed) return;
+    try {
+      // The socket keeps the bytes until they are sent.
+      this.socket.send(datagram.slice(), place.port, place.host, () => undefined);
+    } catch {
+      // What cannot be sent is lost.
+    }
   }
 
   close(): void {
+    this.#closed = true;
+    this.#probes.stop();
     this.socket.removeAllListeners("message");
-    try {
-      this.socket.close();
-    } catch {
-      // It was closed already.
-    }
+    this.socket.close();
   }
 }
 
-/** `0.0.0.0:28000`, `[::]:28000`, or nothing. */
+/** `192.0.2.1:28000`, `[2001:db8::1]:28000`, or nothing. `0.0.0.0` and `[::]` are all addresses, of both families. */
 export function parseBind(bind: string): { host: string; port: number } {
   if (bind === "") return { host: "", port: 0 };
   const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([0-9.]+|localhost)):(\d{1,5})$/.exec(bind);

@@ -24,6 +24,11 @@ export class Probes {
     return answered;
   }
 
+  /** Ends all probing; what it was for comes to nothing. */
+  stop(): void {
+    for (const resolve of this.#waiting.values()) resolve(0);
+  }
+
   /** Whether a datagram was an echo that is waited for. */
   heard(remote: number, datagram: Uint8Array): boolean {
     if (datagram[0] !== 0x0c || datagram.length !== 17 || this.#waiting.size === 0) return false;

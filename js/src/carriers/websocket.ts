@@ -6,31 +6,19 @@ import { GatewaySession, type Transport } from "./gateway.js";
 const WAITING_BYTES = 256 * 1_024;
 
 /** A session over WebSocket, for browsers and networks without WebTransport: ordered, so that a lost segment delays all. */
-export async function openWebSocket(url: string, listener: CarrierListener): Promise<GatewaySession> {
+export async function openWebSocket(url: string, listener: CarrierListener, signal: AbortSignal): Promise<GatewaySession> {
   const socket = new WebSocket(url);
   socket.binaryType = "arraybuffer";
-  await new Promise<void>((resolve, reject) => {
-    socket.onopen = () => resolve();
-    socket.onerror = () => reject(new TorqueError("gateway_unreachable", `no WebSocket to ${url}`));
-    socket.onclose = () => reject(new TorqueError("gateway_unreachable", `no WebSocket to ${url}`));
-  });
   const gateway = new GatewaySession(new Messages(socket), listener);
   socket.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
     const message = new Uint8Array(data);
     if (message[0] === 0) gateway.control(message.subarray(1));
     else gateway.datagram(message);
   };
-  socket.onerror = null;
   socket.onclose = ({ reason }) => {
     gateway.lost(new TorqueError("gateway_lost", reason || "the gateway ended the session: connect again"));
   };
-  try {
-    await gateway.ready();
-  } catch (error) {
-    gateway.close();
-    throw error;
-  }
-  return gateway;
+  return gateway.ready(signal);
 }
 
 class Messages implements Transport {

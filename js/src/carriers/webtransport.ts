@@ -10,42 +10,39 @@ export async function openWebTransport(
   url: string,
   hashes: Uint8Array[],
   listener: CarrierListener,
+  signal: AbortSignal,
 ): Promise<GatewaySession> {
   const options: WebTransportOptions = { requireUnreliable: true };
   if (hashes.length > 0) {
     options.serverCertificateHashes = hashes.map((value) => ({ algorithm: "sha-256", value: value as BufferSource }));
   }
   const session = new WebTransport(url, options);
-  // Told by `ready` as well; without this the browser complains of a rejection that nobody handles.
-  session.closed.catch(() => undefined);
-  await session.ready;
-  const stream = await session.createBidirectionalStream();
-  const transport = new Streams(session, stream.writable.getWriter());
+  const transport = new Streams(session);
   const gateway = new GatewaySession(transport, listener);
-  void readDatagrams(session, gateway);
-  void readControl(stream.readable, gateway);
+  const broke = (error: unknown) => gateway.lost(new TorqueError("gateway_lost", `the session with the gateway broke: ${String(error)}`));
   session.closed.then(
     (info) => gateway.lost(new TorqueError("gateway_lost", info.reason || "the gateway ended the session: connect again")),
-    (error: unknown) => gateway.lost(new TorqueError("gateway_lost", `the session with the gateway broke: ${String(error)}`)),
+    broke,
   );
-  try {
-    await gateway.ready();
-  } catch (error) {
-    gateway.close();
-    throw error;
-  }
-  return gateway;
+  session.ready
+    .then(() => session.createBidirectionalStream())
+    .then((stream) => {
+      transport.control = stream.writable.getWriter();
+      void readDatagrams(session, gateway);
+      void readControl(stream.readable, gateway);
+    })
+    .catch(broke);
+  return gateway.ready(signal);
 }
 
 class Streams implements Transport {
   readonly name = "webtransport";
+  /** When it is open. */
+  control: WritableStreamDefaultWriter<Uint8Array> | undefined;
   readonly #datagrams: WritableStreamDefaultWriter<Uint8Array>;
   #waiting = 0;
 
-  constructor(
-    private readonly session: WebTransport,
-    private readonly stream: WritableStreamDefaultWriter<Uint8Array>,
-  ) {
+  constructor(private readonly session: WebTransport) {
     this.#datagrams = (session.datagrams.writable as WritableStream<Uint8Array>).getWriter();
   }
 
@@ -54,7 +51,7 @@ class Streams implements Transport {
     new DataView(framed.buffer).setUint16(0, message.length);
     framed.set(message, 2);
     // If the stream is broken, `closed` tells so.
-    this.stream.write(framed).catch(() => undefined);
+    this.control?.write(framed).catch(() => undefined);
   }
 
   sendDatagram(message: Uint8Array<ArrayBuffer>): void {

@@ -107,7 +107,10 @@ export class Core {
     const bytes = encoder.encode(options);
     this.#write([seed, bytes]);
     seed.fill(0);
-    this.#check(this.#exports.begin(bytes.length, Date.now(), now));
+    const result = this.#exports.begin(bytes.length, Date.now(), now);
+    // The key pair may be among them.
+    this.#wipe(this.#scratch, seed.length + bytes.length);
+    this.#check(result);
   }
 
   publicKey(): string {
@@ -208,7 +211,17 @@ export class Core {
   }
 
   #convert(name: "parse_url" | "key_pair_from_seed" | "public_key_of" | "public_key_text", bytes: Uint8Array): string {
-    return this.#text(this.#exports[name](this.#write([bytes])));
+    const length = this.#write([bytes]);
+    const result = this.#exports[name](length);
+    this.#wipe(this.#scratch, length);
+    const text = this.#text(result);
+    this.#wipe(this.#exports.out(), result);
+    return text;
+  }
+
+  /** What may be a secret stays in the memory no longer than it is used. */
+  #wipe(pointer: number, length: number): void {
+    this.#view(pointer, length).fill(0);
   }
 
   /** Writes the parts into the scratch, one after another, and tells their length. */

@@ -1,6 +1,6 @@
 import type { Carrier } from "../carriers/carrier.js";
 import { TorqueError } from "../error.js";
-import { coreOptions, linkOf } from "../options.js";
+import type { SimulatedLink } from "../options.js";
 import { Core } from "./core.js";
 import { figuresOf } from "./figures.js";
 import type { ClosedBy, Command, Delivery, EngineOptions, Notice } from "./messages.js";
@@ -12,6 +12,8 @@ const EVENT = { challenge: 1, request: 2, established: 3, close: 4, packet: 5, v
 const DELIVERIES: readonly Delivery[] = ["dropped", "delivered", "unknown"];
 const CLOSED_BY: readonly ClosedBy[] = ["application", "remote", "socket"];
 const NOTHING = new Uint8Array();
+/** So much longer than its connections may take a socket may take to end: milliseconds. */
+const END_MARGIN = 1_000;
 
 interface Connection {
   readonly id: number;
@@ -28,7 +30,8 @@ interface Connection {
 /**
  * Drives the core: hands in datagrams, time and commands, and hands out datagrams and notices. Runs in a worker or beside the face.
  *
- * Every entrance ends in {@link Engine.#drain}: transmits, then events, then the deadline.
+ * Every entrance ends in {@link Engine.#drain}: transmits, then events, then the deadline. If the core breaks there, the socket
+ * is over, and says so.
  */
 export class Engine {
   #core!: Core;
@@ -39,43 +42,67 @@ export class Engine {
   #nextId = 2;
   #notices: Notice[] = [];
   #drainPending = false;
-  #shuttingDown = false;
+  #closeWait = 0;
+  /** Why the socket is about to end, while its connections are closing. */
+  #ending: TorqueError | undefined;
+  #endTimer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
+  /** Stops a carrier that is being opened. */
+  readonly #opening = new AbortController();
 
   /** Notices are given in groups: all that one turn has brought. */
   constructor(private readonly notify: (notices: Notice[]) => void) {}
 
   /** Does what the face asks for, in order. */
   handle(commands: Command[]): void {
-    for (const command of commands) {
-      if (command.kind === "begin") void this.#begin(command.options);
-      else if (!this.#over) this.#handle(command);
+    this.#guard(() => {
+      for (const command of commands) {
+        if (command.kind === "begin") void this.#begin(command.options);
+        else if (!this.#over) this.#handle(command);
+      }
+      this.#drain();
+    });
+  }
+
+  #guard(act: () => void): void {
+    try {
+      if (!this.#over) act();
+    } catch (error) {
+      this.#end(asError(error));
     }
-    if (this.#carrier) this.#drain();
-    else this.#flush();
   }
 
   async #begin(options: EngineOptions): Promise<void> {
     try {
       const core = await Core.load();
-      core.begin(coreOptions(options), performance.now());
-      if (options.simulatedLink !== undefined) setLink(core, linkOf(options.simulatedLink));
-      if (options.challengeResponse !== undefined) core.setChallengeResponse(options.challengeResponse as Uint8Array);
+      if (this.#over) return;
+      core.begin(options.core, performance.now());
+      if (options.simulatedLink) setLink(core, options.simulatedLink);
+      if (options.challengeResponse) core.setChallengeResponse(options.challengeResponse);
       this.#core = core;
+      this.#closeWait = options.closeWait;
       this.#scheduler = new Scheduler(
         () => core.plain.deadline(),
-        (now) => {
-          core.plain.run(now);
-          this.#drain();
-        },
+        (now) =>
+          this.#guard(() => {
+            core.plain.run(now);
+            this.#drain();
+          }),
       );
-      const carrier = await openCarrier(options, {
-        datagram: (remote, datagram) => {
-          core.receive(performance.now(), remote, datagram);
-          this.#drainSoon();
-        },
-        lost: (error) => this.#end(error),
-      });
+      const listener = {
+        datagram: (remote: number, datagram: Uint8Array) =>
+          this.#guard(() => {
+            core.receive(performance.now(), remote, datagram);
+            this.#drainSoon();
+          }),
+        leaving: (error: TorqueError) =>
+          this.#guard(() => {
+            this.#shutDown(error);
+            this.#drain();
+          }),
+        lost: (error: TorqueError) => this.#end(this.#ending ?? error),
+      };
+      const carrier = await openCarrier(options, listener, this.#opening.signal);
       if (this.#over) return carrier.close();
       this.#carrier = carrier;
       this.#notices.push({
@@ -91,7 +118,7 @@ export class Engine {
     }
   }
 
-  /** Commands come only after the socket is bound: the face sees to it. */
+  /** Commands but `shutdown` come only after the socket is bound: the face sees to it. */
   #handle(command: Exclude<Command, { kind: "begin" }>): void {
     const now = performance.now();
     switch (command.kind) {
@@ -117,8 +144,7 @@ export class Engine {
         setLink(this.#core, command.link);
         break;
       case "shutdown":
-        this.#shuttingDown = true;
-        this.#closeAll(now);
+        this.#shutDown(new TorqueError("closed", "shut down"));
         break;
       case "leave":
         this.#closeAll(now);
@@ -166,10 +192,12 @@ export class Engine {
     const connection: Connection = { id, core: 0, remote: 0, trust, hostKey: "", sent: [] };
     this.#connections.set(id, connection);
     try {
+      if (this.#ending) throw this.#ending;
       const { host, port, key } = this.#core.parseUrl(command.url);
       const remote = await this.#carrier!.resolve(host, port);
       if (!this.#connections.has(id)) return;
       connection.remote = remote;
+      this.#carrier!.pin?.(remote);
       const token = key ? await this.#originToken(remote, key) : NOTHING;
       if (!this.#connections.has(id)) return;
       // To have an origin token made the host's key must be known first, so the core asks although nobody else does.
@@ -179,19 +207,21 @@ export class Engine {
       connection.core = this.#core.connect(now, remote, command.settings, coreTrust, command.data, token);
       this.#byCore.set(connection.core, connection);
     } catch (error) {
-      this.#ended(connection, asError(error), "socket");
+      if (this.#connections.has(id)) this.#ended(connection, asError(error), "socket");
     }
-    this.#drain();
+    this.#guard(() => this.#drain());
   }
 
   async #acceptChallenge(connection: Connection): Promise<void> {
+    // Nothing has been shown yet.
+    if (!connection.hostKey) return;
     try {
       const token = await this.#originToken(connection.remote, connection.hostKey);
       this.#core.acceptChallenge(performance.now(), connection.core, token);
-    } catch {
-      // It has ended meanwhile, which its close says.
+    } catch (error) {
+      this.#guard(() => this.#failed(connection, error));
     }
-    this.#drain();
+    this.#guard(() => this.#drain());
   }
 
   async #originToken(remote: number, hostKey: string): Promise<Uint8Array> {
@@ -238,14 +268,36 @@ export class Engine {
     this.#core.plain.close_all(now);
   }
 
-  /** Calls that are too late fail without harm: the connection's close tells why. */
+  #shutDown(why: TorqueError): void {
+    if (!this.#carrier) return this.#end(why);
+    if (this.#ending) return;
+    this.#ending = why;
+    this.#closeAll(performance.now());
+    this.#endTimer = setTimeout(() => this.#end(why), this.#closeWait + END_MARGIN);
+  }
+
   #with(id: number, act: (connection: Connection) => void): void {
     const connection = this.#connections.get(id);
     if (!connection?.core) return;
     try {
       act(connection);
+    } catch (error) {
+      this.#failed(connection, error);
+    }
+  }
+
+  /**
+   * Calls that are too late fail without harm: the connection's close tells why. Others end their connection, which would
+   * wait for ever.
+   */
+  #failed(connection: Connection, error: unknown): void {
+    if (!(error instanceof TorqueError)) throw error;
+    if (error.code === "closed" || error.code === "not_waiting" || !this.#connections.has(connection.id)) return;
+    this.#ended(connection, error, "socket");
+    try {
+      this.#core.close(performance.now(), connection.core, NOTHING);
     } catch {
-      // As above.
+      // It has ended there as well.
     }
   }
 
@@ -254,7 +306,7 @@ export class Engine {
     this.#drainPending = true;
     queueMicrotask(() => {
       this.#drainPending = false;
-      if (!this.#over) this.#drain();
+      this.#guard(() => this.#drain());
     });
   }
 
@@ -267,9 +319,7 @@ export class Engine {
     // Answering events may have made more to send.
     this.#core.transmits(performance.now(), (remote, datagram) => carrier.send(remote, datagram));
     this.#scheduler.arm();
-    if (this.#shuttingDown && this.#connections.size === 0) {
-      return this.#end(new TorqueError("closed", "shut down"));
-    }
+    if (this.#ending && this.#connections.size === 0) return this.#end(this.#ending);
     this.#flush();
   }
 
@@ -288,6 +338,8 @@ export class Engine {
       this.#notices.push({ kind: "info", remote, data: this.#core.eventBytes() });
       return;
     }
+    // Nobody is let in any more; once more, as this one has come since.
+    if (kind === EVENT.request && this.#ending) return plain.close_all(performance.now());
     const connection = kind === EVENT.request ? this.#incoming(number) : this.#byCore.get(number);
     if (!connection) return;
     const { id } = connection;
@@ -331,6 +383,10 @@ export class Engine {
       case EVENT.close: {
         const code = this.#core.eventText();
         const by = CLOSED_BY[plain.event_closed_by()] ?? "socket";
+        // Closed by us because the carrier is about to go.
+        if (code === "shutting_down" && by === "application" && this.#ending && this.#ending.code !== "closed") {
+          return this.#ended(connection, this.#ending, "socket");
+        }
         this.#ended(connection, new TorqueError(code, code, this.#core.eventBytes()), by);
         break;
       }
@@ -343,6 +399,7 @@ export class Engine {
     const connection: Connection = { id, core, remote: this.#core.plain.event_remote(), trust: "ask", hostKey: "", sent: [] };
     this.#connections.set(id, connection);
     this.#byCore.set(core, connection);
+    this.#carrier!.pin?.(connection.remote);
     return connection;
   }
 
@@ -353,6 +410,7 @@ export class Engine {
     this.#notices.push({ kind: "close", id: connection.id, code, by, reason, message });
     this.#connections.delete(connection.id);
     if (connection.core) this.#byCore.delete(connection.core);
+    if (connection.remote) this.#carrier!.unpin?.(connection.remote);
   }
 
   /** The socket is over: with its carrier, by a shutdown, or because it could not begin. */
@@ -360,6 +418,8 @@ export class Engine {
     if (this.#over) return;
     for (const connection of [...this.#connections.values()]) this.#ended(connection, error, "socket");
     this.#over = true;
+    clearTimeout(this.#endTimer);
+    this.#opening.abort();
     this.#scheduler?.stop();
     this.#carrier?.close();
     this.#notices.push({ kind: "ended", code: error.code, message: error.message });
@@ -367,7 +427,7 @@ export class Engine {
   }
 }
 
-function setLink(core: Core, link: ReturnType<typeof linkOf>): void {
+function setLink(core: Core, link: Required<SimulatedLink>): void {
   const seed = Math.floor(Math.random() * 2 ** 32);
   core.plain.set_simulated_link(link.delay, link.jitter, link.loss, link.reorder, link.duplicate, seed);
 }

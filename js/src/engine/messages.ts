@@ -6,13 +6,21 @@
  */
 
 import type { ConnectionFigures } from "./figures.js";
-import type { SocketOptions } from "../options.js";
+import type { GatewayCarrier, SimulatedLink } from "../options.js";
 
-/** The options without what cannot be cloned. */
-export type EngineOptions = SocketOptions & {
-  /** The page's own origin, for sockets that are not bound elsewhere. */
-  origin?: string | undefined;
-};
+/** What the engine needs of a socket's options. */
+export interface EngineOptions {
+  /** Those of the core, as it takes them. */
+  core: string;
+  bind: string;
+  /** The origin of the page; empty elsewhere. */
+  origin: string;
+  closeWait: number;
+  carriers: GatewayCarrier[] | undefined;
+  serverCertificateHashes: string[] | undefined;
+  challengeResponse: Uint8Array | undefined;
+  simulatedLink: Required<SimulatedLink> | undefined;
+}
 
 /** From the face to the engine. */
 export type Command =
@@ -26,7 +34,7 @@ export type Command =
   | { kind: "taken"; id: number; packets: number }
   | { kind: "set_key_pair"; text: string; request: number }
   | { kind: "set_challenge_response"; data: Uint8Array; request: number }
-  | { kind: "set_simulated_link"; link: Required<import("../options.js").SimulatedLink> }
+  | { kind: "set_simulated_link"; link: Required<SimulatedLink> }
   | { kind: "stats"; request: number }
   | { kind: "connection_stats"; id: number; request: number }
   | { kind: "shutdown" }

@@ -4,11 +4,11 @@ import type { EngineOptions } from "./messages.js";
 const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
 
 /** Opens the carrier that `bind` asks for. Each is loaded only where it is used. */
-export async function openCarrier(options: EngineOptions, listener: CarrierListener): Promise<Carrier> {
-  const bind = options.bind ?? "";
-  if (/^https?:/.test(bind) || (bind === "" && options.origin)) {
+export async function openCarrier(options: EngineOptions, listener: CarrierListener, signal: AbortSignal): Promise<Carrier> {
+  const { bind, origin } = options;
+  if (/^https?:/.test(bind) || (bind === "" && origin)) {
     const { openGateway } = await import("../carriers/open_gateway.js");
-    return openGateway(bind || options.origin!, options, listener);
+    return openGateway(bind || origin, options, listener, signal);
   }
   if (isNode) {
     const { openNodeUdp } = await import("../carriers/node_udp.js");

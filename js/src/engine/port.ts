@@ -20,11 +20,23 @@ export async function openPort(inWorker: boolean, listen: (notices: Notice[]) =>
 function openWorker(listen: (notices: Notice[]) => void): Port {
   // In this form bundlers see that it is a file of its own.
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "torque-socket" });
-  worker.onmessage = ({ data }: MessageEvent<Notice[]>) => listen(data);
-  worker.onerror = (event) => {
-    listen([{ kind: "ended", code: "internal", message: `the worker did not start: ${event.message || "is its file served?"}` }]);
+  const ended = (message: string) => listen([{ kind: "ended", code: "internal", message }]);
+  let isRunning = false;
+  worker.onmessage = ({ data }: MessageEvent<Notice[]>) => {
+    isRunning = true;
+    listen(data);
   };
-  return new Gathering((commands) => worker.postMessage(commands), () => worker.terminate());
+  worker.onerror = ({ message }) => {
+    ended(isRunning ? `the worker broke: ${message}` : `the worker did not start: ${message || "is its file served?"}`);
+  };
+  const send = (commands: Command[]) => {
+    try {
+      worker.postMessage(commands);
+    } catch (error) {
+      ended(`the worker cannot be given what was asked for: ${String(error)}`);
+    }
+  };
+  return new Gathering(send, () => worker.terminate());
 }
 
 class Gathering implements Port {

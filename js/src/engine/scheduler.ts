@@ -7,10 +7,12 @@ export class Scheduler {
   #at = Infinity;
   /** A message to ourselves is under way, or its turn is. */
   #soonPending = false;
+  #stopped = false;
   readonly #soon: { post(): void; close(): void };
 
   constructor(
     private readonly deadline: () => number,
+    /** Does not throw. */
     private readonly run: (now: number) => void,
   ) {
     this.#soon = soon(() => this.#turn());
@@ -18,6 +20,7 @@ export class Scheduler {
 
   /** Sets the timer anew. */
   arm(): void {
+    if (this.#stopped) return;
     const at = this.deadline();
     if (at === this.#at || this.#soonPending) return;
     clearTimeout(this.#timer);
@@ -34,19 +37,21 @@ export class Scheduler {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearTimeout(this.#timer);
     this.#soon.close();
   }
 
   /** Runs what is due, for example slices of a puzzle, for one turn at most. */
   #turn(): void {
+    if (this.#stopped) return;
     this.#soonPending = true;
     const end = performance.now() + TURN;
     let now;
     do {
       now = performance.now();
       this.run(now);
-    } while (this.deadline() <= now && now < end);
+    } while (!this.#stopped && this.deadline() <= now && now < end);
     this.#soonPending = false;
     this.#at = Infinity;
     this.arm();

@@ -15,3 +15,8 @@ const engine = new Engine((notices) => {
 });
 
 scope.onmessage = ({ data }) => engine.handle(data);
+
+// The page hears of other errors, but not of those in promises.
+addEventListener("unhandledrejection", ({ reason }) => {
+  scope.postMessage([{ kind: "ended", code: "internal", message: `the worker broke: ${String(reason)}` }], []);
+});

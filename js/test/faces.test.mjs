@@ -1,0 +1,309 @@
+// The two faces in Node: what they take, what they refuse, and what an application may do in its listeners.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { TorqueConnection } from "../dist/connection.js";
+import { copyOf } from "../dist/data.js";
+import { Engine } from "../dist/engine/engine.js";
+import { TorqueSocket } from "../dist/index.js";
+
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+const text = (bytes) => new TextDecoder().decode(bytes);
+const url = (host) => `torque://${host.publicKey}@${host.address}`;
+
+async function bound(t, options = {}) {
+  const socket = new TorqueSocket({ bind: "127.0.0.1:0", ...options });
+  t.after(() => socket.shutdown());
+  await socket.bind();
+  return socket;
+}
+
+/** A host that accepts with `welcome`, and gives the connection of the first who asks. */
+async function startHost(t, options) {
+  const host = await bound(t, options);
+  const accepted = (async () => {
+    for await (const request of host.requests()) return request.accept("welcome");
+  })();
+  return { host, url: url(host), accepted };
+}
+
+/** The next thing that an attribute for events is told. */
+const next = (socket, name) => new Promise((resolve) => (socket[name] = (...all) => resolve(all)));
+
+test("data is copied, whatever it is a view of", () => {
+  const bytes = Uint8Array.of(0, 1, 2, 3, 4, 5, 6, 7);
+  for (const [data, expected] of [
+    [bytes.subarray(1, 3), [1, 2]],
+    [Buffer.from(bytes.buffer, 2, 2), [2, 3]],
+    [new DataView(bytes.buffer, 4, 2), [4, 5]],
+    [new Uint16Array(bytes.buffer, 6, 1), [6, 7]],
+    [bytes.buffer, [0, 1, 2, 3, 4, 5, 6, 7]],
+    [new Float32Array([1.5]), [0, 0, 0xc0, 0x3f]],
+    ["é", [0xc3, 0xa9]],
+    [undefined, []],
+  ]) {
+    const copy = copyOf(data);
+    assert.deepEqual([...copy], expected);
+    assert.equal(copy.constructor, Uint8Array);
+    if (data) assert.notEqual(copy.buffer, data.buffer ?? data);
+  }
+  for (const data of [3, null, [1, 2], {}]) assert.throws(() => copyOf(data), { code: "invalid_argument" });
+  assert.throws(() => copyOf("four", 3), { code: "too_large" });
+});
+
+test("what was handed in may be written over at once", async (t) => {
+  const used = (data) => {
+    const buffer = Buffer.from(data);
+    queueMicrotask(() => buffer.fill("x"));
+    return buffer;
+  };
+  const challengeResponse = Buffer.from("a fine host");
+  const host = await bound(t, { challengeResponse });
+  challengeResponse.fill("x");
+  const requested = next(host, "on_connect_request");
+  const client = await bound(t);
+  const challenged = next(client, "on_challenge_response");
+  const id = client.connect(url(host).replace(/tk1\w+@/, ""), used("hello"));
+  assert.equal(text((await challenged)[2]), "a fine host");
+  client.accept_challenge(id);
+  const [asking, , data] = await requested;
+  assert.equal(text(data), "hello");
+  const established = next(client, "on_established");
+  host.accept_connection(asking, used("welcome"));
+  assert.equal(text((await established)[1].accept_data), "welcome");
+  const packets = [];
+  host.on_packet = (connection, sequence, packet) => packets.push(text(packet));
+  const buffer = Buffer.alloc(1);
+  for (const letter of "abc") client.send_to(id, (buffer.fill(letter), buffer));
+  const closed = next(host, "on_close");
+  client.close(id, used("bye"));
+  assert.equal(text((await closed)[1]), "bye");
+  assert.deepEqual(packets, ["a", "b", "c"]);
+});
+
+test("a reason or answer that is too long is refused at once, and does nothing", async (t) => {
+  const host = await bound(t);
+  const requested = (async () => {
+    for await (const request of host.requests()) return request;
+  })();
+  const attempt = TorqueSocket.connect(url(host));
+  const request = await requested;
+  const long = "x".repeat(512);
+  await assert.rejects(request.accept(long), { code: "too_large" });
+  assert.throws(() => request.refuse(long), { code: "too_large" });
+  const [server, client] = await Promise.all([request.accept("x".repeat(511)), attempt]);
+  assert.throws(() => client.close(long), { code: "too_large" });
+  assert.equal(await client.send("still open"), true);
+  client.close("x".repeat(511));
+  assert.equal((await server.closed).reason.length, 511);
+  assert.equal((await client.closed).code, "closed");
+});
+
+test("a socket that asks about keys opens connections as well", async (t) => {
+  const { url, accepted } = await startHost(t);
+  const socket = await bound(t);
+  const asked = [];
+  socket.on_challenge_response = (id, key) => {
+    asked.push(key);
+    socket.accept_challenge(id);
+  };
+  const connection = await socket.open(url.replace(/tk1\w+@/, ""));
+  assert.deepEqual(asked, [connection.publicKey]);
+  assert.equal(await (await accepted).send("hello"), true);
+});
+
+test("trust that is no trust is refused", async (t) => {
+  const { url } = await startHost(t);
+  const socket = await bound(t);
+  for (const trust of ["pinned", "tk1abc", "", null, "ask"]) {
+    await assert.rejects(socket.open(url, { trust }), { code: "invalid_argument" }, trust);
+    await assert.rejects(TorqueSocket.connect(url, { trust }), { code: "invalid_argument" }, trust);
+  }
+});
+
+test("a send that nobody looks at is no unhandled rejection", async (t) => {
+  const { url, accepted } = await startHost(t);
+  const client = await TorqueSocket.connect(url);
+  await accepted;
+  client.close();
+  void client.send("too late");
+  const refused = client.send("too late");
+  await sleep(20);
+  await assert.rejects(refused, { code: "closed" });
+  assert.equal((await client.closed).code, "closed");
+  await client.socket.closed;
+  assert.equal(await client.getStats(), undefined, "nor are there figures of what has ended");
+});
+
+test("listeners that throw harm nobody, and are heard of", async (t) => {
+  const thrown = [];
+  const { queueMicrotask } = globalThis;
+  t.after(() => { globalThis.queueMicrotask = queueMicrotask; });
+  globalThis.queueMicrotask = (act) =>
+    queueMicrotask(() => {
+      try {
+        act();
+      } catch (error) {
+        thrown.push(error.message);
+      }
+    });
+  const { url, accepted } = await startHost(t);
+  const socket = await bound(t);
+  const told = [];
+  for (const name of ["on_established", "on_packet", "on_packet_delivery_notify", "on_close"]) {
+    socket[name] = (connection, value) => {
+      told.push([name, name === "on_packet_delivery_notify" ? value : ""]);
+      throw new Error(name);
+    };
+  }
+  const id = socket.connect(url);
+  const server = await accepted;
+  server.onpacket = (packet) => {
+    throw new Error(`onpacket ${text(packet)}`);
+  };
+  while (told.length < 1) await sleep(5);
+  assert.deepEqual([1, 2, 3].map((n) => socket.send_to(id, `${n}`)), [1, 2, 3]);
+  while (told.length < 4) await sleep(5);
+  await server.send("to you");
+  while (told.length < 5) await sleep(5);
+  await socket.shutdown();
+  const verdicts = [1, 2, 3].map((n) => ["on_packet_delivery_notify", n]);
+  assert.deepEqual(told, [["on_established", ""], ...verdicts, ["on_packet", ""], ["on_close", ""]]);
+  assert.deepEqual(thrown.toSorted(), [...told.map(([name]) => name), "onpacket 1", "onpacket 2", "onpacket 3"].toSorted());
+});
+
+test("requests are taken by who iterates, told to who listens, and wait for either", async (t) => {
+  const host = await bound(t);
+  // The host's first connection: refused by its number, it waits for nobody.
+  const refused = TorqueSocket.connect(url(host));
+  refused.catch(() => undefined);
+  await sleep(100);
+  host.close(2, "no");
+  await assert.rejects(refused, { code: "refused" });
+  const early = TorqueSocket.connect(url(host));
+  await sleep(100);
+  const told = [];
+  host.on_connect_request = (id) => {
+    told.push(id);
+    host.accept_connection(id);
+  };
+  const taken = [];
+  for await (const request of host.requests()) {
+    taken.push(request.remote);
+    await request.accept();
+    if (taken.length === 2) break;
+    void TorqueSocket.connect(url(host));
+  }
+  await early;
+  assert.deepEqual([taken.length, told.length], [2, 0]);
+  await TorqueSocket.connect(url(host));
+  assert.deepEqual([taken.length, told.length], [2, 1], "nobody iterates any more");
+});
+
+test("a link may be simulated before the socket is bound, wherever that will be", async (t) => {
+  const socket = new TorqueSocket();
+  t.after(() => socket.shutdown());
+  socket.setSimulatedLink("loss=100%");
+  await socket.bind("127.0.0.1:0");
+  const { url } = await startHost(t);
+  await assert.rejects(socket.open(url, { signal: AbortSignal.timeout(300) }), { code: "closed" });
+});
+
+// A connection alone, with an engine that is this test.
+const alone = () => new TorqueConnection({ post: () => undefined }, 1, undefined);
+
+test("a connection that was given up is not ready, whatever was under way", async () => {
+  const connection = alone();
+  connection.close();
+  connection.handle({ kind: "established", id: 1, window: 16, maxPacketSize: 100 });
+  await assert.rejects(connection.send("x"), { code: "closed" });
+  connection.handle({ kind: "close", id: 1, code: "closed", by: "application", message: "given up", reason: new Uint8Array() });
+  await assert.rejects(connection.ready, { code: "closed" });
+});
+
+test("a listener may stop listening, and the rest waits", () => {
+  const connection = alone();
+  for (const sequence of [1, 2, 3]) connection.handle({ kind: "packet", id: 1, sequence, data: new Uint8Array() });
+  const got = [];
+  connection.onpacket = (packet, sequence) => {
+    got.push(sequence);
+    connection.onpacket = null;
+  };
+  assert.deepEqual(got, [1]);
+  connection.onpacket = (packet, sequence) => got.push(sequence);
+  assert.deepEqual(got, [1, 2, 3]);
+});
+
+/** A worker that is none, but takes only what a worker would. */
+function standInForWorkers(t) {
+  const started = [];
+  class Worker {
+    constructor() {
+      started.push(this);
+    }
+    #engine = new Engine((notices) => this.#tell(notices));
+    #tell(notices) {
+      const data = structuredClone(notices);
+      setImmediate(() => this.onmessage?.({ data }));
+    }
+    postMessage(commands) {
+      const data = structuredClone(commands);
+      setImmediate(() => this.#engine.handle(data));
+    }
+    terminate() {
+      this.onmessage = null;
+      this.#engine.handle([{ kind: "shutdown" }]);
+    }
+  }
+  globalThis.Worker = Worker;
+  t.after(() => { delete globalThis.Worker; });
+  return started;
+}
+
+test("what a worker cannot be given ends the socket, which says so", async (t) => {
+  standInForWorkers(t);
+  const socket = new TorqueSocket({ bind: "127.0.0.1:0", worker: true, notAnOption: () => undefined });
+  await socket.bind();
+  const attempt = socket.open("torque://127.0.0.1:1", { settings: () => undefined });
+  await assert.rejects(attempt, { code: "internal" });
+  assert.match((await socket.closed).message, /could not be cloned/);
+  await socket.shutdown();
+});
+
+test("a worker takes data of its own, though the caller gives his away", async (t) => {
+  standInForWorkers(t);
+  const { url, accepted } = await startHost(t);
+  const client = await TorqueSocket.connect(url, { bind: "127.0.0.1:0", worker: true });
+  const reason = new TextEncoder().encode("bye");
+  const sent = client.send("hello");
+  client.close(reason);
+  structuredClone(reason.buffer, { transfer: [reason.buffer] });
+  assert.equal(await sent, true);
+  assert.equal(text((await (await accepted).closed).reason), "bye");
+});
+
+test("a worker that fails ends its socket, and is not said to have been missing", async (t) => {
+  const started = standInForWorkers(t);
+  const socket = new TorqueSocket({ bind: "127.0.0.1:0", worker: true });
+  await socket.bind();
+  started[0].onerror({ message: "unreachable" });
+  assert.deepEqual(await socket.closed, { code: "internal", message: "the worker broke: unreachable" });
+  const other = new TorqueSocket({ bind: "127.0.0.1:0", worker: true });
+  other.bind().catch(() => undefined);
+  while (!started[1]) await sleep(1);
+  started[1].onerror({ message: "" });
+  assert.match((await other.closed).message, /did not start/);
+});
+
+test("a worker tells of what fails in its promises", async (t) => {
+  const posted = [];
+  const scope = { addEventListener: (type, listener) => (scope[type] = listener), postMessage: (notices) => posted.push(...notices) };
+  Object.assign(globalThis, scope);
+  t.after(() => { for (const name of ["addEventListener", "postMessage", "onmessage"]) delete globalThis[name]; });
+  await import("../dist/engine/worker.js");
+  scope.unhandledrejection({ reason: new Error("unreachable") });
+  const [{ kind, code, message }] = posted;
+  assert.deepEqual([kind, code], ["ended", "internal"]);
+  assert.match(message, /unreachable/);
+});

@@ -1,0 +1,111 @@
+// What a socket makes of a gateway that is slow, silent, lost, or about to go: against one that is no network.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { test } from "node:test";
+
+import { TorqueSocket } from "../dist/index.js";
+import { fakeGateway } from "./fake_gateway.mjs";
+
+const bind = "https://gateway.test";
+const carriers = ["websocket"];
+
+async function startHost(t) {
+  const host = new TorqueSocket({ bind: "127.0.0.1:0" });
+  t.after(() => host.shutdown());
+  host.on_connect_request = (id) => host.accept_connection(id);
+  await host.bind();
+  const [address, port] = host.address.split(":");
+  return Object.assign(host, { target: { host: address, port: Number(port) } });
+}
+
+/** How long a promise takes to settle. */
+async function timeOf(promise) {
+  const start = performance.now();
+  await promise.catch(() => undefined);
+  return performance.now() - start;
+}
+
+test("a carrier that is lost before the welcome gives way to the next one", async (t) => {
+  const gateway = fakeGateway(t, { behaviour: ["drop", "welcome"] });
+  const socket = new TorqueSocket({ bind, carriers: ["websocket", "websocket"] });
+  t.after(() => socket.shutdown());
+  await socket.bind();
+  assert.equal(gateway.sessions.length, 2);
+});
+
+test("what cannot be bound says why, in words of this place", async (t) => {
+  const gateway = fakeGateway(t, { behaviour: ["drop"] });
+  const failure = (options) => new TorqueSocket(options).bind().then(() => assert.fail("bound"), (error) => error);
+  const lost = await failure({ bind });
+  assert.equal(lost.code, "gateway_unreachable", "not no_webtransport, although there is none");
+  assert.match(lost.message, /not over webtransport or websocket/);
+  assert.equal((await failure({ bind, carriers: ["webtransport"] })).code, "no_webtransport");
+  assert.equal((await failure({ bind: "https://" })).code, "invalid_argument");
+  gateway.description.origin_allowed = false;
+  const refused = await failure({ bind });
+  assert.equal(refused.code, "origin_not_allowed");
+  assert.match(refused.message, /programs/);
+});
+
+test("a gateway that accepts and says nothing is given up when the application does", async (t) => {
+  const server = createServer(() => undefined);
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => server.close());
+  const silent = `http://127.0.0.1:${server.address().port}`;
+  const aborted = TorqueSocket.connect("torque://game.example", { bind: silent, signal: AbortSignal.timeout(50) });
+  assert.ok((await timeOf(aborted)) < 1_000);
+  await assert.rejects(aborted, { code: "closed" });
+  const socket = new TorqueSocket({ bind: silent });
+  const bound = socket.bind();
+  bound.catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.ok((await timeOf(socket.shutdown())) < 1_000);
+  await assert.rejects(bound, { code: "closed" });
+  // The draft's face: the close is an event, and not a part of the call.
+  const other = new TorqueSocket({ bind: silent });
+  t.after(() => other.shutdown());
+  let told;
+  const closed = new Promise((resolve) => (other.on_close = (id, reason, more) => resolve((told = { id, ...more }))));
+  const id = other.connect("torque://game.example");
+  other.close(id);
+  assert.equal(told, undefined);
+  await closed;
+  assert.deepEqual(told, { id, code: "closed", by: "application" });
+});
+
+test("a session that stays silent while it opens is given up after seconds, for the next carrier", async (t) => {
+  const gateway = fakeGateway(t, { behaviour: ["silence", "welcome"] });
+  const socket = new TorqueSocket({ bind, carriers: ["websocket", "websocket"] });
+  t.after(() => socket.shutdown());
+  const time = await timeOf(socket.bind());
+  assert.ok(time < 6_000, `${time} ms`);
+  assert.equal(socket.carrier, "websocket");
+  assert.equal(gateway.sessions[0].readyState, 3, "the first one is closed");
+});
+
+test("the hosts of a page hear that it goes when its gateway goes", async (t) => {
+  const host = await startHost(t);
+  const gateway = fakeGateway(t, { target: host.target });
+  const heard = new Promise((resolve) => (host.on_close = (id, reason, { code, by }) => resolve({ code, by })));
+  const connection = await TorqueSocket.connect(`torque://${host.address}`, { bind, carriers });
+  const sent = connection.send("the last word");
+  await new Promise((resolve) => setImmediate(resolve));
+  gateway.tell(Uint8Array.of(0, 0x86, 1, 0, 0));
+  assert.equal(await sent, true);
+  const { code, by } = await connection.closed;
+  assert.deepEqual({ code, by }, { code: "gateway_draining", by: "socket" });
+  assert.equal((await connection.socket.closed).code, "gateway_draining");
+  assert.deepEqual(await heard, { code: "shutting_down", by: "remote" });
+});
+
+test("an origin token that leaves no room for the data ends the attempt", async (t) => {
+  const host = await startHost(t);
+  fakeGateway(t, { target: host.target, token: new Uint8Array(150).fill(1) });
+  for (const url of [`torque://${host.address}`, `torque://${host.publicKey}@${host.address}`]) {
+    const options = { bind, carriers, connectData: new Uint8Array(900) };
+    await assert.rejects(TorqueSocket.connect(url, options), { code: "too_large" }, url);
+  }
+  const fits = await TorqueSocket.connect(`torque://${host.address}`, { bind, carriers, connectData: new Uint8Array(800) });
+  await fits[Symbol.asyncDispose]();
+});

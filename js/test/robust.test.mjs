@@ -1,0 +1,247 @@
+// Node: strangers, peers and names that mean no good, or come to nothing, and how sockets end in spite of them.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import dgram from "node:dgram";
+import dns from "node:dns/promises";
+import { readFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+
+import { Remotes } from "../dist/carriers/remotes.js";
+import { Core } from "../dist/engine/core.js";
+import { Scheduler } from "../dist/engine/scheduler.js";
+import { TorqueSocket } from "../dist/index.js";
+
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+const url = (host) => `torque://${host.publicKey}@${host.address}`;
+
+// The UDP sockets of the sockets under test, the last one last: what comes from forged sources is handed in there.
+const opened = [];
+const { createSocket } = dgram;
+dgram.createSocket = (...all) => {
+  const socket = createSocket(...all);
+  opened.push(socket);
+  return socket;
+};
+const { lookup } = dns;
+dns.lookup = async (host, options) => {
+  if (host !== "two.example") return lookup(host, options);
+  return [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }];
+};
+syncBuiltinESMExports();
+
+/** A host that accepts everybody, and its UDP socket. */
+async function startHost(t, options = {}) {
+  const host = new TorqueSocket({ bind: "127.0.0.1:0", ...options });
+  t.after(() => host.shutdown());
+  host.on_connect_request = (id) => host.accept_connection(id);
+  await host.bind();
+  return Object.assign(host, { udp: opened.at(-1) });
+}
+
+/** The first datagram of somebody who connects. */
+async function challengeRequest(t) {
+  const silent = createSocket("udp4");
+  t.after(() => silent.close());
+  await new Promise((resolve) => silent.bind(0, "127.0.0.1", resolve));
+  const heard = new Promise((resolve) => silent.once("message", resolve));
+  const socket = new TorqueSocket({ bind: "127.0.0.1:0" });
+  socket.connect(`torque://127.0.0.1:${silent.address().port}`);
+  const datagram = await heard;
+  await socket.shutdown();
+  return datagram;
+}
+
+/** What keeps the process alive. */
+const resources = () => process.getActiveResourcesInfo().filter((name) => /UDP|Timeout|Immediate/.test(name)).length;
+
+test("a forged source that cannot be answered is passed over", async (t) => {
+  const datagram = await challengeRequest(t);
+  const host = await startHost(t);
+  host.udp.emit("message", datagram, { address: "127.0.0.1", port: 0, family: "IPv4", size: datagram.length });
+  await sleep(50);
+  const stats = await host.getStats();
+  assert.equal(stats.challenges_answered, 0, JSON.stringify(stats));
+});
+
+test("a socket that refuses to send loses a datagram, and nothing else", async (t) => {
+  const host = await startHost(t);
+  const connection = await TorqueSocket.connect(url(host), { bind: "127.0.0.1:0" });
+  const client = opened.at(-1);
+  const uncaught = [];
+  const listen = (error) => uncaught.push(error);
+  process.on("uncaughtException", listen);
+  t.after(() => process.off("uncaughtException", listen));
+  const { send } = client;
+  client.send = () => {
+    client.send = send;
+    throw new Error("not now");
+  };
+  assert.equal(await connection.send("lost"), false);
+  assert.equal(await connection.send("sent"), true);
+  assert.deepEqual(uncaught, []);
+  await connection[Symbol.asyncDispose]();
+});
+
+test("strangers without number push nobody out", async (t) => {
+  const host = await startHost(t);
+  const connection = await TorqueSocket.connect(url(host), { bind: "127.0.0.1:0" });
+  const junk = Buffer.of(0);
+  for (let n = 0; n < 70_000; n++) {
+    host.udp.emit("message", junk, { address: `10.0.${n >> 8 & 255}.${n & 255}`, port: 1 + (n >> 16), family: "IPv4", size: 1 });
+  }
+  assert.equal(await connection.send("still here"), true);
+  await connection[Symbol.asyncDispose]();
+});
+
+test("remotes: the pinned stay, of the others those that were heard of last", () => {
+  const remotes = new Remotes();
+  const [pinned, busy, quiet] = ["pinned", "busy", "quiet"].map((host) => remotes.number(host, 1));
+  remotes.pin(pinned);
+  remotes.pin(pinned);
+  for (let n = 0; n < 65_535; n++) {
+    remotes.number(`stranger ${n}`, 1);
+    if (n === 60_000) remotes.number("busy", 1);
+  }
+  assert.equal(remotes.text(pinned), "pinned:1");
+  assert.equal(remotes.number("busy", 1), busy);
+  assert.equal(remotes.text(quiet), "", "forgotten");
+  remotes.unpin(pinned);
+  const flood = () => { for (let n = 0; n < 65_536; n++) remotes.number(`more ${n}`, 1); };
+  flood();
+  assert.equal(remotes.number("pinned", 1), pinned, "pinned once still");
+  remotes.unpin(pinned);
+  flood();
+  assert.notEqual(remotes.number("pinned", 1), pinned, "a stranger again");
+});
+
+test("an attempt that is given up while addresses are probed leaves nothing running", async () => {
+  await sleep(100);
+  const before = resources();
+  for (const at of [20, 400]) {
+    const attempt = TorqueSocket.connect("torque://two.example:9", { signal: AbortSignal.timeout(at) });
+    await assert.rejects(attempt, { code: "closed" });
+  }
+  await sleep(800);
+  assert.equal(resources(), before);
+});
+
+test("the host of the README outlives who asks and vanishes, and serves others meanwhile", async (t) => {
+  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
+  const example = /```js\n(.*?)```/s.exec(readme)[1];
+  const source = example
+    .replace('"torque-socket"', JSON.stringify(new URL("../dist/index.js", import.meta.url).href))
+    .replace("0.0.0.0:28000", "127.0.0.1:0");
+  const host = execFile(process.execPath, ["--input-type=module", "--eval", source]);
+  t.after(() => host.kill());
+  const lines = createInterface({ input: host.stdout });
+  const line = () => new Promise((resolve) => lines.once("line", resolve));
+  const place = await line();
+  const vanishing = new TorqueSocket({ bind: "127.0.0.1:0" });
+  t.after(() => vanishing.shutdown());
+  await vanishing.bind();
+  const udp = opened.at(-1);
+  const { send } = udp;
+  // After its connect_request nothing is heard of it.
+  udp.send = (datagram, ...all) => void (datagram[0] <= 3 && send.call(udp, datagram, ...all));
+  vanishing.connect(place);
+  const code = line();
+  const echoes = async () => {
+    const connection = await TorqueSocket.connect(place);
+    assert.equal(await connection.send("echo"), true);
+    for await (const packet of connection) return connection.close(), new TextDecoder().decode(packet);
+  };
+  await sleep(200);
+  assert.equal(await echoes(), "echo");
+  assert.equal(await code, "not_confirmed");
+  assert.equal(await echoes(), "echo");
+});
+
+test("a shutdown ends whatever the others do", async (t) => {
+  const host = await startHost(t, { closeWait: 500 });
+  const gone = await TorqueSocket.connect(url(host), { closeWait: 100 });
+  gone.socket.setSimulatedLink("loss=100%");
+  await sleep(50);
+  const start = performance.now();
+  const over = host.shutdown();
+  await sleep(50);
+  await assert.rejects(TorqueSocket.connect(url(host)), { code: "shutting_down" });
+  await assert.rejects(host.open(url(host)), { code: "closed" });
+  await over;
+  assert.ok(performance.now() - start < 2_000, `${performance.now() - start} ms`);
+  await gone.socket.shutdown();
+});
+
+test("a socket that was shut down before it began never begins", async () => {
+  await sleep(100);
+  const before = resources();
+  const socket = new TorqueSocket({ bind: "127.0.0.1:0" });
+  await socket.shutdown();
+  await assert.rejects(socket.bind(), { code: "closed" });
+  assert.throws(() => socket.connect("torque://127.0.0.1:1"), { code: "closed" });
+  await assert.rejects(socket.getStats(), { code: "closed" });
+  await sleep(50);
+  assert.equal(resources(), before);
+  assert.equal(socket.address, "");
+});
+
+test("a scheduler that was stopped in its turn sets no timer", async () => {
+  const before = resources();
+  let runs = 0;
+  const scheduler = new Scheduler(
+    () => (runs === 0 ? 0 : performance.now() + 60_000),
+    () => {
+      runs++;
+      scheduler.stop();
+    },
+  );
+  scheduler.arm();
+  await sleep(20);
+  scheduler.arm();
+  assert.equal(runs, 1);
+  assert.equal(resources(), before);
+});
+
+test("a core that breaks ends its socket, which says so", async (t) => {
+  const host = await startHost(t);
+  const { receive } = Core.prototype;
+  t.after(() => { Core.prototype.receive = receive; });
+  Core.prototype.receive = () => {
+    throw new WebAssembly.RuntimeError("unreachable");
+  };
+  host.udp.emit("message", Buffer.of(1), { address: "127.0.0.1", port: 9, family: "IPv4", size: 1 });
+  const { code, message } = await host.closed;
+  assert.equal(code, "internal");
+  assert.match(message, /unreachable/);
+});
+
+test("0.0.0.0 is every address, of both families", async (t) => {
+  const host = await startHost(t, { bind: "0.0.0.0:0" });
+  const port = host.address.split(":").at(-1);
+  for (const address of ["127.0.0.1", "[::1]"]) {
+    const connection = await TorqueSocket.connect(`torque://${address}:${port}`);
+    assert.equal(await connection.send("hello"), true, address);
+    await connection[Symbol.asyncDispose]();
+  }
+});
+
+test("secrets do not stay in the memory through which they pass", async (t) => {
+  const { instantiate } = WebAssembly;
+  t.after(() => { WebAssembly.instantiate = instantiate; });
+  let memory;
+  WebAssembly.instantiate = async (...all) => {
+    const instance = await instantiate(...all);
+    memory = () => Buffer.from(instance.exports.memory.buffer).toString("latin1");
+    return instance;
+  };
+  const core = await Core.load();
+  const keyPair = core.generateKeyPair();
+  assert.ok(!memory().includes(keyPair), "made");
+  core.publicKeyOf(keyPair);
+  assert.ok(!memory().includes(keyPair), "its public key asked for");
+  core.begin(`key_pair=${keyPair}`, 0);
+  const text = memory();
+  assert.ok(!text.includes(`key_pair=${keyPair}`), "begun with");
+});
