@@ -23,7 +23,7 @@ pub struct Remote {
     is_asked_for: bool,
     /// What it wants.
     pub consent: Consent,
-    /// What all sessions together send to it.
+    /// What may still be sent to it.
     pub meter: TargetMeter,
     last_datagram: Instant,
 }

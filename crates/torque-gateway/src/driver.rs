@@ -60,7 +60,13 @@ impl<'a> Driver<'a> {
         Self {
             shared,
             origin: &admitted.origin,
-            session: Session::new(Arc::clone(&shared.rules), random, welcome, Instant::now()),
+            session: Session::new(
+                Arc::clone(&shared.rules),
+                admitted.client.ip(),
+                random,
+                welcome,
+                Instant::now(),
+            ),
             resolving: JoinSet::new(),
             errors: 0,
             _port: shared.rules.ports.register(socket.port()),

@@ -137,7 +137,7 @@ impl Gateway {
             allow_strangers: config.allow_strangers,
             limits: config.limits,
             ports: Arc::new(Ports::new(vec![port], config.public_ips.clone())),
-            target_meters: TargetMeters::new(config.limits.target_rate),
+            target_meters: TargetMeters::new(config.limits.target_rate, config.limits.target_rate_of_client),
             metrics: Arc::new(Metrics::default()),
         });
         let shared = Arc::new(Shared {

@@ -22,6 +22,9 @@ pub struct Limits {
     pub session_rate: Rate,
     /// What all sessions together may send to one remote. Default: 20,000 datagrams and 20,000,000 bytes a second.
     pub target_rate: Rate,
+    /// What the sessions of one client may send to one remote; of IPv6, one network of 48 bits. Less than
+    /// [`target_rate`](Self::target_rate), or one client could keep all others away. Default: a quarter of it.
+    pub target_rate_of_client: Rate,
     /// How long a session may be without a datagram in either direction. Default: one hour.
     pub idle: Duration,
 }
@@ -34,6 +37,7 @@ impl Default for Limits {
             contexts: 256,
             session_rate: Rate { datagrams: 2_000, bytes: 2_000_000 },
             target_rate: Rate { datagrams: 20_000, bytes: 20_000_000 },
+            target_rate_of_client: Rate { datagrams: 5_000, bytes: 5_000_000 },
             idle: Duration::from_secs(3_600),
         }
     }

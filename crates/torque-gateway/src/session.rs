@@ -14,7 +14,7 @@ use crate::form::{Form, PROBE_BYTES};
 use crate::frame::{self, CONTEXT_LIMIT, Prefix};
 use crate::metrics::{Direction, DropReason};
 use crate::opening::{Found, Opening, Stage};
-use crate::pacing::{Budget, FloodGauge, Meter, Pace, take_shared};
+use crate::pacing::{Budget, FloodGauge, Meter, Pace};
 use crate::rules::Rules;
 use crate::targets::normal_name;
 
@@ -69,6 +69,7 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Session {
     rules: Arc<Rules>,
+    client: IpAddr,
     random: fn() -> Option<[u8; 16]>,
     contexts: Contexts,
     openings: Vec<Opening>,
@@ -90,10 +91,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that begins with *welcome*. `random` makes nonces of probes, and may fail.
-    pub fn new(rules: Arc<Rules>, random: fn() -> Option<[u8; 16]>, welcome: ToPage, now: Instant) -> Self {
+    /// A client's session, which begins with *welcome*. `random` makes nonces of probes, and may fail.
+    pub fn new(
+        rules: Arc<Rules>,
+        client: IpAddr,
+        random: fn() -> Option<[u8; 16]>,
+        welcome: ToPage,
+        now: Instant,
+    ) -> Self {
         let limits = rules.limits;
         Self {
+            client,
             random,
             contexts: Contexts::default(),
             openings: Vec::new(),
@@ -162,7 +170,7 @@ impl Session {
         if !remote.consent.allows(form, datagram.len(), &mut self.greetings, now) {
             return Err(DropReason::Consent);
         }
-        if !take_shared(&remote.meter, datagram.len(), now) {
+        if !remote.meter.take(datagram.len(), now) {
             return Err(DropReason::TargetRate);
         }
         Ok((address, datagram))
@@ -396,9 +404,9 @@ impl Session {
     }
 
     fn insert(&mut self, context: u32, address: SocketAddr, is_asked_for: bool, now: Instant) {
-        let rules = &self.rules;
-        self.contexts.insert(context, address, is_asked_for, || rules.target_meters.of(address, now), now);
-        rules.metrics.context_opened();
+        let meter = || self.rules.target_meters.of(self.client, address, now);
+        self.contexts.insert(context, address, is_asked_for, meter, now);
+        self.rules.metrics.context_opened();
     }
 
     fn opened(&mut self, context: u32, address: SocketAddr, now: Instant) {

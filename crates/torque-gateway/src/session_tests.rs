@@ -13,6 +13,7 @@ use crate::rules::Limits;
 
 const LISTED: &str = "192.0.2.1:28000";
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(5, 6, 7, 8));
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -53,13 +54,13 @@ impl Test {
             allow_strangers: true,
             limits,
             ports: Arc::new(Ports::new(vec![4433], vec![])),
-            target_meters: TargetMeters::new(limits.target_rate),
+            target_meters: TargetMeters::new(limits.target_rate, limits.target_rate_of_client),
             metrics: Arc::new(Metrics::default()),
         };
         change(&mut rules);
         let (rules, now) = (Arc::new(rules), Instant::now());
         let mut test = Self {
-            session: Session::new(Arc::clone(&rules), random, welcome(), now),
+            session: Session::new(Arc::clone(&rules), CLIENT, random, welcome(), now),
             rules,
             now,
             next_context: 2,
@@ -68,6 +69,14 @@ impl Test {
         };
         assert_eq!(test.said(), [welcome()]);
         test
+    }
+
+    /// Another session of the same gateway, of this client.
+    fn another_session(&self, client: IpAddr) -> Self {
+        let session = Session::new(Arc::clone(&self.rules), client, random, welcome(), self.now);
+        let mut other = Self { session, rules: Arc::clone(&self.rules), now: self.now, ..Self::new() };
+        assert_eq!(other.said(), [welcome()]);
+        other
     }
 
     /// What was said to the page since the last time.
@@ -522,21 +531,18 @@ fn a_session_sends_and_receives_at_its_rate() {
 }
 
 #[test]
-fn all_sessions_together_keep_to_the_rate_of_a_target() {
-    let mut test = Test::with(|rules| {
-        rules.limits.target_rate = Rate { datagrams: 10, bytes: 1_000_000 };
-        rules.target_meters = TargetMeters::new(rules.limits.target_rate);
-    });
-    let context = test.open_consenting(LISTED);
-    let mut other =
-        Test { session: Session::new(Arc::clone(&test.rules), random, welcome(), test.now), ..Test::new() };
-    other.now = test.now;
-    assert_eq!(other.said(), [welcome()]);
-    let context_of_other = other.open_consenting(LISTED);
-    let passed =
-        (0..100).filter(|_| test.sends(context, PACKET) | other.sends(context_of_other, PACKET)).count();
-    assert!(passed <= 5, "half a second's: {passed}");
-    assert!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::TargetRate) > 190);
+fn sessions_keep_to_the_rate_of_a_target_and_leave_some_of_it_to_other_clients() {
+    let rate = |datagrams| Rate { datagrams, bytes: 1_000_000 };
+    let mut test = Test::with(|rules| rules.target_meters = TargetMeters::new(rate(30), rate(20)));
+    let mut of_same_client = test.another_session(CLIENT);
+    let mut of_another = test.another_session(OWN);
+    let passing = |test: &mut Test| {
+        let context = test.open_consenting(LISTED);
+        (0..100).filter(|_| test.sends(context, PACKET)).count()
+    };
+    let passed = [passing(&mut test), passing(&mut of_same_client), passing(&mut of_another)];
+    assert_eq!(passed, [10, 0, 5], "half a second's");
+    assert_eq!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::TargetRate), 285);
 }
 
 #[test]

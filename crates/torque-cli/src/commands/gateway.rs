@@ -135,6 +135,14 @@ struct LimitOptions {
     #[arg(long, value_name = "N", default_value_t = Limits::default().target_rate.bytes)]
     target_rate_bytes: u32,
 
+    /// Datagrams a second of one client's sessions to one remote [default: a quarter of --target-rate]
+    #[arg(long, value_name = "N")]
+    target_rate_of_client: Option<u32>,
+
+    /// Bytes a second of one client's sessions to one remote [default: a quarter of --target-rate-bytes]
+    #[arg(long, value_name = "N")]
+    target_rate_bytes_of_client: Option<u32>,
+
     /// Seconds after which a session without any datagram is ended
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().idle.as_secs())]
     idle: u64,
@@ -193,6 +201,10 @@ impl LimitOptions {
             contexts: self.max_contexts,
             session_rate: Rate { datagrams: self.rate, bytes: self.rate_bytes },
             target_rate: Rate { datagrams: self.target_rate, bytes: self.target_rate_bytes },
+            target_rate_of_client: Rate {
+                datagrams: self.target_rate_of_client.unwrap_or(self.target_rate / 4),
+                bytes: self.target_rate_bytes_of_client.unwrap_or(self.target_rate_bytes / 4),
+            },
             idle: Duration::from_secs(self.idle),
         }
     }
