@@ -134,7 +134,7 @@ impl Gateway {
         let rules = Arc::new(Rules {
             targets: config.targets,
             allow_sessions: config.allow_sessions,
-            allow_strangers: config.allow_strangers,
+            strangers: config.strangers,
             limits: config.limits,
             ports: Arc::new(Ports::new(vec![port], config.public_ips.clone())),
             target_meters: TargetMeters::new(config.limits.target_rate, config.limits.target_rate_of_client),

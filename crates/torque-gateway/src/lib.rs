@@ -57,5 +57,5 @@ pub use http::{DESCRIPTION_PATH, WEBSOCKET_PATH};
 pub use metrics::{CarrierKind, Direction, DropReason, Ending, Metrics, Refusal};
 pub use origins::{OriginError, Origins};
 pub use pacing::Rate;
-pub use rules::Limits;
+pub use rules::{Limits, Strangers};
 pub use targets::{Target, TargetError, Targets};

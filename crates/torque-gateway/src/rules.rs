@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::forbidden::is_forbidden;
 use crate::metrics::Metrics;
 use crate::pacing::{Rate, TargetMeters};
 use crate::ports::{Owner, Ports};
@@ -43,6 +44,27 @@ impl Default for Limits {
     }
 }
 
+/// Which remotes may write to a page first and be answered, beside those on the list of targets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strangers {
+    /// None.
+    Refused,
+    /// Those with public addresses.
+    Public,
+    /// Any: those of this machine and of private networks too.
+    Local,
+}
+
+impl Strangers {
+    fn include(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Refused => false,
+            Self::Public => !is_forbidden(ip),
+            Self::Local => true,
+        }
+    }
+}
+
 /// The operator's will, and what is shared to carry it out.
 #[derive(Debug)]
 pub struct Rules {
@@ -50,8 +72,8 @@ pub struct Rules {
     pub targets: Targets,
     /// Whether pages may talk to pages.
     pub allow_sessions: bool,
-    /// Whether remotes that are not on the list may write first.
-    pub allow_strangers: bool,
+    /// Which remotes that are not on the list may write first.
+    pub strangers: Strangers,
     /// How much.
     pub limits: Limits,
     /// The gateway's own ports.
@@ -77,7 +99,7 @@ impl Rules {
         match self.ports.owner(remote, local) {
             Some(Owner::Service) => false,
             Some(Owner::Session) => self.allow_sessions,
-            None => self.allow_strangers || self.targets.allow(remote, false),
+            None => self.strangers.include(remote.ip()) || self.targets.allow(remote, false),
         }
     }
 

@@ -163,11 +163,13 @@ impl Session {
             return Err(DropReason::SessionRate);
         }
         self.idle_at = now + self.rules.limits.idle;
-        remote.touch(now);
+        remote.addressed(now);
         if let Some(nonce) = remote.consent.probe(self.random, now) {
             self.actions.push_back(Action::Probe { remote: address, datagram: probe(nonce) });
         }
-        if !remote.consent.allows(form, datagram.len(), &mut self.greetings, now) {
+        // A stranger has not been asked for: what goes there is an answer, greetings too.
+        let greetings = remote.is_asked_for.then_some(&mut self.greetings);
+        if !remote.consent.allows(form, datagram.len(), greetings, now) {
             return Err(DropReason::Consent);
         }
         if !remote.meter.take(datagram.len(), now) {
@@ -216,8 +218,7 @@ impl Session {
         }
         let remote = self.contexts.at(address).ok_or(DropReason::Stranger)?;
         self.idle_at = now + self.rules.limits.idle;
-        remote.touch(now);
-        remote.consent.heard(datagram.len(), now);
+        remote.heard(datagram.len(), now);
         Ok(Some(remote.prefix))
     }
 

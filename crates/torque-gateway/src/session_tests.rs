@@ -9,7 +9,7 @@ use torque_proto::wire::{ChallengeRequest, Offers, parse_probe, probe_echo};
 use crate::metrics::Metrics;
 use crate::pacing::{Rate, TargetMeters};
 use crate::ports::Ports;
-use crate::rules::Limits;
+use crate::rules::{Limits, Strangers};
 
 const LISTED: &str = "192.0.2.1:28000";
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
@@ -51,7 +51,7 @@ impl Test {
                 .parse()
                 .unwrap(),
             allow_sessions: false,
-            allow_strangers: true,
+            strangers: Strangers::Public,
             limits,
             ports: Arc::new(Ports::new(vec![4433], vec![])),
             target_meters: TargetMeters::new(limits.target_rate, limits.target_rate_of_client),
@@ -262,7 +262,7 @@ fn what_has_not_the_form_passes_in_neither_direction() {
     {
         assert!(!test.sends(context, datagram), "{datagram:02x?}");
         assert_eq!(test.receives(LISTED, datagram), None, "{datagram:02x?}");
-        assert_eq!(test.receives("203.0.113.9:1", datagram), None, "{datagram:02x?}");
+        assert_eq!(test.receives("5.5.5.9:1", datagram), None, "{datagram:02x?}");
     }
     assert_eq!(test.said(), [], "nobody is met by such a datagram");
     assert_eq!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::Form), 8);
@@ -285,12 +285,12 @@ fn frames_without_a_context_that_is_known_go_nowhere() {
 #[test]
 fn a_remote_that_writes_first_gets_an_odd_context_and_is_answered_as_much_as_it_sent() {
     let mut test = Test::new();
-    let stranger = "203.0.113.9:4000";
+    let stranger = "5.5.5.9:4000";
     assert_eq!(test.receives(stranger, &challenge_request()), Some(1));
     assert_eq!(test.said(), [ToPage::Context { context: 1, address: address(stranger) }]);
     assert_eq!(test.receives(stranger, &challenge_request()), Some(1));
     assert_eq!(test.said(), [], "once");
-    assert_eq!(test.receives("203.0.113.10:4000", &challenge_request()), Some(3));
+    assert_eq!(test.receives("5.5.5.10:4000", &challenge_request()), Some(3));
     let response = [&[0x02][..], &[0; 685]].concat();
     assert!(test.sends(1, &response) && test.sends(1, &response));
     assert!(!test.sends(1, &response), "two came, two went");
@@ -300,10 +300,39 @@ fn a_remote_that_writes_first_gets_an_odd_context_and_is_answered_as_much_as_it_
 
 #[test]
 fn strangers_are_not_heard_if_the_operator_says_so_and_listed_remotes_are() {
-    let mut test = Test::with(|rules| rules.allow_strangers = false);
-    assert_eq!(test.receives("203.0.113.9:4000", &challenge_request()), None);
+    let mut test = Test::with(|rules| rules.strangers = Strangers::Refused);
+    assert_eq!(test.receives("5.5.5.9:4000", &challenge_request()), None);
     assert_eq!(test.receives(LISTED, &challenge_request()), Some(1));
     assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Stranger), 1);
+}
+
+#[test]
+fn strangers_with_addresses_that_are_closed_to_pages_are_not_heard_unless_they_are_listed_or_let() {
+    let local = ["127.0.0.1:53", "10.0.0.1:53", "169.254.169.254:80", "[::1]:53", "[fe80::1]:28000"];
+    let mut test = Test::new();
+    for stranger in local {
+        assert_eq!(test.receives(stranger, PACKET), None, "{stranger}");
+    }
+    assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Stranger), 5);
+    assert_eq!(test.receives("10.0.0.1:28000", PACKET), Some(1), "its network is listed itself");
+    let mut test = Test::with(|rules| rules.strangers = Strangers::Local);
+    for (number, stranger) in (0..).zip(local) {
+        assert_eq!(test.receives(stranger, PACKET), Some(2 * number + 1), "{stranger}");
+    }
+}
+
+#[test]
+fn a_stranger_that_does_not_consent_is_greeted_in_answer_only_and_forgotten_whatever_the_page_sends() {
+    let mut test = Test::new();
+    assert_eq!(test.receives("5.5.5.5:4000", &challenge_request()), Some(1));
+    let _ = test.said();
+    assert!(test.sends(1, &challenge_request()));
+    let mut said = Vec::new();
+    for _ in 0..30 {
+        assert!(!test.sends(1, &challenge_request()));
+        said.extend(test.pass(SECOND));
+    }
+    assert!(said.contains(&ToPage::Forgotten { context: 1 }), "{said:?}");
 }
 
 #[test]
@@ -467,8 +496,8 @@ fn a_session_holds_as_many_contexts_as_it_may_and_forgetting_makes_room() {
     let mut test = Test::with(|rules| rules.limits.contexts = 3);
     test.open("192.0.2.1:28000");
     let second = test.open("192.0.2.2:28000");
-    assert_eq!(test.receives("203.0.113.9:1", PACKET), Some(1));
-    assert_eq!(test.receives("203.0.113.10:1", PACKET), None, "full");
+    assert_eq!(test.receives("5.5.5.9:1", PACKET), Some(1));
+    assert_eq!(test.receives("5.5.5.10:1", PACKET), None, "full");
     let _ = test.said();
     assert_eq!(test.refusal("192.0.2.3", 28_000, &[("192.0.2.3", true)]), RefuseCode::TooMany);
     assert_eq!(test.control(FromPage::Forget { context: second }), []);

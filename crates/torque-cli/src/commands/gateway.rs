@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use torque_gateway::{Certificates, Config, DEFAULT_PORT, Gateway, Handle, Limits, Origins, Rate, Targets};
+use torque_gateway::{
+    Certificates, Config, DEFAULT_PORT, Gateway, Handle, Limits, Origins, Rate, Strangers, Targets,
+};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets as LogTargets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -65,6 +67,11 @@ pub struct Args {
     /// Do not let remotes that are not on the list write to a page first
     #[arg(long)]
     refuse_strangers: bool,
+
+    /// Let remotes with private and local addresses write to a page first, as those with public ones may (the default
+    /// with --development)
+    #[arg(long, conflicts_with = "refuse_strangers")]
+    local_strangers: bool,
 
     /// PEM file with the certificate and those that signed it; read again when it changes
     #[arg(long, value_name = "FILE", requires = "certificate_key", conflicts_with = "development")]
@@ -184,7 +191,11 @@ impl Args {
         self.allow_target.iter().for_each(|targets| config.targets.extend(targets.clone()));
         config.key_pair = self.key.as_deref().map(key_files::for_socket).transpose()?;
         config.allow_sessions = self.allow_sessions;
-        config.allow_strangers = !self.refuse_strangers;
+        if self.refuse_strangers {
+            config.strangers = Strangers::Refused;
+        } else if self.local_strangers {
+            config.strangers = Strangers::Local;
+        }
         config.public_ips.clone_from(&self.public_ip);
         config.files.clone_from(&self.files);
         config.metrics = self.metrics;
