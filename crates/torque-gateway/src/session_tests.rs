@@ -257,16 +257,25 @@ fn what_has_not_the_form_passes_in_neither_direction() {
     let mut bent = challenge_request();
     bent[500] = 1;
     let too_long = [0x80; 1_233];
-    for datagram in
-        [&[][..], b"\0", b" info", b"GET / HTTP/1.1", b"\x7fxxxxxxxxxxxx", &[0x80; 6], &too_long, &bent]
-    {
+    for datagram in [
+        &[][..],
+        b"\0",
+        b"\x08free bytes",
+        b"\x09",
+        b" info",
+        b"GET / HTTP/1.1",
+        b"\x7fxxxxxxxxxxxx",
+        &[0x80; 6],
+        &too_long,
+        &bent,
+    ] {
         assert!(!test.sends(context, datagram), "{datagram:02x?}");
         assert_eq!(test.receives(LISTED, datagram), None, "{datagram:02x?}");
         assert_eq!(test.receives("5.5.5.9:1", datagram), None, "{datagram:02x?}");
     }
     assert_eq!(test.said(), [], "nobody is met by such a datagram");
-    assert_eq!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::Form), 8);
-    assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Form), 16);
+    assert_eq!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::Form), 10);
+    assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Form), 20);
 }
 
 #[test]
