@@ -19,6 +19,7 @@ use crate::gateway::{Phase, Shared};
 use crate::metrics::{Direction, DropReason, Ending};
 use crate::opening::Found;
 use crate::ports::SessionPort;
+use crate::resolve::ClientResolver;
 use crate::session::{Action, Session};
 use crate::udp::{SessionSocket, local_towards};
 
@@ -44,6 +45,7 @@ struct Driver<'a> {
     shared: &'a Arc<Shared>,
     origin: &'a str,
     session: Session,
+    resolver: ClientResolver,
     resolving: JoinSet<(u32, Vec<Found>)>,
     errors: u32,
     socket: SessionSocket,
@@ -67,6 +69,7 @@ impl<'a> Driver<'a> {
                 welcome,
                 Instant::now(),
             ),
+            resolver: shared.resolver.of_client(admitted.client.ip()),
             resolving: JoinSet::new(),
             errors: 0,
             _port: shared.rules.ports.register(socket.port()),
@@ -125,7 +128,7 @@ impl<'a> Driver<'a> {
                     }
                 }
                 Action::Resolve { context, host, port } => {
-                    let resolver = self.shared.resolver.clone();
+                    let resolver = self.resolver.clone();
                     self.resolving.spawn(async move { (context, resolver.resolve(&host, port).await) });
                 }
                 Action::Attest { request, remote, initiator, host } => {

@@ -271,7 +271,7 @@ impl Session {
             Ok(None) => {}
             Ok(Some(FromPage::Open { context, host, port })) => self.open(context, host, port, now),
             Ok(Some(FromPage::Forget { context })) => {
-                self.openings.retain(|opening| opening.context != context);
+                self.openings.retain_mut(|opening| opening.context != context || opening.forget());
                 self.contexts.remove(context);
             }
             Ok(Some(FromPage::Attest { request, context, initiator, host })) => {
@@ -325,9 +325,14 @@ impl Session {
 
     /// The addresses of a host, best first, after [`Action::Resolve`].
     pub fn resolved(&mut self, context: u32, found: Vec<Found>, now: Instant) {
-        let Some(index) = self.openings.iter().position(|opening| opening.is_resolving(context)) else {
+        let Some(index) = self.openings.iter().position(|opening| opening.context == context) else {
             return;
         };
+        match self.openings[index].stage {
+            Stage::Resolving => {}
+            Stage::Forgotten => return drop(self.openings.swap_remove(index)),
+            Stage::Probing { .. } => return,
+        }
         let is_named = self.openings[index].is_named;
         if found.is_empty() && is_named {
             self.openings.swap_remove(index);

@@ -501,6 +501,24 @@ fn a_page_that_forgets_while_a_name_is_looked_up_gets_no_context() {
 }
 
 #[test]
+fn look_ups_that_a_page_has_forgotten_count_until_they_are_done() {
+    let mut test = Test::new();
+    let mut refused = 0;
+    for number in 1..=60 {
+        let context = 2 * number;
+        refused += test.control(FromPage::Open { context, host: "game.example", port: 28_000 }).len();
+        assert_eq!(test.control(FromPage::Forget { context }), []);
+    }
+    assert_eq!((test.resolving.len(), refused), (16, 44));
+    for (context, ..) in std::mem::take(&mut test.resolving) {
+        test.session.resolved(context, vec![], test.now);
+    }
+    assert_eq!(test.said(), []);
+    assert_eq!(test.control(FromPage::Open { context: 122, host: "192.0.2.1", port: 28_000 }), []);
+    assert_eq!(test.resolving.len(), 1);
+}
+
+#[test]
 fn a_session_holds_as_many_contexts_as_it_may_and_forgetting_makes_room() {
     let mut test = Test::with(|rules| rules.limits.contexts = 3);
     test.open("192.0.2.1:28000");
