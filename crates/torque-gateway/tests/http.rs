@@ -104,6 +104,25 @@ async fn metrics_are_served_at_their_own_address_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_gone_serves_nothing_on_open_connections_either() {
+    for is_drained in [true, false] {
+        let gateway = gateway("").await;
+        let mut stream = TcpStream::connect(gateway.local_addr()).await.unwrap();
+        let request = format!("GET {DESCRIPTION_PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert!(soon(stream.read(&mut [0; 4_096])).await.unwrap() > 0);
+        if is_drained {
+            gateway.drain(Duration::ZERO).await;
+        } else {
+            drop(gateway);
+        }
+        let mut rest = Vec::new();
+        let waited = tokio::time::timeout(Duration::from_secs(2), stream.read_to_end(&mut rest)).await;
+        assert!(waited.is_ok(), "it is closed at once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_certificate_files_http_and_web_sockets_are_with_tls() {
     let directory = Directory::new("tls");
     let identity = wtransport::Identity::self_signed(["localhost"]).unwrap();
