@@ -74,6 +74,11 @@ pub struct Rate {
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 
 impl Rate {
+    /// The lower of two, of each.
+    pub fn at_most(self, other: Self) -> Self {
+        Self { datagrams: self.datagrams.min(other.datagrams), bytes: self.bytes.min(other.bytes) }
+    }
+
     fn paces(self) -> (Pace, Pace) {
         // One datagram has to fit, however low the rate.
         let window = |per_second: u32, least: u64| {

@@ -14,7 +14,7 @@ use crate::form::{Form, PROBE_BYTES};
 use crate::frame::{self, CONTEXT_LIMIT, Prefix};
 use crate::metrics::{Direction, DropReason};
 use crate::opening::{Found, Opening, Stage};
-use crate::pacing::{Budget, FloodGauge, Meter, Pace};
+use crate::pacing::{Budget, FloodGauge, Meter, Pace, Rate};
 use crate::rules::Rules;
 use crate::targets::normal_name;
 
@@ -26,6 +26,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const MAX_OPENING: usize = 16;
 /// Control messages of a page; each may cost a signature or a look-up.
 const CONTROL: Pace = Pace::new(32, Duration::from_secs(4));
+/// What remotes that write first send to the page, all of them, until they have consented.
+const STRANGERS_TO_PAGE: Rate = Rate { datagrams: 200, bytes: 200_000 };
 /// Remotes that write first; each costs memory here and a message to the page.
 const STRANGERS: Pace = Pace::new(32, Duration::from_secs(2));
 
@@ -78,6 +80,7 @@ pub struct Session {
     next_of_gateway: u32,
     to_remotes: Meter,
     to_page: Meter,
+    strangers_to_page: Meter,
     flood: FloodGauge,
     greetings: Budget,
     strangers: Budget,
@@ -109,6 +112,7 @@ impl Session {
             next_of_gateway: 1,
             to_remotes: Meter::new(limits.session_rate, now),
             to_page: Meter::new(limits.session_rate, now),
+            strangers_to_page: Meter::new(limits.session_rate.at_most(STRANGERS_TO_PAGE), now),
             flood: FloodGauge::new(now),
             greetings: Budget::full(now),
             strangers: Budget::full(now),
@@ -210,13 +214,15 @@ impl Session {
         if let Form::Echo { nonce } = form {
             return if self.echo(address, &nonce, now) { Ok(None) } else { Err(DropReason::Form) };
         }
-        if !self.to_page.take(datagram.len(), now) {
-            return Err(DropReason::SessionRate);
-        }
         if self.contexts.at(address).is_none() {
             self.meet(address, local, now)?;
         }
         let remote = self.contexts.at(address).ok_or(DropReason::Stranger)?;
+        // What strangers send, or is sent in their name, leaves to the others what is theirs.
+        let meter = if remote.is_stranger(now) { &mut self.strangers_to_page } else { &mut self.to_page };
+        if !meter.take(datagram.len(), now) {
+            return Err(DropReason::SessionRate);
+        }
         self.idle_at = now + self.rules.limits.idle;
         remote.heard(datagram.len(), now);
         Ok(Some(remote.prefix))

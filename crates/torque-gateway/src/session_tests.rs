@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use torque_proto::wire::{ChallengeRequest, Offers, parse_probe, probe_echo};
 
 use crate::metrics::Metrics;
-use crate::pacing::{Rate, TargetMeters};
+use crate::pacing::TargetMeters;
 use crate::ports::Ports;
 use crate::rules::{Limits, Strangers};
 
@@ -360,6 +360,26 @@ fn a_flood_of_forged_strangers_neither_fills_the_table_for_long_nor_the_page() {
     let forgotten = forgotten.iter().filter(|said| matches!(said, ToPage::Forgotten { .. })).count();
     assert_eq!(forgotten as u32, met, "those who do not consent are soon forgotten");
     assert!(test.sends(context, PACKET), "others are not");
+}
+
+#[test]
+fn strangers_do_not_use_up_what_a_page_may_get_from_others() {
+    let rate = Rate { datagrams: 400, bytes: 1_000_000 };
+    let mut test = Test::with(|rules| rules.limits.session_rate = rate);
+    test.open_consenting(LISTED);
+    // Those that are not heard at all cost nothing.
+    for _ in 0..1_000 {
+        assert_eq!(test.receives("10.9.9.9:53", PACKET), None);
+    }
+    assert_eq!((0..1_000).filter(|_| test.receives("5.5.5.5:4000", PACKET).is_some()).count(), 100);
+    assert_eq!(test.receives("5.5.5.6:4000", PACKET), None, "all strangers together");
+    assert_eq!((0..1_000).filter(|_| test.receives(LISTED, PACKET).is_some()).count(), 200);
+    test.now += SECOND;
+    let context = 1;
+    assert!(test.sends(context, PACKET), "it is owed an answer");
+    test.echo("5.5.5.5:4000");
+    let passed = (0..1_000).filter(|_| test.receives("5.5.5.5:4000", PACKET).is_some()).count();
+    assert_eq!(passed, 200, "who has consented is no stranger");
 }
 
 #[test]
