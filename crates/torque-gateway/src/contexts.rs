@@ -122,6 +122,13 @@ impl Contexts {
         }
     }
 
+    /// Who has to go for one more stranger, if there may be so many: the one that was heard longest ago.
+    pub fn displaced(&self, most_strangers: usize, now: Instant) -> Option<u32> {
+        let strangers = || self.remotes.values().filter(|remote| remote.is_stranger(now));
+        let oldest = strangers().min_by_key(|remote| remote.last_datagram)?;
+        (strangers().count() >= most_strangers).then_some(oldest.context)
+    }
+
     /// Forgets what has been idle; the contexts that stand for nothing any more.
     pub fn forget_idle(&mut self, now: Instant) -> Vec<u32> {
         let Self { addresses, remotes } = self;

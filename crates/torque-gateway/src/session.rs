@@ -28,6 +28,8 @@ const MAX_OPENING: usize = 16;
 const CONTROL: Pace = Pace::new(32, Duration::from_secs(4));
 /// What remotes that write first send to the page, all of them, until they have consented.
 const STRANGERS_TO_PAGE: Rate = Rate { datagrams: 200, bytes: 200_000 };
+/// The part of a session's contexts that may be theirs until then.
+const STRANGERS_PART: u16 = 4;
 /// Remotes that write first; each costs memory here and a message to the page.
 const STRANGERS: Pace = Pace::new(32, Duration::from_secs(2));
 
@@ -250,12 +252,21 @@ impl Session {
         local: impl FnOnce() -> Option<IpAddr>,
         now: Instant,
     ) -> Result<(), DropReason> {
-        let is_welcome = !self.is_full()
-            && self.next_of_gateway < CONTEXT_LIMIT
+        // Who is not allowed costs the others nothing.
+        let is_welcome = self.next_of_gateway < CONTEXT_LIMIT
             && self.strangers.has(STRANGERS, 1, now)
             && self.rules.allow_stranger(address, local);
         if !is_welcome || !self.strangers.take(STRANGERS, 1, now) {
             return Err(DropReason::Stranger);
+        }
+        let most = usize::from(self.rules.limits.contexts / STRANGERS_PART).max(1);
+        match self.contexts.displaced(most, now) {
+            Some(context) => {
+                self.contexts.remove(context);
+                self.tell(ToPage::Forgotten { context }, now);
+            }
+            None if self.is_full() => return Err(DropReason::Stranger),
+            None => {}
         }
         let context = self.next_of_gateway;
         self.next_of_gateway += 2;

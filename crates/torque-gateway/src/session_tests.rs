@@ -363,6 +363,30 @@ fn a_flood_of_forged_strangers_neither_fills_the_table_for_long_nor_the_page() {
 }
 
 #[test]
+fn strangers_have_a_quarter_of_the_contexts_and_the_oldest_make_room() {
+    let mut test = Test::with(|rules| rules.limits.contexts = 8);
+    let mut said = Vec::new();
+    for number in 1..=20 {
+        test.now += 100 * MILLISECOND;
+        assert_eq!(test.receives("5.5.5.5:4000", PACKET), Some(1), "who goes on writing is not the oldest");
+        assert!(test.receives(&format!("5.5.6.{number}:4000"), PACKET).is_some());
+        said.extend(test.said());
+    }
+    let forgotten = said.iter().filter(|said| matches!(said, ToPage::Forgotten { .. })).count();
+    assert_eq!((test.session.contexts.len(), forgotten), (2, 19));
+    // Who has consented is no stranger.
+    assert!(test.sends(1, PACKET));
+    test.echo("5.5.5.5:4000");
+    assert!(test.receives("5.5.7.1:4000", PACKET).is_some());
+    assert_eq!(test.session.contexts.len(), 3);
+    for number in 1..=5 {
+        let _ = test.said();
+        test.open(&format!("192.0.2.{number}:28000"));
+    }
+    assert_eq!(test.receives("5.5.5.5:4000", PACKET), Some(1));
+}
+
+#[test]
 fn strangers_do_not_use_up_what_a_page_may_get_from_others() {
     let rate = Rate { datagrams: 400, bytes: 1_000_000 };
     let mut test = Test::with(|rules| rules.limits.session_rate = rate);
@@ -544,8 +568,10 @@ fn a_session_holds_as_many_contexts_as_it_may_and_forgetting_makes_room() {
     test.open("192.0.2.1:28000");
     let second = test.open("192.0.2.2:28000");
     assert_eq!(test.receives("5.5.5.9:1", PACKET), Some(1));
-    assert_eq!(test.receives("5.5.5.10:1", PACKET), None, "full");
     let _ = test.said();
+    assert_eq!(test.receives("192.0.2.9:28000", PACKET), Some(3), "one stranger makes room for another");
+    let named = ToPage::Context { context: 3, address: address("192.0.2.9:28000") };
+    assert_eq!(test.said(), [ToPage::Forgotten { context: 1 }, named]);
     assert_eq!(test.refusal("192.0.2.3", 28_000, &[("192.0.2.3", true)]), RefuseCode::TooMany);
     assert_eq!(test.control(FromPage::Forget { context: second }), []);
     test.open("192.0.2.3:28000");
