@@ -15,7 +15,8 @@ use crate::targets::Targets;
 pub struct Limits {
     /// The most sessions. Default: 1,000.
     pub sessions: u32,
-    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. Default: 32.
+    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. One of 48 bits has four times as many.
+    /// Default: 32.
     pub sessions_of_client: u32,
     /// The most contexts of a session. Default: 256.
     pub contexts: u16,
