@@ -21,7 +21,7 @@ use crate::opening::Found;
 use crate::ports::SessionPort;
 use crate::resolve::ClientResolver;
 use crate::session::{Action, Session};
-use crate::udp::{SessionSocket, local_towards};
+use crate::udp::{SessionSocket, is_of_a_remote, local_towards};
 
 /// How many datagrams are taken from the port in one turn, so that the page is heard too.
 const BATCH: usize = 32;
@@ -164,7 +164,7 @@ impl<'a> Driver<'a> {
             let (length, remote) = match self.socket.try_receive(&mut buffer[MAX_CONTEXT_BYTES..]) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // Some systems tell here of earlier datagrams that did not arrive, or are too long.
+                Err(error) if is_of_a_remote(&error) => continue,
                 Err(_) => {
                     self.errors += 1;
                     if self.errors >= MAX_ERRORS {
