@@ -150,8 +150,14 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAc
                 continue;
             }
         };
-        // Who finds no place is told by the end of the connection.
-        let Ok(place) = connections.take(client.ip()) else { continue };
+        let place = match connections.take(client.ip()) {
+            Ok(place) => place,
+            Err(why) => {
+                // The end of the connection tells it.
+                shared.refuse(why.into());
+                continue;
+            }
+        };
         let (tls, router, mut phase) = (tls.clone(), router.clone(), phase.clone());
         tokio::spawn(async move {
             tokio::select! {

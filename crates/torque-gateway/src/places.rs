@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::client::{network, site};
+use crate::metrics::Refusal;
 
 /// The places of a site, in those of one client: an IPv6 client may have many networks.
 const SITE_TIMES: usize = 4;
@@ -32,6 +33,15 @@ pub enum NoPlace {
     Full,
     /// This client has as many as it may.
     Client,
+}
+
+impl From<NoPlace> for Refusal {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::Full => Self::Full,
+            NoPlace::Client => Self::Client,
+        }
+    }
 }
 
 /// A place, as long as this lives.

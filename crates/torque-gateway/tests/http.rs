@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::ring;
-use torque_gateway::{Certificates, DESCRIPTION_PATH, WEBSOCKET_PATH};
+use torque_gateway::{Certificates, DESCRIPTION_PATH, Refusal, WEBSOCKET_PATH};
 use wtransport::tls::client::ServerHashVerification;
 
 /// Asks, and returns head and body.
@@ -101,6 +101,17 @@ async fn metrics_are_served_at_their_own_address_only() {
     assert!(body.contains("torque_gateway_sessions{carrier=\"websocket\"} 1"), "{body}");
     let (head, _) = get(gateway.local_addr(), "/metrics", "").await;
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_find_no_place_are_counted() {
+    let gateway = gateway_with("", |config| config.limits.sessions_of_client = 1).await;
+    let mut held = Vec::new();
+    for _ in 0..34 {
+        held.push(TcpStream::connect(gateway.local_addr()).await.unwrap());
+    }
+    common::until(|| gateway.metrics().refused_for(Refusal::Client) == 1).await;
+    assert_eq!(gateway.metrics().refused_for(Refusal::Full), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
