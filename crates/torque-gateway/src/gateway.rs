@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use wtransport::endpoint::endpoint_side::Server;
 use wtransport::{Endpoint, VarInt};
 
-use crate::admission::{Admission, Admitted};
+use crate::admission::{Admission, Admitted, shown};
 use crate::certificates::CertificateStore;
 use crate::config::{Certificates, Config, StartError};
 use crate::metrics::{Metrics, Refusal};
@@ -78,7 +78,7 @@ impl Shared {
         });
         with_port.inspect_err(|refusal| {
             self.rules.metrics.refused(*refusal);
-            info!(%client, origin, reason = refusal.name(), "session refused");
+            info!(%client, origin = origin.map(shown), reason = refusal.name(), "session refused");
         })
     }
 
