@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::forbidden::is_forbidden;
 use crate::metrics::Metrics;
@@ -27,8 +27,19 @@ pub struct Limits {
     /// What the sessions of one client may send to one remote; of IPv6, one network of 48 bits. Less than
     /// [`target_rate`](Self::target_rate), or one client could keep all others away. Default: a quarter of it.
     pub target_rate_of_client: Rate,
-    /// How long a session may be without a datagram in either direction. Default: one hour.
+    /// How long a session may be without a datagram in either direction, at most [`MAX_IDLE`](Self::MAX_IDLE). Default: one
+    /// hour.
     pub idle: Duration,
+}
+
+impl Limits {
+    /// The most that [`idle`](Self::idle) can be; what is more counts as this: one day.
+    pub const MAX_IDLE: Duration = Duration::from_secs(86_400);
+
+    /// When a session has been idle for too long that is not from now on.
+    pub(crate) fn idle_at(&self, now: Instant) -> Instant {
+        now + self.idle.min(Self::MAX_IDLE)
+    }
 }
 
 impl Default for Limits {

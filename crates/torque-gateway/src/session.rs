@@ -122,7 +122,7 @@ impl Session {
             actions: VecDeque::from([Action::Tell(welcome)]),
             alive_at: now + ALIVE_EVERY,
             sweep_at: now + SWEEP_EVERY,
-            idle_at: now + limits.idle,
+            idle_at: limits.idle_at(now),
             is_draining: false,
             is_over: false,
             rules,
@@ -168,7 +168,7 @@ impl Session {
         if !self.to_remotes.take(datagram.len(), now) {
             return Err(DropReason::SessionRate);
         }
-        self.idle_at = now + self.rules.limits.idle;
+        self.idle_at = self.rules.limits.idle_at(now);
         remote.addressed(now);
         if let Some(nonce) = remote.consent.probe(self.random, now) {
             self.actions.push_back(Action::Probe { remote: address, datagram: probe(nonce) });
@@ -225,7 +225,7 @@ impl Session {
         if !meter.take(datagram.len(), now) {
             return Err(DropReason::SessionRate);
         }
-        self.idle_at = now + self.rules.limits.idle;
+        self.idle_at = self.rules.limits.idle_at(now);
         remote.heard(datagram.len(), now);
         Ok(Some(remote.prefix))
     }

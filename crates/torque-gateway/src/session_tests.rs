@@ -708,6 +708,15 @@ fn a_session_without_any_datagram_ends_after_the_operators_time() {
 }
 
 #[test]
+fn no_idle_time_is_too_long_to_be_reckoned_with() {
+    let mut test = Test::with(|rules| rules.limits.idle = Duration::MAX);
+    let context = test.open_consenting(LISTED);
+    assert!(test.sends(context, PACKET));
+    assert_eq!(test.receives(LISTED, PACKET), Some(context));
+    assert!(test.session.idle_at <= test.now + Limits::MAX_IDLE);
+}
+
+#[test]
 fn a_session_that_is_drained_says_so_once_and_goes_on_without_new_contexts() {
     let mut test = Test::new();
     let context = test.open_consenting(LISTED);

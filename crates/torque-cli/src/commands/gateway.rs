@@ -150,8 +150,8 @@ struct LimitOptions {
     #[arg(long, value_name = "N")]
     target_rate_bytes_of_client: Option<u32>,
 
-    /// Seconds after which a session without any datagram is ended
-    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().idle.as_secs())]
+    /// Seconds after which a session without any datagram is ended, at most a day
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().idle.as_secs(), value_parser = clap::value_parser!(u64).range(1..=Limits::MAX_IDLE.as_secs()))]
     idle: u64,
 }
 
