@@ -18,10 +18,11 @@ use tracing::{info, warn};
 use wtransport::endpoint::endpoint_side::Server;
 use wtransport::{Endpoint, VarInt};
 
-use crate::admission::{Admission, Admitted, shown};
+use crate::admission::{Admission, Admitted};
 use crate::certificates::CertificateStore;
 use crate::config::{Certificates, Config, StartError};
 use crate::metrics::{Metrics, Refusal};
+use crate::origins::shown;
 use crate::pacing::TargetMeters;
 use crate::ports::Ports;
 use crate::resolve::Resolver;
