@@ -84,7 +84,7 @@ async function flood(connection) {
 }
 
 async function page(carrier, host) {
-  const gateway = await startGateway(t, [host.address], "--rate", "1000000", "--rate-bytes", "1000000000", "--target-rate", "1000000");
+  const gateway = await startGateway(t, [host.address], "--rate", "1000000", "--rate-bytes", "1000000000", "--target-rate", "1000000", "--target-rate-of-client", "1000000", "--target-rate-bytes-of-client", "20000000");
   const page = await openPage(t, await startSite(t));
   await page.addScriptTag({ content: `${trips}\n${flood}` });
   const connects = await page.evaluate(

@@ -49,6 +49,7 @@ fn be_the_gateway() {
     config.limits.sessions_of_client = 100_000;
     config.limits.session_rate = Rate { datagrams: 1_000_000, bytes: 1_000_000_000 };
     config.limits.target_rate = config.limits.session_rate;
+    config.limits.target_rate_of_client = config.limits.session_rate;
     let gateway = Gateway::spawn(config).unwrap();
     println!("{}\n{}", gateway.local_addr(), gateway.description());
     // Until the other process ends.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::metrics::Refusal;
 use crate::origins::Origins;
-use crate::places::{NoPlace, Place, Places};
+use crate::places::{Place, Places};
 use crate::rules::Limits;
 
 /// Decides, and counts.
@@ -38,12 +38,9 @@ impl Admission {
 
     /// Gives a client's page a place.
     pub fn admit(&self, client: SocketAddr, origin: Option<&str>) -> Result<Admitted, Refusal> {
-        let origin = origin.filter(|origin| self.origins.allow(origin)).ok_or(Refusal::Origin)?.to_owned();
+        let origin = origin.filter(|_| self.allows(origin)).ok_or(Refusal::Origin)?.to_owned();
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-        let place = self.places.take(client.ip()).map_err(|why| match why {
-            NoPlace::Full => Refusal::Full,
-            NoPlace::Client => Refusal::Client,
-        })?;
+        let place = self.places.take(client.ip())?;
         Ok(Admitted { client, origin, _place: place })
     }
 }

@@ -95,35 +95,48 @@ impl CertificateStore {
 
     /// Renews what it is time to renew. Whether another certificate is shown from now on. May block: it reads files.
     pub fn renew(&self, now: SystemTime) -> Result<bool, CertificateError> {
-        match &mut *self.state() {
-            State::Development { shown, next } => {
-                let age = |made: &Made| now.duration_since(made.made).unwrap_or_default();
-                if age(shown) >= SHOWN_UNTIL {
-                    // The machine slept.
-                    (*shown, *next) = (Made::new(&self.provider, now)?, None);
-                    return Ok(true);
-                }
-                match next.take() {
-                    Some(made) if age(&made) >= SHOWN_AFTER => {
-                        *shown = made;
-                        return Ok(true);
-                    }
-                    None if age(shown) >= NEXT_AFTER => *next = Some(Made::new(&self.provider, now)?),
-                    other => *next = other,
-                }
-                Ok(false)
+        let files = match &mut *self.state() {
+            State::Development { shown, next } => return self.renew_made(shown, next, now),
+            State::Files { chain, key, .. } => (chain.clone(), key.clone()),
+        };
+        self.read_again(&files.0, &files.1)
+    }
+
+    fn renew_made(
+        &self,
+        shown: &mut Made,
+        next: &mut Option<Made>,
+        now: SystemTime,
+    ) -> Result<bool, CertificateError> {
+        let age = |made: &Made| now.duration_since(made.made).unwrap_or_default();
+        if age(shown) >= SHOWN_UNTIL {
+            // The machine slept.
+            (*shown, *next) = (Made::new(&self.provider, now)?, None);
+            return Ok(true);
+        }
+        match next.take() {
+            Some(made) if age(&made) >= SHOWN_AFTER => {
+                *shown = made;
+                return Ok(true);
             }
-            State::Files { chain, key, content, shown } => {
-                let new = Content::read(chain, key)?;
-                if new == *content {
-                    return Ok(false);
-                }
+            None if age(shown) >= NEXT_AFTER => *next = Some(Made::new(&self.provider, now)?),
+            other => *next = other,
+        }
+        Ok(false)
+    }
+
+    /// The files are read while handshakes go on, which need the certificate that is shown.
+    fn read_again(&self, chain: &Path, key: &Path) -> Result<bool, CertificateError> {
+        let new = Content::read(chain, key)?;
+        match &mut *self.state() {
+            State::Files { content, shown, .. } if new != *content => {
                 // What cannot be used is told once. Half-written files are read again as they change further.
                 let certified = new.certified(&self.provider, chain, key);
                 *content = new;
                 *shown = certified?;
                 Ok(true)
             }
+            _ => Ok(false),
         }
     }
 

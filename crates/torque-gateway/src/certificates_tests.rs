@@ -156,3 +156,28 @@ fn a_start_without_good_files_says_what_is_wrong_and_no_secret() {
     let secret = good.private_key().secret_der();
     assert!(!shown.contains(&format!("{:?}", &secret[..8])), "{shown}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_certificate_is_shown_while_files_are_read_that_take_their_time() {
+    let directory = Directory::new();
+    let (first, second) = (identity(), identity());
+    directory.write(&first, &first);
+    let store = CertificateStore::new(&directory.certificates(), SystemTime::now()).unwrap();
+    directory.write(&second, &second);
+    let chain = directory.0.join("chain.pem");
+    let pem = std::fs::read(&chain).unwrap();
+    std::fs::remove_file(&chain).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&chain).status().unwrap().success());
+    std::thread::scope(|scope| {
+        let renewing = scope.spawn(|| store.renew(SystemTime::now()).unwrap());
+        // It opens once it is opened for reading.
+        let mut writer = std::fs::OpenOptions::new().write(true).open(&chain).unwrap();
+        let is_free = store.state.try_lock().is_ok();
+        std::io::Write::write_all(&mut writer, &pem).unwrap();
+        drop(writer);
+        assert!(renewing.join().unwrap());
+        assert!(is_free);
+    });
+    assert_eq!(shown(&store), second.certificate_chain().as_slice()[0].der());
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use torque_proto::KeyPair;
 
 use crate::origins::Origins;
-use crate::rules::Limits;
+use crate::rules::{Limits, Strangers};
 use crate::targets::Targets;
 
 /// The port that a gateway has if none is named.
@@ -35,9 +35,9 @@ pub struct Config {
     pub targets: Targets,
     /// Whether pages may talk to pages through this gateway. Default: no.
     pub allow_sessions: bool,
-    /// Whether remotes that are not on the list of targets may write to a page first, and be answered. Default: yes, so that
-    /// pages can be hosts.
-    pub allow_strangers: bool,
+    /// Which remotes that are not on the list of targets may write to a page first, and be answered, so that pages can be
+    /// hosts. Default: those with public addresses; in development all, as everything is on this machine.
+    pub strangers: Strangers,
     /// How much.
     pub limits: Limits,
     /// A directory of static files to serve at the same TCP port.
@@ -70,6 +70,7 @@ impl Config {
                 SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port),
             ],
             origins: Origins::localhost(),
+            strangers: Strangers::Local,
             ..Self::with_certificates(Certificates::Development)
         }
     }
@@ -85,7 +86,7 @@ impl Config {
             origins: Origins::default(),
             targets: Targets::default(),
             allow_sessions: false,
-            allow_strangers: true,
+            strangers: Strangers::Public,
             limits: Limits::default(),
             files: None,
             metrics: None,

@@ -45,15 +45,15 @@ impl Consent {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// Whether a datagram may go to the remote. `session` is the session's budget for greetings.
-    pub fn allows(&mut self, form: Form, bytes: usize, session: &mut Budget, now: Instant) -> bool {
+    /// Whether a datagram may go to the remote. `session` is the session's budget for greetings, if it may be greeted.
+    pub fn allows(&mut self, form: Form, bytes: usize, session: Option<&mut Budget>, now: Instant) -> bool {
         if self.is_given(now) {
             return true;
         }
-        let may_greet = form == Form::Greeting
+        if let (Form::Greeting, Some(session)) = (form, session)
             && session.has(GREETINGS_OF_SESSION, 1, now)
-            && self.greetings.take(GREETINGS_TO_ONE, 1, now);
-        if may_greet {
+            && self.greetings.take(GREETINGS_TO_ONE, 1, now)
+        {
             return session.take(GREETINGS_OF_SESSION, 1, now);
         }
         let (datagrams, credit_bytes) = &mut self.credit;

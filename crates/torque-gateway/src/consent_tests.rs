@@ -9,7 +9,7 @@ fn at(start: Instant, millis: u64) -> Instant {
 /// How many of `count` datagrams of this form may go at one moment.
 fn passing(consent: &mut Consent, form: Form, count: usize, now: Instant) -> usize {
     let mut session = Budget::full(now);
-    (0..count).filter(|_| consent.allows(form, 100, &mut session, now)).count()
+    (0..count).filter(|_| consent.allows(form, 100, Some(&mut session), now)).count()
 }
 
 #[test]
@@ -25,8 +25,9 @@ fn without_consent_only_greetings_pass_and_four_a_second() {
 fn a_session_greets_sixteen_times_a_second_however_many_remotes_it_has() {
     let start = Instant::now();
     let mut session = Budget::full(start);
-    let greeted =
-        (0..100).filter(|_| Consent::new(start).allows(Form::Greeting, 768, &mut session, start)).count();
+    let greeted = (0..100)
+        .filter(|_| Consent::new(start).allows(Form::Greeting, 768, Some(&mut session), start))
+        .count();
     assert_eq!(greeted, 16);
 }
 
@@ -36,7 +37,7 @@ fn a_greeting_that_the_session_has_no_budget_for_costs_the_remote_nothing() {
     let mut consent = Consent::new(start);
     let mut empty = Budget::full(start);
     assert!(empty.take(GREETINGS_OF_SESSION, 16, start));
-    assert!(!consent.allows(Form::Greeting, 768, &mut empty, start));
+    assert!(!consent.allows(Form::Greeting, 768, Some(&mut empty), start));
     assert_eq!(passing(&mut consent, Form::Greeting, 100, start), 4);
 }
 
@@ -46,17 +47,27 @@ fn answers_are_not_more_and_not_longer_than_what_came() {
     let mut session = Budget::full(start);
     let mut consent = Consent::new(start);
     consent.heard(768, start);
-    assert!(!consent.allows(Form::Other, 769, &mut session, start), "longer");
-    assert!(consent.allows(Form::Other, 686, &mut session, start));
-    assert!(!consent.allows(Form::Other, 10, &mut session, start), "a second one");
+    assert!(!consent.allows(Form::Other, 769, Some(&mut session), start), "longer");
+    assert!(consent.allows(Form::Other, 686, Some(&mut session), start));
+    assert!(!consent.allows(Form::Other, 10, Some(&mut session), start), "a second one");
     consent.heard(10, start);
     consent.heard(10, start);
-    assert!(consent.allows(Form::Other, 102, &mut session, start), "82 were left");
-    assert!(!consent.allows(Form::Other, 1, &mut session, start), "no byte is left");
+    assert!(consent.allows(Form::Other, 102, Some(&mut session), start), "82 were left");
+    assert!(!consent.allows(Form::Other, 1, Some(&mut session), start), "no byte is left");
     for _ in 0..1_000 {
         consent.heard(100, start);
     }
     assert_eq!(passing(&mut consent, Form::Other, 1_000, start), 64, "what is owed is bounded");
+}
+
+#[test]
+fn who_was_not_asked_for_is_greeted_in_answer_only() {
+    let start = Instant::now();
+    let mut consent = Consent::new(start);
+    assert!(!consent.allows(Form::Greeting, 768, None, start));
+    consent.heard(768, start);
+    assert!(consent.allows(Form::Greeting, 768, None, start));
+    assert!(!consent.allows(Form::Greeting, 768, None, start), "one came, one went");
 }
 
 #[test]

@@ -19,24 +19,36 @@ pub struct Remote {
     /// What datagrams to the page begin with.
     pub prefix: Prefix,
     context: u32,
-    /// Whether the page has asked for it.
-    is_asked_for: bool,
+    /// Whether the page has asked for it, and the operator's list has let it.
+    pub is_asked_for: bool,
     /// What it wants.
     pub consent: Consent,
-    /// What all sessions together send to it.
+    /// What may still be sent to it.
     pub meter: TargetMeter,
     last_datagram: Instant,
 }
 
 impl Remote {
-    /// Notes a datagram either way.
-    pub fn touch(&mut self, now: Instant) {
+    /// Notes a datagram of the remote.
+    pub fn heard(&mut self, bytes: usize, now: Instant) {
         self.last_datagram = now;
+        self.consent.heard(bytes, now);
+    }
+
+    /// Notes a datagram of the page. It does not keep a stranger: that is for the stranger to say.
+    pub fn addressed(&mut self, now: Instant) {
+        if !self.is_stranger(now) {
+            self.last_datagram = now;
+        }
+    }
+
+    /// Whether nothing but datagrams, which may be forged, speaks for it.
+    pub fn is_stranger(&self, now: Instant) -> bool {
+        !self.is_asked_for && !self.consent.is_given(now)
     }
 
     fn is_forgotten(&self, now: Instant) -> bool {
-        let is_stranger = !self.is_asked_for && !self.consent.is_given(now);
-        let patience = if is_stranger { STRANGERS_REMEMBERED } else { REMEMBERED };
+        let patience = if self.is_stranger(now) { STRANGERS_REMEMBERED } else { REMEMBERED };
         now >= self.last_datagram + patience
     }
 }
@@ -92,7 +104,7 @@ impl Contexts {
         remote.prefix = Prefix::new(context);
         remote.context = context;
         remote.is_asked_for |= is_asked_for;
-        remote.touch(now);
+        remote.last_datagram = now;
         remote
     }
 
@@ -108,6 +120,13 @@ impl Contexts {
             }
             _ => {}
         }
+    }
+
+    /// Who has to go for one more stranger, if there may be so many: the one that was heard longest ago.
+    pub fn displaced(&self, most_strangers: usize, now: Instant) -> Option<u32> {
+        let strangers = || self.remotes.values().filter(|remote| remote.is_stranger(now));
+        let oldest = strangers().min_by_key(|remote| remote.last_datagram)?;
+        (strangers().count() >= most_strangers).then_some(oldest.context)
     }
 
     /// Forgets what has been idle; the contexts that stand for nothing any more.

@@ -19,8 +19,9 @@ use crate::gateway::{Phase, Shared};
 use crate::metrics::{Direction, DropReason, Ending};
 use crate::opening::Found;
 use crate::ports::SessionPort;
+use crate::resolve::ClientResolver;
 use crate::session::{Action, Session};
-use crate::udp::{SessionSocket, local_towards};
+use crate::udp::{SessionSocket, is_of_a_remote, local_towards};
 
 /// How many datagrams are taken from the port in one turn, so that the page is heard too.
 const BATCH: usize = 32;
@@ -44,6 +45,7 @@ struct Driver<'a> {
     shared: &'a Arc<Shared>,
     origin: &'a str,
     session: Session,
+    resolver: ClientResolver,
     resolving: JoinSet<(u32, Vec<Found>)>,
     errors: u32,
     socket: SessionSocket,
@@ -60,7 +62,14 @@ impl<'a> Driver<'a> {
         Self {
             shared,
             origin: &admitted.origin,
-            session: Session::new(Arc::clone(&shared.rules), random, welcome, Instant::now()),
+            session: Session::new(
+                Arc::clone(&shared.rules),
+                admitted.client.ip(),
+                random,
+                welcome,
+                Instant::now(),
+            ),
+            resolver: shared.resolver.of_client(admitted.client.ip()),
             resolving: JoinSet::new(),
             errors: 0,
             _port: shared.rules.ports.register(socket.port()),
@@ -119,7 +128,7 @@ impl<'a> Driver<'a> {
                     }
                 }
                 Action::Resolve { context, host, port } => {
-                    let resolver = self.shared.resolver.clone();
+                    let resolver = self.resolver.clone();
                     self.resolving.spawn(async move { (context, resolver.resolve(&host, port).await) });
                 }
                 Action::Attest { request, remote, initiator, host } => {
@@ -155,7 +164,7 @@ impl<'a> Driver<'a> {
             let (length, remote) = match self.socket.try_receive(&mut buffer[MAX_CONTEXT_BYTES..]) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // Some systems tell here of earlier datagrams that did not arrive, or are too long.
+                Err(error) if is_of_a_remote(&error) => continue,
                 Err(_) => {
                     self.errors += 1;
                     if self.errors >= MAX_ERRORS {

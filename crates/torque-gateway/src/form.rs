@@ -15,7 +15,7 @@ const MIN_PACKET_BYTES: usize = 7;
 /// What passing depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
-    /// A challenge_request or a punch: may go to who has not consented, at a low pace.
+    /// A challenge_request: may go to who has not consented, at a low pace.
     Greeting,
     /// An echo of a probe.
     Echo {
@@ -36,7 +36,6 @@ impl Form {
         match first {
             // It may go where nobody has asked for it, so it carries nothing of somebody's choice but what it must.
             0x01 => ChallengeRequest::parse(datagram).ok().map(|_| Self::Greeting),
-            0x08 => Some(Self::Greeting),
             PROBE_ECHO => parse_probe_echo(datagram).ok().map(|nonce| Self::Echo { nonce }),
             _ => Some(Self::Other),
         }
@@ -53,9 +52,7 @@ fn lengths(first: u8) -> Option<RangeInclusive<usize>> {
         0x05 => 53..=564,
         0x06 => 49..=49,
         0x07 => 19..=19,
-        // Reserved for introductions and roaming. Punches are short, as they go to who has not consented.
-        0x08 => 1..=64,
-        0x09 | 0x0a => 1..=1_200,
+        // 0x08 to 0x0a are reserved for introductions and roaming. Hosts drop them, and they would carry what anybody likes.
         PROBE | PROBE_ECHO => PROBE_BYTES..=PROBE_BYTES,
         0x80..=0xff => MIN_PACKET_BYTES..=MAX_DATAGRAM_BYTES,
         _ => return None,
@@ -93,8 +90,6 @@ mod tests {
                     0x05 => (53..=564).contains(&length),
                     0x06 => length == 49,
                     0x07 => length == 19,
-                    0x08 => length <= 64,
-                    0x09 | 0x0a => length <= 1_200,
                     0x0b | 0x0c => length == 17,
                     0x80.. => (7..=1_232).contains(&length),
                     _ => false,

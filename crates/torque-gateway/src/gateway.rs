@@ -22,6 +22,7 @@ use crate::admission::{Admission, Admitted};
 use crate::certificates::CertificateStore;
 use crate::config::{Certificates, Config, StartError};
 use crate::metrics::{Metrics, Refusal};
+use crate::origins::shown;
 use crate::pacing::TargetMeters;
 use crate::ports::Ports;
 use crate::resolve::Resolver;
@@ -78,7 +79,7 @@ impl Shared {
         });
         with_port.inspect_err(|refusal| {
             self.rules.metrics.refused(*refusal);
-            info!(%client, origin, reason = refusal.name(), "session refused");
+            info!(%client, origin = origin.map(shown), reason = refusal.name(), "session refused");
         })
     }
 
@@ -134,10 +135,10 @@ impl Gateway {
         let rules = Arc::new(Rules {
             targets: config.targets,
             allow_sessions: config.allow_sessions,
-            allow_strangers: config.allow_strangers,
+            strangers: config.strangers,
             limits: config.limits,
             ports: Arc::new(Ports::new(vec![port], config.public_ips.clone())),
-            target_meters: TargetMeters::new(config.limits.target_rate),
+            target_meters: TargetMeters::new(config.limits.target_rate, config.limits.target_rate_of_client),
             metrics: Arc::new(Metrics::default()),
         });
         let shared = Arc::new(Shared {

@@ -38,6 +38,12 @@ pub const WEBSOCKET_PATH: &str = "/torque";
 
 /// How long TLS, and the head of a request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may last that becomes no WebSocket: at first politely, with the answer that is on its way; after
+/// some more time whatever is on its way, as clients that read slowly would keep their places for ever.
+const CONNECTION: Duration = Duration::from_secs(60);
+const LAST_ANSWER: Duration = Duration::from_secs(60);
+/// The most that is kept of the head of a request.
+const HEAD_BYTES: usize = 16 * 1_024;
 /// Connections beside those of sessions; of one client, so many.
 const SPARE_CONNECTIONS: usize = 1_024;
 const SPARE_CONNECTIONS_OF_CLIENT: usize = 32;
@@ -144,12 +150,22 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAc
                 continue;
             }
         };
-        // Who finds no place is told by the end of the connection.
-        let Ok(place) = connections.take(client.ip()) else { continue };
-        let (tls, router) = (tls.clone(), router.clone());
+        let place = match connections.take(client.ip()) {
+            Ok(place) => place,
+            Err(why) => {
+                // The end of the connection tells it.
+                shared.refuse(why.into());
+                continue;
+            }
+        };
+        let (tls, router, mut phase) = (tls.clone(), router.clone(), phase.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, client, tls, router).await {
-                debug!(%error, %client, "a connection ended");
+            tokio::select! {
+                ended = connection(stream, client, tls, router) => if let Err(error) = ended {
+                    debug!(%error, %client, "a connection ended");
+                },
+                // What became a session has its own end.
+                _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
             }
             drop(place);
         });
@@ -181,11 +197,20 @@ async fn requests(
         request.extensions_mut().insert(Client(client));
         router.clone().oneshot(request.map(axum::body::Body::new))
     });
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
+        .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await?;
-    Ok(())
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    if let Ok(ended) = timeout(CONNECTION, &mut connection).await {
+        return Ok(ended?);
+    }
+    connection.as_mut().graceful_shutdown();
+    Ok(timeout(LAST_ANSWER, connection).await??)
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -40,6 +40,8 @@ pub struct Opening {
 pub enum Stage {
     /// Its addresses are being looked up.
     Resolving,
+    /// The same, but the page does not want it any more. It keeps its place until the look-up is done.
+    Forgotten,
     /// More than one is allowed: the first that answers is taken.
     Probing {
         /// The addresses, best first, each with a nonce of its own: who receives at one must not be able to answer for another.
@@ -52,9 +54,13 @@ pub enum Stage {
 }
 
 impl Opening {
-    /// Whether it waits for addresses.
-    pub fn is_resolving(&self, context: u32) -> bool {
-        self.context == context && matches!(self.stage, Stage::Resolving)
+    /// The page does not want it any more. Whether it is to stay.
+    pub fn forget(&mut self) -> bool {
+        let is_resolving = matches!(self.stage, Stage::Resolving | Stage::Forgotten);
+        if is_resolving {
+            self.stage = Stage::Forgotten;
+        }
+        is_resolving
     }
 
     /// Asks all of these addresses from now on.
@@ -76,7 +82,7 @@ impl Opening {
     /// When [`due`](Self::due) has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Resolving => None,
+            Stage::Resolving | Stage::Forgotten => None,
             Stage::Probing { probe_at, decide_at, .. } => Some(*probe_at.min(decide_at)),
         }
     }

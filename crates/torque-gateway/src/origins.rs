@@ -63,6 +63,12 @@ fn is_port_part(rest: &str) -> bool {
     rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
+/// What is logged of an origin that is refused, which may be anything.
+pub fn shown(origin: &str) -> &str {
+    let end = (0..=MAX_ORIGIN_BYTES.min(origin.len())).rev().find(|end| origin.is_char_boundary(*end));
+    &origin[..end.unwrap_or_default()]
+}
+
 impl FromStr for Origins {
     type Err = OriginError;
 
@@ -178,5 +184,14 @@ mod tests {
             let error = text.parse::<Origins>().unwrap_err().to_string();
             assert!(error.contains("https://game.example"), "{error}");
         }
+    }
+
+    #[test]
+    fn of_a_long_origin_only_the_beginning_is_shown() {
+        assert_eq!(shown(""), "");
+        assert_eq!(shown("https://a.example"), "https://a.example");
+        assert_eq!(shown(&"a".repeat(400_000)), "a".repeat(255));
+        assert_eq!(shown(&"€".repeat(1_000)), "€".repeat(85));
+        assert_eq!(shown(&format!("a{}", "€".repeat(1_000))).len(), 253);
     }
 }

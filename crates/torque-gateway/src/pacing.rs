@@ -1,9 +1,11 @@
 //! How much may pass in how much time: budgets that fill up again, and what counts as flooding (GATEWAY.md 4.2, 4.3).
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::client::site;
+use crate::shared::SharedBy;
 
 /// How fast a budget fills, and how much it holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +74,11 @@ pub struct Rate {
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 
 impl Rate {
+    /// The lower of two, of each.
+    pub fn at_most(self, other: Self) -> Self {
+        Self { datagrams: self.datagrams.min(other.datagrams), bytes: self.bytes.min(other.bytes) }
+    }
+
     fn paces(self) -> (Pace, Pace) {
         // One datagram has to fit, however low the rate.
         let window = |per_second: u32, least: u64| {
@@ -139,41 +146,45 @@ impl FloodGauge {
     }
 }
 
-/// What all sessions together may send to one target.
+/// What may be sent to each target: by all sessions together, and by those of one client, so that none takes it all.
 #[derive(Debug)]
 pub struct TargetMeters {
     rate: Rate,
-    meters: Mutex<HashMap<SocketAddr, Weak<Mutex<Meter>>>>,
+    rate_of_client: Rate,
+    of_all: SharedBy<SocketAddr, Mutex<Meter>>,
+    of_clients: SharedBy<(IpAddr, SocketAddr), Mutex<Meter>>,
 }
 
-/// The meter of one target, shared by the sessions that talk to it.
-pub type TargetMeter = Arc<Mutex<Meter>>;
+/// What a client's sessions may send to one target.
+#[derive(Debug)]
+pub struct TargetMeter {
+    of_client: Arc<Mutex<Meter>>,
+    of_all: Arc<Mutex<Meter>>,
+}
 
 impl TargetMeters {
-    /// Meters of one rate for each target.
-    pub fn new(rate: Rate) -> Self {
-        Self { rate, meters: Mutex::default() }
+    /// Meters for each target: of one rate for all sessions, of another for those of one client.
+    pub fn new(rate: Rate, rate_of_client: Rate) -> Self {
+        Self { rate, rate_of_client, of_all: SharedBy::default(), of_clients: SharedBy::default() }
     }
 
-    /// The meter of a target, which lives as long as somebody has it.
-    pub fn of(&self, target: SocketAddr, now: Instant) -> TargetMeter {
-        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(meter) = meters.get(&target).and_then(Weak::upgrade) {
-            return meter;
+    /// The meter of a client for a target.
+    pub fn of(&self, client: IpAddr, target: SocketAddr, now: Instant) -> TargetMeter {
+        let meter = |rate| move || Mutex::new(Meter::new(rate, now));
+        TargetMeter {
+            of_client: self.of_clients.of((site(client), target), meter(self.rate_of_client)),
+            of_all: self.of_all.of(target, meter(self.rate)),
         }
-        // Before the map would grow, those whose sessions are gone make room.
-        if meters.len() == meters.capacity() {
-            meters.retain(|_, meter| meter.strong_count() > 0);
-        }
-        let meter = Arc::new(Mutex::new(Meter::new(self.rate, now)));
-        meters.insert(target, Arc::downgrade(&meter));
-        meter
     }
 }
 
-/// Takes one datagram out of a shared meter.
-pub fn take_shared(meter: &TargetMeter, bytes: usize, now: Instant) -> bool {
-    meter.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, now)
+impl TargetMeter {
+    /// Takes one datagram of so many bytes: first of what the client has left.
+    pub fn take(&self, bytes: usize, now: Instant) -> bool {
+        let take =
+            |meter: &Mutex<Meter>| meter.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, now);
+        take(&self.of_client) && take(&self.of_all)
+    }
 }
 
 #[cfg(test)]

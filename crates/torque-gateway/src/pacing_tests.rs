@@ -60,17 +60,26 @@ fn ten_times_the_rate_for_five_seconds_is_a_flood_and_less_is_none() {
 }
 
 #[test]
-fn sessions_share_the_meter_of_a_target_and_it_goes_with_the_last() {
+fn clients_share_the_meter_of_a_target_and_none_takes_it_all() {
     let now = Instant::now();
-    let meters = TargetMeters::new(Rate { datagrams: 2, bytes: 100_000 });
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    // Half a second's: eight, and two for one client.
+    let meters =
+        TargetMeters::new(Rate { datagrams: 16, bytes: 1_000_000 }, Rate { datagrams: 4, bytes: 1_000_000 });
     let target = "192.0.2.1:1".parse().unwrap();
-    let one = meters.of(target, now);
-    assert!(take_shared(&one, 100, now));
-    assert!(!take_shared(&meters.of(target, now), 100, now), "what one has taken, the other lacks");
-    drop(one);
-    assert!(take_shared(&meters.of(target, now), 100, now));
-    for port in 1..10_000_u16 {
-        meters.of(SocketAddr::new("192.0.2.2".parse().unwrap(), port), now);
-    }
-    assert!(meters.meters.lock().unwrap().len() < 100, "meters of nobody make room");
+    let passing = |meter: &TargetMeter| (0..100).filter(|_| meter.take(100, now)).count();
+    let one = meters.of(ip("198.51.100.1"), target, now);
+    assert_eq!(passing(&one), 2);
+    assert_eq!(passing(&meters.of(ip("198.51.100.1"), target, now)), 0, "another session of the client");
+    assert!(meters.of(ip("198.51.100.1"), "192.0.2.1:2".parse().unwrap(), now).take(100, now));
+    let of_others: Vec<_> = ["198.51.100.2", "2001:db8:1::1", "2001:db8:1:2::1", "2001:db8:2::1"]
+        .map(|client| meters.of(ip(client), target, now))
+        .into_iter()
+        .collect();
+    let passed: Vec<_> = of_others.iter().map(passing).collect();
+    assert_eq!(passed, [2, 2, 0, 2], "two networks of one site are one client");
+    let last = meters.of(ip("198.51.100.3"), target, now);
+    assert_eq!(passing(&last), 0, "all have taken eight together");
+    drop((one, of_others, last));
+    assert_eq!(passing(&meters.of(ip("198.51.100.1"), target, now)), 2, "meters of nobody are forgotten");
 }

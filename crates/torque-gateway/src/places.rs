@@ -2,8 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::client::{network, site};
+use crate::metrics::Refusal;
+
+/// The places of a site, in those of one client: an IPv6 client may have many networks.
+const SITE_TIMES: usize = 4;
 
 /// A bounded number of places.
 #[derive(Debug)]
@@ -16,7 +22,8 @@ pub struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     altogether: usize,
-    of: HashMap<IpAddr, usize>,
+    of_networks: HashMap<IpAddr, usize>,
+    of_sites: HashMap<IpAddr, usize>,
 }
 
 /// Why there is none.
@@ -26,6 +33,15 @@ pub enum NoPlace {
     Full,
     /// This client has as many as it may.
     Client,
+}
+
+impl From<NoPlace> for Refusal {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::Full => Self::Full,
+            NoPlace::Client => Self::Client,
+        }
+    }
 }
 
 /// A place, as long as this lives.
@@ -43,46 +59,52 @@ impl Places {
 
     /// Takes one for a client.
     pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, NoPlace> {
-        let client = network(client);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken();
         if taken.altogether >= self.altogether {
             return Err(NoPlace::Full);
         }
-        let of_client = taken.of.get(&client).copied().unwrap_or_default();
-        if of_client >= self.of_client {
+        if !self.has_left(&taken, client) {
             return Err(NoPlace::Client);
         }
-        taken.of.insert(client, of_client + 1);
+        *taken.of_networks.entry(network(client)).or_default() += 1;
+        *taken.of_sites.entry(site(client)).or_default() += 1;
         taken.altogether += 1;
         Ok(Place { client, places: Arc::clone(self) })
     }
 
     /// Whether fewer than half of all are left, or none for this client.
     pub fn is_crowded(&self, client: IpAddr) -> bool {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.altogether > self.altogether / 2
-            || taken.of.get(&network(client)).is_some_and(|count| *count >= self.of_client)
+        let taken = self.taken();
+        taken.altogether > self.altogether / 2 || !self.has_left(&taken, client)
+    }
+
+    fn has_left(&self, taken: &Taken, client: IpAddr) -> bool {
+        let count = |of: &HashMap<_, _>, key| of.get(&key).copied().unwrap_or_default();
+        count(&taken.of_networks, network(client)) < self.of_client
+            && count(&taken.of_sites, site(client)) < self.of_client.saturating_mul(SITE_TIMES)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.places.taken();
         taken.altogether -= 1;
-        if let Entry::Occupied(mut entry) = taken.of.entry(self.client) {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
-        }
+        give_back(&mut taken.of_networks, network(self.client));
+        give_back(&mut taken.of_sites, site(self.client));
     }
 }
 
-/// One client: of IPv6 the network, as a client has all of its addresses.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-        v4 => v4,
+/// One less; nothing is kept of who has none.
+fn give_back(of: &mut HashMap<IpAddr, usize>, key: IpAddr) {
+    if let Entry::Occupied(mut entry) = of.entry(key) {
+        *entry.get_mut() -= 1;
+        if *entry.get() == 0 {
+            entry.remove();
+        }
     }
 }
 
@@ -105,7 +127,10 @@ mod tests {
         assert!(take(&places, "192.0.2.2").is_ok(), "another client");
         drop(held);
         assert!(take(&places, "192.0.2.1").is_ok());
-        assert!(places.taken.lock().unwrap().of.is_empty(), "nothing is kept of clients without places");
+        assert!(
+            places.taken.lock().unwrap().of_networks.is_empty(),
+            "nothing is kept of clients without places"
+        );
     }
 
     #[test]
@@ -117,11 +142,25 @@ mod tests {
     }
 
     #[test]
+    fn all_networks_of_an_ipv6_site_have_the_places_of_four_clients() {
+        let places = Places::new(100, 2);
+        let held: Vec<_> =
+            (0..100).filter_map(|n| take(&places, &format!("2001:db8:0:{n:x}::1")).ok()).collect();
+        assert_eq!(held.len(), 8);
+        assert_eq!(take(&places, "2001:db8:0:ffff::1").unwrap_err(), NoPlace::Client);
+        assert!(places.is_crowded("2001:db8:0:ffff::1".parse().unwrap()));
+        assert!(take(&places, "2001:db8:1::1").is_ok(), "another site");
+        drop(held);
+        assert!(take(&places, "2001:db8:0:ffff::1").is_ok());
+        assert!(places.taken.lock().unwrap().of_sites.is_empty());
+    }
+
+    #[test]
     fn there_are_so_many_places_altogether() {
         let places = Places::new(2, 2);
         let _held = [take(&places, "192.0.2.1").unwrap(), take(&places, "192.0.2.2").unwrap()];
         assert_eq!(take(&places, "192.0.2.3").unwrap_err(), NoPlace::Full);
         assert!(places.is_crowded("192.0.2.3".parse().unwrap()));
-        assert!(places.taken.lock().unwrap().of.len() == 2, "who was refused is not counted");
+        assert!(places.taken.lock().unwrap().of_networks.len() == 2, "who was refused is not counted");
     }
 }

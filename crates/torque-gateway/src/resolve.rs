@@ -1,30 +1,62 @@
 //! Names to addresses, for pages, which have no resolver of their own (GATEWAY.md 3, open).
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::client::site;
 use crate::opening::{Found, MAX_ADDRESSES};
+use crate::shared::SharedBy;
 use crate::udp::local_towards;
 
-/// How long a name may take.
+/// How long a name may take, with the time that it waits.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many names are looked up at a time; others wait.
 const AT_ONCE: usize = 32;
+/// The same for one client, so that names that take long do not make all others wait.
+const OF_CLIENT_AT_ONCE: usize = 4;
+
+/// The operating system's answer; may take its time.
+type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
 
 /// Looks names up, a bounded number at a time.
-#[derive(Debug, Clone)]
-pub struct Resolver(Arc<Semaphore>);
+#[derive(Debug)]
+pub struct Resolver {
+    look_up: LookUp,
+    all: Arc<Semaphore>,
+    clients: SharedBy<IpAddr, Semaphore>,
+}
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self::new(|host, port| Ok((host, port).to_socket_addrs()?.collect()))
     }
 }
 
 impl Resolver {
+    fn new(look_up: LookUp) -> Self {
+        Self { look_up, all: Arc::new(Semaphore::new(AT_ONCE)), clients: SharedBy::default() }
+    }
+
+    /// For the pages of one client.
+    pub fn of_client(&self, client: IpAddr) -> ClientResolver {
+        let of_client = self.clients.of(site(client), || Semaphore::new(OF_CLIENT_AT_ONCE));
+        ClientResolver { look_up: self.look_up, all: Arc::clone(&self.all), of_client }
+    }
+}
+
+/// Looks names up for one client.
+#[derive(Debug, Clone)]
+pub struct ClientResolver {
+    look_up: LookUp,
+    all: Arc<Semaphore>,
+    of_client: Arc<Semaphore>,
+}
+
+impl ClientResolver {
     /// The addresses of a host, best first; none if there are none, or they do not come in time.
     pub async fn resolve(&self, host: &str, port: u16) -> Vec<Found> {
         let addresses = match host.parse::<IpAddr>() {
@@ -42,7 +74,24 @@ impl Resolver {
     }
 
     async fn look_up(&self, host: &str, port: u16) -> Vec<SocketAddr> {
-        let Ok(_permit) = self.0.acquire().await else { return Vec::new() };
-        tokio::net::lookup_host((host, port)).await.map(Iterator::collect).unwrap_or_default()
+        let Some(permits) = self.permits().await else { return Vec::new() };
+        let (look_up, host) = (self.look_up, host.to_owned());
+        let looking = tokio::task::spawn_blocking(move || {
+            // The operating system goes on when nobody waits any more, and counts until it is done.
+            let _permits = permits;
+            look_up(&host, port).unwrap_or_default()
+        });
+        looking.await.unwrap_or_default()
+    }
+
+    /// One of the client and one of all, in this order: a client waits for all with no more than its own.
+    async fn permits(&self) -> Option<[OwnedSemaphorePermit; 2]> {
+        let of_client = Arc::clone(&self.of_client).acquire_owned().await.ok()?;
+        let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
+        Some([of_client, of_all])
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

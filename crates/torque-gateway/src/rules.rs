@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::forbidden::is_forbidden;
 use crate::metrics::Metrics;
 use crate::pacing::{Rate, TargetMeters};
 use crate::ports::{Owner, Ports};
@@ -14,7 +15,8 @@ use crate::targets::Targets;
 pub struct Limits {
     /// The most sessions. Default: 1,000.
     pub sessions: u32,
-    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. Default: 32.
+    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. One of 48 bits has four times as many.
+    /// Default: 32.
     pub sessions_of_client: u32,
     /// The most contexts of a session. Default: 256.
     pub contexts: u16,
@@ -22,8 +24,22 @@ pub struct Limits {
     pub session_rate: Rate,
     /// What all sessions together may send to one remote. Default: 20,000 datagrams and 20,000,000 bytes a second.
     pub target_rate: Rate,
-    /// How long a session may be without a datagram in either direction. Default: one hour.
+    /// What the sessions of one client may send to one remote; of IPv6, one network of 48 bits. Less than
+    /// [`target_rate`](Self::target_rate), or one client could keep all others away. Default: a quarter of it.
+    pub target_rate_of_client: Rate,
+    /// How long a session may be without a datagram in either direction, at most [`MAX_IDLE`](Self::MAX_IDLE). Default: one
+    /// hour.
     pub idle: Duration,
+}
+
+impl Limits {
+    /// The most that [`idle`](Self::idle) can be; what is more counts as this: one day.
+    pub const MAX_IDLE: Duration = Duration::from_secs(86_400);
+
+    /// When a session has been idle for too long that is not from now on.
+    pub(crate) fn idle_at(&self, now: Instant) -> Instant {
+        now + self.idle.min(Self::MAX_IDLE)
+    }
 }
 
 impl Default for Limits {
@@ -34,7 +50,29 @@ impl Default for Limits {
             contexts: 256,
             session_rate: Rate { datagrams: 2_000, bytes: 2_000_000 },
             target_rate: Rate { datagrams: 20_000, bytes: 20_000_000 },
+            target_rate_of_client: Rate { datagrams: 5_000, bytes: 5_000_000 },
             idle: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// Which remotes may write to a page first and be answered, beside those on the list of targets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strangers {
+    /// None.
+    Refused,
+    /// Those with public addresses.
+    Public,
+    /// Any: those of this machine and of private networks too.
+    Local,
+}
+
+impl Strangers {
+    fn include(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Refused => false,
+            Self::Public => !is_forbidden(ip),
+            Self::Local => true,
         }
     }
 }
@@ -46,8 +84,8 @@ pub struct Rules {
     pub targets: Targets,
     /// Whether pages may talk to pages.
     pub allow_sessions: bool,
-    /// Whether remotes that are not on the list may write first.
-    pub allow_strangers: bool,
+    /// Which remotes that are not on the list may write first.
+    pub strangers: Strangers,
     /// How much.
     pub limits: Limits,
     /// The gateway's own ports.
@@ -73,7 +111,7 @@ impl Rules {
         match self.ports.owner(remote, local) {
             Some(Owner::Service) => false,
             Some(Owner::Session) => self.allow_sessions,
-            None => self.allow_strangers || self.targets.allow(remote, false),
+            None => self.strangers.include(remote.ip()) || self.targets.allow(remote, false),
         }
     }
 

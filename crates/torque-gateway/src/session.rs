@@ -14,7 +14,7 @@ use crate::form::{Form, PROBE_BYTES};
 use crate::frame::{self, CONTEXT_LIMIT, Prefix};
 use crate::metrics::{Direction, DropReason};
 use crate::opening::{Found, Opening, Stage};
-use crate::pacing::{Budget, FloodGauge, Meter, Pace, take_shared};
+use crate::pacing::{Budget, FloodGauge, Meter, Pace, Rate};
 use crate::rules::Rules;
 use crate::targets::normal_name;
 
@@ -26,6 +26,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const MAX_OPENING: usize = 16;
 /// Control messages of a page; each may cost a signature or a look-up.
 const CONTROL: Pace = Pace::new(32, Duration::from_secs(4));
+/// What remotes that write first send to the page, all of them, until they have consented.
+const STRANGERS_TO_PAGE: Rate = Rate { datagrams: 200, bytes: 200_000 };
+/// The part of a session's contexts that may be theirs until then.
+const STRANGERS_PART: u16 = 4;
 /// Remotes that write first; each costs memory here and a message to the page.
 const STRANGERS: Pace = Pace::new(32, Duration::from_secs(2));
 
@@ -69,6 +73,7 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Session {
     rules: Arc<Rules>,
+    client: IpAddr,
     random: fn() -> Option<[u8; 16]>,
     contexts: Contexts,
     openings: Vec<Opening>,
@@ -77,6 +82,7 @@ pub struct Session {
     next_of_gateway: u32,
     to_remotes: Meter,
     to_page: Meter,
+    strangers_to_page: Meter,
     flood: FloodGauge,
     greetings: Budget,
     strangers: Budget,
@@ -90,10 +96,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that begins with *welcome*. `random` makes nonces of probes, and may fail.
-    pub fn new(rules: Arc<Rules>, random: fn() -> Option<[u8; 16]>, welcome: ToPage, now: Instant) -> Self {
+    /// A client's session, which begins with *welcome*. `random` makes nonces of probes, and may fail.
+    pub fn new(
+        rules: Arc<Rules>,
+        client: IpAddr,
+        random: fn() -> Option<[u8; 16]>,
+        welcome: ToPage,
+        now: Instant,
+    ) -> Self {
         let limits = rules.limits;
         Self {
+            client,
             random,
             contexts: Contexts::default(),
             openings: Vec::new(),
@@ -101,6 +114,7 @@ impl Session {
             next_of_gateway: 1,
             to_remotes: Meter::new(limits.session_rate, now),
             to_page: Meter::new(limits.session_rate, now),
+            strangers_to_page: Meter::new(limits.session_rate.at_most(STRANGERS_TO_PAGE), now),
             flood: FloodGauge::new(now),
             greetings: Budget::full(now),
             strangers: Budget::full(now),
@@ -108,7 +122,7 @@ impl Session {
             actions: VecDeque::from([Action::Tell(welcome)]),
             alive_at: now + ALIVE_EVERY,
             sweep_at: now + SWEEP_EVERY,
-            idle_at: now + limits.idle,
+            idle_at: limits.idle_at(now),
             is_draining: false,
             is_over: false,
             rules,
@@ -154,15 +168,17 @@ impl Session {
         if !self.to_remotes.take(datagram.len(), now) {
             return Err(DropReason::SessionRate);
         }
-        self.idle_at = now + self.rules.limits.idle;
-        remote.touch(now);
+        self.idle_at = self.rules.limits.idle_at(now);
+        remote.addressed(now);
         if let Some(nonce) = remote.consent.probe(self.random, now) {
             self.actions.push_back(Action::Probe { remote: address, datagram: probe(nonce) });
         }
-        if !remote.consent.allows(form, datagram.len(), &mut self.greetings, now) {
+        // A stranger has not been asked for: what goes there is an answer, greetings too.
+        let greetings = remote.is_asked_for.then_some(&mut self.greetings);
+        if !remote.consent.allows(form, datagram.len(), greetings, now) {
             return Err(DropReason::Consent);
         }
-        if !take_shared(&remote.meter, datagram.len(), now) {
+        if !remote.meter.take(datagram.len(), now) {
             return Err(DropReason::TargetRate);
         }
         Ok((address, datagram))
@@ -200,16 +216,17 @@ impl Session {
         if let Form::Echo { nonce } = form {
             return if self.echo(address, &nonce, now) { Ok(None) } else { Err(DropReason::Form) };
         }
-        if !self.to_page.take(datagram.len(), now) {
-            return Err(DropReason::SessionRate);
-        }
         if self.contexts.at(address).is_none() {
             self.meet(address, local, now)?;
         }
         let remote = self.contexts.at(address).ok_or(DropReason::Stranger)?;
-        self.idle_at = now + self.rules.limits.idle;
-        remote.touch(now);
-        remote.consent.heard(datagram.len(), now);
+        // What strangers send, or is sent in their name, leaves to the others what is theirs.
+        let meter = if remote.is_stranger(now) { &mut self.strangers_to_page } else { &mut self.to_page };
+        if !meter.take(datagram.len(), now) {
+            return Err(DropReason::SessionRate);
+        }
+        self.idle_at = self.rules.limits.idle_at(now);
+        remote.heard(datagram.len(), now);
         Ok(Some(remote.prefix))
     }
 
@@ -235,12 +252,21 @@ impl Session {
         local: impl FnOnce() -> Option<IpAddr>,
         now: Instant,
     ) -> Result<(), DropReason> {
-        let is_welcome = !self.is_full()
-            && self.next_of_gateway < CONTEXT_LIMIT
+        // Who is not allowed costs the others nothing.
+        let is_welcome = self.next_of_gateway < CONTEXT_LIMIT
             && self.strangers.has(STRANGERS, 1, now)
             && self.rules.allow_stranger(address, local);
         if !is_welcome || !self.strangers.take(STRANGERS, 1, now) {
             return Err(DropReason::Stranger);
+        }
+        let most = usize::from(self.rules.limits.contexts / STRANGERS_PART).max(1);
+        match self.contexts.displaced(most, now) {
+            Some(context) => {
+                self.contexts.remove(context);
+                self.tell(ToPage::Forgotten { context }, now);
+            }
+            None if self.is_full() => return Err(DropReason::Stranger),
+            None => {}
         }
         let context = self.next_of_gateway;
         self.next_of_gateway += 2;
@@ -262,7 +288,7 @@ impl Session {
             Ok(None) => {}
             Ok(Some(FromPage::Open { context, host, port })) => self.open(context, host, port, now),
             Ok(Some(FromPage::Forget { context })) => {
-                self.openings.retain(|opening| opening.context != context);
+                self.openings.retain_mut(|opening| opening.context != context || opening.forget());
                 self.contexts.remove(context);
             }
             Ok(Some(FromPage::Attest { request, context, initiator, host })) => {
@@ -316,9 +342,14 @@ impl Session {
 
     /// The addresses of a host, best first, after [`Action::Resolve`].
     pub fn resolved(&mut self, context: u32, found: Vec<Found>, now: Instant) {
-        let Some(index) = self.openings.iter().position(|opening| opening.is_resolving(context)) else {
+        let Some(index) = self.openings.iter().position(|opening| opening.context == context) else {
             return;
         };
+        match self.openings[index].stage {
+            Stage::Resolving => {}
+            Stage::Forgotten => return drop(self.openings.swap_remove(index)),
+            Stage::Probing { .. } => return,
+        }
         let is_named = self.openings[index].is_named;
         if found.is_empty() && is_named {
             self.openings.swap_remove(index);
@@ -396,9 +427,9 @@ impl Session {
     }
 
     fn insert(&mut self, context: u32, address: SocketAddr, is_asked_for: bool, now: Instant) {
-        let rules = &self.rules;
-        self.contexts.insert(context, address, is_asked_for, || rules.target_meters.of(address, now), now);
-        rules.metrics.context_opened();
+        let meter = || self.rules.target_meters.of(self.client, address, now);
+        self.contexts.insert(context, address, is_asked_for, meter, now);
+        self.rules.metrics.context_opened();
     }
 
     fn opened(&mut self, context: u32, address: SocketAddr, now: Instant) {

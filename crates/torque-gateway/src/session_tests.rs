@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use torque_proto::wire::{ChallengeRequest, Offers, parse_probe, probe_echo};
 
 use crate::metrics::Metrics;
-use crate::pacing::{Rate, TargetMeters};
+use crate::pacing::TargetMeters;
 use crate::ports::Ports;
-use crate::rules::Limits;
+use crate::rules::{Limits, Strangers};
 
 const LISTED: &str = "192.0.2.1:28000";
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(5, 6, 7, 8));
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -50,16 +51,16 @@ impl Test {
                 .parse()
                 .unwrap(),
             allow_sessions: false,
-            allow_strangers: true,
+            strangers: Strangers::Public,
             limits,
             ports: Arc::new(Ports::new(vec![4433], vec![])),
-            target_meters: TargetMeters::new(limits.target_rate),
+            target_meters: TargetMeters::new(limits.target_rate, limits.target_rate_of_client),
             metrics: Arc::new(Metrics::default()),
         };
         change(&mut rules);
         let (rules, now) = (Arc::new(rules), Instant::now());
         let mut test = Self {
-            session: Session::new(Arc::clone(&rules), random, welcome(), now),
+            session: Session::new(Arc::clone(&rules), CLIENT, random, welcome(), now),
             rules,
             now,
             next_context: 2,
@@ -68,6 +69,14 @@ impl Test {
         };
         assert_eq!(test.said(), [welcome()]);
         test
+    }
+
+    /// Another session of the same gateway, of this client.
+    fn another_session(&self, client: IpAddr) -> Self {
+        let session = Session::new(Arc::clone(&self.rules), client, random, welcome(), self.now);
+        let mut other = Self { session, rules: Arc::clone(&self.rules), now: self.now, ..Self::new() };
+        assert_eq!(other.said(), [welcome()]);
+        other
     }
 
     /// What was said to the page since the last time.
@@ -248,16 +257,25 @@ fn what_has_not_the_form_passes_in_neither_direction() {
     let mut bent = challenge_request();
     bent[500] = 1;
     let too_long = [0x80; 1_233];
-    for datagram in
-        [&[][..], b"\0", b" info", b"GET / HTTP/1.1", b"\x7fxxxxxxxxxxxx", &[0x80; 6], &too_long, &bent]
-    {
+    for datagram in [
+        &[][..],
+        b"\0",
+        b"\x08free bytes",
+        b"\x09",
+        b" info",
+        b"GET / HTTP/1.1",
+        b"\x7fxxxxxxxxxxxx",
+        &[0x80; 6],
+        &too_long,
+        &bent,
+    ] {
         assert!(!test.sends(context, datagram), "{datagram:02x?}");
         assert_eq!(test.receives(LISTED, datagram), None, "{datagram:02x?}");
-        assert_eq!(test.receives("203.0.113.9:1", datagram), None, "{datagram:02x?}");
+        assert_eq!(test.receives("5.5.5.9:1", datagram), None, "{datagram:02x?}");
     }
     assert_eq!(test.said(), [], "nobody is met by such a datagram");
-    assert_eq!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::Form), 8);
-    assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Form), 16);
+    assert_eq!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::Form), 10);
+    assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Form), 20);
 }
 
 #[test]
@@ -276,12 +294,12 @@ fn frames_without_a_context_that_is_known_go_nowhere() {
 #[test]
 fn a_remote_that_writes_first_gets_an_odd_context_and_is_answered_as_much_as_it_sent() {
     let mut test = Test::new();
-    let stranger = "203.0.113.9:4000";
+    let stranger = "5.5.5.9:4000";
     assert_eq!(test.receives(stranger, &challenge_request()), Some(1));
     assert_eq!(test.said(), [ToPage::Context { context: 1, address: address(stranger) }]);
     assert_eq!(test.receives(stranger, &challenge_request()), Some(1));
     assert_eq!(test.said(), [], "once");
-    assert_eq!(test.receives("203.0.113.10:4000", &challenge_request()), Some(3));
+    assert_eq!(test.receives("5.5.5.10:4000", &challenge_request()), Some(3));
     let response = [&[0x02][..], &[0; 685]].concat();
     assert!(test.sends(1, &response) && test.sends(1, &response));
     assert!(!test.sends(1, &response), "two came, two went");
@@ -291,10 +309,39 @@ fn a_remote_that_writes_first_gets_an_odd_context_and_is_answered_as_much_as_it_
 
 #[test]
 fn strangers_are_not_heard_if_the_operator_says_so_and_listed_remotes_are() {
-    let mut test = Test::with(|rules| rules.allow_strangers = false);
-    assert_eq!(test.receives("203.0.113.9:4000", &challenge_request()), None);
+    let mut test = Test::with(|rules| rules.strangers = Strangers::Refused);
+    assert_eq!(test.receives("5.5.5.9:4000", &challenge_request()), None);
     assert_eq!(test.receives(LISTED, &challenge_request()), Some(1));
     assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Stranger), 1);
+}
+
+#[test]
+fn strangers_with_addresses_that_are_closed_to_pages_are_not_heard_unless_they_are_listed_or_let() {
+    let local = ["127.0.0.1:53", "10.0.0.1:53", "169.254.169.254:80", "[::1]:53", "[fe80::1]:28000"];
+    let mut test = Test::new();
+    for stranger in local {
+        assert_eq!(test.receives(stranger, PACKET), None, "{stranger}");
+    }
+    assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Stranger), 5);
+    assert_eq!(test.receives("10.0.0.1:28000", PACKET), Some(1), "its network is listed itself");
+    let mut test = Test::with(|rules| rules.strangers = Strangers::Local);
+    for (number, stranger) in (0..).zip(local) {
+        assert_eq!(test.receives(stranger, PACKET), Some(2 * number + 1), "{stranger}");
+    }
+}
+
+#[test]
+fn a_stranger_that_does_not_consent_is_greeted_in_answer_only_and_forgotten_whatever_the_page_sends() {
+    let mut test = Test::new();
+    assert_eq!(test.receives("5.5.5.5:4000", &challenge_request()), Some(1));
+    let _ = test.said();
+    assert!(test.sends(1, &challenge_request()));
+    let mut said = Vec::new();
+    for _ in 0..30 {
+        assert!(!test.sends(1, &challenge_request()));
+        said.extend(test.pass(SECOND));
+    }
+    assert!(said.contains(&ToPage::Forgotten { context: 1 }), "{said:?}");
 }
 
 #[test]
@@ -313,6 +360,50 @@ fn a_flood_of_forged_strangers_neither_fills_the_table_for_long_nor_the_page() {
     let forgotten = forgotten.iter().filter(|said| matches!(said, ToPage::Forgotten { .. })).count();
     assert_eq!(forgotten as u32, met, "those who do not consent are soon forgotten");
     assert!(test.sends(context, PACKET), "others are not");
+}
+
+#[test]
+fn strangers_have_a_quarter_of_the_contexts_and_the_oldest_make_room() {
+    let mut test = Test::with(|rules| rules.limits.contexts = 8);
+    let mut said = Vec::new();
+    for number in 1..=20 {
+        test.now += 100 * MILLISECOND;
+        assert_eq!(test.receives("5.5.5.5:4000", PACKET), Some(1), "who goes on writing is not the oldest");
+        assert!(test.receives(&format!("5.5.6.{number}:4000"), PACKET).is_some());
+        said.extend(test.said());
+    }
+    let forgotten = said.iter().filter(|said| matches!(said, ToPage::Forgotten { .. })).count();
+    assert_eq!((test.session.contexts.len(), forgotten), (2, 19));
+    // Who has consented is no stranger.
+    assert!(test.sends(1, PACKET));
+    test.echo("5.5.5.5:4000");
+    assert!(test.receives("5.5.7.1:4000", PACKET).is_some());
+    assert_eq!(test.session.contexts.len(), 3);
+    for number in 1..=5 {
+        let _ = test.said();
+        test.open(&format!("192.0.2.{number}:28000"));
+    }
+    assert_eq!(test.receives("5.5.5.5:4000", PACKET), Some(1));
+}
+
+#[test]
+fn strangers_do_not_use_up_what_a_page_may_get_from_others() {
+    let rate = Rate { datagrams: 400, bytes: 1_000_000 };
+    let mut test = Test::with(|rules| rules.limits.session_rate = rate);
+    test.open_consenting(LISTED);
+    // Those that are not heard at all cost nothing.
+    for _ in 0..1_000 {
+        assert_eq!(test.receives("10.9.9.9:53", PACKET), None);
+    }
+    assert_eq!((0..1_000).filter(|_| test.receives("5.5.5.5:4000", PACKET).is_some()).count(), 100);
+    assert_eq!(test.receives("5.5.5.6:4000", PACKET), None, "all strangers together");
+    assert_eq!((0..1_000).filter(|_| test.receives(LISTED, PACKET).is_some()).count(), 200);
+    test.now += SECOND;
+    let context = 1;
+    assert!(test.sends(context, PACKET), "it is owed an answer");
+    test.echo("5.5.5.5:4000");
+    let passed = (0..1_000).filter(|_| test.receives("5.5.5.5:4000", PACKET).is_some()).count();
+    assert_eq!(passed, 200, "who has consented is no stranger");
 }
 
 #[test]
@@ -454,13 +545,33 @@ fn a_page_that_forgets_while_a_name_is_looked_up_gets_no_context() {
 }
 
 #[test]
+fn look_ups_that_a_page_has_forgotten_count_until_they_are_done() {
+    let mut test = Test::new();
+    let mut refused = 0;
+    for number in 1..=60 {
+        let context = 2 * number;
+        refused += test.control(FromPage::Open { context, host: "game.example", port: 28_000 }).len();
+        assert_eq!(test.control(FromPage::Forget { context }), []);
+    }
+    assert_eq!((test.resolving.len(), refused), (16, 44));
+    for (context, ..) in std::mem::take(&mut test.resolving) {
+        test.session.resolved(context, vec![], test.now);
+    }
+    assert_eq!(test.said(), []);
+    assert_eq!(test.control(FromPage::Open { context: 122, host: "192.0.2.1", port: 28_000 }), []);
+    assert_eq!(test.resolving.len(), 1);
+}
+
+#[test]
 fn a_session_holds_as_many_contexts_as_it_may_and_forgetting_makes_room() {
     let mut test = Test::with(|rules| rules.limits.contexts = 3);
     test.open("192.0.2.1:28000");
     let second = test.open("192.0.2.2:28000");
-    assert_eq!(test.receives("203.0.113.9:1", PACKET), Some(1));
-    assert_eq!(test.receives("203.0.113.10:1", PACKET), None, "full");
+    assert_eq!(test.receives("5.5.5.9:1", PACKET), Some(1));
     let _ = test.said();
+    assert_eq!(test.receives("192.0.2.9:28000", PACKET), Some(3), "one stranger makes room for another");
+    let named = ToPage::Context { context: 3, address: address("192.0.2.9:28000") };
+    assert_eq!(test.said(), [ToPage::Forgotten { context: 1 }, named]);
     assert_eq!(test.refusal("192.0.2.3", 28_000, &[("192.0.2.3", true)]), RefuseCode::TooMany);
     assert_eq!(test.control(FromPage::Forget { context: second }), []);
     test.open("192.0.2.3:28000");
@@ -522,21 +633,18 @@ fn a_session_sends_and_receives_at_its_rate() {
 }
 
 #[test]
-fn all_sessions_together_keep_to_the_rate_of_a_target() {
-    let mut test = Test::with(|rules| {
-        rules.limits.target_rate = Rate { datagrams: 10, bytes: 1_000_000 };
-        rules.target_meters = TargetMeters::new(rules.limits.target_rate);
-    });
-    let context = test.open_consenting(LISTED);
-    let mut other =
-        Test { session: Session::new(Arc::clone(&test.rules), random, welcome(), test.now), ..Test::new() };
-    other.now = test.now;
-    assert_eq!(other.said(), [welcome()]);
-    let context_of_other = other.open_consenting(LISTED);
-    let passed =
-        (0..100).filter(|_| test.sends(context, PACKET) | other.sends(context_of_other, PACKET)).count();
-    assert!(passed <= 5, "half a second's: {passed}");
-    assert!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::TargetRate) > 190);
+fn sessions_keep_to_the_rate_of_a_target_and_leave_some_of_it_to_other_clients() {
+    let rate = |datagrams| Rate { datagrams, bytes: 1_000_000 };
+    let mut test = Test::with(|rules| rules.target_meters = TargetMeters::new(rate(30), rate(20)));
+    let mut of_same_client = test.another_session(CLIENT);
+    let mut of_another = test.another_session(OWN);
+    let passing = |test: &mut Test| {
+        let context = test.open_consenting(LISTED);
+        (0..100).filter(|_| test.sends(context, PACKET)).count()
+    };
+    let passed = [passing(&mut test), passing(&mut of_same_client), passing(&mut of_another)];
+    assert_eq!(passed, [10, 0, 5], "half a second's");
+    assert_eq!(test.rules.metrics.dropped_for(Direction::ToRemote, DropReason::TargetRate), 285);
 }
 
 #[test]
@@ -597,6 +705,15 @@ fn a_session_without_any_datagram_ends_after_the_operators_time() {
     assert!(said.iter().all(|said| matches!(said, ToPage::Alive | ToPage::Forgotten { .. })), "{said:?}");
     let said = test.pass(SECOND);
     assert!(matches!(said.last(), Some(ToPage::Closing { code: ClosingCode::Idle, .. })));
+}
+
+#[test]
+fn no_idle_time_is_too_long_to_be_reckoned_with() {
+    let mut test = Test::with(|rules| rules.limits.idle = Duration::MAX);
+    let context = test.open_consenting(LISTED);
+    assert!(test.sends(context, PACKET));
+    assert_eq!(test.receives(LISTED, PACKET), Some(context));
+    assert!(test.session.idle_at <= test.now + Limits::MAX_IDLE);
 }
 
 #[test]

@@ -68,6 +68,15 @@ pub fn bind(address: SocketAddr, kind: Type) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Whether an error of receiving is about what one remote sent or did not take, not about the port: some systems tell here
+/// of earlier datagrams that did not arrive, or of one that is longer than the buffer.
+pub fn is_of_a_remote(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    // WSAEMSGSIZE and WSAENETRESET have no kinds of their own; elsewhere the numbers mean nothing.
+    matches!(error.kind(), ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable)
+        || matches!(error.raw_os_error(), Some(10_040 | 10_052))
+}
+
 /// The address from which this machine would send to another; `None` if there is no way there. Nothing is sent.
 pub fn local_towards(remote: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = match remote.ip().to_canonical() {
@@ -77,4 +86,20 @@ pub fn local_towards(remote: SocketAddr) -> Option<IpAddr> {
     let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
     socket.connect(SocketAddr::new(remote.ip().to_canonical(), remote.port())).ok()?;
     socket.local_addr().ok().map(|local| local.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_remote_can_cause_is_no_error_of_the_port() {
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::HostUnreachable] {
+            assert!(is_of_a_remote(&kind.into()));
+        }
+        assert!(is_of_a_remote(&io::Error::from_raw_os_error(10_040)), "too long, on Windows");
+        for kind in [io::ErrorKind::NotConnected, io::ErrorKind::OutOfMemory, io::ErrorKind::Other] {
+            assert!(!is_of_a_remote(&kind.into()));
+        }
+    }
 }

@@ -20,6 +20,8 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 const MISSED: u32 = 2;
 /// How long a page has to take the last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What a message takes beside its bytes, about.
+const MESSAGE_BYTES: usize = 64;
 /// Sessions are many, and messages small.
 const BUFFER: usize = 4_096;
 
@@ -36,9 +38,7 @@ pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 /// One page's WebSocket.
 pub struct WebSocketCarrier {
     socket: WebSocket,
-    /// Messages that wait, and their bytes.
-    waiting: VecDeque<Message>,
-    waiting_bytes: usize,
+    waiting: Waiting,
     pings: Interval,
     unanswered: u32,
 }
@@ -48,20 +48,14 @@ impl WebSocketCarrier {
     pub fn new(socket: WebSocket) -> Self {
         let mut pings = interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { socket, waiting: VecDeque::new(), waiting_bytes: 0, pings, unanswered: 0 }
-    }
-
-    fn push(&mut self, message: Message) {
-        self.waiting_bytes += size(&message);
-        self.waiting.push_back(message);
+        Self { socket, waiting: Waiting::default(), pings, unanswered: 0 }
     }
 
     /// Hands on what waits, as far as the page takes it.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ending>> {
-        while !self.waiting.is_empty() {
+        while !self.waiting.messages.is_empty() {
             ready!(Pin::new(&mut self.socket).poll_ready(context)).map_err(|_| Ending::Left)?;
-            let Some(message) = self.waiting.pop_front() else { break };
-            self.waiting_bytes -= size(&message);
+            let Some(message) = self.waiting.pop() else { break };
             Pin::new(&mut self.socket).start_send(message).map_err(|_| Ending::Left)?;
         }
         Pin::new(&mut self.socket).poll_flush(context).map_err(|_| Ending::Left)
@@ -73,7 +67,8 @@ impl WebSocketCarrier {
                 return Poll::Ready(Err(Ending::Stuck));
             }
             self.unanswered += 1;
-            self.push(Message::Ping(Bytes::new()));
+            // One in ten seconds, and no more than two: they need no bound.
+            self.waiting.push(Message::Ping(Bytes::new()), usize::MAX);
             // For the next tick.
             context.waker().wake_by_ref();
         }
@@ -99,10 +94,36 @@ impl WebSocketCarrier {
     }
 }
 
+/// Messages that wait, and what they take.
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<Message>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// Adds a message if not more than so many bytes are taken then. Whether it was.
+    fn push(&mut self, message: Message, most: usize) -> bool {
+        let is_room = self.bytes + size(&message) <= most;
+        if is_room {
+            self.bytes += size(&message);
+            self.messages.push_back(message);
+        }
+        is_room
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= size(&message);
+        Some(message)
+    }
+}
+
+/// What a message takes while it waits: a small one, more than its bytes.
 fn size(message: &Message) -> usize {
     match message {
-        Message::Binary(bytes) => bytes.len(),
-        _ => 0,
+        Message::Binary(bytes) => MESSAGE_BYTES + bytes.len(),
+        _ => MESSAGE_BYTES,
     }
 }
 
@@ -114,23 +135,17 @@ impl Carrier for WebSocketCarrier {
     }
 
     fn send_control(&mut self, message: &[u8]) -> Result<(), Ending> {
-        // Datagrams leave room for them.
-        if self.waiting_bytes + message.len() > 2 * MAX_WAITING_BYTES {
-            return Err(Ending::Stuck);
-        }
         let mut framed = BytesMut::with_capacity(1 + message.len());
         framed.extend_from_slice(&[0]);
         framed.extend_from_slice(message);
-        self.push(Message::Binary(framed.freeze()));
-        Ok(())
+        // Datagrams leave room for them.
+        let is_room = self.waiting.push(Message::Binary(framed.freeze()), 2 * MAX_WAITING_BYTES);
+        is_room.then_some(()).ok_or(Ending::Stuck)
     }
 
     fn send_datagram(&mut self, frame: &[u8]) -> Result<(), DropReason> {
-        if self.waiting_bytes + frame.len() > MAX_WAITING_BYTES {
-            return Err(DropReason::SlowPage);
-        }
-        self.push(Message::Binary(Bytes::copy_from_slice(frame)));
-        Ok(())
+        let message = Message::Binary(Bytes::copy_from_slice(frame));
+        self.waiting.push(message, MAX_WAITING_BYTES).then_some(()).ok_or(DropReason::SlowPage)
     }
 
     async fn finish(mut self) {
@@ -146,5 +161,21 @@ impl Carrier for WebSocketCarrier {
         };
         // Too late: then they are lost.
         let _ = timeout(LAST_WORDS, last_words).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_messages_that_wait_are_bounded_too() {
+        let mut waiting = Waiting::default();
+        let message = || Message::Binary(Bytes::from_static(&[1]));
+        let pushed = (0..100_000).filter(|_| waiting.push(message(), 64 * 1_024)).count();
+        assert_eq!(pushed, 64 * 1_024 / 65);
+        assert!(waiting.push(message(), 65 * 1_024), "there is room left for those that may have more");
+        while waiting.pop().is_some() {}
+        assert_eq!(waiting.bytes, 0);
     }
 }

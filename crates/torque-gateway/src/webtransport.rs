@@ -1,7 +1,7 @@
 //! Sessions over WebTransport (GATEWAY.md 1, 2).
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,19 +75,22 @@ pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
             incoming.refuse();
             continue;
         }
-        let client = incoming.remote_address().ip();
-        if !incoming.remote_address_validated() && beginning.is_crowded(client) {
+        let client = incoming.remote_address();
+        if !incoming.remote_address_validated() && beginning.is_crowded(client.ip()) {
             incoming.retry();
             continue;
         }
-        let Ok(place) = beginning.take(client) else {
-            shared.refuse(Refusal::Full);
-            incoming.refuse();
-            continue;
+        let place = match beginning.take(client.ip()) {
+            Ok(place) => place,
+            Err(why) => {
+                shared.refuse(why.into());
+                incoming.refuse();
+                continue;
+            }
         };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let begun = timeout(BEGIN, begin(&shared, incoming)).await;
+            let begun = timeout(BEGIN, begin(&shared, client, incoming)).await;
             drop(place);
             if let Ok(Some((carrier, socket, admitted))) = begun {
                 driver::run(shared, carrier, socket, admitted).await;
@@ -98,8 +101,9 @@ pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
 
 type Begun = (WebTransport, crate::udp::SessionSocket, crate::admission::Admitted);
 
-/// From the first packet to the control stream; `None` if it came to nothing.
-async fn begin(shared: &Arc<Shared>, incoming: IncomingSession) -> Option<Begun> {
+/// From the first packet to the control stream; `None` if it came to nothing. `client` is where the handshake comes from: where
+/// a connection is said to have moved since then is not proven yet.
+async fn begin(shared: &Arc<Shared>, client: SocketAddr, incoming: IncomingSession) -> Option<Begun> {
     let request = match incoming.await {
         Ok(request) => request,
         Err(error) => {
@@ -107,7 +111,7 @@ async fn begin(shared: &Arc<Shared>, incoming: IncomingSession) -> Option<Begun>
             return None;
         }
     };
-    let (socket, admitted) = match shared.admit(request.remote_address(), request.origin()) {
+    let (socket, admitted) = match shared.admit(client, request.origin()) {
         Ok(admitted) => admitted,
         Err(refusal) => {
             refuse(request, refusal).await;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::ring;
-use torque_gateway::{Certificates, DESCRIPTION_PATH, WEBSOCKET_PATH};
+use torque_gateway::{Certificates, DESCRIPTION_PATH, Refusal, WEBSOCKET_PATH};
 use wtransport::tls::client::ServerHashVerification;
 
 /// Asks, and returns head and body.
@@ -101,6 +101,36 @@ async fn metrics_are_served_at_their_own_address_only() {
     assert!(body.contains("torque_gateway_sessions{carrier=\"websocket\"} 1"), "{body}");
     let (head, _) = get(gateway.local_addr(), "/metrics", "").await;
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_find_no_place_are_counted() {
+    let gateway = gateway_with("", |config| config.limits.sessions_of_client = 1).await;
+    let mut held = Vec::new();
+    for _ in 0..34 {
+        held.push(TcpStream::connect(gateway.local_addr()).await.unwrap());
+    }
+    common::until(|| gateway.metrics().refused_for(Refusal::Client) == 1).await;
+    assert_eq!(gateway.metrics().refused_for(Refusal::Full), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_gone_serves_nothing_on_open_connections_either() {
+    for is_drained in [true, false] {
+        let gateway = gateway("").await;
+        let mut stream = TcpStream::connect(gateway.local_addr()).await.unwrap();
+        let request = format!("GET {DESCRIPTION_PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert!(soon(stream.read(&mut [0; 4_096])).await.unwrap() > 0);
+        if is_drained {
+            gateway.drain(Duration::ZERO).await;
+        } else {
+            drop(gateway);
+        }
+        let mut rest = Vec::new();
+        let waited = tokio::time::timeout(Duration::from_secs(2), stream.read_to_end(&mut rest)).await;
+        assert!(waited.is_ok(), "it is closed at once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use torque_gateway::{Certificates, Config, DEFAULT_PORT, Gateway, Handle, Limits, Origins, Rate, Targets};
+use torque_gateway::{
+    Certificates, Config, DEFAULT_PORT, Gateway, Handle, Limits, Origins, Rate, Strangers, Targets,
+};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets as LogTargets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -66,6 +68,11 @@ pub struct Args {
     #[arg(long)]
     refuse_strangers: bool,
 
+    /// Let remotes with private and local addresses write to a page first, as those with public ones may (the default
+    /// with --development)
+    #[arg(long, conflicts_with = "refuse_strangers")]
+    local_strangers: bool,
+
     /// PEM file with the certificate and those that signed it; read again when it changes
     #[arg(long, value_name = "FILE", requires = "certificate_key", conflicts_with = "development")]
     certificate: Option<PathBuf>,
@@ -111,7 +118,7 @@ struct LimitOptions {
     #[arg(long, value_name = "N", default_value_t = Limits::default().sessions)]
     max_sessions: u32,
 
-    /// The most sessions of one client address (of IPv6, one network of 64 bits)
+    /// The most sessions of one client address (of IPv6, one network of 64 bits; four times as many of one of 48 bits)
     #[arg(long, value_name = "N", default_value_t = Limits::default().sessions_of_client)]
     max_sessions_of_client: u32,
 
@@ -135,8 +142,16 @@ struct LimitOptions {
     #[arg(long, value_name = "N", default_value_t = Limits::default().target_rate.bytes)]
     target_rate_bytes: u32,
 
-    /// Seconds after which a session without any datagram is ended
-    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().idle.as_secs())]
+    /// Datagrams a second of one client's sessions to one remote [default: a quarter of --target-rate]
+    #[arg(long, value_name = "N")]
+    target_rate_of_client: Option<u32>,
+
+    /// Bytes a second of one client's sessions to one remote [default: a quarter of --target-rate-bytes]
+    #[arg(long, value_name = "N")]
+    target_rate_bytes_of_client: Option<u32>,
+
+    /// Seconds after which a session without any datagram is ended, at most a day
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().idle.as_secs(), value_parser = clap::value_parser!(u64).range(1..=Limits::MAX_IDLE.as_secs()))]
     idle: u64,
 }
 
@@ -176,7 +191,11 @@ impl Args {
         self.allow_target.iter().for_each(|targets| config.targets.extend(targets.clone()));
         config.key_pair = self.key.as_deref().map(key_files::for_socket).transpose()?;
         config.allow_sessions = self.allow_sessions;
-        config.allow_strangers = !self.refuse_strangers;
+        if self.refuse_strangers {
+            config.strangers = Strangers::Refused;
+        } else if self.local_strangers {
+            config.strangers = Strangers::Local;
+        }
         config.public_ips.clone_from(&self.public_ip);
         config.files.clone_from(&self.files);
         config.metrics = self.metrics;
@@ -193,6 +212,10 @@ impl LimitOptions {
             contexts: self.max_contexts,
             session_rate: Rate { datagrams: self.rate, bytes: self.rate_bytes },
             target_rate: Rate { datagrams: self.target_rate, bytes: self.target_rate_bytes },
+            target_rate_of_client: Rate {
+                datagrams: self.target_rate_of_client.unwrap_or(self.target_rate / 4),
+                bytes: self.target_rate_bytes_of_client.unwrap_or(self.target_rate_bytes / 4),
+            },
             idle: Duration::from_secs(self.idle),
         }
     }

@@ -1,0 +1,62 @@
+//! Values that are shared by whoever names the same thing.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// One value for each key, which lives as long as somebody has it.
+pub struct SharedBy<K, V>(Mutex<HashMap<K, Weak<V>>>);
+
+impl<K, V> Default for SharedBy<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, V> SharedBy<K, V> {
+    /// The value of a key; `new` makes it if nobody has it.
+    pub fn of(&self, key: K, new: impl FnOnce() -> V) -> Arc<V> {
+        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = values.get(&key).and_then(Weak::upgrade) {
+            return value;
+        }
+        // Before the map would grow, those that nobody has any more make room.
+        if values.len() == values.capacity() {
+            values.retain(|_, value| value.strong_count() > 0);
+        }
+        let value = Arc::new(new());
+        values.insert(key, Arc::downgrade(&value));
+        value
+    }
+}
+
+impl<K, V> fmt::Debug for SharedBy<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedBy")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_shared_and_goes_with_the_last_who_has_it() {
+        let shared = SharedBy::default();
+        let one = shared.of("a", || 1);
+        assert_eq!(*shared.of("a", || 2), 1);
+        assert_eq!(*shared.of("b", || 3), 3);
+        drop(one);
+        assert_eq!(*shared.of("a", || 4), 4);
+    }
+
+    #[test]
+    fn what_nobody_has_makes_room() {
+        let shared = SharedBy::default();
+        for key in 0..10_000 {
+            shared.of(key, || ());
+        }
+        assert!(shared.0.lock().unwrap().len() < 100);
+    }
+}
