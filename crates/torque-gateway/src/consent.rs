@@ -16,6 +16,9 @@ const NONCE_LIFE: Duration = Duration::from_secs(10);
 /// The most datagrams that can be owed.
 const MAX_CREDIT: u32 = 64;
 
+/// The most probes that datagrams of a stranger are the reason for.
+const MAX_STRANGER_PROBES: u32 = 4;
+
 /// Greetings to one remote without consent.
 pub const GREETINGS_TO_ONE: Pace = Pace::new(4, Duration::from_secs(1));
 /// Greetings of a session to remotes without consent.
@@ -32,12 +35,21 @@ pub struct Consent {
     greetings: Budget,
     /// Datagrams and bytes that came and were not answered.
     credit: (u32, u32),
+    /// Datagrams that came and were no reason for a probe yet: a stranger, whose address may be forged, is asked no more often.
+    unprobed: u32,
 }
 
 impl Consent {
     /// Of a remote that nothing is known of.
     pub fn new(now: Instant) -> Self {
-        Self { until: None, asked: None, last_probe: None, greetings: Budget::full(now), credit: (0, 0) }
+        Self {
+            until: None,
+            asked: None,
+            last_probe: None,
+            greetings: Budget::full(now),
+            credit: (0, 0),
+            unprobed: 0,
+        }
     }
 
     /// Whether the remote consents.
@@ -72,9 +84,25 @@ impl Consent {
         if self.is_given(now) {
             return;
         }
+        self.unprobed = (self.unprobed + 1).min(MAX_STRANGER_PROBES);
         let bytes = u32::try_from(bytes).unwrap_or(0);
         self.credit.0 = (self.credit.0 + 1).min(MAX_CREDIT);
         self.credit.1 = self.credit.1.saturating_add(bytes).min(MAX_CREDIT * MAX_DATAGRAM_BYTES as u32);
+    }
+
+    /// The page has sent something to a remote that wrote first: the nonce to probe with, if it is time to, and if it has written
+    /// as often as it was asked, or has consented before.
+    pub fn probe_stranger(
+        &mut self,
+        fresh: impl FnOnce() -> Option<[u8; 16]>,
+        now: Instant,
+    ) -> Option<[u8; 16]> {
+        if self.until.is_none() && self.unprobed == 0 {
+            return None;
+        }
+        let nonce = self.probe(fresh, now)?;
+        self.unprobed = self.unprobed.saturating_sub(1);
+        Some(nonce)
     }
 
     /// The page has sent something: the nonce to probe with, if it is time to.

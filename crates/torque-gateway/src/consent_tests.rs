@@ -124,3 +124,23 @@ fn without_randomness_there_is_no_probe() {
     assert_eq!(consent.probe(|| None, start), None);
     assert_eq!(consent.probe(|| Some(NONCE), start), Some(NONCE), "and the next is not late");
 }
+
+#[test]
+fn a_stranger_is_asked_no_more_often_than_it_writes_until_it_has_consented() {
+    let start = Instant::now();
+    let mut consent = Consent::new(start);
+    let mut asked = |consent: &mut Consent, seconds: std::ops::Range<u64>| {
+        (4 * seconds.start..4 * seconds.end)
+            .filter(|quarter| consent.probe_stranger(|| Some(NONCE), at(start, 250 * quarter)).is_some())
+            .count()
+    };
+    assert_eq!(asked(&mut consent, 0..1), 0);
+    consent.heard(7, at(start, 1_000));
+    assert_eq!(asked(&mut consent, 1..20), 1);
+    (0..100).for_each(|_| consent.heard(7, at(start, 20_000)));
+    assert_eq!(asked(&mut consent, 20..29), 4);
+    consent.heard(7, at(start, 29_000));
+    assert_eq!(asked(&mut consent, 29..30), 1);
+    assert!(consent.echoed(&NONCE, at(start, 30_000)));
+    assert_eq!(asked(&mut consent, 61..62), 4, "it has consented, and is asked again");
+}

@@ -170,7 +170,11 @@ impl Session {
         }
         self.idle_at = self.rules.limits.idle_at(now);
         remote.addressed(now);
-        if let Some(nonce) = remote.consent.probe(self.random, now) {
+        let nonce = match remote.is_asked_for {
+            true => remote.consent.probe(self.random, now),
+            false => remote.consent.probe_stranger(self.random, now),
+        };
+        if let Some(nonce) = nonce {
             self.actions.push_back(Action::Probe { remote: address, datagram: probe(nonce) });
         }
         // A stranger has not been asked for: what goes there is an answer, greetings too.
