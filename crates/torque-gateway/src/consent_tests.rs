@@ -129,7 +129,7 @@ fn without_randomness_there_is_no_probe() {
 fn a_stranger_is_asked_no_more_often_than_it_writes_until_it_has_consented() {
     let start = Instant::now();
     let mut consent = Consent::new(start);
-    let mut asked = |consent: &mut Consent, seconds: std::ops::Range<u64>| {
+    let asked = |consent: &mut Consent, seconds: std::ops::Range<u64>| {
         (4 * seconds.start..4 * seconds.end)
             .filter(|quarter| consent.probe_stranger(|| Some(NONCE), at(start, 250 * quarter)).is_some())
             .count()
