@@ -12,8 +12,8 @@ import { openPage, root, startGateway, startHost, startSite, temporaryFolder } f
 
 const run = promisify(execFile);
 const js = join(root, "js");
-/** What a page may load at most, in bytes, each file gzipped. */
-const LIMIT = 132_000;
+/** What a page may load at most, in bytes, each file gzipped: what it is, and 3 % for other versions of the compilers. */
+const LIMIT = 134_000;
 const tool = (...path) => join(js, "node_modules", ...path);
 
 /** A fresh project of these files with the package installed from its tarball. */

@@ -85,12 +85,6 @@ pub fn task(arguments: &[String]) -> Result<Outcome, String> {
 
 /// The step of `cargo xtask test`.
 pub fn check() -> Result<Outcome, String> {
-    if !shell::succeeds(&mut program("valgrind", &["--version"])) {
-        return match std::env::var_os("CI") {
-            Some(_) => Err("valgrind is missing: cargo xtask setup".to_owned()),
-            None => Ok(Outcome::Skipped("valgrind is missing: cargo xtask setup".to_owned())),
-        };
-    }
     let now = count(&shell::root())?;
     let text = std::fs::read_to_string(shell::root().join(FIGURES))
         .map_err(|error| format!("{FIGURES}: {error}"))?;

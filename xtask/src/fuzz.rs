@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-use crate::{shell, tools};
+use crate::{setup, shell};
 
 /// Set while cargo calls this program in place of the compiler.
 const WRAPPER: &str = "TORQUE_FUZZ_COMPILER";
@@ -32,7 +32,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     if !targets().iter().any(|name| name == target) {
         return Err(format!("`{target}` is no target; there are {}", targets().join(" ")));
     }
-    tools::need_cargo_tool("fuzz")?;
+    setup::need_cargo_tool("fuzz")?;
     let found = format!("fuzz/target/corpus/{target}");
     let committed = format!("fuzz/corpus/{target}");
     for folder in [&found, &committed] {

@@ -1,14 +1,15 @@
 //! Tasks of this repository: `cargo xtask <task>`.
 
+mod bare_root;
 mod codes;
 mod counts;
 mod fuzz;
 mod lengths;
 mod platforms;
+mod setup;
 mod shell;
 mod steps;
 mod test;
-mod tools;
 mod web;
 mod workspace;
 
@@ -21,7 +22,8 @@ const USAGE: &str = "cargo xtask <task>
   demo [arguments]         build the pages and `torque`, and run `torque demo`
   test [--only STEP] [--from STEP] [--list]
                            everything that has to hold
-  setup                    install what the tests need and this machine lacks
+  setup                    install what the tests need and this machine lacks, as `test` does first
+  bare-root [--help]       run the README's commands on a new machine: Debian, Rust, git and a C linker
   web                      the npm package (js/dist) and the demo's pages (target/web)
   web-figures [--json]     what a page's socket costs, through a real browser and gateway (docs/web.md)
   codes [--check]          write the code tables from spec/codes.csv (--check: only compare)
@@ -44,15 +46,22 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("demo") => demo(rest),
         Some("test") => test::test(rest),
-        Some("setup") => tools::setup(),
-        Some("web") => web::build(),
+        Some("setup") => setup::task(),
+        Some("web") => setup::require(web::NEEDS).and_then(|()| web::build()),
         Some("web-figures") => web::figures(rest),
         Some("codes") => codes::run(rest),
         Some("vectors") => test::vectors_task(rest).map(tell),
-        Some("check-wasm") => platforms::wasm(rest).map(tell),
-        Some("check-windows") => platforms::windows(rest).map(tell),
+        Some("check-wasm") => {
+            setup::require(platforms::WASM_NEEDS).and_then(|()| platforms::wasm(rest)).map(tell)
+        }
+        Some("check-windows") => {
+            setup::require(platforms::WINDOWS_NEEDS).and_then(|()| platforms::windows(rest)).map(tell)
+        }
+        Some("bare-root") => bare_root::run(rest),
         Some("fuzz") => fuzz::run(rest),
-        Some("counts") => counts::task(rest).map(tell),
+        Some("counts") => {
+            setup::require(&[setup::Need::Valgrind]).and_then(|()| counts::task(rest)).map(tell)
+        }
         Some("bench") => bench(rest),
         Some("mutants") => mutants(rest),
         _ => Err(USAGE.to_owned()),
@@ -75,10 +84,12 @@ fn tell(outcome: Outcome) {
 }
 
 /// Builds the pages and `torque` with a gateway, and runs `torque demo` in the terminal of the caller. Where nothing can build
-/// pages, the demo is there without them.
+/// pages, the demo is there without them; in CI that is a failure.
 fn demo(arguments: &[String]) -> Result<(), String> {
-    let pages = match web::build() {
+    println!("=== demo: building it takes about three minutes on two quiet cores, the first time");
+    let pages = match setup::require(web::NEEDS).and_then(|()| web::build()) {
         Ok(()) => Some(web::pages()),
+        Err(error) if shell::in_ci() => return Err(error),
         Err(error) => {
             eprintln!("\nThe demo has no page to play in: {error}\n");
             None
@@ -86,7 +97,7 @@ fn demo(arguments: &[String]) -> Result<(), String> {
     };
     let mut command = std::process::Command::new("cargo");
     command.current_dir(shell::root());
-    command.args(["run", "--quiet", "--release", "--package", "torque-cli", "--bin", "torque"]);
+    command.args(["run", "--release", "--package", "torque-cli", "--bin", "torque"]);
     if pages.is_some() {
         command.args(["--features", "gateway"]);
     }
@@ -122,6 +133,6 @@ fn bench(arguments: &[String]) -> Result<(), String> {
 
 /// Runs cargo-mutants as .cargo/mutants.toml says.
 fn mutants(arguments: &[String]) -> Result<(), String> {
-    tools::need_cargo_tool("mutants")?;
+    setup::need_cargo_tool("mutants")?;
     shell::run(shell::cargo(&["mutants", "--no-shuffle"]).args(arguments))
 }

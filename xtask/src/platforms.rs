@@ -1,77 +1,102 @@
-//! Checking the crates for platforms that this machine is not.
+//! Building for platforms that this machine is not: by the active Rust if it has the libraries for the target, by
+//! Debian's otherwise, which comes with their source. Flags and sources are the same by either.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::setup::{Need, node};
 use crate::shell;
 use crate::steps::Outcome;
 
-const WASM: &str = "wasm32-unknown-unknown";
-const WINDOWS: &str = "x86_64-pc-windows-gnu";
+/// The module for pages, and the core's unit tests.
+pub const WASM: &str = "wasm32-unknown-unknown";
+/// WebAssembly for which there is no `std`.
+pub const WASM_CORE: &str = "wasm32v1-none";
+pub const WINDOWS: &str = "x86_64-pc-windows-gnu";
+
+/// The C compiler for Windows.
+pub const MINGW: &str = "x86_64-w64-mingw32-gcc";
 
 /// What Debian's packages install: a Rust that comes with the source of its libraries.
+pub const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 const DEBIAN_RUST: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld";
+
+/// What the checks of WebAssembly need.
+pub const WASM_NEEDS: &[Need] = &[Need::Wasm, Need::WasmCore, Need::Node];
+pub const WINDOWS_NEEDS: &[Need] = &[Need::Windows];
 
 /// `cargo xtask check-wasm [--debian]`.
 pub fn wasm(arguments: &[String]) -> Result<Outcome, String> {
-    let mut note = String::new();
+    let by_debian = is_by_debian(arguments)?;
     for features in [&[][..], &["--features", "tracing"]] {
-        // core and alloc are all that torque-proto may use; where the libraries are built here, std is not.
+        // core and alloc are all that torque-proto may use: this target has no more.
         let mut words = vec!["check", "--release", "--locked", "-p", "torque-proto"];
         words.extend(features);
-        note = check(WASM, "core,alloc", &words, arguments)?;
+        let rust = Rust::of(WASM_CORE, by_debian)?;
+        shell::run(&mut rust.cargo(WASM_CORE, "core,alloc", &words))?;
     }
+    let rust = Rust::of(WASM, by_debian)?;
     let words = ["test", "--no-run", "--release", "--locked", "-p", "torque-proto", "--lib"];
-    let mut command = cargo_for_wasm_tests(&words, arguments)?;
+    let mut command = rust.cargo(WASM, "std,panic_abort,test,proc_macro", &words);
     let built = shell::output(command.args(["--message-format", "json"]))?;
     let program = built.lines().filter_map(|line| line.split_once("\"executable\":\"")).next_back();
     let program =
         program.and_then(|(_, rest)| rest.split('"').next()).ok_or("cargo named no test program")?;
-    crate::web::run_tests(Path::new(program))?;
-    Ok(Outcome::Note(format!("{note}, its unit tests and vectors run by Node")))
+    run_tests(Path::new(program))?;
+    Ok(Outcome::Note(format!("by {}, unit tests and vectors run by Node", rust.name())))
 }
 
-fn cargo_for_wasm_tests(words: &[&str], arguments: &[String]) -> Result<Command, String> {
-    let by_debian = !arguments.is_empty() || !active_rust_has(WASM);
-    cargo_for(WASM, "std,panic_abort,test,proc_macro", words, by_debian).map(|(command, _)| command)
+/// Runs a test program that was built for WebAssembly; it traps where a test fails.
+fn run_tests(program: &Path) -> Result<(), String> {
+    let script = "const {readFileSync} = require('node:fs');
+        WebAssembly.instantiate(readFileSync(process.argv[1]), {}).then(({instance}) => {
+            process.exitCode = instance.exports.main(0, 0);
+        });";
+    shell::run(node::command("node", &["--eval", script])?.arg(program))
 }
 
 /// `cargo xtask check-windows [--debian]`.
 pub fn windows(arguments: &[String]) -> Result<Outcome, String> {
+    let rust = Rust::of(WINDOWS, is_by_debian(arguments)?)?;
     let mut words = vec!["check", "--locked", "--all-targets", "--all-features"];
     for name in ["torque-proto", "torque-sim", "torque-socket", "torque-cli"] {
         if crate::workspace::has(name)? {
             words.extend(["-p", name]);
         }
     }
-    Ok(Outcome::Note(check(WINDOWS, "std,panic_abort,proc_macro,test", &words, arguments)?))
+    shell::run(&mut rust.cargo(WINDOWS, "std,panic_abort,proc_macro,test", &words))?;
+    Ok(Outcome::Note(format!("by {}", rust.name())))
 }
 
-/// Checks by the active Rust if it has the libraries for the target, by Debian's otherwise.
-fn check(target: &str, libraries: &str, words: &[&str], arguments: &[String]) -> Result<String, String> {
-    let by_debian = match arguments {
-        [] => !active_rust_has(target),
-        [only] if only == "--debian" => true,
-        _ => return Err("there is only --debian: with Debian's Rust even if the active one could".to_owned()),
-    };
-    let (mut command, note) = cargo_for(target, libraries, words, by_debian)?;
-    shell::run(&mut command)?;
-    Ok(note.to_owned())
-}
-
-/// cargo with these words for WebAssembly, by whichever Rust can; what is built lies in [`wasm_folder`].
-pub fn cargo_for_wasm(words: &[&str]) -> Result<Command, String> {
-    let by_debian = !active_rust_has(WASM);
-    let (mut command, _) = cargo_for(WASM, "std,panic_abort", words, by_debian)?;
-    // Half the size of SHA-2 and AES for a fifth of their speed.
-    let mut flags = "--cfg sha2_backend_soft=\"compact\" --cfg aes_backend_soft=\"compact\"".to_owned();
-    if by_debian {
-        // No texts for panics, which nobody would see: 8 kB. Needs the libraries to be built here.
-        flags.push_str(" -Zunstable-options -Cpanic=immediate-abort");
+fn is_by_debian(arguments: &[String]) -> Result<bool, String> {
+    match arguments {
+        [] => Ok(false),
+        [only] if only == "--debian" => Ok(true),
+        _ => Err("there is only --debian: with Debian's Rust even if the active one could".to_owned()),
     }
-    command.env("RUSTFLAGS", flags);
+}
+
+/// cargo with these words for the module for pages; what is built lies in [`wasm_folder`].
+pub fn cargo_for_module(words: &[&str]) -> Result<Command, String> {
+    let mut command = Rust::of(WASM, false)?.cargo(WASM, "core,alloc", words);
+    // Half the size of SHA-2 and AES for a fifth of their speed.
+    let mut flags = ["--cfg", "sha2_backend_soft=\"compact\"", "--cfg", "aes_backend_soft=\"compact\""]
+        .map(str::to_owned)
+        .to_vec();
+    // Texts of panics name source files: the same ones wherever the module is built, and nobody's folders.
+    if let Some(home) = cargo_home() {
+        flags.push(format!("--remap-path-prefix={}=", home.join("registry/src").display()));
+    }
+    // cargo separates these by a character that is in no path.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     Ok(command)
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let named = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
 /// Where builds for WebAssembly are.
@@ -79,76 +104,87 @@ pub fn wasm_folder() -> PathBuf {
     shell::target_dir().join(WASM).join(WASM)
 }
 
-/// cargo with these words for a target, and whose it is.
-fn cargo_for(
-    target: &str,
-    libraries: &str,
-    words: &[&str],
-    by_debian: bool,
-) -> Result<(Command, &'static str), String> {
-    let folder = shell::target_dir().join(target);
-    let folder = folder.to_string_lossy();
-    let places = ["--target", target, "--target-dir", &folder];
-    if !by_debian {
-        let mut command = shell::cargo(words);
-        command.args(places);
-        return Ok((command, "by the active Rust"));
+/// Whose compiler builds.
+#[derive(Clone, Copy)]
+enum Rust {
+    Active,
+    Debian,
+}
+
+impl Rust {
+    /// The active one if it can, unless Debian's is asked for.
+    fn of(target: &str, by_debian: bool) -> Result<Self, String> {
+        if !by_debian && active_rust_has(target) {
+            Ok(Self::Active)
+        } else if has_debian() {
+            Ok(Self::Debian)
+        } else {
+            Err(format!(
+                "nothing here builds for {target}: `rustup target add {target}`, or on Debian `cargo xtask setup`"
+            ))
+        }
     }
-    if !has_debian() {
-        return Err(format!(
-            "the active Rust has no libraries for {target}: `rustup target add {target}`, \
-             or on Debian `cargo xtask setup`"
-        ));
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Active => "the active Rust",
+            Self::Debian => "Debian's Rust",
+        }
     }
-    let mut command = shell::program(DEBIAN_CARGO, words);
-    command.args(places).arg(format!("-Zbuild-std={libraries}"));
-    // -Z is for nightly compilers; this variable lets a released one take it.
-    command.env("RUSTC", DEBIAN_RUST).env("RUSTC_BOOTSTRAP", "1");
-    command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "/usr/bin/wasm-ld");
-    command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", "x86_64-w64-mingw32-gcc");
-    without_rustup(&mut command);
-    Ok((command, "by Debian's Rust"))
+
+    /// cargo with these words for a target. Debian's builds these libraries first.
+    fn cargo(self, target: &str, libraries: &str, words: &[&str]) -> Command {
+        let folder = shell::target_dir().join(target);
+        let folder = folder.to_string_lossy();
+        let places = ["--target", target, "--target-dir", &folder];
+        match self {
+            Self::Active => {
+                let mut command = shell::cargo(words);
+                command.args(places);
+                command
+            }
+            Self::Debian => {
+                let mut command = shell::program(DEBIAN_CARGO, words);
+                command.args(places).arg(format!("-Zbuild-std={libraries}"));
+                // -Z is for nightly compilers; this variable lets a released one take it.
+                command.env("RUSTC", DEBIAN_RUST).env("RUSTC_BOOTSTRAP", "1");
+                command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LINKER);
+                command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", MINGW);
+                // What rustup's cargo sets for the programs that it runs, and what is meant for the active Rust.
+                for name in [
+                    "RUSTUP_TOOLCHAIN",
+                    "CARGO",
+                    "RUSTDOC",
+                    "RUSTFLAGS",
+                    "CARGO_ENCODED_RUSTFLAGS",
+                    "LD_LIBRARY_PATH",
+                    "RUSTC_WRAPPER",
+                ] {
+                    command.env_remove(name);
+                }
+                command
+            }
+        }
+    }
 }
 
 fn has_debian() -> bool {
-    Path::new(DEBIAN_RUST).exists()
-        && Path::new(DEBIAN_CARGO).exists()
-        && Path::new("/usr/bin/wasm-ld").exists()
-}
-
-/// Removes what rustup's cargo sets for the programs that it runs, and what is meant for the active Rust.
-fn without_rustup(command: &mut Command) {
-    for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTDOC", "RUSTFLAGS", "LD_LIBRARY_PATH", "RUSTC_WRAPPER"] {
-        command.env_remove(name);
-    }
+    [DEBIAN_RUST, DEBIAN_CARGO, DEBIAN_LINKER].iter().all(|program| Path::new(program).exists())
 }
 
 /// Whether the active Rust has the libraries for a target.
-pub fn active_rust_has(target: &str) -> bool {
-    let folder =
-        shell::output(&mut shell::program("rustc", &["--print", "target-libdir", "--target", target]));
-    let entries = folder.ok().and_then(|folder| std::fs::read_dir(folder.trim()).ok());
+fn active_rust_has(target: &str) -> bool {
+    let folder = shell::output_quietly(&mut shell::program(
+        "rustc",
+        &["--print", "target-libdir", "--target", target],
+    ));
+    let entries = folder.and_then(|folder| std::fs::read_dir(folder.trim()).ok());
     entries.is_some_and(|entries| {
         entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
     })
 }
 
-/// Whether either Rust can check for WebAssembly and Windows.
-pub fn ready() -> bool {
-    has_debian() || (active_rust_has(WASM) && active_rust_has(WINDOWS))
-}
-
-/// Whether WebAssembly can be built; tries rustup where it cannot yet.
-pub fn need_wasm() -> Result<(), String> {
-    if active_rust_has(WASM) || has_debian() {
-        return Ok(());
-    }
-    println!("WebAssembly: asking rustup for the target {WASM}");
-    if shell::run(&mut shell::program("rustup", &["target", "add", WASM])).is_ok() && active_rust_has(WASM) {
-        return Ok(());
-    }
-    Err(format!(
-        "nothing here builds WebAssembly. With rustup: `rustup target add {WASM}`. \
-         On Debian, as root: `cargo xtask setup`, or `apt-get install rustc-web cargo-web rust-web-src lld`"
-    ))
+/// Whether either Rust builds for a target.
+pub fn can_build(target: &str) -> bool {
+    active_rust_has(target) || has_debian()
 }

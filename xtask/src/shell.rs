@@ -47,13 +47,24 @@ pub fn output(command: &mut Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|_| format!("`{text}` printed bytes that are no text"))
 }
 
+/// What a command prints, if it succeeds; of its errors nothing is shown.
+pub fn output_quietly(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok()
+}
+
 /// Whether a program can be started and succeeds; it prints nothing.
 pub fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Whether this is a run that nobody watches, in which nothing may be left out.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|text| !text.is_empty())
+}
+
 /// A command as one would type it.
-fn as_text(command: &Command) -> String {
+pub fn as_text(command: &Command) -> String {
     let set = command.get_envs().filter_map(|(name, value)| {
         let value = value?.to_string_lossy();
         let quote = if value.contains(' ') { "'" } else { "" };

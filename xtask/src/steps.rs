@@ -1,6 +1,11 @@
-//! A list of steps, run one after another with a heading and a time each, and a table at the end.
+//! A list of steps: set up what they need, run one after another with a heading and a time each, and a table at the
+//! end. A step that fails keeps no other from running.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+
+use crate::setup::{self, Need};
+use crate::shell;
 
 /// How a step went, if it did not fail.
 pub enum Outcome {
@@ -15,6 +20,9 @@ pub enum Outcome {
 pub struct Step {
     pub name: &'static str,
     pub about: &'static str,
+    /// How long it takes from a clean checkout, after the steps before it, on two quiet cores of a cloud machine.
+    pub seconds: u64,
+    pub needs: &'static [Need],
     pub run: fn() -> Result<Outcome, String>,
 }
 
@@ -59,47 +67,132 @@ impl Choice {
     }
 }
 
-/// Runs the chosen steps; ends at the first that fails. `task` is what one types after `cargo xtask`.
+/// What a machine lacks that could not be set up, and what that means for the steps that need it.
+pub struct Lacking {
+    /// Each with what to do about it.
+    pub missing: BTreeMap<Need, String>,
+    /// Nothing may be skipped: a step that cannot run has failed.
+    pub strict: bool,
+}
+
+/// Runs the chosen steps. `task` is what one types after `cargo xtask`.
 pub fn run(task: &str, steps: &[Step], choice: &Choice) -> Result<(), String> {
     if choice.list {
         for step in steps {
-            println!("{:<12} {}", step.name, step.about);
+            println!("{:<12} {:>8}  {}", step.name, about(step.seconds), step.about);
         }
         return Ok(());
     }
     let chosen = choice.of(steps)?;
-    let mut rows: Vec<(&str, Duration, String)> = Vec::new();
     let begin = Instant::now();
-    let mut failure = None;
-    for (index, step) in chosen.iter().enumerate() {
-        println!("\n=== {} of {}: {}: {}", index + 1, chosen.len(), step.name, step.about);
-        let start = Instant::now();
-        let outcome = (step.run)();
-        let time = start.elapsed();
-        let told = match &outcome {
-            Ok(Outcome::Done) => "ok".to_owned(),
-            Ok(Outcome::Skipped(why)) => format!("skipped: {why}"),
-            Ok(Outcome::Note(note)) => format!("ok, {note}"),
+    let seconds = chosen.iter().map(|step| step.seconds).sum();
+    println!(
+        "=== {} steps: {} from a clean checkout on two quiet cores, set-up not counted",
+        chosen.len(),
+        about(seconds)
+    );
+    let needs: BTreeSet<Need> = chosen.iter().flat_map(|step| step.needs).copied().collect();
+    let missing = setup::provide(&needs);
+    let set_up = begin.elapsed();
+    let lacking = Lacking { missing, strict: shell::in_ci() };
+    let rows = run_all(&chosen, &lacking);
+
+    println!("\n{:<12} {:>8} {:>9}  result", "step", "seconds", "expected");
+    println!("{:<12} {:>8.1}", "set-up", set_up.as_secs_f64());
+    for Row { step, time, result } in &rows {
+        let told = match result {
+            Ok(outcome) => outcome.text(),
             Err(_) => "FAILED".to_owned(),
         };
-        println!("=== {}: {told} ({:.1} s)", step.name, time.as_secs_f64());
-        rows.push((step.name, time, told));
-        if let Err(error) = outcome {
-            let name = step.name;
-            failure = Some(format!(
-                "step `{name}` failed: {error}\n\
-                 repeat only this step: cargo xtask {task} --only {name}\n\
-                 go on from here:       cargo xtask {task} --from {name}"
-            ));
-            break;
+        println!("{:<12} {:>8.1} {:>9}  {told}", step.name, time.as_secs_f64(), step.seconds);
+    }
+    println!("{:<12} {:>8.1} {seconds:>9}", "all", begin.elapsed().as_secs_f64());
+    report(task, &rows)
+}
+
+/// How a step went.
+struct Row<'a> {
+    step: &'a Step,
+    time: Duration,
+    result: Result<Outcome, String>,
+}
+
+impl Outcome {
+    fn text(&self) -> String {
+        match self {
+            Self::Done => "ok".to_owned(),
+            Self::Skipped(why) => format!("skipped: {why}"),
+            Self::Note(note) => format!("ok, {note}"),
         }
     }
-    println!("\n{:<12} {:>8}  result", "step", "seconds");
-    for (name, time, told) in &rows {
-        println!("{name:<12} {:>8.1}  {told}", time.as_secs_f64());
+}
+
+/// Runs each step that the machine is set up for.
+fn run_all<'a>(steps: &[&'a Step], lacking: &Lacking) -> Vec<Row<'a>> {
+    let mut rows = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        println!(
+            "\n=== {} of {}: {}: {} ({})",
+            index + 1,
+            steps.len(),
+            step.name,
+            step.about,
+            about(step.seconds)
+        );
+        let start = Instant::now();
+        let missing: Vec<_> =
+            step.needs.iter().filter_map(|need| lacking.missing.get(need)).cloned().collect();
+        let result = match missing.join("; ") {
+            missing if missing.is_empty() => (step.run)(),
+            missing => Ok(Outcome::Skipped(missing)),
+        };
+        let result = match result {
+            Ok(Outcome::Skipped(why)) if lacking.strict => Err(format!("nothing is skipped in CI: {why}")),
+            other => other,
+        };
+        let time = start.elapsed();
+        let told = match &result {
+            Ok(outcome) => outcome.text(),
+            Err(error) => format!("FAILED: {error}"),
+        };
+        println!("=== {}: {told} ({:.1} s)", step.name, time.as_secs_f64());
+        rows.push(Row { step, time, result });
     }
-    println!("{:<12} {:>8.1}", "all", begin.elapsed().as_secs_f64());
-    failure.map_or(Ok(()), Err)
+    rows
+}
+
+/// Lists what was skipped and what failed; fails if anything did.
+fn report(task: &str, rows: &[Row<'_>]) -> Result<(), String> {
+    let mut failures = Vec::new();
+    let mut skipped = 0;
+    for Row { step, result, .. } in rows {
+        match result {
+            Err(error) => failures.push(format!(
+                "step `{}` failed: {error}\n  repeat it: cargo xtask {task} --only {0}",
+                step.name
+            )),
+            Ok(Outcome::Skipped(why)) => {
+                skipped += 1;
+                println!("not checked: {}: {why}", step.name);
+            }
+            Ok(_) => {}
+        }
+    }
+    println!(
+        "\n{} passed, {} failed, {skipped} skipped",
+        rows.len() - failures.len() - skipped,
+        failures.len()
+    );
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+/// A duration as one says it.
+fn about(seconds: u64) -> String {
+    match seconds {
+        0..=1 => "a second".to_owned(),
+        2..=99 => format!("{seconds} s"),
+        _ => format!("{} min", (seconds + 30) / 60),
+    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,16 @@ fn fails() -> Result<Outcome, String> {
     Err("broken".to_owned())
 }
 
+fn skips() -> Result<Outcome, String> {
+    Ok(Outcome::Skipped("not here".to_owned()))
+}
+
 fn never() -> Result<Outcome, String> {
-    panic!("a step after a failed one was run");
+    panic!("a step ran without what it needs");
 }
 
 fn step(name: &'static str, run: fn() -> Result<Outcome, String>) -> Step {
-    Step { name, about: "", run }
+    Step { name, about: "", seconds: 1, needs: &[], run }
 }
 
 fn choice(words: &[&str]) -> Choice {
@@ -21,11 +25,34 @@ fn choice(words: &[&str]) -> Choice {
     Choice::parse(&words).expect("a choice")
 }
 
+/// Runs steps on a machine that lacks valgrind, in CI or not.
+fn run_steps(steps: &[Step], strict: bool) -> Result<(), String> {
+    let missing = BTreeMap::from([(Need::Valgrind, "valgrind is missing: get valgrind".to_owned())]);
+    report("test", &run_all(&steps.iter().collect::<Vec<_>>(), &Lacking { missing, strict }))
+}
+
 #[test]
-fn a_failed_step_ends_the_run_and_says_how_to_repeat_it() {
-    let steps = [step("a", done), step("b", fails), step("c", never)];
-    let error = run("test", &steps, &Choice::default()).expect_err("fails");
-    assert!(error.contains("broken") && error.contains("cargo xtask test --only b"), "{error}");
+fn a_failed_step_keeps_no_other_from_running_and_each_failure_is_listed_with_how_to_repeat_it() {
+    let steps = [step("a", done), step("b", fails), step("c", done), step("d", fails)];
+    let error = run_steps(&steps, false).expect_err("fails");
+    for text in ["broken", "cargo xtask test --only b", "cargo xtask test --only d"] {
+        assert!(error.contains(text), "{text} in {error}");
+    }
+    assert!(!error.contains("--only c"), "{error}");
+}
+
+#[test]
+fn a_step_whose_needs_could_not_be_met_is_skipped_and_fails_in_ci() {
+    let steps = [Step { needs: &[Need::Valgrind], ..step("a", never) }, step("b", done)];
+    assert_eq!(run_steps(&steps, false), Ok(()));
+    let error = run_steps(&steps, true).expect_err("fails");
+    assert!(error.contains("get valgrind"), "{error}");
+}
+
+#[test]
+fn in_ci_a_step_that_skips_itself_fails() {
+    assert_eq!(run_steps(&[step("a", skips)], false), Ok(()));
+    assert!(run_steps(&[step("a", skips)], true).is_err());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `cargo xtask test`: everything that has to hold, as a list of steps.
 
+use crate::setup::{Need, cargo_deny};
 use crate::shell::{self, cargo, program, run};
 use crate::steps::{self, Choice, Outcome, Step};
-use crate::{codes, counts, lengths, platforms, tools, web, workspace};
+use crate::{codes, counts, lengths, platforms, web, workspace};
 
 /// The crate that replays the committed fuzz corpus.
 const CORPUS_CRATE: &str = "torque-fuzz-targets";
@@ -10,50 +11,143 @@ const CORPUS_CRATE: &str = "torque-fuzz-targets";
 /// What tests are not held to.
 const UNWRAP: &str = "-Aclippy::unwrap_used";
 
+/// What the tests of pages need: what building them needs, and a browser.
+const PAGES: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium];
+
 const STEPS: &[Step] = &[
-    Step { name: "format", about: "rustfmt has nothing to change", run: format },
-    Step { name: "lengths", about: "no file is longer than 600 lines, tests left out", run: lengths::check },
-    Step { name: "codes", about: "the tables of codes match spec/codes.csv", run: codes },
+    Step {
+        name: "format",
+        about: "rustfmt has nothing to change",
+        seconds: 3,
+        needs: &[Need::Rustfmt],
+        run: format,
+    },
+    Step {
+        name: "lengths",
+        about: "no file is longer than 600 lines, tests left out",
+        seconds: 1,
+        needs: &[],
+        run: lengths::check,
+    },
+    Step {
+        name: "codes",
+        about: "the tables of codes match spec/codes.csv",
+        seconds: 1,
+        needs: &[],
+        run: codes,
+    },
     Step {
         name: "rust-version",
         about: "no dependency wants a newer Rust than is promised",
+        seconds: 1,
+        needs: &[],
         run: rust_version,
     },
-    Step { name: "deny", about: "licences, sources and advisories of dependencies", run: deny },
-    Step { name: "clippy", about: "clippy, warnings are errors", run: clippy },
-    Step { name: "features", about: "clippy for each combination of features", run: clippy_features },
-    Step { name: "docs", about: "the documentation builds without a warning", run: docs },
+    Step {
+        name: "deny",
+        about: "licences, sources and advisories of dependencies",
+        seconds: 5,
+        needs: &[Need::CargoDeny],
+        run: deny,
+    },
+    Step {
+        name: "clippy",
+        about: "clippy, warnings are errors",
+        seconds: 90,
+        needs: &[Need::Clippy, Need::CCompiler],
+        run: clippy,
+    },
+    Step {
+        name: "features",
+        about: "clippy for each combination of features",
+        seconds: 30,
+        needs: &[Need::Clippy, Need::CCompiler],
+        run: clippy_features,
+    },
+    Step {
+        name: "docs",
+        about: "the documentation builds without a warning",
+        seconds: 8,
+        needs: &[Need::CCompiler],
+        run: docs,
+    },
     Step {
         name: "tests",
         about: "unit, property, simulation and socket tests, and the examples",
+        seconds: 285,
+        needs: &[Need::Namespaces],
         run: tests,
     },
     Step {
         name: "all-features",
         about: "the tests of crates with features, all switched on",
+        seconds: 190,
+        needs: &[Need::Namespaces, Need::CCompiler],
         run: tests_features,
     },
-    Step { name: "doc-tests", about: "examples in the documentation", run: doc_tests },
-    Step { name: "corpus", about: "the committed fuzz corpus, replayed", run: corpus },
-    Step { name: "vectors", about: "the golden vectors are what the library computes", run: vectors },
-    Step { name: "check", about: "spec/check, the decoder written from the specification alone", run: check },
+    Step {
+        name: "doc-tests",
+        about: "examples in the documentation",
+        seconds: 24,
+        needs: &[],
+        run: doc_tests,
+    },
+    Step {
+        name: "corpus",
+        about: "the committed fuzz corpus, replayed",
+        seconds: 14,
+        needs: &[],
+        run: corpus,
+    },
+    Step {
+        name: "vectors",
+        about: "the golden vectors are what the library computes",
+        seconds: 20,
+        needs: &[],
+        run: vectors,
+    },
+    Step {
+        name: "check",
+        about: "spec/check, the decoder written from the specification alone",
+        seconds: 20,
+        needs: &[Need::Python],
+        run: check,
+    },
     Step {
         name: "bench",
         about: "the bench still builds with this library, without its largest peer",
+        seconds: 26,
+        needs: &[Need::Clippy, Need::CCompiler],
         run: bench,
     },
-    Step { name: "counts", about: "the hot paths take no more instructions than before", run: counts::check },
+    Step {
+        name: "counts",
+        about: "the hot paths take no more instructions than before",
+        seconds: 27,
+        needs: &[Need::Valgrind],
+        run: counts::check,
+    },
     Step {
         name: "wasm",
         about: "torque-proto for WebAssembly, with core and alloc only; its unit tests and vectors there",
+        seconds: 91,
+        needs: platforms::WASM_NEEDS,
         run: wasm,
     },
     Step {
         name: "pages",
         about: "the npm package, the gateway and the demo's pages, in Node and in Chromium",
+        seconds: 319,
+        needs: PAGES,
         run: web::test,
     },
-    Step { name: "windows", about: "the crates for Windows", run: windows },
+    Step {
+        name: "windows",
+        about: "the crates for Windows",
+        seconds: 111,
+        needs: platforms::WINDOWS_NEEDS,
+        run: windows,
+    },
 ];
 
 /// `cargo xtask test [--only STEP] [--from STEP] [--list]`.
@@ -65,12 +159,33 @@ fn done(result: Result<(), String>) -> Result<Outcome, String> {
     result.map(|()| Outcome::Done)
 }
 
+/// The Rust whose formatting and warnings are checked; another one formats and warns differently.
+const CHECKED_RUST: &str = "1.95";
+
+/// Whether that is the active one; if it is not, a note of which one is.
+fn other_rust() -> Result<Option<String>, String> {
+    let version = shell::output(&mut program("rustc", &["--version"]))?;
+    let version = version.split(' ').nth(1).unwrap_or(&version).trim().to_owned();
+    let is_checked = version.strip_prefix(CHECKED_RUST).is_some_and(|rest| rest.starts_with('.'));
+    Ok((!is_checked)
+        .then(|| format!("by Rust {version}, whose warnings are no errors: those of {CHECKED_RUST} are")))
+}
+
+/// Whether warnings are errors, and what to note.
+fn lints() -> Result<(&'static [&'static str], Outcome), String> {
+    Ok(match other_rust()? {
+        None => (&["-Dwarnings"], Outcome::Done),
+        Some(note) => (&[], Outcome::Note(note)),
+    })
+}
+
 fn format() -> Result<Outcome, String> {
-    run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    for manifest in ["fuzz/Cargo.toml", "bench/Cargo.toml"] {
-        run(&mut cargo(&["fmt", "--manifest-path", manifest, "--check"]))?;
+    let manifests = ["Cargo.toml", "fuzz/Cargo.toml", "bench/Cargo.toml"];
+    let check = |manifest| run(&mut cargo(&["fmt", "--all", "--manifest-path", manifest, "--check"]));
+    match (manifests.into_iter().try_for_each(check), other_rust()?) {
+        (Err(_), Some(note)) => Ok(Outcome::Note(format!("other formatting {note}"))),
+        (result, _) => done(result),
     }
-    Ok(Outcome::Done)
 }
 
 fn codes() -> Result<Outcome, String> {
@@ -83,9 +198,9 @@ fn rust_version() -> Result<Outcome, String> {
 }
 
 fn deny() -> Result<Outcome, String> {
-    let Some(deny) = tools::cargo_deny() else {
-        return Err("cargo-deny is missing: cargo xtask setup".to_owned());
-    };
+    let deny = cargo_deny::find().ok_or("cargo-deny is missing: cargo xtask setup")?;
+    // It reads the sources of every dependency, also of those that are for other systems.
+    run(&mut cargo(&["fetch", "--locked"]))?;
     let deny = deny.to_string_lossy();
     run(&mut program(&deny, &["--locked", "--offline", "check", "bans", "licenses", "sources"]))?;
     // The database of advisories lies on another host than the crates do, and may be out of reach.
@@ -97,13 +212,16 @@ fn deny() -> Result<Outcome, String> {
 }
 
 fn clippy() -> Result<Outcome, String> {
+    let (deny, outcome) = lints()?;
     let common = ["clippy", "--workspace", "--locked"];
-    run(cargo(&common).args(["--lib", "--bins", "--examples", "--", "-Dwarnings"]))?;
+    run(cargo(&common).args(["--lib", "--bins", "--examples", "--"]).args(deny))?;
     // Tests may unwrap, and so may the functions that only tests call.
-    done(run(cargo(&common).args(["--all-targets", "--all-features", "--", "-Dwarnings", UNWRAP])))
+    run(cargo(&common).args(["--all-targets", "--all-features", "--", UNWRAP]).args(deny))?;
+    Ok(outcome)
 }
 
 fn clippy_features() -> Result<Outcome, String> {
+    let (deny, _) = lints()?;
     let mut count = 0;
     for member in workspace::members()?.iter().filter(|member| !member.features.is_empty()) {
         for features in member.combinations() {
@@ -111,8 +229,7 @@ fn clippy_features() -> Result<Outcome, String> {
             if !features.is_empty() {
                 words.extend(["--features", &features]);
             }
-            words.extend(["--", "-Dwarnings"]);
-            run(&mut cargo(&words))?;
+            run(cargo(&words).arg("--").args(deny))?;
             count += 1;
         }
     }
@@ -120,8 +237,10 @@ fn clippy_features() -> Result<Outcome, String> {
 }
 
 fn docs() -> Result<Outcome, String> {
+    let (deny, outcome) = lints()?;
     let words = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
-    done(run(cargo(&words).env("RUSTDOCFLAGS", "-Dwarnings")))
+    run(cargo(&words).env("RUSTDOCFLAGS", deny.join(" ")))?;
+    Ok(outcome)
 }
 
 fn tests() -> Result<Outcome, String> {
@@ -170,7 +289,9 @@ fn bench() -> Result<Outcome, String> {
     let mut command = cargo(&words);
     // A folder of its own: another workspace's features would have everything built again.
     command.env("CARGO_TARGET_DIR", shell::target_dir().join("bench"));
-    done(run(command.args(["--", "-Dwarnings", UNWRAP])))
+    let (deny, outcome) = lints()?;
+    run(command.args(["--", UNWRAP]).args(deny))?;
+    Ok(outcome)
 }
 
 fn vectors() -> Result<Outcome, String> {

@@ -1,13 +1,17 @@
 //! `cargo xtask web`: the npm package and the pages of the demo, from Rust and TypeScript.
 //!
-//! torque-wasm becomes a module (`platforms`), the TypeScript compiler that `js/package-lock.json` names does the rest.
-//! Nothing is bundled: what a browser loads is what stands in `js/src`.
+//! torque-wasm becomes a module (`platforms`); the tools that `js/package-lock.json` names do the rest. Nothing is
+//! bundled: a browser loads the files of `js/src`, one by one, without types, comments and long names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::setup::{self, Need, node};
 use crate::steps::Outcome;
-use crate::{platforms, shell, tools};
+use crate::{platforms, shell};
+
+/// What building the package and the pages needs.
+pub const NEEDS: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler];
 
 /// The npm package.
 pub fn package() -> PathBuf {
@@ -24,33 +28,41 @@ pub fn pages() -> PathBuf {
 
 /// `cargo xtask web`: builds the package into `js/dist`, and the demo's pages.
 pub fn build() -> Result<(), String> {
-    platforms::need_wasm()?;
-    need_node()?;
     // What is left over from a file that is no more would be packed.
     clear(&package().join("dist"))?;
-    core()?;
     npm_packages()?;
-    // Comments are for those who read the types, and weigh as much as the code.
-    tsc(&["tsconfig.json", "--emitDeclarationOnly"])?;
-    tsc(&["tsconfig.json", "--declaration", "false", "--removeComments"])?;
+    module()?;
+    javascript()?;
     demo_pages()
 }
 
-/// Builds the module into `js/dist/core.wasm`.
-fn core() -> Result<(), String> {
+/// Builds the protocol core into `js/dist/core.wasm`: by whichever Rust can, then made smaller by Binaryen.
+fn module() -> Result<(), String> {
     let words = ["build", "--profile", "web", "--locked", "-p", "torque-wasm"];
-    shell::run(&mut platforms::cargo_for_wasm(&words)?)?;
-    copy(&platforms::wasm_folder().join("web/torque_wasm.wasm"), &package().join("dist").join(MODULE))
+    shell::run(&mut platforms::cargo_for_module(&words)?)?;
+    let built = platforms::wasm_folder().join("web/torque_wasm.wasm");
+    let module = package().join("dist").join(MODULE);
+    make_folder_of(&module)?;
+    let mut shrink = node::command("node", &["node_modules/binaryen/bin/wasm-opt", "-Oz", "--converge"])?;
+    // What Rust's target uses anyway, in browsers since 2021 and earlier; nothing newer comes in.
+    for feature in ["bulk-memory", "mutable-globals", "nontrapping-float-to-int", "sign-ext"] {
+        shrink.arg(format!("--enable-{feature}"));
+    }
+    shell::run(shrink.current_dir(package()).arg(built).arg("--output").arg(module))
+}
+
+/// Types by TypeScript, which checks them; programs by esbuild.
+fn javascript() -> Result<(), String> {
+    tsc(&["tsconfig.json", "--emitDeclarationOnly"])?;
+    shell::run(node::command("node", &["build.mjs"])?.current_dir(package()))
 }
 
 /// `cargo xtask test --only pages`: the package and the pages in Node and in a real browser.
 pub fn test() -> Result<Outcome, String> {
-    let chromium = tools::chromium().ok_or(
-        "Chromium is missing: `cargo xtask setup`, or name one: CHROMIUM=/path/to/chromium cargo xtask test --only pages",
-    )?;
+    let chromium = setup::chromium().ok_or("Chromium is missing: cargo xtask setup")?;
     build()?;
     shell::run(&mut shell::cargo(&["build", "--locked", "-p", "torque-cli", "--features", "gateway"]))?;
-    let mut command = shell::program("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+    let mut command = node::command("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
     command.current_dir(package()).env("CHROMIUM", chromium);
     command.env("TORQUE", shell::target_dir().join("debug/torque")).env("TORQUE_PAGES", pages());
     for folder in ["test", "demo/test"] {
@@ -63,37 +75,13 @@ pub fn test() -> Result<Outcome, String> {
 
 /// `cargo xtask web-figures [--json]`.
 pub fn figures(arguments: &[String]) -> Result<(), String> {
+    setup::require(NEEDS)?;
     build()?;
     let words = ["build", "--release", "--locked", "-p", "torque-cli", "--features", "gateway"];
     shell::run(&mut shell::cargo(&words))?;
-    let mut command = shell::program("node", &["bench/figures.mjs"]);
+    let mut command = node::command("node", &["bench/figures.mjs"])?;
     command.current_dir(package()).args(arguments);
     shell::run(command.env("TORQUE", shell::target_dir().join("release/torque")))
-}
-
-/// Runs a test program that was built for WebAssembly; it traps where a test fails.
-pub fn run_tests(program: &Path) -> Result<(), String> {
-    need_node()?;
-    let script = "const {readFileSync} = require('node:fs');
-        WebAssembly.instantiate(readFileSync(process.argv[1]), {}).then(({instance}) => {
-            process.exitCode = instance.exports.main(0, 0);
-        });";
-    shell::run(shell::program("node", &["--eval", script]).arg(program))
-}
-
-fn need_node() -> Result<(), String> {
-    let version = shell::output(&mut shell::program("node", &["--version"])).unwrap_or_default();
-    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
-    match major {
-        Some(20u32..) => Ok(()),
-        Some(old) => {
-            Err(format!("Node {old} is too old for the web part: 20 or newer is needed (nodejs.org)"))
-        }
-        None => {
-            Err("the web part needs Node 20 or newer with npm (nodejs.org, or your system's packages)"
-                .to_owned())
-        }
-    }
 }
 
 /// Installs what `js/package-lock.json` names, once for each lock file.
@@ -103,13 +91,13 @@ fn npm_packages() -> Result<(), String> {
     if fs::read_to_string(&installed).is_ok_and(|text| text == lock) {
         return Ok(());
     }
-    shell::run(shell::program("npm", &["ci", "--no-audit", "--no-fund"]).current_dir(package()))?;
+    shell::run(node::command("npm", &["ci", "--no-audit", "--no-fund"])?.current_dir(package()))?;
     fs::write(&installed, lock).map_err(|error| format!("{}: {error}", installed.display()))
 }
 
 fn tsc(project: &[&str]) -> Result<(), String> {
     let program = "node_modules/typescript/bin/tsc";
-    shell::run(shell::program("node", &[program, "-p"]).args(project).current_dir(package()))
+    shell::run(node::command("node", &[program, "-p"])?.args(project).current_dir(package()))
 }
 
 /// The demo's pages with everything that they load.
@@ -151,8 +139,13 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), String> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    let folder = to.parent().map_or(Ok(()), fs::create_dir_all);
-    folder.and_then(|()| fs::copy(from, to)).map(|_| ()).map_err(|error| format!("{}: {error}", to.display()))
+    make_folder_of(to)?;
+    fs::copy(from, to).map(|_| ()).map_err(|error| format!("{}: {error}", to.display()))
+}
+
+fn make_folder_of(file: &Path) -> Result<(), String> {
+    let folder = file.parent().unwrap_or(file);
+    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {

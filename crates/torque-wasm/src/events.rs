@@ -1,7 +1,10 @@
 //! Events, one at a time: which kind, then what it holds.
 
-use std::fmt::Write as _;
-use std::time::Duration;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Write as _;
+use core::time::Duration;
 
 use torque_proto::{ClosedBy, ConnectionId, Delivery, Event};
 

@@ -4,7 +4,12 @@
 //! linked with, and none is one that the compiler's libraries use. No pointer is followed; those that are returned
 //! are for the caller's view of this module's memory.
 
-use std::cell::RefCell;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use torque_sim::LinkConfig;
 
@@ -29,9 +34,20 @@ impl Instance {
     }
 }
 
-thread_local! {
-    /// Made once and never freed: there is one for each instance of the module.
-    static INSTANCE: &'static RefCell<Instance> = Box::leak(Box::new(RefCell::new(Instance::new())));
+/// Made at the first call and never freed: there is one for each instance of the module.
+#[cfg(target_family = "wasm")]
+struct Only(core::cell::OnceCell<RefCell<Instance>>);
+
+// SAFETY: the module is built without threads (no `atomics`, no shared memory): whatever runs, runs in one thread.
+#[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
+unsafe impl Sync for Only {}
+
+#[cfg(target_family = "wasm")]
+static INSTANCE: Only = Only(core::cell::OnceCell::new());
+
+#[cfg(not(target_family = "wasm"))]
+std::thread_local! {
+    static INSTANCE: RefCell<Instance> = RefCell::new(Instance::new());
 }
 
 /// What a call answers when there is no socket yet, or a length is longer than the scratch: a fault of `core.ts`.
@@ -74,8 +90,10 @@ impl Instance {
 }
 
 fn with<T>(act: impl FnOnce(&mut Instance) -> T) -> T {
-    let instance = INSTANCE.with(|instance| *instance);
-    act(&mut instance.borrow_mut())
+    #[cfg(target_family = "wasm")]
+    return act(&mut INSTANCE.0.get_or_init(|| RefCell::new(Instance::new())).borrow_mut());
+    #[cfg(not(target_family = "wasm"))]
+    INSTANCE.with(|instance| act(&mut instance.borrow_mut()))
 }
 
 fn with_core<T>(otherwise: T, act: impl FnOnce(&mut Core) -> T) -> T {
@@ -84,7 +102,7 @@ fn with_core<T>(otherwise: T, act: impl FnOnce(&mut Core) -> T) -> T {
 
 /// A text in the scratch.
 fn utf8(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|_| "invalid_argument: not UTF-8".to_owned())
+    core::str::from_utf8(bytes).map_err(|_| "invalid_argument: not UTF-8".to_owned())
 }
 
 /// Gives what `make` makes of the first `length` bytes of the scratch.

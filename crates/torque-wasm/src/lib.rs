@@ -10,16 +10,27 @@
 //! - After any call: `next_transmit` until 0, then `next_event` until 0, then `deadline`.
 //!
 //! There is no glue made by a tool: it would weigh a tenth of the package, and this interface needs none.
+//!
+//! Without the standard library, so that every compiler builds about the same bytes: a panic traps, and nothing of
+//! what would print it is linked.
+#![cfg_attr(target_family = "wasm", no_std)]
+
+extern crate alloc;
 
 mod events;
 pub mod exports;
 mod options;
+#[cfg(target_family = "wasm")]
+mod runtime;
 mod text;
 mod transmits;
 
-use std::fmt::Display;
-use std::str::FromStr;
-use std::time::Duration;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::Display;
+use core::str::FromStr;
+use core::time::Duration;
 
 use torque_proto::identity::origin::EXTENSION_ORIGIN;
 use torque_proto::{

@@ -14,6 +14,11 @@
 //! | `close_wait` | the longest wait for the last reports, in milliseconds |
 //! | `difficulty_min`, `difficulty_max`, `difficulty_limit` | bits of puzzle: asked at least, at most; solved at most |
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use torque_proto::{Cipher, Config, PublicKey, Setup};
 
 use crate::{duration, read, read_key_pair};

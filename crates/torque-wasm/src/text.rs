@@ -1,5 +1,10 @@
 //! Texts that JavaScript leaves to the one parser that there is: URLs and keys.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use torque_proto::identity::{HostName, TorqueUrl};
 use torque_proto::{KeyPair, PublicKey};
 

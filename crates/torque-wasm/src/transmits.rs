@@ -1,6 +1,7 @@
 //! Datagrams on their way out, one at a time.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use torque_proto::Address;
 
@@ -31,7 +32,7 @@ impl Core {
             return Some((remote.virtual_number().unwrap_or(0), &outgoing.held));
         }
         if outgoing.given == transmits.len() {
-            transmits.consume(std::mem::take(&mut outgoing.given));
+            transmits.consume(core::mem::take(&mut outgoing.given));
             return None;
         }
         let transmit = transmits.get(outgoing.given)?;

@@ -1,0 +1,281 @@
+//! `cargo xtask bare-root`: the commands of the README on a new machine, which is made here: a root file system by
+//! debootstrap with Rust, git and a C linker. A green run on a machine that has been worked on proves nothing about
+//! one that has not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::setup::{self, Need};
+use crate::shell::{self, program};
+
+const USAGE: &str = "cargo xtask bare-root [--folder DIR] [--without-rustup] [--keep] [-- COMMAND...]
+
+Makes a new machine in DIR (default: target/bare-root), Debian 12 with Rust, git and a C linker, clones what is
+committed there, and runs COMMAND; without one, the README's two:
+
+  cargo xtask demo --seconds 10 --json
+  cargo xtask test
+
+For the first half minute another program holds the package manager's locks, as updates do on a new machine. CI is set,
+so nothing is skipped. Linux, root; about 50 minutes on two quiet cores, 6 GB.
+
+  --folder DIR       where; what an earlier run left there is removed first
+  --without-rustup   the active Rust alone, as a distribution installs it: other targets come from Debian's packages
+  --keep             leave the machine there afterwards";
+
+const SUITE: &str = "bookworm";
+/// By this file a folder is known as one that may be removed.
+const MARK: &str = ".torquesocket-bare-root";
+const COMMANDS: [&str; 2] = ["cargo xtask demo --seconds 10 --json", "cargo xtask test"];
+
+/// How this machine reaches its registries; the new one is given the same.
+const NETWORK_VARIABLES: [&str; 13] = [
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "CARGO_HTTP_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "RUSTUP_DIST_SERVER",
+    "npm_config_registry",
+];
+
+/// Runs in a mount and process namespace of its own, which ends with it: $1 is the root, $2 the command.
+const ENTER: &str = r#"set -e
+mount --bind "$1" "$1"
+mount -t proc proc "$1/proc"
+mount --rbind /sys "$1/sys"
+mount --rbind /dev "$1/dev"
+mount -t tmpfs tmpfs "$1/run"
+mount -t tmpfs tmpfs "$1/tmp"
+exec chroot "$1" /bin/sh -c "$2"
+"#;
+
+/// Holds the locks of dpkg and of apt's lists for half a minute.
+const HOLD_LOCKS: &str = r#"use Fcntl; for my $file ("/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock") {
+    open(my $lock, ">", $file) or die "$file: $!";
+    fcntl($lock, F_SETLK, pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0)) or die "$file: $!";
+    push @locks, $lock;
+}
+sleep 30"#;
+
+struct Options {
+    folder: PathBuf,
+    with_rustup: bool,
+    keep: bool,
+    commands: Vec<String>,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self, String> {
+        let folder = shell::target_dir().join("bare-root");
+        let mut options =
+            Self { folder, with_rustup: true, keep: false, commands: COMMANDS.map(str::to_owned).to_vec() };
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            match argument.as_str() {
+                "--folder" => options.folder = rest.next().map(PathBuf::from).ok_or(USAGE)?,
+                "--without-rustup" => options.with_rustup = false,
+                "--keep" => options.keep = true,
+                "--" => {
+                    options.commands = vec![rest.by_ref().map(String::as_str).collect::<Vec<_>>().join(" ")];
+                }
+                _ => return Err(USAGE.to_owned()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    let options = Options::parse(arguments)?;
+    let is_root = shell::output_quietly(&mut program("id", &["-u"])).is_some_and(|id| id.trim() == "0");
+    if !cfg!(target_os = "linux") || !is_root {
+        return Err("a new machine is made by root, on Linux".to_owned());
+    }
+    setup::require(&[Need::Debootstrap])?;
+    if !shell::output(&mut program("git", &["status", "--porcelain"]))?.is_empty() {
+        println!("bare-root: what is not committed is not tried");
+    }
+    let begin = Instant::now();
+    let machine = Machine { root: options.folder };
+    machine.install_debian()?;
+    let path = machine.install_rust(options.with_rustup)?;
+    machine.clone_repository()?;
+    println!("=== bare-root: a new machine, in {} s", begin.elapsed().as_secs());
+
+    let mut failures = Vec::new();
+    for command in &options.commands {
+        println!("\n=== bare-root: {command}");
+        let start = Instant::now();
+        let result = machine.run(&format!(
+            "perl -e '{HOLD_LOCKS}' & cd /root/torquesocket && export CI=true PATH={path} && {command}"
+        ));
+        println!(
+            "=== bare-root: {command}: {} ({} s)",
+            if result.is_ok() { "ok" } else { "FAILED" },
+            start.elapsed().as_secs()
+        );
+        if result.is_err() {
+            failures.push(format!("on a new machine this fails: {command}"));
+        }
+    }
+    if !options.keep {
+        machine.remove()?;
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+struct Machine {
+    root: PathBuf,
+}
+
+impl Machine {
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<(), String> {
+        let path = self.at(path);
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&path, text))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Removes what an earlier run left.
+    fn remove(&self) -> Result<(), String> {
+        if !self.root.exists() {
+            return Ok(());
+        }
+        if !self.at(MARK).exists() {
+            return Err(format!(
+                "{} is there and no machine of ours: remove it yourself",
+                self.root.display()
+            ));
+        }
+        // A file system that is still mounted there is not entered.
+        shell::run(program("rm", &["-rf", "--one-file-system"]).arg(&self.root))
+    }
+
+    fn install_debian(&self) -> Result<(), String> {
+        self.remove()?;
+        self.write(MARK, "")?;
+        let sources = debian_sources();
+        let mirror = sources[0].split(' ').nth(1).unwrap_or_default().to_owned();
+        println!("=== bare-root: Debian ({SUITE}) in {}: a minute", self.root.display());
+        let log = self.root.with_extension("log");
+        let file = fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let packages = "--include=ca-certificates,git,gcc,libc6-dev";
+        let mut command = program("debootstrap", &["--variant=minbase", packages, SUITE]);
+        command.arg(&self.root).arg(mirror).stdout(file);
+        command.env("PATH", with_sbin());
+        shell::run(&mut command).map_err(|error| format!("{error}; its output is in {}", log.display()))?;
+        self.write("etc/apt/sources.list", &format!("{}\n", sources.join("\n")))?;
+        for file in ["/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt"] {
+            if Path::new(file).exists() {
+                fs::copy(file, self.at(file)).map_err(|error| format!("{file}: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the machine the active Rust, without libraries for other targets; the path by which it is found.
+    fn install_rust(&self, with_rustup: bool) -> Result<String, String> {
+        let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let sysroot = PathBuf::from(shell::output(&mut program("rustc", &["--print", "sysroot"]))?.trim());
+        if !with_rustup {
+            self.copy_toolchain(&sysroot, "usr/local")?;
+            // rustup is not there to remove the libraries for other targets.
+            self.run(
+                "host=$(rustc --print host-tuple); cd /usr/local/lib/rustlib; \
+                 for folder in */lib; do [ ${folder%/lib} = $host ] || rm -r ${folder%/lib}; done",
+            )?;
+            return Ok(system.to_owned());
+        }
+        let name = sysroot.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.copy_toolchain(&sysroot, &format!("root/.rustup/toolchains/{name}"))?;
+        let rustup = shell::output(&mut program("sh", &["-c", "command -v rustup"]))
+            .map_err(|_| "there is no rustup here: --without-rustup".to_owned())?;
+        let bin = self.at("root/.cargo/bin");
+        fs::create_dir_all(&bin).map_err(|error| format!("{}: {error}", bin.display()))?;
+        shell::run(program("cp", &["--dereference", rustup.trim()]).arg(bin.join("rustup")))?;
+        let proxies = "cargo rustc rustdoc cargo-clippy clippy-driver cargo-fmt rustfmt";
+        let path = format!("/root/.cargo/bin:{system}");
+        self.run(&format!(
+            "export PATH={path}; for name in {proxies}; do ln -s rustup /root/.cargo/bin/$name; done; \
+             rustup --quiet default {name}; host=$(rustc --print host-tuple); \
+             for target in $(rustup target list --installed); do [ $target = $host ] || rustup target remove $target; done"
+        ))?;
+        Ok(path)
+    }
+
+    /// Copies a toolchain without its documentation.
+    fn copy_toolchain(&self, sysroot: &Path, to: &str) -> Result<(), String> {
+        let to = self.at(to);
+        fs::create_dir_all(&to).map_err(|error| format!("{}: {error}", to.display()))?;
+        for part in ["bin", "lib", "libexec"] {
+            if sysroot.join(part).exists() {
+                shell::run(program("cp", &["-a"]).arg(sysroot.join(part)).arg(&to))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn clone_repository(&self) -> Result<(), String> {
+        let url = format!("file://{}", shell::root().display());
+        shell::run(program("git", &["clone", "--quiet", &url]).arg(self.at("root/torquesocket")))
+    }
+
+    /// Runs a shell's command on the machine, with nothing of this one's surroundings but its network.
+    fn run(&self, command: &str) -> Result<(), String> {
+        let own = ["--mount", "--pid", "--fork", "--kill-child", "--propagation", "slave"];
+        let mut enter = program("unshare", &own);
+        enter.args(["sh", "-c", ENTER, "sh"]).arg(&self.root).arg(command).env_clear();
+        enter
+            .env("PATH", with_sbin())
+            .env("HOME", "/root")
+            .env("LANG", "C.UTF-8")
+            .env("CARGO_TERM_COLOR", "never");
+        for name in NETWORK_VARIABLES {
+            if let Some(value) = std::env::var_os(name) {
+                enter.env(name, value);
+            }
+        }
+        let status = enter.status().map_err(|error| format!("unshare: {error}"))?;
+        if status.success() { Ok(()) } else { Err(format!("ended with {status}")) }
+    }
+}
+
+/// Tools of the system's administrator are on no other user's path.
+fn with_sbin() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// Where this machine gets Debian's packages of the suite from; elsewhere, where everybody does.
+fn debian_sources() -> Vec<String> {
+    let format = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)";
+    let words = ["indextargets", "--format", format, "Created-By: Packages"];
+    let listed = shell::output_quietly(&mut program("apt-get", &words)).unwrap_or_default();
+    let mut sources: Vec<String> = Vec::new();
+    for line in listed.lines() {
+        if let ["Debian", uri, release, component] = line.split(' ').collect::<Vec<_>>()[..]
+            && release.starts_with(SUITE)
+        {
+            sources.push(format!("deb {uri} {release} {component}"));
+        }
+    }
+    // debootstrap takes the first.
+    sources.sort_by_key(|source| !source.contains(&format!(" {SUITE} ")));
+    if sources.is_empty() {
+        sources.push(format!("deb http://deb.debian.org/debian {SUITE} main"));
+        sources.push(format!("deb http://deb.debian.org/debian-security {SUITE}-security main"));
+    }
+    sources
+}
