@@ -60,7 +60,8 @@ exec chroot "$1" /bin/sh -c "$2"
 /// Holds the locks of dpkg and of apt's lists for half a minute.
 const HOLD_LOCKS: &str = r#"use Fcntl; for my $file ("/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock") {
     open(my $lock, ">", $file) or die "$file: $!";
-    fcntl($lock, F_SETLK, pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0)) or die "$file: $!";
+    my $all = pack("s s l! l! i", F_WRLCK, 0, 0, 0, 0);
+    fcntl($lock, F_SETLK, $all) or die "$file: $!";
     push @locks, $lock;
 }
 sleep 30"#;
@@ -115,7 +116,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         println!("\n=== bare-root: {command}");
         let start = Instant::now();
         let result = machine.run(&format!(
-            "perl -e '{HOLD_LOCKS}' & cd /root/torquesocket && export CI=true PATH={path} && {command}"
+            "perl -e '{HOLD_LOCKS}' & sleep 1; kill -0 $! || exit 1; \
+             cd /root/torquesocket && export CI=true PATH={path} && {command}"
         ));
         println!(
             "=== bare-root: {command}: {} ({} s)",
