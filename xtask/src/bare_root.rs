@@ -81,7 +81,11 @@ impl Options {
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match argument.as_str() {
-                "--folder" => options.folder = rest.next().map(PathBuf::from).ok_or(USAGE)?,
+                "--folder" => {
+                    let folder = rest.next().ok_or(USAGE)?;
+                    options.folder =
+                        std::path::absolute(folder).map_err(|error| format!("{folder}: {error}"))?;
+                }
                 "--without-rustup" => options.with_rustup = false,
                 "--keep" => options.keep = true,
                 "--" => {
@@ -98,11 +102,11 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let options = Options::parse(arguments)?;
     let is_root = shell::output_quietly(&mut program("id", &["-u"])).is_some_and(|id| id.trim() == "0");
     if !cfg!(target_os = "linux") || !is_root {
-        return Err("a new machine is made by root, on Linux".to_owned());
+        return Err("bare-root must run as root, on Linux".to_owned());
     }
     setup::require(&[Need::Debootstrap])?;
     if !shell::output(&mut program("git", &["status", "--porcelain"]))?.is_empty() {
-        println!("bare-root: what is not committed is not tried");
+        println!("bare-root: uncommitted changes are not tested");
     }
     let begin = Instant::now();
     let machine = Machine { root: options.folder };
@@ -158,7 +162,7 @@ impl Machine {
         }
         if !self.at(MARK).exists() {
             return Err(format!(
-                "{} is there and no machine of ours: remove it yourself",
+                "{} exists but was not made by bare-root: remove it yourself",
                 self.root.display()
             ));
         }

@@ -1,7 +1,7 @@
 //! `cargo xtask counts`: instructions of the hot paths, counted under callgrind and compared with what was committed.
 //!
-//! Counts repeat exactly for one compiler and one set of processor features; with others they are other counts, so then
-//! the commit before is built and counted as well, and compared with instead.
+//! Counts repeat exactly for one compiler and one set of processor features. With others they are other counts, so then
+//! the commit that wrote the figures is built and counted as well, and compared with instead.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ pub fn task(arguments: &[String]) -> Result<Outcome, String> {
     match arguments {
         [] => check(),
         [word] if word == "--write" => {
-            let figures = count(&shell::root())?;
+            let figures = count(&shell::root(), "counts")?;
             let text = figures.text();
             print!("{text}");
             std::fs::write(shell::root().join(FIGURES), text)
@@ -85,7 +85,7 @@ pub fn task(arguments: &[String]) -> Result<Outcome, String> {
 
 /// The step of `cargo xtask test`.
 pub fn check() -> Result<Outcome, String> {
-    let now = count(&shell::root())?;
+    let now = count(&shell::root(), "counts")?;
     let text = std::fs::read_to_string(shell::root().join(FIGURES))
         .map_err(|error| format!("{FIGURES}: {error}"))?;
     let committed =
@@ -93,15 +93,14 @@ pub fn check() -> Result<Outcome, String> {
     let (before, note) = if committed.machine == now.machine {
         (committed, format!("{} paths", now.counts.len()))
     } else {
-        let Some(before) = count_commit_before()? else {
-            return Ok(Outcome::Note(
-                "another machine than that of the figures, and no commit before to compare with".to_owned(),
+        let Some(before) = count_commit_of_figures()? else {
+            return Ok(Outcome::Skipped(
+                "the figures are another machine's, and this checkout lacks the commit that wrote them: \
+                 git fetch --unshallow"
+                    .to_owned(),
             ));
         };
-        (
-            before,
-            "compared with the commit before, as the machine is another than that of the figures".to_owned(),
-        )
+        (before, "compared with the commit that wrote the figures, as they are another machine's".to_owned())
     };
     for (name, count) in &now.counts {
         println!(
@@ -120,25 +119,26 @@ pub fn check() -> Result<Outcome, String> {
     ))
 }
 
-/// Builds the working tree at `root` and counts each path.
-fn count(root: &Path) -> Result<Figures, String> {
-    let target = shell::target_dir().join("counts");
+/// Builds the working tree at `root`, in a folder of this name, and counts each path.
+fn count(root: &Path, folder: &str) -> Result<Figures, String> {
+    let target = shell::target_dir().join(folder);
     let mut build = cargo(&["build", "--release", "--locked", "--package", PACKAGE]);
-    shell::run(build.current_dir(root).env("CARGO_TARGET_DIR", &target).env_remove("RUSTFLAGS"))?;
+    shell::run(build.current_dir(root).env("CARGO_TARGET_DIR", &target).env("CARGO_ENCODED_RUSTFLAGS", ""))?;
     let binary = target.join("release").join(PACKAGE);
     let names = std::process::Command::new(&binary).output().map_err(|error| error.to_string())?.stderr;
     let names = String::from_utf8_lossy(&names).into_owned();
     let mut counts = BTreeMap::new();
     for name in names.lines().skip(1) {
-        let [few, many] = TIMES.map(|times| instructions(&binary, name, times));
+        let [few, many] = TIMES.map(|times| instructions(&target, name, times));
         counts.insert(name.to_owned(), (many? - few?) / (TIMES[1] - TIMES[0]));
     }
     Ok(Figures { machine: machine()?, counts })
 }
 
-/// Instructions of one whole run.
-fn instructions(binary: &Path, name: &str, times: u64) -> Result<u64, String> {
-    let out = shell::target_dir().join("counts/callgrind.out");
+/// Instructions of one whole run of what was built in a folder.
+fn instructions(target: &Path, name: &str, times: u64) -> Result<u64, String> {
+    let binary = target.join("release").join(PACKAGE);
+    let out = target.join("callgrind.out");
     let mut command = program("valgrind", &["--tool=callgrind"]);
     command
         .arg(format!("--callgrind-out-file={}", out.display()))
@@ -169,18 +169,19 @@ fn machine() -> Result<String, String> {
     Ok(format!("{}, {}, {} {}", rustc.trim(), valgrind.trim(), std::env::consts::ARCH, has.join(" ")))
 }
 
-/// Counts the commit before the present one, in a working tree of its own; `None` if there is none that has the paths.
-fn count_commit_before() -> Result<Option<Figures>, String> {
-    let has_paths = ["cat-file", "-e", &format!("HEAD^:{FIGURES}")].map(str::to_owned);
-    if !shell::succeeds(program("git", &[]).args(has_paths)) {
+/// Counts the commit that wrote the figures, in a working tree of its own; `None` if it is not in this checkout.
+fn count_commit_of_figures() -> Result<Option<Figures>, String> {
+    let commit = output(&mut program("git", &["log", "-1", "--format=%H", "--", FIGURES]))?;
+    let is_shallow = output(&mut program("git", &["rev-parse", "--is-shallow-repository"]))?;
+    if commit.is_empty() || is_shallow.trim() == "true" {
         return Ok(None);
     }
-    let tree: PathBuf = shell::target_dir().join("counts/before");
+    let tree: PathBuf = shell::target_dir().join("counts-before/tree");
     let place = tree.to_string_lossy().into_owned();
     let remove = || shell::succeeds(&mut program("git", &["worktree", "remove", "--force", &place]));
     remove();
-    shell::run(&mut program("git", &["worktree", "add", "--force", "--detach", &place, "HEAD^"]))?;
-    let figures = count(&tree);
+    shell::run(&mut program("git", &["worktree", "add", "--force", "--detach", &place, commit.trim()]))?;
+    let figures = count(&tree, "counts-before");
     remove();
     figures.map(Some)
 }

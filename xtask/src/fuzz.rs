@@ -1,10 +1,11 @@
 //! Coverage-guided fuzzing: `cargo xtask fuzz TARGET`.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::{setup, shell};
 
-/// Set while cargo calls this program in place of the compiler.
+/// Set to the root of the repository while cargo calls this program in place of the compiler.
 const WRAPPER: &str = "TORQUE_FUZZ_COMPILER";
 
 const USAGE: &str = "cargo xtask fuzz TARGET [--seconds N] [--address-sanitizer] [--minimise]";
@@ -28,9 +29,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             _ => return Err(USAGE.to_owned()),
         }
     }
-    let target = target.ok_or_else(|| format!("{USAGE}\ntargets: {}", targets().join(" ")))?;
-    if !targets().iter().any(|name| name == target) {
-        return Err(format!("`{target}` is no target; there are {}", targets().join(" ")));
+    let target = target.ok_or_else(|| format!("{USAGE}\ntargets: {}", targets(&shell::root()).join(" ")))?;
+    if !targets(&shell::root()).iter().any(|name| name == target) {
+        return Err(format!("`{target}` is no target; there are {}", targets(&shell::root()).join(" ")));
     }
     setup::need_cargo_tool("fuzz")?;
     let found = format!("fuzz/target/corpus/{target}");
@@ -40,7 +41,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     }
     let mut command = shell::cargo(&["fuzz", "run", "--fuzz-dir", "fuzz", "--sanitizer", sanitizer, target]);
     let this = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
-    command.env("RUSTC_WRAPPER", this).env(WRAPPER, "1");
+    command.env("RUSTC_WRAPPER", this).env(WRAPPER, shell::root());
     // The compiler's hooks for it are not in a released Rust's options.
     if sanitizer == "address" {
         command.env("RUSTC_BOOTSTRAP", "1");
@@ -66,13 +67,13 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 /// coverage: every comparison within a multiplication of curve points looks like something new to the fuzzer,
 /// and watching them makes each run several times slower.
 pub fn compile_in_place_of_rustc() -> Option<ExitCode> {
-    std::env::var_os(WRAPPER)?;
+    let root = PathBuf::from(std::env::var_os(WRAPPER)?);
     let mut arguments = std::env::args_os().skip(1);
     let mut command = Command::new(arguments.next()?);
     let arguments: Vec<_> = arguments.collect();
     let named = arguments.iter().position(|argument| argument == "--crate-name");
     let name = named.and_then(|at| arguments.get(at + 1)).map(|name| name.to_string_lossy().into_owned());
-    let own = name.is_none_or(|name| name.starts_with("torque") || targets().contains(&name));
+    let own = name.is_none_or(|name| name.starts_with("torque") || targets(&root).contains(&name));
     command.args(arguments.iter().filter(|argument| {
         let text = argument.to_string_lossy();
         own || !(text.contains("sancov-module") || text.contains("sanitizer-coverage"))
@@ -82,8 +83,8 @@ pub fn compile_in_place_of_rustc() -> Option<ExitCode> {
 }
 
 /// The targets are the files in fuzz/fuzz_targets.
-fn targets() -> Vec<String> {
-    let entries = std::fs::read_dir(shell::root().join("fuzz/fuzz_targets"));
+fn targets(root: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(root.join("fuzz/fuzz_targets"));
     let mut names: Vec<String> = entries
         .into_iter()
         .flatten()

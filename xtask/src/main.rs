@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("demo") => demo(rest),
         Some("test") => test::test(rest),
-        Some("setup") => setup::task(),
+        Some("setup") => test::set_up(),
         Some("web") => setup::require(web::NEEDS).and_then(|()| web::build()),
         Some("web-figures") => web::figures(rest),
         Some("codes") => codes::run(rest),
@@ -86,7 +86,9 @@ fn tell(outcome: Outcome) {
 /// Builds the pages and `torque` with a gateway, and runs `torque demo` in the terminal of the caller. Where nothing can build
 /// pages, the demo is there without them; in CI that is a failure.
 fn demo(arguments: &[String]) -> Result<(), String> {
-    println!("=== demo: building it takes about three minutes on two quiet cores, the first time");
+    println!(
+        "=== demo: the first time, building it takes about three minutes on two quiet cores, after set-up"
+    );
     let pages = match setup::require(web::NEEDS).and_then(|()| web::build()) {
         Ok(()) => Some(web::pages()),
         Err(error) if shell::in_ci() => return Err(error),
@@ -97,7 +99,7 @@ fn demo(arguments: &[String]) -> Result<(), String> {
     };
     let mut command = std::process::Command::new("cargo");
     command.current_dir(shell::root());
-    command.args(["run", "--release", "--package", "torque-cli", "--bin", "torque"]);
+    command.args(["run", "--release", "--locked", "--package", "torque-cli", "--bin", "torque"]);
     if pages.is_some() {
         command.args(["--features", "gateway"]);
     }

@@ -25,7 +25,7 @@ const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld";
 
 /// What the checks of WebAssembly need.
 pub const WASM_NEEDS: &[Need] = &[Need::Wasm, Need::WasmCore, Need::Node];
-pub const WINDOWS_NEEDS: &[Need] = &[Need::Windows];
+pub const WINDOWS_NEEDS: &[Need] = &[Need::Windows, Need::MinGw];
 
 /// `cargo xtask check-wasm [--debian]`.
 pub fn wasm(arguments: &[String]) -> Result<Outcome, String> {
@@ -44,7 +44,7 @@ pub fn wasm(arguments: &[String]) -> Result<Outcome, String> {
     let program = built.lines().filter_map(|line| line.split_once("\"executable\":\"")).next_back();
     let program =
         program.and_then(|(_, rest)| rest.split('"').next()).ok_or("cargo named no test program")?;
-    run_tests(Path::new(program))?;
+    run_tests(Path::new(&program.replace("\\\\", "\\")))?;
     Ok(Outcome::Note(format!("by {}, unit tests and vectors run by Node", rust.name())))
 }
 
@@ -137,39 +137,39 @@ impl Rust {
         let folder = shell::target_dir().join(target);
         let folder = folder.to_string_lossy();
         let places = ["--target", target, "--target-dir", &folder];
-        match self {
-            Self::Active => {
-                let mut command = shell::cargo(words);
-                command.args(places);
-                command
-            }
+        let mut command = match self {
+            Self::Active => shell::cargo(words),
             Self::Debian => {
                 let mut command = shell::program(DEBIAN_CARGO, words);
-                command.args(places).arg(format!("-Zbuild-std={libraries}"));
+                command.arg(format!("-Zbuild-std={libraries}"));
                 // -Z is for nightly compilers; this variable lets a released one take it.
                 command.env("RUSTC", DEBIAN_RUST).env("RUSTC_BOOTSTRAP", "1");
                 command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LINKER);
                 command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", MINGW);
-                // What rustup's cargo sets for the programs that it runs, and what is meant for the active Rust.
-                for name in [
-                    "RUSTUP_TOOLCHAIN",
-                    "CARGO",
-                    "RUSTDOC",
-                    "RUSTFLAGS",
-                    "CARGO_ENCODED_RUSTFLAGS",
-                    "LD_LIBRARY_PATH",
-                    "RUSTC_WRAPPER",
-                ] {
+                // What rustup's cargo sets for the programs that it runs.
+                for name in ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTDOC", "LD_LIBRARY_PATH", "RUSTC_WRAPPER"] {
                     command.env_remove(name);
                 }
                 command
             }
-        }
+        };
+        // Flags of the caller are for the caller's platform.
+        command.args(places).env("CARGO_ENCODED_RUSTFLAGS", "").env("CC_x86_64_pc_windows_gnu", MINGW);
+        command
     }
 }
 
+/// Whether Debian's Rust is here, with the source of its libraries, and new enough for this workspace.
 fn has_debian() -> bool {
-    [DEBIAN_RUST, DEBIAN_CARGO, DEBIAN_LINKER].iter().all(|program| Path::new(program).exists())
+    let asked = |words: &[&str]| {
+        let mut command = shell::program(DEBIAN_RUST, words);
+        shell::output_quietly(command.env_remove("RUSTUP_TOOLCHAIN")).unwrap_or_default()
+    };
+    let source =
+        PathBuf::from(asked(&["--print", "sysroot"]).trim()).join("lib/rustlib/src/rust/library/Cargo.lock");
+    [DEBIAN_CARGO, DEBIAN_LINKER].iter().all(|program| Path::new(program).exists())
+        && source.exists()
+        && asked(&["--version"]).split(' ').nth(1).is_some_and(crate::workspace::is_new_enough)
 }
 
 /// Whether the active Rust has the libraries for a target.

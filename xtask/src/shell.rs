@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_path_buf()
+    // What cargo says now: the program may have been built for another checkout, in a folder that both share.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&manifest).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Where cargo puts what it builds.
@@ -44,7 +45,7 @@ pub fn output(command: &mut Command) -> Result<String, String> {
     if !output.status.success() {
         return Err(format!("`{text}` ended with {}", output.status));
     }
-    String::from_utf8(output.stdout).map_err(|_| format!("`{text}` printed bytes that are no text"))
+    String::from_utf8(output.stdout).map_err(|_| format!("`{text}` printed what is not UTF-8"))
 }
 
 /// What a command prints, if it succeeds; of its errors nothing is shown.
@@ -65,14 +66,15 @@ pub fn in_ci() -> bool {
 
 /// A command as one would type it.
 pub fn as_text(command: &Command) -> String {
-    let set = command.get_envs().filter_map(|(name, value)| {
-        let value = value?.to_string_lossy();
-        let quote = if value.contains(' ') { "'" } else { "" };
-        Some(format!("{}={quote}{value}{quote}", name.to_string_lossy()))
-    });
-    let words = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned());
+    let quoted = |text: &std::ffi::OsStr| {
+        let text = text.to_string_lossy();
+        let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+\\".contains(c);
+        if !text.is_empty() && text.chars().all(is_plain) { text.into_owned() } else { format!("'{text}'") }
+    };
+    let set = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), quoted(value?))));
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted);
     set.chain(words).collect::<Vec<_>>().join(" ")
 }
 

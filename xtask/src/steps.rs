@@ -23,6 +23,8 @@ pub struct Step {
     /// How long it takes from a clean checkout, after the steps before it, on two quiet cores of a cloud machine.
     pub seconds: u64,
     pub needs: &'static [Need],
+    /// What it can do without, but checks less.
+    pub wants: &'static [Need],
     pub run: fn() -> Result<Outcome, String>,
 }
 
@@ -45,7 +47,11 @@ impl Choice {
                 "--only" => choice.only.push(name()?),
                 "--from" => choice.from = Some(name()?),
                 "--list" => choice.list = true,
-                _ => return Err(format!("`{argument}`: there are --only STEP, --from STEP and --list")),
+                _ => {
+                    return Err(format!(
+                        "unknown option `{argument}`; use --only STEP, --from STEP or --list"
+                    ));
+                }
             }
         }
         Ok(choice)
@@ -56,14 +62,15 @@ impl Choice {
         for name in self.only.iter().chain(&self.from) {
             if !steps.iter().any(|step| step.name == name) {
                 let names: Vec<_> = steps.iter().map(|step| step.name).collect();
-                return Err(format!("`{name}` is no step; there are {}", names.join(", ")));
+                return Err(format!("`{name}` is not a step; the steps are {}", names.join(", ")));
             }
         }
         let from = self.from.as_deref().unwrap_or(steps[0].name);
         let rest = steps.iter().skip_while(|step| step.name != from);
-        Ok(rest
+        let chosen: Vec<_> = rest
             .filter(|step| self.only.is_empty() || self.only.iter().any(|name| name == step.name))
-            .collect())
+            .collect();
+        if chosen.is_empty() { Err("no step of --only comes after --from".to_owned()) } else { Ok(chosen) }
     }
 }
 
@@ -86,12 +93,14 @@ pub fn run(task: &str, steps: &[Step], choice: &Choice) -> Result<(), String> {
     let chosen = choice.of(steps)?;
     let begin = Instant::now();
     let seconds = chosen.iter().map(|step| step.seconds).sum();
+    let plural = if chosen.len() == 1 { "" } else { "s" };
     println!(
-        "=== {} steps: {} from a clean checkout on two quiet cores, set-up not counted",
+        "=== {} step{plural}: {} from a clean checkout on two quiet cores, after set-up",
         chosen.len(),
         about(seconds)
     );
-    let needs: BTreeSet<Need> = chosen.iter().flat_map(|step| step.needs).copied().collect();
+    let needs: BTreeSet<Need> =
+        chosen.iter().flat_map(|step| step.needs.iter().chain(step.wants)).copied().collect();
     let missing = setup::provide(&needs);
     let set_up = begin.elapsed();
     let lacking = Lacking { missing, strict: shell::in_ci() };
@@ -140,15 +149,19 @@ fn run_all<'a>(steps: &[&'a Step], lacking: &Lacking) -> Vec<Row<'a>> {
             about(step.seconds)
         );
         let start = Instant::now();
-        let missing: Vec<_> =
-            step.needs.iter().filter_map(|need| lacking.missing.get(need)).cloned().collect();
-        let result = match missing.join("; ") {
-            missing if missing.is_empty() => (step.run)(),
-            missing => Ok(Outcome::Skipped(missing)),
+        let missing = |needs: &[Need]| {
+            let texts: Vec<_> = needs.iter().filter_map(|need| lacking.missing.get(need)).cloned().collect();
+            if texts.is_empty() { None } else { Some(texts.join("; and ")) }
+        };
+        let result = match (missing(step.needs), missing(step.wants)) {
+            (Some(why), _) => Ok(Outcome::Skipped(why)),
+            (None, Some(why)) if lacking.strict => Ok(Outcome::Skipped(why)),
+            (None, Some(why)) => (step.run)().map(|_| Outcome::Note(format!("in part: {why}"))),
+            (None, None) => (step.run)(),
         };
         let result = match result {
             Ok(Outcome::Skipped(why)) if lacking.strict => Err(format!("nothing is skipped in CI: {why}")),
-            other => other,
+            result => result,
         };
         let time = start.elapsed();
         let told = match &result {

@@ -17,7 +17,7 @@ fn never() -> Result<Outcome, String> {
 }
 
 fn step(name: &'static str, run: fn() -> Result<Outcome, String>) -> Step {
-    Step { name, about: "", seconds: 1, needs: &[], run }
+    Step { name, about: "", seconds: 1, needs: &[], wants: &[], run }
 }
 
 fn choice(words: &[&str]) -> Choice {
@@ -50,6 +50,14 @@ fn a_step_whose_needs_could_not_be_met_is_skipped_and_fails_in_ci() {
 }
 
 #[test]
+fn a_step_without_what_it_wants_runs_and_fails_in_ci() {
+    let without = |run| [Step { wants: &[Need::Valgrind], ..step("a", run) }];
+    assert_eq!(run_steps(&without(done), false), Ok(()));
+    assert!(run_steps(&without(fails), false).expect_err("it ran").contains("broken"));
+    assert!(run_steps(&without(never), true).expect_err("fails").contains("get valgrind"));
+}
+
+#[test]
 fn in_ci_a_step_that_skips_itself_fails() {
     assert_eq!(run_steps(&[step("a", skips)], false), Ok(()));
     assert!(run_steps(&[step("a", skips)], true).is_err());
@@ -65,6 +73,7 @@ fn only_and_from_choose_steps_in_their_order_and_names_are_checked() {
     assert_eq!(names(&["--from", "b"]), ["b", "c"]);
     assert_eq!(names(&["--only", "c", "--only", "a"]), ["a", "c"]);
     assert!(choice(&["--only", "d"]).of(&steps).is_err());
+    assert!(choice(&["--from", "c", "--only", "a"]).of(&steps).is_err());
     assert!(Choice::parse(&["--only".to_owned()]).is_err());
     assert!(Choice::parse(&["--unheard-of".to_owned()]).is_err());
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, as a list of steps.
 
-use crate::setup::{Need, cargo_deny};
+use crate::setup::{self, Need, cargo_deny, lint_rust};
 use crate::shell::{self, cargo, program, run};
 use crate::steps::{self, Choice, Outcome, Step};
 use crate::{codes, counts, lengths, platforms, web, workspace};
@@ -8,18 +8,22 @@ use crate::{codes, counts, lengths, platforms, web, workspace};
 /// The crate that replays the committed fuzz corpus.
 const CORPUS_CRATE: &str = "torque-fuzz-targets";
 
+/// Warnings are errors.
+const DENY: &str = "-Dwarnings";
+
 /// What tests are not held to.
 const UNWRAP: &str = "-Aclippy::unwrap_used";
 
 /// What the tests of pages need: what building them needs, and a browser.
-const PAGES: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium];
+const PAGES: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Localhost];
 
 const STEPS: &[Step] = &[
     Step {
         name: "format",
         about: "rustfmt has nothing to change",
         seconds: 3,
-        needs: &[Need::Rustfmt],
+        needs: &[Need::LintRust],
+        wants: &[],
         run: format,
     },
     Step {
@@ -27,6 +31,7 @@ const STEPS: &[Step] = &[
         about: "no file is longer than 600 lines, tests left out",
         seconds: 1,
         needs: &[],
+        wants: &[],
         run: lengths::check,
     },
     Step {
@@ -34,6 +39,7 @@ const STEPS: &[Step] = &[
         about: "the tables of codes match spec/codes.csv",
         seconds: 1,
         needs: &[],
+        wants: &[],
         run: codes,
     },
     Step {
@@ -41,6 +47,7 @@ const STEPS: &[Step] = &[
         about: "no dependency wants a newer Rust than is promised",
         seconds: 1,
         needs: &[],
+        wants: &[],
         run: rust_version,
     },
     Step {
@@ -48,20 +55,23 @@ const STEPS: &[Step] = &[
         about: "licences, sources and advisories of dependencies",
         seconds: 5,
         needs: &[Need::CargoDeny],
+        wants: &[],
         run: deny,
     },
     Step {
         name: "clippy",
         about: "clippy, warnings are errors",
         seconds: 90,
-        needs: &[Need::Clippy, Need::CCompiler],
+        needs: &[Need::LintRust, Need::CCompiler],
+        wants: &[],
         run: clippy,
     },
     Step {
         name: "features",
         about: "clippy for each combination of features",
         seconds: 30,
-        needs: &[Need::Clippy, Need::CCompiler],
+        needs: &[Need::LintRust, Need::CCompiler],
+        wants: &[],
         run: clippy_features,
     },
     Step {
@@ -69,20 +79,23 @@ const STEPS: &[Step] = &[
         about: "the documentation builds without a warning",
         seconds: 8,
         needs: &[Need::CCompiler],
+        wants: &[],
         run: docs,
     },
     Step {
         name: "tests",
         about: "unit, property, simulation and socket tests, and the examples",
         seconds: 285,
-        needs: &[Need::Namespaces],
+        needs: &[Need::Localhost],
+        wants: &[Need::Namespaces],
         run: tests,
     },
     Step {
         name: "all-features",
         about: "the tests of crates with features, all switched on",
         seconds: 190,
-        needs: &[Need::Namespaces, Need::CCompiler],
+        needs: &[Need::CCompiler, Need::Localhost],
+        wants: &[Need::Namespaces],
         run: tests_features,
     },
     Step {
@@ -90,6 +103,7 @@ const STEPS: &[Step] = &[
         about: "examples in the documentation",
         seconds: 24,
         needs: &[],
+        wants: &[],
         run: doc_tests,
     },
     Step {
@@ -97,6 +111,7 @@ const STEPS: &[Step] = &[
         about: "the committed fuzz corpus, replayed",
         seconds: 14,
         needs: &[],
+        wants: &[],
         run: corpus,
     },
     Step {
@@ -104,6 +119,7 @@ const STEPS: &[Step] = &[
         about: "the golden vectors are what the library computes",
         seconds: 20,
         needs: &[],
+        wants: &[],
         run: vectors,
     },
     Step {
@@ -111,13 +127,15 @@ const STEPS: &[Step] = &[
         about: "spec/check, the decoder written from the specification alone",
         seconds: 20,
         needs: &[Need::Python],
+        wants: &[],
         run: check,
     },
     Step {
         name: "bench",
         about: "the bench still builds with this library, without its largest peer",
         seconds: 26,
-        needs: &[Need::Clippy, Need::CCompiler],
+        needs: &[Need::LintRust, Need::CCompiler],
+        wants: &[],
         run: bench,
     },
     Step {
@@ -125,6 +143,7 @@ const STEPS: &[Step] = &[
         about: "the hot paths take no more instructions than before",
         seconds: 27,
         needs: &[Need::Valgrind],
+        wants: &[],
         run: counts::check,
     },
     Step {
@@ -132,6 +151,7 @@ const STEPS: &[Step] = &[
         about: "torque-proto for WebAssembly, with core and alloc only; its unit tests and vectors there",
         seconds: 91,
         needs: platforms::WASM_NEEDS,
+        wants: &[],
         run: wasm,
     },
     Step {
@@ -139,6 +159,7 @@ const STEPS: &[Step] = &[
         about: "the npm package, the gateway and the demo's pages, in Node and in Chromium",
         seconds: 319,
         needs: PAGES,
+        wants: &[],
         run: web::test,
     },
     Step {
@@ -146,9 +167,19 @@ const STEPS: &[Step] = &[
         about: "the crates for Windows",
         seconds: 111,
         needs: platforms::WINDOWS_NEEDS,
+        wants: &[],
         run: windows,
     },
 ];
+
+/// `cargo xtask setup`.
+pub fn set_up() -> Result<(), String> {
+    let needs: Vec<Need> =
+        STEPS.iter().flat_map(|step| step.needs.iter().chain(step.wants)).copied().collect();
+    setup::require(&needs)?;
+    println!("set-up: everything that `cargo xtask test` needs is here");
+    Ok(())
+}
 
 /// `cargo xtask test [--only STEP] [--from STEP] [--list]`.
 pub fn test(arguments: &[String]) -> Result<(), String> {
@@ -159,33 +190,10 @@ fn done(result: Result<(), String>) -> Result<Outcome, String> {
     result.map(|()| Outcome::Done)
 }
 
-/// The Rust whose formatting and warnings are checked; another one formats and warns differently.
-const CHECKED_RUST: &str = "1.95";
-
-/// Whether that is the active one; if it is not, a note of which one is.
-fn other_rust() -> Result<Option<String>, String> {
-    let version = shell::output(&mut program("rustc", &["--version"]))?;
-    let version = version.split(' ').nth(1).unwrap_or(&version).trim().to_owned();
-    let is_checked = version.strip_prefix(CHECKED_RUST).is_some_and(|rest| rest.starts_with('.'));
-    Ok((!is_checked)
-        .then(|| format!("by Rust {version}, whose warnings are no errors: those of {CHECKED_RUST} are")))
-}
-
-/// Whether warnings are errors, and what to note.
-fn lints() -> Result<(&'static [&'static str], Outcome), String> {
-    Ok(match other_rust()? {
-        None => (&["-Dwarnings"], Outcome::Done),
-        Some(note) => (&[], Outcome::Note(note)),
-    })
-}
-
 fn format() -> Result<Outcome, String> {
-    let manifests = ["Cargo.toml", "fuzz/Cargo.toml", "bench/Cargo.toml"];
-    let check = |manifest| run(&mut cargo(&["fmt", "--all", "--manifest-path", manifest, "--check"]));
-    match (manifests.into_iter().try_for_each(check), other_rust()?) {
-        (Err(_), Some(note)) => Ok(Outcome::Note(format!("other formatting {note}"))),
-        (result, _) => done(result),
-    }
+    let check =
+        |manifest| run(&mut lint_rust::cargo(&["fmt", "--all", "--manifest-path", manifest, "--check"])?);
+    done(["Cargo.toml", "fuzz/Cargo.toml", "bench/Cargo.toml"].into_iter().try_for_each(check))
 }
 
 fn codes() -> Result<Outcome, String> {
@@ -212,16 +220,13 @@ fn deny() -> Result<Outcome, String> {
 }
 
 fn clippy() -> Result<Outcome, String> {
-    let (deny, outcome) = lints()?;
     let common = ["clippy", "--workspace", "--locked"];
-    run(cargo(&common).args(["--lib", "--bins", "--examples", "--"]).args(deny))?;
+    run(lint_rust::cargo(&common)?.args(["--lib", "--bins", "--examples", "--", DENY]))?;
     // Tests may unwrap, and so may the functions that only tests call.
-    run(cargo(&common).args(["--all-targets", "--all-features", "--", UNWRAP]).args(deny))?;
-    Ok(outcome)
+    done(run(lint_rust::cargo(&common)?.args(["--all-targets", "--all-features", "--", DENY, UNWRAP])))
 }
 
 fn clippy_features() -> Result<Outcome, String> {
-    let (deny, _) = lints()?;
     let mut count = 0;
     for member in workspace::members()?.iter().filter(|member| !member.features.is_empty()) {
         for features in member.combinations() {
@@ -229,7 +234,7 @@ fn clippy_features() -> Result<Outcome, String> {
             if !features.is_empty() {
                 words.extend(["--features", &features]);
             }
-            run(cargo(&words).arg("--").args(deny))?;
+            run(lint_rust::cargo(&words)?.args(["--", DENY]))?;
             count += 1;
         }
     }
@@ -237,10 +242,8 @@ fn clippy_features() -> Result<Outcome, String> {
 }
 
 fn docs() -> Result<Outcome, String> {
-    let (deny, outcome) = lints()?;
     let words = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
-    run(cargo(&words).env("RUSTDOCFLAGS", deny.join(" ")))?;
-    Ok(outcome)
+    done(run(lint_rust::cargo(&words)?.env("RUSTDOCFLAGS", DENY)))
 }
 
 fn tests() -> Result<Outcome, String> {
@@ -286,12 +289,10 @@ fn bench() -> Result<Outcome, String> {
         "--no-default-features",
         "--all-targets",
     ];
-    let mut command = cargo(&words);
+    let mut command = lint_rust::cargo(&words)?;
     // A folder of its own: another workspace's features would have everything built again.
     command.env("CARGO_TARGET_DIR", shell::target_dir().join("bench"));
-    let (deny, outcome) = lints()?;
-    run(command.args(["--", UNWRAP]).args(deny))?;
-    Ok(outcome)
+    done(run(command.args(["--", DENY, UNWRAP])))
 }
 
 fn vectors() -> Result<Outcome, String> {
@@ -304,14 +305,14 @@ pub fn vectors_task(arguments: &[String]) -> Result<Outcome, String> {
     match arguments {
         [] => command.env("TORQUE_WRITE_VECTORS", "1"),
         [only] if only == "--check" => command.env_remove("TORQUE_WRITE_VECTORS"),
-        _ => return Err("vectors takes nothing or --check".to_owned()),
+        _ => return Err("vectors takes no argument but --check".to_owned()),
     };
     done(run(&mut command))
 }
 
 fn check() -> Result<Outcome, String> {
     let python =
-        |arguments: &[&str]| run(program("python3", arguments).current_dir(shell::root().join("spec")));
+        |arguments: &[&str]| run(program(setup::PYTHON, arguments).current_dir(shell::root().join("spec")));
     python(&["-m", "check", "selftest"])?;
     done(python(&["-m", "check", "vectors", "vectors"]))
 }

@@ -59,11 +59,10 @@ fn javascript() -> Result<(), String> {
 
 /// `cargo xtask test --only pages`: the package and the pages in Node and in a real browser.
 pub fn test() -> Result<Outcome, String> {
-    let chromium = setup::chromium().ok_or("Chromium is missing: cargo xtask setup")?;
     build()?;
     shell::run(&mut shell::cargo(&["build", "--locked", "-p", "torque-cli", "--features", "gateway"]))?;
     let mut command = node::command("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
-    command.current_dir(package()).env("CHROMIUM", chromium);
+    command.current_dir(package()).env("CHROMIUM", chromium()?);
     command.env("TORQUE", shell::target_dir().join("debug/torque")).env("TORQUE_PAGES", pages());
     for folder in ["test", "demo/test"] {
         let files = list(&package().join(folder))?;
@@ -73,15 +72,19 @@ pub fn test() -> Result<Outcome, String> {
     Ok(Outcome::Done)
 }
 
+fn chromium() -> Result<PathBuf, String> {
+    setup::chromium().ok_or("Chromium is missing: cargo xtask setup".to_owned())
+}
+
 /// `cargo xtask web-figures [--json]`.
 pub fn figures(arguments: &[String]) -> Result<(), String> {
-    setup::require(NEEDS)?;
+    setup::require(&[NEEDS, &[Need::Chromium]].concat())?;
     build()?;
     let words = ["build", "--release", "--locked", "-p", "torque-cli", "--features", "gateway"];
     shell::run(&mut shell::cargo(&words))?;
     let mut command = node::command("node", &["bench/figures.mjs"])?;
     command.current_dir(package()).args(arguments);
-    shell::run(command.env("TORQUE", shell::target_dir().join("release/torque")))
+    shell::run(command.env("CHROMIUM", chromium()?).env("TORQUE", shell::target_dir().join("release/torque")))
 }
 
 /// Installs what `js/package-lock.json` names, once for each lock file.
@@ -91,7 +94,10 @@ fn npm_packages() -> Result<(), String> {
     if fs::read_to_string(&installed).is_ok_and(|text| text == lock) {
         return Ok(());
     }
-    shell::run(node::command("npm", &["ci", "--no-audit", "--no-fund"])?.current_dir(package()))?;
+    shell::run(
+        node::command("npm", &["ci", "--no-audit", "--no-fund", "--include=dev", "--include=optional"])?
+            .current_dir(package()),
+    )?;
     fs::write(&installed, lock).map_err(|error| format!("{}: {error}", installed.display()))
 }
 
@@ -107,6 +113,7 @@ fn demo_pages() -> Result<(), String> {
         return Ok(());
     }
     let out = pages();
+    clear(&out)?;
     tsc(&["demo/tsconfig.json", "--outDir", &out.to_string_lossy()])?;
     for entry in list(&demo)? {
         let is_page = entry.extension().is_some_and(|ending| {

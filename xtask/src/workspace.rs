@@ -88,16 +88,26 @@ impl Member {
 
 /// Every package of the lock file that wants a newer Rust than the workspace promises, as text.
 pub fn packages_above_rust_version() -> Result<Vec<String>, String> {
-    let manifest = shell::read(&shell::root().join("Cargo.toml"))?;
-    let promised = lines_of(&manifest, "[workspace.package]")
-        .find_map(|line| line.strip_prefix("rust-version = \"")?.strip_suffix('"'))
-        .ok_or("Cargo.toml has no rust-version")?;
-    let limit = version(promised).ok_or("rust-version is no version")?;
+    let limit = promised_version()?;
     let metadata = shell::output(&mut shell::cargo(&["metadata", "--locked", "--format-version", "1"]))?;
     Ok(wanted_versions(&metadata)
         .filter(|(_, wanted)| version(wanted).is_none_or(|wanted| wanted > limit))
         .map(|(name, wanted)| format!("{name} wants Rust {wanted}"))
         .collect())
+}
+
+/// Whether a version of Rust builds this workspace.
+pub fn is_new_enough(text: &str) -> bool {
+    version(text).zip(promised_version().ok()).is_some_and(|(version, promised)| version >= promised)
+}
+
+/// The oldest Rust that builds this workspace.
+fn promised_version() -> Result<(u32, u32), String> {
+    let manifest = shell::read(&shell::root().join("Cargo.toml"))?;
+    let promised = lines_of(&manifest, "[workspace.package]")
+        .find_map(|line| line.strip_prefix("rust-version = \"")?.strip_suffix('"'))
+        .ok_or("Cargo.toml has no rust-version")?;
+    version(promised).ok_or("rust-version is not a version".to_owned())
 }
 
 /// Name and rust-version of each package that `cargo metadata` lists. In its JSON each package begins with
@@ -123,7 +133,8 @@ pub fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String>
         let path = entry.map_err(|error| format!("{}: {error}", folder.display()))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
-            if name != "target" && name != "node_modules" && !name.starts_with('.') {
+            let is_built = name == "target" || name == "node_modules" || path == shell::target_dir();
+            if !is_built && !name.starts_with('.') {
                 rust_files(&path, found)?;
             }
         } else if path.extension().is_some_and(|end| end == "rs") {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use common::{Directory, Host, event, json, torque};
+use common::{Directory, Host, event, json, skip, torque};
 use serde_json::Value;
 
 fn field<'a>(datagram: &'a Value, name: &str) -> &'a str {
@@ -43,8 +43,7 @@ fn a_datagram_in_hex_is_explained_and_a_broken_one_objected_to() {
 fn every_golden_layout_is_named_and_every_refused_one_objected_to() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/layouts.json");
     if !file.exists() {
-        println!("SKIPPED: {} is not there", file.display());
-        return;
+        return skip(&format!("{} is not there", file.display()));
     }
     let vectors: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let messages = [

@@ -7,7 +7,7 @@ mod common;
 
 use std::process::{Command, Stdio};
 
-use common::{Host, event, lines};
+use common::{Host, event, lines, skip};
 
 fn ip(arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("ip").args(arguments).output().map_err(|error| format!("ip: {error}"))?;
@@ -66,18 +66,14 @@ impl Drop for Namespaces {
 fn a_host_and_an_initiator_talk_between_two_network_namespaces() {
     let namespaces = match Namespaces::new() {
         Ok(namespaces) => namespaces,
-        Err(why) => {
-            println!("SKIPPED: network namespaces need root and iproute2: {why}");
-            eprintln!("SKIPPED: network namespaces need root and iproute2: {why}");
-            return;
-        }
+        Err(why) => return skip(&format!("network namespaces need root and iproute2: {why}")),
     };
     let mut host = namespaces.torque(0);
     host.args(["host", "--bind", "0.0.0.0:28000", "--name", "over there"]);
     let host = Host::start_with(host, &[]);
     for place in ["10.77.0.1", "[fd77::1]"] {
         if place.starts_with('[') && !std::path::Path::new("/proc/sys/net/ipv6").exists() {
-            println!("SKIPPED: no IPv6 on this machine");
+            skip("no IPv6 on this machine");
             continue;
         }
         let url = format!("torque://{}@{place}:28000", host.key());

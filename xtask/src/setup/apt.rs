@@ -11,29 +11,46 @@ use crate::shell::{self, output, program, succeeds};
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Installs packages; if not all can be had together, as many as there are.
-pub fn install(packages: &BTreeSet<&str>) -> Result<(), String> {
-    let names: Vec<&str> = packages.iter().copied().collect();
-    if !succeeds(&mut program("apt-get", &["--version"])) {
-        return Err(format!("there is no apt-get here to install {}", names.join(" ")));
+/// Whether packages are installed with it here.
+pub fn is_here() -> bool {
+    succeeds(&mut program("apt-get", &["--version"]))
+}
+
+/// Installs groups of packages, each whole or not at all.
+pub fn install(groups: &BTreeSet<&[&str]>) -> Result<(), String> {
+    let names =
+        |groups: &BTreeSet<&[&str]>| groups.iter().map(|group| group.join(" ")).collect::<Vec<_>>().join(" ");
+    if !is_here() {
+        return Err(format!("there is no apt-get here to install {}", names(groups)));
     }
     let as_root = output(&mut program("id", &["-u"])).is_ok_and(|id| id.trim() == "0");
     if !as_root && !succeeds(&mut program("sudo", &["-n", "true"])) {
-        return Err(format!("only root installs packages: sudo apt-get install {}", names.join(" ")));
+        return Err(format!("installing packages needs root; run: sudo apt-get install {}", names(groups)));
     }
     let apt_get =
         |words: &[&str]| when_unlocked(|| run(apt_command(as_root, words)), || std::thread::sleep(PAUSE));
-    apt_get(&["update"])?;
-    if apt_get(&[&["install"], &names[..]].concat()).is_ok() {
-        return Ok(());
+    // One source that cannot be reached is no reason to give up.
+    if let Err(error) = apt_get(&["update"]) {
+        if is_locked(&error) {
+            return Err("another package manager did not end; try again later".to_owned());
+        }
+        println!("set-up: apt-get update: {error}");
+    }
+    let install = |group: &[&str]| apt_get(&[&["install"], group].concat());
+    let all: Vec<&str> = groups.iter().flat_map(|group| group.iter().copied()).collect();
+    match install(&all) {
+        Err(error) if !is_locked(&error) => {}
+        ended => return ended,
     }
     // One that this system has not got keeps the others away.
-    let refused: Vec<&str> = names.into_iter().filter(|name| apt_get(&["install", name]).is_err()).collect();
-    if refused.is_empty() { Ok(()) } else { Err(format!("not installed: {}", refused.join(" "))) }
+    let refused: BTreeSet<&[&str]> = groups.iter().copied().filter(|group| install(group).is_err()).collect();
+    if refused.is_empty() { Ok(()) } else { Err(format!("not installed: {}", names(&refused))) }
 }
 
 fn apt_command(as_root: bool, words: &[&str]) -> Command {
-    let options = ["-y", "-qq", "--no-install-recommends", "-oDpkg::Use-Pty=0", "-oAcquire::Retries=3"];
+    // Nothing that is installed is taken away for it.
+    let options =
+        ["-y", "-qq", "--no-remove", "--no-install-recommends", "-oDpkg::Use-Pty=0", "-oAcquire::Retries=3"];
     let mut command = if as_root {
         program("apt-get", &[])
     } else {
@@ -77,11 +94,9 @@ fn when_unlocked(
     attempt()
 }
 
-/// Whether apt-get says (in English) that a lock kept it from working: dpkg's, that of the lists, or of the archives.
+/// Whether apt-get says (in English) that another program holds a lock: dpkg's, that of the lists, or of the archives.
 fn is_locked(errors: &str) -> bool {
-    ["Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock"]
-        .iter()
-        .any(|text| errors.contains(text))
+    errors.contains("Could not get lock")
 }
 
 #[cfg(test)]

@@ -7,20 +7,21 @@ use crate::shell;
 /// The version that the checks were written against.
 pub const VERSION: &str = "0.20.2";
 
-/// The one that was built here, or one that is installed.
+/// The one that was built here, or one of the same version that is installed.
 pub fn find() -> Option<PathBuf> {
-    let built = super::cache("cargo-deny", VERSION)?.join("bin/cargo-deny");
-    if built.is_file() {
-        return Some(built);
-    }
-    let installed = shell::succeeds(&mut shell::program("cargo-deny", &["--version"]));
-    installed.then(|| PathBuf::from("cargo-deny"))
+    let program = format!("cargo-deny{}", std::env::consts::EXE_SUFFIX);
+    let built = super::cache("cargo-deny", VERSION)?.join("bin").join(program);
+    let is_it = |program: &PathBuf| {
+        let told = shell::output_quietly(&mut shell::program(&program.to_string_lossy(), &["--version"]));
+        told.is_some_and(|text| text.split_whitespace().last() == Some(VERSION))
+    };
+    [built, PathBuf::from("cargo-deny")].into_iter().find(is_it)
 }
 
 /// Builds it.
 pub fn install() -> Result<(), String> {
     let folder = super::cache("cargo-deny", VERSION).ok_or("HOME is not set")?;
-    println!("set-up: building cargo-deny {VERSION} into {}: about two minutes", folder.display());
+    println!("set-up: building cargo-deny {VERSION} into {}", folder.display());
     let place = folder.to_string_lossy();
     let words = ["install", "cargo-deny", "--locked", "--version", VERSION, "--root", &place];
     let mut command = shell::cargo(&words);

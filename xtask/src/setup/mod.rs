@@ -2,9 +2,12 @@
 
 pub mod apt;
 pub mod cargo_deny;
+pub mod lint_rust;
 pub mod node;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
 use crate::platforms::{self, WASM, WASM_CORE, WINDOWS};
@@ -13,11 +16,11 @@ use crate::shell::{self, program};
 /// Something that a step needs and a machine may lack.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Need {
-    Rustfmt,
-    Clippy,
+    /// The Rust whose formatting and warnings are checked.
+    LintRust,
     CargoDeny,
     Python,
-    /// `ip` and `nft`, for tests in network namespaces.
+    /// `ip`, for tests in network namespaces.
     Namespaces,
     Valgrind,
     /// The gateway's TLS has code in C.
@@ -26,49 +29,45 @@ pub enum Need {
     Wasm,
     /// Libraries for WebAssembly without `std`: the check that the core does without.
     WasmCore,
-    /// Libraries for Windows, and a C compiler for it.
+    /// Libraries for Windows.
     Windows,
+    /// A C compiler for Windows.
+    MinGw,
     Node,
     Chromium,
+    /// The name `localhost`, which the operating system resolves by a file that an image may lack.
+    Localhost,
     Debootstrap,
 }
 
-/// Where an `apt-get install` helps.
-const DEBIAN: bool = cfg!(target_os = "linux");
-
 impl Need {
-    /// Every need of `cargo xtask test`; `cargo xtask setup` provides them.
-    pub const OF_TESTS: [Self; 12] = [
-        Self::Rustfmt,
-        Self::Clippy,
-        Self::CargoDeny,
-        Self::Python,
-        Self::Namespaces,
-        Self::Valgrind,
-        Self::CCompiler,
-        Self::Wasm,
-        Self::WasmCore,
-        Self::Windows,
-        Self::Node,
-        Self::Chromium,
-    ];
-
     /// What is needed, as a person names it.
     fn name(self) -> &'static str {
         match self {
-            Self::Rustfmt => "rustfmt",
-            Self::Clippy => "clippy",
+            Self::LintRust => "Rust 1.95 with clippy and rustfmt",
             Self::CargoDeny => "cargo-deny",
-            Self::Python => "Python 3",
-            Self::Namespaces => "ip and nft",
+            Self::Python => "Python 3.10 or newer",
+            Self::Namespaces => "ip (iproute2)",
             Self::Valgrind => "valgrind",
             Self::CCompiler => "a C compiler",
             Self::Wasm => "Rust's libraries for WebAssembly",
             Self::WasmCore => "Rust's libraries for WebAssembly without std",
-            Self::Windows => "Rust's libraries and a C compiler for Windows",
-            Self::Node => "Node 20 or newer with npm",
+            Self::Windows => "Rust's libraries for Windows",
+            Self::MinGw => "MinGW",
+            Self::Node => "Node (20.19, or 22.12, or newer) with npm",
             Self::Chromium => "Chromium",
+            Self::Localhost => "the name localhost",
             Self::Debootstrap => "debootstrap",
+        }
+    }
+
+    /// Seconds that it takes to install, on a fast network.
+    fn seconds(self) -> u64 {
+        match self {
+            Self::CargoDeny => 80,
+            Self::Chromium => 30,
+            Self::LintRust | Self::Node | Self::MinGw => 20,
+            _ => 5,
         }
     }
 
@@ -76,77 +75,83 @@ impl Need {
     pub fn is_met(self) -> bool {
         let runs = |name: &str, argument: &str| shell::succeeds(&mut program(name, &[argument]));
         match self {
-            Self::Rustfmt => runs("rustfmt", "--version"),
-            Self::Clippy => runs("cargo-clippy", "--version"),
+            Self::LintRust => lint_rust::find().is_some(),
             Self::CargoDeny => cargo_deny::find().is_some(),
-            Self::Python => runs("python3", "--version"),
-            Self::Namespaces => runs("ip", "-V") && runs("nft", "--version"),
+            Self::Python => {
+                let script = "import sys; sys.exit(sys.version_info < (3, 10))";
+                shell::succeeds(&mut program(PYTHON, &["-c", script]))
+            }
+            Self::Namespaces => runs("ip", "-V"),
             Self::Valgrind => runs("valgrind", "--version"),
-            Self::CCompiler => runs("cc", "--version"),
+            // Microsoft's compiler is on no path; what needs it finds it.
+            Self::CCompiler => cfg!(target_env = "msvc") || runs("cc", "--version"),
             Self::Wasm => platforms::can_build(WASM),
             Self::WasmCore => platforms::can_build(WASM_CORE),
-            Self::Windows => platforms::can_build(WINDOWS) && runs(platforms::MINGW, "--version"),
+            Self::Windows => platforms::can_build(WINDOWS),
+            Self::MinGw => runs(platforms::MINGW, "--version"),
             Self::Node => node::find().is_some(),
             Self::Chromium => chromium().is_some(),
+            Self::Localhost => ("localhost", 0).to_socket_addrs().is_ok(),
             Self::Debootstrap => {
-                PathBuf::from("/usr/sbin/debootstrap").exists() || runs("debootstrap", "--version")
+                runs("/usr/sbin/debootstrap", "--version") || runs("debootstrap", "--version")
             }
         }
     }
 
-    /// What rustup would be asked for.
-    fn of_rustup(self) -> Option<[&'static str; 3]> {
+    /// What rustup is asked for.
+    fn of_rustup(self) -> Option<&'static [&'static str]> {
         match self {
-            Self::Rustfmt => Some(["component", "add", "rustfmt"]),
-            Self::Clippy => Some(["component", "add", "clippy"]),
-            Self::Wasm => Some(["target", "add", WASM]),
-            Self::WasmCore => Some(["target", "add", WASM_CORE]),
-            Self::Windows => Some(["target", "add", WINDOWS]),
+            Self::LintRust => Some(lint_rust::INSTALL),
+            Self::Wasm => Some(&["target", "add", WASM]),
+            Self::WasmCore => Some(&["target", "add", WASM_CORE]),
+            Self::Windows => Some(&["target", "add", WINDOWS]),
             _ => None,
         }
     }
 
     /// Debian's packages that bring it, or what it is installed with.
-    fn packages(self) -> Vec<&'static str> {
+    fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Rustfmt | Self::Clippy | Self::CargoDeny => vec![],
-            Self::Python => vec!["python3"],
-            Self::Namespaces => vec!["iproute2", "nftables"],
-            Self::Valgrind => vec!["valgrind"],
-            Self::CCompiler => vec!["gcc", "libc6-dev"],
-            Self::Wasm | Self::WasmCore => platforms::DEBIAN_PACKAGES.to_vec(),
-            Self::Windows => {
-                let mut packages = vec!["gcc-mingw-w64-x86-64"];
-                if !platforms::can_build(WINDOWS) {
-                    packages.extend(platforms::DEBIAN_PACKAGES);
-                }
-                packages
-            }
+            Self::LintRust | Self::CargoDeny | Self::Localhost => &[],
+            Self::Python => &["python3"],
+            Self::Namespaces => &["iproute2"],
+            Self::Valgrind => &["valgrind"],
+            Self::CCompiler => &["gcc", "libc6-dev"],
+            Self::Wasm | Self::WasmCore | Self::Windows => &platforms::DEBIAN_PACKAGES,
+            Self::MinGw => &["gcc-mingw-w64-x86-64"],
             Self::Node => node::packages(),
-            Self::Chromium => vec!["chromium"],
-            Self::Debootstrap => vec!["debootstrap"],
+            Self::Chromium => &["chromium"],
+            Self::Debootstrap => &["debootstrap"],
         }
     }
 
-    /// The command for somebody whose machine we could not set up.
+    /// The ways to get it on this machine, for somebody who has to do it by hand.
     fn by_hand(self) -> String {
-        let rustup = self.of_rustup().map(|words| format!("rustup {}", words.join(" ")));
-        let apt = match self.packages() {
-            packages if packages.is_empty() || !DEBIAN => None,
-            packages => Some(format!("as root: apt-get install {}", packages.join(" "))),
-        };
-        let other = match self {
+        let mut ways = Vec::new();
+        if let Some(words) = self.of_rustup()
+            && has_rustup()
+        {
+            ways.push(format!("rustup {}", words.join(" ")));
+        }
+        if !self.packages().is_empty() && apt::is_here() {
+            ways.push(format!("sudo apt-get install {}", self.packages().join(" ")));
+        }
+        match self {
             Self::CargoDeny => {
-                Some(format!("cargo install --locked cargo-deny --version {}", cargo_deny::VERSION))
+                ways.push(format!("cargo install --locked cargo-deny --version {}", cargo_deny::VERSION));
             }
-            Self::Node => Some("nodejs.org has it".to_owned()),
-            Self::Chromium => Some("or name one: CHROMIUM=/path/to/chromium".to_owned()),
-            _ => None,
-        };
-        let ways = [rustup, apt, other].into_iter().flatten().collect::<Vec<_>>();
-        if ways.is_empty() { "see your system's packages".to_owned() } else { ways.join("; ") }
+            Self::Localhost => ways.push("add the line `127.0.0.1 localhost` to /etc/hosts".to_owned()),
+            Self::Node => ways.push("install it from nodejs.org".to_owned()),
+            Self::Chromium => ways.push("install one and name it: CHROMIUM=/path/to/chromium".to_owned()),
+            _ if ways.is_empty() => ways.push("see your system's packages, or rustup.rs".to_owned()),
+            _ => {}
+        }
+        ways.join(", or: ")
     }
 }
+
+/// Python, as this system calls it.
+pub const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
 
 /// A folder for programs of a fixed version, kept between builds.
 fn cache(tool: &str, version: &str) -> Option<PathBuf> {
@@ -154,16 +159,25 @@ fn cache(tool: &str, version: &str) -> Option<PathBuf> {
     Some(home.join(".cache/torquesocket-tools").join(format!("{tool}-{version}")))
 }
 
-/// A Chromium for the tests of pages: the one that `CHROMIUM` names, or one that is installed.
-pub fn chromium() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("CHROMIUM") {
-        return Some(PathBuf::from(named));
-    }
-    let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-    known.map(PathBuf::from).into_iter().find(|path| path.exists())
+fn has_rustup() -> bool {
+    shell::succeeds(&mut program("rustup", &["--version"]))
 }
 
-/// Installs what is missing. What is missing all the same comes back, each with the command to run by hand.
+/// A Chromium for the tests of pages: the one that `CHROMIUM` names, or one that is installed.
+pub fn chromium() -> Option<PathBuf> {
+    let named = std::env::var("CHROMIUM").ok();
+    let known = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    ];
+    let mut candidates = named.iter().map(String::as_str).chain(known);
+    // A package may bring no more than a script that says where to get it.
+    candidates.find(|name| shell::succeeds(&mut program(name, &["--version"]))).map(PathBuf::from)
+}
+
+/// Installs what is missing. What is missing all the same comes back, each with how to install it by hand.
 pub fn provide(needs: &BTreeSet<Need>) -> BTreeMap<Need, String> {
     let missing = || needs.iter().copied().filter(|need| !need.is_met()).collect::<Vec<_>>();
     let at_first = missing();
@@ -171,11 +185,14 @@ pub fn provide(needs: &BTreeSet<Need>) -> BTreeMap<Need, String> {
         return BTreeMap::new();
     }
     let names: Vec<_> = at_first.iter().map(|need| need.name()).collect();
-    println!("=== set-up: this machine lacks {} (a minute or two; cargo-deny two more)", names.join(", "));
-    for words in at_first.iter().filter_map(|need| need.of_rustup()) {
-        tell(shell::run(&mut program("rustup", &words)));
+    let seconds: u64 = at_first.iter().map(|need| need.seconds()).sum();
+    println!("=== set-up: this machine lacks {}: about {seconds} s on a fast network", names.join(", "));
+    let of_rustup: Vec<_> = at_first.iter().filter_map(|need| need.of_rustup()).collect();
+    if has_rustup() {
+        of_rustup.into_iter().for_each(|words| tell(shell::run(&mut program("rustup", words))));
     }
-    let packages: BTreeSet<_> = missing().into_iter().flat_map(Need::packages).collect();
+    let packages: BTreeSet<_> =
+        missing().into_iter().map(Need::packages).filter(|packages| !packages.is_empty()).collect();
     if !packages.is_empty() {
         tell(apt::install(&packages));
     }
@@ -183,12 +200,23 @@ pub fn provide(needs: &BTreeSet<Need>) -> BTreeMap<Need, String> {
         match need {
             Need::Node => tell(node::install()),
             Need::CargoDeny => tell(cargo_deny::install()),
+            Need::Localhost => tell(write_hosts()),
             _ => {}
         }
     }
-    let without = |need: Need| (need, format!("{} is missing here; {}", need.name(), need.by_hand()));
+    let without = |need: Need| (need, format!("{} is missing; {}", need.name(), need.by_hand()));
     missing().into_iter().map(without).collect()
 }
+
+/// Writes the file of names, as installers do, if there is none.
+fn write_hosts() -> Result<(), String> {
+    let failed = |error| format!("{HOSTS}: {error}");
+    let mut file = std::fs::File::create_new(HOSTS).map_err(failed)?;
+    println!("set-up: writing {HOSTS}");
+    file.write_all(b"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n").map_err(failed)
+}
+
+const HOSTS: &str = "/etc/hosts";
 
 fn tell(result: Result<(), String>) {
     if let Err(error) = result {
@@ -200,13 +228,6 @@ fn tell(result: Result<(), String>) {
 pub fn require(needs: &[Need]) -> Result<(), String> {
     let missing = provide(&needs.iter().copied().collect());
     if missing.is_empty() { Ok(()) } else { Err(missing.into_values().collect::<Vec<_>>().join("\n")) }
-}
-
-/// `cargo xtask setup`.
-pub fn task() -> Result<(), String> {
-    require(&Need::OF_TESTS)?;
-    println!("set-up: everything that `cargo xtask test` needs is here");
-    Ok(())
 }
 
 /// Fails with how to install a cargo subcommand that is missing.

