@@ -18,7 +18,7 @@ pub fn torque() -> Command {
 /// Says what a test leaves out on this machine. In CI nothing is left out.
 pub fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none_or(|text| text.is_empty()), "nothing is skipped in CI: {why}");
-    println!("SKIPPED: {why}");
+    eprintln!("SKIPPED: {why}");
 }
 
 /// Runs `torque` to its end.
