@@ -167,9 +167,9 @@ fn has_rustup() -> bool {
 pub fn chromium() -> Option<PathBuf> {
     let named = std::env::var("CHROMIUM").ok();
     let known = [
-        "chromium",
-        "chromium-browser",
-        "google-chrome",
+        "/usr/bin/chromium",
+        "/usr/bin/chromium-browser",
+        "/usr/bin/google-chrome",
         "/Applications/Chromium.app/Contents/MacOS/Chromium",
     ];
     let mut candidates = named.iter().map(String::as_str).chain(known);
