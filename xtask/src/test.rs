@@ -21,7 +21,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "format",
         about: "rustfmt has nothing to change",
-        seconds: 3,
+        seconds: 2,
         needs: &[Need::LintRust],
         wants: &[],
         run: format,
@@ -53,7 +53,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "deny",
         about: "licences, sources and advisories of dependencies",
-        seconds: 5,
+        seconds: 2,
         needs: &[Need::CargoDeny],
         wants: &[],
         run: deny,
@@ -61,7 +61,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "clippy",
         about: "clippy, warnings are errors",
-        seconds: 90,
+        seconds: 48,
         needs: &[Need::LintRust, Need::CCompiler],
         wants: &[],
         run: clippy,
@@ -69,7 +69,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "features",
         about: "clippy for each combination of features",
-        seconds: 30,
+        seconds: 56,
         needs: &[Need::LintRust, Need::CCompiler],
         wants: &[],
         run: clippy_features,
@@ -77,7 +77,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "docs",
         about: "the documentation builds without a warning",
-        seconds: 8,
+        seconds: 7,
         needs: &[Need::CCompiler],
         wants: &[],
         run: docs,
@@ -85,7 +85,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "tests",
         about: "unit, property, simulation and socket tests, and the examples",
-        seconds: 285,
+        seconds: 264,
         needs: &[Need::Localhost],
         wants: &[Need::Namespaces],
         run: tests,
@@ -93,7 +93,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "all-features",
         about: "the tests of crates with features, all switched on",
-        seconds: 190,
+        seconds: 167,
         needs: &[Need::CCompiler, Need::Localhost],
         wants: &[Need::Namespaces],
         run: tests_features,
@@ -101,7 +101,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "doc-tests",
         about: "examples in the documentation",
-        seconds: 24,
+        seconds: 20,
         needs: &[],
         wants: &[],
         run: doc_tests,
@@ -109,7 +109,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "corpus",
         about: "the committed fuzz corpus, replayed",
-        seconds: 14,
+        seconds: 12,
         needs: &[],
         wants: &[],
         run: corpus,
@@ -117,7 +117,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "vectors",
         about: "the golden vectors are what the library computes",
-        seconds: 20,
+        seconds: 16,
         needs: &[],
         wants: &[],
         run: vectors,
@@ -125,7 +125,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "check",
         about: "spec/check, the decoder written from the specification alone",
-        seconds: 20,
+        seconds: 13,
         needs: &[Need::Python],
         wants: &[],
         run: check,
@@ -133,7 +133,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "bench",
         about: "the bench still builds with this library, without its largest peer",
-        seconds: 26,
+        seconds: 21,
         needs: &[Need::LintRust, Need::CCompiler],
         wants: &[],
         run: bench,
@@ -141,7 +141,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "counts",
         about: "the hot paths take no more instructions than before",
-        seconds: 27,
+        seconds: 20,
         needs: &[Need::Valgrind],
         wants: &[],
         run: counts::check,
@@ -149,7 +149,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "wasm",
         about: "torque-proto for WebAssembly, with core and alloc only; its unit tests and vectors there",
-        seconds: 91,
+        seconds: 32,
         needs: platforms::WASM_NEEDS,
         wants: &[],
         run: wasm,
@@ -157,7 +157,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "pages",
         about: "the npm package, the gateway and the demo's pages, in Node and in Chromium",
-        seconds: 319,
+        seconds: 200,
         needs: PAGES,
         wants: &[],
         run: web::test,
@@ -165,7 +165,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "windows",
         about: "the crates for Windows",
-        seconds: 111,
+        seconds: 45,
         needs: platforms::WINDOWS_NEEDS,
         wants: &[],
         run: windows,
