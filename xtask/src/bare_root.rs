@@ -18,7 +18,7 @@ committed there, and runs COMMAND; without one, the README's two:
   cargo xtask test
 
 For the first half minute another program holds the package manager's locks, as updates do on a new machine. CI is set,
-so nothing is skipped. Linux, root; about 50 minutes on two quiet cores, 6 GB.
+so nothing is skipped. Linux, root; about 25 minutes on two quiet cores, 12 GB.
 
   --folder DIR       where; what an earlier run left there is removed first
   --without-rustup   the active Rust alone, as a distribution installs it: other targets come from Debian's packages
@@ -91,7 +91,7 @@ impl Options {
                 "--" => {
                     options.commands = vec![rest.by_ref().map(String::as_str).collect::<Vec<_>>().join(" ")];
                 }
-                _ => return Err(USAGE.to_owned()),
+                _ => return Err(format!("unknown option `{argument}`\n\n{USAGE}")),
             }
         }
         Ok(options)
@@ -99,6 +99,10 @@ impl Options {
 }
 
 pub fn run(arguments: &[String]) -> Result<(), String> {
+    if arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--help") {
+        println!("{USAGE}");
+        return Ok(());
+    }
     let options = Options::parse(arguments)?;
     let is_root = shell::output_quietly(&mut program("id", &["-u"])).is_some_and(|id| id.trim() == "0");
     if !cfg!(target_os = "linux") || !is_root {

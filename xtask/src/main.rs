@@ -64,7 +64,11 @@ fn main() -> ExitCode {
         }
         Some("bench") => bench(rest),
         Some("mutants") => mutants(rest),
-        _ => Err(USAGE.to_owned()),
+        None | Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => Err(format!("`{other}` is not a task\n\n{USAGE}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
