@@ -27,6 +27,9 @@ so nothing is skipped. Linux, root; about 25 minutes on two quiet cores, 12 GB.
 const SUITE: &str = "bookworm";
 /// By this file a folder is known as one that may be removed.
 const MARK: &str = ".torquesocket-bare-root";
+/// Root's home on the new machine, and where in it the repository is cloned to.
+const HOME: &str = "/root";
+const REPOSITORY: &str = "torquesocket";
 const COMMANDS: [&str; 2] = ["cargo xtask demo --seconds 10 --json", "cargo xtask test"];
 
 /// How this machine reaches its registries; the new one is given the same.
@@ -104,8 +107,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         return Ok(());
     }
     let options = Options::parse(arguments)?;
-    let is_root = shell::output_quietly(&mut program("id", &["-u"])).is_some_and(|id| id.trim() == "0");
-    if !cfg!(target_os = "linux") || !is_root {
+    if !cfg!(target_os = "linux") || !shell::is_root() {
         return Err("bare-root must run as root, on Linux".to_owned());
     }
     setup::require(&[Need::Debootstrap])?;
@@ -125,7 +127,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         let start = Instant::now();
         let result = machine.run(&format!(
             "perl -e '{HOLD_LOCKS}' & sleep 1; kill -0 $! || exit 1; \
-             cd /root/torquesocket && export CI=true PATH={path} && {command}"
+             cd ~/{REPOSITORY} && export CI=true PATH={path} && {command}"
         ));
         println!(
             "=== bare-root: {command}: {} ({} s)",
@@ -198,6 +200,7 @@ impl Machine {
 
     /// Gives the machine the active Rust, without libraries for other targets; the path by which it is found.
     fn install_rust(&self, with_rustup: bool) -> Result<String, String> {
+        // Where Debian looks for programs.
         let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let sysroot = PathBuf::from(shell::output(&mut program("rustc", &["--print", "sysroot"]))?.trim());
         if !with_rustup {
@@ -210,16 +213,16 @@ impl Machine {
             return Ok(system.to_owned());
         }
         let name = sysroot.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        self.copy_toolchain(&sysroot, &format!("root/.rustup/toolchains/{name}"))?;
+        self.copy_toolchain(&sysroot, &format!("{HOME}/.rustup/toolchains/{name}"))?;
         let rustup = shell::output(&mut program("sh", &["-c", "command -v rustup"]))
             .map_err(|_| "there is no rustup here: --without-rustup".to_owned())?;
-        let bin = self.at("root/.cargo/bin");
+        let bin = self.at(&format!("{HOME}/.cargo/bin"));
         fs::create_dir_all(&bin).map_err(|error| format!("{}: {error}", bin.display()))?;
         shell::run(program("cp", &["--dereference", rustup.trim()]).arg(bin.join("rustup")))?;
         let proxies = "cargo rustc rustdoc cargo-clippy clippy-driver cargo-fmt rustfmt";
-        let path = format!("/root/.cargo/bin:{system}");
+        let path = format!("{HOME}/.cargo/bin:{system}");
         self.run(&format!(
-            "export PATH={path}; for name in {proxies}; do ln -s rustup /root/.cargo/bin/$name; done; \
+            "export PATH={path}; for name in {proxies}; do ln -s rustup ~/.cargo/bin/$name; done; \
              rustup --quiet default {name}; host=$(rustc --print host-tuple); \
              for target in $(rustup target list --installed); do [ $target = $host ] || rustup target remove $target; done"
         ))?;
@@ -240,7 +243,7 @@ impl Machine {
 
     fn clone_repository(&self) -> Result<(), String> {
         let url = format!("file://{}", shell::root().display());
-        shell::run(program("git", &["clone", "--quiet", &url]).arg(self.at("root/torquesocket")))
+        shell::run(program("git", &["clone", "--quiet", &url]).arg(self.at(&format!("{HOME}/{REPOSITORY}"))))
     }
 
     /// Runs a shell's command on the machine, with nothing of this one's surroundings but its network.
@@ -250,7 +253,7 @@ impl Machine {
         enter.args(["sh", "-c", ENTER, "sh"]).arg(&self.root).arg(command).env_clear();
         enter
             .env("PATH", with_sbin())
-            .env("HOME", "/root")
+            .env("HOME", HOME)
             .env("LANG", "C.UTF-8")
             .env("CARGO_TERM_COLOR", "never");
         for name in NETWORK_VARIABLES {

@@ -15,6 +15,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
+use setup::{Need, require};
 use steps::Outcome;
 
 const USAGE: &str = "cargo xtask <task>
@@ -47,21 +48,17 @@ fn main() -> ExitCode {
         Some("demo") => demo(rest),
         Some("test") => test::test(rest),
         Some("setup") => test::set_up(),
-        Some("web") => setup::require(web::NEEDS).and_then(|()| web::build()),
-        Some("web-figures") => web::figures(rest),
+        Some("web") => require(web::NEEDS).and_then(|()| web::build()),
+        Some("web-figures") => require(web::TEST_NEEDS).and_then(|()| web::figures(rest)),
         Some("codes") => codes::run(rest),
         Some("vectors") => test::vectors_task(rest).map(tell),
-        Some("check-wasm") => {
-            setup::require(platforms::WASM_NEEDS).and_then(|()| platforms::wasm(rest)).map(tell)
-        }
+        Some("check-wasm") => require(platforms::WASM_NEEDS).and_then(|()| platforms::wasm(rest)).map(tell),
         Some("check-windows") => {
-            setup::require(platforms::WINDOWS_NEEDS).and_then(|()| platforms::windows(rest)).map(tell)
+            require(platforms::WINDOWS_NEEDS).and_then(|()| platforms::windows(rest)).map(tell)
         }
         Some("bare-root") => bare_root::run(rest),
         Some("fuzz") => fuzz::run(rest),
-        Some("counts") => {
-            setup::require(&[setup::Need::Valgrind]).and_then(|()| counts::task(rest)).map(tell)
-        }
+        Some("counts") => require(&[Need::Valgrind]).and_then(|()| counts::task(rest)).map(tell),
         Some("bench") => bench(rest),
         Some("mutants") => mutants(rest),
         None | Some("help" | "--help" | "-h") => {
@@ -93,7 +90,7 @@ fn demo(arguments: &[String]) -> Result<(), String> {
     println!(
         "=== demo: the first time, building it takes about three minutes on two quiet cores, after set-up"
     );
-    let pages = match setup::require(web::NEEDS).and_then(|()| web::build()) {
+    let pages = match require(web::NEEDS).and_then(|()| web::build()) {
         Ok(()) => Some(web::pages()),
         Err(error) if shell::in_ci() => return Err(error),
         Err(error) => {

@@ -64,6 +64,11 @@ pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|text| !text.is_empty())
 }
 
+/// Whether the operating system lets us do everything; elsewhere than on Unix nobody is.
+pub fn is_root() -> bool {
+    output_quietly(&mut program("id", &["-u"])).is_some_and(|id| id.trim() == "0")
+}
+
 /// A command as one would type it.
 pub fn as_text(command: &Command) -> String {
     let quoted = |text: &std::ffi::OsStr| {

@@ -1,5 +1,5 @@
 //! A list of steps: set up what they need, run one after another with a heading and a time each, and a table at the
-//! end. A step that fails keeps no other from running.
+//! end. A failing step does not stop the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -127,6 +127,15 @@ struct Row<'a> {
 }
 
 impl Outcome {
+    /// What is left of it if something that the step wants was missing.
+    fn in_part(self, why: &str) -> Self {
+        match self {
+            Self::Done => Self::Note(format!("in part: {why}")),
+            Self::Note(note) => Self::Note(format!("{note}; in part: {why}")),
+            Self::Skipped(other) => Self::Skipped(other),
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Done => "ok".to_owned(),
@@ -156,7 +165,7 @@ fn run_all<'a>(steps: &[&'a Step], lacking: &Lacking) -> Vec<Row<'a>> {
         let result = match (missing(step.needs), missing(step.wants)) {
             (Some(why), _) => Ok(Outcome::Skipped(why)),
             (None, Some(why)) if lacking.strict => Ok(Outcome::Skipped(why)),
-            (None, Some(why)) => (step.run)().map(|_| Outcome::Note(format!("in part: {why}"))),
+            (None, Some(why)) => (step.run)().map(|outcome| outcome.in_part(&why)),
             (None, None) => (step.run)(),
         };
         let result = match result {

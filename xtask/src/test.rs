@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that has to hold, as a list of steps.
 
-use crate::setup::{self, Need, cargo_deny, lint_rust};
+use crate::setup::{self, LintRust, Need, cargo_deny};
 use crate::shell::{self, cargo, program, run};
 use crate::steps::{self, Choice, Outcome, Step};
 use crate::{codes, counts, lengths, platforms, web, workspace};
@@ -13,9 +13,6 @@ const DENY: &str = "-Dwarnings";
 
 /// What tests are not held to.
 const UNWRAP: &str = "-Aclippy::unwrap_used";
-
-/// What the tests of pages need: what building them needs, and a browser.
-const PAGES: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Localhost];
 
 const STEPS: &[Step] = &[
     Step {
@@ -78,7 +75,7 @@ const STEPS: &[Step] = &[
         name: "docs",
         about: "the documentation builds without a warning",
         seconds: 7,
-        needs: &[Need::CCompiler],
+        needs: &[Need::LintRust, Need::CCompiler],
         wants: &[],
         run: docs,
     },
@@ -86,7 +83,7 @@ const STEPS: &[Step] = &[
         name: "tests",
         about: "unit, property, simulation and socket tests, and the examples",
         seconds: 264,
-        needs: &[Need::Localhost],
+        needs: &[Need::CCompiler, Need::Localhost],
         wants: &[Need::Namespaces],
         run: tests,
     },
@@ -102,7 +99,7 @@ const STEPS: &[Step] = &[
         name: "doc-tests",
         about: "examples in the documentation",
         seconds: 20,
-        needs: &[],
+        needs: &[Need::CCompiler],
         wants: &[],
         run: doc_tests,
     },
@@ -158,7 +155,7 @@ const STEPS: &[Step] = &[
         name: "pages",
         about: "the npm package, the gateway and the demo's pages, in Node and in Chromium",
         seconds: 200,
-        needs: PAGES,
+        needs: web::TEST_NEEDS,
         wants: &[],
         run: web::test,
     },
@@ -191,8 +188,8 @@ fn done(result: Result<(), String>) -> Result<Outcome, String> {
 }
 
 fn format() -> Result<Outcome, String> {
-    let check =
-        |manifest| run(&mut lint_rust::cargo(&["fmt", "--all", "--manifest-path", manifest, "--check"])?);
+    let rust = LintRust::get()?;
+    let check = |manifest| run(&mut rust.cargo(&["fmt", "--all", "--manifest-path", manifest, "--check"]));
     done(["Cargo.toml", "fuzz/Cargo.toml", "bench/Cargo.toml"].into_iter().try_for_each(check))
 }
 
@@ -220,13 +217,15 @@ fn deny() -> Result<Outcome, String> {
 }
 
 fn clippy() -> Result<Outcome, String> {
+    let rust = LintRust::get()?;
     let common = ["clippy", "--workspace", "--locked"];
-    run(lint_rust::cargo(&common)?.args(["--lib", "--bins", "--examples", "--", DENY]))?;
+    run(rust.cargo(&common).args(["--lib", "--bins", "--examples", "--", DENY]))?;
     // Tests may unwrap, and so may the functions that only tests call.
-    done(run(lint_rust::cargo(&common)?.args(["--all-targets", "--all-features", "--", DENY, UNWRAP])))
+    done(run(rust.cargo(&common).args(["--all-targets", "--all-features", "--", DENY, UNWRAP])))
 }
 
 fn clippy_features() -> Result<Outcome, String> {
+    let rust = LintRust::get()?;
     let mut count = 0;
     for member in workspace::members()?.iter().filter(|member| !member.features.is_empty()) {
         for features in member.combinations() {
@@ -234,7 +233,7 @@ fn clippy_features() -> Result<Outcome, String> {
             if !features.is_empty() {
                 words.extend(["--features", &features]);
             }
-            run(lint_rust::cargo(&words)?.args(["--", DENY]))?;
+            run(rust.cargo(&words).args(["--", DENY]))?;
             count += 1;
         }
     }
@@ -243,7 +242,7 @@ fn clippy_features() -> Result<Outcome, String> {
 
 fn docs() -> Result<Outcome, String> {
     let words = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
-    done(run(lint_rust::cargo(&words)?.env("RUSTDOCFLAGS", DENY)))
+    done(run(LintRust::get()?.cargo(&words).env("RUSTDOCFLAGS", DENY)))
 }
 
 fn tests() -> Result<Outcome, String> {
@@ -289,7 +288,7 @@ fn bench() -> Result<Outcome, String> {
         "--no-default-features",
         "--all-targets",
     ];
-    let mut command = lint_rust::cargo(&words)?;
+    let mut command = LintRust::get()?.cargo(&words);
     // A folder of its own: another workspace's features would have everything built again.
     command.env("CARGO_TARGET_DIR", shell::target_dir().join("bench"));
     done(run(command.args(["--", DENY, UNWRAP])))

@@ -13,6 +13,9 @@ use crate::{platforms, shell};
 /// What building the package and the pages needs.
 pub const NEEDS: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler];
 
+/// What trying them in a browser needs besides.
+pub const TEST_NEEDS: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Localhost];
+
 /// The npm package.
 pub fn package() -> PathBuf {
     shell::root().join("js")
@@ -78,7 +81,6 @@ fn chromium() -> Result<PathBuf, String> {
 
 /// `cargo xtask web-figures [--json]`.
 pub fn figures(arguments: &[String]) -> Result<(), String> {
-    setup::require(&[NEEDS, &[Need::Chromium]].concat())?;
     build()?;
     let words = ["build", "--release", "--locked", "-p", "torque-cli", "--features", "gateway"];
     shell::run(&mut shell::cargo(&words))?;

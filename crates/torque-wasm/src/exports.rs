@@ -1,8 +1,8 @@
 //! What the module exports, in numbers. `js/src/engine/core.ts` is the other half.
 //!
-//! The only unsafe thing here is that names are exported as they are: each is unique in this crate, which nothing else is
-//! linked with, and none is one that the compiler's libraries use. No pointer is followed; those that are returned
-//! are for the caller's view of this module's memory.
+//! Two things here are unsafe. Names are exported as they are: each is unique in this crate, which nothing else is linked
+//! with, and none is one that the compiler's libraries use. And the instance is a plain `static`, as the module has one
+//! thread. No pointer is followed; those that are returned are for the caller's view of this module's memory.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::shell::{self, output, program, succeeds};
+use crate::shell::{self, program, succeeds};
 
 /// How often, and after which pause, a lock is tried again: ten minutes.
 const TRIES: u32 = 60;
@@ -23,7 +23,7 @@ pub fn install(groups: &BTreeSet<&[&str]>) -> Result<(), String> {
     if !is_here() {
         return Err(format!("there is no apt-get here to install {}", names(groups)));
     }
-    let as_root = output(&mut program("id", &["-u"])).is_ok_and(|id| id.trim() == "0");
+    let as_root = shell::is_root();
     if !as_root && !succeeds(&mut program("sudo", &["-n", "true"])) {
         return Err(format!("installing packages needs root; run: sudo apt-get install {}", names(groups)));
     }

@@ -9,6 +9,9 @@ use crate::shell::{self, program};
 const VERSION: &str = "1.95";
 const RELEASE: &str = "1.95.0";
 
+/// What a person calls it.
+pub const NAME: &str = "Rust 1.95 with clippy and rustfmt";
+
 /// What rustup is asked for.
 pub const INSTALL: &[&str] = &[
     "toolchain",
@@ -31,25 +34,25 @@ pub enum LintRust {
     Beside,
 }
 
-/// Finds it.
-pub fn find() -> Option<LintRust> {
-    let is_whole = |rust: LintRust| {
-        let version = shell::output_quietly(rust.program("rustc").arg("--version")).unwrap_or_default();
-        let is_right = version.split(' ').nth(1).and_then(|version| version.strip_prefix(VERSION));
-        is_right.is_some_and(|rest| rest.starts_with('.'))
-            && shell::succeeds(&mut rust.cargo(&["clippy", "--version"]))
-            && shell::succeeds(&mut rust.cargo(&["fmt", "--version"]))
-    };
-    [LintRust::Active, LintRust::Beside].into_iter().find(|rust| is_whole(*rust))
-}
-
-/// Its cargo with these words.
-pub fn cargo(words: &[&str]) -> Result<Command, String> {
-    let rust = find().ok_or("Rust 1.95 with clippy and rustfmt is missing: cargo xtask setup")?;
-    Ok(rust.cargo(words))
-}
-
 impl LintRust {
+    /// Finds it.
+    pub fn find() -> Option<Self> {
+        [Self::Active, Self::Beside].into_iter().find(|rust| rust.is_whole())
+    }
+
+    /// Finds it, or says what to do.
+    pub fn get() -> Result<Self, String> {
+        Self::find().ok_or(format!("{NAME} is missing: cargo xtask setup"))
+    }
+
+    /// Whether it is of the right version, and has what the checks need.
+    fn is_whole(self) -> bool {
+        let told = shell::output_quietly(self.program("rustc").arg("--version")).unwrap_or_default();
+        let rest = told.split(' ').nth(1).and_then(|version| version.strip_prefix(VERSION));
+        let runs = |tool| shell::succeeds(&mut self.cargo(&[tool, "--version"]));
+        rest.is_some_and(|rest| rest.starts_with('.')) && runs("clippy") && runs("fmt")
+    }
+
     fn program(self, name: &str) -> Command {
         match self {
             Self::Active => program(name, &[]),
@@ -57,7 +60,8 @@ impl LintRust {
         }
     }
 
-    fn cargo(self, words: &[&str]) -> Command {
+    /// Its cargo with these words.
+    pub fn cargo(self, words: &[&str]) -> Command {
         let mut command = self.program("cargo");
         command.args(words);
         if self == Self::Beside {

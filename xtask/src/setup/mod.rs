@@ -1,14 +1,16 @@
 //! What the tasks use beyond Rust and this repository: looking for it, and installing what is missing.
 
-pub mod apt;
+mod apt;
 pub mod cargo_deny;
-pub mod lint_rust;
+mod lint_rust;
 pub mod node;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
+
+pub use lint_rust::LintRust;
 
 use crate::platforms::{self, WASM, WASM_CORE, WINDOWS};
 use crate::shell::{self, program};
@@ -44,7 +46,7 @@ impl Need {
     /// What is needed, as a person names it.
     fn name(self) -> &'static str {
         match self {
-            Self::LintRust => "Rust 1.95 with clippy and rustfmt",
+            Self::LintRust => lint_rust::NAME,
             Self::CargoDeny => "cargo-deny",
             Self::Python => "Python 3.10 or newer",
             Self::Namespaces => "ip (iproute2)",
@@ -75,7 +77,7 @@ impl Need {
     pub fn is_met(self) -> bool {
         let runs = |name: &str, argument: &str| shell::succeeds(&mut program(name, &[argument]));
         match self {
-            Self::LintRust => lint_rust::find().is_some(),
+            Self::LintRust => LintRust::find().is_some(),
             Self::CargoDeny => cargo_deny::find().is_some(),
             Self::Python => {
                 let script = "import sys; sys.exit(sys.version_info < (3, 10))";
@@ -208,6 +210,9 @@ pub fn provide(needs: &BTreeSet<Need>) -> BTreeMap<Need, String> {
     missing().into_iter().map(without).collect()
 }
 
+/// Where the operating system reads names such as `localhost`.
+const HOSTS: &str = "/etc/hosts";
+
 /// Writes the file of names, as installers do, if there is none.
 fn write_hosts() -> Result<(), String> {
     let failed = |error| format!("{HOSTS}: {error}");
@@ -215,8 +220,6 @@ fn write_hosts() -> Result<(), String> {
     println!("set-up: writing {HOSTS}");
     file.write_all(b"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n").map_err(failed)
 }
-
-const HOSTS: &str = "/etc/hosts";
 
 fn tell(result: Result<(), String>) {
     if let Err(error) = result {

@@ -39,11 +39,14 @@ fn npm(folder: &Path) -> String {
     folder.join(name).to_string_lossy().into_owned()
 }
 
-/// Puts a folder first on the path of what a command starts.
+/// Puts a folder, unless it is empty, first on the path of what a command starts.
 fn with_path<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
+    if folder.as_os_str().is_empty() {
+        return command;
+    }
     let before = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&before));
-    match std::env::join_paths(folders.filter(|folder| !folder.as_os_str().is_empty())) {
+    match std::env::join_paths(folders) {
         Ok(path) => command.env("PATH", path),
         Err(_) => command,
     }
@@ -54,9 +57,7 @@ pub fn command(name: &str, arguments: &[&str]) -> Result<Command, String> {
     let folder = find().ok_or("Node is missing, or too old: cargo xtask setup")?;
     let file = if name == "npm" { npm(&folder) } else { folder.join(name).to_string_lossy().into_owned() };
     let mut command = program(&file, arguments);
-    if !folder.as_os_str().is_empty() {
-        with_path(&mut command, &folder);
-    }
+    with_path(&mut command, &folder);
     Ok(command)
 }
 
