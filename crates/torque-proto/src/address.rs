@@ -40,6 +40,15 @@ impl Address {
         }
     }
 
+    /// The network that counts as one source: an IPv4 address, an IPv6 /64 or a carrier's own number.
+    pub(crate) fn network(&self) -> Network {
+        match self.0 {
+            Repr::V4(ip, _) => Network(4, u64::from(ip.to_bits())),
+            Repr::V6(ip, ..) => Network(6, (ip.to_bits() >> 64) as u64),
+            Repr::Virtual(number) => Network(0, number),
+        }
+    }
+
     /// Family, address and port as the identity token covers them (PROTOCOL.md 5.1).
     pub(crate) fn token_bytes(&self) -> [u8; 19] {
         let mut bytes = [0; 19];
@@ -59,6 +68,10 @@ impl Address {
         bytes
     }
 }
+
+/// What one subscriber usually has: whoever holds one address of it may hold them all.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Network(u8, u64);
 
 impl Hash for Address {
     /// As few words as possible: this is looked up for each datagram.

@@ -137,6 +137,11 @@ pub struct Limits {
     pub connections: usize,
     /// Pending connections as host (default 1,024).
     pub pending: usize,
+    /// Of those, from one address and port (default 4).
+    pub pending_per_address: usize,
+    /// Of those, from one IPv4 address or IPv6 /64, once half of `pending` (or of `connections`, if that is less) is
+    /// taken (default 64). When all are taken, the network that holds most gives one up for the newcomer.
+    pub pending_per_network: usize,
     /// Tokens remembered in each epoch (default 65,536; 16 bytes each).
     pub replay_tokens: usize,
     /// Received packets of one connection that the application has not taken yet (default 1,024).
@@ -194,6 +199,8 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             pending: 1_024,
+            pending_per_address: 4,
+            pending_per_network: 64,
             replay_tokens: 65_536,
             queued_packets: 1_024,
             queued_packets_total: 65_536,

@@ -72,8 +72,10 @@ counters! {
         false_solution,
         /// Connect requests with a token that was used before.
         replayed_token,
-        /// Connect requests for which a table had no room.
+        /// Connect requests for which a table, or their source's share of it, had no room.
         busy,
+        /// Pending connections given up for another source, because theirs held most of a full table.
+        given_up,
         /// Connect requests that paid, but do not decrypt or carry a bad key.
         bad_request,
         /// Connect requests that differ from the one they repeat.

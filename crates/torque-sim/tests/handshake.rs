@@ -351,7 +351,7 @@ fn a_host_without_room_is_busy() {
             attempt
         })
         .collect();
-    play.run_for(12 * SECOND);
+    play.run_for(18 * SECOND);
     assert_eq!(code(&play, guests[2], attempts[2]), Some(CloseCode::Busy));
     assert!(play.stats(host).busy > 0);
     play.run_for(30 * SECOND);
@@ -656,7 +656,7 @@ fn no_more_connections_than_allowed() {
     }
     let late = play.add_default();
     let attempt = play.connect(late, host, ConnectOptions::default());
-    play.run_for(12 * SECOND);
+    play.run_for(18 * SECOND);
     assert_eq!(code(&play, late, attempt), Some(CloseCode::Busy));
     assert_eq!(play.try_connect(host, late, ConnectOptions::default()), Err(CallError::TooManyConnections));
     let first = play.open_connections(guests[0])[0];

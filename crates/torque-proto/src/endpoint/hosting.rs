@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::requests::Room;
 use super::routing::Path;
 use super::setup::KeyLogEntry;
 use super::slot::{AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, RefusedSlot, Slot, Source};
@@ -13,7 +14,7 @@ use crate::crypto::secret::Direction;
 use crate::error::CallError;
 use crate::event::{ClosedBy, Event};
 use crate::handshake::{
-    Admission, Admitted, Asking, ChallengeAnswer, ConnectionParts, DropReason, Role, ShortData,
+    Admission, Admitted, Asking, ChallengeAnswer, ConnectionParts, DropReason, Role, ShortData, reject,
 };
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -29,13 +30,13 @@ impl Endpoint {
             self.stats.not_accepting += 1;
             return;
         }
-        let occupancy = self.occupancy();
+        let pending = self.requests.len();
         let nonce = bytes.get(10..26).and_then(|nonce| nonce.try_into().ok()).unwrap_or([0; 16]);
         let is_own = self.is_own_nonce(&nonce);
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let host = &mut self.host;
         let answer = self.transmits.push(path.remote, path.local, |out| {
-            host.answer_challenge(&mut cx, path.remote, bytes, |_| is_own, occupancy, out)
+            host.answer_challenge(&mut cx, path.remote, bytes, |_| is_own, pending, out)
         });
         match answer {
             ChallengeAnswer::Answered => self.stats.challenges_answered += 1,
@@ -57,14 +58,14 @@ impl Endpoint {
         if self.is_own_nonce(&request.initiator_nonce) {
             return self.stats.reflected += 1;
         }
-        if let Some(&id) = self.requests.get(&(path.remote, request.initiator_nonce)) {
+        if let Some(id) = self.requests.get(path.remote, request.initiator_nonce) {
             return self.repeat_answer(now, id, path, bytes);
         }
-        let occupancy = self.occupancy();
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let host = &mut self.host;
+        let (host, requests) = (&mut self.host, &self.requests);
+        let has_room = || requests.room(path.remote, &self.config.limits, &self.slots) != Room::None;
         let admission = self.transmits.push(path.remote, path.local, |out| {
-            host.admit(&mut cx, path.remote, &request, bytes, occupancy, out)
+            host.admit(&mut cx, path.remote, &request, bytes, requests.len(), has_room, out)
         });
         match admission {
             Admission::Admitted(admitted) => self.on_admitted(now, path, admitted),
@@ -107,12 +108,8 @@ impl Endpoint {
         if let Some(&attempt) = self.attempts.get(&path.remote) {
             self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
         }
-        let Some(id) =
-            self.slots.insert(Entry::new(Slot::Asking(boxed(AskingSlot { asking, source, since: now }))))
-        else {
-            return self.stats.busy += 1;
-        };
-        self.requests.insert((path.remote, nonce), id);
+        let entry = Entry::new(Slot::Asking(boxed(AskingSlot { asking, source, since: now })));
+        let Some(id) = self.insert_request(entry, source) else { return };
         self.stats.connections_requested += 1;
         trace_event!(DEBUG, connection = %id, remote = %path.remote, key = %question.public_key, "requested");
         self.events.push(Event::ConnectRequest {
@@ -136,11 +133,40 @@ impl Endpoint {
         });
         let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
         // There is no close event to wait for.
-        let Some(id) = self.slots.insert(Entry { slot, close_taken: true }) else {
-            return self.stats.busy += 1;
-        };
-        self.requests.insert((source.remote, source.initiator_nonce), id);
+        let Some(id) = self.insert_request(Entry { slot, close_taken: true }, source) else { return };
         self.rearm(id);
+    }
+
+    /// Puts a pending connection into the tables. If they are full, the source that holds most gives one up.
+    fn insert_request(&mut self, entry: Entry, source: Source) -> Option<ConnectionId> {
+        if let Room::InPlaceOf(id) = self.requests.room(source.remote, &self.config.limits, &self.slots) {
+            self.give_up(id);
+        }
+        let Some(id) = self.slots.insert(entry) else {
+            self.stats.busy += 1;
+            return None;
+        };
+        self.requests.insert(source.remote, source.initiator_nonce, id);
+        Some(id)
+    }
+
+    /// Ends a pending connection so that another source finds a place. Its initiator may begin again.
+    fn give_up(&mut self, id: ConnectionId) {
+        let (source, is_told) = match self.slots.get(id).map(|entry| &entry.slot) {
+            Some(Slot::Asking(slot)) => (slot.source, false),
+            Some(Slot::Confirming(slot)) => (slot.source, slot.connected.connection.is_over()),
+            Some(Slot::Refused(slot)) => (slot.source, true),
+            _ => return,
+        };
+        self.stats.given_up += 1;
+        self.forget_request(id, source);
+        if !is_told {
+            self.transmits.push(source.remote, source.local, |out| {
+                reject(RejectCode::Busy, source.initiator_nonce, out);
+            });
+            self.tell_close(id, CloseCode::Busy, ClosedBy::Socket, alloc::vec::Vec::new());
+        }
+        self.end_slot(id);
     }
 
     /// Accepts a request. `accept_data`, at most 511 bytes, is what the initiator's established event shows.
@@ -223,7 +249,7 @@ impl Endpoint {
 
     /// Takes a pending connection out of the tables that find it.
     pub(super) fn forget_request(&mut self, id: ConnectionId, source: Source) {
-        self.requests.remove(&(source.remote, source.initiator_nonce));
+        self.requests.remove(source.remote, source.initiator_nonce);
         if let Some(waiting) = self.confirming.get_mut(&source.remote) {
             waiting.retain(|other| *other != id);
             if waiting.is_empty() {

@@ -10,6 +10,7 @@ mod maps;
 mod origins;
 mod packets;
 mod queue;
+mod requests;
 mod routing;
 mod setup;
 mod slab;
@@ -31,7 +32,7 @@ use crate::connection::Outbox;
 use crate::crypto::rng::Rng;
 use crate::error::{CallError, SendError};
 use crate::event::{ClosedBy, Event};
-use crate::handshake::{Context, EpochSecrets, Host, Occupancy, ShortData};
+use crate::handshake::{Context, EpochSecrets, Host, ShortData};
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::{KeyPair, PublicKey};
 use crate::instant::Instant;
@@ -40,8 +41,9 @@ use crate::stats::{ConnectionStats, Stats};
 use crate::transmits::Transmits;
 use crate::wire::DatagramKind;
 
-use maps::{AddressMap, Map, Owners, Seeded};
+use maps::{AddressMap, Owners, Seeded};
 use queue::{EventQueue, Frees};
+use requests::Requests;
 use slab::Slab;
 use slot::{Entry, Slot};
 use wheel::Wheel;
@@ -69,8 +71,7 @@ pub struct Endpoint {
     confirming: AddressMap<Vec<ConnectionId>>,
     /// Our own attempts, by the host's address.
     attempts: AddressMap<ConnectionId>,
-    /// Pending connections as host, by address and initiator_nonce.
-    requests: Map<(Address, [u8; 16]), ConnectionId>,
+    requests: Requests,
     /// Attempts whose puzzle nobody has taken.
     puzzles: Vec<ConnectionId>,
     stats: Stats,
@@ -98,7 +99,7 @@ impl Endpoint {
             connections: Owners::new(seeded.clone()),
             confirming: AddressMap::with_hasher(seeded.clone()),
             attempts: AddressMap::with_hasher(seeded.clone()),
-            requests: Map::with_hasher(seeded),
+            requests: Requests::new(&seeded),
             puzzles: Vec::new(),
             stats: Stats::default(),
             key_log: None,
@@ -308,8 +309,7 @@ impl Endpoint {
 
     /// Bits of puzzle that a request is asked for now.
     pub fn difficulty(&mut self, now: Instant) -> u8 {
-        let occupancy = self.occupancy();
-        self.host.difficulty(now, &self.config, occupancy)
+        self.host.difficulty(now, &self.config, self.requests.len())
     }
 
     /// Figures of an established connection, until its close event is taken.
@@ -339,10 +339,6 @@ impl Endpoint {
     /// can read the connection.
     pub fn set_key_log(&mut self, log: KeyLog) {
         self.key_log = Some(log);
-    }
-
-    fn occupancy(&self) -> Occupancy {
-        Occupancy { pending: self.requests.len(), full: self.slots.is_full() }
     }
 
     fn context<'a>(now: Instant, config: &'a Config, key_pair: &'a KeyPair, rng: &'a mut Rng) -> Context<'a> {

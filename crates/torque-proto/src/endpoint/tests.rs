@@ -3,6 +3,7 @@
 
 mod hostile;
 mod origins;
+mod shares;
 
 use alloc::vec;
 use alloc::vec::Vec;

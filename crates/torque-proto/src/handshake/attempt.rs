@@ -11,6 +11,7 @@ use super::puzzle::{PuzzleJob, SLICE_TRIES};
 use super::transcript::application_tag;
 use super::{ConnectionParts, Context, DropReason};
 use crate::codes::{CloseCode, RejectCode};
+use crate::config::HandshakeConfig;
 use crate::error::CallError;
 use crate::event::{ClosedBy, Extension};
 use crate::id::ConnectionId;
@@ -149,7 +150,7 @@ impl Attempt {
                 Work::Here(_) => (state.since.min(state.limit), TimerKind::Puzzle),
                 Work::Taken => (state.limit, TimerKind::Handshake),
             },
-            State::Requesting(state) => (state.repeats.deadline(), TimerKind::Handshake),
+            State::Requesting(state) => (state.deadline(), TimerKind::Handshake),
             State::Over => return None,
         })
     }
@@ -252,6 +253,17 @@ impl Attempt {
         self.state = State::Challenging(Challenging::begin(&self.common, cx, Some(accepted), out));
     }
 
+    /// As [`refresh`](Self::refresh), because the host asked for it. `hint` is the reason that it gave.
+    fn begin_anew(&mut self, cx: &mut Context<'_>, accepted: Accepted, hint: CloseCode, out: &mut Vec<u8>) {
+        self.common.stats.restarts += 1;
+        self.refresh(cx, accepted, out);
+        if let State::Challenging(state) = &mut self.state
+            && hint == CloseCode::Busy
+        {
+            state.problem = Some(hint);
+        }
+    }
+
     /// Whether there is a puzzle that nobody has taken.
     pub(crate) fn has_puzzle(&self) -> bool {
         matches!(&self.state, State::Solving(state) if matches!(state.work, Work::Here(_)))
@@ -348,11 +360,21 @@ impl Attempt {
                 if hint == CloseCode::StaleChallenge
                     && self.common.stats.restarts < cx.config.handshake.max_restarts =>
             {
-                self.common.stats.restarts += 1;
                 let accepted = state.challenge.accepted();
-                self.refresh(cx, accepted, out);
+                self.begin_anew(cx, accepted, hint, out);
             }
-            State::Requesting(state) => state.hint = Some(hint),
+            State::Requesting(state) => {
+                // A busy host has used the request up, but another one may find room. The reject may be forged, so there
+                // is time for a true answer to one more repeat.
+                if hint == CloseCode::Busy
+                    && state.anew.is_none()
+                    && self.common.stats.restarts < cx.config.handshake.max_restarts
+                {
+                    let HandshakeConfig { retry_max, retry_first, .. } = cx.config.handshake;
+                    state.anew = Some(cx.now + retry_max + retry_first);
+                }
+                state.hint = Some(hint);
+            }
             State::Deciding(_) | State::Solving(_) | State::Over => {
                 return AttemptOutcome::Dropped(DropReason::Stray);
             }
@@ -381,7 +403,12 @@ impl Attempt {
                 Some(state.hint.unwrap_or(quiet))
             }
             State::Requesting(state) => {
-                state.repeat(cx, out);
+                if state.anew.is_some_and(|at| cx.now >= at) {
+                    let accepted = state.challenge.accepted();
+                    self.begin_anew(cx, accepted, CloseCode::Busy, out);
+                } else {
+                    state.repeat(cx, out);
+                }
                 None
             }
             State::Over => None,

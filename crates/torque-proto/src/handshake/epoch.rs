@@ -111,10 +111,6 @@ impl Epoch {
         &self.data_digest
     }
 
-    pub(crate) fn is_used(&self, token: &[u8; 16]) -> bool {
-        self.used.contains(token)
-    }
-
     /// Records a token until the epoch ends. Only what is `Fresh` may be admitted.
     pub(crate) fn record(&mut self, token: [u8; 16]) -> Recorded {
         if self.used.contains(&token) {

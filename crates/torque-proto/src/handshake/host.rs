@@ -25,15 +25,6 @@ use crate::wire::{
 /// A request may ask for this much less than the host asks for at that moment.
 const DIFFICULTY_SLACK: u8 = 4;
 
-/// How full the endpoint's tables are, for the difficulty and for `busy`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Occupancy {
-    /// Pending connections as host.
-    pub(crate) pending: usize,
-    /// Whether there is no slot for another connection of any kind.
-    pub(crate) full: bool,
-}
-
 /// What became of a challenge_request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ChallengeAnswer {
@@ -138,8 +129,8 @@ impl Host {
     }
 
     /// The difficulty that is asked for now.
-    pub(crate) fn difficulty(&mut self, now: Instant, config: &Config, occupancy: Occupancy) -> u8 {
-        self.load.difficulty(now, &config.puzzle, occupancy.pending, config.limits.pending)
+    pub(crate) fn difficulty(&mut self, now: Instant, config: &Config, pending: usize) -> u8 {
+        self.load.difficulty(now, &config.puzzle, pending, config.limits.pending)
     }
 
     /// Milliseconds since 1970 by the clock that the endpoint was begun with.
@@ -156,7 +147,7 @@ impl Host {
         remote: Address,
         bytes: &[u8],
         is_own_nonce: impl FnOnce(&[u8; 16]) -> bool,
-        occupancy: Occupancy,
+        pending: usize,
         out: &mut Vec<u8>,
     ) -> ChallengeAnswer {
         let request = match ChallengeRequest::parse(bytes) {
@@ -176,7 +167,7 @@ impl Host {
         let Some(cipher) = request.offers.choose(&cx.config.ciphers) else {
             return ChallengeAnswer::Rejected(reject(RejectCode::NoCommonCipher, nonce, out));
         };
-        let difficulty = self.difficulty(cx.now, cx.config, occupancy);
+        let difficulty = self.difficulty(cx.now, cx.config, pending);
         let unix_millis = self.unix_millis(cx.now);
         let epoch = self.epochs.current(cx.now, unix_millis, cx.key_pair, cx.rng);
         let claims = TokenClaims {
@@ -203,13 +194,15 @@ impl Host {
 
     /// Admits a connect_request, or says why not: steps 3 to 8 of PROTOCOL.md 5.4. `bytes` is the datagram
     /// that `request` was read from. The caller has looked for a pending connection with this address and nonce.
+    /// `pending` is how many there are, and `has_room` tells whether another one of this source finds a place.
     pub(crate) fn admit(
         &mut self,
         cx: &mut Context<'_>,
         remote: Address,
         request: &ConnectRequest<'_>,
         bytes: &[u8],
-        occupancy: Occupancy,
+        pending: usize,
+        has_room: impl FnOnce() -> bool,
         out: &mut Vec<u8>,
     ) -> Admission {
         let mut rejected = |code| Admission::Rejected(reject(code, request.initiator_nonce, out));
@@ -227,9 +220,7 @@ impl Host {
             return Admission::Dropped(DropReason::FalseToken);
         }
 
-        self.load.count_request(cx.now);
-        let asked =
-            self.load.difficulty(cx.now, &cx.config.puzzle, occupancy.pending, cx.config.limits.pending);
+        let asked = self.load.difficulty(cx.now, &cx.config.puzzle, pending, cx.config.limits.pending);
         if request.difficulty < asked.saturating_sub(DIFFICULTY_SLACK) {
             return rejected(RejectCode::DifficultyTooLow);
         }
@@ -241,17 +232,17 @@ impl Host {
             return Admission::Dropped(DropReason::FalseSolution);
         }
 
-        if epoch.is_used(&request.identity_token) {
-            return Admission::Dropped(DropReason::ReplayedToken);
-        }
-        if occupancy.full || occupancy.pending >= cx.config.limits.pending {
-            return rejected(RejectCode::Busy);
-        }
         // Used up whatever comes of it: the epoch key is reused, and a replay would repeat keys.
         match epoch.record(request.identity_token) {
             Recorded::Fresh => {}
             Recorded::Used => return Admission::Dropped(DropReason::ReplayedToken),
-            Recorded::Full => return rejected(RejectCode::Busy),
+            // The next epoch has a table of its own.
+            Recorded::Full => return rejected(RejectCode::StaleEpoch),
+        }
+        // Only what was paid for counts: others would raise the price for everybody.
+        self.load.count_request(cx.now);
+        if !has_room() {
+            return rejected(RejectCode::Busy);
         }
         match open_request(cx, epoch, request, bytes) {
             Some(admitted) => Admission::Admitted(admitted),
@@ -297,7 +288,8 @@ fn open_request(
     })
 }
 
-fn reject(code: RejectCode, initiator_nonce: [u8; 16], out: &mut Vec<u8>) -> RejectCode {
+/// Appends a reject.
+pub(crate) fn reject(code: RejectCode, initiator_nonce: [u8; 16], out: &mut Vec<u8>) -> RejectCode {
     Reject { version: PROTOCOL_VERSION, initiator_nonce, code }.write(out);
     code
 }

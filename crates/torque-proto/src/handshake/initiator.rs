@@ -226,6 +226,7 @@ impl Solving {
             repeats: Repeats::new(cx.now, &cx.config.handshake),
             host_thinks: false,
             hint: None,
+            anew: None,
         }
     }
 }
@@ -241,6 +242,8 @@ pub(super) struct Requesting {
     pub(super) host_thinks: bool,
     /// What the last reject hinted at.
     pub(super) hint: Option<CloseCode>,
+    /// The host said that it is busy, which used the request up: when to begin anew.
+    pub(super) anew: Option<Instant>,
 }
 
 /// A sealed answer, opened.
@@ -279,10 +282,17 @@ impl Requesting {
         })
     }
 
+    /// When the next repeat, fresh beginning or the end of the wait is due.
+    pub(super) fn deadline(&self) -> Instant {
+        let deadline = self.repeats.deadline();
+        self.anew.map_or(deadline, |anew| anew.min(deadline))
+    }
+
     /// The host's application is thinking: wait as long as an application may take, and repeat slowly.
     pub(super) fn pending(&mut self, now: Instant, config: &HandshakeConfig) {
         self.host_thinks = true;
         self.hint = None;
+        self.anew = None;
         self.repeats.limit = self.repeats.first + config.application_wait;
         self.repeats.pause = config.retry_max;
         self.repeats.next = now + config.retry_max;

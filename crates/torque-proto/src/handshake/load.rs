@@ -32,7 +32,7 @@ impl LoadController {
         Self { demand: 0, ticked: now, difficulty: config.difficulty_min, settled: now }
     }
 
-    /// Counts a connect_request with a true token.
+    /// Counts a connect_request that was paid for: its solution is right, and its token is used for the first time.
     pub(crate) fn count_request(&mut self, now: Instant) {
         self.decay(now);
         self.demand = self.demand.saturating_add(ONE).min(MAX_DEMAND);

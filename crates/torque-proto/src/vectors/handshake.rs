@@ -18,7 +18,7 @@ use crate::event::Extension;
 use crate::handshake::internals::{TokenClaims, application_tag};
 use crate::handshake::{
     Admission, Asking, Attempt, AttemptOptions, AttemptOutcome, ChallengeAnswer, ConnectionParts, Context,
-    Host, Occupancy, PuzzleProgress, ShortData, Trust,
+    Host, PuzzleProgress, ShortData, Trust,
 };
 use crate::id::ConnectionId;
 use crate::identity::KeyPair;
@@ -29,8 +29,6 @@ use crate::wire::{
     AcceptPayload, ChallengeResponse, ConnectRequest, MAX_INITIAL_SEQUENCE, Offers, REPLY_HEADER_BYTES,
     RequestPayload, SealedReply,
 };
-
-const CALM: Occupancy = Occupancy { pending: 0, full: false };
 
 /// What the two applications choose; the rest is drawn.
 struct Choices {
@@ -204,8 +202,7 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
     let mut attempt = Attempt::start(&mut initiator.cx(), options, &mut challenge_request).unwrap();
     let mut challenge_response = Vec::new();
     let cx = &mut host_side.cx();
-    let answer =
-        host.answer_challenge(cx, remote, &challenge_request, |_| false, CALM, &mut challenge_response);
+    let answer = host.answer_challenge(cx, remote, &challenge_request, |_| false, 0, &mut challenge_response);
     assert_eq!(answer, ChallengeAnswer::Answered);
 
     let mut connect_request = Vec::new();
@@ -218,7 +215,7 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
 
     let request = ConnectRequest::parse(&connect_request).unwrap();
     let cx = &mut host_side.cx();
-    let admission = host.admit(cx, remote, &request, &connect_request, CALM, &mut Vec::new());
+    let admission = host.admit(cx, remote, &request, &connect_request, 0, || true, &mut Vec::new());
     let Admission::Admitted(admitted) = admission else { panic!("{}: not admitted", choices.name) };
     assert_eq!(trace::last_exchange(), noise, "both sides go through the same");
     let (asking, question) = admitted.ask(&mut host_side.cx());

@@ -67,8 +67,8 @@ fn a_flood_of_false_solutions() {
         siege.play.run_for(20 * MS);
         highest = highest.max(difficulty(&mut siege.play, siege.host));
     }
-    // 500 requests a second are three doublings of the quiet 64.
-    assert!(highest >= resting + 5, "{resting} to {highest}");
+    // Those who do not pay do not set the price.
+    assert_eq!(highest, resting);
     siege.play.run_for(10 * SECOND);
     for (guest, connection) in &guests {
         let end = siege.play.end(*guest, *connection);
@@ -81,7 +81,6 @@ fn a_flood_of_false_solutions() {
         assert!(answered <= 100 * 158, "{answered}");
     }
     siege.play.run_for(30 * SECOND);
-    assert_eq!(difficulty(&mut siege.play, siege.host), resting);
     for (guest, connection) in guests {
         siege.play.close(guest, connection, b"");
     }

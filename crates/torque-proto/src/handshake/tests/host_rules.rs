@@ -4,6 +4,9 @@ use super::*;
 use crate::codes::RejectCode;
 use crate::wire::{Offers, Reject};
 
+/// A host whose table of pending connections has no place for this source.
+const FULL: Occupancy = Occupancy { pending: 0, has_room: false };
+
 /// Makes a good datagram a bad one.
 type Change = fn(&mut Vec<u8>);
 
@@ -38,6 +41,11 @@ fn solve_again(request: &mut [u8]) {
     );
     while job.solve(1_000) == PuzzleProgress::Working {}
     request[end..].copy_from_slice(&job.solution().unwrap());
+}
+
+fn is_solved(request: &[u8]) -> bool {
+    let (unsolved, solution) = request.split_last_chunk().unwrap();
+    puzzle::is_solution(&puzzle::puzzle_digest(unsolved), solution, request[38])
 }
 
 #[test]
@@ -90,7 +98,7 @@ fn our_own_challenge_request_that_comes_back_is_dropped() {
     let mut out = Vec::new();
     let mut cx = world.at_host.cx(world.now);
     let answer =
-        world.host.answer_challenge(&mut cx, world.remote, &request, |nonce| *nonce == own, CALM, &mut out);
+        world.host.answer_challenge(&mut cx, world.remote, &request, |nonce| *nonce == own, 0, &mut out);
     assert_eq!(answer, ChallengeAnswer::Dropped(DropReason::Reflected));
     assert!(out.is_empty());
 }
@@ -277,8 +285,8 @@ fn a_full_table_admits_nothing_unrecorded_and_ends_the_epoch_early() {
     for request in &requests[..3] {
         admitted(world.admit(request).0);
     }
-    assert_rejected(world.admit(&requests[3]), RejectCode::Busy);
-    assert_rejected(world.admit(&requests[4]), RejectCode::Busy);
+    assert_rejected(world.admit(&requests[3]), RejectCode::StaleEpoch);
+    assert_rejected(world.admit(&requests[4]), RejectCode::StaleEpoch);
     // A replay is still known for one, although the table is full.
     assert_silent(world.admit(&requests[0]), DropReason::ReplayedToken);
 
@@ -288,19 +296,18 @@ fn a_full_table_admits_nothing_unrecorded_and_ends_the_epoch_early() {
     let (_, fresh) = world.request();
     assert_ne!(fresh[18..22], requests[0][18..22]);
     admitted(world.admit(&fresh).0);
-    assert_rejected(world.admit(&requests[3]), RejectCode::Busy);
+    assert_rejected(world.admit(&requests[3]), RejectCode::StaleEpoch);
 }
 
 #[test]
-fn a_host_without_room_says_busy_and_takes_the_same_request_later() {
-    let mut world = World::with(35, |config| config.limits.pending = 100);
+fn a_host_without_room_says_busy_and_the_request_is_used_up() {
+    let mut world = World::new(35);
     let (_, request) = world.request();
-    let full = Occupancy { pending: 0, full: true };
-    assert_rejected(world.admit_when(&request, full), RejectCode::Busy);
-    world.at_host.config.puzzle.difficulty_max = 4;
-    let many = Occupancy { pending: 100, full: false };
-    assert_rejected(world.admit_when(&request, many), RejectCode::Busy);
-    admitted(world.admit(&request).0);
+    assert_rejected(world.admit_when(&request, FULL), RejectCode::Busy);
+    // It cannot wait for a place at no cost.
+    assert_silent(world.admit(&request), DropReason::ReplayedToken);
+    let (_, another) = world.request();
+    admitted(world.admit(&another).0);
 }
 
 #[test]
@@ -316,20 +323,11 @@ fn an_introduction_that_nobody_made_is_dropped() {
 fn cheap_tokens_hoarded_in_quiet_times_are_worth_nothing_in_a_flood() {
     let mut world = World::new(37);
     let hoarded: Vec<_> = (0..3).map(|_| world.request().1).collect();
-    // A flood of unsolved requests with true tokens counts as demand.
-    let (_, mut unsolved) = world.request();
-    let end = unsolved.len() - 1;
-    let mut flood = 0;
-    loop {
-        flood += 1;
-        unsolved[end] = unsolved[end].wrapping_add(1);
-        match world.admit(&unsolved).0 {
-            Admission::Rejected(RejectCode::DifficultyTooLow) => break,
-            Admission::Dropped(_) | Admission::Admitted(_) => {}
-            Admission::Rejected(code) => panic!("{code:?}"),
-        }
-        assert!(flood < 2_000, "the floor rises");
-    }
+    let flood: Vec<_> = (0..400).map(|_| world.request().1).collect();
+    let rejected = flood.iter().filter(|request| {
+        matches!(world.admit(request).0, Admission::Rejected(RejectCode::DifficultyTooLow))
+    });
+    assert!(rejected.count() > 0, "the floor rises");
     for request in &hoarded {
         assert_rejected(world.admit(request), RejectCode::DifficultyTooLow);
     }
@@ -343,12 +341,31 @@ fn cheap_tokens_hoarded_in_quiet_times_are_worth_nothing_in_a_flood() {
 }
 
 #[test]
+fn who_does_not_pay_raises_nobodys_price() {
+    let mut world = World::new(40);
+    let (_, mut unsolved) = world.request();
+    let (_, solved) = world.request();
+    admitted(world.admit(&solved).0);
+    let end = unsolved.len() - 1;
+    for _ in 0..2_000 {
+        // One true token with one false solution after another, and one paid request again and again.
+        unsolved[end] = unsolved[end].wrapping_add(1);
+        if !is_solved(&unsolved) {
+            assert_silent(world.admit(&unsolved), DropReason::FalseSolution);
+        }
+        assert_silent(world.admit(&solved), DropReason::ReplayedToken);
+    }
+    let (_, next) = world.request();
+    assert_eq!(next[38], 4);
+}
+
+#[test]
 fn a_request_may_ask_for_four_bits_less_than_the_host_asks_for_now() {
     let mut world = World::new(37);
     let (_, first) = world.request();
     let (_, second) = world.request();
     // Each sixteenth of the pending table above half adds a bit to the 4 of a quiet host.
-    let above_half = |sixteenths: usize| Occupancy { pending: 512 + 64 * sixteenths, full: false };
+    let above_half = |sixteenths: usize| Occupancy { pending: 512 + 64 * sixteenths, has_room: true };
     assert_rejected(world.admit_when(&first, above_half(5)), RejectCode::DifficultyTooLow);
     world.host = {
         let mut calm = Host::new(world.now, &world.at_host.config, 1_800_000_000_000);
@@ -375,28 +392,29 @@ fn requests_without_a_true_token_raise_no_difficulty() {
 fn a_request_with_several_faults_is_judged_by_the_first_in_order() {
     let mut world = World::with(39, |config| {
         config.puzzle.difficulty_min = 12;
-        config.limits.replay_tokens = 1;
+        config.limits.replay_tokens = 2;
     });
     let (_, used) = world.request();
     admitted(world.admit(&used).0);
     let (_, request) = world.request();
-    let full = Occupancy { pending: 0, full: true };
+    let (_, late) = world.request();
 
-    // Room, replay, puzzle, introduction, difficulty, token, epoch: each hides those before it in this list.
-    assert_rejected(world.admit_when(&request, full), RejectCode::Busy);
+    // Room, replay table, replay, puzzle, introduction, difficulty, token, epoch: each hides those before it in this list.
+    assert_rejected(world.admit_when(&request, FULL), RejectCode::Busy);
+    assert_rejected(world.admit_when(&late, FULL), RejectCode::StaleEpoch);
     let mut faulty = used.clone();
-    assert_silent(world.admit_when(&faulty, full), DropReason::ReplayedToken);
+    assert_silent(world.admit_when(&faulty, FULL), DropReason::ReplayedToken);
     let last = faulty.len() - 1;
     faulty[last] ^= 1;
-    assert_silent(world.admit_when(&faulty, full), DropReason::FalseSolution);
+    assert_silent(world.admit_when(&faulty, FULL), DropReason::FalseSolution);
     faulty[44] = 1;
-    assert_silent(world.admit_when(&faulty, full), DropReason::UnknownIntroduction);
+    assert_silent(world.admit_when(&faulty, FULL), DropReason::UnknownIntroduction);
     world.at_host.config.puzzle.difficulty_min = 17;
-    assert_rejected(world.admit_when(&faulty, full), RejectCode::DifficultyTooLow);
+    assert_rejected(world.admit_when(&faulty, FULL), RejectCode::DifficultyTooLow);
     faulty[22] ^= 1;
-    assert_silent(world.admit_when(&faulty, full), DropReason::FalseToken);
+    assert_silent(world.admit_when(&faulty, FULL), DropReason::FalseToken);
     faulty[18] ^= 1;
-    assert_rejected(world.admit_when(&faulty, full), RejectCode::StaleEpoch);
+    assert_rejected(world.admit_when(&faulty, FULL), RejectCode::StaleEpoch);
 }
 
 #[test]

@@ -218,6 +218,61 @@ fn rejects_end_nothing_and_are_named_at_the_limit() {
 }
 
 #[test]
+fn a_busy_host_is_asked_anew_after_a_pause() {
+    let mut world = World::new(81);
+    let (mut attempt, first) = world.request();
+    let busy = reject(RejectCode::Busy, nonce(&attempt));
+    let (outcome, sent) = world.hear(&mut attempt, &busy);
+    assert_waiting(&outcome);
+    assert!(sent.is_empty(), "not at once");
+    // The reject may be forged: the request is repeated, and a true answer is taken.
+    let mut repeats = 0;
+    let challenge_request = loop {
+        world.now = attempt.deadline().unwrap().0;
+        let (_, sent) = world.timeout(&mut attempt);
+        if sent.first() == Some(&1) {
+            break sent;
+        }
+        assert_eq!(sent, first);
+        repeats += 1;
+    };
+    assert_eq!(repeats, 3, "after 250, 750 and 1,750 ms");
+    assert_ne!(challenge_request[10..26], first[2..18], "a nonce of its own");
+    // Without another question, and three times at most.
+    let (_, response) = world.challenge(&challenge_request);
+    assert_waiting(&world.hear(&mut attempt, &response).0);
+    let request = world.solve(&mut attempt);
+    let (asking, _) = world.ask(&request);
+    let (_, _, accept) = world.accept(asking, b"");
+    assert_eq!(established(world.hear(&mut attempt, &accept).0).parts.stats.restarts, 1);
+}
+
+#[test]
+fn a_host_that_stays_busy_is_asked_four_times_and_named() {
+    let mut world = World::new(82);
+    let (mut attempt, mut request) = world.request();
+    for _ in 0..3 {
+        let (_, busy) = world.admit_when(&request, Occupancy { pending: 0, has_room: false });
+        assert_waiting(&world.hear(&mut attempt, &busy).0);
+        let challenge_request = loop {
+            world.now = attempt.deadline().unwrap().0;
+            let (_, sent) = world.timeout(&mut attempt);
+            if sent.first() == Some(&1) {
+                break sent;
+            }
+        };
+        let (_, response) = world.challenge(&challenge_request);
+        assert_waiting(&world.hear(&mut attempt, &response).0);
+        request = world.solve(&mut attempt);
+    }
+    let (_, busy) = world.admit_when(&request, Occupancy { pending: 0, has_room: false });
+    assert_waiting(&world.hear(&mut attempt, &busy).0);
+    let (_, outcome, last) = run_out(&mut world, &mut attempt);
+    assert_eq!(last, request, "no fifth beginning");
+    assert_ended(&outcome, CloseCode::Busy, ClosedBy::Socket);
+}
+
+#[test]
 fn a_forged_reject_does_not_stop_a_good_handshake() {
     let mut world = World::new(78);
     let (mut attempt, request) = world.start(Trust::Anyone);

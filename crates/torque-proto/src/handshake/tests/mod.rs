@@ -22,7 +22,14 @@ use crate::id::ConnectionId;
 use crate::settings::Settings;
 use crate::wire::ConnectRequest;
 
-pub(super) const CALM: Occupancy = Occupancy { pending: 0, full: false };
+/// How full the host's tables are.
+#[derive(Clone, Copy)]
+pub(super) struct Occupancy {
+    pub(super) pending: usize,
+    pub(super) has_room: bool,
+}
+
+pub(super) const CALM: Occupancy = Occupancy { pending: 0, has_room: true };
 
 /// One socket's worth of what the endpoint lends.
 pub(super) struct Side {
@@ -94,7 +101,7 @@ impl World {
     pub(super) fn challenge(&mut self, request: &[u8]) -> (ChallengeAnswer, Vec<u8>) {
         let mut out = Vec::new();
         let mut cx = self.at_host.cx(self.now);
-        let answer = self.host.answer_challenge(&mut cx, self.remote, request, |_| false, CALM, &mut out);
+        let answer = self.host.answer_challenge(&mut cx, self.remote, request, |_| false, 0, &mut out);
         (answer, out)
     }
 
@@ -128,7 +135,15 @@ impl World {
         let mut out = Vec::new();
         let request = ConnectRequest::parse(bytes).expect("a well-formed request");
         let mut cx = self.at_host.cx(self.now);
-        let admission = self.host.admit(&mut cx, self.remote, &request, bytes, occupancy, &mut out);
+        let admission = self.host.admit(
+            &mut cx,
+            self.remote,
+            &request,
+            bytes,
+            occupancy.pending,
+            || occupancy.has_room,
+            &mut out,
+        );
         (admission, out)
     }
 
