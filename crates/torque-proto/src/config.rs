@@ -144,14 +144,19 @@ pub struct Limits {
     pub pending_per_network: usize,
     /// Tokens remembered in each epoch (default 65,536; 16 bytes each).
     pub replay_tokens: usize,
-    /// Received packets of one connection that the application has not taken yet (default 1,024).
+    /// Received packets of one connection that the application has not taken yet (default 1,024), but
+    /// never more than there are places left for all.
     pub queued_packets: usize,
     /// Received packets of all connections that the application has not taken yet (default 65,536).
     pub queued_packets_total: usize,
-    /// Info packets that the application has not taken yet (default 64).
+    /// Info packets that the application has not taken yet (default 64), of which a quarter from one IPv4 address or
+    /// IPv6 /64.
     pub queued_info_packets: usize,
-    /// Datagrams that wait to be sent (default 8,192); then `send` fails with `Blocked`.
+    /// Datagrams of this side that wait to be sent (default 8,192); then `send` fails with `Blocked`. Answers to other
+    /// sides of connections, and answers to strangers, have a quarter of that each beside it, and are dropped beyond.
     pub queued_transmits: usize,
+    /// The same in bytes (default 16 MiB).
+    pub queued_transmit_bytes: usize,
 }
 
 impl Default for Config {
@@ -206,6 +211,7 @@ impl Default for Limits {
             queued_packets_total: 65_536,
             queued_info_packets: 64,
             queued_transmits: 8_192,
+            queued_transmit_bytes: 16 << 20,
         }
     }
 }

@@ -34,6 +34,25 @@ pub struct Run<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Who a datagram is sent because of. What others elicit has places of its own, so that nobody takes those of the
+/// application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Cause {
+    /// This side: its application, its timers, its own attempts.
+    Own,
+    /// The other side of a connection: acknowledgments of many packets, pongs, answers to its close.
+    Peer,
+    /// A datagram outside any connection, which anybody can send.
+    Stranger,
+}
+
+/// Datagrams that wait, by cause.
+#[derive(Clone, Copy, Default)]
+struct Waiting {
+    datagrams: usize,
+    bytes: usize,
+}
+
 /// So many bytes of forgotten datagrams may stand before those that wait.
 const COMPACT_AT: usize = 1 << 16;
 
@@ -42,7 +61,10 @@ const COMPACT_AT: usize = 1 << 16;
 pub struct Transmits {
     bytes: Vec<u8>,
     entries: VecDeque<Entry>,
-    limit: usize,
+    /// Indexed by cause.
+    waiting: [Waiting; 3],
+    max_datagrams: usize,
+    max_bytes: usize,
     sent: u64,
     sent_bytes: u64,
     dropped: u64,
@@ -54,17 +76,37 @@ struct Entry {
     local: Option<IpAddr>,
     start: usize,
     end: usize,
+    cause: Cause,
 }
 
 impl Transmits {
-    /// An empty buffer; once `limit` datagrams wait, `is_full` says so, and at twice that more are dropped.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, ..Self::default() }
+    /// An empty buffer. Once `max_datagrams`, or `max_bytes`, wait that this side sends of itself, `is_full` says so, and at
+    /// twice that more are dropped. Peers and strangers have a quarter of `max_datagrams` each beside that.
+    pub(crate) fn new(max_datagrams: usize, max_bytes: usize) -> Self {
+        Self { max_datagrams, max_bytes, ..Self::default() }
     }
 
     /// Whether so many wait that no more data should be sent.
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= self.limit
+        let Waiting { datagrams, bytes } = self.waiting[Cause::Own as usize];
+        datagrams >= self.max_datagrams || bytes >= self.max_bytes
+    }
+
+    /// Whether an answer to a stranger would be sent. If not, making it is no use.
+    pub(crate) fn takes_answers(&self) -> bool {
+        self.has_room(Cause::Stranger)
+    }
+
+    fn has_room(&self, cause: Cause) -> bool {
+        let Waiting { datagrams, bytes } = self.waiting[cause as usize];
+        match cause {
+            Cause::Own => {
+                datagrams < self.max_datagrams.saturating_mul(2) && bytes < self.max_bytes.saturating_mul(2)
+            }
+            Cause::Peer | Cause::Stranger => {
+                datagrams < self.max_datagrams.div_ceil(4) && bytes < self.max_bytes.div_ceil(4)
+            }
+        }
     }
 
     /// How many datagrams wait.
@@ -114,7 +156,11 @@ impl Transmits {
 
     /// Forgets the oldest `count` datagrams.
     pub fn consume(&mut self, count: usize) {
-        self.entries.drain(..count.min(self.entries.len()));
+        for entry in self.entries.drain(..count.min(self.entries.len())) {
+            let waiting = &mut self.waiting[entry.cause as usize];
+            waiting.datagrams -= 1;
+            waiting.bytes -= entry.end - entry.start;
+        }
         let Some(first) = self.entries.front() else { return self.bytes.clear() };
         // A socket that is never quite free would let the buffer grow for ever.
         let start = first.start;
@@ -135,6 +181,7 @@ impl Transmits {
     /// Appends a datagram that `write` appends to the buffer; an empty one is not sent.
     pub(crate) fn push<T>(
         &mut self,
+        cause: Cause,
         remote: Address,
         local: Option<IpAddr>,
         write: impl FnOnce(&mut Vec<u8>) -> T,
@@ -142,15 +189,26 @@ impl Transmits {
         let start = self.bytes.len();
         let result = write(&mut self.bytes);
         let end = self.bytes.len();
-        if self.entries.len() >= self.limit.saturating_mul(2) {
-            self.bytes.truncate(start);
-            self.dropped += 1;
-        } else if end > start {
-            self.entries.push_back(Entry { remote, local, start, end });
+        if end == start {
+            return result;
+        }
+        if self.has_room(cause) {
+            self.entries.push_back(Entry { remote, local, start, end, cause });
+            let waiting = &mut self.waiting[cause as usize];
+            waiting.datagrams += 1;
+            waiting.bytes += end - start;
             self.sent += 1;
             self.sent_bytes += (end - start) as u64;
+        } else {
+            self.bytes.truncate(start);
+            self.dropped += 1;
         }
         result
+    }
+
+    /// Counts an answer that was not made because [`takes_answers`](Self::takes_answers) said no.
+    pub(crate) fn count_unanswered(&mut self) {
+        self.dropped += 1;
     }
 
     /// Adds what was pushed and dropped since the last call to the counters.

@@ -50,14 +50,14 @@ impl Side {
         };
         Self {
             connection: Connection::new(now, &Config::default(), parts),
-            transmits: Transmits::new(100_000),
+            transmits: Transmits::new(100_000, 1 << 30),
             application: Application::default(),
         }
     }
 
     fn outbox(&mut self) -> (&mut Connection, &mut Application, Outbox<'_>) {
         let remote = Address::from(SocketAddr::from((WHERE, 1)));
-        let outbox = Outbox { transmits: &mut self.transmits, remote, local: None };
+        let outbox = Outbox { transmits: &mut self.transmits, cause: Cause::Own, remote, local: None };
         (&mut self.connection, &mut self.application, outbox)
     }
 

@@ -119,9 +119,7 @@ impl Incoming {
         if sequence - self.known >= ring {
             self.bits.fill(0);
         } else {
-            for skipped in self.known + 1..sequence {
-                self.set(skipped, false);
-            }
+            self.clear(self.known + 1, sequence);
         }
         self.set(sequence, delivered);
         if !delivered {
@@ -186,6 +184,20 @@ impl Incoming {
     fn delivered(&self, sequence: u64) -> bool {
         let at = sequence % self.ring();
         self.bits[(at / 64) as usize] >> (at % 64) & 1 == 1
+    }
+
+    /// Marks those from `first` up to but not including `end` as not delivered, a word at a time: a peer may skip as many
+    /// as the window has with each packet.
+    fn clear(&mut self, first: u64, end: u64) {
+        let (ring, mut next) = (self.ring(), first);
+        while next < end {
+            let (at, left) = (next % ring, end - next);
+            let bit = at % 64;
+            let count = left.min(64 - bit);
+            let mask = if count == 64 { u64::MAX } else { ((1 << count) - 1) << bit };
+            self.bits[(at / 64) as usize] &= !mask;
+            next += count;
+        }
     }
 
     fn set(&mut self, sequence: u64, delivered: bool) {

@@ -42,7 +42,7 @@ use crate::micros::Micros;
 use crate::settings::Settings;
 use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeFigures, HandshakeStats};
 use crate::timer::TimerKind;
-use crate::transmits::Transmits;
+use crate::transmits::{Cause, Transmits};
 use crate::wire::control::{ControlMessage, ControlMessages};
 use crate::wire::header::{HeaderSize, PacketKind};
 
@@ -63,13 +63,14 @@ pub(crate) trait Output {
 /// Where a connection's datagrams go.
 pub(crate) struct Outbox<'a> {
     pub transmits: &'a mut Transmits,
+    pub cause: Cause,
     pub remote: Address,
     pub local: Option<IpAddr>,
 }
 
 impl Outbox<'_> {
     fn push<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.transmits.push(self.remote, self.local, write)
+        self.transmits.push(self.cause, self.remote, self.local, write)
     }
 }
 
@@ -372,7 +373,7 @@ impl Connection {
 
     /// How long to wait for an answer before another connection may take this one's address (5.6).
     pub(crate) fn displacement_wait(&self) -> Duration {
-        (self.rtt.smoothed() * 3).clamp(Micros::from_millis(250), Micros::from_secs(3)).into()
+        (self.rtt.smoothed() * 4).clamp(Micros::from_millis(250), Micros::from_secs(3)).into()
     }
 
     /// Asks the other side for a sign of life.

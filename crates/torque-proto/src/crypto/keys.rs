@@ -78,8 +78,12 @@ impl Generation {
         })
     }
 
-    fn data(&mut self, cipher: Cipher) -> &PacketCipher {
-        &self.expand(cipher).data
+    /// Uses the key for data. A connection that rests derives it each time: forged packets must cost it no memory.
+    fn with_data<R>(&self, cipher: Cipher, call: impl FnOnce(&PacketCipher) -> R) -> R {
+        match &self.expanded {
+            Some(expanded) => call(&expanded.data),
+            None => call(&self.derive(Purpose::Data, cipher)),
+        }
     }
 
     /// Uses the control key. A connection that rests and only pings derives it each time.
@@ -128,7 +132,7 @@ impl SendKeys {
         }
         self.step_to(generation_of(sequence))?;
         self.next_sequence = sequence.checked_add(1)?;
-        let key = self.keys.data(self.cipher);
+        let key = &self.keys.expand(self.cipher).data;
         let bytes = key.seal(Nonce::data(key.salt(), sequence), ad, text)?;
         Some(Tag { bytes, len: self.tag_bytes })
     }
@@ -254,9 +258,12 @@ impl ReceiveKeys {
         }
         let cipher = self.cipher;
         let generation = generation_of(sequence);
-        let key = self.generation_keys(generation)?.data(cipher);
-        let authentic = key.open(Nonce::data(key.salt(), sequence), ad, text, tag);
-        self.settle(authentic, generation)
+        let keys = self.generation_keys(generation)?;
+        let authentic =
+            keys.with_data(cipher, |key| key.open(Nonce::data(key.salt(), sequence), ad, text, tag));
+        self.settle(authentic, generation)?;
+        self.keys.expand(cipher);
+        Ok(())
     }
 
     /// Opens an ack or control packet in place. After an error the content of `text` means nothing.

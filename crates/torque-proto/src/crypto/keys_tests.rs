@@ -323,6 +323,11 @@ fn keys_that_rest_keep_the_secret_alone_and_go_on() {
         for sequence in [1, 2, GENERATION - 1, GENERATION] {
             assert!(send.is_resting() && receive.is_resting());
             let (plain, packet) = seal(rng, &mut send, sequence, None).unwrap();
+            // What is forged wakes nothing: it would cost an idle connection memory.
+            let mut forged = packet.clone();
+            forged.text[0] ^= 1;
+            assert_eq!(open(&mut receive, &forged), Err(OpenError::Forged));
+            assert!(receive.keys.expanded.is_none());
             assert_eq!(open(&mut receive, &packet), Ok(plain));
             assert!(!send.is_resting() && !receive.is_resting());
             // A forgery of the next generation leaves keys behind as well.

@@ -13,6 +13,7 @@ use crate::event::{ClosedBy, Event, Extension};
 use crate::handshake::{Attempt, AttemptOptions, AttemptOutcome, Established, PuzzleJob};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
+use crate::transmits::Cause;
 use crate::wire::DatagramKind;
 
 impl Endpoint {
@@ -51,11 +52,14 @@ impl Endpoint {
             extensions: options.extensions,
         };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let started = self.transmits.push(remote, None, |out| Attempt::start(&mut cx, options, out));
+        let started =
+            self.transmits.push(Cause::Own, remote, None, |out| Attempt::start(&mut cx, options, out));
         match started {
             Ok(attempt) => {
-                self.put(id, Slot::Attempt(boxed(AttemptSlot { attempt, remote })));
+                let nonce = *attempt.initiator_nonce().unwrap_or(&[0; 16]);
+                self.put(id, Slot::Attempt(boxed(AttemptSlot { attempt, remote, nonce })));
                 self.attempts.insert(remote, id);
+                self.own_nonces.insert(nonce, id);
                 self.stats.connections_started += 1;
                 trace_event!(DEBUG, connection = %id, %remote, "connecting");
                 self.rearm(id);
@@ -103,8 +107,9 @@ impl Endpoint {
             _ => return Err(CallError::NotWaiting),
         };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let outcome =
-            self.transmits.push(slot.remote, None, |out| slot.attempt.accept(&mut cx, extensions, out))?;
+        let outcome = self
+            .transmits
+            .push(Cause::Own, slot.remote, None, |out| slot.attempt.accept(&mut cx, extensions, out))?;
         self.after_attempt(now, connection, None, outcome);
         Ok(())
     }
@@ -127,17 +132,37 @@ impl Endpoint {
         let id = job.connection();
         let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let outcome =
-            self.transmits.push(slot.remote, None, |out| slot.attempt.return_puzzle(&mut cx, job, out));
+        let outcome = self
+            .transmits
+            .push(Cause::Own, slot.remote, None, |out| slot.attempt.return_puzzle(&mut cx, job, out));
         self.after_attempt(now, id, None, outcome);
     }
 
     /// Whether an attempt has this nonce: then its request has come back to us, from the address that was asked
-    /// or from any other (5.4, step 2). Sockets that accept connections have few attempts.
+    /// or from any other (5.4, step 2).
     pub(super) fn is_own_nonce(&self, nonce: &[u8; 16]) -> bool {
-        self.attempts.keys().any(|remote| {
-            self.attempt_at(remote).is_some_and(|slot| slot.attempt.initiator_nonce() == Some(nonce))
-        })
+        self.own_nonces.contains_key(nonce)
+    }
+
+    /// Notes the nonce of an attempt, which changes with each fresh beginning.
+    fn note_nonce(&mut self, id: ConnectionId) {
+        let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
+        if let Some(nonce) = slot.attempt.initiator_nonce()
+            && *nonce != slot.nonce
+        {
+            self.own_nonces.remove(&slot.nonce);
+            slot.nonce = *nonce;
+            self.own_nonces.insert(slot.nonce, id);
+        }
+    }
+
+    /// Takes an attempt out of the tables that find it.
+    fn forget_attempt(&mut self, id: ConnectionId) {
+        if let Some(Slot::Attempt(slot)) = self.slots.get(id).map(|entry| &entry.slot) {
+            self.attempts.remove(&slot.remote);
+            self.own_nonces.remove(&slot.nonce);
+        }
+        self.puzzles.retain(|puzzle| *puzzle != id);
     }
 
     pub(super) fn attempt_at(&self, remote: &Address) -> Option<&AttemptSlot> {
@@ -158,8 +183,9 @@ impl Endpoint {
         };
         let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let outcome =
-            self.transmits.push(path.remote, None, |out| slot.attempt.handle_datagram(&mut cx, bytes, out));
+        let outcome = self
+            .transmits
+            .push(Cause::Own, path.remote, None, |out| slot.attempt.handle_datagram(&mut cx, bytes, out));
         self.after_attempt(now, id, Some(path), outcome);
     }
 
@@ -171,6 +197,7 @@ impl Endpoint {
         path: Option<Path>,
         outcome: AttemptOutcome,
     ) {
+        self.note_nonce(id);
         match outcome {
             AttemptOutcome::Waiting => {}
             AttemptOutcome::Dropped(reason) => self.count_drop(reason),
@@ -196,10 +223,7 @@ impl Endpoint {
     }
 
     pub(super) fn end_attempt(&mut self, id: ConnectionId, code: CloseCode, by: ClosedBy, reason: &[u8]) {
-        if let Some(remote) = self.slots.get(id).and_then(|entry| entry.slot.remote()) {
-            self.attempts.remove(&remote);
-        }
-        self.puzzles.retain(|puzzle| *puzzle != id);
+        self.forget_attempt(id);
         self.tell_close(id, code, by, reason.to_vec());
         self.end_slot(id);
     }
@@ -213,7 +237,7 @@ impl Endpoint {
     ) {
         let Some(Slot::Attempt(slot)) = self.slots.get(id).map(|entry| &entry.slot) else { return };
         let remote = slot.remote;
-        self.attempts.remove(&remote);
+        self.forget_attempt(id);
         let Established { parts, accept_data } = established;
         let local = path.and_then(|path| path.local);
         let public_key = parts.public_key;
@@ -228,7 +252,8 @@ impl Endpoint {
             self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
         }
         let replaces = self.displace_owner(remote);
-        self.put(id, Slot::Connected(boxed(Connected { connection, remote, local, public_key, queued: 0 })));
+        let connected = Connected { connection, remote, local, public_key, queued: 0, held: 0 };
+        self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;
         trace_event!(DEBUG, connection = %id, %remote, key = %public_key, ?replaces, "established as initiator");

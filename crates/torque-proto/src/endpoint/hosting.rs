@@ -14,11 +14,13 @@ use crate::crypto::secret::Direction;
 use crate::error::CallError;
 use crate::event::{ClosedBy, Event};
 use crate::handshake::{
-    Admission, Admitted, Asking, ChallengeAnswer, ConnectionParts, DropReason, Role, ShortData, reject,
+    Admission, Admitted, Asking, ChallengeAnswer, ConnectionParts, DropReason, Occupancy, Role, ShortData,
+    reject,
 };
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::settings::Settings;
+use crate::transmits::Cause;
 use crate::wire::{ConnectRequest, ParseError};
 
 /// Accepted connections of one address that wait for their first packet.
@@ -30,12 +32,15 @@ impl Endpoint {
             self.stats.not_accepting += 1;
             return;
         }
+        if !self.transmits.takes_answers() {
+            return self.transmits.count_unanswered();
+        }
         let pending = self.requests.len();
         let nonce = bytes.get(10..26).and_then(|nonce| nonce.try_into().ok()).unwrap_or([0; 16]);
         let is_own = self.is_own_nonce(&nonce);
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let host = &mut self.host;
-        let answer = self.transmits.push(path.remote, path.local, |out| {
+        let answer = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| {
             host.answer_challenge(&mut cx, path.remote, bytes, |_| is_own, pending, out)
         });
         match answer {
@@ -63,9 +68,12 @@ impl Endpoint {
         }
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (host, requests) = (&mut self.host, &self.requests);
-        let has_room = || requests.room(path.remote, &self.config.limits, &self.slots) != Room::None;
-        let admission = self.transmits.push(path.remote, path.local, |out| {
-            host.admit(&mut cx, path.remote, &request, bytes, requests.len(), has_room, out)
+        let occupancy = Occupancy {
+            pending: requests.len(),
+            has_room: || requests.room(path.remote, &self.config.limits, &self.slots) != Room::None,
+        };
+        let admission = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| {
+            host.admit(&mut cx, path.remote, &request, bytes, occupancy, out)
         });
         match admission {
             Admission::Admitted(admitted) => self.on_admitted(now, path, admitted),
@@ -78,7 +86,7 @@ impl Endpoint {
     fn repeat_answer(&mut self, now: Instant, id: ConnectionId, path: Path, bytes: &[u8]) {
         let Some(entry) = self.slots.get_mut(id) else { return };
         let slot = &mut entry.slot;
-        let repeated = self.transmits.push(path.remote, path.local, |out| match slot {
+        let repeated = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| match slot {
             Slot::Asking(slot) => slot.asking.repeat(now, bytes, out),
             Slot::Confirming(slot) => slot.confirming.repeat(now, bytes, out),
             Slot::Refused(slot) => slot.refused.repeat(now, bytes, out),
@@ -128,7 +136,7 @@ impl Endpoint {
         self.stats.origin_refused += 1;
         trace_event!(DEBUG, remote = %source.remote, "origin not allowed");
         let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let refused = self.transmits.push(source.remote, source.local, |out| {
+        let refused = self.transmits.push(Cause::Stranger, source.remote, source.local, |out| {
             asking.refuse(&cx, CloseCode::OriginNotAllowed, ShortData::EMPTY, out)
         });
         let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
@@ -161,7 +169,7 @@ impl Endpoint {
         self.stats.given_up += 1;
         self.forget_request(id, source);
         if !is_told {
-            self.transmits.push(source.remote, source.local, |out| {
+            self.transmits.push(Cause::Stranger, source.remote, source.local, |out| {
                 reject(RejectCode::Busy, source.initiator_nonce, out);
             });
             self.tell_close(id, CloseCode::Busy, ClosedBy::Socket, alloc::vec::Vec::new());
@@ -193,12 +201,13 @@ impl Endpoint {
         };
         let AskingSlot { asking, source, since } = *asking;
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let (confirming, parts) =
-            self.transmits.push(source.remote, source.local, |out| asking.accept(&mut cx, accept_data, out));
+        let (confirming, parts) = self
+            .transmits
+            .push(Cause::Own, source.remote, source.local, |out| asking.accept(&mut cx, accept_data, out));
         let public_key = parts.public_key;
         let connection = self.make_connection(now, id, source.remote, parts, None, None);
-        let connected =
-            Connected { connection, remote: source.remote, local: source.local, public_key, queued: 0 };
+        let (remote, local) = (source.remote, source.local);
+        let connected = Connected { connection, remote, local, public_key, queued: 0, held: 0 };
         let slot = ConfirmingSlot { confirming, source, since, connected, displacing: None };
         self.put(id, Slot::Confirming(boxed(slot)));
         let waiting = self.confirming.entry(source.remote).or_default();
@@ -227,8 +236,9 @@ impl Endpoint {
         };
         let AskingSlot { asking, source, .. } = *asking;
         let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let refused =
-            self.transmits.push(source.remote, source.local, |out| asking.refuse(&cx, code, reason, out));
+        let refused = self
+            .transmits
+            .push(Cause::Own, source.remote, source.local, |out| asking.refuse(&cx, code, reason, out));
         self.put(id, Slot::Refused(boxed(RefusedSlot { refused, source })));
         self.tell_close(id, code, by, reason.bytes().to_vec());
         self.rearm(id);
@@ -266,10 +276,10 @@ impl Endpoint {
             && let Some(Slot::Connected(old)) = self.slots.get_mut(owner).map(|entry| &mut entry.slot)
             && !old.connection.is_over()
         {
-            let until = now + old.connection.displacement_wait();
-            self.drive(owner, |connection, _, outbox| connection.send_ping(now, outbox));
+            let displacing = Displacing::begin(now, owner, old.connection.displacement_wait());
+            self.drive(owner, Cause::Own, |connection, _, outbox| connection.send_ping(now, outbox));
             if let Some(Slot::Confirming(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) {
-                slot.displacing = Some(Displacing { owner, since: now, until });
+                slot.displacing = Some(displacing);
             }
             self.rearm(id);
             return;
@@ -277,8 +287,21 @@ impl Endpoint {
         self.establish(now, id);
     }
 
-    /// The time to ask is over: the owner keeps its address if it said anything.
-    pub(super) fn decide_displacement(&mut self, now: Instant, id: ConnectionId, displacing: Displacing) {
+    /// Asks the owner again, or decides when the time is over: it keeps its address if it said anything.
+    pub(super) fn decide_displacement(&mut self, now: Instant, id: ConnectionId) {
+        let Some(Slot::Confirming(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
+            return;
+        };
+        let Some(displacing) = &mut slot.displacing else { return };
+        let (asks, displacing) = (displacing.take_ask(now), *displacing);
+        if now < displacing.until {
+            if asks {
+                self.drive(displacing.owner, Cause::Own, |connection, _, outbox| {
+                    connection.send_ping(now, outbox);
+                });
+            }
+            return self.rearm(id);
+        }
         // Somebody else may have taken the address meanwhile, and was not asked.
         if let Some(path) = self.slots.get(id).and_then(|entry| entry.slot.remote()).map(Path::from_remote)
             && self.connections.get(&path.remote).is_some_and(|owner| *owner != displacing.owner)
@@ -333,7 +356,7 @@ impl Endpoint {
     pub(super) fn displace_owner(&mut self, remote: Address) -> Option<ConnectionId> {
         let owner = *self.connections.get(&remote)?;
         let mut was_open = false;
-        self.drive(owner, |connection, sink, _| {
+        self.drive(owner, Cause::Own, |connection, sink, _| {
             was_open = !connection.is_over();
             connection.abandon(CloseCode::Replaced, ClosedBy::Socket, sink);
         });

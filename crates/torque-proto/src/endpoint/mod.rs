@@ -38,10 +38,10 @@ use crate::identity::{KeyPair, PublicKey};
 use crate::instant::Instant;
 use crate::payload::Pool;
 use crate::stats::{ConnectionStats, Stats};
-use crate::transmits::Transmits;
+use crate::transmits::{Cause, Transmits};
 use crate::wire::DatagramKind;
 
-use maps::{AddressMap, Owners, Seeded};
+use maps::{AddressMap, Map, Owners, Seeded};
 use queue::{EventQueue, Frees};
 use requests::Requests;
 use slab::Slab;
@@ -71,6 +71,8 @@ pub struct Endpoint {
     confirming: AddressMap<Vec<ConnectionId>>,
     /// Our own attempts, by the host's address.
     attempts: AddressMap<ConnectionId>,
+    /// The initiator_nonces of our own attempts.
+    own_nonces: Map<[u8; 16], ConnectionId>,
     requests: Requests,
     /// Attempts whose puzzle nobody has taken.
     puzzles: Vec<ConnectionId>,
@@ -94,11 +96,12 @@ impl Endpoint {
             slots: Slab::new(config.shard, config.limits.connections),
             wheel: Wheel::new(now),
             events: EventQueue::new(),
-            transmits: Transmits::new(config.limits.queued_transmits),
+            transmits: Transmits::new(config.limits.queued_transmits, config.limits.queued_transmit_bytes),
             pool: Pool::new(POOLED_BUFFERS),
             connections: Owners::new(seeded.clone()),
             confirming: AddressMap::with_hasher(seeded.clone()),
             attempts: AddressMap::with_hasher(seeded.clone()),
+            own_nonces: Map::with_hasher(seeded.clone()),
             requests: Requests::new(&seeded),
             puzzles: Vec::new(),
             stats: Stats::default(),
@@ -208,8 +211,12 @@ impl Endpoint {
         if self.transmits.is_full() {
             return Err(SendError::Blocked);
         }
-        let mut outbox =
-            Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+        let mut outbox = Outbox {
+            transmits: &mut self.transmits,
+            cause: Cause::Own,
+            remote: connected.remote,
+            local: connected.local,
+        };
         // Of packets that leave at the same time only the first one moves a deadline.
         let is_first = !connected.connection.is_sending_at(now);
         let sequence = connected.connection.send(now, payload, &mut outbox)?;
@@ -237,7 +244,7 @@ impl Endpoint {
         if self.transmits.is_full() {
             return Err(CallError::Blocked);
         }
-        self.transmits.push(remote, None, |out| out.extend_from_slice(payload));
+        self.transmits.push(Cause::Own, remote, None, |out| out.extend_from_slice(payload));
         self.stats.info_sent += 1;
         Ok(())
     }
@@ -252,25 +259,29 @@ impl Endpoint {
 
     /// The next event, oldest first. Taking a verdict frees its place in the packet window.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.take_event(1)
+        self.take_event(false)
     }
 
-    /// As [`poll_event`](Self::poll_event), but a packet goes on counting against `limits.queued_packets` of its connection
-    /// until [`release_packets`](Self::release_packets). For drivers that hand events on to a queue of their own, so that
+    /// As [`poll_event`](Self::poll_event), but a packet goes on counting against `limits.queued_packets` of its connection,
+    /// and `limits.queued_packets_total`, until [`release_packets`](Self::release_packets). For drivers that hand events on to a queue of their own, so that
     /// what waits there is bounded, and a sender whose packets nobody takes is told so.
     pub fn poll_event_held(&mut self) -> Option<Event> {
-        self.take_event(0)
+        self.take_event(true)
     }
 
-    fn take_event(&mut self, released: usize) -> Option<Event> {
+    fn take_event(&mut self, holds: bool) -> Option<Event> {
         // Seen to before the event is moved out, so that it is moved only once: events are large.
         let frees = self.events.next_frees()?;
         if let Frees::Packet(id) | Frees::Verdict(id) | Frees::Slot(id) = frees
             && let Some(entry) = self.slots.get_mut(id)
         {
             match (frees, &mut entry.slot) {
+                (Frees::Packet(_), Slot::Connected(connected)) if holds => {
+                    connected.held += 1;
+                    self.events.hold();
+                }
                 (Frees::Packet(_), Slot::Connected(connected)) => {
-                    connected.queued = connected.queued.saturating_sub(released)
+                    connected.queued = connected.queued.saturating_sub(1);
                 }
                 (Frees::Verdict(_), Slot::Connected(connected)) => connected.connection.verdict_taken(),
                 (Frees::Slot(_), _) => {
@@ -283,12 +294,22 @@ impl Endpoint {
         self.events.pop()
     }
 
-    /// The application has taken `count` of the packets that were held for it.
+    /// The application has taken `count` of the packets that were held for it. Those of a connection that ends are
+    /// released with it.
     pub fn release_packets(&mut self, connection: ConnectionId, count: usize) {
         if let Some(Slot::Connected(connected)) = self.slots.get_mut(connection).map(|entry| &mut entry.slot)
         {
+            let count = count.min(connected.held);
+            connected.held -= count;
             connected.queued = connected.queued.saturating_sub(count);
+            self.events.release(count);
         }
+    }
+
+    /// How many received packets the application has not taken. A driver that reads datagrams without pause should let
+    /// its application take events before this gets near `limits.queued_packets`.
+    pub fn queued_packets(&self) -> usize {
+        self.events.packets()
     }
 
     /// Whether events wait.
@@ -364,7 +385,7 @@ impl Endpoint {
                 if !entry.slot.connection().is_some_and(|connection| connection.is_open()) {
                     return Err(CallError::Closed);
                 }
-                self.drive(id, |connection, _, outbox| {
+                self.drive(id, Cause::Own, |connection, _, outbox| {
                     connection.close(now, code, by, reason.bytes(), outbox);
                 });
             }
@@ -391,6 +412,9 @@ impl Endpoint {
     /// Marks a slot as ended; its id stays taken until its close event is.
     fn end_slot(&mut self, id: ConnectionId) {
         if let Some(entry) = self.slots.get_mut(id) {
+            if let Slot::Connected(connected) = &entry.slot {
+                self.events.release(connected.held);
+            }
             entry.slot = Slot::Ended;
         }
         self.wheel.disarm(id.slot() as u32);

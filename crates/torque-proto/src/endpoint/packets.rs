@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 
 use super::Endpoint;
 use super::routing::Path;
-use super::slot::{Sink, Slot};
+use super::slot::{Refusing, Sink, Slot};
 use crate::connection::{Connection, Ended, Outbox, Refusal};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
+use crate::transmits::Cause;
 
 /// What is to be done after a connection has acted.
 struct After {
@@ -67,8 +68,12 @@ impl Endpoint {
         let Slot::Connected(connected) = &mut entry.slot else { return Ok(()) };
         let opened = connected.connection.open(bytes)?;
         connected.local = path.local.or(connected.local);
-        let mut outbox =
-            Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+        let mut outbox = Outbox {
+            transmits: &mut self.transmits,
+            cause: Cause::Peer,
+            remote: connected.remote,
+            local: connected.local,
+        };
         let mut sink = Sink {
             id,
             events: &mut self.events,
@@ -96,17 +101,20 @@ impl Endpoint {
         };
         let opened = slot.connected.connection.open(bytes)?;
         // If the application, or the owner of the address, closed it meanwhile, only its end is negotiated.
-        if slot.connected.connection.is_open() {
-            if slot.displacing.is_some() {
-                self.stats.displacing += 1;
-                return Ok(());
-            }
+        if slot.connected.connection.is_open() && slot.displacing.is_none() {
             self.on_confirmed(now, id, path);
-            if !self.slots.get(id).is_some_and(|entry| matches!(entry.slot, Slot::Connected(_))) {
-                return Ok(());
-            }
         }
-        self.drive(id, |connection, sink, outbox| connection.process(now, opened, bytes, sink, outbox));
+        // Nobody knows yet whether the address is its own. What was opened is processed all the same: its number is used
+        // up, and must not open again.
+        let waits = matches!(self.slots.get(id).map(|entry| &entry.slot),
+            Some(Slot::Confirming(slot)) if slot.displacing.is_some());
+        self.drive(id, Cause::Peer, |connection, sink, outbox| {
+            if waits {
+                connection.process(now, opened, bytes, &mut Refusing(sink), outbox);
+            } else {
+                connection.process(now, opened, bytes, sink, outbox);
+            }
+        });
         Ok(())
     }
 
@@ -115,6 +123,7 @@ impl Endpoint {
     pub(super) fn drive(
         &mut self,
         id: ConnectionId,
+        cause: Cause,
         act: impl FnOnce(&mut Connection, &mut Sink<'_>, &mut Outbox<'_>),
     ) {
         let Some(entry) = self.slots.get_mut(id) else { return };
@@ -123,8 +132,12 @@ impl Endpoint {
             Slot::Confirming(slot) => &mut slot.connected,
             _ => return,
         };
-        let mut outbox =
-            Outbox { transmits: &mut self.transmits, remote: connected.remote, local: connected.local };
+        let mut outbox = Outbox {
+            transmits: &mut self.transmits,
+            cause,
+            remote: connected.remote,
+            local: connected.local,
+        };
         let mut sink = Sink {
             id,
             events: &mut self.events,

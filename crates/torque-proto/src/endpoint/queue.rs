@@ -2,7 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
+use crate::address::{Address, Network};
+use crate::config::Limits;
 use crate::event::{Delivery, Event};
 use crate::id::{ConnectionId, Sequence};
 use crate::payload::Payload;
@@ -12,8 +15,14 @@ use crate::payload::Payload;
 pub(super) struct EventQueue {
     events: VecDeque<Queued>,
     packets: usize,
-    info_packets: usize,
+    /// Packets that a driver has taken and its application has not.
+    held: usize,
+    /// Where the info packets in the queue come from.
+    info_sources: Vec<Network>,
 }
+
+/// The info packets of one network may take one of so many places.
+const INFO_SHARE: usize = 4;
 
 /// An event as it waits. The frequent ones are small: an `Event` is as large as its largest kind.
 enum Queued {
@@ -36,7 +45,7 @@ pub(super) enum Frees {
 
 impl EventQueue {
     pub(super) fn new() -> Self {
-        Self { events: VecDeque::new(), packets: 0, info_packets: 0 }
+        Self { events: VecDeque::new(), packets: 0, held: 0, info_sources: Vec::new() }
     }
 
     pub(super) fn push_packet(&mut self, connection: ConnectionId, sequence: Sequence, payload: Payload) {
@@ -50,8 +59,8 @@ impl EventQueue {
 
     /// Any other event.
     pub(super) fn push(&mut self, event: Event) {
-        if matches!(event, Event::InfoPacket { .. }) {
-            self.info_packets += 1;
+        if let Event::InfoPacket { remote, .. } = &event {
+            self.info_sources.push(remote.network());
         }
         self.events.push_back(Queued::Other(Box::new(event)));
     }
@@ -79,7 +88,8 @@ impl EventQueue {
             }
             Queued::Other(event) => {
                 if matches!(*event, Event::InfoPacket { .. }) {
-                    self.info_packets -= 1;
+                    // They are taken in the order in which they came.
+                    self.info_sources.remove(0);
                 }
                 *event
             }
@@ -90,11 +100,33 @@ impl EventQueue {
         self.events.is_empty()
     }
 
+    /// Packets that the application has not taken.
     pub(super) fn packets(&self) -> usize {
-        self.packets
+        self.packets + self.held
     }
 
-    pub(super) fn info_packets(&self) -> usize {
-        self.info_packets
+    /// Whether there is a place for another packet of a connection that has `queued` of them here. It may have as many as
+    /// are left, so that connections which fill the queue leave room for the others.
+    pub(super) fn has_room(&self, queued: usize, limits: &Limits) -> bool {
+        let left = limits.queued_packets_total.saturating_sub(self.packets());
+        queued < limits.queued_packets.min(left)
+    }
+
+    /// Whether there is a place for another info packet from there.
+    pub(super) fn has_room_for_info(&self, remote: Address, limits: &Limits) -> bool {
+        let network = remote.network();
+        let same = self.info_sources.iter().filter(|source| **source == network).count();
+        let most = limits.queued_info_packets;
+        self.info_sources.len() < most && same < most.div_ceil(INFO_SHARE)
+    }
+
+    /// A driver has taken a packet that its application has not.
+    pub(super) fn hold(&mut self) {
+        self.held += 1;
+    }
+
+    /// The application has taken so many, or their connection has ended.
+    pub(super) fn release(&mut self, packets: usize) {
+        self.held = self.held.saturating_sub(packets);
     }
 }

@@ -8,6 +8,7 @@ use crate::address::Address;
 use crate::event::Event;
 use crate::handshake::DropReason;
 use crate::instant::Instant;
+use crate::transmits::Cause;
 use crate::wire::{DatagramKind, parse_probe, probe_echo};
 
 /// Where a datagram came from, and where to.
@@ -56,12 +57,13 @@ impl Endpoint {
         if !self.config.accept_incoming && !is_known {
             return self.stats.not_accepting += 1;
         }
-        self.transmits.push(path.remote, path.local, |out| out.extend_from_slice(&probe_echo(nonce)));
+        self.transmits
+            .push(Cause::Stranger, path.remote, path.local, |out| out.extend_from_slice(&probe_echo(nonce)));
         self.stats.probes_answered += 1;
     }
 
     fn on_info(&mut self, path: Path, bytes: &[u8]) {
-        if self.events.info_packets() >= self.config.limits.queued_info_packets {
+        if !self.events.has_room_for_info(path.remote, &self.config.limits) {
             self.stats.info_dropped += 1;
             return;
         }

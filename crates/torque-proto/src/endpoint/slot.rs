@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use crate::address::Address;
 use crate::config::Limits;
@@ -48,6 +49,8 @@ pub(super) enum Slot {
 pub(super) struct AttemptSlot {
     pub attempt: Attempt,
     pub remote: Address,
+    /// Its initiator_nonce, by which the endpoint knows its own requests.
+    pub nonce: [u8; 16],
 }
 
 /// Where a request came from.
@@ -84,6 +87,30 @@ pub(super) struct Displacing {
     pub owner: ConnectionId,
     pub since: Instant,
     pub until: Instant,
+    /// When the owner is asked again, if it is: one lost datagram must not cost it its address.
+    pub next_ask: Option<Instant>,
+}
+
+impl Displacing {
+    /// The owner is asked at the beginning, and after one and two quarters of the wait.
+    const ASKS: u32 = 3;
+
+    pub(super) fn begin(now: Instant, owner: ConnectionId, wait: Duration) -> Self {
+        Self { owner, since: now, until: now + wait, next_ask: Some(now + wait / (Self::ASKS + 1)) }
+    }
+
+    /// Takes an ask that is due.
+    pub(super) fn take_ask(&mut self, now: Instant) -> bool {
+        let Some(at) = self.next_ask.filter(|at| *at <= now) else { return false };
+        let pause = self.until.saturating_since(self.since) / (Self::ASKS + 1);
+        let last = self.since + pause * (Self::ASKS - 1);
+        self.next_ask = (at < last).then(|| at + pause);
+        true
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.next_ask.map_or(self.until, |at| at.min(self.until))
+    }
 }
 
 pub(super) struct Connected {
@@ -91,8 +118,10 @@ pub(super) struct Connected {
     pub remote: Address,
     pub local: Option<IpAddr>,
     pub public_key: PublicKey,
-    /// Packets in the event queue.
+    /// Received packets that the application has not taken.
     pub queued: usize,
+    /// Of those, the ones that a driver holds.
+    pub held: usize,
 }
 
 impl Slot {
@@ -106,7 +135,8 @@ impl Slot {
                 slot.connected.connection.deadline()
             }
             Self::Confirming(slot) => {
-                let wait = slot.displacing.map_or(slot.confirming.deadline(), |displacing| displacing.until);
+                let wait =
+                    slot.displacing.map_or(slot.confirming.deadline(), |displacing| displacing.deadline());
                 Some((wait, TimerKind::Handshake))
             }
             Self::Connected(slot) => slot.connection.deadline(),
@@ -160,9 +190,7 @@ pub(super) struct Sink<'a> {
 
 impl Output for Sink<'_> {
     fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool {
-        if *self.queued >= self.limits.queued_packets
-            || self.events.packets() >= self.limits.queued_packets_total
-        {
+        if !self.events.has_room(*self.queued, self.limits) {
             self.stats.queue_full += 1;
             return false;
         }
@@ -174,5 +202,19 @@ impl Output for Sink<'_> {
 
     fn verdict(&mut self, sequence: u64, delivery: Delivery) {
         self.events.push_verdict(self.id, Sequence(sequence), delivery);
+    }
+}
+
+/// Takes no packet: the connection waits for its address (PROTOCOL.md 5.6).
+pub(super) struct Refusing<'a, 'b>(pub &'a mut Sink<'b>);
+
+impl Output for Refusing<'_, '_> {
+    fn packet(&mut self, _: u64, _: &[u8]) -> bool {
+        self.0.stats.displacing += 1;
+        false
+    }
+
+    fn verdict(&mut self, sequence: u64, delivery: Delivery) {
+        self.0.verdict(sequence, delivery);
     }
 }

@@ -8,6 +8,7 @@ use crate::handshake::ShortData;
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::timer::TimerKind;
+use crate::transmits::Cause;
 
 impl Endpoint {
     /// When to call [`handle_timeout`](Self::handle_timeout), and what for. The time may lie in the past, and may be
@@ -50,8 +51,9 @@ impl Endpoint {
         match &mut entry.slot {
             Slot::Attempt(slot) => {
                 let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-                let outcome =
-                    self.transmits.push(slot.remote, None, |out| slot.attempt.handle_timeout(&mut cx, out));
+                let outcome = self
+                    .transmits
+                    .push(Cause::Own, slot.remote, None, |out| slot.attempt.handle_timeout(&mut cx, out));
                 self.after_attempt(now, id, None, outcome);
             }
             Slot::Asking(_) => {
@@ -63,11 +65,13 @@ impl Endpoint {
                 self.end_slot(id);
             }
             Slot::Confirming(slot) if slot.connected.connection.is_open() => match slot.displacing {
-                Some(displacing) => self.decide_displacement(now, id, displacing),
+                Some(_) => self.decide_displacement(now, id),
                 None => self.end_confirming(id, CloseCode::NotConfirmed, ClosedBy::Socket),
             },
             Slot::Confirming(_) | Slot::Connected(_) => {
-                self.drive(id, |connection, sink, outbox| connection.handle_timeout(now, sink, outbox));
+                self.drive(id, Cause::Own, |connection, sink, outbox| {
+                    connection.handle_timeout(now, sink, outbox)
+                });
             }
             Slot::Ended => {}
         }

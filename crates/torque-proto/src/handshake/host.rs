@@ -25,6 +25,14 @@ use crate::wire::{
 /// A request may ask for this much less than the host asks for at that moment.
 const DIFFICULTY_SLACK: u8 = 4;
 
+/// How full the endpoint's table of pending connections is.
+pub(crate) struct Occupancy<F> {
+    /// How many there are, for the difficulty.
+    pub(crate) pending: usize,
+    /// Whether another one of this source finds a place. Asked only of those who have paid.
+    pub(crate) has_room: F,
+}
+
 /// What became of a challenge_request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ChallengeAnswer {
@@ -194,15 +202,13 @@ impl Host {
 
     /// Admits a connect_request, or says why not: steps 3 to 8 of PROTOCOL.md 5.4. `bytes` is the datagram
     /// that `request` was read from. The caller has looked for a pending connection with this address and nonce.
-    /// `pending` is how many there are, and `has_room` tells whether another one of this source finds a place.
     pub(crate) fn admit(
         &mut self,
         cx: &mut Context<'_>,
         remote: Address,
         request: &ConnectRequest<'_>,
         bytes: &[u8],
-        pending: usize,
-        has_room: impl FnOnce() -> bool,
+        occupancy: Occupancy<impl FnOnce() -> bool>,
         out: &mut Vec<u8>,
     ) -> Admission {
         let mut rejected = |code| Admission::Rejected(reject(code, request.initiator_nonce, out));
@@ -220,7 +226,8 @@ impl Host {
             return Admission::Dropped(DropReason::FalseToken);
         }
 
-        let asked = self.load.difficulty(cx.now, &cx.config.puzzle, pending, cx.config.limits.pending);
+        let asked =
+            self.load.difficulty(cx.now, &cx.config.puzzle, occupancy.pending, cx.config.limits.pending);
         if request.difficulty < asked.saturating_sub(DIFFICULTY_SLACK) {
             return rejected(RejectCode::DifficultyTooLow);
         }
@@ -241,7 +248,7 @@ impl Host {
         }
         // Only what was paid for counts: others would raise the price for everybody.
         self.load.count_request(cx.now);
-        if !has_room() {
+        if !(occupancy.has_room)() {
             return rejected(RejectCode::Busy);
         }
         match open_request(cx, epoch, request, bytes) {

@@ -24,7 +24,7 @@ pub use self::epoch::EpochSecrets;
 pub use self::puzzle::{PuzzleJob, PuzzleProgress};
 
 pub(crate) use self::attempt::{Attempt, AttemptOptions, AttemptOutcome, Established};
-pub(crate) use self::host::{Admission, Admitted, ChallengeAnswer, Host, reject};
+pub(crate) use self::host::{Admission, Admitted, ChallengeAnswer, Host, Occupancy, reject};
 pub(crate) use self::host_pending::{Asking, Confirming, Refused};
 pub(crate) use self::settle::Agreed;
 

@@ -18,7 +18,7 @@ use crate::event::Extension;
 use crate::handshake::internals::{TokenClaims, application_tag};
 use crate::handshake::{
     Admission, Asking, Attempt, AttemptOptions, AttemptOutcome, ChallengeAnswer, ConnectionParts, Context,
-    Host, PuzzleProgress, ShortData, Trust,
+    Host, Occupancy, PuzzleProgress, ShortData, Trust,
 };
 use crate::id::ConnectionId;
 use crate::identity::KeyPair;
@@ -215,7 +215,14 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
 
     let request = ConnectRequest::parse(&connect_request).unwrap();
     let cx = &mut host_side.cx();
-    let admission = host.admit(cx, remote, &request, &connect_request, 0, || true, &mut Vec::new());
+    let admission = host.admit(
+        cx,
+        remote,
+        &request,
+        &connect_request,
+        Occupancy { pending: 0, has_room: || true },
+        &mut Vec::new(),
+    );
     let Admission::Admitted(admitted) = admission else { panic!("{}: not admitted", choices.name) };
     assert_eq!(trace::last_exchange(), noise, "both sides go through the same");
     let (asking, question) = admitted.ask(&mut host_side.cx());

@@ -104,6 +104,64 @@ fn who_has_just_taken_an_address_is_asked_before_the_next_one_takes_it() {
     assert_eq!(closes, [CloseCode::Replaced, CloseCode::AddressInUse]);
 }
 
+/// The first client is established; the second has proven its keys from the same address, and waits for the first to
+/// answer. What the host sends to the first is lost from here on.
+fn displacing() -> Shared {
+    let mut shared = Shared::new(2);
+    shared.connect(0);
+    shared.advance(Duration::from_secs(1), 0..1);
+    shared.connect(1);
+    while shared.clients[1].connections().next().is_none() {
+        shared.advance(Duration::from_millis(1), 1..2);
+    }
+    shared.advance(Duration::from_millis(2), 1..2);
+    shared
+}
+
+#[test]
+fn what_opens_while_an_address_is_displaced_does_not_open_again() {
+    let mut shared = displacing();
+    let id = shared.clients[1].connections().next().unwrap();
+    take(&mut shared.clients[1]);
+    let sent = shared.clients[1].send(shared.now, id, b"early").unwrap();
+    let packet = take(&mut shared.clients[1]).remove(0);
+    let before = shared.host.stats().clone();
+    for _ in 0..3 {
+        let mut copy = packet.clone();
+        let datagram = Datagram { remote: address(1), local: None, bytes: &mut copy };
+        shared.host.handle_datagram(shared.now, datagram);
+    }
+    let stats = shared.host.stats();
+    assert_eq!(stats.displacing, before.displacing + 1);
+    assert_eq!(stats.late_or_duplicate, before.late_or_duplicate + 2);
+    // It is reported as what it is: dropped.
+    shared.advance(Duration::from_secs(1), 1..2);
+    let events: Vec<_> = core::iter::from_fn(|| shared.clients[1].poll_event()).collect();
+    let is_dropped = |event: &Event| {
+        matches!(event, Event::PacketDeliveryNotify { sequence, delivery, .. }
+        if *sequence == sent && *delivery == Delivery::Dropped)
+    };
+    assert!(events.iter().any(is_dropped), "{events:?}");
+}
+
+#[test]
+fn an_owner_that_hears_one_of_three_pings_keeps_its_address() {
+    let mut shared = displacing();
+    // Of the asks after 0, 62 and 125 ms it hears the last.
+    shared.advance(Duration::from_millis(110), 1..2);
+    shared.advance(Duration::from_secs(1), 0..2);
+    let closes: Vec<_> = shared
+        .host_events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Close { code, .. } => Some(*code),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(closes, [CloseCode::AddressInUse]);
+    assert!(shared.clients[0].connections().next().is_some());
+}
+
 #[test]
 fn a_second_close_of_an_accepted_connection_is_an_error_and_one_close_event_follows() {
     let mut shared = Shared::new(1);

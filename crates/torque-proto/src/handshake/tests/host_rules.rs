@@ -4,9 +4,6 @@ use super::*;
 use crate::codes::RejectCode;
 use crate::wire::{Offers, Reject};
 
-/// A host whose table of pending connections has no place for this source.
-const FULL: Occupancy = Occupancy { pending: 0, has_room: false };
-
 /// Makes a good datagram a bad one.
 type Change = fn(&mut Vec<u8>);
 
@@ -365,7 +362,7 @@ fn a_request_may_ask_for_four_bits_less_than_the_host_asks_for_now() {
     let (_, first) = world.request();
     let (_, second) = world.request();
     // Each sixteenth of the pending table above half adds a bit to the 4 of a quiet host.
-    let above_half = |sixteenths: usize| Occupancy { pending: 512 + 64 * sixteenths, has_room: true };
+    let above_half = |sixteenths: usize| Occupancy { pending: 512 + 64 * sixteenths, ..CALM };
     assert_rejected(world.admit_when(&first, above_half(5)), RejectCode::DifficultyTooLow);
     world.host = {
         let mut calm = Host::new(world.now, &world.at_host.config, 1_800_000_000_000);

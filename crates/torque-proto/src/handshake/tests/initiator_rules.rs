@@ -252,7 +252,7 @@ fn a_host_that_stays_busy_is_asked_four_times_and_named() {
     let mut world = World::new(82);
     let (mut attempt, mut request) = world.request();
     for _ in 0..3 {
-        let (_, busy) = world.admit_when(&request, Occupancy { pending: 0, has_room: false });
+        let (_, busy) = world.admit_when(&request, FULL);
         assert_waiting(&world.hear(&mut attempt, &busy).0);
         let challenge_request = loop {
             world.now = attempt.deadline().unwrap().0;
@@ -265,7 +265,7 @@ fn a_host_that_stays_busy_is_asked_four_times_and_named() {
         assert_waiting(&world.hear(&mut attempt, &response).0);
         request = world.solve(&mut attempt);
     }
-    let (_, busy) = world.admit_when(&request, Occupancy { pending: 0, has_room: false });
+    let (_, busy) = world.admit_when(&request, FULL);
     assert_waiting(&world.hear(&mut attempt, &busy).0);
     let (_, outcome, last) = run_out(&mut world, &mut attempt);
     assert_eq!(last, request, "no fifth beginning");

@@ -22,14 +22,8 @@ use crate::id::ConnectionId;
 use crate::settings::Settings;
 use crate::wire::ConnectRequest;
 
-/// How full the host's tables are.
-#[derive(Clone, Copy)]
-pub(super) struct Occupancy {
-    pub(super) pending: usize,
-    pub(super) has_room: bool,
-}
-
-pub(super) const CALM: Occupancy = Occupancy { pending: 0, has_room: true };
+pub(super) const CALM: Occupancy<fn() -> bool> = Occupancy { pending: 0, has_room: || true };
+pub(super) const FULL: Occupancy<fn() -> bool> = Occupancy { pending: 0, has_room: || false };
 
 /// One socket's worth of what the endpoint lends.
 pub(super) struct Side {
@@ -131,19 +125,15 @@ impl World {
         self.admit_when(bytes, CALM)
     }
 
-    pub(super) fn admit_when(&mut self, bytes: &[u8], occupancy: Occupancy) -> (Admission, Vec<u8>) {
+    pub(super) fn admit_when(
+        &mut self,
+        bytes: &[u8],
+        occupancy: Occupancy<fn() -> bool>,
+    ) -> (Admission, Vec<u8>) {
         let mut out = Vec::new();
         let request = ConnectRequest::parse(bytes).expect("a well-formed request");
         let mut cx = self.at_host.cx(self.now);
-        let admission = self.host.admit(
-            &mut cx,
-            self.remote,
-            &request,
-            bytes,
-            occupancy.pending,
-            || occupancy.has_room,
-            &mut out,
-        );
+        let admission = self.host.admit(&mut cx, self.remote, &request, bytes, occupancy, &mut out);
         (admission, out)
     }
 

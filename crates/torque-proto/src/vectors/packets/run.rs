@@ -18,7 +18,7 @@ use crate::event::{ClosedBy, Delivery};
 use crate::instant::Instant;
 use crate::settings::Settings;
 use crate::stats::HandshakeStats;
-use crate::transmits::Transmits;
+use crate::transmits::{Cause, Transmits};
 use crate::wire::control::ControlMessages;
 use crate::wire::header::{Header, HeaderSize, PacketKind};
 
@@ -141,7 +141,7 @@ impl Run {
             now: Instant::ZERO,
             initiator,
             host,
-            transmits: Transmits::new(16),
+            transmits: Transmits::new(16, 1 << 20),
             sent: Vec::new(),
             events: Vec::new(),
         }
@@ -179,7 +179,7 @@ impl Run {
             End::Host => &mut self.host.connection,
         };
         let remote = Address::from_virtual(end as u64);
-        let mut outbox = Outbox { transmits: &mut self.transmits, remote, local: None };
+        let mut outbox = Outbox { transmits: &mut self.transmits, cause: Cause::Own, remote, local: None };
         call(connection, self.now, &mut outbox)
     }
 
