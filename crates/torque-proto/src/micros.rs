@@ -1,6 +1,6 @@
 //! Spans of time as the core computes with them.
 
-use core::ops::{Add, Div, Mul};
+use core::ops::{Add, Div, Mul, Sub};
 use core::time::Duration;
 
 use crate::instant::Instant;
@@ -13,6 +13,7 @@ pub(crate) struct Micros(u64);
 
 impl Micros {
     pub(crate) const ZERO: Self = Self(0);
+    pub(crate) const MAX: Self = Self(u64::MAX);
 
     pub(crate) const fn from_micros(micros: u64) -> Self {
         Self(micros)
@@ -55,6 +56,14 @@ impl Add for Micros {
     }
 }
 
+impl Sub for Micros {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
 impl Mul<u64> for Micros {
     type Output = Self;
 
@@ -83,5 +92,17 @@ impl Instant {
     /// The span from `earlier` to `self`, or zero if `earlier` is later.
     pub(crate) const fn micros_since(self, earlier: Self) -> Micros {
         Micros(self.as_micros().saturating_sub(earlier.as_micros()))
+    }
+
+    /// The low bits of the microseconds, which last an hour: as much as a time needs that is remembered for a packet.
+    pub(crate) const fn low_micros(self) -> u32 {
+        self.as_micros() as u32
+    }
+
+    /// The span from a time of which the low bits were kept.
+    pub(crate) const fn since_low_micros(self, earlier: u32) -> Micros {
+        let span = self.low_micros().wrapping_sub(earlier);
+        // More than half the range means that the clock stepped back.
+        Micros(if span > u32::MAX / 2 { 0 } else { span as u64 })
     }
 }

@@ -129,12 +129,17 @@ counters! {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionStats {
-    /// Smoothed round-trip time.
+    /// Smoothed round-trip time. Verdicts and pongs bring samples: as long as data is sent it is a round trip or two
+    /// old, without data as old as the last ping.
     pub rtt: Duration,
     /// The latest sample of it; zero if there is none.
     pub rtt_latest: Duration,
+    /// The least sample of the last 5 to 10 s with samples; zero if there is none.
+    pub rtt_min: Duration,
     /// Mean deviation of the round-trip time.
     pub jitter: Duration,
+    /// Packets delivered each second, over the last whole second in which verdicts came.
+    pub delivery_rate: u32,
     /// Counters.
     pub counters: ConnectionCounters,
     /// Packets that await their verdict, or whose verdict the application has not taken.
@@ -178,7 +183,7 @@ counters! {
         acks_sent,
         /// Pings sent, probes included.
         pings_sent,
-        /// Packets whose tag is wrong.
+        /// Packets whose tag is wrong, or that report what no packet of the other side can.
         forged,
         /// Packets that were late or duplicates.
         late_or_duplicate,

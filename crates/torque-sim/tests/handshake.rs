@@ -452,7 +452,8 @@ fn a_crashed_client_takes_the_place_of_its_old_connection() {
         let (_, old) = play.establish(client, host);
         play.run_for(rng.duration(3 * SECOND));
         play.crash(client);
-        play.run_for(rng.duration(10 * SECOND));
+        // With data under way a host misses its client after 9 s.
+        play.run_for(rng.duration(7 * SECOND));
         play.restart(client);
         let connection = play.connect(client, host, ConnectOptions::default());
         play.run_for(5 * SECOND);

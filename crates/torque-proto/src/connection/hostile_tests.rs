@@ -254,3 +254,68 @@ fn a_packet_without_its_ack_bytes_uses_its_number_up() {
     }
     assert_eq!(b.connection.stats().counters.malformed, 2);
 }
+
+#[test]
+fn every_data_packet_that_opens_is_acknowledged_whether_it_was_taken_or_not() {
+    let now = Instant::from_millis(1);
+    // Taken; too large; with fewer ack bytes than its form says.
+    for (length, form) in [(10, 0), (2_000, 0), (0, 3)] {
+        let (mut victim, mut peer) = pair(now, Settings::default());
+        let (sequence, ack) = (101, 100);
+        let mut bytes = Vec::new();
+        Header { kind: PacketKind::Data, sequence_low: sequence, ack_low: ack, form }
+            .write(peer.connection.size, &mut bytes);
+        let associated = [&bytes[..], &sequence.to_be_bytes(), &ack.to_be_bytes()].concat();
+        let mut text = alloc::vec![7; length];
+        let tag = peer.connection.send_keys.seal_data(sequence, &associated, &mut text).unwrap();
+        bytes.extend_from_slice(&text);
+        bytes.extend_from_slice(&tag);
+        victim.receive(now, &mut bytes);
+        let (due, kind) = victim.connection.deadline().unwrap();
+        assert_eq!((due, kind), (now + Settings::default().ack_delay, TimerKind::Ack), "{length} bytes");
+        victim.timeout(due);
+        assert_eq!(victim.sent().len(), 1);
+    }
+}
+
+#[test]
+fn a_report_that_could_not_say_all_leaves_another_one_due() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings::default());
+    for _ in 0..100 {
+        peer.send(now, b"x").unwrap();
+    }
+    // The first is lost, so that it takes 13 ack bytes to say what came; a data packet carries 6.
+    for mut bytes in peer.sent().into_iter().skip(1).take(62) {
+        victim.receive(now, &mut bytes);
+    }
+    victim.send(now, b"with a part of the report").unwrap();
+    assert_eq!(victim.connection.deadline().unwrap().1, TimerKind::Ack);
+    victim.sent();
+    victim.timeout(now + Settings::default().ack_delay);
+    let report = victim.sent().remove(0);
+    peer.receive(now, &mut report.clone());
+    assert_eq!(peer.application.verdicts.len(), 63);
+}
+
+#[test]
+fn the_report_of_an_old_control_packet_says_nothing() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings::default());
+    victim.send(now, b"held up").unwrap();
+    let first = victim.sent().remove(0);
+    // The peer closes its book on the packet, and says so. Then it sends data; that arrives first.
+    peer.connection.incoming.close_book(101);
+    peer.write(PacketKind::Ack, b"");
+    let old_ack = peer.sent().remove(0);
+    peer.connection.incoming = Incoming::new(Settings::default().packet_window, 100);
+    peer.receive(now, &mut first.clone());
+    peer.sent();
+    peer.send(now, b"newer").unwrap();
+    peer.connection.incoming = Incoming::new(Settings::default().packet_window, 100);
+    peer.send(now, b"newest, without a report on it").unwrap();
+    let newest = peer.sent().remove(1);
+    victim.receive(now, &mut newest.clone());
+    victim.receive(now, &mut old_ack.clone());
+    assert_eq!(victim.application.verdicts, [], "its sequence is below R");
+}

@@ -145,6 +145,13 @@ impl Incoming {
         }
     }
 
+    /// As [`report_was_read`](Self::report_was_read), for an ack of which the low 31 bits are known: it is the highest such
+    /// number up to R. One that is farther back would change nothing.
+    pub(crate) fn report_with_low_bits_was_read(&mut self, ack_low: u32) {
+        let back = (self.known as u32).wrapping_sub(ack_low) & (u32::MAX >> 1);
+        self.report_was_read(self.known.saturating_sub(u64::from(back)));
+    }
+
     /// The report to write where at most `max_bytes` ack bytes fit.
     pub(crate) fn report(&self, max_bytes: usize) -> Report {
         if self.last_gap <= self.base {

@@ -112,9 +112,7 @@ impl Connection {
                     None => Reason::Negative,
                 }
             }
-            (Refusal::Malformed, Some(header))
-                if numbers::expand_ack(self.size, window, settled, header.ack_low).is_none() =>
-            {
+            (Refusal::AckRange, Some(header)) => {
                 // Of a larger A_last with the same low bits it would be an older report.
                 let larger = settled + self.size.modulus();
                 match numbers::expand_ack(self.size, window, larger, header.ack_low) {
@@ -122,7 +120,7 @@ impl Connection {
                     None => Reason::AckRange,
                 }
             }
-            (Refusal::Malformed | Refusal::LateOrDuplicate, _) => Reason::Malformed,
+            (Refusal::Malformed | Refusal::LateOrDuplicate | Refusal::AckRange, _) => Reason::Malformed,
         }
     }
 

@@ -1,11 +1,15 @@
 //! When to ping, when to probe, and when the other side is gone (PROTOCOL.md 9).
 
 use super::rtt::Rtt;
+use crate::config::Config;
 use crate::instant::Instant;
 use crate::micros::Micros;
 
 /// The longest pause between probes.
 const MAX_PROBE_PAUSE: Micros = Micros::from_secs(2);
+/// The longest wait for a verdict, beside the other side's ack_delay, before the first probe: a round-trip time that was
+/// measured while a program stood still must not put it off.
+const MAX_FIRST_PROBE: Micros = Micros::from_secs(1);
 /// Pings that are remembered until their pong.
 const REMEMBERED: usize = 4;
 
@@ -21,6 +25,8 @@ pub(crate) enum PingAction {
 #[derive(Debug)]
 pub(crate) struct Liveness {
     interval: Micros,
+    /// The interval while a data packet has no verdict.
+    busy_interval: Micros,
     limit: u8,
     heard: Instant,
     /// The last ping because of silence, and how many in a row.
@@ -34,15 +40,28 @@ pub(crate) struct Liveness {
     last_data_sent: Instant,
     last_probe: Instant,
     probes: u32,
+    /// Since when data packets without a verdict have been there.
+    waiting_since: Option<Instant>,
     next_id: u32,
     /// Ids, of which 0 is none, and when they were sent: the low bits of the microseconds, which last an hour.
     pings: [(u32, u32); REMEMBERED],
 }
 
 impl Liveness {
-    pub(crate) fn new(now: Instant, interval: Micros, limit: u8) -> Self {
+    pub(crate) fn new(now: Instant, config: &Config) -> Self {
+        let interval = Micros::from(config.ping_interval);
+        Self::with(now, interval, interval.min(config.busy_ping_interval.into()), config.ping_limit)
+    }
+
+    /// The same intervals, with everything forgotten.
+    pub(crate) fn anew(&self, now: Instant) -> Self {
+        Self::with(now, self.interval, self.busy_interval, self.limit)
+    }
+
+    fn with(now: Instant, interval: Micros, busy_interval: Micros, limit: u8) -> Self {
         Self {
             interval,
+            busy_interval,
             limit,
             heard: now,
             pinged: now,
@@ -53,6 +72,7 @@ impl Liveness {
             last_data_sent: now,
             last_probe: now,
             probes: 0,
+            waiting_since: None,
             next_id: 1,
             pings: [(0, 0); REMEMBERED],
         }
@@ -60,10 +80,6 @@ impl Liveness {
 
     pub(crate) fn interval(&self) -> Micros {
         self.interval
-    }
-
-    pub(crate) fn limit(&self) -> u8 {
-        self.limit
     }
 
     /// An authentic packet came.
@@ -85,6 +101,7 @@ impl Liveness {
 
     pub(crate) fn data_sent(&mut self, now: Instant) {
         self.last_data_sent = now;
+        self.waiting_since.get_or_insert(now);
         self.data_came(now);
     }
 
@@ -97,16 +114,19 @@ impl Liveness {
         self.last_data + self.interval
     }
 
-    /// Verdicts came: probing starts anew.
-    pub(crate) fn settled(&mut self) {
+    /// A verdict came: probing starts anew.
+    pub(crate) fn settled(&mut self, was_last: bool) {
         self.probes = 0;
+        if was_last {
+            self.waiting_since = None;
+        }
     }
 
     /// The id for a ping that is sent now.
     pub(crate) fn new_ping(&mut self, now: Instant) -> u32 {
         let id = self.next_id;
         self.next_id = self.next_id.checked_add(1).unwrap_or(1);
-        self.pings[id as usize % REMEMBERED] = (id, low_micros(now));
+        self.pings[id as usize % REMEMBERED] = (id, now.low_micros());
         id
     }
 
@@ -117,19 +137,24 @@ impl Liveness {
             return None;
         }
         let (_, sent) = core::mem::take(ping);
-        let span = low_micros(now).wrapping_sub(sent);
-        // More than half the range means that the clock stepped back.
-        Some(Micros::from_micros(if span > u32::MAX / 2 { 0 } else { span.into() }))
+        Some(now.since_low_micros(sent))
     }
 
     /// When silence, or a stale round-trip time, asks for a ping.
     pub(crate) fn ping_deadline(&self) -> Instant {
-        let silence = self.heard.max(self.pinged) + self.interval;
+        let silence = self.silence_deadline();
         if self.traffic { silence.min(self.sampled + self.interval) } else { silence }
     }
 
+    /// With data under way the other side has to be heard sooner than when nobody waits for anything.
+    fn silence_deadline(&self) -> Instant {
+        let since = self.heard.max(self.pinged);
+        let idle = since + self.interval;
+        self.waiting_since.map_or(idle, |waiting| idle.min(since.max(waiting) + self.busy_interval))
+    }
+
     pub(crate) fn on_ping_deadline(&mut self, now: Instant) -> PingAction {
-        if now >= self.heard.max(self.pinged) + self.interval {
+        if now >= self.silence_deadline() {
             if self.unanswered >= self.limit {
                 return PingAction::TimedOut;
             }
@@ -156,11 +181,7 @@ impl Liveness {
     }
 
     fn probe_pause(&self, rtt: &Rtt, peer_ack_delay: Micros) -> Micros {
-        let first = rtt.overdue() + peer_ack_delay;
+        let first = rtt.overdue().min(MAX_FIRST_PROBE) + peer_ack_delay;
         (first * (1 << self.probes.min(16))).min(MAX_PROBE_PAUSE.max(first))
     }
-}
-
-fn low_micros(at: Instant) -> u32 {
-    at.as_micros() as u32
 }

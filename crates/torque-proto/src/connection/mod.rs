@@ -14,6 +14,7 @@ mod numbers;
 mod outgoing;
 mod rtt;
 mod sealing;
+mod verdicts;
 #[cfg(test)]
 mod worked_examples;
 
@@ -27,8 +28,8 @@ pub(crate) use close::Ended;
 use close::Phase;
 use incoming::{Incoming, MAX_REPORT, MAX_SHORT_REPORT};
 use liveness::{Liveness, PingAction};
-use outgoing::{Outgoing, Settled};
-use rtt::Rtt;
+use outgoing::Outgoing;
+use rtt::{Rate, Rtt};
 pub(crate) use sealing::Opened;
 
 use crate::address::Address;
@@ -96,7 +97,10 @@ pub(crate) enum Refusal {
     Malformed,
     LateOrDuplicate,
     NoKeys,
+    /// Its tag is wrong.
     Forged,
+    /// Its ack is out of reach: no packet of the other side has that, unless it was held back for long.
+    AckRange,
 }
 
 /// One established connection.
@@ -117,6 +121,7 @@ pub(crate) struct Connection {
     /// When to see whether memory that only data needs can be given back; `None` while the connection rests.
     rest_at: Option<Instant>,
     rtt: Rtt,
+    rate: Rate,
     liveness: Liveness,
     phase: Phase,
     ended: Option<Box<Ended>>,
@@ -142,8 +147,9 @@ impl Connection {
             counter_received: 0,
             ack_at: None,
             rest_at: None,
-            rtt: Rtt::new(parts.rtt.map(Micros::from)),
-            liveness: Liveness::new(now, config.ping_interval.into(), config.ping_limit),
+            rtt: Rtt::new(now, parts.rtt.map(Micros::from)),
+            rate: Rate::new(now),
+            liveness: Liveness::new(now, config),
             phase: Phase::new(now, parts.unheard.map(Micros::from)),
             ended: None,
             counters: ConnectionCounters::default(),
@@ -174,6 +180,7 @@ impl Connection {
         if !written {
             return Err(SendError::Closed);
         }
+        self.outgoing.stamp(now.low_micros());
         self.liveness.data_sent(now);
         self.rest_later();
         self.counters.sent += 1;
@@ -198,7 +205,7 @@ impl Connection {
             Refusal::Malformed => self.counters.malformed += 1,
             Refusal::LateOrDuplicate => self.counters.late_or_duplicate += 1,
             Refusal::NoKeys => self.counters.no_keys += 1,
-            Refusal::Forged => self.counters.forged += 1,
+            Refusal::Forged | Refusal::AckRange => self.counters.forged += 1,
         })
     }
 
@@ -224,11 +231,14 @@ impl Connection {
             if opened.kind.is_sequenced() {
                 self.take(opened.sequence, false);
             }
+            if opened.kind == PacketKind::Data {
+                self.data_came(now, outbox);
+            }
             return;
         };
         let is_sequenced = opened.kind.is_sequenced();
         let may_count = is_sequenced || opened.sequence >= self.incoming.known();
-        let counts = may_count && self.read_report(opened.ack, ack_bytes, output);
+        let counts = may_count && self.read_report(now, opened.ack, ack_bytes, output);
         let wants_answer = match opened.kind {
             PacketKind::Data => {
                 // Applications and queues rely on the size that was announced.
@@ -243,11 +253,7 @@ impl Connection {
                 } else if self.phase.takes_data() {
                     self.counters.queue_full += 1;
                 }
-                if self.phase.takes_data() {
-                    self.liveness.data_came(now);
-                    self.rest_later();
-                    self.acknowledge(now, outbox);
-                }
+                self.data_came(now, outbox);
                 true
             }
             PacketKind::Report => {
@@ -361,9 +367,9 @@ impl Connection {
 
     /// At the host: the first packet has come, so long after the connect_accept and the request.
     pub(crate) fn established(&mut self, now: Instant, round_trip: Option<Duration>, total: Duration) {
-        self.rtt = Rtt::new(round_trip.map(Micros::from));
+        self.rtt = Rtt::new(now, round_trip.map(Micros::from));
         self.handshake.total_time = total.into();
-        self.liveness = Liveness::new(now, self.liveness.interval(), self.liveness.limit());
+        self.liveness = self.liveness.anew(now);
     }
 
     /// When something authentic last came.
@@ -392,49 +398,14 @@ impl Connection {
         ConnectionStats {
             rtt: self.rtt.smoothed().into(),
             rtt_latest: self.rtt.latest().into(),
+            rtt_min: self.rtt.minimum().into(),
             jitter: self.rtt.variation().into(),
+            delivery_rate: self.rate.last(),
             counters: self.counters.clone(),
             in_flight: self.outgoing.open(),
             settings: self.settings,
             cipher: self.cipher,
             handshake: self.handshake.into(),
-        }
-    }
-
-    /// Whether the report counts: it does not if it is about what was never sent.
-    fn read_report(&mut self, ack: u64, ack_bytes: &[u8], output: &mut impl Output) -> bool {
-        if ack > self.outgoing.last() {
-            self.counters.reports_ignored += 1;
-            return false;
-        }
-        while self.outgoing.settled() < ack {
-            let delivery = outgoing::reported(ack, ack_bytes, self.outgoing.settled() + 1);
-            self.settle_next(delivery, output);
-        }
-        true
-    }
-
-    fn settle_next(&mut self, delivery: Delivery, output: &mut impl Output) {
-        let Some(Settled { sequence, delivery, is_data, ack }) = self.outgoing.settle_next(delivery) else {
-            return;
-        };
-        self.liveness.settled();
-        if delivery.is_delivered() {
-            self.incoming.report_was_read(ack);
-        }
-        if is_data {
-            match delivery {
-                Delivery::Delivered => self.counters.delivered += 1,
-                Delivery::Dropped => self.counters.dropped += 1,
-                Delivery::Unknown => self.counters.unknown += 1,
-            }
-            output.verdict(sequence, delivery);
-        }
-    }
-
-    fn settle_rest(&mut self, delivery: Delivery, output: &mut impl Output) {
-        while self.outgoing.settled() < self.outgoing.last() {
-            self.settle_next(delivery, output);
         }
     }
 
@@ -449,8 +420,13 @@ impl Connection {
         self.incoming.close_book(sequence);
     }
 
-    /// A data packet came: an acknowledgment is due (7.4).
-    fn acknowledge(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+    /// A data packet came, and was taken or not: an acknowledgment is due (7.4).
+    fn data_came(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+        if !self.phase.takes_data() {
+            return;
+        }
+        self.liveness.data_came(now);
+        self.rest_later();
         let is_much = self.incoming.unreported() >= u64::from(self.settings.packet_window / 2);
         if is_much && self.incoming.has_news() {
             self.send_ack(now, outbox);
@@ -508,7 +484,7 @@ impl Connection {
                 Ok(ControlMessage::Pong { id, settled }) => {
                     self.incoming.report_was_read(settled);
                     if let Some(sample) = self.liveness.pong(now, id) {
-                        self.rtt.sample(sample);
+                        self.rtt.sample(now, sample);
                     }
                 }
                 Ok(ControlMessage::Close { .. }) if has_close => self.counters.malformed += 1,

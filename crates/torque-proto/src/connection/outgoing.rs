@@ -19,22 +19,27 @@ pub(crate) struct Outgoing {
     untaken: usize,
 }
 
-/// A sequenced packet without a verdict: the ack that it carried, which is known to the other side once the packet is
-/// reported delivered, and in the lowest bit whether it is data. Sequences have 53 bits.
+/// A sequenced packet without a verdict.
 #[derive(Clone, Copy, Debug)]
-struct Sent(u64);
+struct Sent {
+    /// The low 31 bits of the ack that it carried, which is known to the other side once the packet is reported
+    /// delivered; and in the lowest bit whether it is data.
+    ack_and_kind: u32,
+    /// When it was sent: the low bits of the microseconds, which last an hour.
+    at: u32,
+}
 
 impl Sent {
     fn new(ack: u64, is_data: bool) -> Self {
-        Self(ack << 1 | u64::from(is_data))
+        Self { ack_and_kind: (ack as u32) << 1 | u32::from(is_data), at: 0 }
     }
 
-    fn ack(self) -> u64 {
-        self.0 >> 1
+    fn ack_low(self) -> u32 {
+        self.ack_and_kind >> 1
     }
 
     fn is_data(self) -> bool {
-        self.0 & 1 == 1
+        self.ack_and_kind & 1 == 1
     }
 }
 
@@ -45,8 +50,10 @@ pub(crate) struct Settled {
     pub delivery: Delivery,
     /// Whether an application waits for it (it does not for reports).
     pub is_data: bool,
-    /// The ack that the packet carried.
-    pub ack: u64,
+    /// The low 31 bits of the ack that the packet carried.
+    pub ack_low: u32,
+    /// When it was sent, as [`Outgoing::stamp`] was told.
+    pub at: u32,
 }
 
 impl Outgoing {
@@ -90,14 +97,26 @@ impl Outgoing {
         self.unsettled_data += usize::from(is_data);
     }
 
+    /// Notes when the last packet was sent, in the low bits of the microseconds.
+    pub(crate) fn stamp(&mut self, at: u32) {
+        if let Some(sent) = self.unsettled.back_mut() {
+            sent.at = at;
+        }
+    }
+
+    /// When the packet after the last one that has its verdict was sent, if it is data.
+    pub(crate) fn next_sent_at(&self) -> Option<u32> {
+        self.unsettled.front().filter(|sent| sent.is_data()).map(|sent| sent.at)
+    }
+
     /// Settles the next sequence, if there is one.
     pub(crate) fn settle_next(&mut self, delivery: Delivery) -> Option<Settled> {
         let sent = self.unsettled.pop_front()?;
-        let (ack, is_data) = (sent.ack(), sent.is_data());
+        let is_data = sent.is_data();
         self.settled += 1;
         self.unsettled_data -= usize::from(is_data);
         self.untaken += usize::from(is_data);
-        Some(Settled { sequence: self.settled, delivery, is_data, ack })
+        Some(Settled { sequence: self.settled, delivery, is_data, ack_low: sent.ack_low(), at: sent.at })
     }
 
     /// Gives back the memory of windows that were full once.

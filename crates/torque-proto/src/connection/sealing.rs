@@ -121,7 +121,7 @@ impl Connection {
             sequence.zip(counter).map(|(sequence, counter)| (sequence, Some(counter)))
         };
         let (sequence, counter) = numbers.ok_or(Refusal::LateOrDuplicate)?;
-        let ack = ack.ok_or(Refusal::Malformed)?;
+        let ack = ack.ok_or(Refusal::AckRange)?;
 
         let mut place = [0; MAX_ASSOCIATED];
         let associated = associated(&mut place, &bytes[..head], sequence, ack);

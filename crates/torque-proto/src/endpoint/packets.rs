@@ -53,7 +53,7 @@ impl Endpoint {
             Some(Refusal::Malformed) => self.stats.malformed += 1,
             Some(Refusal::LateOrDuplicate) => self.stats.late_or_duplicate += 1,
             Some(Refusal::NoKeys) => self.stats.no_keys += 1,
-            Some(Refusal::Forged) => self.stats.forged += 1,
+            Some(Refusal::Forged | Refusal::AckRange) => self.stats.forged += 1,
         }
     }
 

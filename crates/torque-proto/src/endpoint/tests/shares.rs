@@ -14,6 +14,8 @@ struct Crowd {
     /// Which of those hosts an initiator_nonce belongs to.
     targets: BTreeMap<[u8; 16], Address>,
     hosts: u16,
+    /// Whether the host accepts what comes; no initiator ever hears of it.
+    accepts: bool,
     requested: Vec<ConnectionId>,
     closed: Vec<(ConnectionId, CloseCode)>,
     /// Ends of attempts, by the initiator's address.
@@ -39,6 +41,7 @@ impl Crowd {
             clients: BTreeMap::new(),
             targets: BTreeMap::new(),
             hosts: 0,
+            accepts: false,
             requested: Vec::new(),
             closed: Vec::new(),
             failed: Vec::new(),
@@ -94,6 +97,9 @@ impl Crowd {
                 self.host.transmits().iter().map(|sent| (sent.remote, sent.bytes.to_vec())).collect();
             self.host.transmits().clear();
             for (to, mut bytes) in sent {
+                if bytes[0] == 4 {
+                    continue;
+                }
                 let at = if matches!(bytes[0], 2 | 7) { 2 } else { 1 };
                 let nonce: [u8; 16] = bytes[at..at + 16].try_into().unwrap();
                 let datagram = Datagram { remote: self.targets[&nonce], local: None, bytes: &mut bytes };
@@ -101,7 +107,12 @@ impl Crowd {
             }
             while let Some(event) = self.host.poll_event() {
                 match event {
-                    Event::ConnectRequest { connection, .. } => self.requested.push(connection),
+                    Event::ConnectRequest { connection, .. } => {
+                        self.requested.push(connection);
+                        if self.accepts {
+                            self.host.accept_connection(self.now, connection, b"").unwrap();
+                        }
+                    }
                     Event::Close { connection, code, .. } => self.closed.push((connection, code)),
                     other => panic!("{other:?}"),
                 }
@@ -205,4 +216,18 @@ fn a_host_with_few_connections_shares_those() {
     crowd.connect(at(1, 5_001), 4);
     assert_eq!(crowd.requested.len(), 4);
     assert!(crowd.admits(at(2, 5_000)));
+}
+
+#[test]
+fn four_accepted_connections_of_one_address_wait_for_their_first_packet() {
+    let mut config = Config::default();
+    config.limits.pending_per_address = 100;
+    config.puzzle.difficulty_max = 4;
+    let mut crowd = Crowd::with(config);
+    crowd.accepts = true;
+    crowd.connect(at(1, 5_000), 7);
+    assert_eq!(crowd.requested.len(), 7);
+    let oldest = &crowd.requested[..3];
+    let expected: Vec<_> = oldest.iter().map(|id| (*id, CloseCode::NotConfirmed)).collect();
+    assert_eq!(crowd.closed, expected);
 }

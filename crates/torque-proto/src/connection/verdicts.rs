@@ -1,0 +1,74 @@
+//! Reading reports: the verdicts on what was sent, and what they tell of the path (PROTOCOL.md 7.3, 9.1).
+
+use super::incoming::{MAX_REPORT, MAX_SHORT_REPORT};
+use super::outgoing::{self, Settled};
+use super::{Connection, Output};
+use crate::event::Delivery;
+use crate::instant::Instant;
+use crate::micros::Micros;
+
+impl Connection {
+    /// Whether the report counts: it does not if it is about what was never sent.
+    pub(super) fn read_report(
+        &mut self,
+        now: Instant,
+        ack: u64,
+        ack_bytes: &[u8],
+        output: &mut impl Output,
+    ) -> bool {
+        if ack > self.outgoing.last() {
+            self.counters.reports_ignored += 1;
+            return false;
+        }
+        let delivered_before = self.counters.delivered;
+        let mut newest = None;
+        while self.outgoing.settled() < ack {
+            let delivery = outgoing::reported(ack, ack_bytes, self.outgoing.settled() + 1);
+            newest = self.settle_next(delivery, output);
+        }
+        if let Some(newest) = newest {
+            self.rate.count(now, self.counters.delivered - delivered_before);
+            // A report as long as its packet takes may end before the newest packet that had come.
+            if ![MAX_SHORT_REPORT, MAX_REPORT].contains(&ack_bytes.len()) {
+                self.time_verdict(now, &newest);
+            }
+        }
+        true
+    }
+
+    /// Learns the round-trip time from the verdict on the newest packet that a report is about (9.1). The other side
+    /// held the report back for its ack_delay at most, and until the next packet came at most.
+    fn time_verdict(&mut self, now: Instant, newest: &Settled) {
+        if !(newest.is_data && newest.delivery.is_delivered()) {
+            return;
+        }
+        let most = now.since_low_micros(newest.at);
+        let gap =
+            self.outgoing.next_sent_at().map(|next| Micros::from_micros(next.wrapping_sub(newest.at).into()));
+        let held = gap.map_or(self.peer_ack_delay, |gap| gap.min(self.peer_ack_delay));
+        self.rtt.sample_between(now, most - held, most);
+    }
+
+    fn settle_next(&mut self, delivery: Delivery, output: &mut impl Output) -> Option<Settled> {
+        let settled = self.outgoing.settle_next(delivery)?;
+        self.liveness.settled(self.outgoing.unsettled_data() == 0);
+        if delivery.is_delivered() {
+            self.incoming.report_with_low_bits_was_read(settled.ack_low);
+        }
+        if settled.is_data {
+            match delivery {
+                Delivery::Delivered => self.counters.delivered += 1,
+                Delivery::Dropped => self.counters.dropped += 1,
+                Delivery::Unknown => self.counters.unknown += 1,
+            }
+            output.verdict(settled.sequence, delivery);
+        }
+        Some(settled)
+    }
+
+    pub(super) fn settle_rest(&mut self, delivery: Delivery, output: &mut impl Output) {
+        while self.outgoing.settled() < self.outgoing.last() {
+            self.settle_next(delivery, output);
+        }
+    }
+}
