@@ -157,7 +157,12 @@ impl Connection {
             self.phase = Phase::Gone;
             return;
         }
-        self.end_unknown(Ended { code, by, reason: Vec::new() }, output);
+        // What the other side's application said is not lost when another connection takes the address meanwhile.
+        let ended = match &mut self.phase {
+            Phase::Leaving(leaving) => leaving.ended(),
+            _ => Ended { code, by, reason: Vec::new() },
+        };
+        self.end_unknown(ended, output);
     }
 
     pub(super) fn time_out(&mut self, output: &mut impl Output) {

@@ -319,3 +319,20 @@ fn the_report_of_an_old_control_packet_says_nothing() {
     victim.receive(now, &mut old_ack.clone());
     assert_eq!(victim.application.verdicts, [], "its sequence is below R");
 }
+
+#[test]
+fn what_the_other_side_said_when_it_closed_is_told_even_if_its_address_is_taken() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings::default());
+    let close = ControlMessage::Close { is_final: false, settled: 100, code: 0, reason: b"good night" };
+    peer.write(PacketKind::Control, &messages(&[close]));
+    for mut bytes in peer.sent() {
+        victim.receive(now, &mut bytes);
+    }
+    assert!(victim.connection.take_ended().is_none(), "its verdicts may still come");
+    let (connection, application, _) = victim.outbox();
+    connection.abandon(crate::CloseCode::Replaced, crate::ClosedBy::Socket, application);
+    let ended = connection.take_ended().unwrap();
+    assert_eq!((ended.code, ended.by), (crate::CloseCode::Closed, crate::ClosedBy::Remote));
+    assert_eq!(ended.reason, b"good night");
+}
