@@ -135,6 +135,30 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Tells the wall clock: at `now` it is `unix_millis` milliseconds after 1970-01-01.
+    ///
+    /// A host needs it to judge how old a gateway's origin token is (GATEWAY.md 5), and for the start of its epochs. In
+    /// between, the clock goes on with `now`. But the wall clock can be set, and `now` may stand still while a machine
+    /// sleeps: so a driver tells it again before it hands in datagrams. Nothing else depends on it, and no timer does.
+    ///
+    /// ```
+    /// # use torque_proto::{Config, Endpoint, Instant, Setup};
+    /// # let setup = Setup { config: Config::default(), key_pair: None, seed: [7; 32], unix_millis: 1_000 };
+    /// # let mut endpoint = Endpoint::new(Instant::ZERO, setup).unwrap();
+    /// // The machine slept for an hour, and its monotonic clock did too.
+    /// let now = Instant::from_millis(5);
+    /// endpoint.set_unix_millis(now, 1_005 + 3_600_000);
+    /// assert_eq!(endpoint.unix_millis(now), 3_601_005);
+    /// ```
+    pub fn set_unix_millis(&mut self, now: Instant, unix_millis: u64) {
+        self.host.set_unix_millis(now, unix_millis);
+    }
+
+    /// Milliseconds since 1970-01-01, by the wall clock that was told last.
+    pub fn unix_millis(&self, now: Instant) -> u64 {
+        self.host.unix_millis(now)
+    }
+
     /// Sets what this host shows everybody who asks, at most 511 bytes. It is signed, and public. A change is
     /// shown after a third of `epoch_lifetime` at the latest (PROTOCOL.md 5.2).
     ///

@@ -21,7 +21,8 @@ pub struct Setup {
     /// 32 bytes from the operating system's randomness. The same seed makes the same keys: never use one twice
     /// outside a simulation.
     pub seed: [u8; 32],
-    /// Milliseconds since 1970-01-01 at the moment that is `now` for [`Endpoint::new`](crate::Endpoint::new).
+    /// Milliseconds since 1970-01-01 at the moment that is `now` for [`Endpoint::new`](crate::Endpoint::new). Later it is told
+    /// by [`set_unix_millis`](crate::Endpoint::set_unix_millis).
     pub unix_millis: u64,
 }
 

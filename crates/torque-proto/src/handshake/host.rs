@@ -141,7 +141,12 @@ impl Host {
         self.load.difficulty(now, &config.puzzle, pending, config.limits.pending)
     }
 
-    /// Milliseconds since 1970 by the clock that the endpoint was begun with.
+    /// From `now` on, the wall clock goes on from `unix_millis`.
+    pub(crate) fn set_unix_millis(&mut self, now: Instant, unix_millis: u64) {
+        (self.clock_base, self.clock_millis) = (now, unix_millis);
+    }
+
+    /// Milliseconds since 1970 by the wall clock that was handed in last.
     pub(crate) fn unix_millis(&self, now: Instant) -> u64 {
         let since = now.saturating_since(self.clock_base).as_millis();
         self.clock_millis.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))

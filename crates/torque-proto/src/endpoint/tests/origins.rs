@@ -136,6 +136,25 @@ fn a_host_that_lists_origins_admits_those_and_programs_only_if_it_says_so() {
 }
 
 #[test]
+fn the_age_of_tokens_goes_by_the_wall_clock_that_was_told_last() {
+    const HOUR: i64 = 3_600;
+    // Forward, as after a sleep, and back.
+    for step in [HOUR, -HOUR] {
+        let mut pair = Pair::with_origins(policy(&[GAME], false));
+        let expires = BEGIN.strict_add_signed(step) + 60;
+        let stamped = |claims: OriginClaims<'_>| extension(good(OriginClaims { expires, ..claims }));
+        assert_eq!(pair.request(stamped), Outcome::Refused);
+        let (now, host) = (pair.now, &mut pair.ends[HOST]);
+        let told = host.unix_millis(now).strict_add_signed(step * 1_000);
+        host.set_unix_millis(now, told);
+        assert_eq!(host.unix_millis(now + Duration::from_secs(2)), told + 2_000);
+        // A token of the old time is none any more, and one of the new time is: under the epoch of before.
+        assert_eq!(pair.request_from(GAME), Outcome::Refused);
+        assert_eq!(pair.request(stamped), Outcome::with(GAME));
+    }
+}
+
+#[test]
 fn a_host_that_lists_none_admits_everybody_and_is_told_what_trusted_gateways_attest() {
     let mut pair = Pair::with_origins(policy(&[], false));
     assert_eq!(pair.request_from("https://anything.example"), Outcome::with("https://anything.example"));
