@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use crate::address::Address;
 use crate::codes::CloseCode;
@@ -102,7 +103,8 @@ pub enum Event {
         code: CloseCode,
         /// Who ended it.
         by: ClosedBy,
-        /// What the closing or refusing application said, at most 511 bytes.
+        /// What the closing or refusing application said, at most 511 bytes. With
+        /// [`Unreachable`](CloseCode::Unreachable), what this machine said, as text.
         reason: Vec<u8>,
     },
     /// A packet of the other application.
@@ -127,6 +129,9 @@ pub enum Event {
     InfoPacket {
         /// Where it claims to come from.
         remote: Address,
+        /// The address of this machine that it was sent to, where the carrier tells: an answer leaves from there
+        /// ([`send_info_from`](crate::Endpoint::send_info_from)), or firewalls on its way stop it.
+        local: Option<IpAddr>,
         /// All of it, with its first byte (0x20 to 0x7f).
         payload: Payload,
     },

@@ -22,6 +22,7 @@ mod wheel;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 pub use setup::{ConnectOptions, Datagram, KeyLog, KeyLogEntry, Setup};
 
@@ -259,6 +260,20 @@ impl Endpoint {
     /// # Errors
     /// `NotAnInfoPacket`, `TooLarge` above 1,200 bytes, `Blocked`.
     pub fn send_info(&mut self, remote: Address, payload: &[u8]) -> Result<(), CallError> {
+        self.send_info_from(None, remote, payload)
+    }
+
+    /// As [`send_info`](Self::send_info), from a local address: an answer leaves from the one that was asked, which
+    /// [`Event::InfoPacket`] names.
+    ///
+    /// # Errors
+    /// Those of `send_info`.
+    pub fn send_info_from(
+        &mut self,
+        local: Option<IpAddr>,
+        remote: Address,
+        payload: &[u8],
+    ) -> Result<(), CallError> {
         if DatagramKind::of(payload) != DatagramKind::Info {
             return Err(CallError::NotAnInfoPacket);
         }
@@ -268,7 +283,7 @@ impl Endpoint {
         if self.transmits.is_full() {
             return Err(CallError::Blocked);
         }
-        self.transmits.push(Cause::Own, remote, None, |out| out.extend_from_slice(payload));
+        self.transmits.push(Cause::Own, remote, local, |out| out.extend_from_slice(payload));
         self.stats.info_sent += 1;
         Ok(())
     }

@@ -69,7 +69,7 @@ impl Endpoint {
         }
         self.stats.info_received += 1;
         let payload = self.pool.fill(bytes);
-        self.events.push(Event::InfoPacket { remote: path.remote, payload });
+        self.events.push(Event::InfoPacket { remote: path.remote, local: path.local, payload });
     }
 
     /// Counts a handshake datagram that came to nothing.

@@ -49,7 +49,7 @@ impl Responder {
 
     /// Answers `event` if it is a question of discovery. Returns whether it was one.
     pub fn handle(&mut self, socket: &mut Socket, event: &Event) -> bool {
-        let Event::InfoPacket { remote, payload } = event else { return false };
+        let Event::InfoPacket { remote, payload, .. } = event else { return false };
         if Question::parse(payload).is_none() {
             return false;
         }
