@@ -1,6 +1,6 @@
 //! The socket of a host: one, or several shards.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use torque_socket::{
@@ -97,10 +97,15 @@ impl HostSocket {
         }
     }
 
-    pub fn send_info(&mut self, remote: Address, payload: &[u8]) -> Result<(), CallError> {
+    pub fn send_info_from(
+        &mut self,
+        local: Option<IpAddr>,
+        remote: Address,
+        payload: &[u8],
+    ) -> Result<(), CallError> {
         match self {
-            Self::One(socket) => socket.send_info(remote, payload),
-            Self::Sharded(sharded) => sharded.send_info(remote, payload),
+            Self::One(socket) => socket.send_info_from(local, remote, payload),
+            Self::Sharded(sharded) => sharded.send_info_from(local, remote, payload),
         }
     }
 

@@ -24,6 +24,7 @@ pub struct SimulatedPaths {
 struct Path {
     out: Link,
     back: Link,
+    /// The local address that the other side knows.
     local: Option<IpAddr>,
 }
 
@@ -71,7 +72,9 @@ impl SimulatedPaths {
     /// Takes everything that is to be sent.
     pub fn take(&mut self, now: Instant, transmits: &mut Transmits) {
         for transmit in transmits.iter() {
-            self.path(transmit.remote).out.push(now, transmit.bytes);
+            let path = self.path(transmit.remote);
+            path.local = transmit.local.or(path.local);
+            path.out.push(now, transmit.bytes);
         }
         transmits.clear();
     }
@@ -79,15 +82,15 @@ impl SimulatedPaths {
     /// Takes a datagram that came to the local address `local`, where that is known.
     pub fn take_received(&mut self, now: Instant, remote: Address, local: Option<IpAddr>, bytes: &[u8]) {
         let path = self.path(remote);
-        path.local = local;
+        path.local = local.or(path.local);
         path.back.push(now, bytes);
     }
 
-    /// Gives what leaves now: where to, and the datagram.
-    pub fn departures(&mut self, now: Instant, mut give: impl FnMut(Address, &[u8])) {
+    /// Gives what leaves now: where to, from which local address, and the datagram.
+    pub fn departures(&mut self, now: Instant, mut give: impl FnMut(Address, Option<IpAddr>, &[u8])) {
         for (remote, path) in &mut self.paths {
             while let Some(datagram) = path.out.poll(now) {
-                give(*remote, &datagram);
+                give(*remote, path.local, &datagram);
             }
         }
     }

@@ -11,6 +11,7 @@ use torque_proto::{
     Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, Endpoint, Event, Instant, Trust,
 };
 
+use crate::io::Trouble;
 use crate::resolver::{Lookup, Resolver};
 use crate::waker::Waker;
 
@@ -18,6 +19,8 @@ use crate::waker::Waker;
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// Shards have 6 bits above 26 bits of number (`ConnectionId`).
 const SHARD_SHIFT: u32 = 26;
+/// The longest reason of a close, in bytes.
+const MAX_REASON: usize = 511;
 /// Bytes that connect data and extensions may take together (PROTOCOL.md 4.3).
 const MAX_CONNECT_DATA: usize = 1_000;
 
@@ -39,13 +42,49 @@ struct Named {
 
 enum State {
     Resolving,
-    Trying { candidates: Vec<Candidate>, give_up: Instant, last_code: CloseCode },
+    Trying { candidates: Vec<Candidate>, give_up: Instant, last: Failed },
     Settled(ConnectionId),
 }
 
 struct Candidate {
     address: Address,
     phase: Phase,
+    obstacle: Option<Obstacle>,
+}
+
+/// An attempt that began with an address.
+struct Direct {
+    id: ConnectionId,
+    address: Address,
+    obstacle: Option<Obstacle>,
+}
+
+/// What this machine last said when a datagram of an attempt could not be sent. The datagram counts as lost, and the
+/// attempt goes on; if nothing comes of it, this is the likely reason.
+struct Obstacle {
+    at: Instant,
+    cause: String,
+}
+
+/// How an attempt failed, as its application is told.
+struct Failed {
+    code: CloseCode,
+    reason: Vec<u8>,
+}
+
+impl Failed {
+    fn with(code: CloseCode) -> Self {
+        Self { code, reason: Vec::new() }
+    }
+
+    /// Datagrams could not be sent.
+    fn unreachable(cause: &str) -> Self {
+        let mut length = cause.len().min(MAX_REASON);
+        while !cause.is_char_boundary(length) {
+            length -= 1;
+        }
+        Self { code: CloseCode::Unreachable, reason: cause.as_bytes()[..length].to_vec() }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,11 +100,11 @@ pub(crate) struct Attempts {
     /// From the endpoint's id of an address to the application's id of its name.
     names_of: HashMap<ConnectionId, ConnectionId>,
     /// Attempts that began with an address, until they are established or over.
-    direct: Vec<(ConnectionId, Address)>,
+    direct: Vec<Direct>,
     /// Ended in the endpoint by this driver: nobody is told.
     silent: HashSet<ConnectionId>,
-    /// Ended in the endpoint by this driver: told with this code.
-    ended_for: HashMap<ConnectionId, CloseCode>,
+    /// Ended in the endpoint by this driver: told so.
+    ended_for: HashMap<ConnectionId, Failed>,
     told: VecDeque<Event>,
     lookup: Lookup,
     resolver: Option<Resolver>,
@@ -136,7 +175,7 @@ impl Attempts {
         options: ConnectOptions,
     ) -> Result<ConnectionId, CallError> {
         let id = endpoint.connect(now, address, options)?;
-        self.direct.push((id, address));
+        self.direct.push(Direct { id, address, obstacle: None });
         Ok(id)
     }
 
@@ -178,7 +217,7 @@ impl Attempts {
                     self.silence(now, endpoint, candidate.phase);
                 }
             }
-            self.tell_close(id, CloseCode::Closed, ClosedBy::Application);
+            self.tell_close(id, Failed::with(CloseCode::Closed), ClosedBy::Application);
         }
     }
 
@@ -195,8 +234,9 @@ impl Attempts {
         }
     }
 
-    fn tell_close(&mut self, connection: ConnectionId, code: CloseCode, by: ClosedBy) {
-        self.told.push_back(Event::Close { connection, code, by, reason: Vec::new() });
+    fn tell_close(&mut self, connection: ConnectionId, failed: Failed, by: ClosedBy) {
+        let Failed { code, reason } = failed;
+        self.told.push_back(Event::Close { connection, code, by, reason });
     }
 
     /// Ends what a candidate has running, without a word to the application.
@@ -251,19 +291,23 @@ impl Attempts {
         match found {
             [] => {
                 self.named.remove(&id);
-                self.tell_close(id, CloseCode::NameNotFound, ClosedBy::Socket);
+                self.tell_close(id, Failed::with(CloseCode::NameNotFound), ClosedBy::Socket);
             }
             _ => {
                 let mut at = now;
                 let candidates = found.iter().map(|address| {
-                    let candidate = Candidate { address: Address::from(*address), phase: Phase::Waiting(at) };
+                    let candidate = Candidate {
+                        address: Address::from(*address),
+                        phase: Phase::Waiting(at),
+                        obstacle: None,
+                    };
                     at += NEXT_ADDRESS;
                     candidate
                 });
                 named.state = State::Trying {
                     candidates: candidates.collect(),
                     give_up: now + endpoint.config().handshake.wait,
-                    last_code: CloseCode::NoAnswer,
+                    last: Failed::with(CloseCode::NoAnswer),
                 };
                 self.begin_due(now, endpoint, id);
             }
@@ -273,7 +317,7 @@ impl Attempts {
     /// Begins with each address of a name whose turn has come.
     fn begin_due(&mut self, now: Instant, endpoint: &mut Endpoint, id: ConnectionId) {
         let Some(named) = self.named.get_mut(&id) else { return };
-        let State::Trying { candidates, last_code, .. } = &mut named.state else { return };
+        let State::Trying { candidates, last, .. } = &mut named.state else { return };
         let only_one = candidates.len() == 1;
         for candidate in candidates.iter_mut() {
             let Phase::Waiting(at) = candidate.phase else { continue };
@@ -290,16 +334,16 @@ impl Attempts {
                     candidate.phase = Phase::Running(real);
                     self.names_of.insert(real, id);
                     if only_one {
-                        self.direct.push((real, candidate.address));
+                        self.direct.push(Direct { id: real, address: candidate.address, obstacle: None });
                         named.state = State::Settled(real);
                         return;
                     }
                 }
                 Err(error) => {
                     candidate.phase = Phase::Failed;
-                    *last_code = match error {
-                        CallError::AddressInUse => CloseCode::AddressInUse,
-                        _ => CloseCode::Unreachable,
+                    *last = match error {
+                        CallError::AddressInUse => Failed::with(CloseCode::AddressInUse),
+                        error => Failed::unreachable(&error.to_string()),
                     };
                 }
             }
@@ -309,12 +353,10 @@ impl Attempts {
 
     /// Ends a name when each of its addresses has failed.
     fn give_up_if_hopeless(&mut self, id: ConnectionId) {
-        if let Some(Named { state: State::Trying { candidates, last_code, .. }, .. }) = self.named.get(&id)
-            && candidates.iter().all(|candidate| candidate.phase == Phase::Failed)
-        {
-            let code = *last_code;
-            self.named.remove(&id);
-            self.tell_close(id, code, ClosedBy::Socket);
+        let hopeless = matches!(&self.named.get(&id), Some(Named { state: State::Trying { candidates, .. }, .. })
+            if candidates.iter().all(|candidate| candidate.phase == Phase::Failed));
+        if hopeless && let Some(Named { state: State::Trying { last, .. }, .. }) = self.named.remove(&id) {
+            self.tell_close(id, last, ClosedBy::Socket);
         }
     }
 
@@ -325,18 +367,17 @@ impl Attempts {
         endpoint: &mut Endpoint,
         id: ConnectionId,
         real: ConnectionId,
-        code: CloseCode,
+        failed: Failed,
         again_at: Option<Instant>,
     ) {
         self.names_of.remove(&real);
-        let Some(Named { state: State::Trying { candidates, give_up, last_code }, .. }) =
-            self.named.get_mut(&id)
+        let Some(Named { state: State::Trying { candidates, give_up, last }, .. }) = self.named.get_mut(&id)
         else {
             return;
         };
         // "No answer" says less than whatever else was learned.
-        if code != CloseCode::NoAnswer {
-            *last_code = code;
+        if failed.code != CloseCode::NoAnswer {
+            *last = failed;
         }
         for candidate in candidates.iter_mut() {
             if candidate.phase == Phase::Running(real) {
@@ -346,43 +387,52 @@ impl Attempts {
                 };
             }
         }
-        if again_at.is_none()
-            && let Some(next) = candidates.iter_mut().find(|other| matches!(other.phase, Phase::Waiting(_)))
-        {
-            next.phase = Phase::Waiting(now);
+        if again_at.is_none() {
+            begin_next(now, candidates);
         }
         self.begin_due(now, endpoint, id);
         self.give_up_if_hopeless(id);
     }
 
-    /// The operating system could not send to these addresses: attempts there end now, and do not wait for
-    /// an answer that cannot come. Established connections are left to their pings.
-    pub(crate) fn unreachable(&mut self, now: Instant, endpoint: &mut Endpoint, addresses: &[Address]) {
-        let dead: Vec<_> =
-            self.direct.iter().filter(|(_, at)| addresses.contains(at)).map(|(id, _)| *id).collect();
-        for id in dead {
-            self.direct.retain(|(other, _)| *other != id);
-            if endpoint.close(now, id, &[]).is_ok() {
-                self.ended_for.insert(id, CloseCode::Unreachable);
+    /// Datagrams to these addresses could not be sent. That counts as a loss, because a route or a firewall's rule may be
+    /// there again a moment later: the attempt goes on to its limit, and the next address of a name is tried
+    /// beside it. Only what can never be sent from this socket ends an attempt at once.
+    pub(crate) fn send_failed(&mut self, now: Instant, endpoint: &mut Endpoint, troubles: &[Trouble]) {
+        for trouble in troubles {
+            self.send_failed_to(now, endpoint, trouble);
+        }
+    }
+
+    fn send_failed_to(&mut self, now: Instant, endpoint: &mut Endpoint, trouble: &Trouble) {
+        let Trouble { remote, is_final, cause } = trouble;
+        let obstacle = || Some(Obstacle { at: now, cause: cause.clone() });
+        if let Some(index) = self.direct.iter().position(|direct| direct.address == *remote) {
+            self.direct[index].obstacle = obstacle();
+            if *is_final {
+                let Direct { id, .. } = self.direct.remove(index);
+                if endpoint.close(now, id, &[]).is_ok() {
+                    self.ended_for.insert(id, Failed::unreachable(cause));
+                }
             }
         }
-        let dead: Vec<_> = self
-            .named
-            .iter()
-            .flat_map(|(id, named)| {
-                match &named.state {
-                    State::Trying { candidates, .. } => candidates.as_slice(),
-                    _ => &[],
-                }
-                .iter()
-                .filter(|candidate| addresses.contains(&candidate.address))
-                .map(|candidate| (*id, candidate.phase))
-            })
-            .collect();
-        for (id, phase) in dead {
-            if let Phase::Running(real) = phase {
-                self.silence(now, endpoint, phase);
-                self.candidate_failed(now, endpoint, id, real, CloseCode::Unreachable, None);
+        let mut hindered = Vec::new();
+        for (id, named) in &mut self.named {
+            let State::Trying { candidates, .. } = &mut named.state else { continue };
+            let running = |candidate: &&mut Candidate| candidate.address == *remote;
+            if let Some(candidate) = candidates.iter_mut().find(running)
+                && let Phase::Running(real) = candidate.phase
+            {
+                candidate.obstacle = obstacle();
+                hindered.push((*id, real));
+                begin_next(now, candidates);
+            }
+        }
+        for (id, real) in hindered {
+            if *is_final {
+                self.silence(now, endpoint, Phase::Running(real));
+                self.candidate_failed(now, endpoint, id, real, Failed::unreachable(cause), None);
+            } else {
+                self.begin_due(now, endpoint, id);
             }
         }
     }
@@ -396,15 +446,22 @@ impl Attempts {
             }
             return None;
         }
-        if matches!(event, Event::Established { .. } | Event::Close { .. }) {
-            self.direct.retain(|(id, _)| *id != real);
+        let mut obstacle = None;
+        if matches!(event, Event::Established { .. } | Event::Close { .. })
+            && let Some(index) = self.direct.iter().position(|direct| direct.id == real)
+        {
+            obstacle = self.direct.remove(index).obstacle;
         }
-        let Some(id) = self.names_of.get(&real).copied() else { return Some(self.with_own_code(event)) };
+        let limit = likely_since(now, endpoint);
+        let obstacle = obstacle.filter(|obstacle| obstacle.at >= limit);
+        let Some(id) = self.names_of.get(&real).copied() else {
+            return Some(self.with_own_code(event, obstacle));
+        };
         let trying = matches!(self.named.get(&id), Some(Named { state: State::Trying { .. }, .. }));
         if trying {
             return self.translate_candidate(now, endpoint, id, real, event);
         }
-        let event = self.with_own_code(event);
+        let event = self.with_own_code(event, obstacle);
         if matches!(event, Event::Close { .. }) {
             self.names_of.remove(&real);
             self.named.remove(&id);
@@ -412,14 +469,14 @@ impl Attempts {
         Some(renamed(event, id, |replaced| self.known_as(replaced)))
     }
 
-    fn with_own_code(&mut self, event: Event) -> Event {
-        match event {
-            Event::Close { connection, code, by, reason } => match self.ended_for.remove(&connection) {
-                Some(code) => Event::Close { connection, code, by: ClosedBy::Socket, reason: Vec::new() },
-                None => Event::Close { connection, code, by, reason },
-            },
-            other => other,
-        }
+    fn with_own_code(&mut self, event: Event, obstacle: Option<Obstacle>) -> Event {
+        let Event::Close { connection, code, by, reason } = event else { return event };
+        let failed = match (self.ended_for.remove(&connection), obstacle) {
+            (Some(failed), _) => failed,
+            (None, Some(obstacle)) if code == CloseCode::NoAnswer => Failed::unreachable(&obstacle.cause),
+            (None, _) => return Event::Close { connection, code, by, reason },
+        };
+        Event::Close { connection, code: failed.code, by: ClosedBy::Socket, reason: failed.reason }
     }
 
     fn translate_candidate(
@@ -431,8 +488,16 @@ impl Attempts {
         event: Event,
     ) -> Option<Event> {
         match &event {
-            Event::Close { code, .. } => {
-                self.candidate_failed(now, endpoint, id, real, *code, None);
+            Event::Close { code, reason, .. } => {
+                let failed = match self.obstacle_of(id, real) {
+                    Some(Obstacle { at, cause })
+                        if *code == CloseCode::NoAnswer && *at >= likely_since(now, endpoint) =>
+                    {
+                        Failed::unreachable(cause)
+                    }
+                    _ => Failed { code: *code, reason: reason.clone() },
+                };
+                self.candidate_failed(now, endpoint, id, real, failed, None);
                 None
             }
             Event::ChallengeResponse { public_key, .. } => {
@@ -441,7 +506,8 @@ impl Attempts {
                         // Somebody else may have answered in the host's name: ask again, until the limit.
                         self.silence(now, endpoint, Phase::Running(real));
                         let again = Some(now + NEXT_ADDRESS);
-                        self.candidate_failed(now, endpoint, id, real, CloseCode::KeyMismatch, again);
+                        let failed = Failed::with(CloseCode::KeyMismatch);
+                        self.candidate_failed(now, endpoint, id, real, failed, again);
                         None
                     }
                     Trust::Ask => {
@@ -460,6 +526,11 @@ impl Attempts {
         }
     }
 
+    fn obstacle_of(&self, id: ConnectionId, real: ConnectionId) -> Option<&Obstacle> {
+        let State::Trying { candidates, .. } = &self.named.get(&id)?.state else { return None };
+        candidates.iter().find(|candidate| candidate.phase == Phase::Running(real))?.obstacle.as_ref()
+    }
+
     /// One address has answered: it is the connection, the others end.
     fn settle(&mut self, now: Instant, endpoint: &mut Endpoint, id: ConnectionId, real: ConnectionId) {
         let Some(named) = self.named.get_mut(&id) else { return };
@@ -469,6 +540,19 @@ impl Attempts {
             }
         }
     }
+}
+
+/// Lets the next address of a name have its turn now.
+fn begin_next(now: Instant, candidates: &mut [Candidate]) {
+    if let Some(next) = candidates.iter_mut().find(|other| matches!(other.phase, Phase::Waiting(_))) {
+        next.phase = Phase::Waiting(now);
+    }
+}
+
+/// From when on an obstacle is the likely reason why no answer came until `now`: it met the last repeat, too.
+fn likely_since(now: Instant, endpoint: &Endpoint) -> Instant {
+    let longest_pause = endpoint.config().handshake.retry_max;
+    Instant::from_micros(now.as_micros().saturating_sub(longest_pause.as_micros() as u64 * 5 / 4))
 }
 
 /// The same event under another connection's name.

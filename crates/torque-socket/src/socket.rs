@@ -3,7 +3,7 @@
 mod receiving;
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as StdInstant};
 
 use torque_proto::identity::{HostName, TorqueUrl};
@@ -274,7 +274,21 @@ impl Socket {
     /// # Errors
     /// [`CallError::NotAnInfoPacket`] or [`CallError::Blocked`].
     pub fn send_info(&mut self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
-        self.endpoint.send_info(remote.into(), payload)?;
+        self.send_info_from(None, remote, payload)
+    }
+
+    /// As [`send_info`](Self::send_info), from an address of this machine: an answer leaves from the one that was
+    /// asked, which [`Event::InfoPacket`] names as `local`.
+    ///
+    /// # Errors
+    /// Those of `send_info`.
+    pub fn send_info_from(
+        &mut self,
+        local: Option<IpAddr>,
+        remote: impl Into<Address>,
+        payload: &[u8],
+    ) -> Result<(), CallError> {
+        self.endpoint.send_info_from(local, remote.into(), payload)?;
         if self.endpoint.transmits().len() >= FLUSH_AT {
             self.flush();
         }
@@ -342,12 +356,12 @@ impl Socket {
                 let now = self.clock.now();
                 simulated.take(now, self.endpoint.transmits());
                 let udp = &mut self.udp;
-                simulated.departures(now, |remote, bytes| udp.send_single(remote, bytes));
+                simulated.departures(now, |remote, local, bytes| udp.send_single(remote, local, bytes));
             }
         }
-        if self.udp.has_unreachable() {
-            let unreachable = self.udp.take_unreachable();
-            self.attempts.unreachable(self.clock.now(), &mut self.endpoint, &unreachable);
+        if self.udp.has_troubles() {
+            let troubles = self.udp.take_troubles();
+            self.attempts.send_failed(self.clock.now(), &mut self.endpoint, &troubles);
         }
     }
 

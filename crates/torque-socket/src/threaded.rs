@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -294,7 +294,20 @@ impl ThreadedSocket {
     /// # Errors
     /// It is no info packet, or too much is queued.
     pub fn send_info(&self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
-        self.with(|socket| socket.send_info(remote, payload))
+        self.send_info_from(None, remote, payload)
+    }
+
+    /// As [`Socket::send_info_from`].
+    ///
+    /// # Errors
+    /// It is no info packet, or too much is queued.
+    pub fn send_info_from(
+        &self,
+        local: Option<IpAddr>,
+        remote: impl Into<Address>,
+        payload: &[u8],
+    ) -> Result<(), CallError> {
+        self.with(|socket| socket.send_info_from(local, remote, payload))
     }
 
     /// Hands all queued datagrams to the operating system.

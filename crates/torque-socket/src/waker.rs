@@ -14,11 +14,17 @@ pub(crate) struct Waker {
 impl Waker {
     /// A waker of the socket that is bound to `target`, and the port that it wakes from.
     pub(crate) fn new(target: SocketAddr) -> io::Result<(Self, u16)> {
-        let ip = match target.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
+        match target.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Self::between(target, Ipv4Addr::LOCALHOST.into()),
+            // It may take IPv4 as well, and there are machines whose loopback has no IPv6 address.
+            IpAddr::V6(ip) if ip.is_unspecified() => Self::between(target, Ipv6Addr::LOCALHOST.into())
+                .or_else(|_| Self::between(target, Ipv4Addr::LOCALHOST.into())),
+            ip => Self::between(target, ip),
+        }
+    }
+
+    /// From `ip` to the port of `target` at `ip`.
+    fn between(target: SocketAddr, ip: IpAddr) -> io::Result<(Self, u16)> {
         let mut own = target;
         own.set_ip(ip);
         own.set_port(0);

@@ -26,7 +26,7 @@ impl Core {
         if let Some(paths) = &mut self.paths {
             let now = instant(now);
             paths.take(now, transmits);
-            paths.departures(now, |remote, bytes| outgoing.departed.push_back((remote, bytes.to_vec())));
+            paths.departures(now, |remote, _, bytes| outgoing.departed.push_back((remote, bytes.to_vec())));
             let (remote, bytes) = outgoing.departed.pop_front()?;
             outgoing.held = bytes;
             return Some((remote.virtual_number().unwrap_or(0), &outgoing.held));

@@ -49,13 +49,13 @@ impl Responder {
 
     /// Answers `event` if it is a question of discovery. Returns whether it was one.
     pub fn handle(&mut self, socket: &mut Socket, event: &Event) -> bool {
-        let Event::InfoPacket { remote, payload, .. } = event else { return false };
+        let Event::InfoPacket { remote, local, payload } = event else { return false };
         if Question::parse(payload).is_none() {
             return false;
         }
         if let Some(answer) = self.answer(socket.public_key(), payload) {
             // If too much waits to be sent, whoever asks will ask again.
-            let _ = socket.send_info(*remote, &answer);
+            let _ = socket.send_info_from(*local, *remote, &answer);
         }
         true
     }

@@ -7,6 +7,8 @@ use quinn_udp::{UdpSockRef, UdpSocketState};
 use torque_proto::{Address, Run, Transmits};
 
 use super::Arrived;
+use super::failure::Failure;
+use super::segments::Segments;
 
 /// The most bytes of one run: a little less than the longest UDP datagram, which is what the kernel cuts.
 const MAX_RUN_BYTES: usize = 65_000;
@@ -51,27 +53,51 @@ pub(crate) enum Refused {
     System(io::Error),
 }
 
+impl Refused {
+    pub(crate) fn failure(&self) -> Failure {
+        match self {
+            Self::NoSuchFamily => Failure::Impossible,
+            Self::System(error) => Failure::of(error),
+        }
+    }
+
+    pub(crate) fn error(&self) -> Option<&io::Error> {
+        match self {
+            Self::NoSuchFamily => None,
+            Self::System(error) => Some(error),
+        }
+    }
+}
+
 /// A socket and what is known about it.
 pub(crate) struct Carrier {
     pub(crate) handle: Handle,
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     state: UdpSocketState,
     pub(crate) local: SocketAddr,
     /// Whether an IPv6 socket takes IPv4 as well.
     dual_stack: bool,
-    /// The longest run that the kernel cuts into datagrams; 1 where it does not.
-    pub(crate) max_segments: usize,
+    segments: Segments,
 }
 
 impl Carrier {
     pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let local = socket.local_addr()?;
-        let max_segments = state.max_gso_segments();
+        let segments = Segments::new(state.max_gso_segments());
         #[cfg(any(target_os = "linux", target_os = "android"))]
         super::mmsg::ask_for(std::os::fd::AsFd::as_fd(&socket), local.ip().is_unspecified());
-        Ok(Self { handle: Handle::Plain(socket), state, local, dual_stack, max_segments })
+        Ok(Self {
+            handle: Handle::Plain(socket),
+            #[cfg(not(any(target_os = "linux", target_os = "android")))]
+            state,
+            local,
+            dual_stack,
+            segments,
+        })
     }
 
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn sock_ref(&self) -> UdpSockRef<'_> {
         match &self.handle {
             Handle::Plain(socket) => UdpSockRef::from(socket),
@@ -121,7 +147,13 @@ impl Carrier {
     }
 
     fn run<'a>(&self, transmits: &'a Transmits, index: usize) -> Option<Run<'a>> {
-        transmits.run(index, self.max_segments, MAX_RUN_BYTES)
+        let most = self.segments.at_most(&transmits.get(index)?.remote);
+        transmits.run(index, most, MAX_RUN_BYTES)
+    }
+
+    /// A run to `remote` was refused, but its datagrams were taken: from now on they go one by one.
+    pub(crate) fn runs_refused_to(&mut self, remote: Address) {
+        self.segments.refused_to(remote);
     }
 
     /// One system call for as much as it takes.
@@ -186,13 +218,24 @@ impl Carrier {
         Ok(Sent { datagrams: run.count, bytes: run.bytes.len() })
     }
 
-    /// One datagram, from any source address, without the help of the kernel or network card.
-    pub(crate) fn send_singly(&self, remote: Address, bytes: &[u8]) -> Result<(), Refused> {
+    /// One datagram by itself.
+    pub(crate) fn send_singly(
+        &self,
+        remote: Address,
+        source: Option<IpAddr>,
+        bytes: &[u8],
+    ) -> Result<(), Refused> {
         let destination = self.destination(remote).ok_or(Refused::NoSuchFamily)?;
-        let message = Message { destination, source: None, segment_size: None, bytes };
+        let message = Message { destination, source, segment_size: None, bytes };
         self.send_message(&message).map_err(Refused::System)
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn send_message(&self, message: &Message<'_>) -> io::Result<()> {
+        super::mmsg::send_one(self.fd(), message)
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn send_message(&self, message: &Message<'_>) -> io::Result<()> {
         let transmit = quinn_udp::Transmit {
             destination: message.destination,

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use torque_proto::Address;
+
 /// Kinds of failure that are treated differently.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Failure {
@@ -15,8 +17,43 @@ pub(super) enum Failure {
     TooLarge,
     /// No route, no such network, interface or address.
     Unreachable,
-    /// Anything else.
+    /// This socket can never send there: it has no addresses of that family.
+    Impossible,
+    /// Anything else, a firewall of this machine for example.
     Other,
+}
+
+/// A datagram to `remote` could not be sent: for those who wait for an answer from there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) remote: Address,
+    /// No other datagram to there will fare better.
+    pub(crate) is_final: bool,
+    /// What the operating system said.
+    pub(crate) cause: String,
+}
+
+impl Trouble {
+    /// What became of a datagram of `length` bytes; `None` if that says nothing about what becomes of the next.
+    pub(super) fn new(
+        failure: Failure,
+        remote: Address,
+        length: usize,
+        error: Option<&io::Error>,
+    ) -> Option<Self> {
+        let said = || error.map_or_else(String::new, |error| format!(": {error}"));
+        let cause = match failure {
+            Failure::WouldBlock | Failure::Refused | Failure::NoBuffers => return None,
+            Failure::Impossible if error.is_none() => {
+                "this socket has no addresses of the host's family".to_owned()
+            }
+            Failure::TooLarge => {
+                format!("the link takes no datagrams of {length} bytes: its MTU is too small{}", said())
+            }
+            _ => format!("sending failed{}", said()),
+        };
+        Some(Self { remote, is_final: failure == Failure::Impossible, cause })
+    }
 }
 
 impl Failure {
@@ -37,7 +74,7 @@ impl Failure {
             | Kind::NetworkDown
             | Kind::AddrNotAvailable
             | Kind::NotConnected => Self::Unreachable,
-            _ if error.raw_os_error().is_some_and(is_wrong_family) => Self::Unreachable,
+            _ if error.raw_os_error().is_some_and(is_wrong_family) => Self::Impossible,
             _ => Self::Other,
         }
     }

@@ -4,25 +4,28 @@ mod carrier;
 mod failure;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod mmsg;
+mod segments;
 mod stats;
 pub(crate) mod wait;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use torque_proto::{Address, Transmits};
+use torque_proto::wire::DatagramKind;
+use torque_proto::{Address, Run, Transmits};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use carrier::Message;
 use carrier::{Carrier, Handle, Refused};
 use failure::Failure;
+pub(crate) use failure::Trouble;
 pub use stats::IoStats;
 
 /// Bytes for one received message: the longest datagram, or as much as the kernel joins. A little more than
 /// 64 KiB, so that the starts of the buffers do not share the same few cache lines.
 const RECEIVE_BYTES: usize = 65_536 + 4_096 + 64;
 /// Remembered addresses that could not be sent to.
-const MAX_UNREACHABLE: usize = 32;
+const MAX_TROUBLES: usize = 32;
 
 /// The most messages that one receive call takes: each is a datagram, or several that the kernel has joined.
 const RECEIVE_BATCH: usize = 32;
@@ -56,7 +59,7 @@ pub(crate) struct Udp {
     asks: usize,
     stats: IoStats,
     blocked: bool,
-    unreachable: Vec<Address>,
+    troubles: Vec<Trouble>,
     /// The port from which this machine wakes a waiting socket.
     wake_port: Option<u16>,
 }
@@ -72,7 +75,7 @@ impl Udp {
             asks: RECEIVE_FEW,
             stats: IoStats::default(),
             blocked: false,
-            unreachable: Vec::new(),
+            troubles: Vec::new(),
             wake_port: None,
         })
     }
@@ -102,13 +105,13 @@ impl Udp {
         self.stats.wakes += 1;
     }
 
-    /// Addresses that could not be sent to since the last call.
-    pub(crate) fn take_unreachable(&mut self) -> Vec<Address> {
-        std::mem::take(&mut self.unreachable)
+    /// Addresses that could not be sent to since the last call, each once.
+    pub(crate) fn take_troubles(&mut self) -> Vec<Trouble> {
+        std::mem::take(&mut self.troubles)
     }
 
-    pub(crate) fn has_unreachable(&self) -> bool {
-        !self.unreachable.is_empty()
+    pub(crate) fn has_troubles(&self) -> bool {
+        !self.troubles.is_empty()
     }
 
     /// The socket, unless a runtime owns it.
@@ -160,68 +163,91 @@ impl Udp {
                 }
                 Err(Refused::NoSuchFamily) => {
                     if let Some(transmit) = transmits.get(0) {
-                        self.count_failure(Failure::Unreachable, transmit.remote);
+                        self.lost(&Refused::NoSuchFamily, transmit.remote, transmit.bytes.len());
                     }
                     transmits.consume(1);
                 }
-                Err(Refused::System(error)) => match Failure::of(&error) {
-                    Failure::WouldBlock => {
-                        self.stats.would_block += 1;
-                        self.blocked = true;
+                Err(refused @ Refused::System(_)) => {
+                    let done = self.after_refusal(transmits, &refused);
+                    transmits.consume(done);
+                    if self.blocked {
                         return;
                     }
-                    failure => {
-                        let done = self.after_refusal(transmits, failure, &error);
-                        transmits.consume(done);
-                    }
-                },
+                }
             }
         }
     }
 
-    /// The first run of `transmits` was refused: finds out which of its datagrams can be sent in the plainest
-    /// way, counts the others, and returns how many are done with.
-    fn after_refusal(&mut self, transmits: &Transmits, failure: Failure, error: &io::Error) -> usize {
+    /// The first run of `transmits` was refused: finds out which of its datagrams can be sent, from the same address, by
+    /// themselves, counts the others, and returns how many are done with.
+    fn after_refusal(&mut self, transmits: &Transmits, refused: &Refused) -> usize {
         let Some(run) = self.carrier.first_run(transmits) else { return 1 };
-        let in_the_plainest_way = run.count == 1 && run.local.is_none();
-        if failure == Failure::NoBuffers || (in_the_plainest_way && failure != Failure::Refused) {
-            for _ in 0..run.count {
-                self.count_failure(failure, run.remote);
+        let failure = refused.failure();
+        match failure {
+            Failure::WouldBlock => {
+                self.block();
+                return 0;
             }
-            return run.count;
+            // It was not tried.
+            Failure::Refused => self.stats.refused += 1,
+            _ if run.count == 1 && self.answers_from_any(&run, refused.error()) => return 1,
+            _ if run.count == 1 || failure == Failure::NoBuffers => {
+                for bytes in run.bytes.chunks(run.segment_size.max(1)) {
+                    self.lost(refused, run.remote, bytes.len());
+                }
+                return run.count;
+            }
+            _ => {}
         }
-        if failure == Failure::Refused {
-            self.stats.refused += 1;
-        }
-        let mut good = 0;
+        let (mut done, mut good) = (0, 0);
         for bytes in run.bytes.chunks(run.segment_size.max(1)) {
             self.stats.send_calls += 1;
-            match self.carrier.send_singly(run.remote, bytes) {
+            match self.carrier.send_singly(run.remote, run.local, bytes) {
                 Ok(()) => {
                     good += 1;
                     self.stats.sent_singly += 1;
                     self.count_sent(1, bytes.len());
                 }
-                Err(Refused::NoSuchFamily) => self.count_failure(Failure::Unreachable, run.remote),
-                Err(Refused::System(error)) => self.count_failure(Failure::of(&error), run.remote),
+                Err(refused) if refused.failure() == Failure::WouldBlock => {
+                    self.block();
+                    break;
+                }
+                Err(refused) => self.lost(&refused, run.remote, bytes.len()),
             }
+            done += 1;
         }
-        let segmentation_error =
-            matches!(error.kind(), io::ErrorKind::InvalidInput) || failure == Failure::Other;
-        if good == run.count && run.count > 1 && run.local.is_none() && segmentation_error {
-            // Some network drivers do not cut runs and say so only now.
-            self.carrier.max_segments = 1;
+        if good > 0 && run.count > 1 && failure != Failure::Refused {
+            // Else every batch would be tried in vain first.
+            self.carrier.runs_refused_to(run.remote);
         }
-        run.count
+        done
+    }
+
+    /// Sends an answer to a question that was sent to everybody on a network, whose address is no source, which not every
+    /// system tells. No other datagram may leave from an address that was not asked.
+    fn answers_from_any(&mut self, run: &Run<'_>, error: Option<&io::Error>) -> bool {
+        use io::ErrorKind::{AddrNotAvailable, InvalidInput};
+        let is_info = DatagramKind::of(run.bytes) == DatagramKind::Info;
+        let is_about_source =
+            error.is_some_and(|error| matches!(error.kind(), InvalidInput | AddrNotAvailable));
+        if run.local.is_none() || !is_info || !is_about_source {
+            return false;
+        }
+        self.send_single(run.remote, None, run.bytes);
+        true
+    }
+
+    fn block(&mut self) {
+        self.stats.would_block += 1;
+        self.blocked = true;
     }
 
     /// Sends one datagram that does not lie in the endpoint's buffer. A full send buffer loses it.
-    pub(crate) fn send_single(&mut self, remote: Address, bytes: &[u8]) {
+    pub(crate) fn send_single(&mut self, remote: Address, local: Option<IpAddr>, bytes: &[u8]) {
         self.stats.send_calls += 1;
-        match self.carrier.send_singly(remote, bytes) {
+        match self.carrier.send_singly(remote, local, bytes) {
             Ok(()) => self.count_sent(1, bytes.len()),
-            Err(Refused::NoSuchFamily) => self.count_failure(Failure::Unreachable, remote),
-            Err(Refused::System(error)) => self.count_failure(Failure::of(&error), remote),
+            Err(refused) => self.lost(&refused, remote, bytes.len()),
         }
     }
 
@@ -274,17 +300,18 @@ impl Udp {
         self.stats.bytes_sent += bytes as u64;
     }
 
-    fn count_failure(&mut self, failure: Failure, remote: Address) {
+    /// A datagram of `length` bytes is lost.
+    fn lost(&mut self, refused: &Refused, remote: Address, length: usize) {
+        let failure = refused.failure();
         match failure {
             Failure::WouldBlock | Failure::NoBuffers => self.stats.no_buffers += 1,
             Failure::Refused => self.stats.refused += 1,
             Failure::TooLarge => self.stats.too_large += 1,
-            Failure::Unreachable => self.stats.unreachable += 1,
+            Failure::Unreachable | Failure::Impossible => self.stats.unreachable += 1,
             Failure::Other => self.stats.other_send_errors += 1,
         }
-        let hopeless = matches!(failure, Failure::Unreachable | Failure::Other);
-        if hopeless && self.unreachable.len() < MAX_UNREACHABLE && !self.unreachable.contains(&remote) {
-            self.unreachable.push(remote);
+        if self.troubles.len() < MAX_TROUBLES && self.troubles.iter().all(|known| known.remote != remote) {
+            self.troubles.extend(Trouble::new(failure, remote, length, refused.error()));
         }
         #[cfg(feature = "tracing")]
         tracing::debug!(%remote, ?failure, "a datagram could not be sent");

@@ -40,7 +40,8 @@ counters! {
     bytes_received,
     /// Times that the send buffer was full; the datagrams stayed queued.
     would_block,
-    /// Datagrams lost because the network or host cannot be reached, as far as this machine knows.
+    /// Datagrams lost because the network or host cannot be reached, as far as this machine knows, or never from this
+    /// socket.
     unreachable,
     /// Reports that nothing listens at an address a datagram went to (ICMP port unreachable).
     refused,
@@ -52,7 +53,8 @@ counters! {
     other_send_errors,
     /// Errors of receiving; none loses a datagram.
     receive_errors,
-    /// Datagrams that were sent one by one, with no source address, after a batch was refused.
+    /// Datagrams that were sent one by one after the system had refused a run of them; it is not asked again for that
+    /// destination.
     sent_singly,
     /// Datagrams that reached another shard than their own, and were handed on.
     handed_on,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -204,8 +204,21 @@ impl ShardedSocket {
     /// # Errors
     /// It is no info packet, or too much is queued.
     pub fn send_info(&self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
+        self.send_info_from(None, remote, payload)
+    }
+
+    /// As [`Socket::send_info_from`].
+    ///
+    /// # Errors
+    /// It is no info packet, or too much is queued.
+    pub fn send_info_from(
+        &self,
+        local: Option<IpAddr>,
+        remote: impl Into<Address>,
+        payload: &[u8],
+    ) -> Result<(), CallError> {
         let remote = remote.into();
-        self.shards[self.shard_of(remote)].send_info(remote, payload)
+        self.shards[self.shard_of(remote)].send_info_from(local, remote, payload)
     }
 
     /// Hands all queued datagrams of all shards to the operating system.

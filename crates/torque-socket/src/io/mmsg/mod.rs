@@ -11,4 +11,4 @@ mod send;
 
 pub(super) use options::ask_for;
 pub(super) use receive::receive;
-pub(super) use send::send;
+pub(super) use send::{send, send_one};

@@ -126,7 +126,10 @@ pub(in crate::io) fn send<'a>(
 }
 
 /// One message, for which `sendmmsg` takes longer.
-fn send_one(socket: BorrowedFd<'_>, message: &Message<'_>) -> io::Result<()> {
+///
+/// # Errors
+/// What the operating system says.
+pub(in crate::io) fn send_one(socket: BorrowedFd<'_>, message: &Message<'_>) -> io::Result<()> {
     let mut slot = Slot::new(message);
     until_done(|| {
         if slot.control.len == 0 {

@@ -1,0 +1,55 @@
+//! A network of its own for the thread of a test: one interface, loopback, whose state the test decides.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+
+/// The network that the calling thread is in from now on.
+pub struct OwnNetwork {
+    control: UdpSocket,
+}
+
+/// `struct ifreq`, as long as the kernel's: a name and one of many things.
+#[repr(C)]
+struct Request {
+    name: [u8; libc::IFNAMSIZ],
+    value: [u8; 24],
+}
+
+impl OwnNetwork {
+    /// # Errors
+    /// The thread may not have one: it takes root.
+    pub fn enter() -> io::Result<Self> {
+        // SAFETY: concerns nothing but the network that this thread's later sockets are in.
+        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let network = Self { control: UdpSocket::bind("0.0.0.0:0")? };
+        let up = libc::IFF_UP | libc::IFF_RUNNING;
+        network.set(libc::SIOCSIFFLAGS, &(up as libc::c_short).to_ne_bytes())?;
+        Ok(network)
+    }
+
+    /// Whether there is a route to anywhere: to 127.0.0.0/8.
+    pub fn set_route(&self, exists: bool) -> io::Result<()> {
+        // A `sockaddr_in`; without its address the interface leads nowhere.
+        let [low, high] = (libc::AF_INET as libc::sa_family_t).to_ne_bytes();
+        let ip = if exists { [127, 0, 0, 1] } else { [0; 4] };
+        self.set(libc::SIOCSIFADDR, &[low, high, 0, 0, ip[0], ip[1], ip[2], ip[3]])
+    }
+
+    /// The longest IP packet that the interface takes, in bytes.
+    pub fn set_mtu(&self, bytes: i32) -> io::Result<()> {
+        self.set(libc::SIOCSIFMTU, &bytes.to_ne_bytes())
+    }
+
+    fn set(&self, what: libc::Ioctl, value: &[u8]) -> io::Result<()> {
+        let mut request = Request { name: [0; libc::IFNAMSIZ], value: [0; 24] };
+        request.name[..2].copy_from_slice(b"lo");
+        request.value[..value.len()].copy_from_slice(value);
+        // SAFETY: the request is as long as the kernel reads, and outlives the call.
+        let result = unsafe { libc::ioctl(self.control.as_raw_fd(), what, &raw mut request) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
