@@ -106,6 +106,7 @@ mod target;
 mod threaded;
 pub mod trust;
 mod waker;
+mod zones;
 
 #[cfg(feature = "tokio")]
 pub use async_socket::AsyncSocket;
@@ -116,7 +117,9 @@ pub use sharded::{ShardedBuilder, ShardedSocket, Steering};
 pub use socket::{Socket, Wake};
 pub use target::{ConnectError, Target, ToTarget};
 pub use threaded::ThreadedSocket;
-pub use torque_proto::identity::{self, Credential, CredentialError, DEFAULT_PORT, HostName, TorqueUrl};
+pub use torque_proto::identity::{
+    self, Credential, CredentialError, DEFAULT_PORT, HostName, TorqueUrl, Zone,
+};
 pub use torque_proto::{
     Address, CallError, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions, ConnectionCounters,
     ConnectionId, ConnectionStats, Delivery, Event, Extension, HandshakeConfig, HandshakeStats, KeyLogEntry,

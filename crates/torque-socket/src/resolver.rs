@@ -93,7 +93,8 @@ pub(crate) fn in_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let v6_first = found.first().is_some_and(SocketAddr::is_ipv6);
     let mut unique: Vec<SocketAddr> = Vec::new();
     for address in found {
-        if !unique.contains(&address) {
+        // Some name servers answer so instead of not at all.
+        if !address.ip().is_unspecified() && !unique.contains(&address) {
             unique.push(address);
         }
     }

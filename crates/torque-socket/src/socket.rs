@@ -6,7 +6,6 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as StdInstant};
 
-use torque_proto::identity::{HostName, TorqueUrl};
 use torque_proto::{
     Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event, Instant, KeyLogEntry,
     KeyPair, PublicKey, SendError, Sequence, Stats,
@@ -21,7 +20,7 @@ use crate::io::{IoStats, Udp, wait};
 use crate::puzzles::Puzzles;
 use crate::resolver::Lookup;
 use crate::sharded::Shard;
-use crate::target::{ConnectError, Target, ToTarget, combine_trust};
+use crate::target::{ConnectError, Place, Target, ToTarget, combine_trust};
 use crate::waker::Waker;
 
 /// Datagrams that are queued before `send` hands them to the operating system by itself.
@@ -171,21 +170,19 @@ impl Socket {
         mut options: ConnectOptions,
     ) -> Result<ConnectionId, ConnectError> {
         let now = self.clock.now();
-        let address = match target.to_target()? {
-            Target::Address(address) => address,
-            Target::Url(TorqueUrl { host, port, key }) => {
-                options.trust = combine_trust(key, options.trust)?;
-                match host {
-                    HostName::V4(ip) => SocketAddr::from((ip, port)).into(),
-                    HostName::V6(ip) => SocketAddr::from((ip, port)).into(),
-                    // The addresses of a name may belong to several shards.
-                    HostName::Name(_) if self.shard.is_some() => return Err(ConnectError::NameOnShard),
-                    HostName::Name(name) => {
-                        let (waker, udp) = (&mut self.waker, &mut self.udp);
-                        let waker = || get_waker(waker, udp);
-                        return Ok(self.attempts.connect_name(name, port, options, waker)?);
-                    }
-                }
+        let target = target.to_target()?;
+        let place = target.place()?;
+        if let Target::Url(url) = target {
+            options.trust = combine_trust(url.key, options.trust)?;
+        }
+        let address = match place {
+            Place::Address(address) => address,
+            // The addresses of a name may belong to several shards.
+            Place::Name { .. } if self.shard.is_some() => return Err(ConnectError::NameOnShard),
+            Place::Name { name, port } => {
+                let (waker, udp) = (&mut self.waker, &mut self.udp);
+                let waker = || get_waker(waker, udp);
+                return Ok(self.attempts.connect_name(name, port, options, waker)?);
             }
         };
         if let Some(owner) = self.shard.as_ref().and_then(|shard| shard.other_owner(address)) {

@@ -1,11 +1,13 @@
 //! What one can connect to, and in how many ways one can write it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
-use torque_proto::identity::TorqueUrl;
+use torque_proto::identity::{HostName, TorqueUrl};
 use torque_proto::{Address, CallError, PublicKey, Trust};
+
+use crate::zones;
 
 /// Where to connect to: an address, or a `torque://` URL with a name and perhaps a pinned key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +17,56 @@ pub enum Target {
     Address(Address),
     /// A URL. Names are resolved in the background.
     Url(TorqueUrl),
+}
+
+/// Where a target is.
+pub(crate) enum Place {
+    Address(Address),
+    /// To be resolved.
+    Name {
+        name: String,
+        port: u16,
+    },
+}
+
+impl Target {
+    /// The address that this leads to; `None` for a name, which has to be resolved.
+    ///
+    /// # Errors
+    /// [`ConnectError::Unspecified`], [`ConnectError::NoZone`], [`ConnectError::NoSuchZone`].
+    pub fn address(&self) -> Result<Option<Address>, ConnectError> {
+        Ok(match self.place()? {
+            Place::Address(address) => Some(address),
+            Place::Name { .. } => None,
+        })
+    }
+
+    /// As [`address`](Self::address).
+    pub(crate) fn place(&self) -> Result<Place, ConnectError> {
+        let address = match self {
+            Self::Address(address) => *address,
+            Self::Url(TorqueUrl { host, port, .. }) => match host {
+                HostName::Name(name) => return Ok(Place::Name { name: name.clone(), port: *port }),
+                HostName::V4(ip) => SocketAddr::from((*ip, *port)).into(),
+                HostName::V6(ip) => SocketAddr::from((*ip, *port)).into(),
+                HostName::LinkLocal { ip, zone } => {
+                    let no_such_zone = || ConnectError::NoSuchZone { zone: zone.as_str().to_owned() };
+                    let number = zones::number_of(zone).ok_or_else(no_such_zone)?;
+                    SocketAddr::from(SocketAddrV6::new(*ip, *port, 0, number)).into()
+                }
+            },
+        };
+        match address.socket_addr() {
+            Some(unspecified) if unspecified.ip().is_unspecified() => {
+                Err(ConnectError::Unspecified { address: unspecified })
+            }
+            // The kernel may guess an interface, but answers come with their own.
+            Some(SocketAddr::V6(v6)) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+                Err(ConnectError::NoZone { address: v6 })
+            }
+            _ => Ok(Place::Address(address)),
+        }
+    }
 }
 
 /// What can be made a [`Target`]: a URL or its text (`torque://` may be left out), or an address.
@@ -53,7 +105,7 @@ impl ToTarget for TorqueUrl {
 impl ToTarget for str {
     fn to_target(&self) -> Result<Target, ConnectError> {
         let text = self.trim();
-        // A link-local address with its scope (`[fe80::1%2]:28000`) has no form as a URL.
+        // Outside a URL a percent sign stands for itself: `[fe80::1%2]:28000`.
         if let Ok(address) = SocketAddr::from_str(text) {
             return Ok(Target::Address(address.into()));
         }
@@ -81,6 +133,21 @@ impl<T: ToTarget + ?Sized> ToTarget for &T {
 pub enum ConnectError {
     /// The text is no URL; says what is wrong with it.
     BadUrl(String),
+    /// `0.0.0.0` or `[::]`: where a host listens, but no address of any host.
+    Unspecified {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// A link-local IPv6 address without the interface that leads to it.
+    NoZone {
+        /// The address that was asked for.
+        address: SocketAddrV6,
+    },
+    /// This machine has no interface of this name.
+    NoSuchZone {
+        /// The zone of a link-local address.
+        zone: String,
+    },
     /// The URL pins one key and the options another.
     TwoPins {
         /// The key in the URL.
@@ -109,6 +176,26 @@ impl fmt::Display for ConnectError {
                     "this cannot be connected to: {why}; write torque://name:port or torque://key@name:port"
                 )
             }
+            Self::Unspecified { address } => {
+                let here: IpAddr =
+                    if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+                write!(
+                    f,
+                    "{address} means all addresses of a machine, and is none to connect to: use {} for a host on this machine, or the host's own address",
+                    SocketAddr::new(here, address.port())
+                )
+            }
+            Self::NoZone { address } => write!(
+                f,
+                "{} is in the network of one interface: name it, as in [{}%25eth0]:{}",
+                address.ip(),
+                address.ip(),
+                address.port()
+            ),
+            Self::NoSuchZone { zone } => write!(
+                f,
+                "this machine has no network interface `{zone}`: take the name or number of the one that leads to the host"
+            ),
             Self::TwoPins { url, options } => {
                 write!(f, "the URL pins the key {url} and the options pin {options}: leave one of them out")
             }

@@ -8,18 +8,9 @@ mod own_network;
 
 use std::time::{Duration, Instant};
 
-use common::{LIMIT, hasty, loopback, pinned, skip, turns};
-use own_network::OwnNetwork;
+use common::{LIMIT, hasty, loopback, pinned, turns};
+use own_network::in_own_network;
 use torque_socket::{CloseCode, ClosedBy, ConnectOptions, Event, Socket};
-
-/// Runs `test` on a thread that has a network of its own.
-fn in_own_network(test: impl FnOnce(OwnNetwork) + Send + 'static) {
-    let thread = std::thread::spawn(|| match OwnNetwork::enter() {
-        Ok(network) => test(network),
-        Err(error) => skip(&format!("a network of its own needs root: {error}")),
-    });
-    thread.join().unwrap();
-}
 
 /// A client that finds the host behind every name, and repeats its requests often.
 fn client() -> Socket {

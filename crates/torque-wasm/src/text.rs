@@ -15,6 +15,7 @@ pub(crate) fn parse_url(text: &str) -> Result<String, String> {
     let url: TorqueUrl = read("URL", text)?;
     let host = match &url.host {
         HostName::V6(ip) => ip.to_string(),
+        HostName::LinkLocal { ip, zone } => format!("{ip}%{}", zone.as_str()),
         other => other.to_string(),
     };
     let key = url.key.map_or_else(String::new, |key| key.to_string());

@@ -86,24 +86,24 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
 
 /// All addresses of the host, and its key if the URL pins one.
 fn resolve(url: &str) -> Result<(Vec<SocketAddr>, Option<PublicKey>), Failure> {
-    match url.to_target()? {
-        Target::Address(address) => Ok((address.socket_addr().into_iter().collect(), None)),
-        Target::Url(url) => {
-            let addresses = match &url.host {
-                HostName::V4(ip) => vec![SocketAddr::from((*ip, url.port))],
-                HostName::V6(ip) => vec![SocketAddr::from((*ip, url.port))],
-                HostName::Name(name) => (name.as_str(), url.port)
-                    .to_socket_addrs()
-                    .map_err(|error| {
-                        Failure::new(Code::NoAnswer, format!("the name {name} leads nowhere: {error}"))
-                            .next("check the name, or use the address itself")
-                    })?
-                    .collect(),
-            };
-            Ok((addresses, url.key))
-        }
-        _ => Err(Failure::usage(format!("`{url}` cannot be asked"))),
-    }
+    let target = url.to_target()?;
+    let address = target.address()?;
+    let (name, key) = match &target {
+        Target::Url(url) => (Some((&url.host, url.port)), url.key),
+        _ => (None, None),
+    };
+    let addresses = match (address, name) {
+        (Some(address), _) => address.socket_addr().into_iter().collect(),
+        (None, Some((HostName::Name(name), port))) => (name.as_str(), port)
+            .to_socket_addrs()
+            .map_err(|error| {
+                Failure::new(Code::NoAnswer, format!("the name {name} leads nowhere: {error}"))
+                    .next("check the name, or use the address itself")
+            })?
+            .collect(),
+        _ => return Err(Failure::usage(format!("`{url}` cannot be asked"))),
+    };
+    Ok((addresses, key))
 }
 
 /// Prints what a host said.

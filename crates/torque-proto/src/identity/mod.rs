@@ -11,4 +11,4 @@ pub use authority::{Credential, CredentialError};
 #[cfg(test)]
 pub(crate) use key::vectors as key_vectors;
 pub use key::{KeyError, KeyPair, PublicKey};
-pub use url::{DEFAULT_PORT, HostName, TorqueUrl, UrlError};
+pub use url::{DEFAULT_PORT, HostName, TorqueUrl, UrlError, Zone};

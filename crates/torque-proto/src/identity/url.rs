@@ -1,7 +1,7 @@
 //! `torque://` URLs: where a host is, and which key it should have.
 
 use alloc::borrow::ToOwned;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
@@ -14,6 +14,14 @@ pub const DEFAULT_PORT: u16 = 28_000;
 const SCHEME: &str = "torque://";
 
 /// `torque://[tk1…@]host[:port]`.
+///
+/// ```
+/// use torque_proto::identity::{HostName, TorqueUrl};
+///
+/// let url: TorqueUrl = "torque://[fe80::1%25eth0]:28001".parse()?;
+/// assert!(matches!(&url.host, HostName::LinkLocal { zone, .. } if zone.as_str() == "eth0"));
+/// # Ok::<(), torque_proto::identity::UrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TorqueUrl {
     /// The host.
@@ -33,6 +41,40 @@ pub enum HostName {
     V4(Ipv4Addr),
     /// An IPv6 address; in brackets in a URL.
     V6(Ipv6Addr),
+    /// A link-local IPv6 address (`fe80::/10`) and the interface through which it is reached:
+    /// `[fe80::1%25eth0]` (RFC 6874; a bare `%eth0` is understood too).
+    LinkLocal {
+        /// The address.
+        ip: Ipv6Addr,
+        /// The interface, as this machine calls it.
+        zone: Zone,
+    },
+}
+
+/// The zone of a link-local address: an interface's name or number, which means something on one machine only.
+///
+/// Letters, digits and `-._~`, at most 32 of them: what stands in a URL as it is (RFC 6874).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Zone(String);
+
+impl Zone {
+    /// A zone with this name; `None` if it cannot be written in a URL.
+    pub fn new(name: &str) -> Option<Self> {
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        ((1..=32).contains(&name.len()) && name.bytes().all(is_good)).then(|| Self(name.to_owned()))
+    }
+
+    /// Its name, or its number in decimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<u32> for Zone {
+    /// The zone of the interface with this number.
+    fn from(number: u32) -> Self {
+        Self(number.to_string())
+    }
 }
 
 impl fmt::Display for HostName {
@@ -41,6 +83,7 @@ impl fmt::Display for HostName {
             Self::Name(name) => f.write_str(name),
             Self::V4(ip) => write!(f, "{ip}"),
             Self::V6(ip) => write!(f, "[{ip}]"),
+            Self::LinkLocal { ip, zone } => write!(f, "[{ip}%25{}]", zone.as_str()),
         }
     }
 }
@@ -111,7 +154,7 @@ fn parse_host(host: &str) -> Result<HostName, UrlError> {
         return Err(UrlError::NoHost);
     }
     if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return inside.parse().map(HostName::V6).map_err(|_| UrlError::Ipv6);
+        return parse_ipv6(inside);
     }
     if let Ok(ip) = host.parse() {
         return Ok(HostName::V4(ip));
@@ -132,6 +175,18 @@ fn parse_host(host: &str) -> Result<HostName, UrlError> {
     Ok(HostName::Name(name.to_ascii_lowercase().to_owned()))
 }
 
+/// What stands between the brackets.
+fn parse_ipv6(inside: &str) -> Result<HostName, UrlError> {
+    let Some((ip, zone)) = inside.split_once('%') else {
+        return inside.parse().map(HostName::V6).map_err(|_| UrlError::Ipv6);
+    };
+    let ip: Ipv6Addr = ip.parse().map_err(|_| UrlError::Ipv6)?;
+    // `%25` is a percent sign in a URL. With nothing behind it, it can only be the zone 25.
+    let zone = zone.strip_prefix("25").filter(|rest| !rest.is_empty()).unwrap_or(zone);
+    let zone = Zone::new(zone).filter(|_| ip.is_unicast_link_local()).ok_or(UrlError::Zone)?;
+    Ok(HostName::LinkLocal { ip, zone })
+}
+
 /// What is wrong with a URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -146,6 +201,8 @@ pub enum UrlError {
     Host,
     /// An IPv6 address is malformed or has no brackets.
     Ipv6,
+    /// The zone behind a % is no interface's name or number, or the address before it is not link-local.
+    Zone,
     /// The port is not a number from 1 to 65535.
     Port,
     /// The key before the @ is none.
@@ -161,7 +218,10 @@ impl fmt::Display for UrlError {
             Self::Host => f.write_str(
                 "the host is no name or address: names have letters, digits, dots and hyphens (others in their xn-- form)",
             ),
-            Self::Ipv6 => f.write_str("write an IPv6 address in brackets, without a zone: torque://[2001:db8::1]:28000"),
+            Self::Ipv6 => f.write_str("write an IPv6 address in brackets: torque://[2001:db8::1]:28000"),
+            Self::Zone => f.write_str(
+                "a zone is an interface's name or number behind a link-local address: torque://[fe80::1%25eth0]:28000",
+            ),
             Self::Port => f.write_str("the port is a number from 1 to 65535"),
             Self::Key(error) => write!(f, "the key before the @: {error}"),
         }

@@ -32,11 +32,39 @@ fn a_url_is_read_with_all_its_parts() {
 }
 
 #[test]
+fn a_zone_is_read_in_either_form_and_written_in_one() {
+    let cases = [
+        ("%25eth0", "eth0"),
+        ("%eth0", "eth0"),
+        ("%25br-lan.7~x_1", "br-lan.7~x_1"),
+        ("%252", "2"),
+        ("%2", "2"),
+        ("%25", "25"),
+        ("%2525", "25"),
+    ];
+    for (written, zone) in cases {
+        let url = parse(&format!("torque://{KEY}@[fe80::1{written}]:99")).unwrap();
+        let host = HostName::LinkLocal { ip: "fe80::1".parse().unwrap(), zone: Zone::new(zone).unwrap() };
+        assert_eq!((&url.host, url.port, url.key), (&host, 99, Some(KEY.parse().unwrap())), "{written}");
+        assert_eq!(url.to_string(), format!("torque://{KEY}@[fe80::1%25{zone}]:99"), "{written}");
+        assert_eq!(parse(&url.to_string()), Ok(url));
+    }
+    assert_eq!(Zone::from(7), Zone::new("7").unwrap());
+    for bad in ["", "a/b", "a]b", "a b", "Ethernet 2", "é", &"x".repeat(33)] {
+        assert_eq!(Zone::new(bad), None, "{bad}");
+    }
+}
+
+#[test]
 fn what_is_written_reads_back() {
     for_seeds(20, |rng| {
-        let host = match rng.below(3) {
+        let host = match rng.below(4) {
             0 => HostName::Name("game-7.example.org".to_owned()),
-            1 => HostName::V4(Ipv4Addr::from(rng.array::<4>())),
+            1 => HostName::LinkLocal {
+                ip: Ipv6Addr::from((0xfe80 << 112) | u128::from(rng.below(1 << 60))),
+                zone: Zone::from(rng.below(100) as u32),
+            },
+            2 => HostName::V4(Ipv4Addr::from(rng.array::<4>())),
             _ => HostName::V6(Ipv6Addr::from(rng.array::<16>())),
         };
         let key = (rng.below(2) == 0).then(|| KeyPair::generate(rng).public());
@@ -66,7 +94,15 @@ fn what_is_wrong_is_told_by_name() {
         ("torque://::1", UrlError::Ipv6),
         ("torque://[::1", UrlError::Ipv6),
         ("torque://[::g]", UrlError::Ipv6),
-        ("torque://[fe80::1%eth0]", UrlError::Ipv6),
+        ("torque://[fe80::g%25eth0]", UrlError::Ipv6),
+        ("torque://[fe80::1%25eth0", UrlError::Ipv6),
+        ("torque://[fe80::1%]", UrlError::Zone),
+        ("torque://[fe80::1%25eth%200]", UrlError::Zone),
+        ("torque://[fe80::1%eth0%eth1]", UrlError::Zone),
+        ("torque://[fe80::1%a b]", UrlError::Zone),
+        ("torque://[2001:db8::1%25eth0]", UrlError::Zone),
+        ("torque://[::%25eth0]", UrlError::Zone),
+        ("torque://host%25eth0", UrlError::Host),
         ("torque://256.1.1.1", UrlError::Host),
         ("torque://1.2.3", UrlError::Host),
         ("torque://a..b", UrlError::Host),
@@ -87,8 +123,27 @@ fn what_is_wrong_is_told_by_name() {
 
 #[test]
 fn random_texts_never_panic_and_what_they_give_reads_back() {
-    let parts =
-        ["torque://", "[", "]", ":", "::", "@", "/", ".", "a", "7", "-", "1.2.3.4", KEY, "é", "%", "28000"];
+    let parts = [
+        "torque://",
+        "[",
+        "]",
+        ":",
+        "::",
+        "@",
+        "/",
+        ".",
+        "a",
+        "7",
+        "-",
+        "1.2.3.4",
+        KEY,
+        "é",
+        "%",
+        "%25",
+        "fe80::1",
+        "eth0",
+        "28000",
+    ];
     for_seeds(20, |rng| {
         for _ in 0..500 {
             let count = rng.below(8);

@@ -12,6 +12,7 @@ use torque_proto::{Address, PublicKey};
 
 use super::wire::{Answer, DiscoveryError, HostInfo, QUESTION_BYTES, Question, check_service};
 use crate::io::wait::{self, Watch};
+use crate::zones;
 
 /// Questions whose answers are still taken.
 const MAX_QUESTIONS: usize = 16;
@@ -32,12 +33,15 @@ pub struct FoundHost {
 }
 
 impl FoundHost {
-    /// A URL that leads there and pins the key. (One with a link-local IPv6 address works on this machine only
-    /// through [`FoundHost::address`], which keeps the interface.)
+    /// A URL that leads there and pins the key. With a link-local IPv6 address it names the interface as well, and
+    /// works on this machine only.
     pub fn url(&self) -> TorqueUrl {
-        let host = match self.address.ip() {
-            IpAddr::V4(ip) => HostName::V4(ip),
-            IpAddr::V6(ip) => HostName::V6(ip),
+        let host = match self.address {
+            SocketAddr::V4(v4) => HostName::V4(*v4.ip()),
+            SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() != 0 => {
+                HostName::LinkLocal { ip: *v6.ip(), zone: zones::zone_of(v6.scope_id()) }
+            }
+            SocketAddr::V6(v6) => HostName::V6(*v6.ip()),
         };
         TorqueUrl { host, port: self.address.port(), key: Some(self.public_key) }
     }

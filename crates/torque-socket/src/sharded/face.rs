@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use torque_proto::identity::HostName;
 use torque_proto::{
     Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, SendError, Sequence,
     Stats,
@@ -18,7 +17,7 @@ use super::rule::Rule;
 use crate::error::BindError;
 use crate::io::IoStats;
 use crate::socket::Socket;
-use crate::target::{ConnectError, Target, ToTarget};
+use crate::target::{ConnectError, ToTarget};
 use crate::threaded::ThreadedSocket;
 
 /// Events that are taken from a shard in its turn: few enough to be fair, many enough to be cheap.
@@ -151,14 +150,7 @@ impl ShardedSocket {
         options: ConnectOptions,
     ) -> Result<ConnectionId, ConnectError> {
         let target = target.to_target()?;
-        let remote: Address = match &target {
-            Target::Address(address) => *address,
-            Target::Url(url) => match url.host {
-                HostName::V4(ip) => SocketAddr::from((ip, url.port)).into(),
-                HostName::V6(ip) => SocketAddr::from((ip, url.port)).into(),
-                HostName::Name(_) => return Err(ConnectError::NameOnShard),
-            },
-        };
+        let remote = target.address()?.ok_or(ConnectError::NameOnShard)?;
         self.shards[self.shard_of(remote)].connect(target, options)
     }
 

@@ -1,9 +1,12 @@
 //! A network of its own for the thread of a test: one interface, loopback, whose state the test decides.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
+
+use crate::common::skip;
 
 /// The network that the calling thread is in from now on.
 pub struct OwnNetwork {
@@ -44,6 +47,19 @@ impl OwnNetwork {
         self.set(libc::SIOCSIFMTU, &bytes.to_ne_bytes())
     }
 
+    /// Gives the interface a link-local address as well.
+    pub fn add_link_local(&self, ip: Ipv6Addr) -> io::Result<()> {
+        // `struct in6_ifreq`: address, prefix length, number of the interface.
+        let mut request = [0_u8; 24];
+        request[..16].copy_from_slice(&ip.octets());
+        request[16..20].copy_from_slice(&64_u32.to_ne_bytes());
+        request[20..].copy_from_slice(&1_u32.to_ne_bytes());
+        let control = UdpSocket::bind("[::]:0")?;
+        // SAFETY: the request is as long as the kernel reads, and outlives the call.
+        let result = unsafe { libc::ioctl(control.as_raw_fd(), libc::SIOCSIFADDR, request.as_mut_ptr()) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     fn set(&self, what: libc::Ioctl, value: &[u8]) -> io::Result<()> {
         let mut request = Request { name: [0; libc::IFNAMSIZ], value: [0; 24] };
         request.name[..2].copy_from_slice(b"lo");
@@ -52,4 +68,13 @@ impl OwnNetwork {
         let result = unsafe { libc::ioctl(self.control.as_raw_fd(), what, &raw mut request) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
+}
+
+/// Runs `test` on a thread that has a network of its own.
+pub fn in_own_network(test: impl FnOnce(OwnNetwork) + Send + 'static) {
+    let thread = std::thread::spawn(|| match OwnNetwork::enter() {
+        Ok(network) => test(network),
+        Err(error) => skip(&format!("a network of its own needs root: {error}")),
+    });
+    thread.join().unwrap();
 }
