@@ -48,7 +48,7 @@ pub struct AsyncSocket {
     socket: Socket,
     timer: Pin<Box<Sleep>>,
     /// When the timer rings.
-    set_for: Option<Instant>,
+    set_for: Option<torque_proto::Instant>,
 }
 
 impl fmt::Debug for AsyncSocket {
@@ -115,12 +115,13 @@ impl AsyncSocket {
 
     /// Waits until there is something to do: datagrams, room to send if that was wanting, or the deadline.
     async fn ready(&mut self) {
-        let deadline = self.socket.deadline();
-        if let Some(deadline) = deadline
-            && self.set_for != Some(deadline)
+        let deadline = self.socket.next_deadline();
+        if deadline.is_some()
+            && self.set_for != deadline
+            && let Some(at) = self.socket.deadline()
         {
-            self.timer.as_mut().reset(deadline.into());
-            self.set_for = Some(deadline);
+            self.timer.as_mut().reset(at.into());
+            self.set_for = deadline;
         }
         let blocked = self.socket.is_blocked();
         let Self { socket, timer, set_for } = self;

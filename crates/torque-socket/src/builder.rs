@@ -10,7 +10,7 @@ use torque_proto::{Config, Endpoint, KeyPair, Setup};
 use torque_sim::{LinkConfig, SimulatedPaths};
 use zeroize::Zeroizing;
 
-use crate::clock::{self, Clock};
+use crate::clock::{self, Clock, WallClock};
 use crate::error::BindError;
 use crate::io::Udp;
 use crate::resolver::{self, Lookup};
@@ -40,6 +40,7 @@ pub struct Builder {
     receive_buffer: Option<usize>,
     one_family: bool,
     lookup: Option<Lookup>,
+    wall: Option<WallClock>,
 }
 
 impl fmt::Debug for Builder {
@@ -116,6 +117,13 @@ impl Builder {
         lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
         self.lookup = Some(Arc::new(lookup));
+        self
+    }
+
+    /// Another wall clock than the machine's.
+    #[cfg(test)]
+    pub(crate) fn wall_clock(mut self, wall: WallClock) -> Self {
+        self.wall = Some(wall);
         self
     }
 
@@ -220,14 +228,14 @@ impl Builder {
         let mut random = [0; 40];
         getrandom::fill(&mut random).map_err(|error| BindError::Randomness(error.into()))?;
         let (seed, link_seed) = random.split_at(32);
-        let clock = Clock::new();
+        let clock = Clock::new(self.wall.unwrap_or(clock::unix_millis));
         let endpoint = Endpoint::new(
             clock.now(),
             Setup {
                 config: self.config,
                 key_pair: self.key_pair,
                 seed: seed.try_into().unwrap_or([0; 32]),
-                unix_millis: clock::unix_millis(),
+                unix_millis: clock.unix_millis(),
             },
         )?;
         let link_seed = self.seed.unwrap_or(u64::from_le_bytes(link_seed.try_into().unwrap_or([0; 8])));

@@ -371,7 +371,7 @@ impl Socket {
         if self.has_events() {
             return Wake::Events;
         }
-        let own = self.deadline().map(|at| at.saturating_duration_since(StdInstant::now()));
+        let own = self.next_deadline().map(|at| at.saturating_since(self.clock.now()));
         let callers = timeout.into();
         let (limit, wake) = match (own, callers) {
             (Some(own), Some(callers)) if own > callers => (Some(callers), Wake::TimedOut),
@@ -419,13 +419,14 @@ impl Socket {
 
     /// When `poll` has to be called at the latest, for programs with a loop of their own.
     pub fn deadline(&self) -> Option<StdInstant> {
+        self.next_deadline().and_then(|at| self.clock.to_std(at))
+    }
+
+    /// The same by the socket's own clock, which goes on while the machine sleeps.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let endpoint = self.endpoint.poll_timeout().map(|(at, _)| at);
         let simulated = self.simulated.as_ref().and_then(|simulated| simulated.deadline());
-        [endpoint, simulated, self.attempts.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
-            .and_then(|at| self.clock.to_std(at))
+        [endpoint, simulated, self.attempts.deadline()].into_iter().flatten().min()
     }
 
     /// Whether datagrams wait for room in the operating system's buffer: wait for writability too.

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use torque_proto::wire::DatagramKind;
 use torque_proto::{Address, Datagram, Endpoint, Instant};
 
 use super::Socket;
+use crate::clock::Clock;
 use crate::io::Received;
 use crate::sharded::Shard;
 
@@ -21,7 +23,7 @@ impl Socket {
         let Some(simulated) = simulated else { return looked };
         let now = clock.now();
         simulated.arrivals(now, |remote, local, bytes| {
-            hand_in(now, endpoint, shard.as_deref(), remote, local, bytes);
+            hand_in(now, clock, endpoint, shard.as_deref(), remote, local, bytes);
         });
         Some(now)
     }
@@ -43,7 +45,7 @@ impl Socket {
                     return;
                 }
                 match simulated {
-                    None => hand_in(now, endpoint, shard.as_deref(), remote, local, bytes),
+                    None => hand_in(now, clock, endpoint, shard.as_deref(), remote, local, bytes),
                     Some(simulated) => simulated.take_received(now, remote, local, bytes),
                 }
             });
@@ -64,7 +66,7 @@ impl Socket {
         let Self { endpoint, clock, simulated, shard: Some(shard), .. } = self else { return };
         let now = clock.now();
         shard.take_mail(now, endpoint, |shard, endpoint, remote, local, bytes| match simulated {
-            None => hand_in(now, endpoint, Some(shard), remote, local, bytes),
+            None => hand_in(now, clock, endpoint, Some(shard), remote, local, bytes),
             Some(simulated) => simulated.take_received(now, remote, local, bytes),
         });
     }
@@ -72,12 +74,17 @@ impl Socket {
 
 fn hand_in(
     now: Instant,
+    clock: &Clock,
     endpoint: &mut Endpoint,
     shard: Option<&Shard>,
     remote: Address,
     local: Option<IpAddr>,
     bytes: &mut [u8],
 ) {
+    // What depends on the date begins with one of these. The clock may have been set since the last one.
+    if matches!(DatagramKind::of(bytes), DatagramKind::ChallengeRequest | DatagramKind::ConnectRequest) {
+        endpoint.set_unix_millis(now, clock.unix_millis());
+    }
     if let Some(shard) = shard {
         shard.see_to_epoch(now, endpoint, bytes);
     }
