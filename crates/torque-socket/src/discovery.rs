@@ -32,6 +32,7 @@
 
 mod finder;
 mod responder;
+mod source;
 mod wire;
 
 pub use finder::{Finder, FoundHost};

@@ -235,7 +235,7 @@ impl Host<'_> {
     fn event(&mut self, socket: &mut HostSocket, event: Event) -> Result<(), Failure> {
         match event {
             Event::InfoPacket { remote, local, payload } => {
-                if let Some(answer) = self.responder.answer(socket.public_key(), &payload) {
+                if let Some(answer) = self.responder.answer(remote, socket.public_key(), &payload) {
                     // If too much waits to be sent, whoever asks will ask again.
                     let _ = socket.send_info_from(local, remote, &answer);
                 }

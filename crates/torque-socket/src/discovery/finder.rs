@@ -1,6 +1,6 @@
 //! The seeker's part of discovery.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -10,12 +10,17 @@ use if_addrs::IfAddr;
 use torque_proto::identity::{HostName, TorqueUrl};
 use torque_proto::{Address, PublicKey};
 
+use super::source::Source;
 use super::wire::{Answer, DiscoveryError, HostInfo, QUESTION_BYTES, Question, check_service};
 use crate::io::wait::{self, Watch};
 use crate::zones;
 
 /// Questions whose answers are still taken.
 const MAX_QUESTIONS: usize = 16;
+/// Hosts that are told for one question.
+const MAX_TOLD: usize = 1_024;
+/// Of those, at one source. More than one key at one address may be several programs, or somebody who makes hosts up.
+const MAX_TOLD_OF_SOURCE: usize = 16;
 /// All nodes on a link.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
@@ -52,9 +57,33 @@ pub struct Finder {
     service: String,
     v4: UdpSocket,
     v6: Option<UdpSocket>,
-    questions: Vec<([u8; 8], Instant)>,
-    /// What was told already: one host may answer through several addresses.
-    told: HashSet<([u8; 8], PublicKey)>,
+    questions: Vec<Asked>,
+}
+
+/// A question, and what was told of its answers.
+struct Asked {
+    id: [u8; 8],
+    at: Instant,
+    /// One host may answer through several addresses.
+    told: HashSet<PublicKey>,
+    told_of: HashMap<Source, usize>,
+}
+
+impl Asked {
+    fn new(id: [u8; 8]) -> Self {
+        Self { id, at: Instant::now(), told: HashSet::new(), told_of: HashMap::new() }
+    }
+
+    /// Whether a host that answers from `source` is news, and there is room to remember it.
+    fn tells(&mut self, source: Source, host: PublicKey) -> bool {
+        let of_source = self.told_of.get(&source).copied().unwrap_or(0);
+        let has_room = self.told.len() < MAX_TOLD && of_source < MAX_TOLD_OF_SOURCE;
+        let is_news = has_room && self.told.insert(host);
+        if is_news {
+            self.told_of.insert(source, of_source + 1);
+        }
+        is_news
+    }
 }
 
 impl fmt::Debug for Finder {
@@ -78,7 +107,7 @@ impl Finder {
             .map_err(|error| DiscoveryError::System { doing: "opening a socket", error })?;
         // A machine without IPv6 looks on IPv4 alone.
         let v6 = open(Ipv6Addr::UNSPECIFIED.into()).ok();
-        Ok(Self { service: service.to_owned(), v4, v6, questions: Vec::new(), told: HashSet::new() })
+        Ok(Self { service: service.to_owned(), v4, v6, questions: Vec::new() })
     }
 
     /// Asks every host that listens at `port` on this machine and on the networks that it is connected to, IPv4
@@ -138,10 +167,9 @@ impl Finder {
         getrandom::fill(&mut id)
             .map_err(|error| DiscoveryError::System { doing: "drawing random bytes", error: error.into() })?;
         if self.questions.len() == MAX_QUESTIONS {
-            let (oldest, _) = self.questions.remove(0);
-            self.told.retain(|(id, _)| *id != oldest);
+            self.questions.remove(0);
         }
-        self.questions.push((id, Instant::now()));
+        self.questions.push(Asked::new(id));
         Ok(Question { id, service: self.service.clone() }.write())
     }
 
@@ -154,7 +182,8 @@ impl Finder {
     }
 
     /// The next host that answers, for which it waits up to `timeout`. Each question gets at most one answer
-    /// from each key.
+    /// from each key, 16 from each source (an IPv4 address, or an IPv6 /64) and 1,024 in all: more are somebody's
+    /// invention.
     pub fn next_answer(&mut self, timeout: Duration) -> Option<FoundHost> {
         let end = Instant::now().checked_add(timeout);
         loop {
@@ -167,16 +196,21 @@ impl Finder {
                     break;
                 }
             }
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let is_over = left.is_some_and(|left| left.is_zero());
             match came {
                 Some((bytes, length, address)) => {
                     if let Some(found) = self.take(address, &bytes[..length]) {
                         return Some(found);
                     }
+                    // Noise must not hold the caller up.
+                    if is_over {
+                        return None;
+                    }
                 }
                 None => {
                     let watches: Vec<_> = sockets.iter().map(|socket| Watch::readable(socket)).collect();
-                    let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-                    if left.is_some_and(|left| left.is_zero()) || wait::wait(&watches, left).is_err() {
+                    if is_over || wait::wait(&watches, left).is_err() {
                         return None;
                     }
                 }
@@ -186,12 +220,13 @@ impl Finder {
 
     fn take(&mut self, address: SocketAddr, bytes: &[u8]) -> Option<FoundHost> {
         let answer = Answer::parse(bytes)?;
-        let (_, asked_at) = self.questions.iter().find(|(id, _)| *id == answer.id)?;
-        let time = asked_at.elapsed();
-        if !self.told.insert((answer.id, answer.public_key)) {
+        let asked = self.questions.iter_mut().find(|asked| asked.id == answer.id)?;
+        let time = asked.at.elapsed();
+        let remote = Address::from(address);
+        if !asked.tells(Source::of(remote), answer.public_key) {
             return None;
         }
-        let address = Address::from(address).socket_addr()?;
+        let address = remote.socket_addr()?;
         Some(FoundHost { address, public_key: answer.public_key, info: answer.info, time })
     }
 }

@@ -2,23 +2,24 @@
 
 use std::time::Instant;
 
-use torque_proto::{Event, PublicKey};
+use torque_proto::{Address, Event, PublicKey};
 
+use super::source::{Budgets, Rate, Source};
 use super::wire::{Answer, DiscoveryError, HostInfo, QUESTION_BYTES, Question, check_service};
 use crate::socket::Socket;
 
-/// Answers in a row, and answers per second in the long run.
-const BURST: u32 = 40;
-const PER_SECOND: u32 = 20;
+/// Answers to everybody together.
+const TO_ALL: Rate = Rate { burst: 40, per_second: 20 };
+/// Answers to one source.
+const TO_EACH: Rate = Rate { burst: 8, per_second: 2 };
 
-/// Answers questions about this host, but not more than 20 a second in the long run.
+/// Answers questions about this host, but not more than 20 a second in the long run, and 2 to one source (an IPv4
+/// address, or an IPv6 /64), so that who asks without end does not silence the host for the others.
 #[derive(Clone, Debug)]
 pub struct Responder {
     service: String,
     info: HostInfo,
-    /// Answers that may be given now.
-    allowance: f64,
-    counted_at: Instant,
+    budgets: Budgets,
 }
 
 impl Responder {
@@ -29,12 +30,7 @@ impl Responder {
     pub fn new(service: &str, info: HostInfo) -> Result<Self, DiscoveryError> {
         check_service(service)?;
         info.check()?;
-        Ok(Self {
-            service: service.to_owned(),
-            info,
-            allowance: f64::from(BURST),
-            counted_at: Instant::now(),
-        })
+        Ok(Self { service: service.to_owned(), info, budgets: Budgets::new(TO_ALL, TO_EACH) })
     }
 
     /// Tells something else from now on.
@@ -53,28 +49,23 @@ impl Responder {
         if Question::parse(payload).is_none() {
             return false;
         }
-        if let Some(answer) = self.answer(socket.public_key(), payload) {
+        if let Some(answer) = self.answer(*remote, socket.public_key(), payload) {
             // If too much waits to be sent, whoever asks will ask again.
             let _ = socket.send_info_from(*local, *remote, &answer);
         }
         true
     }
 
-    /// The info packet that answers an info packet; `None` if that is no question for this service, or if
+    /// The info packet that answers one from `remote`; `None` if that is no question for this service, or if
     /// there were too many. Never longer than the question.
-    pub fn answer(&mut self, public_key: PublicKey, packet: &[u8]) -> Option<Vec<u8>> {
+    pub fn answer(&mut self, remote: Address, public_key: PublicKey, packet: &[u8]) -> Option<Vec<u8>> {
         let question = Question::parse(packet)?;
         if question.service != self.service {
             return None;
         }
-        let now = Instant::now();
-        let since = now.saturating_duration_since(self.counted_at).as_secs_f64();
-        self.allowance = (self.allowance + since * f64::from(PER_SECOND)).min(f64::from(BURST));
-        self.counted_at = now;
-        if self.allowance < 1.0 {
+        if !self.budgets.spend(Source::of(remote), Instant::now()) {
             return None;
         }
-        self.allowance -= 1.0;
         let answer = Answer { id: question.id, public_key, info: self.info.clone() }.write();
         debug_assert!(answer.len() <= QUESTION_BYTES);
         Some(answer)

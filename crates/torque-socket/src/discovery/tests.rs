@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use torque_proto::KeyPair;
+use torque_proto::{Address, KeyPair};
 
 use super::wire::{Answer, QUESTION_BYTES, Question};
 use super::*;
@@ -15,6 +15,11 @@ fn info(name: &str, data: usize) -> HostInfo {
 
 fn key(seed: u8) -> torque_proto::PublicKey {
     KeyPair::from_seed([seed; 32]).public()
+}
+
+/// Somebody at an address of their own.
+fn asker(number: u8) -> Address {
+    std::net::SocketAddr::from(([192, 0, 2, number], 9)).into()
 }
 
 #[test]
@@ -36,16 +41,16 @@ fn the_longest_answer_is_shorter_than_the_question() {
     let longest = info(&"x".repeat(HostInfo::MAX_NAME), HostInfo::MAX_DATA);
     let mut responder = Responder::new(&"s".repeat(32), longest).unwrap();
     let question = Question { id: [1; 8], service: "s".repeat(32) }.write();
-    assert!(responder.answer(key(1), &question).unwrap().len() <= question.len());
+    assert!(responder.answer(asker(1), key(1), &question).unwrap().len() <= question.len());
 }
 
 #[test]
 fn what_is_not_a_question_is_neither_answered_nor_read() {
     let mut responder = Responder::new("pond", info("Pond", 0)).unwrap();
     let good = Question { id: [1; 8], service: "pond".into() }.write();
-    assert!(responder.answer(key(1), &good).is_some());
+    assert!(responder.answer(asker(1), key(1), &good).is_some());
     for length in 0..QUESTION_BYTES {
-        assert!(responder.answer(key(1), &good[..length]).is_none(), "cut to {length}");
+        assert!(responder.answer(asker(1), key(1), &good[..length]).is_none(), "cut to {length}");
     }
     let mut noise = 1_u64;
     for position in 0..QUESTION_BYTES {
@@ -70,9 +75,104 @@ fn answers_are_rationed() {
     let mut responder = Responder::new("pond", info("Pond", 0)).unwrap();
     let question = Question { id: [1; 8], service: "pond".into() }.write();
     let (public_key, begun) = (key(1), Instant::now());
-    let given = (0..10_000).filter(|_| responder.answer(public_key, &question).is_some()).count();
+    let given = (0..10_000)
+        .filter(|number| responder.answer(asker(*number as u8), public_key, &question).is_some())
+        .count();
     let most = 41 + (20.0 * begun.elapsed().as_secs_f64()) as usize;
     assert!((40..=most).contains(&given), "{given} answers, at most {most} expected");
+}
+
+#[test]
+fn who_asks_without_end_silences_the_host_for_nobody_else() {
+    let question = Question { id: [1; 8], service: "pond".into() }.write();
+    let address = |text: &str| Address::from(text.parse::<std::net::SocketAddr>().unwrap());
+    // The flood comes from one IPv4 address, or from all of an IPv6 /64.
+    let of_v4 = |number: u32| address(&format!("192.0.2.1:{}", 1 + number % 60_000));
+    let of_v6 = |number: u32| address(&format!("[2001:db8::{:x}:{:x}]:9", number % 9_999, number / 7));
+    let floods: [&dyn Fn(u32) -> Address; 2] = [&of_v4, &of_v6];
+    for flood in floods {
+        let (mut responder, begun) = (Responder::new("pond", info("Pond", 0)).unwrap(), Instant::now());
+        let (mut given, mut others) = (0, 0);
+        for number in 0..10_000 {
+            given += usize::from(responder.answer(flood(number), key(1), &question).is_some());
+            if number % 1_000 == 999 {
+                let other = address(&format!("[2001:db8:{number:x}::1]:9"));
+                others += usize::from(responder.answer(other, key(1), &question).is_some());
+            }
+        }
+        let most = 9 + (2.0 * begun.elapsed().as_secs_f64()) as usize;
+        assert!((8..=most).contains(&given), "{given} answers to one source, at most {most} expected");
+        assert_eq!(others, 10, "everybody else is answered");
+    }
+}
+
+#[test]
+fn machines_of_one_link_are_not_one_source() {
+    let mut responder = Responder::new("pond", info("Pond", 0)).unwrap();
+    let question = Question { id: [1; 8], service: "pond".into() }.write();
+    for number in 1..=20 {
+        let neighbour: std::net::SocketAddr = format!("[fe80::{number}%3]:9").parse().unwrap();
+        assert!(responder.answer(neighbour.into(), key(1), &question).is_some());
+    }
+}
+
+#[test]
+fn what_is_remembered_of_sources_stays_bounded() {
+    use super::source::{Budgets, Rate, Source};
+    let all = Rate { burst: 40, per_second: 1_000 };
+    let mut budgets = Budgets::new(all, Rate { burst: 1, per_second: 10 });
+    let mut now = Instant::now();
+    for number in 0..20_000_u32 {
+        now += Duration::from_millis(1);
+        let source = Source::of(std::net::SocketAddr::from((std::net::Ipv4Addr::from(number), 9)).into());
+        assert!(budgets.spend(source, now));
+        assert!(budgets.sources() <= 257);
+    }
+}
+
+#[test]
+fn hosts_that_somebody_makes_up_are_few_and_hide_nobody() {
+    let forger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let honest = UdpSocket::bind("127.0.0.2:0");
+    let mut finder = Finder::new("pond").unwrap();
+    finder.ask_at(forger.local_addr().unwrap()).unwrap();
+    let mut bytes = [0; 600];
+    let (length, seeker) = forger.recv_from(&mut bytes).unwrap();
+    let id = Question::parse(&bytes[..length]).unwrap().id;
+    let answer = |seed| Answer { id, public_key: key(seed), info: info("Pond", 0) }.write();
+    for seed in 0..200 {
+        forger.send_to(&answer(seed), seeker).unwrap();
+    }
+    let mut found = 0;
+    while finder.next_answer(Duration::from_millis(100)).is_some() {
+        found += 1;
+    }
+    assert_eq!(found, 16);
+    // Elsewhere than on Linux there is no such address.
+    if let Ok(honest) = honest {
+        honest.send_to(&answer(250), seeker).unwrap();
+        assert_eq!(finder.next_answer(Duration::from_secs(5)).unwrap().public_key, key(250));
+    }
+}
+
+#[test]
+fn noise_does_not_hold_the_seeker_up() {
+    let forger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut finder = Finder::new("pond").unwrap();
+    finder.ask_at(forger.local_addr().unwrap()).unwrap();
+    let (_, seeker) = forger.recv_from(&mut [0; 600]).unwrap();
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stop = std::sync::Arc::clone(&done);
+    let flood = std::thread::spawn(move || {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) && Instant::now() < end {
+            let _ = forger.send_to(b"!noise", seeker);
+        }
+        Instant::now() < end
+    });
+    assert!(finder.next_answer(Duration::from_millis(50)).is_none());
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(flood.join().unwrap(), "it returned while the noise went on");
 }
 
 #[test]
