@@ -214,10 +214,13 @@ fn answers_to_other_questions_are_ignored() {
     let id = Question::parse(&bytes[..length]).unwrap().id;
     let answer = |id, seed| Answer { id, public_key: key(seed), info: info("Pond", 0) }.write();
     forger.send_to(&answer([0; 8], 1), seeker).unwrap();
-    forger.send_to(b"!noise", seeker).unwrap();
+    for _ in 0..100 {
+        forger.send_to(b"!noise", seeker).unwrap();
+    }
     forger.send_to(&answer(id, 2), seeker).unwrap();
     forger.send_to(&answer(id, 2), seeker).unwrap();
-    assert_eq!(finder.next_answer(Duration::from_secs(5)).unwrap().public_key, key(2));
+    // Loopback delivers at once, so there is nothing to wait for.
+    assert_eq!(finder.next_answer(Duration::ZERO).unwrap().public_key, key(2));
     assert!(finder.next_answer(Duration::from_millis(50)).is_none(), "one answer from each key");
 }
 
