@@ -390,6 +390,7 @@ impl Endpoint {
                 host_sequence: if is_initiator { receive } else { send },
             });
         }
+        self.widest_window = self.widest_window.max(parts.agreed.settings.packet_window);
         let parts = parts.connection(rtt, unheard);
         Connection::new(now, &self.config, parts)
     }

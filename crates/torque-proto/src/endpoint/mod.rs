@@ -77,6 +77,8 @@ pub struct Endpoint {
     requests: Requests,
     /// Attempts whose puzzle nobody has taken.
     puzzles: Vec<ConnectionId>,
+    /// The widest packet window that was agreed with anybody.
+    widest_window: u16,
     stats: Stats,
     key_log: Option<KeyLog>,
 }
@@ -105,6 +107,7 @@ impl Endpoint {
             own_nonces: Map::with_hasher(seeded.clone()),
             requests: Requests::new(&seeded),
             puzzles: Vec::new(),
+            widest_window: 0,
             stats: Stats::default(),
             key_log: None,
             config,
@@ -349,6 +352,14 @@ impl Endpoint {
     /// its application take events before this gets near `limits.queued_packets`.
     pub fn queued_packets(&self) -> usize {
         self.events.packets()
+    }
+
+    /// How many more packets a driver may receive before the application has taken events, so that none of a peer which
+    /// keeps to its window is dropped for want of a place. `None`: as many as come, because no window is wider than
+    /// what one connection may queue.
+    pub fn receive_room(&self) -> Option<usize> {
+        let limits = &self.config.limits;
+        (usize::from(self.widest_window) > limits.queued_packets).then(|| self.events.room(limits))
     }
 
     /// Whether events wait.

@@ -17,6 +17,8 @@ pub(super) struct EventQueue {
     packets: usize,
     /// Packets that a driver has taken and its application has not.
     held: usize,
+    /// The most packets that one connection has had here since the queue was last empty.
+    fullest: usize,
     /// Where the info packets in the queue come from.
     info_sources: Vec<Network>,
 }
@@ -45,11 +47,19 @@ pub(super) enum Frees {
 
 impl EventQueue {
     pub(super) fn new() -> Self {
-        Self { events: VecDeque::new(), packets: 0, held: 0, info_sources: Vec::new() }
+        Self { events: VecDeque::new(), packets: 0, held: 0, fullest: 0, info_sources: Vec::new() }
     }
 
-    pub(super) fn push_packet(&mut self, connection: ConnectionId, sequence: Sequence, payload: Payload) {
+    /// `queued`: how many packets of the connection wait now, with this one.
+    pub(super) fn push_packet(
+        &mut self,
+        connection: ConnectionId,
+        sequence: Sequence,
+        payload: Payload,
+        queued: usize,
+    ) {
         self.packets += 1;
+        self.fullest = self.fullest.max(queued);
         self.events.push_back(Queued::Packet { connection, sequence, payload });
     }
 
@@ -78,7 +88,11 @@ impl EventQueue {
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {
-        Some(match self.events.pop_front()? {
+        let next = self.events.pop_front()?;
+        if self.events.is_empty() {
+            self.fullest = 0;
+        }
+        Some(match next {
             Queued::Packet { connection, sequence, payload } => {
                 self.packets -= 1;
                 Event::Packet { connection, sequence, payload }
@@ -110,6 +124,12 @@ impl EventQueue {
     pub(super) fn has_room(&self, queued: usize, limits: &Limits) -> bool {
         let left = limits.queued_packets_total.saturating_sub(self.packets());
         queued < limits.queued_packets.min(left)
+    }
+
+    /// How many more packets every connection is sure to find a place for.
+    pub(super) fn room(&self, limits: &Limits) -> usize {
+        let left = limits.queued_packets_total.saturating_sub(self.packets());
+        limits.queued_packets.min(left).saturating_sub(self.fullest)
     }
 
     /// Whether there is a place for another info packet from there.

@@ -196,7 +196,7 @@ impl Output for Sink<'_> {
         }
         *self.queued += 1;
         let payload = self.pool.fill(payload);
-        self.events.push_packet(self.id, Sequence(sequence), payload);
+        self.events.push_packet(self.id, Sequence(sequence), payload, *self.queued);
         true
     }
 
