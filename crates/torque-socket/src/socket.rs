@@ -73,6 +73,8 @@ pub struct Socket {
     shard: Option<Box<Shard>>,
     /// When the first packet was queued of those that wait for a flush.
     batch_began: Option<Instant>,
+    /// Datagrams were left in the kernel until there is room for their packets.
+    held_back: bool,
 }
 
 impl fmt::Debug for Socket {
@@ -127,6 +129,7 @@ impl Socket {
             waker: own_shard.as_ref().map(|shard| shard.waker()),
             shard: own_shard,
             batch_began: None,
+            held_back: false,
         }
     }
 
@@ -540,6 +543,11 @@ impl Socket {
     /// Whether the socket receives by itself, and what else it has to be waited for by.
     pub(crate) fn bell(&self) -> (bool, Option<&UdpSocket>) {
         self.shard.as_ref().map_or((true, None), |shard| (shard.receives(), Some(shard.bell())))
+    }
+
+    /// Whether the last turn left datagrams in the kernel, until events have been taken.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.held_back
     }
 
     pub(crate) fn queued(&mut self) -> usize {

@@ -23,6 +23,9 @@ use crate::waker::Waker;
 /// How long packets wait for a `flush` before the thread sends them: long enough to collect those of one frame.
 const FLUSH_AFTER: Duration = Duration::from_millis(1);
 
+/// How long the thread leaves datagrams in the kernel for which there is no room, so that the application can take events.
+const HOLD_BACK: Duration = Duration::from_millis(1);
+
 /// A [`Socket`] that a background thread drives: it receives, answers pings and runs timers while the
 /// application is busy with something else, so that long frames cost neither round-trip time nor connections.
 ///
@@ -130,11 +133,14 @@ impl Shared {
     fn run(&self, watched: &Watched) {
         while !self.stop.load(Ordering::Acquire) {
             let mut state = self.lock();
-            let Some((blocked, until)) = state.turn() else { return };
+            let Some(Turn { blocked, held_back, until }) = state.turn() else { return };
             self.tell(state);
-            let limit = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let mut limit = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if held_back {
+                limit = Some(limit.map_or(HOLD_BACK, |limit| limit.min(HOLD_BACK)));
+            }
             let Watched { udp, receives, bell } = watched;
-            if wait::sleep(udp, *receives, blocked, bell.as_ref(), limit).is_err() {
+            if wait::sleep(udp, *receives && !held_back, blocked, bell.as_ref(), limit).is_err() {
                 // The system cannot wait, so at least do not spin.
                 thread::sleep(Duration::from_millis(1));
             }
@@ -188,8 +194,7 @@ impl Shared {
 }
 
 impl State {
-    /// One turn. Returns whether to wait for room to send, and until when to sleep.
-    fn turn(&mut self) -> Option<(bool, Option<Instant>)> {
+    fn turn(&mut self) -> Option<Turn> {
         let socket = self.socket.as_mut()?;
         socket.receive_and_run();
         if self.flush_at.is_none_or(|at| at <= Instant::now()) {
@@ -201,8 +206,18 @@ impl State {
             until = Some(Instant::now());
         }
         self.asleep = Some(until);
-        Some((socket.is_blocked(), until))
+        Some(Turn { blocked: socket.is_blocked(), held_back: socket.holds_back(), until })
     }
+}
+
+/// What the thread does after a turn.
+struct Turn {
+    /// Waits for room to send, too.
+    blocked: bool,
+    /// Does not wait for datagrams.
+    held_back: bool,
+    /// Sleeps until then.
+    until: Option<Instant>,
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

@@ -29,6 +29,8 @@ const MAX_TROUBLES: usize = 32;
 
 /// The most messages that one receive call takes: each is a datagram, or several that the kernel has joined.
 const RECEIVE_BATCH: usize = 32;
+/// The most datagrams that a kernel joins into one message.
+pub(crate) const MAX_JOINED: usize = 64;
 /// How many it asks for while few come: preparing for more costs more.
 const RECEIVE_FEW: usize = 2;
 
@@ -251,12 +253,17 @@ impl Udp {
         }
     }
 
-    /// One receive call; `take` gets each datagram, where it came from and the address it was sent to.
-    pub(crate) fn receive(&mut self, mut take: impl FnMut(Address, Option<IpAddr>, &mut [u8])) -> Received {
+    /// One receive call of about `room` datagrams at most, but of at least one message. `take` gets each datagram, where it
+    /// came from and the address it was sent to.
+    pub(crate) fn receive(
+        &mut self,
+        room: usize,
+        mut take: impl FnMut(Address, Option<IpAddr>, &mut [u8]),
+    ) -> Received {
         let wildcard = self.carrier.local.ip().is_unspecified();
         let (wake_port, stats) = (self.wake_port, &mut self.stats);
         stats.receive_calls += 1;
-        let asked = self.carrier.receive_at_most(self.asks);
+        let asked = self.carrier.receive_at_most(self.asks.min(room / MAX_JOINED).max(1));
         let buffers = &mut self.buffer[..RECEIVE_BYTES * asked];
         let received = self.carrier.receive(buffers, |Arrived { from, destination, stride, bytes }| {
             if bytes.is_empty() && wake_port == Some(from.port()) {

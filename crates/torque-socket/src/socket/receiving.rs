@@ -7,7 +7,7 @@ use torque_proto::{Address, Datagram, Endpoint, Instant};
 
 use super::Socket;
 use crate::clock::Clock;
-use crate::io::Received;
+use crate::io::{MAX_JOINED, Received};
 use crate::sharded::Shard;
 
 /// Datagrams after which one `poll` stops receiving, so that a flood cannot keep it from returning.
@@ -29,15 +29,23 @@ impl Socket {
     }
 
     fn receive_from_system(&mut self) -> Option<Instant> {
-        let Self { endpoint, udp, clock, simulated, shard, .. } = self;
+        let Self { endpoint, udp, clock, simulated, shard, held_back, .. } = self;
         if shard.as_ref().is_some_and(|shard| !shard.receives()) {
             return None;
         }
         let mut looked = None;
         let mut budget = MAX_RECEIVED;
+        *held_back = false;
         while budget > 0 {
+            let room = endpoint.receive_room().unwrap_or(usize::MAX);
+            // What cannot be queued waits in the kernel until the application has taken events. But something is received
+            // each time: an application that takes none keeps its connections all the same.
+            if room < MAX_JOINED && budget < MAX_RECEIVED {
+                *held_back = true;
+                break;
+            }
             let mut now = None;
-            let received = udp.receive(|remote, local, bytes| {
+            let received = udp.receive(room, |remote, local, bytes| {
                 // One look at the clock for all that one call received.
                 let now = *now.get_or_insert_with(|| clock.now());
                 budget = budget.saturating_sub(1);
