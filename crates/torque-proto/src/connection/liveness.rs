@@ -88,6 +88,11 @@ impl Liveness {
         self.unanswered = 0;
     }
 
+    /// Since when nothing has come although a data packet waits for its verdict.
+    pub(crate) fn silent_since(&self) -> Option<Instant> {
+        self.waiting_since.map(|since| since.max(self.heard))
+    }
+
     /// When an authentic packet last came.
     pub(crate) fn last_heard(&self) -> Instant {
         self.heard

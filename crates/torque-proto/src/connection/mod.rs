@@ -377,6 +377,11 @@ impl Connection {
         self.liveness.last_heard()
     }
 
+    /// Whether nothing has come for `limit` or longer although a data packet waits for its verdict.
+    pub(crate) fn is_silent(&self, now: Instant, limit: Duration) -> bool {
+        self.liveness.silent_since().is_some_and(|since| now.saturating_since(since) >= limit)
+    }
+
     /// How long to wait for an answer before another connection may take this one's address (5.6).
     pub(crate) fn displacement_wait(&self) -> Duration {
         (self.rtt.smoothed() * 4).clamp(Micros::from_millis(250), Micros::from_secs(3)).into()

@@ -23,6 +23,7 @@ mod wheel;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 pub use setup::{ConnectOptions, Datagram, KeyLog, KeyLogEntry, Setup};
 
@@ -399,6 +400,17 @@ impl Endpoint {
     /// The established connections.
     pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
         self.slots.iter().filter(|(_, entry)| entry.slot.is_open()).map(|(id, _)| id)
+    }
+
+    /// The addresses of connections from which nothing has come although they were sent data `limit` ago or longer: for
+    /// drivers that have to choose what to leave out.
+    pub fn silent_addresses(&self, now: Instant, limit: Duration) -> impl Iterator<Item = Address> + '_ {
+        self.slots.iter().filter_map(move |(_, entry)| match &entry.slot {
+            Slot::Connected(connected) if connected.connection.is_silent(now, limit) => {
+                Some(connected.remote)
+            }
+            _ => None,
+        })
     }
 
     /// How many slots are used: connections, pending ones, and ended ones whose close event was not taken.
