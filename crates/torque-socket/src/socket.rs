@@ -26,6 +26,9 @@ use crate::waker::Waker;
 /// Datagrams that are queued before `send` hands them to the operating system by itself.
 const FLUSH_AT: usize = 256;
 
+/// How long a peer that was sent something may be silent before it gets nothing more while the send buffer is half full.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+
 /// What ended a [`Socket::wait`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wake {
@@ -345,6 +348,8 @@ impl Socket {
     /// for stays queued.
     pub fn flush(&mut self) {
         self.batch_began = None;
+        let (endpoint, clock) = (&self.endpoint, &self.clock);
+        self.udp.mind_pressure(|| endpoint.silent_addresses(clock.now(), SILENT_AFTER).collect());
         match &mut self.simulated {
             None => {
                 let transmits = self.endpoint.transmits();

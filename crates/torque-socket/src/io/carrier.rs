@@ -156,12 +156,16 @@ impl Carrier {
         self.segments.refused_to(remote);
     }
 
-    /// One system call for as much as it takes.
+    /// One system call for as much as it takes, up to the first datagram to an address that is held.
     ///
     /// # Errors
     /// What the first datagram met; nothing was sent then.
-    pub(crate) fn send_batch(&self, transmits: &Transmits) -> Result<Sent, Refused> {
-        let sent = self.send_batch_now(transmits);
+    pub(crate) fn send_batch(
+        &self,
+        transmits: &Transmits,
+        holds: impl Fn(&Address) -> bool,
+    ) -> Result<Sent, Refused> {
+        let sent = self.send_batch_now(transmits, &holds);
         // A runtime tells of room in the send buffer only if it has seen a call fail for want of it.
         #[cfg(feature = "tokio")]
         if let (Err(Refused::System(error)), Handle::Tokio(socket)) = (&sent, &self.handle)
@@ -169,7 +173,7 @@ impl Carrier {
         {
             let mut again = Ok(Sent::default());
             let seen = socket.try_io(tokio::io::Interest::WRITABLE, || {
-                again = self.send_batch_now(transmits);
+                again = self.send_batch_now(transmits, &holds);
                 match &again {
                     Err(Refused::System(error)) => Err(io::Error::from(error.kind())),
                     _ => Ok(()),
@@ -185,12 +189,16 @@ impl Carrier {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn send_batch_now(&self, transmits: &Transmits) -> Result<Sent, Refused> {
+    fn send_batch_now(
+        &self,
+        transmits: &Transmits,
+        holds: &impl Fn(&Address) -> bool,
+    ) -> Result<Sent, Refused> {
         use super::mmsg;
 
         let (mut given, mut runs) = (Sent::default(), 0);
         let taken = mmsg::send(self.fd(), || {
-            let run = self.run(transmits, given.datagrams)?;
+            let run = self.run(transmits, given.datagrams).filter(|run| !holds(&run.remote))?;
             let message = self.message(&run)?;
             given.add(&run);
             runs += 1;
@@ -211,7 +219,7 @@ impl Carrier {
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn send_batch_now(&self, transmits: &Transmits) -> Result<Sent, Refused> {
+    fn send_batch_now(&self, transmits: &Transmits, _: &impl Fn(&Address) -> bool) -> Result<Sent, Refused> {
         let Some(run) = self.run(transmits, 0) else { return Ok(Sent::default()) };
         let message = self.message(&run).ok_or(Refused::NoSuchFamily)?;
         self.send_message(&message).map_err(Refused::System)?;

@@ -4,10 +4,12 @@ mod carrier;
 mod failure;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod mmsg;
+mod pressure;
 mod segments;
 mod stats;
 pub(crate) mod wait;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -19,6 +21,7 @@ use carrier::Message;
 use carrier::{Carrier, Handle, Refused};
 use failure::Failure;
 pub(crate) use failure::Trouble;
+use pressure::Pressure;
 pub use stats::IoStats;
 
 /// Bytes for one received message: the longest datagram, or as much as the kernel joins. A little more than
@@ -56,6 +59,7 @@ pub(crate) enum Received {
 /// A bound UDP socket with its buffers and counters.
 pub(crate) struct Udp {
     carrier: Carrier,
+    pressure: Pressure,
     buffer: Vec<u8>,
     /// How many messages the next receive call asks for.
     asks: usize,
@@ -70,8 +74,14 @@ impl Udp {
     /// # Errors
     /// What the operating system says when the socket is set up.
     pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
+        let carrier = Carrier::new(socket, dual_stack)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let pressure = Pressure::new(pressure::buffer::capacity(carrier.fd()));
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let pressure = Pressure::new(0);
         Ok(Self {
-            carrier: Carrier::new(socket, dual_stack)?,
+            carrier,
+            pressure,
             // Zeroed memory that is never touched costs nothing.
             buffer: vec![0; RECEIVE_BYTES * RECEIVE_BATCH],
             asks: RECEIVE_FEW,
@@ -152,12 +162,28 @@ impl Udp {
         self.carrier.socket()
     }
 
+    /// To be called before sending. If the send buffer is half full, nothing more is sent to the addresses that `silent`
+    /// gives, until it is not.
+    pub(crate) fn mind_pressure(&mut self, silent: impl FnOnce() -> HashSet<Address>) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if self.pressure.is_look_due() {
+            self.pressure.looked(pressure::buffer::waiting(self.carrier.fd()).unwrap_or(0), silent);
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = silent;
+    }
+
     /// Sends all that is queued, except what the send buffer has no room for.
     pub(crate) fn send(&mut self, transmits: &mut Transmits) {
         self.blocked = false;
-        while !transmits.is_empty() {
+        while let Some(first) = transmits.get(0) {
+            if self.pressure.holds(&first.remote) {
+                self.stats.held_from_silent += 1;
+                transmits.consume(1);
+                continue;
+            }
             self.stats.send_calls += 1;
-            match self.carrier.send_batch(transmits) {
+            match self.carrier.send_batch(transmits, |remote| self.pressure.holds(remote)) {
                 Ok(sent) if sent.datagrams == 0 => return,
                 Ok(sent) => {
                     self.count_sent(sent.datagrams, sent.bytes);
@@ -303,6 +329,7 @@ impl Udp {
     }
 
     fn count_sent(&mut self, datagrams: usize, bytes: usize) {
+        self.pressure.sent(datagrams, bytes);
         self.stats.datagrams_sent += datagrams as u64;
         self.stats.bytes_sent += bytes as u64;
     }

@@ -1,0 +1,72 @@
+//! Keeping the send buffer free for those who answer.
+//!
+//! Linux charges a datagram to the socket until it has left the machine. One for an address of the local network that
+//! nobody answers for waits there for up to three seconds, so that a few machines that were switched off would fill
+//! the buffer, and nothing would be sent to anybody. Other systems charge nothing for these.
+
+use std::collections::HashSet;
+
+use torque_proto::Address;
+
+/// What the kernel charges for a datagram beside its bytes, about.
+const OVERHEAD: usize = 768;
+
+/// Sees how full the send buffer is, and keeps the addresses that get nothing while it is half full.
+#[derive(Default)]
+pub(super) struct Pressure {
+    /// Of the buffer; 0 where nobody tells.
+    capacity: usize,
+    /// Charged since the last look, about.
+    charged: usize,
+    held: HashSet<Address>,
+}
+
+impl Pressure {
+    /// `capacity`: bytes of the send buffer.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, ..Self::default() }
+    }
+
+    /// Datagrams were sent.
+    pub(super) fn sent(&mut self, datagrams: usize, bytes: usize) {
+        self.charged += bytes + datagrams * OVERHEAD;
+    }
+
+    /// Whether it is time to look how full the buffer is: so much was sent that it may have become fuller by an
+    /// eighth. While something is held, each time.
+    pub(super) fn is_look_due(&self) -> bool {
+        self.capacity > 0 && (self.charged >= self.capacity / 8 || !self.held.is_empty())
+    }
+
+    /// So many bytes are in the buffer. If that is half of it, what `silent` gives is held.
+    pub(super) fn looked(&mut self, waiting: usize, silent: impl FnOnce() -> HashSet<Address>) {
+        self.charged = 0;
+        self.held = if waiting >= self.capacity / 2 { silent() } else { HashSet::new() };
+    }
+
+    pub(super) fn holds(&self, remote: &Address) -> bool {
+        !self.held.is_empty() && self.held.contains(remote)
+    }
+}
+
+/// Bytes that `socket`'s buffer takes, and how many are in it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) mod buffer {
+    use std::io;
+    use std::os::fd::{AsRawFd, BorrowedFd};
+
+    /// The kernel tells twice what was asked for, and charges up to that.
+    pub(in crate::io) fn capacity(socket: BorrowedFd<'_>) -> usize {
+        socket2::SockRef::from(&socket).send_buffer_size().unwrap_or(0)
+    }
+
+    pub(in crate::io) fn waiting(socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the kernel writes a c_int, which outlives the call.
+        let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(usize::try_from(bytes).unwrap_or(0))
+    }
+}
