@@ -39,6 +39,7 @@ pub struct Builder {
     send_buffer: Option<usize>,
     receive_buffer: Option<usize>,
     one_family: bool,
+    device: Option<String>,
     lookup: Option<Lookup>,
     wall: Option<WallClock>,
 }
@@ -109,6 +110,14 @@ impl Builder {
         self
     }
 
+    /// Sends and receives through one network interface only, for example `eth0` (Linux, Android). Elsewhere binding
+    /// fails.
+    #[must_use]
+    pub fn bind_device(mut self, interface: impl Into<String>) -> Self {
+        self.device = Some(interface.into());
+        self
+    }
+
     /// Finds the addresses of names in another way than the operating system's: a table of one's own, for
     /// example. It is called on a thread where it may take its time, and gives addresses best first.
     #[must_use]
@@ -135,6 +144,48 @@ impl Builder {
     pub fn bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Socket, BindError> {
         let (udp, dual_stack) = self.open_first(address)?;
         self.finish(udp, dual_stack, None)
+    }
+
+    /// Makes a socket of one that exists: bound by another part of the program, in another network namespace, or with
+    /// options of its own. It must be a bound UDP socket that is not connected. Buffer sizes are set as for others.
+    ///
+    /// ```
+    /// use torque_socket::Socket;
+    ///
+    /// let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    /// let socket = Socket::builder().adopt(udp)?;
+    /// # Ok::<(), torque_socket::BindError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`BindError::NotAdopted`].
+    pub fn adopt(self, udp: UdpSocket) -> Result<Socket, BindError> {
+        let dual_stack = examine(&udp).map_err(|error| BindError::NotAdopted { error })?;
+        self.finish(udp, dual_stack, None)
+    }
+
+    /// Makes a socket of the first UDP socket that a service manager has opened for this program (systemd's socket
+    /// activation, `ListenDatagram=`), so that a port below 1024 needs no rights, and a restart loses no datagram. `None`
+    /// if none was passed, or it was taken before: then bind as usual.
+    ///
+    /// ```
+    /// use torque_socket::Socket;
+    ///
+    /// let socket = match Socket::builder().activated()? {
+    ///     Some(socket) => socket,
+    ///     None => Socket::bind("127.0.0.1:0")?,
+    /// };
+    /// # Ok::<(), torque_socket::BindError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`BindError::NotAdopted`].
+    pub fn activated(self) -> Result<Option<Socket>, BindError> {
+        #[cfg(unix)]
+        let passed = crate::activation::passed_udp();
+        #[cfg(not(unix))]
+        let passed = None;
+        passed.map(|udp| self.adopt(udp)).transpose()
     }
 
     /// Makes a host of several sockets at one address, each with an endpoint of its own, for several cores: see
@@ -174,16 +225,49 @@ impl Builder {
     fn open(&self, address: SocketAddr) -> Result<(UdpSocket, bool), BindError> {
         if address.ip().is_unspecified() && !self.one_family {
             let both = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
-            match open_udp(both, true) {
+            match self.open_at(both, true, false) {
                 Ok(udp) => return Ok((udp, true)),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    return Err(BindError::from_bind(address, error));
+                    return Err(self.bind_error(address, error));
                 }
                 // No IPv6 here, or none that takes IPv4 too.
                 Err(_) => {}
             }
         }
-        open_udp(address, false).map(|udp| (udp, false)).map_err(|error| BindError::from_bind(address, error))
+        let opened = self.open_at(address, false, false).map(|udp| (udp, false));
+        opened.map_err(|error| self.bind_error(address, error))
+    }
+
+    fn bind_error(&self, address: SocketAddr, error: io::Error) -> BindError {
+        #[cfg(unix)]
+        if let Some(interface) = &self.device
+            && error.raw_os_error() == Some(libc::ENODEV)
+        {
+            return BindError::NoSuchDevice { interface: interface.clone() };
+        }
+        BindError::from_bind(address, error)
+    }
+
+    /// A socket at this very address, bound, which shares its port with others if it `shares`.
+    pub(crate) fn open_at(
+        &self,
+        address: SocketAddr,
+        dual_stack: bool,
+        shares: bool,
+    ) -> io::Result<UdpSocket> {
+        let udp = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            udp.set_only_v6(!dual_stack)?;
+        }
+        if let Some(interface) = &self.device {
+            bind_device(&udp, interface)?;
+        }
+        if shares {
+            share_port(&udp)?;
+        }
+        udp.bind(&address.into())?;
+        udp.set_nonblocking(true)?;
+        Ok(udp.into())
     }
 
     /// The builder of one shard of several.
@@ -247,22 +331,41 @@ impl Builder {
     }
 }
 
-fn open_udp(address: SocketAddr, dual_stack: bool) -> io::Result<UdpSocket> {
-    open_udp_with(address, dual_stack, |_| Ok(()))
+/// Makes a socket fit to be adopted, and tells whether it takes both families.
+fn examine(udp: &UdpSocket) -> io::Result<bool> {
+    let refuse = |why: &'static str| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    let options = socket2::SockRef::from(udp);
+    if options.r#type()? != Type::DGRAM {
+        return refuse("it is no UDP socket");
+    }
+    let address = udp.local_addr()?;
+    if address.port() == 0 {
+        return refuse("it is not bound");
+    }
+    if udp.peer_addr().is_ok() {
+        return refuse("it is connected to one address");
+    }
+    udp.set_nonblocking(true)?;
+    Ok(address.is_ipv6() && !options.only_v6()?)
 }
 
-/// `prepare` gets the socket before it is bound.
-pub(crate) fn open_udp_with(
-    address: SocketAddr,
-    dual_stack: bool,
-    prepare: impl FnOnce(&socket2::Socket) -> io::Result<()>,
-) -> io::Result<UdpSocket> {
-    let udp = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        udp.set_only_v6(!dual_stack)?;
-    }
-    prepare(&udp)?;
-    udp.bind(&address.into())?;
-    udp.set_nonblocking(true)?;
-    Ok(udp.into())
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn bind_device(udp: &socket2::Socket, interface: &str) -> io::Result<()> {
+    udp.bind_device(Some(interface.as_bytes()))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn bind_device(_: &socket2::Socket, _: &str) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system binds no socket to an interface"))
+}
+
+#[cfg(target_os = "linux")]
+fn share_port(udp: &socket2::Socket) -> io::Result<()> {
+    udp.set_reuse_port(true)
+}
+
+/// Nobody asks for it elsewhere.
+#[cfg(not(target_os = "linux"))]
+fn share_port(_: &socket2::Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

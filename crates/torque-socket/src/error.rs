@@ -25,6 +25,16 @@ pub enum BindError {
         /// The address that was asked for.
         address: SocketAddr,
     },
+    /// This machine has no network interface of this name.
+    NoSuchDevice {
+        /// The name.
+        interface: String,
+    },
+    /// A socket cannot be adopted.
+    NotAdopted {
+        /// Why not.
+        error: io::Error,
+    },
     /// The text is no address.
     BadAddress {
         /// The text.
@@ -75,6 +85,16 @@ impl fmt::Display for BindError {
                 f,
                 "the operating system does not allow {address}: use a port from 1024 to 65535, or look at the firewall's rules for this program"
             ),
+            Self::NoSuchDevice { interface } => write!(
+                f,
+                "this machine has no network interface `{interface}`: give the name of one that it has"
+            ),
+            Self::NotAdopted { error } => {
+                write!(
+                    f,
+                    "the socket cannot be adopted ({error}): give a bound UDP socket that is not connected"
+                )
+            }
             Self::BadAddress { text, error } => {
                 write!(f, "`{text}` is no address to bind ({error}): write it as 0.0.0.0:28000 or [::]:28000")
             }
@@ -88,9 +108,10 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::BadAddress { error, .. } | Self::Randomness(error) | Self::System { error, .. } => {
-                Some(error)
-            }
+            Self::BadAddress { error, .. }
+            | Self::NotAdopted { error }
+            | Self::Randomness(error)
+            | Self::System { error, .. } => Some(error),
             Self::Config(error) => Some(error),
             _ => None,
         }

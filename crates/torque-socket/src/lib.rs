@@ -87,6 +87,8 @@
 //!
 //! Linux is what the tests run on; the others are compiled.
 
+#[cfg(unix)]
+mod activation;
 #[cfg(feature = "tokio")]
 mod async_socket;
 mod attempts;

@@ -135,7 +135,7 @@ impl ShardedBuilder {
     fn open_others(&self, first: UdpSocket, dual_stack: bool, rule: &Rule) -> io::Result<Sockets> {
         #[cfg(target_os = "linux")]
         if self.steering >= Steering::HandOn
-            && let Ok(udp) = share_port(&first, dual_stack, rule.shards())
+            && let Ok(udp) = share_port(&self.builder, &first, dual_stack, rule.shards())
         {
             let steered = self.steering == Steering::Kernel && super::steering::steer(&udp[0], rule).is_ok();
             let steering = if steered { Steering::Kernel } else { Steering::HandOn };
@@ -157,12 +157,17 @@ impl ShardedBuilder {
 /// `first` was bound without sharing, so that a port that another program has, shared or not, is refused as ever.
 /// It shares from now on, with programs of the same user only (`SO_REUSEPORT`, Linux).
 #[cfg(target_os = "linux")]
-fn share_port(first: &UdpSocket, dual_stack: bool, shards: u32) -> io::Result<Vec<UdpSocket>> {
+fn share_port(
+    builder: &Builder,
+    first: &UdpSocket,
+    dual_stack: bool,
+    shards: u32,
+) -> io::Result<Vec<UdpSocket>> {
     let address = first.local_addr()?;
     socket2::SockRef::from(first).set_reuse_port(true)?;
     let mut udp = vec![first.try_clone()?];
     for _ in 1..shards {
-        udp.push(crate::builder::open_udp_with(address, dual_stack, |udp| udp.set_reuse_port(true))?);
+        udp.push(builder.open_at(address, dual_stack, true)?);
     }
     Ok(udp)
 }
