@@ -12,38 +12,24 @@
 ///    do it too, a frame later.
 ///
 /// ```
-/// use std::time::{Duration, Instant};
-/// use torque_socket::{Event, Socket};
-///
-/// let mut socket = Socket::bind("127.0.0.1:0")?;
-/// let mut players = Vec::new();
-/// for frame in 0..3_u32 {
-///     let next_frame = Instant::now() + Duration::from_micros(16_667);
-///     socket.poll();
-///     while let Some(event) = socket.next_event() {
-///         match event {
-///             Event::ConnectRequest { connection, .. } => socket.accept_connection(connection, b"")?,
-///             Event::Established { connection, .. } => players.push(connection),
-///             Event::Close { connection, .. } => players.retain(|player| *player != connection),
-///             _ => {}
-///         }
-///     }
-///     // ... the game's turn ...
-///     for player in &players {
-///         socket.send(*player, &frame.to_be_bytes())?;
-///     }
-///     socket.flush();
-///     std::thread::sleep(next_frame.saturating_duration_since(Instant::now()));
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+#[doc = include_str!("guide/frame_loop.rs")]
 /// ```
 ///
-/// A program that has nothing else to do waits: [`wait`](crate::Socket::wait) sleeps until there are datagrams, until a timer is due,
+/// A program without frames waits: [`wait`](crate::Socket::wait) sleeps until there are datagrams, until a timer is due,
 /// or until the time that it is given has passed. [`wait_event`](crate::Socket::wait_event) does the whole turn.
 ///
 /// A program that waits for many descriptors puts the socket among them (`AsFd`, on Windows `AsSocket`), for
 /// readability, and while [`is_blocked`](crate::Socket::is_blocked) for writability too, with [`deadline`](crate::Socket::deadline) as the limit. Names that have
 /// been resolved and puzzles that have been solved in the background make the socket readable as well.
+///
+/// The same for a program that has nothing else to do, here one that sends everything back:
+///
+/// ```
+#[doc = include_str!("guide/echo_loop.rs")]
+/// ```
+///
+/// **What one client does must not end the host.** A call about one connection fails when that connection has no room or has
+/// ended: look at the error, as above, instead of handing it on with `?`.
 ///
 /// What a frame costs the others: pings are answered in `poll`, so a frame of 50 ms adds up to 50 ms to the round-trip
 /// time that the other side sees. If that is too much, or if frames sometimes take seconds, take [a thread](crate::guide::a_thread).
@@ -55,17 +41,7 @@ pub mod your_own_loop {}
 /// busy. Round-trip times stay true and nothing times out, whatever a frame takes.
 ///
 /// ```
-/// use std::time::Duration;
-/// use torque_socket::Socket;
-///
-/// let socket = Socket::bind("127.0.0.1:0")?.spawn()?;
-/// // In the frame: whatever has happened, without waiting.
-/// while let Some(event) = socket.next_event(Duration::ZERO) {
-///     println!("{event:?}");
-/// }
-/// // At its end: what was sent in it, in one go.
-/// socket.flush();
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+#[doc = include_str!("guide/thread_loop.rs")]
 /// ```
 ///
 /// All calls take `&self` and come from any thread. `send` seals on the calling thread, into the buffer from which
@@ -83,26 +59,9 @@ pub mod a_thread {}
 /// `next_event().await` receives, sends and runs timers until there is an event. It loses nothing when it is
 /// cancelled, so it belongs into a `select!`:
 ///
-/// ```
-/// # #[cfg(feature = "tokio")]
-/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// use std::time::Duration;
-/// use torque_socket::{AsyncSocket, Socket};
-///
-/// let mut socket = AsyncSocket::new(Socket::bind("127.0.0.1:0")?)?;
-/// let mut ticks = tokio::time::interval(Duration::from_millis(16));
-/// for _ in 0..3 {
-///     tokio::select! {
-///         event = socket.next_event() => println!("{event:?}"),
-///         _ = ticks.tick() => {
-///             // Here the game takes its turn and sends.
-///             socket.flush();
-///         }
-///     }
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+#[cfg_attr(feature = "tokio", doc = "```")]
+#[cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+#[doc = include_str!("guide/tokio_loop.rs")]
 /// ```
 ///
 /// It waits for datagrams and for the deadline, so an idle socket wakes only for its pings. A task that does
@@ -116,27 +75,13 @@ pub mod tokio_runtime {}
 /// and a thread of its own. To those who connect it is one host, with one key.
 ///
 /// ```
-/// use std::time::Duration;
-/// use torque_socket::{Event, Socket};
+#[doc = include_str!("guide/shards_loop.rs")]
+/// ```
 ///
-/// let host = Socket::builder().shards(4).bind("127.0.0.1:0")?;
-/// // One thread of the application for all shards: as with a `ThreadedSocket`.
-/// while let Some(event) = host.next_event(Duration::ZERO) {
-///     if let Event::Packet { connection, payload, .. } = event {
-///         host.send(connection, &payload)?;
-///     }
-/// }
-/// // Or one for each, where the application's own work is what fills a core.
-/// std::thread::scope(|threads| {
-///     for shard in host.shards() {
-///         threads.spawn(move || {
-///             while let Some(event) = shard.next_event(Duration::ZERO) {
-///                 println!("{event:?}");
-///             }
-///         });
-///     }
-/// });
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// Or with a thread of the application for each shard:
+///
+/// ```
+#[doc = include_str!("guide/shard_loop.rs")]
 /// ```
 ///
 /// Leanest of all, [`bind_each`](crate::ShardedBuilder::bind_each) gives one [`Socket`](crate::Socket) for each shard, which a thread of the

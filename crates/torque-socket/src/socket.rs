@@ -46,21 +46,8 @@ pub enum Wake {
 ///
 /// The turn of a program is always the same:
 ///
-/// ```no_run
-/// # use std::time::Duration;
-/// # use torque_socket::{Event, Socket};
-/// # let mut socket = Socket::client()?;
-/// loop {
-///     socket.wait(Duration::from_millis(100)); // or do something else: draw a frame
-///     socket.poll();
-///     while let Some(event) = socket.next_event() {
-///         if let Event::Packet { connection, payload, .. } = event {
-///             socket.send(connection, &payload)?;
-///         }
-///     }
-///     socket.flush();
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc = include_str!("guide/echo_loop.rs")]
 /// ```
 ///
 /// A socket that is dropped tells its connections so, once; use [`shutdown`](Self::shutdown) to make sure of it.

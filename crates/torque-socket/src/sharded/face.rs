@@ -40,24 +40,15 @@ const EVENTS_AT_ONCE: usize = 64;
 /// those of each shard.
 ///
 /// ```
-/// use std::time::Duration;
-/// use torque_socket::{Event, Socket};
+/// use torque_socket::Socket;
 ///
 /// let host = Socket::builder().shards(2).bind("127.0.0.1:0")?;
-/// # let client = Socket::client()?.spawn()?;
-/// # let url = format!("torque://{}@{}", host.public_key(), host.local_addr());
-/// # client.connect(url, Default::default())?;
-/// while let Some(event) = host.next_event(Duration::from_secs(1)) {
-///     match event {
-///         Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"welcome")?,
-///         Event::Established { connection, .. } => {
-///             host.send(connection, b"hello")?;
-/// #           break;
-///         }
-///         _ => {}
-///     }
-/// }
+/// println!("torque://{}@{}", host.public_key(), host.local_addr());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```
+#[doc = include_str!("../guide/shards_loop.rs")]
 /// ```
 pub struct ShardedSocket {
     shards: Vec<ThreadedSocket>,

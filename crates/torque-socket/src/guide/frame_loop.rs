@@ -1,0 +1,36 @@
+use std::time::{Duration, Instant};
+use torque_socket::{Event, SendError, Socket};
+
+/// Sends the state of each frame to all players, until the game gives none.
+fn play(socket: &mut Socket, mut game: impl FnMut() -> Option<Vec<u8>>) -> Result<(), SendError> {
+    let mut players = Vec::new();
+    let mut next_frame = Instant::now();
+    loop {
+        socket.poll();
+        while let Some(event) = socket.next_event() {
+            match event {
+                Event::ConnectRequest { connection, .. } => {
+                    // Who asked may have gone meanwhile. Then `Close` says so.
+                    let _ = socket.accept_connection(connection, b"welcome");
+                }
+                Event::Established { connection, .. } => players.push(connection),
+                Event::Close { connection, .. } => players.retain(|player| *player != connection),
+                _ => {}
+            }
+        }
+        let Some(state) = game() else { return Ok(()) };
+        for player in &players {
+            match socket.send(*player, &state) {
+                // No room: this player does not keep up, and sees a later frame instead.
+                Ok(_) | Err(SendError::WindowFull | SendError::Blocked) => {}
+                // It is leaving: its `Close` comes.
+                Err(SendError::Closed) => {}
+                // A fault of this program: the state is too large.
+                Err(error) => return Err(error),
+            }
+        }
+        socket.flush();
+        next_frame += Duration::from_micros(16_667);
+        std::thread::sleep(next_frame.saturating_duration_since(Instant::now()));
+    }
+}

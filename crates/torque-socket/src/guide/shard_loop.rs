@@ -1,0 +1,25 @@
+use std::time::Duration;
+use torque_socket::{Event, SendError, ShardedSocket};
+
+/// Sends back what comes, while `goes_on` says so: one thread for each shard, where the application's own work is what
+/// fills a core.
+fn serve_each(host: &ShardedSocket, goes_on: impl Fn() -> bool + Sync) {
+    std::thread::scope(|threads| {
+        for shard in host.shards() {
+            threads.spawn(|| {
+                while goes_on() {
+                    match shard.next_event(Duration::from_millis(10)) {
+                        Some(Event::ConnectRequest { connection, .. }) => {
+                            let _ = shard.accept_connection(connection, b"welcome");
+                        }
+                        Some(Event::Packet { connection, payload, .. }) => {
+                            let sent = shard.send(connection, &payload);
+                            debug_assert!(!matches!(sent, Err(SendError::TooLarge { .. })));
+                        }
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+}
