@@ -54,7 +54,7 @@ fn main() -> Result<(), Failure> {
     let link: LinkConfig = "delay=10,jitter=5,loss=10%".parse()?;
     let host = Socket::builder().simulated_link(link).bind("127.0.0.1:0")?.spawn()?;
     let address = host.local_addr().to_string();
-    let room = thread::spawn(move || run_room(&host));
+    let room = thread::spawn(move || run_room(host));
     let players: Vec<_> = ["Ada", "Ben", "Cleo"]
         .map(|name| {
             let address = address.clone();
@@ -70,7 +70,7 @@ fn main() -> Result<(), Failure> {
     room.join().map_err(|_| "the room has stopped")?
 }
 
-fn run_room(socket: &ThreadedSocket) -> Result<(), Failure> {
+fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
     let mut names: BTreeMap<ConnectionId, String> = BTreeMap::new();
     let mut lines: BTreeMap<ConnectionId, Lines> = BTreeMap::new();
     let mut left = 0;
@@ -102,13 +102,15 @@ fn run_room(socket: &ThreadedSocket) -> Result<(), Failure> {
             _ => {}
         }
         for (player, lines) in &mut lines {
-            match lines.send(socket, *player) {
+            match lines.send(&socket, *player) {
                 // Somebody who is leaving; the close event is on its way.
                 Ok(()) | Err(SendError::Closed) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
+    // Everybody has left. Who has missed the answer to that asks again, so the room stays a while.
+    socket.shutdown(WAIT, |_| {});
     Ok(())
 }
 
@@ -150,8 +152,9 @@ fn run_player(name: &str, address: &str) -> Result<usize, Failure> {
             break;
         }
     }
-    println!("({name} heard {heard} lines of others)");
     socket.close(room, b"good night")?;
-    while !matches!(socket.next_event(WAIT), Some(Event::Close { .. }) | None) {}
+    // Lines that came before the close are given out too.
+    socket.shutdown(WAIT, |event| heard += usize::from(matches!(event, Event::Packet { .. })));
+    println!("({name} heard {heard} lines of others)");
     Ok(heard)
 }

@@ -11,6 +11,9 @@ use torque_socket::{ConnectOptions, Event, LinkConfig, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// What a socket may take to end: enough for all last verdicts, and to answer the other side while it may ask.
+const END: Duration = Duration::from_secs(10);
+
 fn main() -> Result<(), Failure> {
     // Every datagram of the host takes 15 to 20 ms, and one in ten is lost. Leave this line out for a real host.
     let link: LinkConfig = "delay=15,jitter=5,loss=10%".parse()?;
@@ -37,7 +40,11 @@ fn run_host(mut socket: Socket) -> Result<(), Failure> {
                 Event::Packet { connection, payload, .. } => {
                     socket.send(connection, &payload)?;
                 }
-                Event::Close { .. } => return Ok(()),
+                Event::Close { .. } => {
+                    // The client may have missed the answer to its close, so the host stays a while.
+                    socket.shutdown(END, |_| {});
+                    return Ok(());
+                }
                 _ => {}
             }
         }
@@ -86,9 +93,15 @@ fn run_client(url: &str) -> Result<(), Failure> {
             sent += 1;
         }
     }
+    if let Some(figures) = socket.connection_stats(id) {
+        println!("round-trip time {:?}", figures.rtt);
+    }
+    // What is under way still gets its verdict, and what has come already is given out.
+    socket.shutdown(END, |event| match event {
+        Event::Packet { .. } => echoes += 1,
+        Event::PacketDeliveryNotify { delivery, .. } if !delivery.is_delivered() => lost += 1,
+        _ => {}
+    });
     println!("{sent} sent, {echoes} came back, {lost} were lost on the way there");
-    let rtt = socket.connection_stats(id).map(|figures| figures.rtt);
-    println!("round-trip time {:?}", rtt.unwrap_or_default());
-    socket.shutdown(Duration::from_secs(3), |_| {});
     if echoes == 0 { Err("nothing came back".into()) } else { Ok(()) }
 }

@@ -19,6 +19,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 const DUCKS: usize = 12;
 const TURNS: u32 = 240;
 const TURN: Duration = Duration::from_nanos(1_000_000_000 / 60);
+/// What a socket may take to end: enough to answer the other side while it may ask.
+const END: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 struct Duck {
@@ -135,6 +137,8 @@ fn run_host(mut socket: Socket) -> Result<Pond, Failure> {
                     if let Some(view) = views.remove(&connection) {
                         println!("positions sent again: {}, let go: {}", view.sent_again, view.let_go);
                     }
+                    // The player may have missed the answer to its close, so the host stays a while.
+                    socket.shutdown(END, |_| {});
                     return Ok((ducks, quacks));
                 }
                 _ => {}
@@ -182,7 +186,7 @@ fn run_player(url: &str) -> Result<Pond, Failure> {
             Some(Event::Packet { payload, .. }) => {
                 // An empty packet says that there is no more.
                 let Some((count, rest)) = payload.split_first() else {
-                    socket.shutdown(Duration::from_secs(3), |_| {});
+                    socket.shutdown(END, |_| {});
                     return Ok((ducks, quacks));
                 };
                 let (positions, rest) =

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::error::Error;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use torque_socket::{
@@ -15,6 +16,8 @@ use torque_socket::{
 const HEAD: usize = 8;
 /// More than this a receiver does not hold for one message: whoever sends decides no sizes here.
 const MAX_PIECES: u16 = 1_024;
+/// What a socket may take to end.
+const END: Duration = Duration::from_secs(10);
 
 /// One piece of a message that is shared by all of its pieces.
 struct Piece {
@@ -140,5 +143,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     received.sort_by_key(Vec::len);
     assert!(received == messages);
     println!("{} messages, 1.5 MB, after {:?}", received.len(), begun.elapsed());
+    // Each of them waits for the other's last word, so they end at the same time.
+    thread::scope(|threads| {
+        threads.spawn(|| host.shutdown(END, |_| {}));
+        client.shutdown(END, |_| {});
+    });
     Ok(())
 }

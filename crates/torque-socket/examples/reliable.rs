@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use torque_socket::{ConnectOptions, ConnectionId, Delivery, Event, LinkConfig, SendError, Sequence, Socket};
@@ -78,6 +79,8 @@ impl ReliableReceiver {
 }
 
 const MESSAGES: u32 = 1_000;
+/// What a socket may take to end.
+const END: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let link: LinkConfig = "delay=10,jitter=3,loss=15%".parse()?;
@@ -127,5 +130,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         begun.elapsed(),
         sender.sent_again
     );
+    // Each of them waits for the other's last word, so they end at the same time.
+    thread::scope(|threads| {
+        threads.spawn(|| host.shutdown(END, |_| {}));
+        client.shutdown(END, |_| {});
+    });
     Ok(())
 }

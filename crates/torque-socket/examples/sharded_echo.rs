@@ -83,7 +83,7 @@ impl Run {
                             }
                         }
                     }
-                    // Dropping it says goodbye.
+                    // The figures are taken, and nobody waits for the last echoes; else `shutdown` would be the end.
                     drop(socket);
                 })?;
             }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep_until};
 use torque_proto::Event;
 
-use crate::socket::Socket;
+use crate::socket::{Shutdown, Socket};
 
 /// A [`Socket`] in a task of the tokio runtime (feature `tokio`). It waits for datagrams and for the protocol's
 /// next deadline, never for an interval.
@@ -97,20 +97,39 @@ impl AsyncSocket {
         let mut end = Box::pin(tokio::time::sleep(time));
         loop {
             self.socket.poll();
-            let ended = {
-                let mut ready = std::pin::pin!(self.ready());
-                poll_fn(|context| {
-                    if end.as_mut().poll(context).is_ready() {
-                        return Poll::Ready(true);
-                    }
-                    ready.as_mut().poll(context).map(|()| false)
-                })
-                .await
-            };
-            if ended {
+            if self.ready_before(end.as_mut()).await {
                 return;
             }
         }
+    }
+
+    /// As [`Socket::shutdown`]: closes all connections, and gives every event to `event` before it returns.
+    pub async fn shutdown(mut self, limit: Duration, mut event: impl FnMut(Event)) -> Shutdown {
+        self.socket.begin_shutdown();
+        let mut end = Box::pin(tokio::time::sleep(limit));
+        loop {
+            self.socket.poll();
+            while let Some(next) = self.socket.next_event() {
+                event(next);
+            }
+            self.socket.flush();
+            if self.socket.has_shut_down() || end.is_elapsed() {
+                return self.socket.shutdown_result();
+            }
+            self.ready_before(end.as_mut()).await;
+        }
+    }
+
+    /// Waits as `ready` does, or until `end` has come: whether it has.
+    async fn ready_before(&mut self, mut end: Pin<&mut Sleep>) -> bool {
+        let mut ready = std::pin::pin!(self.ready());
+        poll_fn(|context| {
+            if end.as_mut().poll(context).is_ready() {
+                return Poll::Ready(true);
+            }
+            ready.as_mut().poll(context).map(|()| false)
+        })
+        .await
     }
 
     /// Waits until there is something to do: datagrams, room to send if that was wanting, or the deadline.

@@ -15,6 +15,8 @@
 #[doc = include_str!("guide/frame_loop.rs")]
 /// ```
 ///
+/// At its end it calls [`shutdown`](crate::Socket::shutdown): what is dropped instead loses the events that were not taken.
+///
 /// A program without frames waits: [`wait`](crate::Socket::wait) sleeps until there are datagrams, until a timer is due,
 /// or until the time that it is given has passed. [`wait_event`](crate::Socket::wait_event) does the whole turn.
 ///

@@ -116,7 +116,7 @@ pub use builder::Builder;
 pub use error::BindError;
 pub use io::IoStats;
 pub use sharded::{ShardedBuilder, ShardedSocket, Steering};
-pub use socket::{Socket, Wake};
+pub use socket::{Shutdown, Socket, Wake};
 pub use target::{ConnectError, Target, ToTarget};
 pub use threaded::ThreadedSocket;
 pub use torque_proto::identity::{

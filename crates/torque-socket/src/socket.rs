@@ -1,5 +1,6 @@
 //! A socket that its owner drives.
 
+mod ending;
 mod receiving;
 
 use std::fmt;
@@ -7,8 +8,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as StdInstant};
 
 use torque_proto::{
-    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event, Instant, KeyLogEntry,
-    KeyPair, PublicKey, SendError, Sequence, Stats,
+    Address, CallError, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event, Instant,
+    KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats,
 };
 use torque_sim::SimulatedPaths;
 
@@ -22,6 +23,9 @@ use crate::resolver::Lookup;
 use crate::sharded::Shard;
 use crate::target::{ConnectError, Place, Target, ToTarget, combine_trust};
 use crate::waker::Waker;
+use ending::Endings;
+
+pub use ending::Shutdown;
 
 /// Datagrams that are queued before `send` hands them to the operating system by itself.
 const FLUSH_AT: usize = 256;
@@ -50,7 +54,8 @@ pub enum Wake {
 #[doc = include_str!("guide/echo_loop.rs")]
 /// ```
 ///
-/// A socket that is dropped tells its connections so, once; use [`shutdown`](Self::shutdown) to make sure of it.
+/// End with [`shutdown`](Self::shutdown). A socket that is dropped tells its connections so, once, and its events
+/// are lost, packets among them that the other side was told are delivered.
 pub struct Socket {
     endpoint: Endpoint,
     udp: Udp,
@@ -65,6 +70,7 @@ pub struct Socket {
     batch_began: Option<Instant>,
     /// Datagrams were left in the kernel until there is room for their packets.
     held_back: bool,
+    endings: Endings,
 }
 
 impl fmt::Debug for Socket {
@@ -120,6 +126,7 @@ impl Socket {
             shard: own_shard,
             batch_began: None,
             held_back: false,
+            endings: Endings::default(),
         }
     }
 
@@ -296,21 +303,36 @@ impl Socket {
     /// The next event. Take them until there are none: an event that is not taken keeps its place in the
     /// packet window or the queue of received packets.
     pub fn next_event(&mut self) -> Option<Event> {
+        if self.endings.is_shutting_down() {
+            return self.last_event();
+        }
+        self.take_event()
+    }
+
+    fn take_event(&mut self) -> Option<Event> {
         if self.attempts.is_quiet() {
-            return self.endpoint.poll_event();
+            return self.take_endpoint_event();
         }
         loop {
             if let Some(event) = self.attempts.next_event() {
                 return Some(event);
             }
             // Without an event of its own the endpoint may still cause one of the attempts.
-            let event = self.endpoint.poll_event()?;
+            let event = self.take_endpoint_event()?;
             let now = self.clock.now();
             if let Some(event) = self.attempts.translate(now, &mut self.endpoint, event) {
                 return Some(event);
             }
             self.take_puzzles();
         }
+    }
+
+    fn take_endpoint_event(&mut self) -> Option<Event> {
+        let event = self.endpoint.poll_event();
+        if let Some(Event::Close { connection, by: ClosedBy::Remote, .. }) = &event {
+            self.endings.closed_by_remote(*connection, &self.endpoint);
+        }
+        event
     }
 
     /// Whether `next_event` may have something. (An event that concerns only the driver counts too.)
@@ -427,30 +449,6 @@ impl Socket {
     /// Whether datagrams wait for room in the operating system's buffer: wait for writability too.
     pub fn is_blocked(&self) -> bool {
         self.udp.is_blocked()
-    }
-
-    /// Closes all connections and waits, up to `timeout`, until every other side knows and every verdict is
-    /// settled. Events that come meanwhile are given to `event`.
-    pub fn shutdown(mut self, timeout: Duration, mut event: impl FnMut(Event)) {
-        self.close_all();
-        let end = StdInstant::now() + timeout;
-        loop {
-            while let Some(next) = self.next_event() {
-                event(next);
-            }
-            let left = end.saturating_duration_since(StdInstant::now());
-            if self.open() == 0 || left.is_zero() {
-                return;
-            }
-            self.wait(left);
-            self.poll();
-        }
-    }
-
-    /// Connections, pending ones included, whose close has not been told.
-    pub(crate) fn open(&mut self) -> u64 {
-        let stats = self.endpoint.stats();
-        (stats.connections_started + stats.connections_requested).saturating_sub(stats.connections_closed)
     }
 
     /// Counters of the protocol: datagrams, bytes, and what was dropped and why.

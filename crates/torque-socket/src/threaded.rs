@@ -16,7 +16,7 @@ use torque_proto::{
 
 use crate::io::{IoStats, wait};
 use crate::sharded::Announcer;
-use crate::socket::Socket;
+use crate::socket::{Shutdown, Socket};
 use crate::target::{ConnectError, ToTarget};
 use crate::waker::Waker;
 
@@ -50,6 +50,9 @@ const HOLD_BACK: Duration = Duration::from_millis(1);
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// End with [`shutdown`](Self::shutdown): dropping it ends the thread, tells the connections so once, and loses
+/// events that were not taken.
 pub struct ThreadedSocket {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -392,6 +395,11 @@ impl ThreadedSocket {
     /// As [`Socket::metrics`].
     pub fn metrics(&self) -> String {
         self.with(|socket| socket.metrics())
+    }
+
+    /// As [`Socket::shutdown`]: closes all connections, and gives every event to `event` before it returns.
+    pub fn shutdown(self, limit: Duration, event: impl FnMut(Event)) -> Shutdown {
+        self.stop().map_or_else(Shutdown::default, |socket| socket.shutdown(limit, event))
     }
 
     /// Ends the thread and gives the socket back, connections and all.

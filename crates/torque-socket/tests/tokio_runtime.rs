@@ -132,3 +132,37 @@ fn a_name_wakes_the_runtime_when_it_is_resolved() {
         }
     });
 }
+
+#[test]
+fn a_shutdown_gives_out_every_packet_that_was_reported_delivered() {
+    run(async {
+        let (mut host, mut client) = (socket(Config::default()), socket(Config::default()));
+        let (at_client, _) = connect(&mut host, &mut client).await;
+        for number in 0..100_u8 {
+            client.send(at_client, &[number]).unwrap();
+        }
+        let mut delivered = 0;
+        while delivered < 100 {
+            tokio::select! {
+                () = host.drive_for(LIMIT) => panic!("verdicts are missing"),
+                event = client.next_event() => match event {
+                    Event::PacketDeliveryNotify { delivery: Delivery::Delivered, .. } => delivered += 1,
+                    other => panic!("{other:?}"),
+                },
+            }
+        }
+        let (mut shown, mut closes) = (Vec::new(), 0);
+        let (shutdown, event) = tokio::join!(
+            host.shutdown(LIMIT, |event| match event {
+                Event::Packet { payload, .. } => shown.push(payload[0]),
+                Event::Close { .. } => closes += 1,
+                other => panic!("{other:?}"),
+            }),
+            client.next_event(),
+        );
+        assert!(matches!(event, Event::Close { code: CloseCode::ShuttingDown, .. }), "{event:?}");
+        assert_eq!((shown, closes, shutdown.unfinished), ((0..100).collect(), 1, 0));
+        // The host may still ask the client, which waits for that.
+        assert_eq!(client.shutdown(LIMIT, |event| panic!("{event:?}")).await.unfinished, 0);
+    });
+}

@@ -16,12 +16,14 @@ use super::binding::Steering;
 use super::rule::Rule;
 use crate::error::BindError;
 use crate::io::IoStats;
-use crate::socket::Socket;
+use crate::socket::{Shutdown, Socket};
 use crate::target::{ConnectError, ToTarget};
 use crate::threaded::ThreadedSocket;
 
 /// Events that are taken from a shard in its turn: few enough to be fair, many enough to be cheap.
 const EVENTS_AT_ONCE: usize = 64;
+/// How often a host that shuts down looks whether it may go.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A host on many cores: several shards at one address and port, each with an endpoint, a thread, and part of the
 /// remotes. To those it is one host: one address, one key.
@@ -269,24 +271,33 @@ impl ShardedSocket {
         crate::metrics::text(&self.stats(), &self.io_stats())
     }
 
-    /// As [`Socket::shutdown`]: closes all connections and waits, up to `timeout`, until every other side knows.
-    pub fn shutdown(self, timeout: Duration, mut event: impl FnMut(Event)) {
-        self.close_all();
-        let end = Instant::now() + timeout;
+    /// As [`Socket::shutdown`]: closes the connections of all shards, and gives every event to `event` before it
+    /// returns.
+    pub fn shutdown(self, limit: Duration, mut event: impl FnMut(Event)) -> Shutdown {
+        self.shards.iter().for_each(|shard| shard.with(Socket::begin_shutdown));
+        let begun = Instant::now();
         loop {
             while let Some(next) = self.next_event(Duration::ZERO) {
                 event(next);
             }
-            let open: u64 = self.shards.iter().map(|shard| shard.with(Socket::open)).sum();
-            let left = end.saturating_duration_since(Instant::now());
-            // What ended last may have been told since.
-            let wait = if open == 0 { Duration::ZERO } else { left };
+            let has_ended = self.shards.iter().all(|shard| shard.with(Socket::has_shut_down));
+            let left = limit.saturating_sub(begun.elapsed());
+            // What ended last may have been told since. That nobody asks any more is told by no event.
+            let wait = if has_ended { Duration::ZERO } else { left.min(LOOK_EVERY) };
             match self.next_event(wait) {
                 Some(next) => event(next),
-                None if open == 0 || left.is_zero() => return,
+                None if has_ended || left.is_zero() => break,
                 None => {}
             }
         }
+        let mut sum = Shutdown::default();
+        for shard in &self.shards {
+            let Shutdown { unfinished, stats, io_stats } = shard.with(Socket::shutdown_result);
+            sum.unfinished += unfinished;
+            sum.stats.add(&stats);
+            sum.io_stats.add(&io_stats);
+        }
+        sum
     }
 
     /// The shard of a connection; `None` for an id of another socket.

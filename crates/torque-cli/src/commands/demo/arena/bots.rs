@@ -7,7 +7,7 @@ use super::brain::Brain;
 use super::rules::TICK_RATE;
 use super::view::View;
 use super::wire::{Deed, Hello, Welcome};
-use super::{APPLICATION, Turns};
+use super::{APPLICATION, CLOSE_AT_MOST, Turns};
 use crate::failure::Failure;
 
 /// Names of those who thought about what turns and what flies.
@@ -55,10 +55,11 @@ impl Bots {
                 bot.turn(arena, due > 0);
             }
         }
-        for bot in &mut self.0 {
-            bot.socket.close_all();
-            bot.socket.flush();
-        }
+        std::thread::scope(|threads| {
+            for bot in self.0 {
+                threads.spawn(|| bot.socket.shutdown(CLOSE_AT_MOST, |_| {}));
+            }
+        });
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use torque_socket::{Config, ConnectionId, Event, Socket};
 
@@ -11,7 +10,7 @@ use super::board::{Board, Standing};
 use super::guest::Guest;
 use super::rules::{MAX_PLAYERS, TICK_RATE, World};
 use super::wire::{Deed, Hello, News, Welcome};
-use super::{APPLICATION, Turns};
+use super::{APPLICATION, CLOSE_AT_MOST, Turns};
 use crate::failure::Failure;
 use crate::key_log;
 use crate::output::Output;
@@ -22,8 +21,6 @@ const SNAPSHOT_EVERY: u32 = 2;
 const TELL_EVERY: u32 = 15;
 /// What a player may send that is no packet of this game, before it is told to go.
 const MALFORMED: u64 = 100;
-/// How long the last packets may take when the arena ends.
-const CLOSE_AT_MOST: Duration = Duration::from_secs(2);
 
 /// A connection that has been let in.
 struct Seat {
@@ -79,6 +76,7 @@ impl Arena {
             }
             self.socket.flush();
         }
+        // The game is over, and nothing that still comes changes it.
         self.socket.shutdown(CLOSE_AT_MOST, |_| {});
     }
 

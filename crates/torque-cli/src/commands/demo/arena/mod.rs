@@ -28,6 +28,8 @@ mod lossy_tests;
 #[cfg(test)]
 mod vectors;
 
+use std::time::Duration;
+
 pub use board::{Board, Standing};
 pub use bots::Bots;
 pub use host::Arena;
@@ -36,3 +38,5 @@ use turns::Turns;
 
 /// What both programs must share: the game and the version of its messages.
 pub const APPLICATION: &str = "torque arena 1";
+/// How long the last packets may take when the arena ends.
+const CLOSE_AT_MOST: Duration = Duration::from_secs(2);
