@@ -1,18 +1,19 @@
 //! One connection as initiator, from the URL to being established: what `connect` and `ping` begin with.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use torque_socket::{
-    Address, ConnectOptions, ConnectionId, Event, PublicKey, Settings, Socket, Target, ToTarget,
+    Address, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, Settings, Socket,
+    Target, ToTarget,
 };
 
 use crate::failure::Failure;
 use crate::handshake_text::{short_key, steps, steps_json};
 use crate::key_files;
 use crate::output::{DIM, GOOD, NAME, Output};
-use crate::stop::{self, LOOK_EVERY};
+use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
 use crate::trust::TrustOptions;
 use crate::units::printable;
 
@@ -104,23 +105,39 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
     }
 }
 
-/// Closes a connection, and waits until every verdict is certain. Events that come meanwhile are given to `event`.
-pub fn close(socket: &mut Socket, id: ConnectionId, mut event: impl FnMut(Event)) {
-    const AT_MOST: Duration = Duration::from_secs(10);
+/// The last figures of a connection. The socket forgets them when a connection has ended.
+#[derive(Default)]
+pub struct LastFigures(Option<ConnectionStats>);
+
+impl LastFigures {
+    /// To be called in every turn.
+    pub fn renew(&mut self, socket: &Socket, id: ConnectionId) {
+        if let Some(stats) = socket.connection_stats(id) {
+            self.0 = Some(stats);
+        }
+    }
+
+    /// The round-trip time, if it was measured.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.0.as_ref().filter(|stats| !stats.rtt_latest.is_zero()).map(|stats| stats.rtt)
+    }
+}
+
+/// Says why a command stays a while after its connection has ended.
+pub fn note_close(by: ClosedBy, output: &Output) {
+    if by == ClosedBy::Remote {
+        output.note(format_args!(
+            "{DIM}the host has closed the connection; staying a few seconds in case it missed the answer{DIM:#}"
+        ));
+    }
+}
+
+/// Ends a socket in order: closes the connection, and waits until every verdict is certain and the host asks no
+/// more. Every event that is left is given to `event`.
+pub fn end(mut socket: Socket, id: ConnectionId, event: impl FnMut(Event)) {
     // If it has ended meanwhile, its close event is there already.
     let _ = socket.close(id, b"");
-    let end = Instant::now() + AT_MOST;
-    while Instant::now() < end {
-        while let Some(next) = socket.next_event() {
-            let is_last = matches!(next, Event::Close { .. });
-            event(next);
-            if is_last {
-                return;
-            }
-        }
-        socket.wait(LOOK_EVERY);
-        socket.poll();
-    }
+    socket.shutdown(END_AT_MOST, event);
 }
 
 /// What a host is called in the known hosts: name and port.

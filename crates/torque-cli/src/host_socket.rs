@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use torque_socket::{
-    Address, CallError, ConnectionId, Event, IoStats, PublicKey, SendError, Sequence, ShardedSocket, Socket,
-    Stats, Steering,
+    Address, CallError, ConnectionId, Event, PublicKey, SendError, Sequence, ShardedSocket, Shutdown, Socket,
+    Steering,
 };
 
 use crate::failure::Failure;
@@ -118,13 +118,6 @@ impl HostSocket {
         }
     }
 
-    pub fn stats(&mut self) -> (Stats, IoStats) {
-        match self {
-            Self::One(socket) => (socket.stats().clone(), *socket.io_stats()),
-            Self::Sharded(sharded) => (sharded.stats(), sharded.io_stats()),
-        }
-    }
-
     pub fn metrics(&mut self) -> String {
         match self {
             Self::One(socket) => socket.metrics(),
@@ -132,10 +125,11 @@ impl HostSocket {
         }
     }
 
-    pub fn shutdown(self, timeout: Duration, event: impl FnMut(Event)) {
+    /// As [`Socket::shutdown`].
+    pub fn shutdown(self, limit: Duration, event: impl FnMut(Event)) -> Shutdown {
         match self {
-            Self::One(socket) => socket.shutdown(timeout, event),
-            Self::Sharded(sharded) => sharded.shutdown(timeout, event),
+            Self::One(socket) => socket.shutdown(limit, event),
+            Self::Sharded(sharded) => sharded.shutdown(limit, event),
         }
     }
 }

@@ -21,5 +21,9 @@ pub fn requested() -> bool {
     STOPPED.load(Ordering::Relaxed)
 }
 
+/// How long closing everything may take: enough for the last verdicts over a bad network, and to answer other sides
+/// for as long as they may ask.
+pub const END_AT_MOST: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The longest that a command may wait without a look at [`requested`].
 pub const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(100);

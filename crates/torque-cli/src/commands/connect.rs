@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use torque_socket::{Delivery, Event, SendError, Sequence, Socket};
+use torque_socket::{ClosedBy, Delivery, Event, SendError, Sequence, Socket};
 
-use crate::connecting::{self, Connected, Wish};
+use crate::connecting::{self, Connected, LastFigures, Wish};
 use crate::failure::Failure;
 use crate::key_log;
 use crate::output::{BAD, DIM, GOOD, Output, WARN};
@@ -100,8 +100,8 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         output.note(format_args!("{DIM}the host says: {}{DIM:#}", printable(&connected.accept_data)));
     }
     let mut talk = Talk::new(args, connected, output);
-    talk.run(&mut socket)?;
-    talk.finish(&mut socket)
+    let ran = talk.run(&mut socket);
+    talk.finish(socket, ran)
 }
 
 /// Where the next packet comes from.
@@ -172,6 +172,7 @@ struct Talk<'a> {
     counts: Counts,
     /// When something last came.
     heard: Instant,
+    figures: LastFigures,
     ended: Option<Failure>,
     is_over: bool,
 }
@@ -196,6 +197,7 @@ impl<'a> Talk<'a> {
             sent_at: HashMap::new(),
             counts: Counts::default(),
             heard: Instant::now(),
+            figures: LastFigures::default(),
             ended: None,
             is_over: false,
         }
@@ -222,6 +224,7 @@ impl<'a> Talk<'a> {
                 () if all_sent => linger.max(Duration::from_millis(1)).min(stop::LOOK_EVERY),
                 () => next.saturating_duration_since(Instant::now()).min(stop::LOOK_EVERY),
             };
+            self.figures.renew(socket, self.connected.id);
             socket.wait(until);
             socket.poll();
             while let Some(event) = socket.next_event() {
@@ -270,7 +273,9 @@ impl<'a> Talk<'a> {
                 })
             }
             Event::PacketDeliveryNotify { sequence, delivery, .. } => self.verdict(sequence, delivery),
-            Event::Close { code, reason, .. } => {
+            Event::Close { by: ClosedBy::Application, .. } => Ok(()),
+            Event::Close { code, by, reason, .. } => {
+                connecting::note_close(by, output);
                 self.is_over = true;
                 self.ended = Some(Failure::closed(code, &reason));
                 Ok(())
@@ -306,21 +311,21 @@ impl<'a> Talk<'a> {
         })
     }
 
-    fn finish(&mut self, socket: &mut Socket) -> Result<(), Failure> {
-        let rtt = socket.connection_stats(self.connected.id).map(|stats| stats.rtt).unwrap_or_default();
-        if self.ended.is_none() {
-            let mut last = Vec::new();
-            connecting::close(socket, self.connected.id, |event| last.push(event));
-            for event in last {
-                if !matches!(event, Event::Close { .. }) {
-                    self.event(event)?;
-                }
+    /// `ran`: how the talk went. However that was, what has come is shown and what was sent gets its verdict.
+    fn finish(&mut self, socket: Socket, ran: Result<(), Failure>) -> Result<(), Failure> {
+        self.figures.renew(&socket, self.connected.id);
+        let mut told = ran;
+        connecting::end(socket, self.connected.id, |event| {
+            let shown = self.event(event);
+            if told.is_ok() {
+                told = shown;
             }
-        }
+        });
+        let rtt = self.figures.rtt();
         let Counts { sent, delivered, dropped, unknown, received } = self.counts;
         self.output.note(format_args!(
             "{DIM}{sent} sent, {delivered} delivered, {dropped} dropped, {unknown} unknown; {received} received; round trip {}{DIM:#}",
-            millis(rtt)
+            rtt.map_or("unknown".into(), millis)
         ));
         self.output.record(|| {
             json!({
@@ -330,12 +335,12 @@ impl<'a> Talk<'a> {
                 "dropped": dropped,
                 "unknown": unknown,
                 "received": received,
-                "rtt_ms": millis_number(rtt),
+                "rtt_ms": rtt.map(millis_number),
             })
         })?;
         match self.ended.take() {
             Some(failure) => Err(failure),
-            None => Ok(()),
+            None => told,
         }
     }
 }

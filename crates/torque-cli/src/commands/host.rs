@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use torque_socket::discovery::{HostInfo, Responder};
-use torque_socket::{Address, ConnectionId, Credential, DEFAULT_PORT, Event, PublicKey};
+use torque_socket::{Address, ConnectionId, Credential, DEFAULT_PORT, Event, IoStats, PublicKey, Stats};
 
 use crate::connecting::with_credential;
 use crate::failure::Failure;
@@ -16,7 +16,7 @@ use crate::host_socket::HostSocket;
 use crate::metrics_listener::MetricsListener;
 use crate::output::{BAD, DIM, GOOD, NAME, Output};
 use crate::socket_options::SocketOptions;
-use crate::stop::{self, LOOK_EVERY};
+use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
 use crate::units::{hex, printable, text_or_hex};
 
 const EXAMPLES: &str = "\
@@ -153,7 +153,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         }
         let turn_end = end.map_or(now + LOOK_EVERY, |end| end.min(now + LOOK_EVERY));
         while let Some(event) = socket.next_event(turn_end) {
-            host.event(&mut socket, event)?;
+            host.event(Some(&mut socket), event)?;
             if turn_end <= Instant::now() || is_done(&host) {
                 break;
             }
@@ -162,15 +162,23 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
             metrics.answer(|| socket.metrics());
         }
     }
-    tell_counters(&mut socket, output)?;
-    let mut last = Vec::new();
-    socket.shutdown(Duration::from_secs(5), |event| last.push(event));
-    for event in last {
-        if let Event::Close { connection, code, reason, .. } = event {
-            host.closed(connection, code.name(), &reason)?;
-        }
+    end_in_order(socket, &mut host)
+}
+
+/// Closes everything. What has come already is shown before that is told, and the counters are the last word.
+fn end_in_order(socket: HostSocket, host: &mut Host<'_>) -> Result<(), Failure> {
+    if !host.guests.is_empty() {
+        host.output.note(format_args!("{DIM}closing {} connections{DIM:#}", host.guests.len()));
     }
-    Ok(())
+    let mut told = Ok(());
+    let shutdown = socket.shutdown(END_AT_MOST, |event| {
+        let shown = host.event(None, event);
+        if told.is_ok() {
+            told = shown;
+        }
+    });
+    told?;
+    tell_counters(&shutdown.stats, &shutdown.io_stats, host.output)
 }
 
 /// Says where the host is, as something to be copied into `torque connect`.
@@ -202,8 +210,7 @@ fn announce(socket: &HostSocket, metrics: Option<&MetricsListener>, output: &Out
 }
 
 /// The counters of all shards together.
-fn tell_counters(socket: &mut HostSocket, output: &Output) -> Result<(), Failure> {
-    let (stats, io) = socket.stats();
+fn tell_counters(stats: &Stats, io: &IoStats, output: &Output) -> Result<(), Failure> {
     output.record(|| {
         let object = |counters: Vec<(&'static str, u64)>| -> Value {
             counters.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect()
@@ -232,16 +239,20 @@ struct Guest {
 }
 
 impl Host<'_> {
-    fn event(&mut self, socket: &mut HostSocket, event: Event) -> Result<(), Failure> {
+    /// `socket` is none when it shuts down: then nothing can be answered any more.
+    fn event(&mut self, socket: Option<&mut HostSocket>, event: Event) -> Result<(), Failure> {
         match event {
             Event::InfoPacket { remote, local, payload } => {
-                if let Some(answer) = self.responder.answer(remote, socket.public_key(), &payload) {
+                if let Some(socket) = socket
+                    && let Some(answer) = self.responder.answer(remote, socket.public_key(), &payload)
+                {
                     // If too much waits to be sent, whoever asks will ask again.
                     let _ = socket.send_info_from(local, remote, &answer);
                 }
                 Ok(())
             }
             Event::ConnectRequest { connection, remote, public_key, connect_data, origin, .. } => {
+                let Some(socket) = socket else { return Ok(()) };
                 self.request(socket, connection, remote, public_key, &connect_data, origin.as_deref())
             }
             Event::Established { connection, remote, public_key, settings, .. } => {
@@ -262,12 +273,12 @@ impl Host<'_> {
                 })
             }
             Event::Packet { connection, sequence, payload } => {
-                let echo = socket.send(connection, &payload);
+                let echo = socket.map(|socket| socket.send(connection, &payload));
                 if let Some(guest) = self.guests.get_mut(&connection) {
                     match echo {
-                        Ok(_) => guest.echoed += 1,
+                        Some(Ok(_)) => guest.echoed += 1,
                         // An echo is not worth a queue: the window is full, or the connection is closing.
-                        Err(_) => guest.held_back += 1,
+                        _ => guest.held_back += 1,
                     }
                 }
                 if !self.args.verbose {

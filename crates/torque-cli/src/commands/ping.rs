@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use torque_socket::{Delivery, Event, SendError, Sequence, Socket};
+use torque_socket::{ClosedBy, Delivery, Event, SendError, Sequence, Socket};
 
-use crate::connecting::{self, Connected, Wish};
+use crate::connecting::{self, Connected, LastFigures, Wish};
 use crate::failure::{Code, Failure};
 use crate::key_log;
 use crate::output::{BAD, DIM, Output, WARN};
@@ -101,10 +101,11 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         numbers: BTreeMap::new(),
         next_number: 0,
         tally: Tally::default(),
+        figures: LastFigures::default(),
         ended: None,
     };
-    pinger.run(&mut socket)?;
-    pinger.finish(&mut socket)
+    let ran = pinger.run(&mut socket);
+    pinger.finish(socket, ran)
 }
 
 /// A packet that is under way.
@@ -132,6 +133,7 @@ struct Pinger<'a> {
     numbers: BTreeMap<Sequence, u64>,
     next_number: u64,
     tally: Tally,
+    figures: LastFigures,
     ended: Option<Failure>,
 }
 
@@ -153,6 +155,7 @@ impl Pinger<'_> {
                 break;
             }
             let until = if is_done { LOOK_EVERY } else { next.saturating_duration_since(now) };
+            self.figures.renew(socket, self.connected.id);
             socket.wait(until.min(LOOK_EVERY));
             socket.poll();
             while let Some(event) = socket.next_event() {
@@ -198,7 +201,9 @@ impl Pinger<'_> {
                 )
             }
             Event::PacketDeliveryNotify { sequence, delivery, .. } => self.verdict(sequence, delivery),
-            Event::Close { code, reason, .. } => {
+            Event::Close { by: ClosedBy::Application, .. } => Ok(()),
+            Event::Close { code, by, reason, .. } => {
+                connecting::note_close(by, self.output);
                 self.ended = Some(Failure::closed(code, &reason));
                 Ok(())
             }
@@ -256,19 +261,18 @@ impl Pinger<'_> {
         self.output.record(|| json!({ "event": what, "seq": number, "time_ms": millis_number(time) }))
     }
 
-    fn finish(&mut self, socket: &mut Socket) -> Result<(), Failure> {
-        let stats = socket.connection_stats(self.connected.id);
-        if self.ended.is_none() {
-            let mut last = Vec::new();
-            connecting::close(socket, self.connected.id, |event| last.push(event));
-            for event in last {
-                if !matches!(event, Event::Close { .. }) {
-                    self.event(event)?;
-                }
+    /// `ran`: how the pinging went. However that was, what has come is shown and what was sent gets its verdict.
+    fn finish(&mut self, socket: Socket, ran: Result<(), Failure>) -> Result<(), Failure> {
+        self.figures.renew(&socket, self.connected.id);
+        let mut told = ran;
+        connecting::end(socket, self.connected.id, |event| {
+            let shown = self.event(event);
+            if told.is_ok() {
+                told = shown;
             }
-        }
+        });
         // The connection's own figure serves hosts that do not echo.
-        let rtt = stats.as_ref().map(|stats| stats.rtt).unwrap_or_default();
+        let rtt = self.figures.rtt();
         let Tally { sent, delivered, dropped, unknown, echoes } = &self.tally;
         let times = Times::of(echoes);
         self.output.line(format_args!("\n--- {} ---", self.connected.remote))?;
@@ -285,9 +289,12 @@ impl Pinger<'_> {
                 millis(times.max),
                 millis(times.jitter)
             ))?,
-            None => {
-                self.output.line(format_args!("round trip {} (of the protocol's own pings)", millis(rtt)))?
-            }
+            None => match rtt {
+                Some(rtt) => self
+                    .output
+                    .line(format_args!("round trip {} (of the protocol's own pings)", millis(rtt)))?,
+                None => self.output.line(format_args!("round trip unknown"))?,
+            },
         }
         self.output.record(|| {
             let time = |pick: fn(&Times) -> Duration| times.as_ref().map(|times| millis_number(pick(times)));
@@ -302,15 +309,14 @@ impl Pinger<'_> {
                 "avg_ms": time(|times| times.mean),
                 "max_ms": time(|times| times.max),
                 "jitter_ms": time(|times| times.jitter),
-                "rtt_ms": millis_number(rtt),
+                "rtt_ms": rtt.map(millis_number),
             })
         })?;
-        match self.ended.take() {
-            Some(failure) => Err(failure),
-            None if *sent > 0 && *delivered == 0 => {
+        match self.ended.take().map_or(told, Err) {
+            Ok(()) if *sent > 0 && *delivered == 0 => {
                 Err(Failure::new(Code::NoAnswer, "none of the packets was delivered"))
             }
-            None => Ok(()),
+            told => told,
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
@@ -83,7 +84,8 @@ impl Drop for Directory {
 /// A `torque host` that runs until the value is dropped.
 pub struct Host {
     child: Child,
-    out: BufReader<ChildStdout>,
+    /// Reads the rest of its output as it comes: a host whose pipe is full stands still.
+    rest: Option<JoinHandle<String>>,
     pub listening: Value,
 }
 
@@ -102,7 +104,12 @@ impl Host {
         let mut first = String::new();
         out.read_line(&mut first).unwrap();
         let listening = serde_json::from_str(&first).unwrap_or_else(|error| panic!("{error}: {first}"));
-        Self { child, out, listening }
+        let rest = thread::spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).unwrap();
+            text
+        });
+        Self { child, rest: Some(rest), listening }
     }
 
     pub fn url(&self) -> &str {
@@ -117,10 +124,14 @@ impl Host {
         self.listening["public_key"].as_str().unwrap()
     }
 
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a host that ends by itself. Its exit code and what it told.
     pub fn end(mut self) -> (Option<i32>, Vec<Value>) {
-        let mut text = String::new();
-        self.out.read_to_string(&mut text).unwrap();
+        let text = self.rest.take().unwrap().join().unwrap();
         (self.child.wait().unwrap().code(), lines(&text))
     }
 }
@@ -130,4 +141,11 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal, as Ctrl-C and service managers do.
+#[cfg(unix)]
+pub fn signal(name: &str, pid: u32) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -{name} {pid}");
 }
