@@ -18,6 +18,7 @@ use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::error::BindError;
 use crate::io::{IoStats, Udp, wait};
+use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
 use crate::resolver::Lookup;
 use crate::sharded::Shard;
@@ -474,10 +475,19 @@ impl Socket {
         self.endpoint.connections().map(|real| self.attempts.known_as(real))
     }
 
-    /// All counters as text that Prometheus reads.
+    /// Bits of client puzzle that a connect request is asked for now (PROTOCOL.md 5.7).
+    pub fn difficulty(&mut self) -> u8 {
+        self.endpoint.difficulty(self.clock.now())
+    }
+
+    /// All counters, the established connections and the difficulty as text that Prometheus reads.
     pub fn metrics(&mut self) -> String {
-        let io = *self.udp.stats();
-        crate::metrics::text(self.stats(), &io)
+        let (io, gauges) = (*self.udp.stats(), self.gauges());
+        crate::metrics::text(self.stats(), &io, gauges)
+    }
+
+    pub(crate) fn gauges(&mut self) -> Gauges {
+        Gauges { connections: self.connections().count(), difficulty: self.difficulty() }
     }
 
     /// Calls `log` with the traffic secrets of each new connection, for debugging tools. Whoever has them can

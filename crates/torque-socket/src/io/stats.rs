@@ -1,18 +1,23 @@
 //! What the driver asked of the operating system, and what it got.
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $field:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $field:ident,)*) => {
         /// Counters of the I/O layer of one socket.
         #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
         #[non_exhaustive]
         pub struct IoStats {
-            $($(#[$doc])* pub $field: u64,)*
+            $($(#[doc = $doc])* pub $field: u64,)*
         }
 
         impl IoStats {
             /// Every counter with its name, for metrics.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($field), self.$field),)*].into_iter()
+            }
+
+            /// What each counter counts, in the order of `iter`.
+            pub(crate) fn help() -> impl Iterator<Item = &'static str> {
+                [$(concat!($($doc),*),)*].into_iter().map(str::trim)
             }
 
             /// Adds the counters of another one, for a socket that is made of several.

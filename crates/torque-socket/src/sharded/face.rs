@@ -16,6 +16,7 @@ use super::binding::Steering;
 use super::rule::Rule;
 use crate::error::BindError;
 use crate::io::IoStats;
+use crate::metrics::Gauges;
 use crate::socket::{Shutdown, Socket};
 use crate::target::{ConnectError, ToTarget};
 use crate::threaded::ThreadedSocket;
@@ -266,9 +267,12 @@ impl ShardedSocket {
         self.shards.iter().flat_map(of).collect()
     }
 
-    /// The counters of all shards together as text that Prometheus reads.
+    /// The counters and connections of all shards together, and the greatest difficulty, as text that Prometheus
+    /// reads.
     pub fn metrics(&self) -> String {
-        crate::metrics::text(&self.stats(), &self.io_stats())
+        let mut gauges = Gauges::default();
+        self.shards.iter().for_each(|shard| gauges.add(&shard.with(Socket::gauges)));
+        crate::metrics::text(&self.stats(), &self.io_stats(), gauges)
     }
 
     /// As [`Socket::shutdown`]: closes the connections of all shards, and gives every event to `event` before it
