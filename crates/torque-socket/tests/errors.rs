@@ -4,7 +4,7 @@
 mod common;
 
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{LIMIT, connect, loopback, pinned, turns};
 use torque_socket::{BindError, CallError, CloseCode, Config, Delivery, Event, SendError, Settings, Socket};
@@ -106,7 +106,10 @@ fn noise_is_counted_and_answered_with_nothing() {
     assert!(host.io_stats().datagrams_received > 300);
     let metrics = host.metrics();
     assert!(metrics.contains("torque_io_datagrams_sent_total 0\n"), "{metrics}");
-    assert!(metrics.lines().all(|line| line.starts_with("# TYPE torque_") || line.starts_with("torque_")));
+    for (index, line) in metrics.lines().enumerate() {
+        let of_three = ["# HELP torque_", "# TYPE torque_", "torque_"][index % 3];
+        assert!(line.starts_with(of_three), "line {index}: {line}");
+    }
     // And it still takes connections.
     connect(&mut host, &mut loopback());
 }
@@ -187,4 +190,44 @@ fn a_shutdown_settles_every_verdict() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn an_empty_datagram_is_counted_and_answered_with_nothing() {
+    let mut host = loopback();
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..3 {
+        stranger.send_to(&[], host.local_addr()).unwrap();
+    }
+    let end = Instant::now() + LIMIT;
+    while host.io_stats().datagrams_received < 3 {
+        assert!(Instant::now() < end, "{:?}", host.io_stats());
+        host.wait(Duration::from_millis(10));
+        host.poll();
+    }
+    let stats = host.stats();
+    assert_eq!((stats.datagrams_received, stats.reserved_kind, stats.datagrams_sent), (3, 3, 0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_kernel_drops_from_a_full_receive_buffer_is_counted() {
+    let mut host = Socket::builder().receive_buffer_size(4_096).bind("127.0.0.1:0").unwrap();
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut sent = 0;
+    // Loopback hands each datagram over at once, so all of them are there or lost when the host looks; the one that
+    // comes after a loss tells of it.
+    let end = Instant::now() + LIMIT;
+    while host.io_stats().datagrams_received + host.io_stats().receive_buffer_full < sent || sent == 0 {
+        assert!(Instant::now() < end, "{sent} sent, {:?}", host.io_stats());
+        let burst = if sent == 0 { 1_000 } else { 1 };
+        for _ in 0..burst {
+            stranger.send_to(&[0xff; 100], host.local_addr()).unwrap();
+            sent += 1;
+        }
+        host.poll();
+    }
+    let stats = host.io_stats();
+    assert!(stats.receive_buffer_full > 0, "{stats:?}");
+    assert_eq!(stats.datagrams_received + stats.receive_buffer_full, sent);
 }

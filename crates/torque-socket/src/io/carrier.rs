@@ -293,7 +293,7 @@ impl Carrier {
         for (head, slice) in heads.iter().zip(&mut slices).take(count) {
             let len = head.len.min(slice.len());
             let (from, destination, stride) = (head.addr, head.dst_ip, head.stride);
-            take(Arrived { from, destination, stride, bytes: &mut slice[..len] });
+            take(Arrived { from, destination, stride, lost: None, bytes: &mut slice[..len] });
         }
         Ok(count)
     }

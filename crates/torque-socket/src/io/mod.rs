@@ -44,6 +44,8 @@ struct Arrived<'a> {
     destination: Option<IpAddr>,
     /// Bytes of each datagram but the last.
     stride: usize,
+    /// How many datagrams this socket has lost so far because its receive buffer was full, if there are any. It wraps.
+    lost: Option<u32>,
     bytes: &'a mut [u8],
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct Udp {
     troubles: Vec<Trouble>,
     /// The port from which this machine wakes a waiting socket.
     wake_port: Option<u16>,
+    /// The losses that the kernel told last.
+    lost: u32,
 }
 
 impl Udp {
@@ -89,6 +93,7 @@ impl Udp {
             blocked: false,
             troubles: Vec::new(),
             wake_port: None,
+            lost: 0,
         })
     }
 
@@ -287,21 +292,30 @@ impl Udp {
         mut take: impl FnMut(Address, Option<IpAddr>, &mut [u8]),
     ) -> Received {
         let wildcard = self.carrier.local.ip().is_unspecified();
-        let (wake_port, stats) = (self.wake_port, &mut self.stats);
+        let (wake_port, stats, last_lost) = (self.wake_port, &mut self.stats, &mut self.lost);
         stats.receive_calls += 1;
         let asked = self.carrier.receive_at_most(self.asks.min(room / MAX_JOINED).max(1));
         let buffers = &mut self.buffer[..RECEIVE_BYTES * asked];
-        let received = self.carrier.receive(buffers, |Arrived { from, destination, stride, bytes }| {
+        let received = self.carrier.receive(buffers, |Arrived { from, destination, stride, lost, bytes }| {
+            if let Some(lost) = lost {
+                stats.receive_buffer_full += u64::from(lost.wrapping_sub(*last_lost));
+                *last_lost = lost;
+            }
             if bytes.is_empty() && wake_port == Some(from.port()) {
                 return;
             }
             let remote = Address::from(from);
             let local = if wildcard { destination.and_then(usable_source) } else { None };
-            for datagram in bytes.chunks_mut(stride.max(1)) {
+            let mut take = |datagram: &mut [u8]| {
                 stats.datagrams_received += 1;
                 stats.bytes_received += datagram.len() as u64;
                 take(remote, local, datagram);
+            };
+            if bytes.is_empty() {
+                // No chunk of it, but a datagram all the same.
+                return take(bytes);
             }
+            bytes.chunks_mut(stride.max(1)).for_each(take);
         });
         match received {
             Ok(count) => {

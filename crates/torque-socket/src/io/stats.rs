@@ -59,6 +59,9 @@ counters! {
     too_large,
     /// Datagrams lost to other errors of sending, a firewall of this machine for example.
     other_send_errors,
+    /// Datagrams that the operating system dropped because the receive buffer was full: this program does not keep up.
+    /// Known on Linux only, and when the next datagram comes.
+    receive_buffer_full,
     /// Errors of receiving; none loses a datagram.
     receive_errors,
     /// Datagrams that were sent one by one after the system had refused a run of them; it is not asked again for that

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::super::{Arrived, RECEIVE_BATCH, RECEIVE_BYTES};
 
-/// Room for the control messages that are asked for: a segment size and a destination of each family.
+/// Room for the control messages that are asked for: a segment size, a destination of each family, and a count of losses.
 const CONTROL_BYTES: usize = 128;
 
 /// Room for an address of either family.
@@ -21,6 +21,7 @@ struct Control([MaybeUninit<u8>; CONTROL_BYTES]);
 struct Told {
     stride: Option<usize>,
     destination: Option<IpAddr>,
+    lost: Option<u32>,
 }
 
 /// Receives up to one message for each [`RECEIVE_BYTES`] of `buffers`, at most [`RECEIVE_BATCH`], in one system call
@@ -91,6 +92,7 @@ pub(in crate::io) fn receive(
             from,
             destination: told.destination,
             stride: told.stride.unwrap_or(len),
+            lost: told.lost,
             bytes: &mut buffer[..len],
         });
     }
@@ -135,6 +137,9 @@ unsafe fn read_control(header: &libc::msghdr) -> Told {
             match (message.cmsg_level, message.cmsg_type) {
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     told.stride = usize::try_from(data.cast::<libc::c_int>().read_unaligned()).ok();
+                }
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    told.lost = Some(data.cast::<u32>().read_unaligned());
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
