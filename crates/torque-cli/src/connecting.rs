@@ -38,10 +38,11 @@ pub struct Connected {
     pub accept_data: Vec<u8>,
 }
 
-/// The bytes of a credential in front of an application's own.
-pub fn with_credential(credential: Option<&Path>, data: &[u8]) -> Result<Vec<u8>, Failure> {
+/// The bytes of a credential for `key` in front of an application's own. A credential that nobody will take is
+/// refused here.
+pub fn with_credential(credential: Option<&Path>, key: PublicKey, data: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut bytes = match credential {
-        Some(path) => key_files::read_credential(path)?.to_bytes(),
+        Some(path) => key_files::credential_for(path, key)?.to_bytes(),
         None => Vec::new(),
     };
     bytes.extend_from_slice(data);
@@ -52,7 +53,7 @@ pub fn with_credential(credential: Option<&Path>, data: &[u8]) -> Result<Vec<u8>
 pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Result<Connected, Failure> {
     let host = host_name(wish.target)?;
     let options = ConnectOptions {
-        connect_data: with_credential(wish.credential, wish.data)?,
+        connect_data: with_credential(wish.credential, socket.public_key(), wish.data)?,
         settings: wish.settings,
         ..ConnectOptions::default()
     };

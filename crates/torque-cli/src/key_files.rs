@@ -6,9 +6,10 @@
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use torque_socket::key_file::{self, KeyFileError};
-use torque_socket::{Credential, KeyPair, PublicKey};
+use torque_socket::{Credential, CredentialError, KeyPair, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -123,6 +124,24 @@ pub fn read_credential(path: &Path) -> Result<Credential, Failure> {
         Failure::usage(format!("{} holds no credential: {why}", path.display()))
             .next("make one with: torque sign --authority FILE KEY")
     })
+}
+
+/// Reads a credential that is to be shown together with `key`, and checks that it is good for that now.
+pub fn credential_for(path: &Path, key: PublicKey) -> Result<Credential, Failure> {
+    let credential = read_credential(path)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    // Whom to trust is for the other side to say; everything else can be seen from here.
+    credential.verify(key, &[credential.authority()], now).map_err(|error| {
+        let failure = Failure::usage(format!("the credential {} is of no use here: {error}", path.display()));
+        match error {
+            CredentialError::OtherSubject => failure.next(format!(
+                "it was signed for {}, and this socket has the key {key}: name the file with the right key with --key",
+                credential.subject()
+            )),
+            _ => failure.next("have a new one made: torque sign --authority FILE KEY"),
+        }
+    })?;
+    Ok(credential)
 }
 
 /// Reads the text of a credential.

@@ -14,6 +14,7 @@ mod handshake_text;
 mod host_socket;
 mod key_files;
 mod key_log;
+mod logs;
 mod metrics_listener;
 mod output;
 mod socket_options;

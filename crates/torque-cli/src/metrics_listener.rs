@@ -1,17 +1,23 @@
-//! Metrics for Prometheus over as much HTTP as that takes: every request gets the counters of the moment.
+//! Metrics for Prometheus over as much HTTP as that takes: every request gets the figures of the moment.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
-/// How long a request may take, and its answer.
+/// How long a client may take for its request, the owner of the socket for the figures, and the client again for
+/// the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// No request that means well is longer.
-const MAX_REQUEST: u64 = 8_192;
+const MAX_REQUEST: usize = 8_192;
+/// Clients that are served at a time; further ones are turned away. Whoever is slow takes one place for a while.
+const MAX_CLIENTS: usize = 16;
+/// After the operating system had no connection to give, for want of descriptors perhaps.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Asks for the text of the metrics.
 type Request = Sender<String>;
@@ -25,28 +31,19 @@ pub struct MetricsListener {
 impl MetricsListener {
     /// Begins to listen.
     pub fn bind(address: SocketAddr) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| {
+        let failed = |error: io::Error| {
             Failure::failed(format!("listening for metrics on {address} failed: {error}"))
                 .next("name another address with --metrics; port 0 takes a free one")
         };
         let listener = TcpListener::bind(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (sender, requests) = channel();
-        thread::Builder::new()
-            .name("torque-metrics".into())
-            .spawn(move || {
-                for stream in listener.incoming().filter_map(Result::ok) {
-                    // One at a time is enough; a request that goes wrong is its sender's loss.
-                    if !serve(&stream, &sender).unwrap_or(true) {
-                        return;
-                    }
-                }
-            })
-            .map_err(failed)?;
+        let name = "torque-metrics".to_owned();
+        thread::Builder::new().name(name).spawn(move || listen(&listener, &sender)).map_err(failed)?;
         Ok(Self { address, requests })
     }
 
-    /// Answers whoever asked since the last call.
+    /// Answers all who have asked since the last call.
     pub fn answer(&self, metrics: impl FnOnce() -> String) {
         let waiting: Vec<Request> = self.requests.try_iter().collect();
         if waiting.is_empty() {
@@ -54,49 +51,100 @@ impl MetricsListener {
         }
         let text = metrics();
         for request in waiting {
-            // Whoever asked may have gone away.
+            // The client may have gone away.
             let _ = request.send(text.clone());
         }
     }
 }
 
-/// Reads one request and answers it. Whether the owner is still there.
-fn serve(stream: &TcpStream, owner: &Sender<Request>) -> std::io::Result<bool> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut reader = BufReader::new(stream.take(MAX_REQUEST));
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let mut header = String::new();
-    while reader.read_line(&mut header)? > 0 && !header.trim().is_empty() {
-        header.clear();
+/// Gives each client a thread of its own, so that a slow one keeps nobody waiting.
+fn listen(listener: &TcpListener, owner: &Sender<Request>) {
+    let places = Arc::new(());
+    loop {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(_) => {
+                thread::sleep(PAUSE);
+                continue;
+            }
+        };
+        // One of them is the listener's own.
+        if Arc::strong_count(&places) > MAX_CLIENTS {
+            continue;
+        }
+        let (place, owner) = (Arc::clone(&places), owner.clone());
+        let served = thread::Builder::new().name("torque-metrics".into()).spawn(move || {
+            // What goes wrong is this client's loss.
+            let _ = serve(&stream, &owner);
+            drop(place);
+        });
+        if served.is_err() {
+            thread::sleep(PAUSE);
+        }
     }
-    let mut words = first.split_ascii_whitespace();
+}
+
+/// Reads one request and answers it.
+fn serve(stream: &TcpStream, owner: &Sender<Request>) -> io::Result<()> {
+    let head = read_head(stream)?;
+    let mut words = head.lines().next().unwrap_or_default().split_ascii_whitespace();
     let (method, path) = (words.next(), words.next());
     let path = path.and_then(|path| path.split('?').next());
     let (status, body) = match (method, path) {
         (Some("GET" | "HEAD"), Some("/metrics" | "/")) => {
             let (sender, answer) = channel();
-            if owner.send(sender).is_err() {
-                return Ok(false);
-            }
+            // If the owner is gone, so will be the whole process.
+            let _ = owner.send(sender);
             match answer.recv_timeout(PATIENCE) {
                 Ok(text) => ("200 OK", text),
-                Err(_) => ("503 Service Unavailable", String::new()),
+                Err(_) => ("503 Service Unavailable", "the host is busy or ending\n".into()),
             }
         }
         (Some("GET" | "HEAD"), Some(_)) => ("404 Not Found", "the metrics are at /metrics\n".into()),
         _ => ("405 Method Not Allowed", String::new()),
     };
-    let head = format!(
+    let mut answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    let mut stream = stream;
-    stream.write_all(head.as_bytes())?;
     if method != Some("HEAD") {
-        stream.write_all(body.as_bytes())?;
+        answer.push_str(&body);
     }
-    stream.flush()?;
-    Ok(true)
+    let mut left_over = answer.as_bytes();
+    within(PATIENCE, |left| {
+        stream.set_write_timeout(Some(left))?;
+        let mut stream = stream;
+        let written = stream.write(left_over)?;
+        left_over = &left_over[written..];
+        Ok(left_over.is_empty() || written == 0)
+    })
+}
+
+/// The request line and headers.
+fn read_head(stream: &TcpStream) -> io::Result<String> {
+    let mut head = Vec::new();
+    within(PATIENCE, |left| {
+        stream.set_read_timeout(Some(left))?;
+        let mut part = [0; 1_024];
+        let mut stream = stream;
+        let length = stream.read(&mut part)?;
+        head.extend_from_slice(&part[..length]);
+        let is_whole = head.windows(4).any(|four| four == b"\r\n\r\n" || four.ends_with(b"\n\n"));
+        Ok(is_whole || length == 0 || head.len() >= MAX_REQUEST)
+    })?;
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// Takes one step after another until one says that it was the last, or the time is over.
+fn within(time: Duration, mut step: impl FnMut(Duration) -> io::Result<bool>) -> io::Result<()> {
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        if step(left)? {
+            return Ok(());
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn text(stats: &Stats, io: &IoStats, gauges: Gauges) -> String {
     let Gauges { connections, difficulty } = gauges;
     add(&mut text, "gauge", "connections", "Established connections.", connections as u64);
     let help = "Bits of client puzzle that a connect request is asked for; of several shards the most.";
-    add(&mut text, "gauge", "difficulty_bits", help, difficulty.into());
+    add(&mut text, "gauge", "puzzle_difficulty", help, difficulty.into());
     text
 }
 

@@ -1,23 +1,26 @@
 //! `torque host`
 
-use std::collections::HashMap;
+mod figures;
+mod guests;
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use torque_socket::discovery::{HostInfo, Responder};
-use torque_socket::{Address, ConnectionId, Credential, DEFAULT_PORT, Event, IoStats, PublicKey, Stats};
+use torque_socket::{DEFAULT_PORT, IoStats, PublicKey, Stats};
 
 use crate::connecting::with_credential;
 use crate::failure::Failure;
-use crate::handshake_text::short_key;
 use crate::host_socket::HostSocket;
+use crate::logs::{self, Level, Logs};
 use crate::metrics_listener::MetricsListener;
-use crate::output::{BAD, DIM, GOOD, NAME, Output};
+use crate::output::{DIM, GOOD, NAME, Output};
 use crate::socket_options::SocketOptions;
 use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
-use crate::units::{hex, printable, text_or_hex};
+use guests::Guests;
+use limits::LimitOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +36,9 @@ Examples:
   torque host --link terrible                      what would it be like on a bad network?
 
 It also answers `torque query` and `torque discover`.
+
+Logs have a time in UTC and a level. RUST_LOG=warn shows less, RUST_LOG=debug every packet and what the protocol
+sees, RUST_LOG=torque=info,torque_proto=debug each as much as wanted. Connections have the same id everywhere.
 ";
 
 /// Be a host that echoes every packet
@@ -90,10 +96,6 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "torque")]
     service: String,
 
-    /// The most connections
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
-    max: u16,
-
     /// Share the work among this many sockets and threads at the one port; limits hold for each of them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     shards: u8,
@@ -110,9 +112,16 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
 
-    /// Tell of every packet
+    /// Tell of every packet and verdict too (as RUST_LOG=debug does)
     #[arg(long, short)]
     verbose: bool,
+
+    /// Show the connect data of requests, which may be a secret of whoever asks
+    #[arg(long)]
+    log_connect_data: bool,
+
+    #[command(flatten)]
+    limits: LimitOptions,
 
     #[command(flatten)]
     socket: SocketOptions,
@@ -125,60 +134,55 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     config.origins.trusted_gateways.clone_from(&args.trusted_gateway);
     config.origins.allowed_origins.clone_from(&args.allowed_origin);
     config.origins.allow_native = args.allow_native;
-    let builder = args.socket.builder()?.config(config);
+    args.limits.apply(&mut config);
+    let builder = args.limits.buffers(args.socket.builder()?.config(config));
     let mut socket = HostSocket::bind(builder, args.shards.into(), &bind)?;
     socket.install_key_log(output)?;
-    let shown = with_credential(args.credential.as_deref(), args.data.as_bytes())?;
+    let shown = with_credential(args.credential.as_deref(), socket.public_key(), args.data.as_bytes())?;
     socket.set_challenge_response_data(&shown).map_err(|error| {
         Failure::usage(format!("--data and --credential: {error}")).next("shorten --data")
     })?;
     let metrics = args.metrics.map(MetricsListener::bind).transpose()?;
-    let mut host = Host {
-        args,
-        output,
-        responder: Responder::new(&args.service, HostInfo::default())
-            .map_err(|error| Failure::usage(error.to_string()))?,
-        guests: HashMap::new(),
-        ended: 0,
-    };
-    host.tell_info()?;
+    let logs = Logs::new(if args.verbose { Level::Debug } else { Level::Info }, output);
+    let mut guests = Guests::new(args, &logs)?;
     announce(&socket, metrics.as_ref(), output)?;
 
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let is_done = |host: &Host<'_>| stop::requested() || (args.once && host.ended > 0);
-    while !is_done(&host) {
+    let is_done = |guests: &Guests<'_>| stop::requested() || (args.once && guests.ended > 0);
+    while !is_done(&guests) {
         let now = Instant::now();
         if end.is_some_and(|end| end <= now) {
             break;
         }
         let turn_end = end.map_or(now + LOOK_EVERY, |end| end.min(now + LOOK_EVERY));
         while let Some(event) = socket.next_event(turn_end) {
-            host.event(Some(&mut socket), event)?;
-            if turn_end <= Instant::now() || is_done(&host) {
+            guests.event(Some(&mut socket), event)?;
+            if turn_end <= Instant::now() || is_done(&guests) {
                 break;
             }
         }
+        guests.tell_refusals()?;
         if let Some(metrics) = &metrics {
-            metrics.answer(|| socket.metrics());
+            metrics.answer(|| socket.metrics() + &guests.figures.text());
         }
     }
-    end_in_order(socket, &mut host)
+    end_in_order(socket, &mut guests, output)
 }
 
 /// Closes everything. What has come already is shown before that is told, and the counters are the last word.
-fn end_in_order(socket: HostSocket, host: &mut Host<'_>) -> Result<(), Failure> {
-    if !host.guests.is_empty() {
-        host.output.note(format_args!("{DIM}closing {} connections{DIM:#}", host.guests.len()));
+fn end_in_order(socket: HostSocket, guests: &mut Guests<'_>, output: &Output) -> Result<(), Failure> {
+    if guests.count() > 0 {
+        output.note(format_args!("{DIM}closing {} connections{DIM:#}", guests.count()));
     }
     let mut told = Ok(());
     let shutdown = socket.shutdown(END_AT_MOST, |event| {
-        let shown = host.event(None, event);
+        let shown = guests.event(None, event);
         if told.is_ok() {
             told = shown;
         }
     });
     told?;
-    tell_counters(&shutdown.stats, &shutdown.io_stats, host.output)
+    tell_counters(&shutdown.stats, &shutdown.io_stats, output)
 }
 
 /// Says where the host is, as something to be copied into `torque connect`.
@@ -199,6 +203,7 @@ fn announce(socket: &HostSocket, metrics: Option<&MetricsListener>, output: &Out
     output.record(|| {
         json!({
             "event": "listening",
+            "time": logs::now(),
             "address": local.to_string(),
             "public_key": key.to_string(),
             "url": format!("torque://{key}@{place}"),
@@ -217,208 +222,9 @@ fn tell_counters(stats: &Stats, io: &IoStats, output: &Output) -> Result<(), Fai
         };
         json!({
             "event": "counters",
+            "time": logs::now(),
             "protocol": object(stats.iter().collect()),
             "io": object(io.iter().collect()),
         })
     })
-}
-
-struct Host<'a> {
-    args: &'a Args,
-    output: &'a Output,
-    responder: Responder,
-    guests: HashMap<ConnectionId, Guest>,
-    ended: u64,
-}
-
-#[derive(Default)]
-struct Guest {
-    is_established: bool,
-    echoed: u64,
-    held_back: u64,
-}
-
-impl Host<'_> {
-    /// `socket` is none when it shuts down: then nothing can be answered any more.
-    fn event(&mut self, socket: Option<&mut HostSocket>, event: Event) -> Result<(), Failure> {
-        match event {
-            Event::InfoPacket { remote, local, payload } => {
-                if let Some(socket) = socket
-                    && let Some(answer) = self.responder.answer(remote, socket.public_key(), &payload)
-                {
-                    // If too much waits to be sent, whoever asks will ask again.
-                    let _ = socket.send_info_from(local, remote, &answer);
-                }
-                Ok(())
-            }
-            Event::ConnectRequest { connection, remote, public_key, connect_data, origin, .. } => {
-                let Some(socket) = socket else { return Ok(()) };
-                self.request(socket, connection, remote, public_key, &connect_data, origin.as_deref())
-            }
-            Event::Established { connection, remote, public_key, settings, .. } => {
-                self.guests.entry(connection).or_default().is_established = true;
-                self.tell_info()?;
-                self.output.line(format_args!(
-                    "{GOOD}established{GOOD:#} {connection} {remote} ({NAME}{}{NAME:#}) {DIM}{settings}{DIM:#}",
-                    short_key(&public_key)
-                ))?;
-                self.output.record(|| {
-                    json!({
-                        "event": "established",
-                        "connection": connection.get(),
-                        "remote": remote.to_string(),
-                        "public_key": public_key.to_string(),
-                        "settings": settings.to_string(),
-                    })
-                })
-            }
-            Event::Packet { connection, sequence, payload } => {
-                let echo = socket.map(|socket| socket.send(connection, &payload));
-                if let Some(guest) = self.guests.get_mut(&connection) {
-                    match echo {
-                        Some(Ok(_)) => guest.echoed += 1,
-                        // An echo is not worth a queue: the window is full, or the connection is closing.
-                        _ => guest.held_back += 1,
-                    }
-                }
-                if !self.args.verbose {
-                    return Ok(());
-                }
-                self.output.line(format_args!("packet {connection} {sequence} {}", text_or_hex(&payload)))?;
-                self.output.record(|| {
-                    json!({
-                        "event": "packet",
-                        "connection": connection.get(),
-                        "sequence": sequence.0,
-                        "text": String::from_utf8_lossy(&payload),
-                        "hex": hex(&payload),
-                    })
-                })
-            }
-            Event::PacketDeliveryNotify { connection, sequence, delivery } if self.args.verbose => {
-                let word = format!("{delivery:?}").to_lowercase();
-                self.output.line(format_args!("verdict {connection} {sequence} {word}"))?;
-                self.output.record(|| {
-                    json!({
-                        "event": "verdict",
-                        "connection": connection.get(),
-                        "sequence": sequence.0,
-                        "delivery": word,
-                    })
-                })
-            }
-            Event::Close { connection, code, reason, .. } => {
-                self.closed(connection, code.name(), &reason)?;
-                self.tell_info()
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn request(
-        &mut self,
-        socket: &mut HostSocket,
-        connection: ConnectionId,
-        remote: Address,
-        public_key: PublicKey,
-        connect_data: &[u8],
-        origin: Option<&str>,
-    ) -> Result<(), Failure> {
-        let verdict = self.judge(public_key, connect_data);
-        let (word, reason) = match &verdict {
-            Ok(()) => ("accepted", ""),
-            Err(why) => ("refused", why.as_str()),
-        };
-        let style = if verdict.is_ok() { GOOD } else { BAD };
-        self.output.line(format_args!(
-            "{style}{word}{style:#} {connection} {remote} {NAME}{public_key}{NAME:#} {} {reason} {DIM}{}{DIM:#}",
-            origin.unwrap_or_default(),
-            printable(connect_data)
-        ))?;
-        self.output.record(|| {
-            json!({
-                "event": "request",
-                "connection": connection.get(),
-                "remote": remote.to_string(),
-                "public_key": public_key.to_string(),
-                "origin": origin,
-                "connect_data": printable(connect_data),
-                "accepted": verdict.is_ok(),
-                "reason": reason,
-            })
-        })?;
-        // The request may have been given up meanwhile; its close event tells.
-        let _ = match verdict {
-            Ok(()) => {
-                self.guests.insert(connection, Guest::default());
-                socket.accept_connection(connection, self.args.accept_data.as_bytes())
-            }
-            Err(why) => socket.close(connection, why.as_bytes()),
-        };
-        Ok(())
-    }
-
-    /// Whether the initiator may come in; if not, what it is told.
-    fn judge(&self, key: PublicKey, connect_data: &[u8]) -> Result<(), String> {
-        let args = self.args;
-        if self.guests.len() >= usize::from(args.max) {
-            return Err("the host is full".into());
-        }
-        let (credential, data) = match Credential::parse_prefix(connect_data) {
-            Ok((credential, rest)) => (Some(credential), rest),
-            Err(_) => (None, connect_data),
-        };
-        if args.require_data.as_ref().is_some_and(|wanted| wanted.as_bytes() != data) {
-            return Err("the connect data is not what this host wants".into());
-        }
-        if args.accept_key.is_empty() && args.authority.is_empty() {
-            return Ok(());
-        }
-        if args.accept_key.iter().any(|accepted| accepted.same_identity(&key)) {
-            return Ok(());
-        }
-        if args.authority.is_empty() {
-            return Err("this key is not on the list".into());
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        match credential {
-            None => Err("no credential was shown".into()),
-            Some(credential) => {
-                credential.verify(key, &args.authority, now).map_err(|error| error.to_string())
-            }
-        }
-    }
-
-    fn closed(&mut self, connection: ConnectionId, code: &str, reason: &[u8]) -> Result<(), Failure> {
-        // What never got in was told as refused.
-        let Some(guest) = self.guests.remove(&connection) else { return Ok(()) };
-        self.ended += 1;
-        let Guest { echoed, held_back, .. } = guest;
-        self.output.line(format_args!(
-            "closed {connection}: {code} {} {DIM}({echoed} packets echoed, {held_back} not){DIM:#}",
-            printable(reason)
-        ))?;
-        self.output.record(|| {
-            json!({
-                "event": "closed",
-                "connection": connection.get(),
-                "code": code,
-                "reason": printable(reason),
-                "echoed": echoed,
-                "held_back": held_back,
-            })
-        })
-    }
-
-    /// Renews what queries are told.
-    fn tell_info(&mut self) -> Result<(), Failure> {
-        let players = self.guests.values().filter(|guest| guest.is_established).count();
-        let info = HostInfo {
-            name: self.args.name.clone(),
-            players: u16::try_from(players).unwrap_or(u16::MAX),
-            max_players: self.args.max,
-            data: Vec::new(),
-        };
-        self.responder.set_info(info).map_err(|error| Failure::usage(error.to_string()))
-    }
 }

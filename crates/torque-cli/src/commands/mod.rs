@@ -17,10 +17,19 @@ pub mod sign;
 
 use crate::cli::Command;
 use crate::failure::Failure;
+use crate::logs;
 use crate::output::Output;
 
 /// Runs one.
 pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
+    // The gateway's logs have a format of their own.
+    #[cfg(feature = "gateway")]
+    let has_logs = matches!(command, Command::Gateway(_));
+    #[cfg(not(feature = "gateway"))]
+    let has_logs = false;
+    if !has_logs {
+        logs::show_protocol(output);
+    }
     match command {
         Command::Demo(args) => demo::run(&args, output),
         Command::Host(args) => host::run(&args, output),

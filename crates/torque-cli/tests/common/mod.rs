@@ -1,7 +1,8 @@
 //! Running the real command.
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +13,7 @@ use serde_json::Value;
 /// The command, without what the environment of the tests may ask of it.
 pub fn torque() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_torque"));
-    command.env_remove("TORQUE_KEYLOG").env("NO_COLOR", "1").stdin(Stdio::null());
+    command.env_remove("TORQUE_KEYLOG").env_remove("RUST_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
 
@@ -148,4 +149,13 @@ impl Drop for Host {
 pub fn signal(name: &str, pid: u32) {
     let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
     assert!(sent.success(), "kill -{name} {pid}");
+}
+
+/// What a host answers over HTTP.
+pub fn get(host: &Host, path: &str) -> String {
+    let mut stream = TcpStream::connect(host.listening["metrics"].as_str().unwrap()).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }

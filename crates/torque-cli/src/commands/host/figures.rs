@@ -1,0 +1,57 @@
+//! What a host has counted itself, for its metrics.
+
+use std::fmt::Write;
+
+/// Figures beside those of the socket.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Figures {
+    pub delivered: u64,
+    pub dropped: u64,
+    pub unknown: u64,
+    pub received: u64,
+    pub echoed: u64,
+    pub held_back: u64,
+    pub refused: u64,
+    pub established: u64,
+    pub pending: u64,
+    pub limit: u64,
+}
+
+impl Figures {
+    /// As text that Prometheus reads.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        family(
+            &mut text,
+            "counter",
+            "verdicts_total",
+            "Verdicts on the packets that this host sent, by what became of them.",
+            &[
+                ("{delivery=\"delivered\"}", self.delivered),
+                ("{delivery=\"dropped\"}", self.dropped),
+                ("{delivery=\"unknown\"}", self.unknown),
+            ],
+        );
+        let help = "Packets received from connections.";
+        family(&mut text, "counter", "packets_received_total", help, &[("", self.received)]);
+        let help = "Packets received, by whether they were sent back.";
+        let by_fate = [("{echoed=\"yes\"}", self.echoed), ("{echoed=\"no\"}", self.held_back)];
+        family(&mut text, "counter", "echoes_total", help, &by_fate);
+        let help = "Requests that this host refused.";
+        family(&mut text, "counter", "requests_refused_total", help, &[("", self.refused)]);
+        let help = "Connections that were let in, by whether they are established already.";
+        let by_state = [("{state=\"established\"}", self.established), ("{state=\"pending\"}", self.pending)];
+        family(&mut text, "gauge", "connections", help, &by_state);
+        let help = "The most connections that are let in (--max).";
+        family(&mut text, "gauge", "connections_limit", help, &[("", self.limit)]);
+        text
+    }
+}
+
+fn family(text: &mut String, kind: &str, name: &str, help: &str, values: &[(&str, u64)]) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "# HELP torque_host_{name} {help}\n# TYPE torque_host_{name} {kind}");
+    for (labels, value) in values {
+        let _ = writeln!(text, "torque_host_{name}{labels} {value}");
+    }
+}

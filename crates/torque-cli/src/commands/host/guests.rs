@@ -1,0 +1,314 @@
+//! What a host makes of events: who may come in, echoes, and what is told of it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use torque_socket::discovery::{HostInfo, Responder};
+use torque_socket::{Address, ConnectionId, Credential, Delivery, Event, PublicKey};
+
+use super::Args;
+use super::figures::Figures;
+use crate::failure::Failure;
+use crate::host_socket::HostSocket;
+use crate::logs::{Level, Logs};
+use crate::output::{BAD, DIM, GOOD, NAME};
+use crate::units::{hex, printable, text_or_hex};
+
+/// Refusals that are told one by one in each second; of further ones only the number is.
+const REFUSALS_TOLD: u64 = 10;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The connections of a host.
+pub struct Guests<'a> {
+    args: &'a Args,
+    logs: &'a Logs<'a>,
+    responder: Responder,
+    guests: HashMap<ConnectionId, Guest>,
+    refusals: Refusals,
+    pub figures: Figures,
+    /// Connections that were let in and have ended.
+    pub ended: u64,
+}
+
+#[derive(Default)]
+struct Guest {
+    is_established: bool,
+    echoed: u64,
+    held_back: u64,
+}
+
+/// Somebody who asks to come in.
+struct Request<'a> {
+    connection: ConnectionId,
+    remote: Address,
+    public_key: PublicKey,
+    connect_data: &'a [u8],
+    origin: Option<&'a str>,
+}
+
+impl<'a> Guests<'a> {
+    pub fn new(args: &'a Args, logs: &'a Logs<'a>) -> Result<Self, Failure> {
+        let responder = Responder::new(&args.service, HostInfo::default())
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        let mut guests = Self {
+            args,
+            logs,
+            responder,
+            guests: HashMap::new(),
+            refusals: Refusals::default(),
+            figures: Figures { limit: args.limits.connections.into(), ..Figures::default() },
+            ended: 0,
+        };
+        guests.tell_info()?;
+        Ok(guests)
+    }
+
+    /// Those that were let in, established or not yet.
+    pub fn count(&self) -> usize {
+        self.guests.len()
+    }
+
+    /// `socket` is none when it shuts down: then nothing can be answered any more.
+    pub fn event(&mut self, socket: Option<&mut HostSocket>, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::InfoPacket { remote, local, payload } => {
+                if let Some(socket) = socket
+                    && let Some(answer) = self.responder.answer(remote, socket.public_key(), &payload)
+                {
+                    // If too much waits to be sent, the question will come again.
+                    let _ = socket.send_info_from(local, remote, &answer);
+                }
+                Ok(())
+            }
+            Event::ConnectRequest { connection, remote, public_key, connect_data, origin, .. } => {
+                let Some(socket) = socket else { return Ok(()) };
+                let (connect_data, origin) = (&connect_data[..], origin.as_deref());
+                self.request(socket, &Request { connection, remote, public_key, connect_data, origin })
+            }
+            Event::Established { connection, remote, public_key, settings, .. } => {
+                self.guests.entry(connection).or_default().is_established = true;
+                self.tell_info()?;
+                self.logs.event(
+                    Level::Info,
+                    "established",
+                    format_args!("{connection} {remote} {NAME}{public_key}{NAME:#} {DIM}{settings}{DIM:#}"),
+                    || {
+                        json!({
+                            "connection": connection.to_string(),
+                            "remote": remote.to_string(),
+                            "public_key": public_key.to_string(),
+                            "settings": settings.to_string(),
+                        })
+                    },
+                )
+            }
+            Event::Packet { connection, sequence, payload } => {
+                self.figures.received += 1;
+                let is_echoed = socket.is_some_and(|socket| socket.send(connection, &payload).is_ok());
+                // An echo is not worth a queue: the window is full, or the connection is closing.
+                let counter = if is_echoed { &mut self.figures.echoed } else { &mut self.figures.held_back };
+                *counter += 1;
+                if let Some(guest) = self.guests.get_mut(&connection) {
+                    *(if is_echoed { &mut guest.echoed } else { &mut guest.held_back }) += 1;
+                }
+                self.logs.event(
+                    Level::Debug,
+                    "packet",
+                    format_args!("{connection} {sequence} {}", text_or_hex(&payload)),
+                    || {
+                        json!({
+                            "connection": connection.to_string(),
+                            "sequence": sequence.0,
+                            "text": String::from_utf8_lossy(&payload),
+                            "hex": hex(&payload),
+                        })
+                    },
+                )
+            }
+            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+                let (counter, word) = match delivery {
+                    Delivery::Delivered => (&mut self.figures.delivered, "delivered"),
+                    Delivery::Dropped => (&mut self.figures.dropped, "dropped"),
+                    Delivery::Unknown => (&mut self.figures.unknown, "unknown"),
+                };
+                *counter += 1;
+                let text = format_args!("{connection} {sequence} {word}");
+                self.logs.event(Level::Debug, "verdict", text, || {
+                    json!({
+                        "connection": connection.to_string(),
+                        "sequence": sequence.0,
+                        "delivery": word,
+                    })
+                })
+            }
+            Event::Close { connection, code, reason, .. } => {
+                self.closed(connection, code.name(), &reason)?;
+                self.tell_info()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// To be called in every turn.
+    pub fn tell_refusals(&mut self) -> Result<(), Failure> {
+        let Some(count) = self.refusals.take_untold() else { return Ok(()) };
+        self.logs.event(
+            Level::Warn,
+            "refused_more",
+            format_args!("{count} more requests in this second"),
+            || json!({ "count": count }),
+        )
+    }
+
+    fn request(&mut self, socket: &mut HostSocket, request: &Request<'_>) -> Result<(), Failure> {
+        let verdict = self.judge(request.public_key, request.connect_data);
+        let connection = request.connection;
+        let is_told = match &verdict {
+            Ok(()) => true,
+            Err(_) => {
+                self.figures.refused += 1;
+                self.refusals.is_told()
+            }
+        };
+        if is_told {
+            self.tell_request(request, verdict.as_ref().err().map_or("", String::as_str))?;
+        }
+        // The request may have been given up meanwhile; its close event tells.
+        let _ = match verdict {
+            Ok(()) => {
+                self.guests.insert(connection, Guest::default());
+                socket.accept_connection(connection, self.args.accept_data.as_bytes())
+            }
+            Err(why) => socket.close(connection, why.as_bytes()),
+        };
+        Ok(())
+    }
+
+    /// `refusal`: why it is refused; empty if it is accepted.
+    fn tell_request(&self, request: &Request<'_>, refusal: &str) -> Result<(), Failure> {
+        let Request { connection, remote, public_key, connect_data, origin } = *request;
+        let (style, word) = if refusal.is_empty() { (GOOD, "accepted") } else { (BAD, "refused") };
+        // What initiators send with their request may be a password.
+        let data = self.args.log_connect_data.then(|| printable(connect_data));
+        self.logs.event(
+            Level::Info,
+            "request",
+            format_args!(
+                "{connection} {remote} {NAME}{public_key}{NAME:#} {style}{word}{style:#} {} {refusal} {DIM}{}{DIM:#}",
+                origin.unwrap_or_default(),
+                data.as_deref().unwrap_or_default(),
+            ),
+            || {
+                let mut fields = json!({
+                    "connection": connection.to_string(),
+                    "remote": remote.to_string(),
+                    "public_key": public_key.to_string(),
+                    "origin": origin,
+                    "connect_data_bytes": connect_data.len(),
+                    "accepted": refusal.is_empty(),
+                    "reason": refusal,
+                });
+                if let Some(data) = data.as_deref() {
+                    fields["connect_data"] = json!(data);
+                }
+                fields
+            },
+        )
+    }
+
+    /// Whether the initiator may come in; if not, what it is told.
+    fn judge(&self, key: PublicKey, connect_data: &[u8]) -> Result<(), String> {
+        let args = self.args;
+        if self.guests.len() >= usize::from(args.limits.connections) {
+            return Err("the host is full".into());
+        }
+        let (credential, data) = match Credential::parse_prefix(connect_data) {
+            Ok((credential, rest)) => (Some(credential), rest),
+            Err(_) => (None, connect_data),
+        };
+        if args.require_data.as_ref().is_some_and(|wanted| wanted.as_bytes() != data) {
+            return Err("the connect data is not what this host wants".into());
+        }
+        if args.accept_key.is_empty() && args.authority.is_empty() {
+            return Ok(());
+        }
+        if args.accept_key.iter().any(|accepted| accepted.same_identity(&key)) {
+            return Ok(());
+        }
+        if args.authority.is_empty() {
+            return Err("this key is not on the list".into());
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        match credential {
+            None => Err("no credential was shown".into()),
+            Some(credential) => {
+                credential.verify(key, &args.authority, now).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    fn closed(&mut self, connection: ConnectionId, code: &str, reason: &[u8]) -> Result<(), Failure> {
+        // What never got in was told as refused.
+        let Some(guest) = self.guests.remove(&connection) else { return Ok(()) };
+        self.ended += 1;
+        let Guest { echoed, held_back, .. } = guest;
+        self.logs.event(
+            Level::Info,
+            "closed",
+            format_args!(
+                "{connection} {code} {} {DIM}({echoed} packets echoed, {held_back} not){DIM:#}",
+                printable(reason)
+            ),
+            || {
+                json!({
+                    "connection": connection.to_string(),
+                    "code": code,
+                    "reason": printable(reason),
+                    "echoed": echoed,
+                    "held_back": held_back,
+                })
+            },
+        )
+    }
+
+    /// Renews what queries and metrics are told.
+    fn tell_info(&mut self) -> Result<(), Failure> {
+        let established = self.guests.values().filter(|guest| guest.is_established).count();
+        self.figures.established = established as u64;
+        self.figures.pending = (self.guests.len() - established) as u64;
+        let info = HostInfo {
+            name: self.args.name.clone(),
+            players: u16::try_from(established).unwrap_or(u16::MAX),
+            max_players: self.args.limits.connections,
+            data: Vec::new(),
+        };
+        self.responder.set_info(info).map_err(|error| Failure::usage(error.to_string()))
+    }
+}
+
+/// Keeps a flood of refused requests out of the logs.
+#[derive(Default)]
+struct Refusals {
+    since: Option<Instant>,
+    count: u64,
+}
+
+impl Refusals {
+    /// Whether one more is to be told by itself.
+    fn is_told(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now);
+        self.count += 1;
+        self.count <= REFUSALS_TOLD
+    }
+
+    /// How many were not, when the second is over.
+    fn take_untold(&mut self) -> Option<u64> {
+        if self.since?.elapsed() < SECOND {
+            return None;
+        }
+        let untold = self.count.saturating_sub(REFUSALS_TOLD);
+        *self = Self::default();
+        (untold > 0).then_some(untold)
+    }
+}

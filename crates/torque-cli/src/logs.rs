@@ -1,0 +1,137 @@
+//! What a command that runs for long tells of what happens: each with its time and level, as many as `RUST_LOG` asks for.
+
+use std::fmt::Arguments;
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::failure::Failure;
+use crate::output::{DIM, GOOD, Output, WARN};
+
+/// The environment variable, as most programs in Rust have it.
+pub const VARIABLE: &str = "RUST_LOG";
+/// What the command's own events are called in it.
+const OWN: &str = "torque";
+
+/// How much an event matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    /// Somebody should look.
+    Warn,
+    /// What an operator wants to know afterwards.
+    Info,
+    /// Every packet.
+    Debug,
+}
+
+impl Level {
+    const fn filter(self) -> LevelFilter {
+        match self {
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+
+    const fn style(self) -> Style {
+        match self {
+            Self::Warn => WARN,
+            Self::Info => GOOD,
+            Self::Debug => AnsiColor::Blue.on_default(),
+        }
+    }
+}
+
+/// Where events go.
+pub struct Logs<'a> {
+    output: &'a Output,
+    filter: Targets,
+}
+
+impl<'a> Logs<'a> {
+    /// Tells events down to `level`, or those that the environment asks for.
+    pub fn new(level: Level, output: &'a Output) -> Self {
+        let filter = from_environment().and_then(Result::ok);
+        let filter = filter.unwrap_or_else(|| Targets::new().with_target(OWN, level.filter()));
+        Self { output, filter }
+    }
+
+    /// Tells one event: a line for people with `text`, or an object with `name` and `fields`.
+    pub fn event(
+        &self,
+        level: Level,
+        name: &'static str,
+        text: Arguments<'_>,
+        fields: impl FnOnce() -> Value,
+    ) -> Result<(), Failure> {
+        let is_wanted = level.filter().into_level().is_none_or(|level| self.filter.would_enable(OWN, &level));
+        if !is_wanted {
+            return Ok(());
+        }
+        let (time, style) = (now(), level.style());
+        self.output.line(format_args!(
+            "{DIM}{time}{DIM:#} {style}{:>5}{style:#} {name} {text}",
+            level.name().to_uppercase()
+        ))?;
+        self.output.record(|| {
+            let mut object = json!({ "event": name, "time": time, "level": level.name() });
+            if let (Value::Object(object), Value::Object(fields)) = (&mut object, fields()) {
+                object.extend(fields);
+            }
+            object
+        })
+    }
+}
+
+/// This moment, as RFC 3339 has it, in UTC.
+pub fn now() -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
+}
+
+/// Has the events of the protocol and the driver written to standard error, if the environment asks for any. To be
+/// called once: it also says if it cannot be understood.
+pub fn show_protocol(output: &Output) {
+    let filter = match from_environment() {
+        None => return,
+        Some(Ok(filter)) => filter,
+        Some(Err(failure)) => {
+            output.note(format_args!("{WARN}{}{WARN:#}", failure.what));
+            return output.note(format_args!("  {DIM}{}{DIM:#}", failure.next.unwrap_or_default()));
+        }
+    };
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry();
+    // If somebody has installed another already, that one is good as well.
+    let _ = match output.is_json() {
+        true => registry.with(format.json().with_filter(filter)).try_init(),
+        false => registry.with(format.with_ansi(output.is_terminal()).with_filter(filter)).try_init(),
+    };
+}
+
+/// What the environment asks for, if that can be understood: a text that was meant for other programs stops nothing.
+fn from_environment() -> Option<Result<Targets, Failure>> {
+    let text = std::env::var_os(VARIABLE).filter(|text| !text.is_empty())?;
+    let text = text.to_string_lossy();
+    Some(text.parse().map_err(|error| {
+        Failure::usage(format!("{VARIABLE}={text} is no filter of logs, and has no effect: {error}")).next(
+            "write a level (error, warn, info, debug, trace, off), or several as TARGET=LEVEL with commas in between; the targets are torque, torque_proto and torque_socket",
+        )
+    }))
+}
