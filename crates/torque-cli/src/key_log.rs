@@ -66,10 +66,36 @@ fn open(path: &Path) -> Result<File, Failure> {
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| {
+    let failed = |error| {
         Failure::file("opening the key log", path, &error)
             .next(format!("unset {VARIABLE}, or name another file"))
-    })
+    };
+    let file = options.open(path).map_err(failed)?;
+    check_mode(path, &file)?;
+    Ok(file)
+}
+
+/// A file that was there already is taken only if nobody else can read it: what others have open stays open, whatever
+/// its mode becomes.
+#[cfg(unix)]
+fn check_mode(path: &Path, file: &File) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = file.metadata().map_err(|error| Failure::file("opening the key log", path, &error))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if !metadata.is_file() || mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("others can read the key log {} (mode {mode:03o})", path.display())).next(
+        format!(
+            "name a new file in {VARIABLE}, or run `chmod 600 {}`; who has it open already reads on",
+            path.display()
+        ),
+    ))
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path, _: &File) -> Result<(), Failure> {
+    Ok(())
 }
 
 fn line(entry: &KeyLogEntry<'_>) -> String {

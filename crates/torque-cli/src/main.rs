@@ -6,6 +6,7 @@
 #![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod cli;
 mod commands;
 mod connecting;

@@ -71,6 +71,11 @@ impl BindError {
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::AddressInUse { address } if address.port() == 0 => write!(
+                f,
+                "no UDP port of {} is free: stop a program that has many, or let the system give out more (on Linux net.ipv4.ip_local_port_range)",
+                address.ip()
+            ),
             Self::AddressInUse { address } => write!(
                 f,
                 "UDP port {} is in use by another socket: stop that program, or bind another port (port 0 takes a free one)",

@@ -28,6 +28,9 @@ const MAX_BYTES: u64 = 4_096;
 pub fn load(path: impl AsRef<Path>) -> Result<KeyPair, KeyFileError> {
     let path = path.as_ref();
     let file = File::open(path).map_err(|error| KeyFileError::unreadable(path, error))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(KeyFileError::Directory { path: path.to_path_buf() });
+    }
     check_mode(path, &file)?;
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| KeyFileError::unreadable(path, error))?;
@@ -111,6 +114,11 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
+    /// It is a directory.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Others than the owner can read the file (Unix).
     ReadableByOthers {
         /// The file.
@@ -160,6 +168,12 @@ impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { path } => write!(f, "there is no key file {}", path.display()),
+            Self::Directory { path } => write!(
+                f,
+                "{path} is a directory: name a file for the secret key, for example {example}",
+                path = path.display(),
+                example = path.join("torque.key").display()
+            ),
             Self::ReadableByOthers { path, mode } => write!(
                 f,
                 "others can read the secret key in {path} (mode {mode:03o}): run `chmod 600 {path}`, and if they may \

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use torque_socket::{DEFAULT_PORT, IoStats, PublicKey, Stats};
 
+use crate::addresses::{self, Reach};
 use crate::connecting::with_credential;
 use crate::failure::Failure;
 use crate::host_socket::HostSocket;
@@ -127,6 +128,9 @@ pub struct Args {
     socket: SocketOptions,
 }
 
+/// Of a host with many addresses.
+const URLS_SHOWN: usize = 4;
+
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
     let bind = args.bind.clone().unwrap_or_else(|| format!("0.0.0.0:{DEFAULT_PORT}"));
@@ -185,15 +189,23 @@ fn end_in_order(socket: HostSocket, guests: &mut Guests<'_>, output: &Output) ->
     tell_counters(&shutdown.stats, &shutdown.io_stats, output)
 }
 
-/// Says where the host is, as something to be copied into `torque connect`.
+/// Says where the host is, as something to be copied into `torque connect` on another machine.
 fn announce(socket: &HostSocket, metrics: Option<&MetricsListener>, output: &Output) -> Result<(), Failure> {
     let (local, key) = (socket.local_addr(), socket.public_key());
-    let place = match local.ip().is_unspecified() {
-        true => format!("THIS-MACHINE:{}", local.port()),
-        false => local.to_string(),
-    };
-    output.line(format_args!("{GOOD}listening{GOOD:#} on {local}"))?;
-    output.line(format_args!("  torque connect {NAME}torque://{key}@{place}{NAME:#}"))?;
+    let places = addresses::reachable(local);
+    let urls: Vec<String> = places.iter().map(|place| format!("torque://{key}@{place}")).collect();
+    match local.ip().is_unspecified() {
+        true => {
+            output.line(format_args!("{GOOD}listening{GOOD:#} on port {}, at all addresses", local.port()))?
+        }
+        false => output.line(format_args!("{GOOD}listening{GOOD:#} on {local}"))?,
+    }
+    for url in urls.iter().take(URLS_SHOWN) {
+        output.line(format_args!("  torque connect {NAME}{url}{NAME:#}"))?;
+    }
+    if places.iter().all(|place| Reach::of(place.ip()) == Reach::ThisMachine) {
+        output.line(format_args!("  {DIM}that is for this machine only{DIM:#}"))?;
+    }
     if let Some(metrics) = metrics {
         output.line(format_args!("  metrics at http://{}/metrics", metrics.address))?;
     }
@@ -204,9 +216,11 @@ fn announce(socket: &HostSocket, metrics: Option<&MetricsListener>, output: &Out
         json!({
             "event": "listening",
             "time": logs::now(),
-            "address": local.to_string(),
+            "bound": local.to_string(),
+            "address": places.first().map(ToString::to_string),
             "public_key": key.to_string(),
-            "url": format!("torque://{key}@{place}"),
+            "url": urls.first(),
+            "urls": urls,
             "shards": socket.shards(),
             "steering": socket.steering(),
             "metrics": metrics.map(|metrics| metrics.address.to_string()),
