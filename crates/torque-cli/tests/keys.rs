@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Directory, event, json, run_to};
+use common::{Directory, event, json, run_to, torque};
 
 #[test]
 fn a_key_that_was_made_shows_the_public_key_it_was_made_with() {
@@ -36,6 +36,46 @@ fn a_key_file_is_its_owners_alone_and_is_never_overwritten() {
     {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_directory_is_no_key_file_and_nobody_is_told_to_change_its_mode() {
+    let directory = Directory::new();
+    let path = directory.path().to_str().unwrap();
+    let told = json(2, &["host", "--bind", "127.0.0.1:0", "--seconds", "1", "--key", path]);
+    let message = event(&told, "error")["message"].as_str().unwrap();
+    assert!(message.contains("is a directory") && !message.contains("chmod"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_log_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = Directory::new();
+    let path = directory.file("keys.log");
+    let run = || {
+        let mut command = torque();
+        command.env("TORQUE_KEYLOG", &path).args([
+            "host",
+            "--bind",
+            "127.0.0.1:0",
+            "--seconds",
+            "0",
+            "--json",
+        ]);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    let change = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    assert_eq!((run().0, mode()), (Some(0), 0o600));
+    assert_eq!(run().0, Some(0), "its own file is taken again");
+    for wide in [0o644, 0o640, 0o606] {
+        change(wide);
+        let (code, told) = run();
+        assert_eq!(code, Some(1), "{wide:o}: {told}");
+        assert!(told.contains("others can read the key log"), "{told}");
     }
 }
 

@@ -6,6 +6,7 @@
 mod common;
 
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{Host, event, lines, skip};
 
@@ -22,7 +23,9 @@ struct Namespaces([String; 2]);
 
 impl Namespaces {
     fn new() -> Result<Self, String> {
-        let names = ["a", "b"].map(|end| format!("tq{}{end}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let names = ["a", "b"].map(|end| format!("tq{}{end}{number}", std::process::id()));
         let namespaces = Self(names);
         let [a, b] = &namespaces.0;
         ip(&["netns", "add", a])?;
@@ -85,8 +88,52 @@ fn a_host_and_an_initiator_talk_between_two_network_namespaces() {
             "{place}: {told:?}"
         );
     }
-    // By broadcast or multicast, without knowing the address.
-    let told = namespaces.json(1, &["discover", "--wait", "1.5"]);
-    assert_eq!(event(&told, "host")["public_key"], host.key());
-    assert_eq!(event(&told, "host")["name"], "over there");
+    // What the host itself prints can be copied.
+    assert!(host.url().ends_with("@10.77.0.1:28000"), "{}", host.url());
+    for url in host.listening["urls"].as_array().unwrap() {
+        let told = namespaces.json(1, &["connect", url.as_str().unwrap(), "--send", "hello"]);
+        assert_eq!(event(&told, "summary")["delivered"], 1, "{url}");
+    }
+    // By broadcast or multicast, without knowing the address; first over both families, then where IPv6 has
+    // link-local addresses only, which are passed over.
+    for round in 0..4 {
+        if round == 1 {
+            let [a, b] = &namespaces.0;
+            for (name, v6) in [(a, "fd77::1/64"), (b, "fd77::2/64")] {
+                let _ = ip(&["-n", name, "addr", "del", v6, "dev", name]);
+            }
+        }
+        let told = namespaces.json(1, &["discover", "--wait", "1.5"]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let found = event(&told, "host");
+        assert_eq!((&found["public_key"], &found["name"]), (&host.key().into(), &"over there".into()));
+        assert!(host.listening["urls"].as_array().unwrap().contains(&found["url"]), "{found}");
+        if round >= 1 {
+            assert_eq!(found["url"].as_str(), Some(host.url()));
+        }
+    }
+}
+
+#[test]
+fn a_machine_without_free_ports_says_so() {
+    let namespaces = match Namespaces::new() {
+        Ok(namespaces) => namespaces,
+        Err(why) => return skip(&format!("network namespaces need root and iproute2: {why}")),
+    };
+    let mut narrow = Command::new("ip");
+    narrow.args(["netns", "exec", &namespaces.0[0], "sh", "-c"]);
+    narrow.arg("echo 40000 40001 > /proc/sys/net/ipv4/ip_local_port_range");
+    if !narrow.status().is_ok_and(|status| status.success()) {
+        return skip("the range of free ports cannot be changed here");
+    }
+    let mut hosts = Vec::new();
+    for _ in 0..2 {
+        let mut command = namespaces.torque(0);
+        command.args(["host", "--bind", "127.0.0.1:0"]);
+        hosts.push(Host::start_with(command, &[]));
+    }
+    let output = namespaces.torque(0).args(["host", "--bind", "127.0.0.1:0", "--json"]).output().unwrap();
+    let told = lines(&String::from_utf8_lossy(&output.stdout));
+    let message = event(&told, "error")["message"].as_str().unwrap();
+    assert!(message.contains("no UDP port of 127.0.0.1 is free"), "{message}");
 }

@@ -1,11 +1,13 @@
 //! `torque discover`
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use torque_socket::DEFAULT_PORT;
-use torque_socket::discovery::Finder;
+use torque_socket::discovery::{Finder, FoundHost};
+use torque_socket::{DEFAULT_PORT, PublicKey};
 
 use super::query::{self, show};
+use crate::addresses::Reach;
 use crate::failure::{Code, Failure};
 use crate::output::Output;
 use crate::stop::{self, LOOK_EVERY};
@@ -21,7 +23,8 @@ was told, so connecting with one reaches whoever has that key, or nobody.
 
 /// Find hosts on the local networks
 ///
-/// Asks by broadcast and multicast, on IPv4 and IPv6, and prints every host that answers once.
+/// Asks by broadcast and multicast, on IPv4 and IPv6, and prints every host that answers once, at the address that
+/// leads there best: one of a network before one of this machine, and that before a link-local one.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -40,13 +43,25 @@ pub struct Args {
 
 /// Questions get lost, so they are repeated.
 const ASK_EVERY: Duration = Duration::from_millis(700);
+/// How long a host's better addresses are waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is known of a host.
+enum Known {
+    /// It may still answer from a better address.
+    Waiting {
+        best: FoundHost,
+        until: Instant,
+    },
+    Shown,
+}
 
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
     let mut finder = Finder::new(&args.service).map_err(|error| Failure::usage(error.to_string()))?;
     let end = Instant::now() + Duration::from_secs_f64(args.wait);
     let mut asked: Option<Instant> = None;
-    let mut found = Vec::new();
+    let mut known: HashMap<PublicKey, Known> = HashMap::new();
     while Instant::now() < end && !stop::requested() {
         if asked.is_none_or(|at| at.elapsed() >= ASK_EVERY) {
             asked = Some(Instant::now());
@@ -55,14 +70,13 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
             })?;
         }
         let left = end.saturating_duration_since(Instant::now()).min(LOOK_EVERY);
-        let Some(host) = finder.next_answer(left) else { continue };
-        // Every repeat of the question has its answer.
-        if !found.contains(&host.public_key) {
-            found.push(host.public_key);
-            show(&host, output)?;
+        if let Some(host) = finder.next_answer(left) {
+            take(&mut known, host);
         }
+        show_ready(&mut known, |until| until <= Instant::now(), output)?;
     }
-    if found.is_empty() {
+    show_ready(&mut known, |_| true, output)?;
+    if known.is_empty() {
         return Err(Failure::new(
             Code::NoAnswer,
             format!("no host of the service \"{}\" answered at port {}", args.service, args.port),
@@ -70,4 +84,67 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         .next("check --service and --port; some networks keep broadcasts back: ask the host itself with `torque query`"));
     }
     Ok(())
+}
+
+/// Remembers an answer, if it is the first of its host or came from a better address.
+fn take(known: &mut HashMap<PublicKey, Known>, host: FoundHost) {
+    let reach = |host: &FoundHost| Reach::of(host.address.ip());
+    // There is nothing better to wait for.
+    let patience = if reach(&host) == Reach::Network { Duration::ZERO } else { PATIENCE };
+    let until = Instant::now() + patience;
+    match known.get_mut(&host.public_key) {
+        None => drop(known.insert(host.public_key, Known::Waiting { best: host, until })),
+        Some(Known::Waiting { best, until: old }) if reach(&host) < reach(best) => {
+            *old = until.min(*old);
+            *best = host;
+        }
+        // Every repeat of the question has its answer.
+        Some(_) => {}
+    }
+}
+
+/// Shows those that have waited long enough.
+fn show_ready(
+    known: &mut HashMap<PublicKey, Known>,
+    is_ready: impl Fn(Instant) -> bool,
+    output: &Output,
+) -> Result<(), Failure> {
+    for host in known.values_mut() {
+        if matches!(host, Known::Waiting { until, .. } if is_ready(*until))
+            && let Known::Waiting { best, .. } = std::mem::replace(host, Known::Shown)
+        {
+            show(&best, output)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use torque_socket::KeyPair;
+    use torque_socket::discovery::HostInfo;
+
+    fn at(address: &str) -> FoundHost {
+        FoundHost {
+            address: address.parse().unwrap(),
+            public_key: KeyPair::from_seed([1; 32]).public(),
+            info: HostInfo::default(),
+            time: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn of_a_hosts_addresses_the_one_that_leads_there_best_counts_in_whatever_order_they_come() {
+        let [link, machine, network] = ["[fe80::1%3]:9", "127.0.0.1:9", "10.0.0.7:9"];
+        for order in [[link, machine, network], [network, link, machine], [machine, network, link]] {
+            let mut known = HashMap::new();
+            order.map(at).into_iter().for_each(|host| take(&mut known, host));
+            let Some(Known::Waiting { best, until }) = known.into_values().next() else {
+                panic!("{order:?}")
+            };
+            assert_eq!(best.address, network.parse().unwrap());
+            assert!(until <= Instant::now(), "it is shown at once");
+        }
+    }
 }

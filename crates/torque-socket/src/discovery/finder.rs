@@ -17,7 +17,7 @@ use crate::zones;
 
 /// Questions whose answers are still taken.
 const MAX_QUESTIONS: usize = 16;
-/// Hosts that are told for one question.
+/// Answers that are told for one question.
 const MAX_TOLD: usize = 1_024;
 /// Of those, at one source. More than one key at one address may be several programs, or somebody who makes hosts up.
 const MAX_TOLD_OF_SOURCE: usize = 16;
@@ -66,8 +66,7 @@ pub struct Finder {
 struct Asked {
     id: [u8; 8],
     at: Instant,
-    /// One host may answer through several addresses.
-    told: HashSet<PublicKey>,
+    told: HashSet<(Source, PublicKey)>,
     told_of: HashMap<Source, usize>,
 }
 
@@ -80,7 +79,7 @@ impl Asked {
     fn tells(&mut self, source: Source, host: PublicKey) -> bool {
         let of_source = self.told_of.get(&source).copied().unwrap_or(0);
         let has_room = self.told.len() < MAX_TOLD && of_source < MAX_TOLD_OF_SOURCE;
-        let is_news = has_room && self.told.insert(host);
+        let is_news = has_room && self.told.insert((source, host));
         if is_news {
             self.told_of.insert(source, of_source + 1);
         }
@@ -184,8 +183,9 @@ impl Finder {
     }
 
     /// The next host that answers, for which it waits up to `timeout`. Each question gets at most one answer
-    /// from each key, 16 from each source (an IPv4 address, or an IPv6 /64) and 1,024 in all: more are somebody's
-    /// invention.
+    /// from each key at each source (an IPv4 address, or an IPv6 /64): a host with several addresses may answer from
+    /// each, and which of them is good for the seeker's purpose is for the seeker to say. No more than 16 are told of
+    /// each source, and 1,024 in all: more are somebody's invention.
     pub fn next_answer(&mut self, timeout: Duration) -> Option<FoundHost> {
         let end = Instant::now().checked_add(timeout);
         let mut noise = 0;
