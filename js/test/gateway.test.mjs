@@ -34,6 +34,13 @@ test("a carrier that is lost before the welcome gives way to the next one", asyn
   assert.equal(gateway.sessions.length, 2);
 });
 
+test("a gateway that says why it gives no session is not asked over another carrier, and the page hears why", async (t) => {
+  const gateway = fakeGateway(t, { behaviour: ["refuse"] });
+  const bound = new TorqueSocket({ bind, carriers: ["websocket", "websocket"] }).bind();
+  await assert.rejects(bound, { code: "too_many_sessions", message: /too many/ });
+  assert.equal(gateway.sessions.length, 1);
+});
+
 test("what cannot be bound says why, in words of this place", async (t) => {
   const gateway = fakeGateway(t, { behaviour: ["drop"] });
   const failure = (options) => new TorqueSocket(options).bind().then(() => assert.fail("bound"), (error) => error);

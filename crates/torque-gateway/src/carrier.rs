@@ -13,7 +13,12 @@ pub enum Received {
     Datagram(Bytes),
     /// A control message.
     Control(Bytes),
+    /// What the protocol does not know, and what is wrong with it; nothing can be read after it.
+    Malformed(&'static str),
 }
+
+/// What is wrong with a control message that is longer than [`MAX_MESSAGE_BYTES`](crate::control::MAX_MESSAGE_BYTES).
+pub const TOO_LONG: &str = "a control message is longer than 4,096 bytes";
 
 /// The most bytes of control messages, and on a WebSocket of anything, that wait for a page to take them.
 pub const MAX_WAITING_BYTES: usize = 64 * 1_024;

@@ -92,6 +92,11 @@ pub enum ToPage {
         /// The context.
         context: u32,
     },
+    /// The gateway goes away.
+    Draining {
+        /// In as many milliseconds; `u32::MAX`: that or more.
+        millis: u32,
+    },
 }
 
 /// Codes of *refused*.
@@ -101,7 +106,7 @@ pub enum RefuseCode {
     TargetNotAllowed = 1,
     /// The name has no address.
     NameNotFound = 2,
-    /// The session or the gateway holds as many contexts as it may.
+    /// The session or the gateway holds as many contexts as it may, or the gateway is draining.
     TooMany = 3,
     /// The gateway has no address of that family.
     NoRoute = 4,
@@ -118,6 +123,12 @@ pub enum ClosingCode {
     Protocol = 3,
     /// Nothing was sent or received for as long as the operator allows.
     Idle = 4,
+    /// The gateway has as many sessions as it may.
+    Full = 5,
+    /// This client has as many sessions as it may.
+    TooManySessions = 6,
+    /// The gateway has no UDP port for the session, or the port failed.
+    NoPort = 7,
 }
 
 /// A control message that ends too early or too late, or has a field with a value that it cannot have.
@@ -214,11 +225,15 @@ impl ToPage {
                     2 => ClosingCode::Flooding,
                     3 => ClosingCode::Protocol,
                     4 => ClosingCode::Idle,
+                    5 => ClosingCode::Full,
+                    6 => ClosingCode::TooManySessions,
+                    7 => ClosingCode::NoPort,
                     _ => return Err(Malformed),
                 },
                 reason: reader.text()?.to_owned(),
             },
             0x87 => Self::Forgotten { context: reader.u32()? },
+            0x88 => Self::Draining { millis: reader.u32()? },
             _ => return Ok(None),
         };
         reader.end().map(|()| Some(parsed))
@@ -262,6 +277,10 @@ impl ToPage {
             Self::Forgotten { context } => {
                 out.push(0x87);
                 out.extend(context.to_be_bytes());
+            }
+            Self::Draining { millis } => {
+                out.push(0x88);
+                out.extend(millis.to_be_bytes());
             }
         }
         out

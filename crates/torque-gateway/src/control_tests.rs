@@ -51,7 +51,9 @@ fn messages_of_a_gateway_have_the_layout_of_the_document() {
         (ToPage::Attested { request: 9, token: vec![] }, "84 00000009 0000".into()),
         (ToPage::Alive, "85".into()),
         (ToPage::Closing { code: ClosingCode::Idle, reason: "é".into() }, "86 04 0002 c3a9".into()),
+        (ToPage::Closing { code: ClosingCode::TooManySessions, reason: String::new() }, "86 06 0000".into()),
         (ToPage::Forgotten { context: 3 }, "87 00000003".into()),
+        (ToPage::Draining { millis: 20_000 }, "88 00004e20".into()),
     ];
     for (message, layout) in table {
         let bytes = message.to_bytes();
@@ -70,7 +72,7 @@ fn cut_and_longer_ones_are_malformed(bytes: &[u8], is_malformed: impl Fn(&[u8]) 
 
 #[test]
 fn kinds_that_are_not_known_are_ignored() {
-    let known_to_page = 0x80..=0x87;
+    let known_to_page = 0x80..=0x88;
     for kind in 0..=0xff_u8 {
         let message = [kind, 0xff, 0xff];
         if !(1..=3).contains(&kind) {

@@ -12,11 +12,11 @@ use tracing::info;
 use crate::admission::Admitted;
 use crate::attest;
 use crate::carrier::{Carrier, Received};
-use crate::control::ToPage;
+use crate::control::{ClosingCode, ToPage};
 use crate::form::MAX_DATAGRAM_BYTES;
 use crate::frame::MAX_CONTEXT_BYTES;
 use crate::gateway::{Phase, Shared};
-use crate::metrics::{Direction, DropReason, Ending};
+use crate::metrics::{Direction, DropReason, Ending, Refusal};
 use crate::opening::Found;
 use crate::ports::SessionPort;
 use crate::resolve::ClientResolver;
@@ -34,11 +34,33 @@ pub async fn run<C: Carrier>(shared: Arc<Shared>, mut carrier: C, socket: Sessio
     let carrier_name = C::KIND.name();
     shared.rules.metrics.session_opened(C::KIND);
     info!(carrier = carrier_name, %client, origin, port, "session opened");
+    // A gateway that goes away waits for those that listen.
+    let _words_to_say = shared.phase.subscribe();
     let ending = Driver::new(&shared, socket, &admitted).drive(&mut carrier).await;
     // The port is free by now, while last words may still be on their way.
     shared.rules.metrics.session_ended(C::KIND, ending);
     info!(carrier = carrier_name, %client, origin, port, reason = ending.name(), "session ended");
     carrier.finish().await;
+}
+
+/// Tells a page why it gets no session. One of another origin is not told so here (GATEWAY.md 1).
+pub async fn refuse<C: Carrier>(mut carrier: C, refusal: Refusal) {
+    let (code, reason) = match refusal {
+        Refusal::Origin => return,
+        Refusal::Draining => {
+            (ClosingCode::Draining, "the gateway is going away: connect to another, or again later")
+        }
+        Refusal::Full => (ClosingCode::Full, "the gateway has as many sessions as it may"),
+        Refusal::Client => (
+            ClosingCode::TooManySessions,
+            "the gateway has as many sessions from this network address as it may; its operator can raise the limit",
+        ),
+        Refusal::NoPort => (ClosingCode::NoPort, "the gateway has no UDP port for another session"),
+    };
+    let closing = ToPage::Closing { code, reason: reason.to_owned() };
+    if carrier.send_control(&closing.to_bytes()).is_ok() {
+        carrier.finish().await;
+    }
 }
 
 struct Driver<'a> {
@@ -96,6 +118,7 @@ impl<'a> Driver<'a> {
                 received = carrier.receive() => match received {
                     Ok(Received::Datagram(frame)) => self.page_datagram(&frame),
                     Ok(Received::Control(message)) => self.session.control(&message, Instant::now()),
+                    Ok(Received::Malformed(why)) => self.session.end(ClosingCode::Protocol, why),
                     Err(ending) => return ending,
                 },
                 ready = self.socket.readable() => {
@@ -109,8 +132,10 @@ impl<'a> Driver<'a> {
                 }
                 changed = phase.changed() => match (changed, *phase.borrow_and_update()) {
                     (Ok(()), Phase::Open) => {}
-                    (Ok(()), Phase::Draining) => self.session.drain(Instant::now()),
-                    (Err(_), _) | (_, Phase::Over) => return Ending::Draining,
+                    (Ok(()), Phase::Draining { until }) => self.session.drain(until, Instant::now()),
+                    (Err(_), _) | (_, Phase::Over) => {
+                        self.session.end(ClosingCode::Draining, "the gateway has gone away");
+                    }
                 },
             }
         }
@@ -157,7 +182,10 @@ impl<'a> Driver<'a> {
 
     /// Takes datagrams from the port, a bounded number.
     fn remote_datagrams<C: Carrier>(&mut self, carrier: &mut C, ready: io::Result<()>) -> Result<(), Ending> {
-        ready.map_err(|_| Ending::Port)?;
+        if ready.is_err() {
+            self.port_failed();
+            return Ok(());
+        }
         // Room for the context before the datagram, and for one byte that shows that it is too long.
         let mut buffer = [0; MAX_CONTEXT_BYTES + MAX_DATAGRAM_BYTES + 1];
         for _ in 0..BATCH {
@@ -168,7 +196,8 @@ impl<'a> Driver<'a> {
                 Err(_) => {
                     self.errors += 1;
                     if self.errors >= MAX_ERRORS {
-                        return Err(Ending::Port);
+                        self.port_failed();
+                        return Ok(());
                     }
                     continue;
                 }
@@ -189,6 +218,10 @@ impl<'a> Driver<'a> {
             }
         }
         Ok(())
+    }
+
+    fn port_failed(&mut self) {
+        self.session.end(ClosingCode::NoPort, "the session's UDP port failed: connect again");
     }
 }
 

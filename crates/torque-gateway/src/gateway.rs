@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -30,6 +30,10 @@ use crate::rules::Rules;
 use crate::udp::{SessionSocket, bind, local_towards};
 use crate::{http, webtransport};
 
+/// What pages can be told of the time until a gateway goes away.
+const LONGEST_DRAIN: Duration = Duration::from_millis(u32::MAX as u64);
+/// How long sessions may take to end once they have to: a little more than a page has to take the last words.
+const LAST_WORDS: Duration = Duration::from_millis(1_500);
 /// How often a free port is looked for.
 const PORT_TRIES: usize = 64;
 
@@ -38,8 +42,11 @@ const PORT_TRIES: usize = 64;
 pub(crate) enum Phase {
     /// It gives sessions.
     Open,
-    /// It gives none any more.
-    Draining,
+    /// It gives none any more, and those that there are end then.
+    Draining {
+        /// When.
+        until: Instant,
+    },
     /// All sessions end.
     Over,
 }
@@ -60,7 +67,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Gives a page a session, and its UDP port.
+    /// Gives a page a session, and its UDP port. Whom it gives none has to be [told](crate::driver::refuse).
     pub fn admit(
         &self,
         client: SocketAddr,
@@ -227,11 +234,12 @@ impl Gateway {
         &self.shared.rules.metrics
     }
 
-    /// Gives no sessions any more, tells pages that it goes away, and waits until they have left, but no longer than this.
+    /// Gives no sessions any more, tells pages that it goes away and when, and waits until they have left, but no longer than
+    /// this, nor than 49 days.
     pub async fn drain(mut self, patience: Duration) {
-        info!(sessions = self.metrics().open_sessions(), "draining");
-        self.shared.phase.send_replace(Phase::Draining);
-        // Sessions have receivers of their own, as have the tasks that listen.
+        let patience = patience.min(LONGEST_DRAIN);
+        info!(sessions = self.metrics().open_sessions(), seconds = patience.as_secs(), "draining");
+        self.shared.phase.send_replace(Phase::Draining { until: Instant::now() + patience });
         let left = async {
             while self.metrics().open_sessions() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -246,6 +254,8 @@ impl Gateway {
             task.abort();
             let _ = task.await;
         }
+        // Sessions have last words to say, for no longer than a second each.
+        let _ = tokio::time::timeout(LAST_WORDS, self.shared.phase.closed()).await;
         for endpoint in &self.endpoints {
             endpoint.close(VarInt::from_u32(0), b"");
             let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;

@@ -105,7 +105,8 @@ impl Handle {
         &self.description
     }
 
-    /// Gives no sessions any more, tells pages that it goes away, and waits until they have left, but no longer than this.
+    /// Gives no sessions any more, tells pages that it goes away and when, and waits until they have left, but no longer than
+    /// this, nor than 49 days.
     pub fn drain(mut self, patience: Duration) {
         if let Some(end) = self.end.take() {
             // If its thread is gone, so are its sessions.

@@ -28,7 +28,7 @@ use tracing::debug;
 use crate::driver;
 use crate::gateway::{Phase, Shared};
 use crate::metrics::Refusal;
-use crate::places::Places;
+use crate::places::{Place, Places};
 use crate::websocket::{WebSocketCarrier, bounded};
 
 /// The path of the description.
@@ -106,25 +106,26 @@ fn own_origin(headers: &HeaderMap, is_tls: bool) -> Option<String> {
     is_own.then(|| format!("{scheme}://{host}"))
 }
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy)]
-struct Client(SocketAddr);
+/// Who is at the other end of a connection, and the connection's place.
+#[derive(Clone)]
+struct Client(SocketAddr, Arc<Place>);
 
 async fn websocket(
     State(shared): State<Arc<Shared>>,
-    axum::Extension(Client(client)): axum::Extension<Client>,
+    axum::Extension(Client(client, place)): axum::Extension<Client>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     match shared.admit(client, origin(&headers)) {
-        Ok((socket, admitted)) => bounded(upgrade).on_upgrade(move |websocket| {
-            driver::run(shared, WebSocketCarrier::new(websocket), socket, admitted)
+        Ok((socket, admitted)) => bounded(upgrade).on_upgrade(async move |websocket| {
+            driver::run(shared, WebSocketCarrier::new(websocket), socket, admitted).await;
+            drop(place);
         }),
         Err(Refusal::Origin) => (StatusCode::FORBIDDEN, "this origin is not allowed here\n").into_response(),
-        Err(Refusal::Client) => {
-            (StatusCode::TOO_MANY_REQUESTS, "there are too many sessions of this client\n").into_response()
-        }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no session is to be had at present\n").into_response(),
+        Err(refusal) => bounded(upgrade).on_upgrade(async move |websocket| {
+            driver::refuse(WebSocketCarrier::new(websocket), refusal).await;
+            drop(place);
+        }),
     }
 }
 
@@ -151,7 +152,7 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAc
             }
         };
         let place = match connections.take(client.ip()) {
-            Ok(place) => place,
+            Ok(place) => Arc::new(place),
             Err(why) => {
                 // The end of the connection tells it.
                 shared.refuse(why.into());
@@ -161,13 +162,12 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAc
         let (tls, router, mut phase) = (tls.clone(), router.clone(), phase.clone());
         tokio::spawn(async move {
             tokio::select! {
-                ended = connection(stream, client, tls, router) => if let Err(error) = ended {
+                ended = connection(stream, Client(client, place), tls, router) => if let Err(error) = ended {
                     debug!(%error, %client, "a connection ended");
                 },
                 // What became a session has its own end.
                 _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
             }
-            drop(place);
         });
     }
 }
@@ -176,7 +176,7 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(
     stream: TcpStream,
-    client: SocketAddr,
+    client: Client,
     tls: Option<TlsAcceptor>,
     router: Router,
 ) -> Result<(), AnyError> {
@@ -190,11 +190,11 @@ async fn connection(
 
 async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    client: SocketAddr,
+    client: Client,
     router: Router,
 ) -> Result<(), AnyError> {
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Client(client));
+        request.extensions_mut().insert(client.clone());
         router.clone().oneshot(request.map(axum::body::Body::new))
     });
     let connection = http1::Builder::new()

@@ -110,6 +110,8 @@ impl From<ClosingCode> for Ending {
             ClosingCode::Flooding => Self::Flooding,
             ClosingCode::Protocol => Self::Protocol,
             ClosingCode::Idle => Self::Idle,
+            // The first two are said before there is a session.
+            ClosingCode::Full | ClosingCode::TooManySessions | ClosingCode::NoPort => Self::Port,
         }
     }
 }

@@ -417,12 +417,19 @@ impl Session {
         }
     }
 
-    /// The gateway goes away: the page is told, and may go on for as long as the session is let live.
-    pub fn drain(&mut self, now: Instant) {
+    /// The gateway goes away then: the page is told, and may go on until the session is [ended](Self::end).
+    pub fn drain(&mut self, until: Instant, now: Instant) {
         if !self.is_over && !self.is_draining {
             self.is_draining = true;
-            let reason = "the gateway is going away".to_owned();
-            self.tell(ToPage::Closing { code: ClosingCode::Draining, reason }, now);
+            let millis = until.saturating_duration_since(now).as_millis();
+            self.tell(ToPage::Draining { millis: u32::try_from(millis).unwrap_or(u32::MAX) }, now);
+        }
+    }
+
+    /// The session ends, for a reason that is not of these rules.
+    pub fn end(&mut self, code: ClosingCode, reason: &'static str) {
+        if !self.is_over {
+            self.close(code, reason);
         }
     }
 

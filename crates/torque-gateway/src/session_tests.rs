@@ -720,12 +720,27 @@ fn no_idle_time_is_too_long_to_be_reckoned_with() {
 fn a_session_that_is_drained_says_so_once_and_goes_on_without_new_contexts() {
     let mut test = Test::new();
     let context = test.open_consenting(LISTED);
-    test.session.drain(test.now);
-    test.session.drain(test.now);
-    assert!(matches!(test.said()[..], [ToPage::Closing { code: ClosingCode::Draining, .. }]));
+    let until = test.now + 20 * SECOND;
+    test.session.drain(until, test.now);
+    test.session.drain(until + SECOND, test.now);
+    assert_eq!(test.said(), [ToPage::Draining { millis: 20_000 }]);
     assert!(test.sends(context, PACKET));
     assert_eq!(test.receives(LISTED, PACKET), Some(context));
     assert_eq!(test.refusal("192.0.2.2", 28_000, &[]), RefuseCode::TooMany);
+    test.session.end(ClosingCode::Draining, "it has gone away");
+    assert_eq!(
+        test.session.next_action(),
+        Some(Action::Close(ClosingCode::Draining, "it has gone away")),
+        "what is left is told its end"
+    );
+    assert!(!test.sends(context, PACKET));
+}
+
+#[test]
+fn a_time_that_cannot_be_told_is_told_as_the_longest() {
+    let mut test = Test::new();
+    test.session.drain(test.now + 100 * Limits::MAX_IDLE, test.now);
+    assert_eq!(test.said(), [ToPage::Draining { millis: u32::MAX }]);
 }
 
 #[test]

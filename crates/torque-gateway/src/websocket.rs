@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, Stream};
 use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 
-use crate::carrier::{Carrier, MAX_WAITING_BYTES, Received};
+use crate::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
 use crate::control::MAX_MESSAGE_BYTES;
 use crate::metrics::{CarrierKind, DropReason, Ending};
 
@@ -78,6 +78,9 @@ impl WebSocketCarrier {
         loop {
             let message = match ready!(Pin::new(&mut self.socket).poll_next(context)) {
                 Some(Ok(message)) => message,
+                Some(Err(error)) if is_too_long(&error) => {
+                    return Poll::Ready(Ok(Received::Malformed(TOO_LONG)));
+                }
                 Some(Err(_)) | None => return Poll::Ready(Err(Ending::Left)),
             };
             self.unanswered = 0;
@@ -86,12 +89,18 @@ impl WebSocketCarrier {
                     Some(0) => Ok(Received::Control(bytes.split_off(1))),
                     _ => Ok(Received::Datagram(bytes)),
                 },
-                Message::Text(_) => Err(Ending::Protocol),
+                Message::Text(_) => Ok(Received::Malformed("a WebSocket carries binary messages only")),
                 Message::Close(_) => Err(Ending::Left),
                 Message::Ping(_) | Message::Pong(_) => continue,
             });
         }
     }
+}
+
+/// Whether what came is a message that is longer than is allowed.
+fn is_too_long(error: &axum::Error) -> bool {
+    let inner = std::error::Error::source(error).and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(tungstenite::Error::Capacity(_)))
 }
 
 /// Messages that wait, and what they take.
@@ -153,10 +162,14 @@ impl Carrier for WebSocketCarrier {
             if poll_fn(|context| self.poll_send(context)).await.is_ok() {
                 let _ = self.socket.send(Message::Close(None)).await;
                 // Until the page has answered, or is gone.
-                while poll_fn(|context| Pin::new(&mut self.socket).poll_next(context))
-                    .await
-                    .is_some_and(|m| m.is_ok())
-                {}
+                loop {
+                    match poll_fn(|context| Pin::new(&mut self.socket).poll_next(context)).await {
+                        Some(Ok(_)) => {}
+                        // Closing a connection with something unread in it would take the last words back.
+                        Some(Err(error)) if is_too_long(&error) => std::future::pending().await,
+                        Some(Err(_)) | None => break,
+                    }
+                }
             }
         };
         // Too late: then they are lost.

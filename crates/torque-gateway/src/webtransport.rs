@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use tokio::time::timeout;
 use tracing::debug;
 use wtransport::config::{QuicTransportConfig, TlsServerConfig};
@@ -15,7 +15,7 @@ use wtransport::error::SendDatagramError;
 use wtransport::quinn::{IdleTimeout, VarInt as QuicVarInt};
 use wtransport::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt};
 
-use crate::carrier::{Carrier, MAX_WAITING_BYTES, Received};
+use crate::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
 use crate::control::MAX_MESSAGE_BYTES;
 use crate::driver;
 use crate::gateway::{Phase, Shared};
@@ -70,11 +70,6 @@ pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
             _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
             incoming = endpoint.accept() => incoming,
         };
-        if *shared.phase.borrow() != Phase::Open {
-            shared.refuse(Refusal::Draining);
-            incoming.refuse();
-            continue;
-        }
         let client = incoming.remote_address();
         if !incoming.remote_address_validated() && beginning.is_crowded(client.ip()) {
             incoming.retry();
@@ -111,25 +106,24 @@ async fn begin(shared: &Arc<Shared>, client: SocketAddr, incoming: IncomingSessi
             return None;
         }
     };
-    let (socket, admitted) = match shared.admit(client, request.origin()) {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
-            refuse(request, refusal).await;
-            return None;
+    match shared.admit(client, request.origin()) {
+        Ok((socket, admitted)) => Some((accept(request).await?, socket, admitted)),
+        Err(Refusal::Origin) => {
+            request.forbidden().await;
+            None
         }
-    };
-    let connection = request.accept().await.ok()?;
-    let (writer, reader) = connection.accept_bi().await.ok()?;
-    let carrier =
-        WebTransport { connection, reader, writer, incoming: BytesMut::new(), outgoing: BytesMut::new() };
-    Some((carrier, socket, admitted))
+        Err(refusal) => {
+            driver::refuse(accept(request).await?, refusal).await;
+            None
+        }
+    }
 }
 
-async fn refuse(request: SessionRequest, refusal: Refusal) {
-    match refusal {
-        Refusal::Origin => request.forbidden().await,
-        _ => request.too_many_requests().await,
-    }
+/// Until the page has opened the control stream.
+async fn accept(request: SessionRequest) -> Option<WebTransport> {
+    let connection = request.accept().await.ok()?;
+    let (writer, reader) = connection.accept_bi().await.ok()?;
+    Some(WebTransport { connection, reader, writer, incoming: BytesMut::new(), outgoing: BytesMut::new() })
 }
 
 /// One page's WebTransport session.
@@ -145,19 +139,16 @@ pub struct WebTransport {
 
 impl WebTransport {
     /// The next whole control message.
-    fn message(&mut self) -> Result<Option<Bytes>, Ending> {
-        let Some(length) = self.incoming.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)))
-        else {
-            return Ok(None);
-        };
+    fn message(&mut self) -> Option<Received> {
+        let length = usize::from(u16::from_be_bytes(*self.incoming.first_chunk()?));
         if length > MAX_MESSAGE_BYTES {
-            return Err(Ending::Protocol);
+            return Some(Received::Malformed(TOO_LONG));
         }
         if self.incoming.len() < 2 + length {
-            return Ok(None);
+            return None;
         }
         self.incoming.advance(2);
-        Ok(Some(self.incoming.split_to(length).freeze()))
+        Some(Received::Control(self.incoming.split_to(length).freeze()))
     }
 }
 
@@ -167,8 +158,8 @@ impl Carrier for WebTransport {
     async fn receive(&mut self) -> Result<Received, Ending> {
         let mut chunk = [0; 512];
         loop {
-            if let Some(message) = self.message()? {
-                return Ok(Received::Control(message));
+            if let Some(message) = self.message() {
+                return Ok(message);
             }
             tokio::select! {
                 datagram = self.connection.receive_datagram() => {

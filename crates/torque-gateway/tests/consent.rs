@@ -5,22 +5,14 @@ mod common;
 
 use std::time::Duration;
 
-use common::host::Sink;
+use common::host::{Sink, challenge_request};
 use common::page::{Got, Page, WebSocket, WebTransport};
 use common::{gateway, until};
 use torque_gateway::control::ToPage;
 use torque_gateway::{Direction, DropReason};
-use torque_proto::wire::{ChallengeRequest, Offers, parse_probe, probe_echo};
+use torque_proto::wire::{parse_probe, probe_echo};
 
 const PACKET: &[u8] = &[0x80; 200];
-
-fn challenge_request() -> Vec<u8> {
-    let offers = Offers::from_bytes([1, 0, 0, 0]).unwrap();
-    let request = ChallengeRequest { initiator_nonce: [1; 16], application_tag: [2; 8], offers };
-    let mut bytes = Vec::new();
-    request.write(&mut bytes);
-    bytes
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_never_echoes_gets_few_greetings_and_probes_and_nothing_else() {

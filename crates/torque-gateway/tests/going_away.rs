@@ -7,23 +7,33 @@ use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use common::host::{Sink, challenge_request};
 use common::page::{Got, Page, WebSocket, WebTransport, hashes};
 use common::{LIMIT, ORIGIN, gateway, soon, until};
 use torque_gateway::control::{ClosingCode, ToPage};
 use torque_gateway::{Certificates, Config, Ending, Gateway};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_drains_tells_pages_and_waits_for_them() {
+async fn a_gateway_that_drains_tells_pages_for_how_long_and_waits_for_them() {
     for kind in [WebTransport, WebSocket] {
-        let gateway = gateway("").await;
+        let sink = Sink::start();
+        let gateway = gateway(&sink.address.to_string()).await;
         let (address, hashes) = (gateway.local_addr(), hashes(&gateway));
         let mut page = Page::open(&gateway, kind).await;
+        let context = page.context_of(sink.address).await;
         let draining = tokio::spawn(gateway.drain(LIMIT));
-        assert!(matches!(
-            page.next().await,
-            Got::Control(ToPage::Closing { code: ClosingCode::Draining, .. })
-        ));
-        assert!(Page::try_open(address, &hashes, kind, Some(ORIGIN)).await.is_err(), "no new sessions");
+        let Got::Control(ToPage::Draining { millis }) = page.next().await else { panic!("it was not told") };
+        let limit = LIMIT.as_millis() as u32;
+        assert!((1..=limit).contains(&millis), "{millis} of {limit} ms");
+        for other in [WebTransport, WebSocket] {
+            let Err(why) = Page::try_open(address, &hashes, other, Some(ORIGIN)).await else {
+                panic!("there are no new sessions")
+            };
+            assert!(why.contains("Draining"), "{why}");
+        }
+        // The session goes on.
+        page.datagram(context, &challenge_request()).await;
+        until(|| sink.take().contains(&challenge_request())).await;
         assert!(!draining.is_finished());
         page.leave().await;
         soon(draining).await.unwrap();
@@ -32,12 +42,12 @@ async fn a_gateway_that_drains_tells_pages_and_waits_for_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_that_do_not_leave_are_ended_when_the_time_is_over() {
+async fn pages_that_do_not_leave_are_told_their_end_when_the_time_is_over() {
     for kind in [WebTransport, WebSocket] {
         let gateway = gateway("").await;
         let mut page = Page::open(&gateway, kind).await;
         let draining = tokio::spawn(gateway.drain(Duration::from_millis(300)));
-        // Heard while the session is still there: what is not read by its end may be lost with it.
+        assert!(matches!(page.next().await, Got::Control(ToPage::Draining { millis: 0..=300 })));
         assert!(matches!(
             page.next().await,
             Got::Control(ToPage::Closing { code: ClosingCode::Draining, .. })

@@ -165,9 +165,10 @@ async fn with_certificate_files_http_and_web_sockets_are_with_tls() {
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(answer.contains("\"version\":1") && !answer.contains("certificate_hashes"), "{answer}");
 
-    let mut request = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(
-        format!("wss://localhost:{}{WEBSOCKET_PATH}", address.port()),
-    )
+    let mut request = tungstenite::client::IntoClientRequest::into_client_request(format!(
+        "wss://localhost:{}{WEBSOCKET_PATH}",
+        address.port()
+    ))
     .unwrap();
     request.headers_mut().insert("origin", ORIGIN.parse().unwrap());
     let (_socket, response) = soon(tokio_tungstenite::client_async(request, connect().await)).await.unwrap();

@@ -28,6 +28,8 @@ const TEXTS: Record<string, [string, boolean]> = {
   gateway_unreachable: ["The gateway cannot be reached", true],
   gateway_lost: ["The gateway is gone", true],
   gateway_draining: ["The gateway is going away", true],
+  gateway_full: ["The gateway has no room at present", true],
+  too_many_sessions: ["The gateway has as many pages of this network address as it takes", true],
 };
 
 /** The reason behind a code; `said` is what the application on the other side said, `message` what the socket knows more. */

@@ -23,7 +23,7 @@ const OPEN_TIME = 10_000;
 const ATTEST_TIME = 2_000;
 
 const REFUSALS = ["", "target_not_allowed", "name_not_found", "too_many_contexts", "no_route"];
-const ENDINGS = ["", "gateway_draining", "flooding", "gateway_protocol", "gateway_idle"];
+const ENDINGS = ["", "gateway_draining", "flooding", "gateway_protocol", "gateway_idle", "gateway_full", "too_many_sessions", "gateway_no_port"];
 
 interface Waiting<T> {
   resolve(value: T): void;

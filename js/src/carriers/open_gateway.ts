@@ -44,6 +44,8 @@ export async function openGateway(
       const port = description?.webtransport_port ?? Number(base.port || 443);
       return await openWebTransport(`https://${base.hostname}:${port}/torque`, hashes.map(fromBase64), listener, signal);
     } catch (error) {
+      // A gateway that says why it gives no session says the same over the other carrier.
+      if (isTold(error)) throw error;
       // The first one is the one that should have worked.
       failure ??= error;
     }
@@ -54,12 +56,17 @@ export async function openGateway(
     throw new TorqueError("origin_not_allowed", `the gateway ${base.host} is not for ${who}`);
   }
   failure ??= new TorqueError("no_webtransport", "this browser has no WebTransport, or the page is not secure");
-  if (failure instanceof TorqueError && !/^gateway_(lost|silent)$/.test(failure.code)) throw failure;
+  if (isTold(failure)) throw failure;
   throw new TorqueError(
     "gateway_unreachable",
     `${base.host} answers, but not over ${carriers.join(" or ")}: ${(failure as Error).message}. ` +
       "Is its UDP port open, and is its certificate the one that is expected?",
   );
+}
+
+/** Whether an error is what somebody has said, and not just that a carrier did not work. */
+function isTold(error: unknown): boolean {
+  return error instanceof TorqueError && !/^gateway_(lost|silent)$/.test(error.code);
 }
 
 async function describe(base: URL, signal: AbortSignal): Promise<Description> {

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use torque_proto::wire::{ChallengeRequest, Offers};
 use torque_socket::{Config, Event, PublicKey, Socket};
 
 /// A host on a thread: accepts everybody, echoes every packet.
@@ -86,4 +87,13 @@ impl Sink {
     pub fn send(&self, datagram: &[u8], to: SocketAddr) {
         self.socket.send_to(datagram, to).unwrap();
     }
+}
+
+/// A greeting, which passes without consent.
+pub fn challenge_request() -> Vec<u8> {
+    let offers = Offers::from_bytes([1, 0, 0, 0]).unwrap();
+    let request = ChallengeRequest { initiator_nonce: [1; 16], application_tag: [2; 8], offers };
+    let mut bytes = Vec::new();
+    request.write(&mut bytes);
+    bytes
 }

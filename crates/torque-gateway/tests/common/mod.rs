@@ -35,8 +35,13 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 /// Waits until something is so.
 pub async fn until(mut is_so: impl FnMut() -> bool) {
+    until_async(async || is_so()).await;
+}
+
+/// The same if it takes waiting to find out.
+pub async fn until_async(mut is_so: impl AsyncFnMut() -> bool) {
     soon(async {
-        while !is_so() {
+        while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
