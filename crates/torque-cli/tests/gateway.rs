@@ -52,6 +52,18 @@ impl Gateway {
         answer
     }
 
+    /// Asks it to end, as systemd does, and returns its log.
+    #[cfg(unix)]
+    fn end(mut self) -> Vec<Value> {
+        let kill = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let mut logs = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {logs}"));
+        logs.lines().map(parse).collect()
+    }
+
     fn address(&self) -> &str {
         self.listening["addresses"][0].as_str().unwrap()
     }
@@ -108,24 +120,39 @@ fn it_serves_pages_files_and_metrics_with_the_key_in_its_file() {
 #[cfg(unix)]
 #[test]
 fn a_request_to_end_ends_it_when_pages_have_had_their_time() {
-    let mut gateway = Gateway::start(&["--drain", "1"]);
+    let gateway = Gateway::start(&["--drain", "1"]);
     let origin = "Origin: http://localhost:8080\r\n";
     // This page takes no notice.
     let mut page = TcpStream::connect(gateway.address()).unwrap();
     write!(page, "GET /torque HTTP/1.1\r\nHost: localhost\r\n{origin}{UPGRADE}\r\n").unwrap();
     let mut answer = [0; 512];
     assert!(page.read(&mut answer).unwrap() > 0);
-    let kill = std::process::Command::new("kill").args(["-TERM", &gateway.child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
-    assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
-    let mut logs = String::new();
-    gateway.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
-    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {logs}"));
-    let logs: Vec<Value> = logs.lines().map(parse).collect();
+    let logs = gateway.end();
     let told = |message: &str| logs.iter().find(|log| log["fields"]["message"] == message);
     assert_eq!(told("session opened").unwrap()["fields"]["origin"], "http://localhost:8080");
     assert_eq!(told("draining").unwrap()["fields"]["sessions"], 1);
     assert!(told("not all pages have left in time").is_some());
+}
+
+#[cfg(unix)]
+#[test]
+fn refusals_have_few_lines_in_the_log_and_the_rest_is_counted() {
+    let gateway = Gateway::start(&[]);
+    let evil = "Origin: https://evil.example\r\n";
+    for _ in 0..300 {
+        let answer = gateway.get(gateway.address(), "/torque", &format!("{evil}{UPGRADE}"));
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    let logs = gateway.end();
+    let with = |message: &str| -> Vec<&Value> {
+        logs.iter().map(|log| &log["fields"]).filter(|fields| fields["message"] == message).collect()
+    };
+    let lines = with("session refused").len() as u64;
+    let more = with("more sessions or connections were refused");
+    assert!(more.iter().all(|fields| fields["reason"] == "origin"));
+    let counted: u64 = more.iter().map(|fields| fields["count"].as_u64().unwrap()).sum();
+    assert_eq!(lines + counted, 300, "{logs:?}");
+    assert!((1..100).contains(&lines), "{lines} lines");
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
-use tracing::info;
 
 use crate::admission::Admitted;
 use crate::attest;
@@ -21,6 +20,7 @@ use crate::opening::Found;
 use crate::ports::SessionPort;
 use crate::resolve::ClientResolver;
 use crate::session::{Action, Session};
+use crate::session_log::Logged;
 use crate::udp::{SessionSocket, is_of_a_remote, local_towards};
 
 /// How many datagrams are taken from the port in one turn, so that the page is heard too.
@@ -30,16 +30,16 @@ const MAX_ERRORS: u32 = 16;
 
 /// Runs a session until it ends.
 pub async fn run<C: Carrier>(shared: Arc<Shared>, mut carrier: C, socket: SessionSocket, admitted: Admitted) {
-    let (client, origin, port) = (admitted.client, admitted.origin.as_str(), socket.port());
-    let carrier_name = C::KIND.name();
+    let logged =
+        Logged { carrier: C::KIND, client: admitted.client, origin: &admitted.origin, port: socket.port() };
     shared.rules.metrics.session_opened(C::KIND);
-    info!(carrier = carrier_name, %client, origin, port, "session opened");
+    shared.log.opened(logged);
     // A gateway that goes away waits for those that listen.
     let _words_to_say = shared.phase.subscribe();
     let ending = Driver::new(&shared, socket, &admitted).drive(&mut carrier).await;
     // The port is free by now, while last words may still be on their way.
     shared.rules.metrics.session_ended(C::KIND, ending);
-    info!(carrier = carrier_name, %client, origin, port, reason = ending.name(), "session ended");
+    shared.log.ended(logged, ending);
     carrier.finish().await;
 }
 

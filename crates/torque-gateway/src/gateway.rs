@@ -22,11 +22,11 @@ use crate::admission::{Admission, Admitted};
 use crate::certificates::CertificateStore;
 use crate::config::{Certificates, Config, StartError};
 use crate::metrics::{Metrics, Refusal};
-use crate::origins::shown;
 use crate::pacing::TargetMeters;
 use crate::ports::Ports;
 use crate::resolve::Resolver;
 use crate::rules::Rules;
+use crate::session_log::{self, SessionLog};
 use crate::udp::{SessionSocket, bind, local_towards};
 use crate::{http, webtransport};
 
@@ -60,6 +60,7 @@ pub(crate) struct Shared {
     /// Whether HTTP is with TLS.
     pub is_tls: bool,
     pub phase: watch::Sender<Phase>,
+    pub log: SessionLog,
     admission: Admission,
     certificates: Arc<CertificateStore>,
     public_ips: Vec<IpAddr>,
@@ -77,22 +78,24 @@ impl Shared {
             Phase::Open => self.admission.admit(client, origin),
             _ => Err(Refusal::Draining),
         };
+        let mut error = None;
         let with_port = admitted.and_then(|admitted| match SessionSocket::bind() {
             Ok(socket) => Ok((socket, admitted)),
-            Err(error) => {
-                warn!(%error, "there is no UDP port for a session");
+            Err(failure) => {
+                error = Some(failure);
                 Err(Refusal::NoPort)
             }
         });
         with_port.inspect_err(|refusal| {
             self.rules.metrics.refused(*refusal);
-            info!(%client, origin = origin.map(shown), reason = refusal.name(), "session refused");
+            self.log.refused(client, origin, *refusal, error.as_ref());
         })
     }
 
-    /// Counts somebody who is refused before there is anything to look at.
-    pub fn refuse(&self, refusal: Refusal) {
+    /// Counts a connection that is refused before there is anything to look at.
+    pub fn refuse_connection(&self, client: SocketAddr, refusal: Refusal) {
         self.rules.metrics.refused(refusal);
+        self.log.connection_refused(client, refusal);
     }
 
     /// By which address a remote sees this gateway.
@@ -155,6 +158,7 @@ impl Gateway {
             files: config.files,
             is_tls: config.certificates != Certificates::Development,
             phase: watch::Sender::new(Phase::Open),
+            log: SessionLog::default(),
             admission: Admission::new(config.origins, config.limits),
             certificates: Arc::clone(&certificates),
             public_ips: config.public_ips,
@@ -171,7 +175,8 @@ impl Gateway {
         if let Some(address) = config.metrics {
             gateway.listen_for_metrics(address)?;
         }
-        gateway.tasks.push(tokio::spawn(renew(shared, config.check_certificates_every)));
+        gateway.tasks.push(tokio::spawn(renew(Arc::clone(&shared), config.check_certificates_every)));
+        gateway.tasks.push(tokio::spawn(summarise_log(shared)));
         Ok(gateway)
     }
 
@@ -256,6 +261,7 @@ impl Gateway {
         }
         // Sessions have last words to say, for no longer than a second each.
         let _ = tokio::time::timeout(LAST_WORDS, self.shared.phase.closed()).await;
+        self.shared.log.summarise();
         for endpoint in &self.endpoints {
             endpoint.close(VarInt::from_u32(0), b"");
             let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
@@ -304,6 +310,15 @@ async fn renew(shared: Arc<Shared>, every: Duration) {
                 warn!(%error, "the certificate stays what it was");
             }
         }
+    }
+}
+
+/// Has the log tell what had no lines, for ever.
+async fn summarise_log(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(session_log::PERIOD);
+    loop {
+        ticks.tick().await;
+        shared.log.summarise();
     }
 }
 

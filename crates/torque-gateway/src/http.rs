@@ -155,7 +155,7 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAc
             Ok(place) => Arc::new(place),
             Err(why) => {
                 // The end of the connection tells it.
-                shared.refuse(why.into());
+                shared.refuse_connection(client, why.into());
                 continue;
             }
         };

@@ -44,6 +44,7 @@ mod ports;
 mod resolve;
 mod rules;
 mod session;
+mod session_log;
 mod shared;
 mod targets;
 mod udp;

@@ -13,7 +13,7 @@ macro_rules! labels {
         pub enum $name { $($(#[$doc])* $variant),+ }
 
         impl $name {
-            const NAMES: &'static [&'static str] = &[$($text),+];
+            pub(crate) const NAMES: &'static [&'static str] = &[$($text),+];
 
             /// Its name in metrics and logs.
             pub const fn name(self) -> &'static str {

@@ -78,7 +78,7 @@ pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
         let place = match beginning.take(client.ip()) {
             Ok(place) => place,
             Err(why) => {
-                shared.refuse(why.into());
+                shared.refuse_connection(client, why.into());
                 incoming.refuse();
                 continue;
             }

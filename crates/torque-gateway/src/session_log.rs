@@ -1,0 +1,150 @@
+//! What is logged of sessions, and of those who get none: so many lines in a period, so many for each client, and the rest in
+//! summary. Whoever can connect could fill a disk otherwise.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::metrics::{CarrierKind, Ending, Refusal};
+use crate::origins::shown;
+use crate::places::{Place, Places};
+
+/// How long a period is: how often [`SessionLog::summarise`] is to be called.
+pub const PERIOD: Duration = Duration::from_secs(10);
+
+/// Lines about refusals in a period: of all clients, and of one.
+const REFUSALS: (usize, usize) = (64, 4);
+/// Lines about sessions that open and end.
+const SESSIONS: (usize, usize) = (512, 64);
+
+/// The log.
+#[derive(Debug)]
+pub struct SessionLog {
+    refusals: Mutex<Lines<{ Refusal::NAMES.len() }>>,
+    sessions: Mutex<Lines<2>>,
+}
+
+/// A session, as it is logged.
+#[derive(Clone, Copy, Debug)]
+pub struct Logged<'a> {
+    /// How the page reaches the gateway.
+    pub carrier: CarrierKind,
+    /// From where.
+    pub client: SocketAddr,
+    /// The page's origin.
+    pub origin: &'a str,
+    /// The session's UDP port.
+    pub port: u16,
+}
+
+impl Default for SessionLog {
+    fn default() -> Self {
+        Self { refusals: Mutex::new(Lines::new(REFUSALS)), sessions: Mutex::new(Lines::new(SESSIONS)) }
+    }
+}
+
+impl SessionLog {
+    /// Somebody gets no session; `error` is the operating system's, if it is the reason.
+    pub fn refused(&self, client: SocketAddr, origin: Option<&str>, why: Refusal, error: Option<&io::Error>) {
+        if !lock(&self.refusals).take(client.ip(), why as usize) {
+            return;
+        }
+        let (reason, origin) = (why.name(), origin.map(shown));
+        match error {
+            None => info!(%client, origin, reason, "session refused"),
+            Some(error) => warn!(%client, origin, reason, %error, "session refused"),
+        }
+    }
+
+    /// A connection finds no place.
+    pub fn connection_refused(&self, client: SocketAddr, why: Refusal) {
+        if lock(&self.refusals).take(client.ip(), why as usize) {
+            info!(%client, reason = why.name(), "connection refused");
+        }
+    }
+
+    /// A session begins.
+    pub fn opened(&self, session: Logged<'_>) {
+        if lock(&self.sessions).take(session.client.ip(), 0) {
+            let Logged { carrier, client, origin, port } = session;
+            info!(carrier = carrier.name(), %client, origin, port, "session opened");
+        }
+    }
+
+    /// A session is over.
+    pub fn ended(&self, session: Logged<'_>, ending: Ending) {
+        if lock(&self.sessions).take(session.client.ip(), 1) {
+            let Logged { carrier, client, origin, port } = session;
+            info!(carrier = carrier.name(), %client, origin, port, reason = ending.name(), "session ended");
+        }
+    }
+
+    /// A period is over: what had no line of its own is told as a number.
+    pub fn summarise(&self) {
+        let refused = lock(&self.refusals).next_period();
+        for (reason, count) in Refusal::NAMES.iter().zip(refused).filter(|(_, count)| *count > 0) {
+            info!(reason, count, "more sessions or connections were refused");
+        }
+        let [opened, ended] = lock(&self.sessions).next_period();
+        if opened + ended > 0 {
+            info!(opened, ended, "more sessions opened and ended");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lines of one period, of `N` kinds.
+#[derive(Debug)]
+struct Lines<const N: usize> {
+    places: Arc<Places>,
+    taken: Vec<Place>,
+    left_out: [u64; N],
+}
+
+impl<const N: usize> Lines<N> {
+    fn new((altogether, of_client): (usize, usize)) -> Self {
+        Self { places: Places::new(altogether, of_client), taken: Vec::new(), left_out: [0; N] }
+    }
+
+    /// Whether a client may have another line. If not, it is counted by its kind.
+    fn take(&mut self, client: IpAddr, kind: usize) -> bool {
+        let place = self.places.take(client).ok();
+        let has_place = place.is_some();
+        self.taken.extend(place);
+        if !has_place {
+            self.left_out[kind] += 1;
+        }
+        has_place
+    }
+
+    /// What had no lines, by kind.
+    fn next_period(&mut self) -> [u64; N] {
+        self.taken.clear();
+        std::mem::replace(&mut self.left_out, [0; N])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_has_so_many_lines_of_a_client_and_of_all_and_counts_the_rest() {
+        let mut lines = Lines::<2>::new((10, 4));
+        let ip = |text: String| text.parse::<IpAddr>().unwrap();
+        for _ in 0..2 {
+            let of_one = (0..100).filter(|n| lines.take(ip("192.0.2.1".into()), n % 2)).count();
+            assert_eq!(of_one, 4);
+            let of_others = (2..100).filter(|n| lines.take(ip(format!("192.0.2.{n}")), 0)).count();
+            assert_eq!(of_others, 6, "one client leaves room for others");
+            assert_eq!(lines.next_period(), [48 + 92, 48]);
+            assert_eq!(lines.next_period(), [0, 0], "it is told once");
+        }
+    }
+}
