@@ -90,7 +90,7 @@ fn it_serves_pages_files_and_metrics_with_the_key_in_its_file() {
     let gateway = Gateway::start(&arguments);
     let told = &gateway.listening;
     assert_eq!(told["targets"], "127.0.0.1:28000, [::1]:28000");
-    assert_eq!(told["development"], true);
+    assert_eq!((&told["development"], &told["strangers"]), (&Value::Bool(true), &Value::from("any")));
     assert_eq!(told["description"]["public_key"], told["public_key"]);
     assert!(gateway.get(gateway.address(), "/", "").contains("<p>hello"));
     let local = "Origin: http://localhost:8080\r\n";
@@ -161,6 +161,7 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         (&["--allow-target", "game.example"][..], "HOST:PORT"),
         (&["--allow-origin", "game.example"], "https://game.example"),
         (&["--listen", "nowhere"], "IP:PORT"),
+        (&["--strangers", "all"], "none, public, any"),
         (&["--certificate", "chain.pem"], "--certificate-key"),
         (&["--certificate", "a", "--certificate-key", "b", "--development"], "cannot be used with"),
         (&["--certificate", "a", "--certificate-key", "b"], "--allow-origin"),

@@ -36,7 +36,8 @@ pub struct Config {
     /// Whether pages may talk to pages through this gateway. Default: no.
     pub allow_sessions: bool,
     /// Which remotes that are not on the list of targets may write to a page first, and be answered, so that pages can be
-    /// hosts. Default: those with public addresses; in development all, as everything is on this machine.
+    /// hosts. Default: none, as whoever helps a page is reached through the gateway then (SECURITY.md); in development all, as
+    /// everything is on this machine.
     pub strangers: Strangers,
     /// How much.
     pub limits: Limits,
@@ -86,7 +87,7 @@ impl Config {
             origins: Origins::default(),
             targets: Targets::default(),
             allow_sessions: false,
-            strangers: Strangers::Public,
+            strangers: Strangers::Refused,
             limits: Limits::default(),
             files: None,
             metrics: None,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use torque_proto::wire::{ChallengeRequest, Offers, parse_probe, probe_echo};
 
+use crate::config::{Certificates, Config};
 use crate::metrics::Metrics;
 use crate::pacing::TargetMeters;
 use crate::ports::Ports;
@@ -313,6 +314,14 @@ fn strangers_are_not_heard_if_the_operator_says_so_and_listed_remotes_are() {
     assert_eq!(test.receives("5.5.5.9:4000", &challenge_request()), None);
     assert_eq!(test.receives(LISTED, &challenge_request()), Some(1));
     assert_eq!(test.rules.metrics.dropped_for(Direction::ToPage, DropReason::Stranger), 1);
+}
+
+#[test]
+fn strangers_are_heard_only_if_the_operator_says_so() {
+    let production = Config::with_certificates(Certificates::Development);
+    let mut test = Test::with(|rules| rules.strangers = production.strangers);
+    assert_eq!(test.receives("5.5.5.9:4000", &challenge_request()), None);
+    assert_eq!(test.said(), []);
 }
 
 #[test]

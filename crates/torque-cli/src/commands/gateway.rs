@@ -29,6 +29,8 @@ Examples:
       --certificate-key /etc/letsencrypt/live/gw.example/privkey.pem --key gateway.key \\
       --allow-origin https://game.example --allow-target game.example:28000
                               for everybody's browsers: one site's pages, one host
+  torque gateway ... --strangers public
+                              the same, and pages can be hosts for everybody
   torque gateway ... --metrics 127.0.0.1:9281
                               counters at http://127.0.0.1:9281/metrics
 
@@ -64,14 +66,10 @@ pub struct Args {
     #[arg(long)]
     allow_sessions: bool,
 
-    /// Do not let remotes that are not on the list write to a page first
-    #[arg(long)]
-    refuse_strangers: bool,
-
-    /// Let remotes with private and local addresses write to a page first, as those with public ones may (the default
-    /// with --development)
-    #[arg(long, conflicts_with = "refuse_strangers")]
-    local_strangers: bool,
+    /// Let remotes that are not on the list write to a page first, and be answered, so that pages can be hosts [default
+    /// in development: any, else none]
+    #[arg(long, value_name = "WHICH")]
+    strangers: Option<StrangersOption>,
 
     /// PEM file with the certificate and those that signed it; read again when it changes
     #[arg(long, value_name = "FILE", requires = "certificate_key", conflicts_with = "development")]
@@ -155,6 +153,36 @@ struct LimitOptions {
     idle: u64,
 }
 
+/// Which remotes may write first.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum StrangersOption {
+    /// None: pages reach what is on the list, and are hosts to nobody else
+    None,
+    /// Those with public addresses. A page and its helper there can then send each other anything through the gateway
+    Public,
+    /// Those with private and local addresses too
+    Any,
+}
+
+impl From<StrangersOption> for Strangers {
+    fn from(option: StrangersOption) -> Self {
+        match option {
+            StrangersOption::None => Self::Refused,
+            StrangersOption::Public => Self::Public,
+            StrangersOption::Any => Self::Local,
+        }
+    }
+}
+
+/// The word of `--strangers`.
+fn word(strangers: Strangers) -> &'static str {
+    match strangers {
+        Strangers::Refused => "none",
+        Strangers::Public => "public",
+        Strangers::Local => "any",
+    }
+}
+
 /// Addresses of one `--listen`.
 #[derive(Clone, Debug)]
 struct Listen(Vec<SocketAddr>);
@@ -191,10 +219,8 @@ impl Args {
         self.allow_target.iter().for_each(|targets| config.targets.extend(targets.clone()));
         config.key_pair = self.key.as_deref().map(key_files::for_socket).transpose()?;
         config.allow_sessions = self.allow_sessions;
-        if self.refuse_strangers {
-            config.strangers = Strangers::Refused;
-        } else if self.local_strangers {
-            config.strangers = Strangers::Local;
+        if let Some(strangers) = self.strangers {
+            config.strangers = strangers.into();
         }
         config.public_ips.clone_from(&self.public_ip);
         config.files.clone_from(&self.files);
@@ -225,10 +251,14 @@ pub fn run(args: Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
     write_logs(output);
     let config = args.config()?;
-    let (origins, targets) = (config.origins.to_string(), config.targets.to_string());
-    let is_development = config.certificates == Certificates::Development;
+    let facts = Facts {
+        is_development: config.certificates == Certificates::Development,
+        origins: config.origins.to_string(),
+        targets: config.targets.to_string(),
+        strangers: config.strangers,
+    };
     let gateway = Gateway::spawn(config).map_err(|error| Failure::failed(error.to_string()))?;
-    announce(&gateway, is_development, &origins, &targets, &args, output)?;
+    announce(&gateway, &facts, &args, output)?;
     while !stop::requested() {
         thread::sleep(LOOK_EVERY);
     }
@@ -248,15 +278,18 @@ fn write_logs(output: &Output) {
     };
 }
 
-/// Says where the gateway is, and what pages give to `bind`.
-fn announce(
-    gateway: &Handle,
+/// What is told of the configuration.
+struct Facts {
     is_development: bool,
-    origins: &str,
-    targets: &str,
-    args: &Args,
-    output: &Output,
-) -> Result<(), Failure> {
+    origins: String,
+    targets: String,
+    strangers: Strangers,
+}
+
+/// Says where the gateway is, and what pages give to `bind`.
+fn announce(gateway: &Handle, facts: &Facts, args: &Args, output: &Output) -> Result<(), Failure> {
+    let Facts { is_development, origins, targets, strangers } = facts;
+    let (is_development, strangers) = (*is_development, *strangers);
     let port = gateway.local_addr().port();
     let url = match is_development {
         true => format!("http://localhost:{port}"),
@@ -267,11 +300,18 @@ fn announce(
     output.line(format_args!("  pages:   socket.bind({NAME}\"{url}\"{NAME:#})"))?;
     output.line(format_args!("  key:     {NAME}{}{NAME:#}", gateway.public_key()))?;
     output.line(format_args!("  origins: {origins}"))?;
-    match targets {
-        "" => output.line(format_args!(
+    match (targets.as_str(), strangers) {
+        ("", Strangers::Refused) => output.line(format_args!(
+            "  targets: {WARN}none{WARN:#}; pages can reach nobody (--allow-target), nor be hosts (--strangers)"
+        ))?,
+        ("", _) => output.line(format_args!(
             "  targets: {WARN}none{WARN:#}; pages can be hosts, and connect to nobody (--allow-target)"
         ))?,
         _ => output.line(format_args!("  targets: {targets}"))?,
+    }
+    if strangers != Strangers::Refused {
+        output
+            .line(format_args!("  hosts:   pages can be, for {} strangers (--strangers)", word(strangers)))?;
     }
     if let Some(files) = &args.files {
         output.line(format_args!("  files:   {} at {url}", files.display()))?;
@@ -293,6 +333,7 @@ fn announce(
             "development": is_development,
             "origins": origins,
             "targets": targets,
+            "strangers": word(strangers),
             "metrics": gateway.metrics_addr().map(|address| address.to_string()),
             "description": serde_json::from_str::<Value>(gateway.description()).ok(),
         })
