@@ -15,8 +15,6 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use torque_proto::{KeyPair, PublicKey};
 use tracing::{info, warn};
-use wtransport::endpoint::endpoint_side::Server;
-use wtransport::{Endpoint, VarInt};
 
 use crate::admission::{Admission, Admitted};
 use crate::certificates::CertificateStore;
@@ -28,6 +26,7 @@ use crate::resolve::Resolver;
 use crate::rules::Rules;
 use crate::session_log::{self, SessionLog};
 use crate::udp::{SessionSocket, bind, local_towards};
+use crate::webtransport::Listener;
 use crate::{http, webtransport};
 
 /// What pages can be told of the time until a gateway goes away.
@@ -123,7 +122,7 @@ impl Shared {
 /// A running gateway. Dropping it ends all sessions at once; [`drain`](Self::drain) does so politely.
 pub struct Gateway {
     shared: Arc<Shared>,
-    endpoints: Vec<Arc<Endpoint<Server>>>,
+    listeners: Vec<Arc<Listener>>,
     tasks: Vec<JoinHandle<()>>,
     local_addrs: Vec<SocketAddr>,
     metrics_addr: Option<SocketAddr>,
@@ -166,7 +165,7 @@ impl Gateway {
         });
         let mut gateway = Self {
             shared: Arc::clone(&shared),
-            endpoints: Vec::new(),
+            listeners: Vec::new(),
             tasks: Vec::new(),
             local_addrs: listeners.addresses(),
             metrics_addr: None,
@@ -189,9 +188,9 @@ impl Gateway {
         for (address, tcp, udp) in listeners.sockets {
             let failed = |error| StartError::Bind { address, error };
             let quic_tls = certificates.tls(wtransport::tls::WEBTRANSPORT_ALPN)?;
-            let endpoint = Arc::new(webtransport::listen(udp, quic_tls).map_err(failed)?);
-            self.endpoints.push(Arc::clone(&endpoint));
-            self.tasks.push(tokio::spawn(webtransport::serve(Arc::clone(&self.shared), endpoint)));
+            let listener = Arc::new(Listener::new(address, udp, quic_tls).map_err(failed)?);
+            self.listeners.push(Arc::clone(&listener));
+            self.tasks.push(tokio::spawn(webtransport::serve(Arc::clone(&self.shared), listener)));
             let tcp = tokio::net::TcpListener::from_std(tcp).map_err(failed)?;
             let pages = http::pages(&self.shared);
             self.tasks.push(tokio::spawn(http::serve(Arc::clone(&self.shared), tcp, tls.clone(), pages)));
@@ -254,7 +253,7 @@ impl Gateway {
             info!(sessions = self.metrics().open_sessions(), "not all pages have left in time");
         }
         self.shared.phase.send_replace(Phase::Over);
-        // Nobody may still wait for pages at an endpoint that closes: `wtransport` panics there.
+        // First those that listen: what closes is not to be opened again.
         for task in std::mem::take(&mut self.tasks) {
             task.abort();
             let _ = task.await;
@@ -262,10 +261,23 @@ impl Gateway {
         // Sessions have last words to say, for no longer than a second each.
         let _ = tokio::time::timeout(LAST_WORDS, self.shared.phase.closed()).await;
         self.shared.log.summarise();
-        for endpoint in &self.endpoints {
-            endpoint.close(VarInt::from_u32(0), b"");
-            let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+        for listener in &self.listeners {
+            listener.close().await;
         }
+    }
+}
+
+#[cfg(test)]
+impl Gateway {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    pub(crate) fn certificates(&self) -> &Arc<CertificateStore> {
+        &self.certificates
     }
 }
 
@@ -379,7 +391,7 @@ fn tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn udp(address: SocketAddr) -> std::io::Result<UdpSocket> {
+pub(crate) fn udp(address: SocketAddr) -> std::io::Result<UdpSocket> {
     bind(address, Type::DGRAM).map(Into::into)
 }
 

@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::driver;
 use crate::gateway::{Phase, Shared};
@@ -44,7 +44,7 @@ const CONNECTION: Duration = Duration::from_secs(60);
 const LAST_ANSWER: Duration = Duration::from_secs(60);
 /// The most that is kept of the head of a request.
 const HEAD_BYTES: usize = 16 * 1_024;
-/// Connections beside those of sessions; of one client, so many.
+/// Connections beside those of sessions. One client has as many as it may have sessions, and at least so many.
 const SPARE_CONNECTIONS: usize = 1_024;
 const SPARE_CONNECTIONS_OF_CLIENT: usize = 32;
 /// What the system keeps of a WebSocket that is not taken: what is older than that is worth little.
@@ -132,21 +132,28 @@ async fn websocket(
 /// Serves connections until the gateway is over, at most so many at a time.
 pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
     let limits = &shared.rules.limits;
+    let of_client = limits.sessions_of_client as usize;
     let connections = Places::new(
         SPARE_CONNECTIONS + limits.sessions as usize,
-        SPARE_CONNECTIONS_OF_CLIENT + limits.sessions_of_client as usize,
+        of_client.max(SPARE_CONNECTIONS_OF_CLIENT) + of_client,
     );
     let mut phase = shared.phase.subscribe();
+    let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
         };
         let (stream, client) = match accepted {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                is_failing = false;
+                accepted
+            }
             Err(error) => {
                 // Often too many open files: wait until some are closed.
-                debug!(%error, "a connection could not be taken");
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn!(%error, "connections cannot be taken at present");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

@@ -135,6 +135,7 @@ pub struct Metrics {
     tokens: AtomicU64,
     certificates: AtomicU64,
     certificate_failures: AtomicU64,
+    listener_failures: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, amount: u64) {
@@ -191,6 +192,11 @@ impl Metrics {
     /// A certificate was taken into use, or could not be.
     pub(crate) fn certificate(&self, is_good: bool) {
         add(if is_good { &self.certificates } else { &self.certificate_failures }, 1);
+    }
+
+    /// A QUIC endpoint has ended.
+    pub(crate) fn listener_failed(&self) {
+        add(&self.listener_failures, 1);
     }
 
     /// Sessions that are open now.
@@ -265,6 +271,11 @@ impl Metrics {
                 "certificate_failures_total",
                 "certificates that could not be taken into use",
                 &self.certificate_failures,
+            ),
+            (
+                "listener_failures_total",
+                "QUIC endpoints that ended and were opened again",
+                &self.listener_failures,
             ),
         ] {
             text.head(name, "counter", about);

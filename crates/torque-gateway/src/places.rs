@@ -63,7 +63,7 @@ impl Places {
         if taken.altogether >= self.altogether {
             return Err(NoPlace::Full);
         }
-        if !self.has_left(&taken, client) {
+        if !taken.has_less(client, self.of_client) {
             return Err(NoPlace::Client);
         }
         *taken.of_networks.entry(network(client)).or_default() += 1;
@@ -72,20 +72,25 @@ impl Places {
         Ok(Place { client, places: Arc::clone(self) })
     }
 
-    /// Whether fewer than half of all are left, or none for this client.
+    /// Whether half of all are taken, or half of this client's. The rest is for clients who have proven their address: somebody
+    /// who forges it could take all that they have.
     pub fn is_crowded(&self, client: IpAddr) -> bool {
         let taken = self.taken();
-        taken.altogether > self.altogether / 2 || !self.has_left(&taken, client)
-    }
-
-    fn has_left(&self, taken: &Taken, client: IpAddr) -> bool {
-        let count = |of: &HashMap<_, _>, key| of.get(&key).copied().unwrap_or_default();
-        count(&taken.of_networks, network(client)) < self.of_client
-            && count(&taken.of_sites, site(client)) < self.of_client.saturating_mul(SITE_TIMES)
+        let half = |places: usize| places.div_ceil(2);
+        taken.altogether >= half(self.altogether) || !taken.has_less(client, half(self.of_client))
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// Whether a client has less than so many, and its site less than as many as it may.
+    fn has_less(&self, client: IpAddr, most: usize) -> bool {
+        let count = |of: &HashMap<_, _>, key| of.get(&key).copied().unwrap_or_default();
+        count(&self.of_networks, network(client)) < most
+            && count(&self.of_sites, site(client)) < most.saturating_mul(SITE_TIMES)
     }
 }
 
@@ -131,6 +136,26 @@ mod tests {
             places.taken.lock().unwrap().of_networks.is_empty(),
             "nothing is kept of clients without places"
         );
+    }
+
+    #[test]
+    fn half_of_all_places_and_of_a_clients_are_for_addresses_that_are_proven() {
+        let places = Places::new(100, 10);
+        let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        // As if somebody forged the client's address, as often as that is believed.
+        let forged = |client| -> Vec<_> {
+            (0..1_000)
+                .filter(|_| !places.is_crowded(client))
+                .filter_map(|_| places.take(client).ok())
+                .collect()
+        };
+        let forged_for_one = forged(one);
+        assert_eq!(forged_for_one.len(), 5);
+        assert!(places.take(one).is_ok() && !places.is_crowded(other));
+        let everybodys: Vec<_> =
+            (2..250).flat_map(|n| forged(format!("192.0.2.{n}").parse().unwrap())).collect();
+        assert_eq!(forged_for_one.len() + everybodys.len(), 50);
+        assert!(places.take("198.51.100.1".parse().unwrap()).is_ok());
     }
 
     #[test]

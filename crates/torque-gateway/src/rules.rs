@@ -16,7 +16,7 @@ pub struct Limits {
     /// The most sessions. Default: 1,000.
     pub sessions: u32,
     /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. One of 48 bits has four times as many.
-    /// Default: 32.
+    /// Default: 128, as many players may be behind one address (a school, a provider's translation).
     pub sessions_of_client: u32,
     /// The most contexts of a session. Default: 256.
     pub contexts: u16,
@@ -46,7 +46,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 1_000,
-            sessions_of_client: 32,
+            sessions_of_client: 128,
             contexts: 256,
             session_rate: Rate { datagrams: 2_000, bytes: 2_000_000 },
             target_rate: Rate { datagrams: 20_000, bytes: 20_000_000 },

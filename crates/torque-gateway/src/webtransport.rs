@@ -2,24 +2,23 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, error, info, warn};
 use wtransport::config::{QuicTransportConfig, TlsServerConfig};
-use wtransport::endpoint::endpoint_side::Server;
-use wtransport::endpoint::{IncomingSession, SessionRequest};
+use wtransport::endpoint::{IncomingSessionFuture, SessionRequest};
 use wtransport::error::SendDatagramError;
-use wtransport::quinn::{IdleTimeout, VarInt as QuicVarInt};
-use wtransport::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt};
+use wtransport::quinn::{Endpoint, IdleTimeout, Incoming, TokioRuntime, VarInt as QuicVarInt};
+use wtransport::{Connection, RecvStream, SendStream, ServerConfig, VarInt};
 
 use crate::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
 use crate::control::MAX_MESSAGE_BYTES;
 use crate::driver;
-use crate::gateway::{Phase, Shared};
-use crate::metrics::{CarrierKind, DropReason, Ending, Refusal};
+use crate::gateway::{Phase, Shared, udp};
+use crate::metrics::{CarrierKind, DropReason, Ending, Metrics, Refusal};
 use crate::places::Places;
 
 /// A page that is silent for as long is gone: its browser answers keep-alives by itself.
@@ -29,17 +28,74 @@ const KEEP_ALIVE: Duration = Duration::from_secs(3);
 const BEGIN: Duration = Duration::from_secs(10);
 /// How long a page has to take the last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How many may be beginning at a time, and of one client. From half of all on, or if the client has so many, an address has to
-/// be proven first.
+/// How many may be beginning at a time, and of one client. From half of either on an address has to be proven first.
 const BEGINNING: usize = 256;
-const BEGINNING_OF_CLIENT: usize = 16;
+const BEGINNING_OF_CLIENT: usize = 64;
+/// What waits to be looked at: first packets, and bytes of each and of all. They wait for no longer than a turn of `serve`.
+const INCOMING: usize = 1_024;
+const INCOMING_BYTES: u64 = 16 * 1_024;
+const ALL_INCOMING_BYTES: u64 = 4 * 1_024 * 1_024;
+/// How often a port that has failed is tried again.
+const REOPEN_EVERY: Duration = Duration::from_secs(1);
 /// Datagrams that wait for a page or for the gateway, in bytes. Older ones make room: they are the least worth.
 const DATAGRAM_BUFFER: usize = 64 * 1_024;
 /// A packet of 1,232 bytes passes every network with IPv6, and has room for the largest datagrams of the default settings.
 const PACKET_BYTES: u16 = 1_232;
 
-/// Begins to listen.
-pub fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint<Server>> {
+/// A UDP port at which pages begin sessions.
+pub struct Listener {
+    address: SocketAddr,
+    tls: TlsServerConfig,
+    /// None while the port is lost.
+    endpoint: Mutex<Option<Endpoint>>,
+}
+
+impl Listener {
+    /// Begins to listen at a port.
+    pub fn new(address: SocketAddr, socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Self> {
+        let endpoint = listen(socket, tls.clone())?;
+        Ok(Self { address, tls, endpoint: Mutex::new(Some(endpoint)) })
+    }
+
+    fn endpoint(&self) -> MutexGuard<'_, Option<Endpoint>> {
+        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an endpoint up that has ended, which only a fault below can do, and opens another at the same port.
+    async fn reopen(&self, metrics: &Metrics) {
+        metrics.listener_failed();
+        error!(address = %self.address, "the QUIC endpoint has ended, and its sessions with it; it is opened again");
+        drop(self.endpoint().take());
+        let mut last_error = None;
+        loop {
+            // The port is free when the last connection has noticed.
+            match udp(self.address).and_then(|socket| listen(socket, self.tls.clone())) {
+                Ok(endpoint) => {
+                    *self.endpoint() = Some(endpoint);
+                    info!(address = %self.address, "the QUIC endpoint is open again");
+                    return;
+                }
+                Err(error) if last_error != Some(error.kind()) => {
+                    last_error = Some(error.kind());
+                    warn!(address = %self.address, %error, "the QUIC endpoint cannot be opened at present");
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(REOPEN_EVERY).await;
+        }
+    }
+
+    /// Ends all of its connections.
+    pub async fn close(&self) {
+        let endpoint = self.endpoint().take();
+        if let Some(endpoint) = endpoint {
+            endpoint.close(QuicVarInt::from_u32(0), b"");
+            let _ = timeout(LAST_WORDS, endpoint.wait_idle()).await;
+        }
+    }
+}
+
+fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint> {
     let mut transport = QuicTransportConfig::default();
     transport
         .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
@@ -53,26 +109,43 @@ pub fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint<Se
         .stream_receive_window(QuicVarInt::from_u32(64 * 1_024))
         .receive_window(QuicVarInt::from_u32(256 * 1_024))
         .send_window(256 * 1_024);
-    let config = ServerConfig::builder()
-        .with_bind_socket(socket)
-        .with_custom_tls_and_transport(tls, transport)
-        .build();
-    Endpoint::server(config)
+    // Its own endpoint takes no other socket when this one fails.
+    let mut config =
+        ServerConfig::builder().with_bind_default(0).with_custom_tls_and_transport(tls, transport).build();
+    config
+        .quic_config_mut()
+        .max_incoming(INCOMING)
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(ALL_INCOMING_BYTES);
+    let (endpoint, quic) = (config.quic_endpoint_config().clone(), config.quic_config().clone());
+    Endpoint::new(endpoint, Some(quic), socket, Arc::new(TokioRuntime))
 }
 
 /// Gives pages sessions, until the gateway goes away.
-pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
-    let beginning = Places::new(BEGINNING, BEGINNING_OF_CLIENT);
+pub async fn serve(shared: Arc<Shared>, listener: Arc<Listener>) {
     let mut phase = shared.phase.subscribe();
-    loop {
-        let incoming = tokio::select! {
-            biased;
-            _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
-            incoming = endpoint.accept() => incoming,
-        };
+    tokio::select! {
+        _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
+        never = async {
+            loop {
+                let endpoint = listener.endpoint().clone();
+                if let Some(endpoint) = endpoint {
+                    begin_sessions(&shared, endpoint).await;
+                }
+                listener.reopen(&shared.rules.metrics).await;
+            }
+        } => never,
+    }
+}
+
+/// Until the endpoint takes no more.
+async fn begin_sessions(shared: &Arc<Shared>, endpoint: Endpoint) {
+    let beginning = Places::new(BEGINNING, BEGINNING_OF_CLIENT);
+    while let Some(incoming) = endpoint.accept().await {
         let client = incoming.remote_address();
         if !incoming.remote_address_validated() && beginning.is_crowded(client.ip()) {
-            incoming.retry();
+            // It can only fail for an address that is proven.
+            let _ = incoming.retry();
             continue;
         }
         let place = match beginning.take(client.ip()) {
@@ -83,7 +156,7 @@ pub async fn serve(shared: Arc<Shared>, endpoint: Arc<Endpoint<Server>>) {
                 continue;
             }
         };
-        let shared = Arc::clone(&shared);
+        let shared = Arc::clone(shared);
         tokio::spawn(async move {
             let begun = timeout(BEGIN, begin(&shared, client, incoming)).await;
             drop(place);
@@ -98,8 +171,8 @@ type Begun = (WebTransport, crate::udp::SessionSocket, crate::admission::Admitte
 
 /// From the first packet to the control stream; `None` if it came to nothing. `client` is where the handshake comes from: where
 /// a connection is said to have moved since then is not proven yet.
-async fn begin(shared: &Arc<Shared>, client: SocketAddr, incoming: IncomingSession) -> Option<Begun> {
-    let request = match incoming.await {
+async fn begin(shared: &Arc<Shared>, client: SocketAddr, incoming: Incoming) -> Option<Begun> {
+    let request = match IncomingSessionFuture::with_quic_incoming(incoming).await {
         Ok(request) => request,
         Err(error) => {
             debug!(%error, "no session came of a QUIC connection");
@@ -212,3 +285,7 @@ impl Carrier for WebTransport {
         self.connection.close(VarInt::from_u32(0), b"");
     }
 }
+
+#[cfg(test)]
+#[path = "webtransport_tests.rs"]
+mod tests;
