@@ -83,6 +83,17 @@ impl CertificateStore {
         Ok(tls)
     }
 
+    /// Whether a certificate of our own making is no good at this time: the clock was set, or the machine slept, and it is time
+    /// to [`renew`](Self::renew).
+    pub fn is_stale(&self, now: SystemTime) -> bool {
+        match &*self.state() {
+            State::Development { shown, next } => {
+                [Some(shown), next.as_ref()].into_iter().flatten().any(|made| !made.is_good(now))
+            }
+            State::Files { .. } => false,
+        }
+    }
+
     /// Hashes of the certificates of our own making: the one that is shown, and the one that will be.
     pub fn hashes(&self) -> Vec<[u8; 32]> {
         match &*self.state() {
@@ -108,18 +119,16 @@ impl CertificateStore {
         next: &mut Option<Made>,
         now: SystemTime,
     ) -> Result<bool, CertificateError> {
-        let age = |made: &Made| now.duration_since(made.made).unwrap_or_default();
-        if age(shown) >= SHOWN_UNTIL {
-            // The machine slept.
+        if !shown.is_good(now) {
             (*shown, *next) = (Made::new(&self.provider, now)?, None);
             return Ok(true);
         }
-        match next.take() {
-            Some(made) if age(&made) >= SHOWN_AFTER => {
+        match next.take().filter(|made| made.is_good(now)) {
+            Some(made) if made.age(now) >= SHOWN_AFTER => {
                 *shown = made;
                 return Ok(true);
             }
-            None if age(shown) >= NEXT_AFTER => *next = Some(Made::new(&self.provider, now)?),
+            None if shown.age(now) >= NEXT_AFTER => *next = Some(Made::new(&self.provider, now)?),
             other => *next = other,
         }
         Ok(false)
@@ -159,6 +168,17 @@ fn unusable(error: impl ToString) -> CertificateError {
 }
 
 impl Made {
+    fn age(&self, now: SystemTime) -> Duration {
+        now.duration_since(self.made).unwrap_or_default()
+    }
+
+    /// Whether it may be shown: valid, also to a browser whose clock is somewhat behind, and not about to expire. One that was
+    /// made while the clock was ahead begins to be valid in the future.
+    fn is_good(&self, now: SystemTime) -> bool {
+        let ahead = self.made.duration_since(now).unwrap_or_default();
+        ahead <= BACKDATED / 2 && self.age(now) < SHOWN_UNTIL
+    }
+
     fn new(provider: &CryptoProvider, now: SystemTime) -> Result<Self, CertificateError> {
         let from = OffsetDateTime::from(now - BACKDATED);
         // P-256, which is what browsers want.

@@ -110,6 +110,38 @@ fn after_a_long_sleep_there_is_a_fresh_certificate_at_once() {
 }
 
 #[test]
+fn a_certificate_that_was_made_under_a_wrong_clock_is_not_kept() {
+    let right = SystemTime::now();
+    for wrong in [right + 30 * DAY, right + 2 * DAY, right - 30 * DAY] {
+        let store = CertificateStore::new(&Certificates::Development, wrong).unwrap();
+        let old = shown(&store);
+        assert!(!store.is_stale(wrong) && store.is_stale(right));
+        assert!(store.renew(right).unwrap());
+        assert_ne!(shown(&store), old);
+        assert_eq!(store.hashes(), [hash(&shown(&store))]);
+        assert!(!store.is_stale(right));
+    }
+    // An hour changes nothing: it is valid since a day ago.
+    let store = CertificateStore::new(&Certificates::Development, right + DAY / 24).unwrap();
+    assert!(!store.is_stale(right) && !store.renew(right).unwrap());
+}
+
+#[test]
+fn a_next_certificate_that_was_made_under_a_wrong_clock_is_made_again() {
+    let start = SystemTime::now();
+    let store = CertificateStore::new(&Certificates::Development, start).unwrap();
+    let ahead = start + 8 * DAY;
+    assert!(!store.renew(ahead).unwrap());
+    let [shown, wrong_next] = store.hashes()[..] else { panic!("the next is listed") };
+    // Put right, and then it is time.
+    assert!(store.is_stale(start) && !store.renew(start).unwrap());
+    assert_eq!(store.hashes(), [shown]);
+    assert!(!store.renew(start + 5 * DAY).unwrap());
+    let [_, next] = store.hashes()[..] else { panic!("the next is listed") };
+    assert_ne!(next, wrong_next);
+}
+
+#[test]
 fn files_are_read_again_when_they_change_and_what_is_no_good_changes_nothing() {
     let (directory, now) = (Directory::new(), SystemTime::now());
     let (first, second) = (identity(), identity());

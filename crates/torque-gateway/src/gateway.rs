@@ -105,6 +105,10 @@ impl Shared {
 
     /// What pages are told before they have a session (GATEWAY.md 6).
     pub fn description(&self, origin: Option<&str>) -> Value {
+        // The clock may have been set since it was looked at last.
+        if self.certificates.is_stale(SystemTime::now()) {
+            self.renew_certificates();
+        }
         let mut description = json!({
             "version": crate::control::VERSION,
             "public_key": self.key_pair.public().to_string(),
@@ -116,6 +120,21 @@ impl Shared {
             description["certificate_hashes"] = json!(hashes);
         }
         description
+    }
+
+    /// Renews certificates if it is time to. May block, if they are in files.
+    fn renew_certificates(&self) {
+        match self.certificates.renew(SystemTime::now()) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.rules.metrics.certificate(true);
+                info!("another certificate is shown from now on");
+            }
+            Err(error) => {
+                self.rules.metrics.certificate(false);
+                warn!(%error, "the certificate stays what it was");
+            }
+        }
     }
 }
 
@@ -309,19 +328,8 @@ async fn renew(shared: Arc<Shared>, every: Duration) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        let store = Arc::clone(&shared.certificates);
-        let renewed = tokio::task::spawn_blocking(move || store.renew(SystemTime::now())).await;
-        match renewed {
-            Ok(Ok(false)) | Err(_) => {}
-            Ok(Ok(true)) => {
-                shared.rules.metrics.certificate(true);
-                info!("another certificate is shown from now on");
-            }
-            Ok(Err(error)) => {
-                shared.rules.metrics.certificate(false);
-                warn!(%error, "the certificate stays what it was");
-            }
-        }
+        let shared = Arc::clone(&shared);
+        let _ = tokio::task::spawn_blocking(move || shared.renew_certificates()).await;
     }
 }
 
