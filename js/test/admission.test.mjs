@@ -185,3 +185,18 @@ test("a page that floods is held back, and others are not", async (t) => {
   assert.equal(await flood, "flooding");
   assert.equal(await player.evaluate(() => connection.send("afterwards")), true);
 });
+
+test("a page for which the gateway has no session is told so, over either carrier", async (t) => {
+  const gateway = await startGateway(t, [], "--max-sessions-of-client", "1");
+  const page = await openPage(t, await startSite(t));
+  const refused = await page.evaluate(async (bind) => {
+    globalThis.first = new torque.TorqueSocket({ bind });
+    await first.bind();
+    const other = (...carriers) => failure(new torque.TorqueSocket({ bind, carriers }).bind());
+    return [await other("webtransport"), await other("websocket"), await other("webtransport", "websocket")];
+  }, gateway.url);
+  for (const { code, message } of refused) {
+    assert.equal(code, "too_many_sessions");
+    assert.match(message, /as many sessions from this network address as it may/);
+  }
+});
