@@ -1,12 +1,15 @@
 //! The contexts of one session: which number stands for which remote, and what is known of each (GATEWAY.md 2).
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::client::network;
 use crate::consent::Consent;
 use crate::frame::Prefix;
 use crate::pacing::TargetMeter;
+use crate::sources::Source;
 
 /// How long a remote is remembered without a datagram either way.
 pub const REMEMBERED: Duration = Duration::from_secs(120);
@@ -25,6 +28,8 @@ pub struct Remote {
     pub consent: Consent,
     /// What may still be sent to it.
     pub meter: TargetMeter,
+    /// Where it writes from, which counts as long as it is a stranger.
+    pub source: Source,
     last_datagram: Instant,
 }
 
@@ -83,13 +88,14 @@ impl Contexts {
         self.remotes.get_mut(&address)
     }
 
-    /// Has a context stand for an address from now on. `meter` is asked if the remote is new.
+    /// Has a context stand for an address from now on. `meter` and `source` are asked if the remote is new.
     pub fn insert(
         &mut self,
         context: u32,
         address: SocketAddr,
         is_asked_for: bool,
         meter: impl FnOnce() -> TargetMeter,
+        source: impl FnOnce() -> Source,
         now: Instant,
     ) -> &mut Remote {
         self.addresses.insert(context, address);
@@ -99,6 +105,7 @@ impl Contexts {
             is_asked_for,
             consent: Consent::new(now),
             meter: meter(),
+            source: source(),
             last_datagram: now,
         });
         remote.prefix = Prefix::new(context);
@@ -122,11 +129,32 @@ impl Contexts {
         }
     }
 
-    /// Who has to go for one more stranger, if there may be so many: the one that was heard longest ago.
-    pub fn displaced(&self, most_strangers: usize, now: Instant) -> Option<u32> {
-        let strangers = || self.remotes.values().filter(|remote| remote.is_stranger(now));
-        let oldest = strangers().min_by_key(|remote| remote.last_datagram)?;
-        (strangers().count() >= most_strangers).then_some(oldest.context)
+    /// Who has to go for one more stranger, if there may be so many, and so many of one network: one of the newcomer's network
+    /// if that has as many, else one of the network that has the most; the one that was heard longest ago.
+    pub fn displaced(
+        &self,
+        newcomer: SocketAddr,
+        (most, most_of_one): (usize, usize),
+        now: Instant,
+    ) -> Option<u32> {
+        let strangers = || {
+            let all = self.remotes.iter().filter(|(_, remote)| remote.is_stranger(now));
+            all.map(|(address, remote)| (network(address.ip()), remote))
+        };
+        let mut of_networks: HashMap<IpAddr, usize> = HashMap::new();
+        for (network, _) in strangers() {
+            *of_networks.entry(network).or_default() += 1;
+        }
+        let count = |network: &IpAddr| of_networks.get(network).copied().unwrap_or_default();
+        let own = network(newcomer.ip());
+        let goes = if count(&own) >= most_of_one {
+            strangers().filter(|(network, _)| *network == own).min_by_key(|(_, remote)| remote.last_datagram)
+        } else if of_networks.values().sum::<usize>() >= most {
+            strangers().max_by_key(|(network, remote)| (count(network), Reverse(remote.last_datagram)))
+        } else {
+            None
+        };
+        goes.map(|(_, remote)| remote.context)
     }
 
     /// Forgets what has been idle; the contexts that stand for nothing any more.

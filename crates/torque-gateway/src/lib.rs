@@ -46,6 +46,7 @@ mod rules;
 mod session;
 mod session_log;
 mod shared;
+mod sources;
 mod targets;
 mod udp;
 mod websocket;

@@ -14,8 +14,9 @@ use crate::form::{Form, PROBE_BYTES};
 use crate::frame::{self, CONTEXT_LIMIT, Prefix};
 use crate::metrics::{Direction, DropReason};
 use crate::opening::{Found, Opening, Stage};
-use crate::pacing::{Budget, FloodGauge, Meter, Pace, Rate};
+use crate::pacing::{Budget, FloodGauge, Meter, Pace};
 use crate::rules::Rules;
+use crate::sources::{Sources, most_strangers};
 use crate::targets::normal_name;
 
 /// *alive* is said after as much silence.
@@ -26,12 +27,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const MAX_OPENING: usize = 16;
 /// Control messages of a page; each may cost a signature or a look-up.
 const CONTROL: Pace = Pace::new(32, Duration::from_secs(4));
-/// What remotes that write first send to the page, all of them, until they have consented.
-const STRANGERS_TO_PAGE: Rate = Rate { datagrams: 200, bytes: 200_000 };
-/// The part of a session's contexts that may be theirs until then.
-const STRANGERS_PART: u16 = 4;
-/// Remotes that write first; each costs memory here and a message to the page.
-const STRANGERS: Pace = Pace::new(32, Duration::from_secs(2));
 
 /// What the driver has to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,10 +77,9 @@ pub struct Session {
     next_of_gateway: u32,
     to_remotes: Meter,
     to_page: Meter,
-    strangers_to_page: Meter,
+    sources: Sources,
     flood: FloodGauge,
     greetings: Budget,
-    strangers: Budget,
     control: Budget,
     actions: VecDeque<Action>,
     alive_at: Instant,
@@ -114,10 +108,9 @@ impl Session {
             next_of_gateway: 1,
             to_remotes: Meter::new(limits.session_rate, now),
             to_page: Meter::new(limits.session_rate, now),
-            strangers_to_page: Meter::new(limits.session_rate.at_most(STRANGERS_TO_PAGE), now),
+            sources: Sources::new(limits.session_rate, now),
             flood: FloodGauge::new(now),
             greetings: Budget::full(now),
-            strangers: Budget::full(now),
             control: Budget::full(now),
             actions: VecDeque::from([Action::Tell(welcome)]),
             alive_at: now + ALIVE_EVERY,
@@ -225,8 +218,11 @@ impl Session {
         }
         let remote = self.contexts.at(address).ok_or(DropReason::Stranger)?;
         // What strangers send, or is sent in their name, leaves to the others what is theirs.
-        let meter = if remote.is_stranger(now) { &mut self.strangers_to_page } else { &mut self.to_page };
-        if !meter.take(datagram.len(), now) {
+        let has_left = match remote.is_stranger(now) {
+            true => self.sources.take(&remote.source, datagram.len(), now),
+            false => self.to_page.take(datagram.len(), now),
+        };
+        if !has_left {
             return Err(DropReason::SessionRate);
         }
         self.idle_at = self.rules.limits.idle_at(now);
@@ -256,15 +252,16 @@ impl Session {
         local: impl FnOnce() -> Option<IpAddr>,
         now: Instant,
     ) -> Result<(), DropReason> {
+        let source = self.sources.of(address, now);
         // Who is not allowed costs the others nothing.
         let is_welcome = self.next_of_gateway < CONTEXT_LIMIT
-            && self.strangers.has(STRANGERS, 1, now)
+            && self.sources.may_arrive(&source, now)
             && self.rules.allow_stranger(address, local);
-        if !is_welcome || !self.strangers.take(STRANGERS, 1, now) {
+        if !is_welcome {
             return Err(DropReason::Stranger);
         }
-        let most = usize::from(self.rules.limits.contexts / STRANGERS_PART).max(1);
-        match self.contexts.displaced(most, now) {
+        self.sources.arrived(&source, now);
+        match self.contexts.displaced(address, most_strangers(self.rules.limits.contexts), now) {
             Some(context) => {
                 self.contexts.remove(context);
                 self.tell(ToPage::Forgotten { context }, now);
@@ -439,7 +436,8 @@ impl Session {
 
     fn insert(&mut self, context: u32, address: SocketAddr, is_asked_for: bool, now: Instant) {
         let meter = || self.rules.target_meters.of(self.client, address, now);
-        self.contexts.insert(context, address, is_asked_for, meter, now);
+        let source = || self.sources.of(address, now);
+        self.contexts.insert(context, address, is_asked_for, meter, source, now);
         self.rules.metrics.context_opened();
     }
 

@@ -8,7 +8,7 @@ use torque_proto::wire::{ChallengeRequest, Offers, parse_probe, probe_echo};
 
 use crate::config::{Certificates, Config};
 use crate::metrics::Metrics;
-use crate::pacing::TargetMeters;
+use crate::pacing::{Rate, TargetMeters};
 use crate::ports::Ports;
 use crate::rules::{Limits, Strangers};
 
@@ -404,8 +404,11 @@ fn strangers_do_not_use_up_what_a_page_may_get_from_others() {
     for _ in 0..1_000 {
         assert_eq!(test.receives("10.9.9.9:53", PACKET), None);
     }
-    assert_eq!((0..1_000).filter(|_| test.receives("5.5.5.5:4000", PACKET).is_some()).count(), 100);
-    assert_eq!(test.receives("5.5.5.6:4000", PACKET), None, "all strangers together");
+    // What comes within half a second: 50 a second of one network, 200 of all.
+    let mut of = |stranger: &str| (0..1_000).filter(|_| test.receives(stranger, PACKET).is_some()).count();
+    assert_eq!([of("5.5.5.5:4000"), of("5.5.5.5:4001")], [25, 0], "whatever its port");
+    assert_eq!([of("5.5.5.6:4000"), of("5.5.5.7:4000"), of("[2a00::1]:4000")], [25; 3]);
+    assert_eq!([of("[2a00::2]:4000"), of("5.5.5.8:4000")], [0, 0], "all strangers together");
     assert_eq!((0..1_000).filter(|_| test.receives(LISTED, PACKET).is_some()).count(), 200);
     test.now += SECOND;
     let context = 1;
@@ -413,6 +416,44 @@ fn strangers_do_not_use_up_what_a_page_may_get_from_others() {
     test.echo("5.5.5.5:4000");
     let passed = (0..1_000).filter(|_| test.receives("5.5.5.5:4000", PACKET).is_some()).count();
     assert_eq!(passed, 200, "who has consented is no stranger");
+}
+
+#[test]
+fn a_network_that_writes_first_from_many_ports_leaves_room_for_strangers_of_others() {
+    let mut test = Test::new();
+    let mut quiet = Vec::new();
+    for second in 0..10 {
+        // It goes on for long, and as fast as it likes.
+        for number in 0..200 {
+            let _ = test.receives(&format!("5.5.5.5:{}", 1_000 + 200 * second + number), PACKET);
+        }
+        let stranger = format!("5.5.6.{second}:4000");
+        assert!(test.receives(&stranger, PACKET).is_some(), "in second {second}");
+        quiet.push(address(&stranger));
+        for stranger in &quiet {
+            assert!(test.session.contexts.at(*stranger).is_some(), "nobody has displaced {stranger}");
+        }
+        let _ = test.said();
+        test.now += SECOND;
+    }
+    assert_eq!(test.session.contexts.len(), 16 + quiet.len(), "a quarter of a quarter, and the others");
+}
+
+#[test]
+fn when_strangers_have_all_their_contexts_the_network_with_the_most_gives_one() {
+    let mut test = Test::with(|rules| rules.limits.contexts = 32);
+    for stranger in
+        ["5.5.5.5:1", "5.5.5.6:1", "5.5.5.7:1", "5.5.5.8:1", "5.5.5.9:1", "5.5.5.10:1", "5.5.5.6:2"]
+    {
+        test.now += MILLISECOND;
+        assert!(test.receives(stranger, PACKET).is_some());
+    }
+    assert_eq!(test.receives("5.5.5.11:1", PACKET), Some(15));
+    let _ = test.said();
+    assert_eq!(test.receives("5.5.5.12:1", PACKET), Some(17));
+    assert!(test.said().contains(&ToPage::Forgotten { context: 3 }), "the older one of 5.5.5.6");
+    assert!(test.receives("5.5.5.13:1", PACKET).is_some());
+    assert!(test.said().contains(&ToPage::Forgotten { context: 1 }), "then the oldest of all");
 }
 
 #[test]

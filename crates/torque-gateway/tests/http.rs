@@ -115,6 +115,38 @@ async fn connections_that_find_no_place_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_that_never_finish_tls_give_their_places_back() {
+    let directory = Directory::new("silent");
+    let identity = wtransport::Identity::self_signed(["localhost"]).unwrap();
+    directory.write("chain.pem", &identity.certificate_chain().as_slice()[0].to_pem());
+    directory.write("key.pem", &identity.private_key().to_secret_pem());
+    let gateway = gateway_with("", |config| {
+        config.limits.sessions_of_client = 1;
+        config.certificates =
+            Certificates::Files { chain: directory.0.join("chain.pem"), key: directory.0.join("key.pem") };
+    })
+    .await;
+    let mut held = Vec::new();
+    for number in 0..34 {
+        let mut stream = TcpStream::connect(gateway.local_addr()).await.unwrap();
+        // Some say nothing, some begin: a handshake record of 255 bytes.
+        if number % 2 == 0 {
+            let _ = stream.write_all(&[22, 3, 1, 0, 255]).await;
+        }
+        held.push(stream);
+    }
+    common::until(|| gateway.metrics().refused_for(Refusal::Client) == 1).await;
+    // All are hung up on, and there are places again.
+    for stream in &mut held {
+        let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+    }
+    let mut again = TcpStream::connect(gateway.local_addr()).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(500), again.read_to_end(&mut Vec::new())).await;
+    assert!(waited.is_err(), "it is not hung up on at once");
+    assert_eq!(gateway.metrics().refused_for(Refusal::Client), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_gone_serves_nothing_on_open_connections_either() {
     for is_drained in [true, false] {
         let gateway = gateway("").await;
