@@ -92,7 +92,8 @@ export function engineOptions(options: OwnOptions): EngineOptions {
   const { bind = "", carriers, serverCertificateHashes, closeWait = 3_000, challengeResponse, simulatedLink } = options;
   const origin = typeof location !== "undefined" && /^https?:$/.test(location.protocol) ? location.origin : "";
   const core = coreOptions(options);
-  return { core, bind, origin, closeWait, carriers, serverCertificateHashes, challengeResponse, simulatedLink };
+  const isHost = options.acceptIncoming ?? true;
+  return { core, bind, origin, isHost, closeWait, carriers, serverCertificateHashes, challengeResponse, simulatedLink };
 }
 
 /** The options as the core takes them, a line each. @internal */

@@ -131,6 +131,82 @@ test("forged, foreign and replayed origin tokens are no better than none", async
   assert.deepEqual(outcomes, { honest: "connected", forged: refused, foreign: refused, replayed: refused, none: refused });
 });
 
+/** What a socket in a page is to do as a host: it says whom it was asked by. */
+function hostInPage(options) {
+  const host = (globalThis.host = new torque.TorqueSocket(options));
+  host.asked = [];
+  host.on_connect_request = (id, key, data, { origin }) => {
+    host.asked.push(origin ?? "none");
+    host.accept_connection(id);
+  };
+  return host.bind().then(() => `torque://${host.publicKey}@${host.address}`);
+}
+
+/** Hosts at every carrier that admit pages of `origins`: each has a URL, and tells whom it was asked by since the last time. */
+const HOSTS = {
+  ...Object.fromEntries(
+    ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"].map((bind) => [
+      `Node at ${bind}`,
+      async (t, { gateway }, options) => {
+        const { allowedOrigins, ...rest } = options;
+        const host = await startChoosyHost(t, gateway, allowedOrigins, { bind, ...rest });
+        // The way that the gateway lets pages go.
+        return { url: host.url.replace(/@[\d.]+:/, "@127.0.0.1:"), asked: async () => host.asked.splice(0) };
+      },
+    ]),
+  ),
+  ...Object.fromEntries(
+    ["webtransport", "websocket"].map((carrier) => [
+      `a page over ${carrier}`,
+      async (t, { gateway, site }, options) => {
+        const page = await openPage(t, site);
+        const all = { ...options, trustedGateways: [gateway.publicKey], bind: gateway.url, carriers: [carrier] };
+        return { url: await page.evaluate(hostInPage, all), asked: () => page.evaluate(() => host.asked.splice(0)) };
+      },
+    ]),
+  ),
+};
+
+for (const [name, startHostAt] of Object.entries(HOSTS)) {
+  test(`${name} admits pages by their origin, over every carrier, and programs if it says so`, async (t) => {
+    const [site, other] = [await startSite(t), await startSite(t)];
+    const gateway = await startGateway(t, ["127.0.0.1:*", "[::1]:*"], "--allow-sessions");
+    const [page, stranger] = [await openPage(t, site), await openPage(t, other)];
+    const connect = ([url, bind, carrier]) =>
+      torque.TorqueSocket.connect(url, { bind, carriers: [carrier] }).then(({ socket }) => (socket.shutdown(), "connected"), ({ code }) => code);
+    for (const allowNative of [true, false]) {
+      const host = await startHostAt(t, { gateway, site }, { allowedOrigins: [site.origin], allowNative });
+      for (const carrier of ["webtransport", "websocket"]) {
+        assert.equal(await page.evaluate(connect, [host.url, gateway.url, carrier]), "connected", carrier);
+        assert.deepEqual(await host.asked(), [site.origin]);
+        assert.equal(await stranger.evaluate(connect, [host.url, gateway.url, carrier]), "origin_not_allowed", carrier);
+      }
+      const program = TorqueSocket.connect(host.url).then(({ socket }) => (socket.shutdown(), "connected"), ({ code }) => code);
+      assert.equal(await program, allowNative ? "connected" : "origin_not_allowed");
+      assert.deepEqual(await host.asked(), allowNative ? ["none"] : []);
+    }
+  });
+}
+
+test("a host whose clock is set while it runs judges tokens by the new time", async (t) => {
+  const site = await startSite(t);
+  const gateway = await startGateway(t, ["127.0.0.1:*"]);
+  const page = await openPage(t, site);
+  const { now } = Date;
+  t.after(() => { Date.now = now; });
+  for (const wrong of [-3_600_000, 3_600_000]) {
+    Date.now = () => now() + wrong;
+    const host = await startChoosyHost(t, gateway, [site.origin]);
+    const connect = () => page.evaluate(
+      ([bind, url]) => torque.TorqueSocket.connect(url, { bind }).then(() => "connected", ({ code }) => code),
+      [gateway.url, host.url],
+    );
+    assert.equal(await connect(), "origin_not_allowed");
+    Date.now = now;
+    assert.equal(await connect(), "connected");
+  }
+});
+
 test("origins do not matter to a host that lists none", async (t) => {
   const gateway = await startGateway(t, ["127.0.0.1:*"]);
   const host = await startChoosyHost(t, gateway, []);

@@ -53,7 +53,7 @@ test("what is packed is what is meant to be, and small", async (t) => {
   }
   assert.ok(!names.some((name) => /test|node_modules|demo/.test(name)), names.join(" "));
   // What a page with WebTransport loads: not what is for other places, and not what is only types.
-  const elsewhere = /node_udp|direct_udp|probes|remotes|carriers\/carrier|messages/;
+  const elsewhere = /node_|direct_udp|probes|carriers\/(address|carrier)|messages/;
   const loaded = names.filter((name) => /^dist\/.*\.(js|wasm)$/.test(name) && !elsewhere.test(name));
   let size = 0;
   for (const name of loaded) size += gzipSync(await readFile(join(folder, "node_modules", "torque-socket", name)), { level: 9 }).length;

@@ -80,15 +80,15 @@ impl Core {
         }
     }
 
-    /// The other side's address as the carrier's number, of a request, an establishment and an info packet.
-    pub fn event_remote(&self) -> f64 {
+    /// The other side's address, of a request, an establishment and an info packet.
+    pub fn event_remote(&self) -> String {
         match &self.event {
             Some(
                 Event::ConnectRequest { remote, .. }
                 | Event::Established { remote, .. }
                 | Event::InfoPacket { remote, .. },
-            ) => remote.virtual_number().unwrap_or(0) as f64,
-            _ => 0.0,
+            ) => remote.to_string(),
+            _ => String::new(),
         }
     }
 

@@ -24,13 +24,13 @@ struct Instance {
     scratch: Box<[u8]>,
     /// A text or bytes for the caller: a result, or what went wrong.
     out: Vec<u8>,
-    transmit: (usize, u64),
+    transmit: usize,
 }
 
 impl Instance {
     fn new() -> Self {
         let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
-        Self { core: None, scratch, out: Vec::new(), transmit: (0, 0) }
+        Self { core: None, scratch, out: Vec::new(), transmit: 0 }
     }
 }
 
@@ -187,11 +187,12 @@ export! {
         with_core((), |core| core.set_simulated_link(config, seed as u64));
     }
 
-    /// Scratch: a datagram.
-    fn receive(now: f64, remote: f64, length: usize) {
+    /// A datagram has come; by the wall clock it is `unix_millis`. Scratch: the remote, the local IP address or nothing, the
+    /// datagram.
+    fn receive(now: f64, unix_millis: f64, remote: usize, local: usize, length: usize) {
         with(|instance| {
-            if let Ok((core, [bytes])) = instance.parts([length]) {
-                core.receive(now, remote, bytes);
+            if let Ok((core, [remote, local, bytes])) = instance.parts([remote, local, length]) {
+                core.receive(now, unix_millis, (remote, local), bytes);
             }
         });
     }
@@ -202,11 +203,12 @@ export! {
     /// When to run next; infinity for never.
     fn deadline() -> f64 { with_core(f64::INFINITY, |core| core.deadline()) }
 
-    /// The connection's number. Scratch: settings, trust, connect_data, origin token.
-    fn connect(now: f64, remote: f64, settings: usize, trust: usize, data: usize, token: usize) -> f64 {
+    /// The connection's number. Scratch: remote, settings, trust, connect_data, origin token.
+    fn connect(now: f64, remote: usize, settings: usize, trust: usize, data: usize, token: usize) -> f64 {
         with(|instance| {
-            let id = instance.parts([settings, trust, data, token]).and_then(|(core, [settings, trust, data, token])| {
-                core.connect(now, remote, (utf8(settings)?, utf8(trust)?), data, token)
+            let parts = instance.parts([remote, settings, trust, data, token]);
+            let id = parts.and_then(|(core, [remote, settings, trust, data, token])| {
+                core.connect(now, utf8(remote)?, (utf8(settings)?, utf8(trust)?), data, token)
             });
             instance.tell(id.map(f64::from))
         })
@@ -247,10 +249,11 @@ export! {
         })
     }
 
-    /// Scratch: the datagram.
-    fn send_info(remote: f64, length: usize) -> f64 {
+    /// Scratch: the remote, the datagram.
+    fn send_info(remote: usize, length: usize) -> f64 {
         with(|instance| {
-            let sent = instance.parts([length]).and_then(|(core, [payload])| core.send_info(remote, payload));
+            let parts = instance.parts([remote, length]);
+            let sent = parts.and_then(|(core, [remote, payload])| core.send_info(utf8(remote)?, payload));
             instance.tell(sent.map(|()| 0.0))
         })
     }
@@ -266,18 +269,22 @@ export! {
     /// Goes to the next datagram to send and tells its length; 0 if there is none.
     fn next_transmit(now: f64) -> usize {
         with(|instance| {
-            let next = instance.core.as_mut().and_then(|core| core.next_transmit(now));
-            let Some((remote, bytes)) = next else { return 0 };
-            instance.transmit = (bytes.as_ptr() as usize, remote);
+            let Some(bytes) = instance.core.as_mut().and_then(|core| core.next_transmit(now)) else { return 0 };
+            instance.transmit = bytes.as_ptr() as usize;
             bytes.len()
         })
     }
 
     /// Where that datagram lies.
-    fn transmit_pointer() -> usize { with(|instance| instance.transmit.0) }
+    fn transmit_pointer() -> usize { with(|instance| instance.transmit) }
 
-    /// Where it goes.
-    fn transmit_remote() -> f64 { with(|instance| instance.transmit.1 as f64) }
+    /// Where it goes and from where, as `Core::transmit_path` says; nothing if that is as it was.
+    fn transmit_path() -> i32 {
+        with(|instance| {
+            let path = instance.parts([]).map(|(core, [])| core.transmit_path());
+            instance.give(path)
+        })
+    }
 
     /// Goes to the next event and tells its kind; 0 if there is none.
     fn next_event() -> u32 { with_core(0, |core| u32::from(core.next_event())) }
@@ -297,8 +304,13 @@ export! {
     /// How many there are.
     fn event_length() -> usize { with_core(0, |core| core.event_bytes().len()) }
 
-    /// The other side, as the carrier's number.
-    fn event_remote() -> f64 { with_core(0.0, |core| core.event_remote()) }
+    /// The other side's address.
+    fn event_remote() -> i32 {
+        with(|instance| {
+            let text = instance.parts([]).map(|(core, [])| core.event_remote());
+            instance.give(text)
+        })
+    }
 
     /// Bits of puzzle of a challenge.
     fn event_difficulty() -> u32 { with_core(0, |core| u32::from(core.event_difficulty())) }

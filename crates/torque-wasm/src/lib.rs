@@ -5,7 +5,8 @@
 //! - **Time** is `performance.now()`: milliseconds, with fractions.
 //! - **Bytes and texts** go in through the *scratch*: the caller writes them there, one after another, and tells their
 //!   lengths. They come out as pointer and length, valid until the next call.
-//! - **Remotes** are numbers of the carrier's choice, below 2^53.
+//! - **Remotes** are IP addresses and ports as text, `192.0.2.1:28000` or `[2001:db8::1%3]:28000`: what gateways attest and tokens
+//!   cover is the address itself, whatever carries the datagrams.
 //! - **Errors** are a negative result; the text is `code: what happened and what to do`.
 //! - After any call: `next_transmit` until 0, then `next_event` until 0, then `deadline`.
 //!
@@ -29,6 +30,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Display;
+use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 use core::time::Duration;
 
@@ -99,6 +101,15 @@ where
     text.parse().map_err(|error| format!("invalid_argument: {what}: {error}"))
 }
 
+/// An address of a carrier.
+fn address(text: &str) -> Result<Address, String> {
+    read::<SocketAddr>("address", text).map(Address::from)
+}
+
+fn parse<T: FromStr>(text: &[u8]) -> Result<T, ()> {
+    core::str::from_utf8(text).map_err(|_| ())?.parse().map_err(|_| ())
+}
+
 fn read_key_pair(secret_text: &str) -> Result<KeyPair, String> {
     KeyPair::from_secret_text(secret_text).map_err(|error| format!("invalid_argument: key pair: {error}"))
 }
@@ -137,12 +148,15 @@ impl Core {
         }
     }
 
-    /// A datagram has come from `remote`.
-    pub fn receive(&mut self, now: f64, remote: f64, bytes: &mut [u8]) {
-        let (now, remote) = (instant(now), Address::from_virtual(remote as u64));
+    /// A datagram has come from a remote to a local IP address, which may be empty; `unix_millis` is `Date.now()`. One from what
+    /// is no address is dropped.
+    pub fn receive(&mut self, now: f64, unix_millis: f64, path: (&[u8], &[u8]), bytes: &mut [u8]) {
+        let (Ok(remote), local) = (parse::<SocketAddr>(path.0), parse::<IpAddr>(path.1).ok()) else { return };
+        let (now, remote) = (instant(now), Address::from(remote));
+        self.endpoint.set_unix_millis(now, unix_millis as u64);
         match &mut self.paths {
-            None => self.endpoint.handle_datagram(now, Datagram { remote, local: None, bytes }),
-            Some(paths) => paths.take_received(now, remote, None, bytes),
+            None => self.endpoint.handle_datagram(now, Datagram { remote, local, bytes }),
+            Some(paths) => paths.take_received(now, remote, local, bytes),
         }
     }
 
@@ -172,7 +186,7 @@ impl Core {
     pub fn connect(
         &mut self,
         now: f64,
-        remote: f64,
+        remote: &str,
         (settings, trust): (&str, &str),
         connect_data: &[u8],
         origin_token: &[u8],
@@ -188,8 +202,10 @@ impl Core {
             trust,
             settings: if settings.is_empty() { None } else { Some(read("settings", settings)?) },
         };
-        let remote = Address::from_virtual(remote as u64);
-        self.endpoint.connect(instant(now), remote, options).map(ConnectionId::get).map_err(call_error)
+        self.endpoint
+            .connect(instant(now), address(remote)?, options)
+            .map(ConnectionId::get)
+            .map_err(call_error)
     }
 
     /// Accepts the key and data that a challenge_response event showed; the request carries the origin token, if it
@@ -222,8 +238,8 @@ impl Core {
     }
 
     /// Sends a datagram outside any connection.
-    pub fn send_info(&mut self, remote: f64, payload: &[u8]) -> Result<(), String> {
-        self.endpoint.send_info(Address::from_virtual(remote as u64), payload).map_err(call_error)
+    pub fn send_info(&mut self, remote: &str, payload: &[u8]) -> Result<(), String> {
+        self.endpoint.send_info(address(remote)?, payload).map_err(call_error)
     }
 
     /// The largest payload that a connection takes, in bytes; 0 if it is not established.

@@ -1,18 +1,19 @@
 use super::*;
 
+const PLACES: [&str; 2] = ["192.0.2.1:28000", "[2001:db8::2]:28000"];
+
 /// Hands datagrams of one core to the other until none is left.
 fn exchange(now: f64, ends: &mut [Core; 2]) {
     for _ in 0..100 {
         let mut idle = true;
         for from in [0, 1] {
             let mut datagrams = Vec::new();
-            while let Some((remote, bytes)) = ends[from].next_transmit(now) {
-                assert_eq!(remote, 7);
+            while let Some(bytes) = ends[from].next_transmit(now) {
                 datagrams.push(bytes.to_vec());
             }
             for mut bytes in datagrams {
                 idle = false;
-                ends[1 - from].receive(now, 7.0, &mut bytes);
+                ends[1 - from].receive(now, 1.7e12, (PLACES[from].as_bytes(), b""), &mut bytes);
             }
         }
         ends.iter_mut().for_each(|end| end.run(now));
@@ -27,7 +28,7 @@ fn two_cores_connect_and_a_packet_gets_its_verdict() {
     let options =
         "application_id=test\ndifficulty_min=0\nsettings=window=64;tag=8\nciphers=chacha20-poly1305";
     let mut ends = [1, 2].map(|seed| Core::new(options, [seed; 32], 1.7e12, 1.0).unwrap());
-    let id = ends[1].connect(1.0, 7.0, ("", "ask"), b"hello", b"").unwrap();
+    let id = ends[1].connect(1.0, PLACES[0], ("", "ask"), b"hello", b"").unwrap();
     exchange(2.0, &mut ends);
     assert_eq!(ends[1].next_event(), 1);
     assert_eq!(ends[1].event_public_key(), ends[0].public_key());
@@ -40,6 +41,7 @@ fn two_cores_connect_and_a_packet_gets_its_verdict() {
     }
     assert_eq!(ends[0].next_event(), 2);
     assert_eq!(ends[0].event_bytes(), b"hello");
+    assert_eq!(ends[0].event_remote(), PLACES[1]);
     let hosted = ends[0].event_connection();
     ends[0].accept_connection(30.0, hosted, b"welcome").unwrap();
     exchange(30.0, &mut ends);
@@ -84,8 +86,45 @@ fn exports_answer_before_a_socket_was_begun_and_to_lengths_that_are_too_long() {
     assert_eq!(exports::deadline(), f64::INFINITY);
     assert!(exports::begin(usize::MAX, 0.0, 0.0) < 0.0);
     assert_eq!(exports::begin(0, 0.0, 0.0), 0.0);
-    assert!(exports::connect(0.0, 1.0, 40_000, 40_000, 0, 0) < 0.0);
-    exports::receive(0.0, 1.0, 65_537);
+    assert!(exports::connect(0.0, 9, 40_000, 40_000, 0, 0) < 0.0);
+    exports::receive(0.0, 0.0, 0, 0, 65_537);
     assert_eq!(exports::parse_url(usize::MAX), -1);
     assert!(exports::public_key() > 50);
+}
+
+/// What a core answers to a probe, and by which path.
+fn answers(core: &mut Core, remote: &str, local: &str) -> Vec<String> {
+    let mut probe = [0x0b; 17];
+    core.receive(1.0, 0.0, (remote.as_bytes(), local.as_bytes()), &mut probe);
+    let mut told = Vec::new();
+    while core.next_transmit(1.0).is_some() {
+        told.push(core.transmit_path());
+    }
+    told
+}
+
+#[test]
+fn answers_leave_for_and_from_the_addresses_that_the_datagram_had() {
+    let mut core = Core::new("", [1; 32], 0.0, 0.0).unwrap();
+    assert_eq!(answers(&mut core, "192.0.2.1:9", "10.0.0.2"), ["192.0.2.1:9\n10.0.0.2"]);
+    assert_eq!(answers(&mut core, "192.0.2.1:9", "10.0.0.2"), [""], "as it was");
+    // One remote has one address, however a carrier writes it.
+    assert_eq!(
+        answers(&mut core, "[::ffff:192.0.2.1]:9", "::ffff:10.0.0.2"),
+        ["192.0.2.1:9\n::ffff:10.0.0.2"]
+    );
+    assert_eq!(answers(&mut core, "[fe80::1%3]:9", ""), ["[fe80::1%3]:9\n"]);
+    for remote in ["", "192.0.2.1", "localhost:9", "[fe80::1%eth0]:9"] {
+        assert!(answers(&mut core, remote, "").is_empty(), "{remote} is no address");
+    }
+}
+
+#[test]
+fn nobodys_address_is_no_place_to_connect_to() {
+    for host in ["0.0.0.0", "[::]", "[::ffff:0.0.0.0]"] {
+        let error = text::parse_url(&format!("torque://{host}:28000")).unwrap_err();
+        assert!(error.starts_with("invalid_argument: ") && error.contains("every address"), "{error}");
+    }
+    assert_eq!(text::parse_url("torque://[::1]:28001").unwrap(), "::1\n28001\n");
+    assert_eq!(text::parse_url("torque://127.0.0.1").unwrap(), "127.0.0.1\n28000\n");
 }

@@ -10,14 +10,21 @@ use torque_proto::{KeyPair, PublicKey};
 
 use crate::{read, read_key_pair};
 
-/// The parts of a `torque://` URL, a line each: host (an IPv6 address without brackets), port, key (may be empty).
+/// The parts of a `torque://` URL to connect to, a line each: host (an IPv6 address without brackets), port, key (may be empty).
 pub(crate) fn parse_url(text: &str) -> Result<String, String> {
     let url: TorqueUrl = read("URL", text)?;
-    let host = match &url.host {
-        HostName::V6(ip) => ip.to_string(),
-        HostName::LinkLocal { ip, zone } => format!("{ip}%{}", zone.as_str()),
-        other => other.to_string(),
+    let (host, is_nobody) = match &url.host {
+        HostName::V4(ip) => (ip.to_string(), ip.is_unspecified()),
+        HostName::V6(ip) => (ip.to_string(), ip.to_canonical().is_unspecified()),
+        HostName::LinkLocal { ip, zone } => (format!("{ip}%{}", zone.as_str()), false),
+        HostName::Name(name) => (name.clone(), false),
     };
+    if is_nobody {
+        return Err(format!(
+            "invalid_argument: {host} is where a host listens at every address of its machine, and nobody's address: connect to \
+             one of them, which the host's `url` names, or to localhost on the same machine"
+        ));
+    }
     let key = url.key.map_or_else(String::new, |key| key.to_string());
     Ok(format!("{host}\n{}\n{key}", url.port))
 }

@@ -1,6 +1,10 @@
 import type { TorqueError } from "../error.js";
 
-/** What takes the datagrams of one socket from here to there. Remotes are numbers that the carrier gives out. */
+/**
+ * What takes the datagrams of one socket from here to there. Remotes are IP addresses and ports, `192.0.2.1:28000` or
+ * `[2001:db8::1]:28000` (with a zone, its number: `[fe80::1%3]:28000`), whatever carries the datagrams: origin tokens are made
+ * for an address, and hosts check them against it.
+ */
 export interface Carrier {
   /** Its name, for people. */
   readonly name: "webtransport" | "websocket" | "udp" | "direct-sockets";
@@ -9,23 +13,22 @@ export interface Carrier {
   /** The key of the gateway, 32 bytes; where there is none, nothing. */
   readonly gatewayKey?: Uint8Array;
   /** The remote that a host and port stand for. Rejects with a {@link TorqueError} that says why there is none. */
-  resolve(host: string, port: number): Promise<number>;
-  /** Remembers a remote until `unpin` has been called as often as this. Others may be forgotten, for strangers. */
-  pin?(remote: number): void;
-  unpin?(remote: number): void;
-  /** A remote's address as text. */
-  addressOf(remote: number): string;
-  /** Sends a datagram, or loses it. The bytes are valid only until this returns. */
-  send(remote: number, datagram: Uint8Array): void;
+  resolve(host: string, port: number): Promise<string>;
+  /**
+   * Sends a datagram, or loses it; from this local IP address if one is named and the carrier can. The bytes are valid only
+   * until this returns.
+   */
+  send(remote: string, datagram: Uint8Array, local: string): void;
   /** An origin token for a connection to this remote; `undefined` if none can be had. */
-  attest?(remote: number, initiatorKey: Uint8Array, hostKey: Uint8Array): Promise<Uint8Array | undefined>;
+  attest?(remote: string, initiatorKey: Uint8Array, hostKey: Uint8Array): Promise<Uint8Array | undefined>;
   /** Lets go of everything. Nothing is told afterwards. */
   close(): void;
 }
 
 /** Whom a carrier tells. */
 export interface CarrierListener {
-  datagram(remote: number, datagram: Uint8Array): void;
+  /** A datagram has come; to this local IP address, where the carrier can tell. */
+  datagram(remote: string, datagram: Uint8Array, local?: string): void;
   /** The carrier will be gone soon, and why: what there is to say has to be said now. */
   leaving(error: TorqueError): void;
   /** The carrier is gone, and why. Told once. */

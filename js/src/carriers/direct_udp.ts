@@ -1,7 +1,6 @@
 import { TorqueError } from "../error.js";
+import { addressText, parseAddress, parseBind } from "./address.js";
 import type { Carrier, CarrierListener } from "./carrier.js";
-import { parseBind } from "./node_udp.js";
-import { Remotes } from "./remotes.js";
 
 /** What Direct Sockets say of a datagram (https://wicg.github.io/direct-sockets/). */
 interface UdpMessage {
@@ -46,7 +45,7 @@ export async function openDirectUdp(bind: string, listener: CarrierListener): Pr
 class DirectUdp implements Carrier {
   readonly name = "direct-sockets";
   readonly address: string;
-  readonly #remotes = new Remotes();
+  readonly #isV6: boolean;
   readonly #writer: WritableStreamDefaultWriter<UdpMessage>;
   #over = false;
 
@@ -55,7 +54,8 @@ class DirectUdp implements Carrier {
     private readonly info: UdpOpenInfo,
   ) {
     const { localAddress, localPort } = info;
-    this.address = localAddress.includes(":") ? `[${localAddress}]:${localPort}` : `${localAddress}:${localPort}`;
+    this.address = addressText(localAddress, localPort);
+    this.#isV6 = localAddress.includes(":");
     this.#writer = info.writable.getWriter();
   }
 
@@ -70,7 +70,7 @@ class DirectUdp implements Carrier {
         const bytes = ArrayBuffer.isView(data)
           ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
           : new Uint8Array(data);
-        listener.datagram(this.#remotes.number(value.remoteAddress, value.remotePort), bytes);
+        listener.datagram(addressText(value.remoteAddress, value.remotePort), bytes);
       }
     } catch {
       // Told below.
@@ -78,31 +78,21 @@ class DirectUdp implements Carrier {
     if (!this.#over) listener.lost(new TorqueError("unreachable", "the UDP socket was closed"));
   }
 
-  async resolve(host: string, port: number): Promise<number> {
+  async resolve(host: string, port: number): Promise<string> {
     // The browser would resolve a name for sending, but answers come from an address that nobody told us.
     if (!/^[0-9.]+$|:/.test(host)) {
       throw new TorqueError("name_not_found", `${host}: here are no names, only IP addresses`);
     }
-    return this.#remotes.number(host, port);
+    return addressText(host, port);
   }
 
-  pin(remote: number): void {
-    this.#remotes.pin(remote);
-  }
-
-  unpin(remote: number): void {
-    this.#remotes.unpin(remote);
-  }
-
-  addressOf(remote: number): string {
-    return this.#remotes.text(remote);
-  }
-
-  send(remote: number, datagram: Uint8Array): void {
-    const place = this.#remotes.place(remote);
+  send(remote: string, datagram: Uint8Array): void {
+    const place = parseAddress(remote);
     if (!place || this.#over) return;
+    // A socket of both families writes IPv4 addresses as IPv6.
+    const remoteAddress = this.#isV6 && !place.host.includes(":") ? `::ffff:${place.host}` : place.host;
     this.#writer
-      .write({ data: datagram.slice() as BufferSource, remoteAddress: place.host, remotePort: place.port })
+      .write({ data: datagram.slice() as BufferSource, remoteAddress, remotePort: place.port })
       .catch(() => undefined);
   }
 

@@ -31,7 +31,7 @@ interface Waiting<T> {
 }
 
 /**
- * A session with a gateway (spec/GATEWAY.md): contexts, control messages, liveness. Contexts are the remotes' numbers.
+ * A session with a gateway (spec/GATEWAY.md): contexts, control messages, liveness.
  * Made by the transports, which feed it with what comes.
  */
 export class GatewaySession implements Carrier {
@@ -39,7 +39,7 @@ export class GatewaySession implements Carrier {
   gatewayKey = new Uint8Array();
   readonly #addresses = new Map<number, string>();
   readonly #contexts = new Map<string, number>();
-  readonly #opening = new Map<number, Waiting<number>>();
+  readonly #opening = new Map<number, Waiting<string>>();
   readonly #attesting = new Map<number, Waiting<Uint8Array | undefined>>();
   readonly #welcome: Promise<void>;
   #welcomed: Waiting<void> | undefined;
@@ -83,30 +83,29 @@ export class GatewaySession implements Carrier {
     }
   }
 
-  async resolve(host: string, port: number): Promise<number> {
+  async resolve(host: string, port: number): Promise<string> {
     const context = this.#nextContext;
     this.#nextContext += 2;
-    const opened = this.#waitFor<number>(OPEN_TIME, "gateway_silent", "the gateway did not open a context", (waiting) => {
+    const opened = this.#waitFor<string>(OPEN_TIME, "gateway_silent", "the gateway did not open a context", (waiting) => {
       this.#opening.set(context, waiting);
     });
     this.transport.sendControl(control.open(context, host, port));
     return opened.finally(() => this.#opening.delete(context));
   }
 
-  addressOf(remote: number): string {
-    return this.#addresses.get(remote) ?? "";
+  send(remote: string, datagram: Uint8Array): void {
+    const context = this.#contexts.get(remote);
+    if (!this.#over && context !== undefined) this.transport.sendDatagram(withContext(context, datagram));
   }
 
-  send(remote: number, datagram: Uint8Array): void {
-    if (!this.#over) this.transport.sendDatagram(withContext(remote, datagram));
-  }
-
-  async attest(remote: number, initiatorKey: Uint8Array, hostKey: Uint8Array): Promise<Uint8Array | undefined> {
+  async attest(remote: string, initiatorKey: Uint8Array, hostKey: Uint8Array): Promise<Uint8Array | undefined> {
+    const context = this.#contexts.get(remote);
+    if (context === undefined) return undefined;
     const request = this.#nextRequest++;
     const attested = this.#waitFor<Uint8Array | undefined>(ATTEST_TIME, "gateway_silent", "no origin token", (waiting) => {
       this.#attesting.set(request, waiting);
     });
-    this.transport.sendControl(control.attest(request, remote, initiatorKey, hostKey));
+    this.transport.sendControl(control.attest(request, context, initiatorKey, hostKey));
     // Without a token the host says what it thinks of that.
     return attested.catch(() => undefined).finally(() => this.#attesting.delete(request));
   }
@@ -134,7 +133,8 @@ export class GatewaySession implements Carrier {
     const read = readContext(message);
     if (!read || this.#over) return;
     const datagram = message.subarray(read.length);
-    if (this.#addresses.has(read.context)) return this.listener.datagram(read.context, datagram);
+    const remote = this.#addresses.get(read.context);
+    if (remote !== undefined) return this.listener.datagram(remote, datagram);
     const now = performance.now();
     this.#early = this.#early.filter((early) => now - early.at < EARLY_TIME);
     if (this.#early.length < EARLY_DATAGRAMS) {
@@ -165,9 +165,9 @@ export class GatewaySession implements Carrier {
       case "opened": {
         const known = this.#contexts.get(told.address);
         if (known === undefined) this.#add(told.context, told.address);
-        // One remote is one number, however often it is asked for.
+        // One context is enough for a remote, however often it is asked for.
         else if (known !== told.context) this.transport.sendControl(control.forget(told.context));
-        this.#opening.get(told.context)?.resolve(known ?? told.context);
+        this.#opening.get(told.context)?.resolve(told.address);
         break;
       }
       case "refused":
@@ -199,14 +199,17 @@ export class GatewaySession implements Carrier {
     this.#contexts.set(address, context);
     const early = this.#early;
     this.#early = early.filter((datagram) => datagram.context !== context);
-    for (const datagram of early) if (datagram.context === context) this.listener.datagram(context, datagram.datagram);
+    for (const datagram of early) if (datagram.context === context) this.listener.datagram(address, datagram.datagram);
   }
 
   #remove(context: number): void {
     const address = this.#addresses.get(context);
     if (address === undefined) return;
     this.#addresses.delete(context);
-    if (this.#contexts.get(address) === context) this.#contexts.delete(address);
+    if (this.#contexts.get(address) !== context) return;
+    this.#contexts.delete(address);
+    // More than one may have stood for it.
+    for (const [other, same] of this.#addresses) if (same === address) this.#contexts.set(address, other);
   }
 
   #waitFor<T>(time: number, code: string, message: string, put: (waiting: Waiting<T>) => void): Promise<T> {

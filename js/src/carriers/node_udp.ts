@@ -1,123 +1,107 @@
-import type { Socket, RemoteInfo } from "node:dgram";
+import type { RemoteInfo } from "node:dgram";
+import * as dns from "node:dns/promises";
 
 import { TorqueError } from "../error.js";
+import { type Address, addressText, isUnspecified, parseAddress, parseBind } from "./address.js";
 import type { Carrier, CarrierListener } from "./carrier.js";
+import { zoneName, zoneNumber } from "./node_interfaces.js";
+import { OneSocket, SocketAtEach, type Sockets } from "./node_sockets.js";
 import { Probes } from "./probes.js";
-import { Remotes } from "./remotes.js";
 
-/** Bytes of the kernel's buffers: a burst that the event loop is late for should not be lost. */
-const BUFFER_BYTES = 1 << 21;
+/** So many addresses of a name are tried. */
+const MAX_TRIED = 4;
+/** So many remotes are remembered with the local address that they are written to from, besides those of connections. */
+const MAX_SOURCES = 1_024;
 
-/** UDP in Node. `bind` is an address and port; empty for any. */
-export async function openNodeUdp(bind: string, listener: CarrierListener): Promise<Carrier> {
-  const { createSocket } = await import("node:dgram");
-  const { lookup } = await import("node:dns/promises");
-  const place = parseBind(bind);
-  const open = (type: "udp4" | "udp6", address: string): Promise<Socket> =>
-    new Promise((resolve, reject) => {
-      const socket = createSocket({ type, recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES });
-      socket.once("error", reject);
-      socket.bind({ address, port: place.port }, () => {
-        socket.off("error", reject);
-        resolve(socket);
-      });
-    });
-  let socket: Socket;
+/** UDP in Node. `bind` is an address and port; empty for any. Who is no host needs no socket at every address. */
+export async function openNodeUdp(bind: string, isHost: boolean, listener: CarrierListener): Promise<Carrier> {
+  const { host, port } = parseBind(bind);
+  const carrier = new NodeUdp(listener);
+  const listen = (message: Buffer, from: RemoteInfo, local: string) => carrier.received(message, from, local);
   try {
-    if (place.host === "" || place.host === "0.0.0.0") {
-      // One socket for both families where there is IPv6.
-      socket = await open("udp6", "::").catch(() => open("udp4", "0.0.0.0"));
-    } else {
-      socket = await open(place.host.includes(":") ? "udp6" : "udp4", place.host);
-    }
+    const isEverywhere = host === "" || isUnspecified(host);
+    if (isEverywhere && isHost) carrier.sockets = await SocketAtEach.open(port, listen);
+    else carrier.sockets = await OneSocket.open(isEverywhere ? "" : host, port, listen);
+    carrier.address = addressText(await carrier.sockets.reachableAt(), carrier.sockets.port);
+    return carrier;
   } catch (error) {
     throw new TorqueError("bind_failed", `cannot bind ${bind || "a UDP port"}: ${String(error)}`);
   }
-  return new NodeUdp(socket, lookup, listener);
 }
-
-type Lookup = typeof import("node:dns/promises").lookup;
 
 class NodeUdp implements Carrier {
   readonly name = "udp";
-  readonly address: string;
-  readonly #isV6: boolean;
-  readonly #remotes = new Remotes();
-  readonly #probes = new Probes((remote, probe) => this.send(remote, probe));
+  address = "";
+  sockets!: Sockets;
+  readonly #probes = new Probes((remote, probe) => this.send(remote, probe, ""));
+  /** By remote: the local address from which it is written to where the core names none. */
+  readonly #sources = new Map<string, string>();
   #closed = false;
 
-  constructor(
-    private readonly socket: Socket,
-    private readonly lookup: Lookup,
-    listener: CarrierListener,
-  ) {
-    const { address, port, family } = socket.address();
-    this.#isV6 = family === "IPv6";
-    this.address = this.#isV6 ? `[${address}]:${port}` : `${address}:${port}`;
-    socket.on("message", (message: Buffer, from: RemoteInfo) => {
-      // A forged source, which cannot be answered.
-      if (from.port === 0) return;
-      const remote = this.#remotes.number(from.address, from.port);
-      if (!this.#probes.heard(remote, message)) listener.datagram(remote, message);
-    });
-    // Errors of single datagrams are losses; the socket goes on.
-    socket.on("error", () => undefined);
+  constructor(private readonly listener: CarrierListener) {}
+
+  received(message: Buffer, { address, port }: RemoteInfo, local: string): void {
+    // A forged source, which cannot be answered.
+    if (port === 0 || this.#closed) return;
+    const remote = textOf(address, port);
+    if (!remote || this.#probes.heard(remote, message)) return;
+    // The answer to a question outside of connections leaves from where it was asked.
+    if (local && message[0]! >= 0x20 && message[0]! < 0x80) this.#remember(remote, local);
+    this.listener.datagram(remote, message, local);
   }
 
-  async resolve(host: string, port: number): Promise<number> {
+  async resolve(host: string, port: number): Promise<string> {
     let found;
     try {
-      found = await this.lookup(host, { all: true });
+      found = await dns.lookup(host, { all: true });
     } catch {
       throw new TorqueError("name_not_found", `${host} has no address`);
     }
+    const remotes: string[] = [];
+    for (const { address, family } of found) {
+      const type = family === 6 ? "udp6" : "udp4";
+      // What filters of names answer for those that they do not like.
+      if (isUnspecified(address) || !this.sockets.reaches(type) || remotes.length === MAX_TRIED) continue;
+      const source = await this.sockets.sourceFor(type, address);
+      const remote = textOf(address, port);
+      if (source === undefined || !remote) continue;
+      if (source && !this.#sources.has(remote)) this.#remember(remote, source);
+      remotes.push(remote);
+    }
     if (this.#closed) throw new TorqueError("closed", "the socket was shut down meanwhile");
-    const usable = this.#isV6 ? found : found.filter(({ family }) => family === 4);
-    const remotes = usable.slice(0, 4).map(({ address, family }) => {
-      return this.#remotes.number(this.#isV6 && family === 4 ? `::ffff:${address}` : address, port);
-    });
     if (remotes.length === 0) throw new TorqueError("no_route", `${host} has no address that this socket can reach`);
     return this.#probes.first(remotes);
   }
 
-  pin(remote: number): void {
-    this.#remotes.pin(remote);
-  }
-
-  unpin(remote: number): void {
-    this.#remotes.unpin(remote);
-  }
-
-  addressOf(remote: number): string {
-    return this.#remotes.text(remote);
-  }
-
-  send(remote: number, datagram: Uint8Array): void {
-    const place = this.#remotes.place(remote);
-    if (!place || this.#closed) return;
-    try {
-      // The socket keeps the bytes until they are sent.
-      this.socket.send(datagram.slice(), place.port, place.host, () => undefined);
-    } catch {
-      // What cannot be sent is lost.
-    }
+  send(remote: string, datagram: Uint8Array, local: string): void {
+    if (this.#closed) return;
+    const place = parseAddress(remote);
+    if (place) this.sockets.send(datagram, nodeHost(place), place.port, local || (this.#sources.get(remote) ?? ""));
   }
 
   close(): void {
     this.#closed = true;
     this.#probes.stop();
-    this.socket.removeAllListeners("message");
-    this.socket.close();
+    this.sockets.close();
+  }
+
+  #remember(remote: string, local: string): void {
+    this.#sources.delete(remote);
+    this.#sources.set(remote, local);
+    if (this.#sources.size > MAX_SOURCES) this.#sources.delete(this.#sources.keys().next().value!);
   }
 }
 
-/** `192.0.2.1:28000`, `[2001:db8::1]:28000`, or nothing. `0.0.0.0` and `[::]` are all addresses, of both families. */
-export function parseBind(bind: string): { host: string; port: number } {
-  if (bind === "") return { host: "", port: 0 };
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([0-9.]+|localhost)):(\d{1,5})$/.exec(bind);
-  const port = Number(match?.[3]);
-  if (!match || port > 65_535) {
-    throw new TorqueError("invalid_argument", `${bind}: in Node a socket is bound to an address and port, 0.0.0.0:28000 or [::]:28000`);
-  }
-  return { host: match[1] ?? match[2] ?? "", port };
+/** What Node tells, as the core writes it: a zone is a number, and an IPv4 address that came as IPv6 is IPv4. */
+function textOf(address: string, port: number): string | undefined {
+  const [host = "", zone] = address.replace(/^::ffff:(?=[\d.]+$)/, "").split("%");
+  if (zone === undefined) return addressText(host, port);
+  const number = zoneNumber(zone);
+  return number === undefined ? undefined : addressText(`${host}%${number}`, port);
+}
+
+/** An address as Node takes it: with the name of its zone. */
+function nodeHost({ host }: Address): string {
+  const at = host.indexOf("%");
+  return at < 0 ? host : `${host.slice(0, at)}%${zoneName(host.slice(at + 1))}`;
 }

@@ -12,7 +12,7 @@ interface Exports {
   set_key_pair(length: number): number;
   set_challenge_response(length: number): number;
   set_simulated_link(delay: number, jitter: number, loss: number, reorder: number, duplicate: number, seed: number): void;
-  receive(now: number, remote: number, length: number): void;
+  receive(now: number, unixMillis: number, remote: number, local: number, length: number): void;
   run(now: number): void;
   deadline(): number;
   connect(now: number, remote: number, settings: number, trust: number, data: number, token: number): number;
@@ -26,7 +26,7 @@ interface Exports {
   release_packets(connection: number, count: number): void;
   next_transmit(now: number): number;
   transmit_pointer(): number;
-  transmit_remote(): number;
+  transmit_path(): number;
   next_event(): number;
   event_connection(): number;
   event_sequence(): number;
@@ -52,7 +52,7 @@ interface Exports {
 type Plain = Pick<
   Exports,
   | "run" | "deadline" | "close_all" | "max_packet_size" | "release_packets" | "next_event"
-  | "event_connection" | "event_sequence" | "event_delivery" | "event_remote" | "event_difficulty"
+  | "event_connection" | "event_sequence" | "event_delivery" | "event_difficulty"
   | "event_closed_by" | "event_replaces" | "set_simulated_link"
 >;
 
@@ -86,6 +86,9 @@ export class Core {
   readonly #scratch: number;
   readonly #scratchSize: number;
   #memory: Uint8Array;
+  /** The path of the last datagram that was sent. */
+  #remote = "";
+  #local = "";
 
   private constructor(exports: Exports) {
     this.#exports = exports;
@@ -125,16 +128,20 @@ export class Core {
     this.#check(this.#exports.set_challenge_response(this.#write([data])));
   }
 
-  receive(now: number, remote: number, datagram: Uint8Array): void {
-    if (datagram.length <= this.#scratchSize) this.#exports.receive(now, remote, this.#write([datagram]));
+  /** A datagram has come from a remote to a local IP address, which may be empty. */
+  receive(now: number, remote: string, local: string, datagram: Uint8Array): void {
+    const path = [encoder.encode(remote), encoder.encode(local)] as const;
+    if (path[0].length + path[1].length + datagram.length > this.#scratchSize) return;
+    this.#write([...path, datagram]);
+    // The wall clock may have been set since, and have gone on while `now` stood still.
+    this.#exports.receive(now, Date.now(), path[0].length, path[1].length, datagram.length);
   }
 
-  connect(now: number, remote: number, settings: string, trust: string, data: Uint8Array, token: Uint8Array): number {
-    const texts = [encoder.encode(settings), encoder.encode(trust)] as const;
+  connect(now: number, remote: string, settings: string, trust: string, data: Uint8Array, token: Uint8Array): number {
+    const texts = [encoder.encode(remote), encoder.encode(settings), encoder.encode(trust)] as const;
     this.#write([...texts, data, token]);
-    return this.#check(
-      this.#exports.connect(now, remote, texts[0].length, texts[1].length, data.length, token.length),
-    );
+    const [to, wishes, key] = texts;
+    return this.#check(this.#exports.connect(now, to.length, wishes.length, key.length, data.length, token.length));
   }
 
   acceptChallenge(now: number, connection: number, token: Uint8Array): void {
@@ -153,20 +160,31 @@ export class Core {
     return this.#check(this.#exports.send(now, connection, this.#write([payload])));
   }
 
-  sendInfo(remote: number, payload: Uint8Array): void {
-    this.#check(this.#exports.send_info(remote, this.#write([payload])));
+  sendInfo(remote: string, payload: Uint8Array): void {
+    const to = encoder.encode(remote);
+    this.#write([to, payload]);
+    this.#check(this.#exports.send_info(to.length, payload.length));
   }
 
-  /** Gives every datagram that is to be sent. The bytes are the core's own: copy what is to be kept. */
-  transmits(now: number, give: (remote: number, datagram: Uint8Array) => void): void {
+  /**
+   * Gives every datagram that is to be sent: where to, and the local IP address to send from, empty where that does not
+   * matter. The bytes are the core's own: copy what is to be kept.
+   */
+  transmits(now: number, give: (remote: string, local: string, datagram: Uint8Array) => void): void {
     for (let length; (length = this.#exports.next_transmit(now)) > 0; ) {
-      give(this.#exports.transmit_remote(), this.#view(this.#exports.transmit_pointer(), length));
+      const path = this.#text(this.#exports.transmit_path());
+      if (path) [this.#remote = "", this.#local = ""] = path.split("\n");
+      give(this.#remote, this.#local, this.#view(this.#exports.transmit_pointer(), length));
     }
   }
 
   /** The event's bytes, copied. */
   eventBytes(): Uint8Array {
     return this.#view(this.#exports.event_pointer(), this.#exports.event_length()).slice();
+  }
+
+  eventRemote(): string {
+    return this.#text(this.#exports.event_remote());
   }
 
   eventPublicKey(): string {

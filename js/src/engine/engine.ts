@@ -17,9 +17,10 @@ const END_MARGIN = 1_000;
 
 interface Connection {
   readonly id: number;
+  /** Where an attempt goes; empty while the name is being resolved, and for those who came. */
+  remote: string;
   /** The core's number; 0 while the name is being resolved. */
   core: number;
-  remote: number;
   trust: "ask" | "anyone";
   /** The key that the last challenge showed. */
   hostKey: string;
@@ -90,9 +91,9 @@ export class Engine {
           }),
       );
       const listener = {
-        datagram: (remote: number, datagram: Uint8Array) =>
+        datagram: (remote: string, datagram: Uint8Array, local = "") =>
           this.#guard(() => {
-            core.receive(performance.now(), remote, datagram);
+            core.receive(performance.now(), remote, local, datagram);
             this.#drainSoon();
           }),
         leaving: (error: TorqueError) =>
@@ -189,7 +190,7 @@ export class Engine {
 
   async #connect(command: Extract<Command, { kind: "connect" }>): Promise<void> {
     const { id, trust } = command;
-    const connection: Connection = { id, core: 0, remote: 0, trust, hostKey: "", sent: [] };
+    const connection: Connection = { id, core: 0, remote: "", trust, hostKey: "", sent: [] };
     this.#connections.set(id, connection);
     try {
       if (this.#ending) throw this.#ending;
@@ -197,7 +198,6 @@ export class Engine {
       const remote = await this.#carrier!.resolve(host, port);
       if (!this.#connections.has(id)) return;
       connection.remote = remote;
-      this.#carrier!.pin?.(remote);
       const token = key ? await this.#originToken(remote, key) : NOTHING;
       if (!this.#connections.has(id)) return;
       // To have an origin token made the host's key must be known first, so the core asks although nobody else does.
@@ -224,7 +224,7 @@ export class Engine {
     this.#guard(() => this.#drain());
   }
 
-  async #originToken(remote: number, hostKey: string): Promise<Uint8Array> {
+  async #originToken(remote: string, hostKey: string): Promise<Uint8Array> {
     const { attest } = this.#carrier!;
     if (!attest) return NOTHING;
     const keys = [this.#core.publicKey(), hostKey].map((key) => this.#core.publicKeyBytes(key));
@@ -314,10 +314,10 @@ export class Engine {
   #drain(): void {
     const carrier = this.#carrier;
     if (!carrier || this.#over) return this.#flush();
-    this.#core.transmits(performance.now(), (remote, datagram) => carrier.send(remote, datagram));
+    this.#core.transmits(performance.now(), (remote, local, datagram) => carrier.send(remote, datagram, local));
     for (let kind; (kind = this.#core.plain.next_event()) !== 0; ) this.#event(kind);
     // Answering events may have made more to send.
-    this.#core.transmits(performance.now(), (remote, datagram) => carrier.send(remote, datagram));
+    this.#core.transmits(performance.now(), (remote, local, datagram) => carrier.send(remote, datagram, local));
     this.#scheduler.arm();
     if (this.#ending && this.#connections.size === 0) return this.#end(this.#ending);
     this.#flush();
@@ -334,7 +334,7 @@ export class Engine {
     const { plain } = this.#core;
     const number = plain.event_connection();
     if (kind === EVENT.info) {
-      const remote = this.#carrier!.addressOf(plain.event_remote());
+      const remote = this.#core.eventRemote();
       this.#notices.push({ kind: "info", remote, data: this.#core.eventBytes() });
       return;
     }
@@ -360,7 +360,7 @@ export class Engine {
         break;
       }
       case EVENT.request: {
-        const remote = this.#carrier!.addressOf(plain.event_remote());
+        const remote = this.#core.eventRemote();
         const asked = { publicKey: this.#core.eventPublicKey(), data: this.#core.eventBytes(), origin: this.#core.eventText() };
         this.#notices.push({ kind: "request", id, remote, ...asked });
         break;
@@ -370,7 +370,7 @@ export class Engine {
         this.#notices.push({
           kind: "established",
           id,
-          remote: this.#carrier!.addressOf(plain.event_remote()),
+          remote: this.#core.eventRemote(),
           publicKey: this.#core.eventPublicKey(),
           data: this.#core.eventBytes(),
           settings,
@@ -396,10 +396,9 @@ export class Engine {
   #incoming(core: number): Connection {
     const id = this.#nextId;
     this.#nextId += 2;
-    const connection: Connection = { id, core, remote: this.#core.plain.event_remote(), trust: "ask", hostKey: "", sent: [] };
+    const connection: Connection = { id, core, remote: "", trust: "ask", hostKey: "", sent: [] };
     this.#connections.set(id, connection);
     this.#byCore.set(core, connection);
-    this.#carrier!.pin?.(connection.remote);
     return connection;
   }
 
@@ -410,7 +409,6 @@ export class Engine {
     this.#notices.push({ kind: "close", id: connection.id, code, by, reason, message });
     this.#connections.delete(connection.id);
     if (connection.core) this.#byCore.delete(connection.core);
-    if (connection.remote) this.#carrier!.unpin?.(connection.remote);
   }
 
   /** The socket is over: with its carrier, by a shutdown, or because it could not begin. */

@@ -15,6 +15,8 @@ export interface EngineOptions {
   bind: string;
   /** The origin of the page; empty elsewhere. */
   origin: string;
+  /** Whether others may connect to the socket. */
+  isHost: boolean;
   closeWait: number;
   carriers: GatewayCarrier[] | undefined;
   serverCertificateHashes: string[] | undefined;

@@ -12,7 +12,7 @@ export async function openCarrier(options: EngineOptions, listener: CarrierListe
   }
   if (isNode) {
     const { openNodeUdp } = await import("../carriers/node_udp.js");
-    return openNodeUdp(bind, listener);
+    return openNodeUdp(bind, options.isHost, listener);
   }
   const { hasDirectSockets, openDirectUdp } = await import("../carriers/direct_udp.js");
   if (hasDirectSockets()) return openDirectUdp(bind, listener);

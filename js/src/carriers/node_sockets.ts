@@ -1,0 +1,238 @@
+/**
+ * The UDP sockets of one carrier in Node.
+ *
+ * Node cannot choose the address that a datagram leaves from, nor tell which one a datagram came to. At a machine with several
+ * addresses the answer would leave from another one than was asked, and nobody would take it. So a host at every address of the
+ * machine has a socket at each of them.
+ */
+
+import * as dgram from "node:dgram";
+
+import { TorqueError } from "../error.js";
+import { type Place, places } from "./node_interfaces.js";
+
+/** Bytes of the kernel's buffers: a burst that the event loop is late for should not be lost. */
+const BUFFER_BYTES = 1 << 21;
+/** How often the addresses of the machine are looked up again: milliseconds. */
+const REFRESH_TIME = 2_000;
+/** So many ports are tried until one is free at every address. */
+const PORT_TRIES = 16;
+/** Documentation's addresses: nobody's, and so beyond the way that most of the world is reached by. Nothing is sent there. */
+const FAR = { udp4: "192.0.2.1", udp6: "2001:db8::1" } as const;
+
+type Type = "udp4" | "udp6";
+/** Is given every datagram, and the local address that it came to. */
+export type Listen = (message: Buffer, from: dgram.RemoteInfo, local: string) => void;
+
+/** What a carrier sends through. */
+export interface Sockets {
+  readonly port: number;
+  /** Whether addresses of this family can be reached. */
+  reaches(type: Type): boolean;
+  /** The address that others reach it by, without the port. */
+  reachableAt(): Promise<string>;
+  /** The local address from which datagrams to a remote leave, or "" if it is the kernel's choice; `undefined` if there is no way. */
+  sourceFor(type: Type, host: string): Promise<string | undefined>;
+  /** Sends, or loses. */
+  send(datagram: Uint8Array, host: string, port: number, local: string): void;
+  close(): void;
+}
+
+/** One socket: at a single address, or for who only connects, where the kernel's choice of a source is right. */
+export class OneSocket implements Sockets {
+  readonly port: number;
+  readonly #isV6: boolean;
+  readonly #address: string;
+
+  private constructor(
+    private readonly socket: dgram.Socket,
+    private readonly isAnywhere: boolean,
+  ) {
+    const { address, port, family } = socket.address();
+    this.port = port;
+    this.#address = address;
+    this.#isV6 = family === "IPv6";
+  }
+
+  static async open(host: string, port: number, listen: Listen): Promise<OneSocket> {
+    const to = (message: Buffer, from: dgram.RemoteInfo) => listen(message, from, "");
+    if (host !== "") return new OneSocket(await bind(host.includes(":") ? "udp6" : "udp4", host, port, to), false);
+    // One socket for both families where there is IPv6.
+    return new OneSocket(await bind("udp6", "::", port, to).catch(() => bind("udp4", "0.0.0.0", port, to)), true);
+  }
+
+  reaches(type: Type): boolean {
+    return this.#isV6 ? type === "udp6" || this.isAnywhere : type === "udp4";
+  }
+
+  async reachableAt(): Promise<string> {
+    if (!this.isAnywhere) return this.#address;
+    const all = places().filter(({ isOwn }) => isOwn);
+    return bestOf(all.filter(({ type }) => this.reaches(type)));
+  }
+
+  async sourceFor(): Promise<string> {
+    return "";
+  }
+
+  send(datagram: Uint8Array, host: string, port: number): void {
+    sendTo(this.socket, datagram, this.#isV6 && !host.includes(":") ? `::ffff:${host}` : host, port);
+  }
+
+  close(): void {
+    this.socket.removeAllListeners("message").close();
+  }
+}
+
+/** A socket at each address of the machine, also at those that it gets later. */
+export class SocketAtEach implements Sockets {
+  readonly #sockets = new Map<string, { place: Place; socket: dgram.Socket }>();
+  #closed = false;
+  #refreshing = false;
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  private constructor(
+    readonly port: number,
+    private readonly listen: Listen,
+  ) {
+    this.#timer = setInterval(() => void this.#refresh(), REFRESH_TIME);
+    this.#timer.unref();
+  }
+
+  /** At this port everywhere; 0 is any that is free everywhere. */
+  static async open(port: number, listen: Listen): Promise<SocketAtEach> {
+    for (let tries = 1; ; tries++) {
+      const at = port || (await freePort());
+      const sockets = new SocketAtEach(at, listen);
+      try {
+        await sockets.#openMissing(places(), true);
+        return sockets;
+      } catch (error) {
+        sockets.close();
+        if (port !== 0 || tries === PORT_TRIES || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+      }
+    }
+  }
+
+  reaches(type: Type): boolean {
+    return this.#own().some((place) => place.type === type);
+  }
+
+  async reachableAt(): Promise<string> {
+    return bestOf(this.#own());
+  }
+
+  async sourceFor(type: Type, host: string): Promise<string | undefined> {
+    const source = await routeTo(type, host);
+    return this.#own().find(({ local }) => local === source)?.local;
+  }
+
+  send(datagram: Uint8Array, host: string, port: number, local: string): void {
+    const [, zone = "0"] = host.split("%");
+    const type = host.includes(":") ? "udp6" : "udp4";
+    for (const { place, socket } of this.#sockets.values()) {
+      if (!place.isOwn || (local ? place.local !== local : place.type !== type)) continue;
+      if (place.zone === 0 || place.address.endsWith(`%${zone}`)) return sendTo(socket, datagram, host, port);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const { socket } of this.#sockets.values()) socket.removeAllListeners("message").close();
+    this.#sockets.clear();
+  }
+
+  #own(): Place[] {
+    return [...this.#sockets.values()].map(({ place }) => place).filter(({ isOwn }) => isOwn);
+  }
+
+  async #refresh(): Promise<void> {
+    if (this.#refreshing) return;
+    this.#refreshing = true;
+    const now = places();
+    for (const [address, { socket }] of this.#sockets) {
+      if (now.some((place) => place.address === address)) continue;
+      this.#sockets.delete(address);
+      socket.removeAllListeners("message").close();
+    }
+    await this.#openMissing(now, false);
+    this.#refreshing = false;
+  }
+
+  /** Opens what is missing. What cannot be opened yet, such as an IPv6 address that is still being checked, waits for the next time. */
+  async #openMissing(all: Place[], isStart: boolean): Promise<void> {
+    let failure: unknown;
+    for (const place of all.filter(({ address }) => !this.#sockets.has(address))) {
+      try {
+        const socket = await bind(place.type, place.address, this.port, (message, from) => this.listen(message, from, place.local));
+        if (this.#closed) return void socket.close();
+        this.#sockets.set(place.address, { place, socket });
+      } catch (error) {
+        if (!place.isOwn) continue;
+        failure ??= error;
+        // Somebody else would get what is meant for this host.
+        if (isStart && (error as NodeJS.ErrnoException).code === "EADDRINUSE") throw error;
+      }
+    }
+    if (isStart && this.#own().length === 0) throw failure ?? new TorqueError("bind_failed", "this machine has no address");
+  }
+}
+
+function bind(type: Type, address: string, port: number, listen: (message: Buffer, from: dgram.RemoteInfo) => void): Promise<dgram.Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = dgram.createSocket({ type, recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES });
+    socket.once("error", reject);
+    socket.bind({ address, port }, () => {
+      socket.off("error", reject);
+      // Errors of single datagrams are losses; the socket goes on.
+      socket.on("error", () => undefined);
+      socket.on("message", listen);
+      resolve(socket);
+    });
+  });
+}
+
+function sendTo(socket: dgram.Socket, datagram: Uint8Array, host: string, port: number): void {
+  try {
+    // The socket keeps the bytes until they are sent.
+    socket.send(datagram.slice(), port, host, () => undefined);
+  } catch {
+    // What cannot be sent is lost.
+  }
+}
+
+/** A port that is free at most addresses, probably at all. */
+async function freePort(): Promise<number> {
+  const socket = await OneSocket.open("", 0, () => undefined);
+  socket.close();
+  return socket.port;
+}
+
+/** The address that the kernel would send from; `undefined` where there is no way. Nothing is sent. */
+function routeTo(type: Type, host: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = dgram.createSocket(type);
+    const answer = (local: string | undefined) => {
+      socket.close();
+      resolve(local);
+    };
+    socket.once("error", () => answer(undefined));
+    socket.connect(9, host, () => answer(socket.address().address.split("%")[0]));
+  });
+}
+
+/** Of a machine's own addresses the one that most others reach it by: that of its way to the world, or else to its neighbours. */
+async function bestOf(own: Place[]): Promise<string> {
+  for (const type of ["udp4", "udp6"] as const) {
+    const source = await routeTo(type, FAR[type]);
+    if (own.some(({ local, zone }) => local === source && zone === 0 && !isLoopback(local))) return source!;
+  }
+  const rest = own.filter(({ zone }) => zone === 0);
+  const best = rest.find(({ local }) => !isLoopback(local)) ?? rest[0] ?? own[0];
+  return best?.local ?? "127.0.0.1";
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1";
+}
