@@ -24,7 +24,7 @@ export interface SocketOptions {
   /**
    * Where the socket is. In a page the URL of a gateway, `https://gateway.example:4433`, or `http://localhost:4433` in
    * development; without it, the origin that the page came from. In Node a local address, `0.0.0.0:28000` or `[::]:28000`;
-   * without it, any port; both of these are every address of the machine, of IPv4 and IPv6. In an Isolated Web App,
+   * without it, any port; all of these are every address of the machine, of IPv4 and IPv6. In an Isolated Web App,
    * `udp:0.0.0.0:28000`.
    */
   bind?: string;

@@ -64,8 +64,10 @@ export class TorqueSocket implements AsyncDisposable {
   /** A datagram outside any connection (Node only). Its source may be forged: never answer it with more bytes than it has. */
   on_info_packet: ((remote: string, data: Uint8Array) => void) | null = null;
 
-  /** Resolves when the socket is bound; rejects with a {@link TorqueError} that says why it cannot be. */
+  /** Resolves when the socket is bound, and binds it; rejects with a {@link TorqueError} that says why it cannot be. */
   get ready(): Promise<void> {
+    // Not at once: who takes it first may name the place next, by `bind(address)`.
+    queueMicrotask(() => this.#start());
     return this.#ready.promise;
   }
   /** Resolves when the socket is over. Every connection has been told its end before. */
@@ -95,7 +97,8 @@ export class TorqueSocket implements AsyncDisposable {
   readonly #leave = () => this.#leavePage();
 
   /**
-   * A socket. It is bound as `options.bind` says with the first call that needs it, or by {@link TorqueSocket.bind}.
+   * A socket. It is bound as `options.bind` says with the first call that needs it, with {@link TorqueSocket.ready}, or by
+   * {@link TorqueSocket.bind}.
    */
   constructor(options: SocketOptions = {}) {
     this.#inWorker = options.worker ?? (typeof Worker !== "undefined" && !isNode);
@@ -104,7 +107,7 @@ export class TorqueSocket implements AsyncDisposable {
     if (challengeResponse !== undefined) this.#options.challengeResponse = copyOf(challengeResponse);
     if (simulatedLink !== undefined) this.#options.simulatedLink = linkOf(simulatedLink);
     // Whoever does not look at `ready` looks at `closed`.
-    this.ready.catch(() => undefined);
+    this.#ready.promise.catch(() => undefined);
   }
 
   /** Connects from a socket of its own, which is over with the connection. Rejects with a {@link TorqueError}. */
@@ -138,9 +141,17 @@ export class TorqueSocket implements AsyncDisposable {
     return (await Core.load()).publicKeyOf(secretText);
   }
 
-  /** The socket's address as others see it, when bound: `203.0.113.5:28000`. */
+  /**
+   * The socket's address as others see it, when bound: `203.0.113.5:28000`. Of a socket at every address of its machine, the one
+   * that others most likely reach it by.
+   */
   get address(): string {
     return this.#bound?.address ?? "";
+  }
+
+  /** Where others connect to, when bound: `torque://tk1…@203.0.113.5:28000`. */
+  get url(): string {
+    return this.#bound ? `torque://${this.publicKey}@${this.address}` : "";
   }
 
   /** The socket's public key, when bound. */
@@ -225,7 +236,7 @@ export class TorqueSocket implements AsyncDisposable {
     }
     if (address !== undefined) this.#options.bind = address;
     this.#start();
-    return this.ready;
+    return this.#ready.promise;
   }
 
   /** Sets the key pair, `ts1…`; only while there are no connections. */
