@@ -2,6 +2,7 @@ import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
 import type { ClosedBy, ConnectionFigures, Delivery, Notice } from "./engine/messages.js";
 import { guarded, TorqueError } from "./error.js";
+import type { Reconnecting, Reconnector } from "./reconnect.js";
 import type { TorqueSocket } from "./socket.js";
 
 /** How a connection ended. */
@@ -36,6 +37,13 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   /** Resolves when the connection has ended, established or not. Never rejects. */
   readonly closed: Promise<CloseInfo>;
   /**
+   * With {@link ReconnectOptions.reconnect}: the connection that takes this one's place when it has ended; its verdicts stay as
+   * they were told. Rejects with a {@link TorqueError} when there will be none, for whoever looks at it.
+   */
+  readonly next: Promise<TorqueConnection>;
+  /** This connection has ended, and an attempt to make the next one is to come. */
+  onreconnecting: ((attempt: Reconnecting) => void) | null = null;
+  /**
    * Called for each packet as it comes, instead of iterating. Packets that have gathered before it is set are given at once.
    * A packet that is neither taken here nor by iterating waits; when a thousand wait, the other side is told that the next are dropped.
    */
@@ -49,6 +57,8 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
 
   readonly #ready = new Deferred<void>();
   readonly #closed = new Deferred<CloseInfo>();
+  readonly #next = new Deferred<TorqueConnection>();
+  #reconnector: Reconnector | undefined;
   readonly #verdicts: Deferred<boolean>[] = [];
   readonly #packets: { data: Uint8Array; sequence: number }[] = [];
   #packetWaiters: (() => void)[] = [];
@@ -66,6 +76,8 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   ) {
     this.ready = this.#ready.promise;
     this.closed = this.#closed.promise;
+    this.next = this.#next.promise;
+    this.next.catch(() => undefined);
     // Whoever does not look at `ready` looks at `closed`.
     this.ready.catch(() => undefined);
   }
@@ -139,14 +151,20 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   }
 
   /**
-   * Closes the connection, or gives it up. What was sent before still gets its verdicts, before `closed`. Throws
+   * Closes the connection, or gives it up, and no other takes its place. What was sent before still gets its verdicts, before `closed`. Throws
    * `too_large` if the reason is longer than 511 bytes, and nothing is closed.
    */
   close(reason?: Data): void {
     const data = copyOf(reason, MAX_SHORT_DATA);
+    this.#reconnector?.stop();
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#state = "closing";
     this.owner.post(this.id, { kind: "close", data });
+  }
+
+  /** When it ends, this makes the next one. @internal */
+  reconnectBy(reconnector: Reconnector): void {
+    this.#reconnector = reconnector;
   }
 
   /** Whether packets can be sent. @internal */
@@ -221,8 +239,11 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
         const { code, by, reason, message } = notice;
         // Packets that the face sent after the engine had told the end.
         for (const verdict of this.#verdicts.splice(0)) verdict.resolve(false);
-        this.#ready.reject(new TorqueError(code, message, reason));
+        const error = new TorqueError(code, message, reason);
+        this.#ready.reject(error);
         this.#closed.resolve({ code, by, reason });
+        if (this.#reconnector) this.#next.resolve(this.#reconnector.after(this, error, by === "application"));
+        else this.#next.reject(error);
         this.#wake();
         break;
       }

@@ -1,6 +1,6 @@
 /** A promise, and what settles it. @internal */
 export class Deferred<T> {
-  resolve!: (value: T) => void;
+  resolve!: (value: T | PromiseLike<T>) => void;
   reject!: (error: Error) => void;
   readonly promise = new Promise<T>((resolve, reject) => {
     this.resolve = resolve;

@@ -8,5 +8,6 @@ export { type CloseInfo, TorqueConnection, TorqueRequest } from "./connection.js
 export type { Data } from "./data.js";
 export type { ClosedBy, ConnectionFigures, Delivery } from "./engine/messages.js";
 export { TorqueError } from "./error.js";
-export type { ConnectOptions, GatewayCarrier, SimulatedLink, SocketOptions } from "./options.js";
+export type { ConnectOptions, GatewayCarrier, ReconnectOptions, ReconnectPolicy, SimulatedLink, SocketOptions } from "./options.js";
+export type { Reconnecting } from "./reconnect.js";
 export { type SocketEnd, TorqueSocket } from "./socket.js";

@@ -25,9 +25,9 @@ export interface SocketOptions {
    * Where the socket is. In a page the URL of a gateway, `https://gateway.example:4433`, or `http://localhost:4433` in
    * development; without it, the origin that the page came from. In Node a local address, `0.0.0.0:28000` or `[::]:28000`;
    * without it, any port; all of these are every address of the machine, of IPv4 and IPv6. In an Isolated Web App,
-   * `udp:0.0.0.0:28000`.
+   * `udp:0.0.0.0:28000`. Of several places the first that works: gateways, for example, one of which may be going away.
    */
-  bind?: string;
+  bind?: string | string[];
   /** Whether the protocol runs in a worker. Default: in pages, where hidden tabs slow their timers down; not in Node. */
   worker?: boolean;
   /** Which carriers to a gateway to try, in this order. Default: WebTransport, then WebSocket. */
@@ -81,6 +81,28 @@ export interface ConnectOptions {
   signal?: AbortSignal;
 }
 
+/** How a connection that has ended is followed by another one. */
+export interface ReconnectPolicy {
+  /**
+   * Milliseconds before the first attempt (default 500). It is doubled for each further one, up to `maxDelay` (default 30,000);
+   * what is waited is chance, between half of that and all of it, so that those who lost the same host do not come back at once.
+   */
+  firstDelay?: number;
+  maxDelay?: number;
+  /** So many attempts are made for one connection that has ended (default: any number). */
+  attempts?: number;
+}
+
+/** How to connect from a socket of its own. */
+export interface ReconnectOptions {
+  /**
+   * When the connection ends for a reason that may pass (the host or the gateway is restarted, the network is gone for a while),
+   * another one is made: {@link TorqueConnection.next}. Not if this application or the host's closes it, or the host refuses, or
+   * has another key than expected. Default: no. Give a `keyPair` if the host is to know this program again.
+   */
+  reconnect?: boolean | ReconnectPolicy;
+}
+
 /** The options as a socket keeps them. @internal */
 export interface OwnOptions extends SocketOptions {
   challengeResponse?: Uint8Array;
@@ -89,9 +111,11 @@ export interface OwnOptions extends SocketOptions {
 
 /** What the engine needs of the options, and nothing that may not be sent to a worker. @internal */
 export function engineOptions(options: OwnOptions): EngineOptions {
-  const { bind = "", carriers, serverCertificateHashes, closeWait = 3_000, challengeResponse, simulatedLink } = options;
+  const { carriers, serverCertificateHashes, closeWait = 3_000, challengeResponse, simulatedLink } = options;
   const origin = typeof location !== "undefined" && /^https?:$/.test(location.protocol) ? location.origin : "";
   const core = coreOptions(options);
+  const places = [options.bind ?? ""].flat();
+  const bind = places.length > 0 ? places : [""];
   const isHost = options.acceptIncoming ?? true;
   return { core, bind, origin, isHost, closeWait, carriers, serverCertificateHashes, challengeResponse, simulatedLink };
 }

@@ -4,7 +4,8 @@ import { Deferred } from "./deferred.js";
 import type { ClosedBy, Command, Delivery, Notice } from "./engine/messages.js";
 import { openPort, type Port } from "./engine/port.js";
 import { guarded, TorqueError } from "./error.js";
-import { type ConnectOptions, engineOptions, linkOf, type OwnOptions, type SimulatedLink, type SocketOptions } from "./options.js";
+import { type ConnectOptions, engineOptions, linkOf, type OwnOptions, type ReconnectOptions, type SimulatedLink, type SocketOptions } from "./options.js";
+import { Reconnector } from "./reconnect.js";
 
 /** How a socket ended. */
 export interface SocketEnd {
@@ -61,6 +62,11 @@ export class TorqueSocket implements AsyncDisposable {
   on_packet_delivery_notify:
     | ((connection: number, packet: number, delivery_successful: boolean, more: { unknown: boolean }) => void)
     | null = null;
+  /**
+   * The socket's gateway goes away in so many milliseconds. Connections go on, and are closed a second before that at the latest;
+   * the socket is over with the last of them. It makes no new ones: another socket can, at another gateway.
+   */
+  on_draining: ((milliseconds: number) => void) | null = null;
   /** A datagram outside any connection (Node only). Its source may be forged: never answer it with more bytes than it has. */
   on_info_packet: ((remote: string, data: Uint8Array) => void) | null = null;
 
@@ -88,6 +94,8 @@ export class TorqueSocket implements AsyncDisposable {
   #begun = false;
   #bound: Extract<Notice, { kind: "bound" }> | undefined;
   #end: SocketEnd | undefined;
+  /** When its gateway is gone. */
+  #goneAt = Infinity;
   /** What was asked for before the socket was bound. */
   #early: Command[] = [];
   #nextId = 1;
@@ -110,8 +118,21 @@ export class TorqueSocket implements AsyncDisposable {
     this.#ready.promise.catch(() => undefined);
   }
 
-  /** Connects from a socket of its own, which is over with the connection. Rejects with a {@link TorqueError}. */
-  static async connect(url: string, options: SocketOptions & ConnectOptions = {}): Promise<TorqueConnection> {
+  /**
+   * Connects from a socket of its own, which is over with the connection. Rejects with a {@link TorqueError}, also with
+   * `reconnect`, which is for connections that were made.
+   */
+  static async connect(url: string, options: SocketOptions & ConnectOptions & ReconnectOptions = {}): Promise<TorqueConnection> {
+    const { reconnect, ...rest } = options;
+    if (!reconnect) return TorqueSocket.#connectOnce(url, rest);
+    if (rest.connectData !== undefined) rest.connectData = copyOf(rest.connectData);
+    const connection = await TorqueSocket.#connectOnce(url, rest);
+    const policy = reconnect === true ? {} : reconnect;
+    connection.reconnectBy(new Reconnector(policy, rest.signal, (signal) => TorqueSocket.#connectOnce(url, { ...rest, signal })));
+    return connection;
+  }
+
+  static async #connectOnce(url: string, options: SocketOptions & ConnectOptions): Promise<TorqueConnection> {
     const { connectData, settings, trust, signal, ...rest } = options;
     const socket = new TorqueSocket({ acceptIncoming: false, ...rest });
     const connect: ConnectOptions = {};
@@ -167,6 +188,11 @@ export class TorqueSocket implements AsyncDisposable {
   /** The public key of its gateway, when bound to one: what hosts list as trusted. */
   get gatewayKey(): string {
     return this.#bound?.gatewayKey ?? "";
+  }
+
+  /** Milliseconds until the socket's gateway is gone, when that goes away (`on_draining`); else infinite. */
+  get timeLeft(): number {
+    return Math.max(this.#goneAt - performance.now(), 0);
   }
 
   /** Connects. Resolves when established; rejects with a {@link TorqueError} that says why not, and holds the host's reason. */
@@ -388,6 +414,9 @@ export class TorqueSocket implements AsyncDisposable {
         else reply?.resolve(notice.value);
         return;
       }
+      case "draining":
+        this.#goneAt = performance.now() + notice.time;
+        return guarded(() => this.on_draining?.(notice.time));
       case "info":
         return guarded(() => this.on_info_packet?.(notice.remote, notice.data));
       case "request":

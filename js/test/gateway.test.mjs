@@ -19,6 +19,9 @@ async function startHost(t) {
   return Object.assign(host, { target: { host: address, port: Number(port) } });
 }
 
+/** A gateway's word that it will be gone. */
+const draining = (time) => Uint8Array.of(0, 0x88, time >> 24, time >> 16, time >> 8, time);
+
 /** How long a promise takes to settle. */
 async function timeOf(promise) {
   const start = performance.now();
@@ -98,12 +101,58 @@ test("the hosts of a page hear that it goes when its gateway goes", async (t) =>
   const connection = await TorqueSocket.connect(`torque://${host.address}`, { bind, carriers });
   const sent = connection.send("the last word");
   await new Promise((resolve) => setImmediate(resolve));
-  gateway.tell(Uint8Array.of(0, 0x86, 1, 0, 0));
+  // A second is what it takes.
+  gateway.tell(draining(1_000));
   assert.equal(await sent, true);
   const { code, by } = await connection.closed;
   assert.deepEqual({ code, by }, { code: "gateway_draining", by: "socket" });
   assert.equal((await connection.socket.closed).code, "gateway_draining");
   assert.deepEqual(await heard, { code: "shutting_down", by: "remote" });
+});
+
+test("a gateway that goes away leaves connections their time, and the application hears how much", async (t) => {
+  const host = await startHost(t);
+  const gateway = fakeGateway(t, { target: host.target });
+  const connection = await TorqueSocket.connect(`torque://${host.address}`, { bind, carriers });
+  const { socket } = connection;
+  assert.equal(socket.timeLeft, Infinity);
+  const told = new Promise((resolve) => (socket.on_draining = resolve));
+  gateway.tell(draining(2_500));
+  assert.equal(await told, 2_500);
+  assert.ok(socket.timeLeft > 1_500 && socket.timeLeft <= 2_500);
+  await assert.rejects(socket.open("torque://127.0.0.1:9"), { code: "gateway_draining" });
+  const closed = timeOf(connection.closed);
+  assert.equal(await connection.send("still here"), true);
+  // A second before the end at the latest.
+  assert.ok((await closed) > 1_000);
+  assert.ok(socket.timeLeft > 0);
+  assert.equal((await connection.closed).code, "gateway_draining");
+  assert.equal((await socket.closed).code, "gateway_draining");
+});
+
+test("who has nothing left to do leaves a gateway that goes away", async (t) => {
+  const host = await startHost(t);
+  const gateway = fakeGateway(t, { target: host.target });
+  const idle = new TorqueSocket({ bind, carriers });
+  await idle.bind();
+  const connection = await TorqueSocket.connect(`torque://${host.address}`, { bind, carriers });
+  gateway.tell(draining(2 ** 31 - 1));
+  assert.equal((await idle.closed).code, "gateway_draining");
+  assert.equal(await connection.send("the last move"), true);
+  connection.close("the game is over");
+  assert.equal((await connection.closed).code, "closed");
+  await connection.socket.closed;
+});
+
+test("of several gateways the first that gives a session is taken", async (t) => {
+  const gateway = fakeGateway(t, { behaviour: ["refuse", "drop", "welcome"] });
+  const socket = new TorqueSocket({ bind: ["https://full.test", "https://broken.test", "https://good.test"], carriers });
+  t.after(() => socket.shutdown());
+  await socket.bind();
+  assert.deepEqual(gateway.sessions.map(({ url }) => new URL(url).hostname), ["full.test", "broken.test", "good.test"]);
+  const none = fakeGateway(t, { behaviour: ["refuse", "drop"] });
+  await assert.rejects(new TorqueSocket({ bind: ["https://full.test", "https://broken.test"], carriers }).bind(), { code: "too_many_sessions" });
+  assert.equal(none.sessions.length, 2);
 });
 
 test("an origin token that leaves no room for the data ends the attempt", async (t) => {

@@ -79,7 +79,8 @@ export async function startHost(t, ...args) {
 export async function startGateway(t, targets, ...args) {
   const list = targets.flatMap((target) => ["--allow-target", target]);
   const place = args.includes("--listen") ? [] : ["--listen", "localhost:0"];
-  const gateway = await startTorque(t, "gateway", "--development", "--drain", "1", ...place, ...list, ...args);
+  const drain = args.includes("--drain") ? [] : ["--drain", "1"];
+  const gateway = await startTorque(t, "gateway", "--development", ...drain, ...place, ...list, ...args);
   const { url, public_key, addresses } = await gateway.line((line) => line.event === "listening", "address");
   return Object.assign(gateway, { url, publicKey: public_key, port: Number(addresses[0].split(":").pop()) });
 }

@@ -172,3 +172,33 @@ test("a gateway that is told to end says so to its pages, and they to their host
     assert.equal(await stopped, 0);
   }
 });
+
+test("pages play on while their gateway goes away, and reconnect to another one", async (t) => {
+  const host = await startNotingHost(t);
+  const [first, second] = [await startGateway(t, [host.address], "--drain", "4"), await startGateway(t, [host.address])];
+  const site = await startSite(t);
+  const pages = [];
+  for (const carrier of ["webtransport", "websocket"]) {
+    const page = await openPage(t, site);
+    pages.push(page);
+    const options = { carriers: [carrier], reconnect: { firstDelay: 50 } };
+    await page.evaluate(play, [[first.url, second.url], host.url, options]);
+    await page.evaluate(() => { connection.socket.on_draining = (time) => { globalThis.drainTime = time; }; });
+  }
+  await host.until(() => host.seen.packets > 20, "packets");
+  const stopped = first.stop();
+  const all = await Promise.all(pages.map((page) => page.evaluate(async () => {
+    while (globalThis.drainTime === undefined) await sleep(10);
+    const delivered = await connection.send("while it drains");
+    const { code } = await connection.closed;
+    const next = await connection.next;
+    return { drainTime, delivered, code, next: await next.send("back again") };
+  })));
+  for (const { drainTime, ...seen } of all) {
+    assert.ok(drainTime > 3_000 && drainTime <= 4_000, `${drainTime}`);
+    assert.deepEqual(seen, { delivered: true, code: "gateway_draining", next: true });
+  }
+  await stopped;
+  // They heard of it at once, not by silence.
+  assert.deepEqual(host.seen.closes.map(({ code }) => code), ["shutting_down", "shutting_down"]);
+});

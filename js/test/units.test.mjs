@@ -40,11 +40,12 @@ test("control messages are those of GATEWAY.md 3", () => {
   assert.deepEqual(control.read(hex("84 00000009 0000")), { kind: "attested", request: 9, token: new Uint8Array() });
   assert.deepEqual(control.read(hex("85")), { kind: "alive" });
   assert.deepEqual(control.read(hex("86 02 0000")), { kind: "closing", code: 2, reason: "" });
+  assert.deepEqual(control.read(hex("88 00007530")), { kind: "draining", time: 30_000 });
   assert.equal(control.read(hex("99 0102")), undefined, "an unknown kind is ignored");
 });
 
 test("malformed control messages are refused, whatever is wrong with them", () => {
-  const whole = [`80 01 ${"cc".repeat(32)} 04 7f000001 1151`, "81 00000002 04 7f000001 0050", "82 00000002 01 0002 6e6f", "84 00000009 0002 0102", "86 02 0001 6e", "87 00000001"];
+  const whole = [`80 01 ${"cc".repeat(32)} 04 7f000001 1151`, "81 00000002 04 7f000001 0050", "82 00000002 01 0002 6e6f", "84 00000009 0002 0102", "86 02 0001 6e", "87 00000001", "88 00007530"];
   for (const message of whole.map(hex)) {
     control.read(message);
     for (let length = 0; length < message.length; length++) assert.throws(() => control.read(message.subarray(0, length)), RangeError);

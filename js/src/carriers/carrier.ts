@@ -29,8 +29,8 @@ export interface Carrier {
 export interface CarrierListener {
   /** A datagram has come; to this local IP address, where the carrier can tell. */
   datagram(remote: string, datagram: Uint8Array, local?: string): void;
-  /** The carrier will be gone soon, and why: what there is to say has to be said now. */
-  leaving(error: TorqueError): void;
+  /** The carrier will be gone in so many milliseconds, and connects to no other remote any more. */
+  draining(time: number): void;
   /** The carrier is gone, and why. Told once. */
   lost(error: TorqueError): void;
 }

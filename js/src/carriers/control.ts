@@ -9,7 +9,8 @@ export type FromGateway =
   | { kind: "attested"; request: number; token: Uint8Array }
   | { kind: "alive" }
   | { kind: "closing"; code: number; reason: string }
-  | { kind: "forgotten"; context: number };
+  | { kind: "forgotten"; context: number }
+  | { kind: "draining"; time: number };
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -73,6 +74,8 @@ function readFields(kind: number, fields: Reader): FromGateway | undefined {
       return { kind: "closing", code: fields.u8(), reason: fields.text() };
     case 0x87:
       return { kind: "forgotten", context: fields.u32() };
+    case 0x88:
+      return { kind: "draining", time: fields.u32() };
     default:
       return undefined;
   }

@@ -179,13 +179,12 @@ export class GatewaySession implements Carrier {
       case "attested":
         this.#attesting.get(told.request)?.resolve(told.token.length > 0 ? told.token : undefined);
         break;
-      case "closing": {
-        const error = new TorqueError(ENDINGS[told.code] ?? "gateway_lost", told.reason);
-        // Datagrams go on passing for a while, so that connections can be closed.
-        if (error.code === "gateway_draining" && this.address) this.listener.leaving(error);
-        else this.lost(error);
+      case "draining":
+        this.listener.draining(told.time);
         break;
-      }
+      case "closing":
+        this.lost(new TorqueError(ENDINGS[told.code] ?? "gateway_lost", told.reason));
+        break;
       case "forgotten":
         this.#remove(told.context);
         break;

@@ -12,6 +12,8 @@ const EVENT = { challenge: 1, request: 2, established: 3, close: 4, packet: 5, v
 const DELIVERIES: readonly Delivery[] = ["dropped", "delivered", "unknown"];
 const CLOSED_BY: readonly ClosedBy[] = ["application", "remote", "socket"];
 const NOTHING = new Uint8Array();
+/** So long before its carrier is gone a socket closes what is left, so that the others hear of it: milliseconds. */
+const LAST_WORDS = 1_000;
 /** So much longer than its connections may take a socket may take to end: milliseconds. */
 const END_MARGIN = 1_000;
 
@@ -46,6 +48,9 @@ export class Engine {
   #closeWait = 0;
   /** Why the socket is about to end, while its connections are closing. */
   #ending: TorqueError | undefined;
+  /** Why it will, as its carrier goes away; until then connections go on. */
+  #draining: TorqueError | undefined;
+  #drainTimer: ReturnType<typeof setTimeout> | undefined;
   #endTimer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
   /** Stops a carrier that is being opened. */
@@ -96,11 +101,7 @@ export class Engine {
             core.receive(performance.now(), remote, local, datagram);
             this.#drainSoon();
           }),
-        leaving: (error: TorqueError) =>
-          this.#guard(() => {
-            this.#shutDown(error);
-            this.#drain();
-          }),
+        draining: (time: number) => this.#guard(() => this.#drainAway(time)),
         lost: (error: TorqueError) => this.#end(this.#ending ?? error),
       };
       const carrier = await openCarrier(options, listener, this.#opening.signal);
@@ -193,7 +194,7 @@ export class Engine {
     const connection: Connection = { id, core: 0, remote: "", trust, hostKey: "", sent: [] };
     this.#connections.set(id, connection);
     try {
-      if (this.#ending) throw this.#ending;
+      if (this.#ending ?? this.#draining) throw this.#ending ?? this.#draining;
       const { host, port, key } = this.#core.parseUrl(command.url);
       const remote = await this.#carrier!.resolve(host, port);
       if (!this.#connections.has(id)) return;
@@ -276,6 +277,20 @@ export class Engine {
     this.#endTimer = setTimeout(() => this.#end(why), this.#closeWait + END_MARGIN);
   }
 
+  /** The carrier goes away: connections may go on as long as they can still be closed. */
+  #drainAway(time: number): void {
+    if (this.#ending || this.#draining) return;
+    this.#draining = new TorqueError("gateway_draining", "the gateway is going away: connect from another socket");
+    this.#notices.push({ kind: "draining", time });
+    // Timers count in 31 bits.
+    const left = Math.min(Math.max(time - LAST_WORDS, 0), 2 ** 31 - 1);
+    this.#drainTimer = setTimeout(() => this.#guard(() => {
+      this.#shutDown(this.#draining!);
+      this.#drain();
+    }), left);
+    this.#drain();
+  }
+
   #with(id: number, act: (connection: Connection) => void): void {
     const connection = this.#connections.get(id);
     if (!connection?.core) return;
@@ -319,7 +334,8 @@ export class Engine {
     // Answering events may have made more to send.
     this.#core.transmits(performance.now(), (remote, local, datagram) => carrier.send(remote, datagram, local));
     this.#scheduler.arm();
-    if (this.#ending && this.#connections.size === 0) return this.#end(this.#ending);
+    const ending = this.#ending ?? this.#draining;
+    if (ending && this.#connections.size === 0) return this.#end(ending);
     this.#flush();
   }
 
@@ -417,6 +433,7 @@ export class Engine {
     for (const connection of [...this.#connections.values()]) this.#ended(connection, error, "socket");
     this.#over = true;
     clearTimeout(this.#endTimer);
+    clearTimeout(this.#drainTimer);
     this.#opening.abort();
     this.#scheduler?.stop();
     this.#carrier?.close();

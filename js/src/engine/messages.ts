@@ -12,7 +12,8 @@ import type { GatewayCarrier, SimulatedLink } from "../options.js";
 export interface EngineOptions {
   /** Those of the core, as it takes them. */
   core: string;
-  bind: string;
+  /** Where the socket may be: the first place that works. */
+  bind: string[];
   /** The origin of the page; empty elsewhere. */
   origin: string;
   /** Whether others may connect to the socket. */
@@ -63,6 +64,8 @@ export type Notice =
   | { kind: "packet"; id: number; sequence: number; data: Uint8Array }
   /** The verdict on the connection's oldest packet without one. */
   | { kind: "verdict"; id: number; delivery: Delivery }
+  /** The socket's carrier goes away in so many milliseconds. */
+  | { kind: "draining"; time: number }
   | { kind: "info"; remote: string; data: Uint8Array }
   | { kind: "reply"; request: number; value: unknown; error?: { code: string; message: string } }
   | { kind: "ended"; code: string; message: string };

@@ -3,9 +3,23 @@ import type { EngineOptions } from "./messages.js";
 
 const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
 
-/** Opens the carrier that `bind` asks for. Each is loaded only where it is used. */
+/** Opens the carrier that `bind` asks for: of several the first that works; if none does, the first one's failure is told. */
 export async function openCarrier(options: EngineOptions, listener: CarrierListener, signal: AbortSignal): Promise<Carrier> {
-  const { bind, origin } = options;
+  let failure: unknown;
+  for (const bind of options.bind) {
+    try {
+      return await openAt(bind, options, listener, signal);
+    } catch (error) {
+      failure ??= error;
+      if (signal.aborted) break;
+    }
+  }
+  throw failure;
+}
+
+/** Each kind of carrier is loaded only where it is used. */
+async function openAt(bind: string, options: EngineOptions, listener: CarrierListener, signal: AbortSignal): Promise<Carrier> {
+  const { origin } = options;
   if (/^https?:/.test(bind) || (bind === "" && origin)) {
     const { openGateway } = await import("../carriers/open_gateway.js");
     return openGateway(bind || origin, options, listener, signal);
