@@ -26,7 +26,7 @@ function cpu(pid) {
 
 async function size() {
   const names = (await readdir(dist, { recursive: true })).filter((name) => /\.(js|wasm)$/.test(name));
-  const page = names.filter((name) => !/node_|direct_udp|probes|carriers\/address/.test(name));
+  const page = names.filter((name) => !/node_|reconnect|direct_udp|probes|carriers\/address/.test(name));
   const all = await Promise.all(page.map((name) => readFile(join(dist, name))));
   figures["package, kB gzipped (brotli)"] = [gzipSync, brotliCompressSync]
     .map((pack) => round(all.reduce((sum, bytes) => sum + pack(bytes).length, 0) / 1_000, 1))

@@ -5,7 +5,6 @@ import type { ClosedBy, Command, Delivery, Notice } from "./engine/messages.js";
 import { openPort, type Port } from "./engine/port.js";
 import { guarded, TorqueError } from "./error.js";
 import { type ConnectOptions, engineOptions, linkOf, type OwnOptions, type ReconnectOptions, type SimulatedLink, type SocketOptions } from "./options.js";
-import { Reconnector } from "./reconnect.js";
 
 /** How a socket ended. */
 export interface SocketEnd {
@@ -128,6 +127,7 @@ export class TorqueSocket implements AsyncDisposable {
     if (rest.connectData !== undefined) rest.connectData = copyOf(rest.connectData);
     const connection = await TorqueSocket.#connectOnce(url, rest);
     const policy = reconnect === true ? {} : reconnect;
+    const { Reconnector } = await import("./reconnect.js");
     connection.reconnectBy(new Reconnector(policy, rest.signal, (signal) => TorqueSocket.#connectOnce(url, { ...rest, signal })));
     return connection;
   }

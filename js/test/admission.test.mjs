@@ -73,7 +73,7 @@ async function startChoosyHost(t, gateway, origins, options = {}) {
     host.accept_connection(id);
   };
   await host.bind();
-  return Object.assign(host, { url: `torque://${host.publicKey}@${host.address}` });
+  return host;
 }
 
 test("a native host sees which page it is, and refuses pages of other sites and programs", async (t) => {

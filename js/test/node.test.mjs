@@ -16,7 +16,7 @@ async function startEcho(t, options = {}) {
   host.on_connect_request = (id) => host.accept_connection(id, "welcome");
   host.on_packet = (id, sequence, data) => host.send_to(id, data);
   await host.bind();
-  return Object.assign(host, { url: `torque://${host.publicKey}@${host.address}` });
+  return host;
 }
 
 test("Node connects to a native host", async (t) => {

@@ -52,8 +52,8 @@ test("what is packed is what is meant to be, and small", async (t) => {
     assert.ok(names.includes(name), `${name} in ${names.join(" ")}`);
   }
   assert.ok(!names.some((name) => /test|node_modules|demo/.test(name)), names.join(" "));
-  // What a page with WebTransport loads: not what is for other places, and not what is only types.
-  const elsewhere = /node_|direct_udp|probes|carriers\/(address|carrier)|messages/;
+  // What a page with WebTransport loads: not what is for other places or loaded when it is asked for, and not what is only types.
+  const elsewhere = /node_|reconnect|direct_udp|probes|carriers\/(address|carrier)|messages/;
   const loaded = names.filter((name) => /^dist\/.*\.(js|wasm)$/.test(name) && !elsewhere.test(name));
   let size = 0;
   for (const name of loaded) size += gzipSync(await readFile(join(folder, "node_modules", "torque-socket", name)), { level: 9 }).length;

@@ -9,7 +9,6 @@ import { syncBuiltinESMExports } from "node:module";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 
-import { Remotes } from "../dist/carriers/remotes.js";
 import { Core } from "../dist/engine/core.js";
 import { Scheduler } from "../dist/engine/scheduler.js";
 import { TorqueSocket } from "../dist/index.js";
@@ -96,25 +95,23 @@ test("strangers without number push nobody out", async (t) => {
   await connection[Symbol.asyncDispose]();
 });
 
-test("remotes: the pinned stay, of the others those that were heard of last", () => {
-  const remotes = new Remotes();
-  const [pinned, busy, quiet] = ["pinned", "busy", "quiet"].map((host) => remotes.number(host, 1));
-  remotes.pin(pinned);
-  remotes.pin(pinned);
-  for (let n = 0; n < 65_535; n++) {
-    remotes.number(`stranger ${n}`, 1);
-    if (n === 60_000) remotes.number("busy", 1);
-  }
-  assert.equal(remotes.text(pinned), "pinned:1");
-  assert.equal(remotes.number("busy", 1), busy);
-  assert.equal(remotes.text(quiet), "", "forgotten");
-  remotes.unpin(pinned);
-  const flood = () => { for (let n = 0; n < 65_536; n++) remotes.number(`more ${n}`, 1); };
-  flood();
-  assert.equal(remotes.number("pinned", 1), pinned, "pinned once still");
-  remotes.unpin(pinned);
-  flood();
-  assert.notEqual(remotes.number("pinned", 1), pinned, "a stranger again");
+test("strangers without number, in the midst of a handshake, make nobody begin again", async (t) => {
+  const host = await startHost(t);
+  const client = new TorqueSocket({ bind: "127.0.0.1:0" });
+  t.after(() => client.shutdown());
+  client.on_challenge_response = (id) => {
+    // Empty challenge_requests, and questions outside of connections, each from another address.
+    for (let n = 0; n < 140_000; n++) {
+      const bytes = Buffer.of(n & 1 ? 0x01 : 0x20);
+      host.udp.emit("message", bytes, { address: `10.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`, port: 1, family: "IPv4", size: 1 });
+    }
+    client.accept_challenge(id);
+  };
+  // Without the key, so that it is asked about.
+  const connection = await client.open(`torque://${host.address}`);
+  const { handshake } = await connection.getStats();
+  assert.equal(handshake.restarts, 0);
+  assert.equal(await connection.send("through"), true);
 });
 
 test("an attempt that is given up while addresses are probed leaves nothing running", async () => {
