@@ -109,7 +109,9 @@ test("a host at every address follows the machine's addresses, and hears its net
   const { stdout } = await promisify(execFile)("unshare", [...ALONE, process.execPath, program], { timeout: 60_000 });
   assert.deepEqual(JSON.parse(stdout), {
     broadcast: "10.9.8.7",
-    multicast: "[fe80::1%number]:port",
+    multicast: "fe80::1%game",
+    remote: "[fe80::1%25number]:port",
+    zone: true,
     later: true,
     others: true,
     again: true,

@@ -8,6 +8,7 @@ import { TorqueSocket } from "../dist/index.js";
 const ip = (...words) => execFileSync("ip", words);
 ip("link", "set", "lo", "up");
 ip("link", "add", "game", "type", "veth", "peer", "name", "other");
+ip("link", "set", "other", "addrgenmode", "none");
 ip("link", "set", "other", "up");
 ip("addr", "add", "10.9.8.7/24", "dev", "game");
 ip("link", "set", "game", "addrgenmode", "none");
@@ -19,8 +20,7 @@ host.on_connect_request = (id) => host.accept_connection(id);
 const heard = [];
 host.on_info_packet = (remote) => {
   heard.push(remote);
-  // URLs have no zones.
-  if (!remote.includes("%")) void host.send_info(`torque://${remote}`, "!me");
+  void host.send_info(`torque://${remote}`, "!me");
 };
 await host.bind();
 const port = Number(host.address.split(":").pop());
@@ -36,10 +36,10 @@ async function ask(asker, to, isDone) {
 }
 
 /** Whether an attempt that is made again and again succeeds within ten seconds. */
-async function reaches(address) {
+async function reaches(address, bind = "127.0.0.1:0") {
   for (let tries = 0; tries < 20; tries++) {
     const signal = AbortSignal.timeout(500);
-    const connection = await TorqueSocket.connect(`torque://${address}:${port}`, { bind: "127.0.0.1:0", signal }).catch(() => undefined);
+    const connection = await TorqueSocket.connect(`torque://${address}:${port}`, { bind, signal }).catch(() => undefined);
     if (connection) return connection.send("hello");
   }
   return false;
@@ -49,9 +49,10 @@ const asker = createSocket("udp4").on("message", (message, { address }) => { tol
 await new Promise((resolve) => asker.bind(0, "10.9.8.7", resolve));
 asker.setBroadcast(true);
 await ask(asker, "10.9.8.255", () => told.broadcast);
-const everyone = () => heard.find((remote) => remote.startsWith("["));
-await ask(createSocket("udp6"), "ff02::1%game", everyone);
-told.multicast = everyone()?.replace(/%\d+\]:\d+$/, "%number]:port");
+const everyone = createSocket("udp6").on("message", (message, { address }) => { told.multicast = address; });
+await ask(everyone, "ff02::1%game", () => told.multicast);
+told.remote = heard.at(-1).replace(/%25\d+\]:\d+$/, "%25number]:port");
+told.zone = await reaches("[fe80::1%25game]", "[::]:0");
 ip("addr", "add", "10.9.9.1/32", "dev", "lo");
 told.later = await reaches("10.9.9.1");
 ip("addr", "del", "10.9.9.1/32", "dev", "lo");

@@ -2,7 +2,7 @@ import type { RemoteInfo } from "node:dgram";
 import * as dns from "node:dns/promises";
 
 import { TorqueError } from "../error.js";
-import { type Address, addressText, isUnspecified, parseAddress, parseBind } from "./address.js";
+import { addressText, isUnspecified, parseAddress, parseBind } from "./address.js";
 import type { Carrier, CarrierListener } from "./carrier.js";
 import { zoneName, zoneNumber } from "./node_interfaces.js";
 import { OneSocket, SocketAtEach, type Sockets } from "./node_sockets.js";
@@ -22,7 +22,8 @@ export async function openNodeUdp(bind: string, isHost: boolean, listener: Carri
     const isEverywhere = host === "" || isUnspecified(host);
     if (isEverywhere && isHost) carrier.sockets = await SocketAtEach.open(port, listen);
     else carrier.sockets = await OneSocket.open(isEverywhere ? "" : host, port, listen);
-    carrier.address = addressText(await carrier.sockets.reachableAt(), carrier.sockets.port);
+    // As it stands in a URL.
+    carrier.address = addressText(await carrier.sockets.reachableAt(), carrier.sockets.port).replace("%", "%25");
     return carrier;
   } catch (error) {
     throw new TorqueError("bind_failed", `cannot bind ${bind || "a UDP port"}: ${String(error)}`);
@@ -62,9 +63,10 @@ class NodeUdp implements Carrier {
       const type = family === 6 ? "udp6" : "udp4";
       // What filters of names answer for those that they do not like.
       if (isUnspecified(address) || !this.sockets.reaches(type) || remotes.length === MAX_TRIED) continue;
-      const source = await this.sockets.sourceFor(type, address);
       const remote = textOf(address, port);
-      if (source === undefined || !remote) continue;
+      if (!remote) continue;
+      const source = await this.sockets.sourceFor(type, nodeHost(address));
+      if (source === undefined) continue;
       if (source && !this.#sources.has(remote)) this.#remember(remote, source);
       remotes.push(remote);
     }
@@ -76,7 +78,7 @@ class NodeUdp implements Carrier {
   send(remote: string, datagram: Uint8Array, local: string): void {
     if (this.#closed) return;
     const place = parseAddress(remote);
-    if (place) this.sockets.send(datagram, nodeHost(place), place.port, local || (this.#sources.get(remote) ?? ""));
+    if (place) this.sockets.send(datagram, nodeHost(place.host), place.port, local || (this.#sources.get(remote) ?? ""));
   }
 
   close(): void {
@@ -100,8 +102,8 @@ function textOf(address: string, port: number): string | undefined {
   return number === undefined ? undefined : addressText(`${host}%${number}`, port);
 }
 
-/** An address as Node takes it: with the name of its zone. */
-function nodeHost({ host }: Address): string {
+/** An IP address as Node takes it: with the name of its zone. */
+function nodeHost(host: string): string {
   const at = host.indexOf("%");
   return at < 0 ? host : `${host.slice(0, at)}%${zoneName(host.slice(at + 1))}`;
 }

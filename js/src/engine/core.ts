@@ -183,8 +183,9 @@ export class Core {
     return this.#view(this.#exports.event_pointer(), this.#exports.event_length()).slice();
   }
 
+  /** As applications see it: it can stand in a URL, where a percent sign is written `%25`. */
   eventRemote(): string {
-    return this.#text(this.#exports.event_remote());
+    return this.#text(this.#exports.event_remote()).replace("%", "%25");
   }
 
   eventPublicKey(): string {
