@@ -1,6 +1,6 @@
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use torque_socket::{CloseCode, ConnectOptions, LinkConfig};
 
