@@ -6,6 +6,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::crypto::Cipher;
+use crate::id::ConnectionId;
 use crate::identity::PublicKey;
 use crate::identity::origin::check_origin;
 use crate::settings::Settings;
@@ -137,6 +138,9 @@ fn is_browsers_form(origin: &str) -> bool {
 pub struct Limits {
     /// Connections, pending ones included (default 16,384; at most 2^20).
     pub connections: usize,
+    /// Of those that others begin, from one IPv4 address or IPv6 /64 (default: all of them, because all pages of a
+    /// gateway have its address). A host without a gateway is not filled by one machine if this is a small part.
+    pub connections_per_network: usize,
     /// Pending connections as host (default 1,024).
     pub pending: usize,
     /// Of those, from one address and port (default 4).
@@ -206,6 +210,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 16_384,
+            connections_per_network: ConnectionId::MAX_CONNECTIONS,
             pending: 1_024,
             pending_per_address: 4,
             pending_per_network: 64,
@@ -258,12 +263,12 @@ impl Config {
         check(self.puzzle.quiet_rate > 0, "puzzle.quiet_rate is at least 1 request per second")?;
         self.origins.validate()?;
         check(
-            (1..=crate::ConnectionId::MAX_CONNECTIONS).contains(&self.limits.connections),
+            (1..=ConnectionId::MAX_CONNECTIONS).contains(&self.limits.connections),
             "limits.connections is 1 to 1048576",
         )?;
         check(self.limits.queued_packets > 0, "limits.queued_packets is at least 1")?;
         check(self.ping_limit > 0, "ping_limit is at least 1")?;
-        check(usize::from(self.shard) < crate::ConnectionId::MAX_SHARDS, "shard is below 64")?;
+        check(usize::from(self.shard) < ConnectionId::MAX_SHARDS, "shard is below 64")?;
         let positive = [
             self.handshake.retry_first,
             self.handshake.retry_max,

@@ -156,12 +156,17 @@ impl Transmits {
 
     /// Forgets the oldest `count` datagrams.
     pub fn consume(&mut self, count: usize) {
-        for entry in self.entries.drain(..count.min(self.entries.len())) {
+        if count >= self.entries.len() {
+            self.entries.clear();
+            self.waiting = [Waiting::default(); 3];
+            return self.bytes.clear();
+        }
+        for entry in self.entries.drain(..count) {
             let waiting = &mut self.waiting[entry.cause as usize];
             waiting.datagrams -= 1;
             waiting.bytes -= entry.end - entry.start;
         }
-        let Some(first) = self.entries.front() else { return self.bytes.clear() };
+        let Some(first) = self.entries.front() else { return };
         // A socket that is never quite free would let the buffer grow for ever.
         let start = first.start;
         if start >= COMPACT_AT && start >= self.bytes.len() / 2 {

@@ -175,12 +175,12 @@ impl Connection {
             return Err(SendError::WindowFull);
         }
         let sequence = self.outgoing.last() + 1;
+        self.outgoing.set_time(now.low_micros());
         let written =
             self.write(PacketKind::Data, MAX_SHORT_REPORT, outbox, |out| out.extend_from_slice(payload));
         if !written {
             return Err(SendError::Closed);
         }
-        self.outgoing.stamp(now.low_micros());
         self.liveness.data_sent(now);
         self.rest_later();
         self.counters.sent += 1;

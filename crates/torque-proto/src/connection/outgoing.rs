@@ -17,6 +17,10 @@ pub(crate) struct Outgoing {
     unsettled_data: usize,
     /// Verdicts told that the application has not taken.
     untaken: usize,
+    /// The time of what is sent next.
+    time: u32,
+    /// When the last packet that got its verdict was sent, if it is data and was delivered.
+    delivered_at: Option<u32>,
 }
 
 /// A sequenced packet without a verdict.
@@ -30,8 +34,8 @@ struct Sent {
 }
 
 impl Sent {
-    fn new(ack: u64, is_data: bool) -> Self {
-        Self { ack_and_kind: (ack as u32) << 1 | u32::from(is_data), at: 0 }
+    fn new(ack: u64, is_data: bool, at: u32) -> Self {
+        Self { ack_and_kind: (ack as u32) << 1 | u32::from(is_data), at }
     }
 
     fn ack_low(self) -> u32 {
@@ -52,13 +56,19 @@ pub(crate) struct Settled {
     pub is_data: bool,
     /// The low 31 bits of the ack that the packet carried.
     pub ack_low: u32,
-    /// When it was sent, as [`Outgoing::stamp`] was told.
-    pub at: u32,
 }
 
 impl Outgoing {
     pub(crate) fn new(window: u16, initial: u64) -> Self {
-        Self { window, settled: initial, unsettled: VecDeque::new(), unsettled_data: 0, untaken: 0 }
+        Self {
+            window,
+            settled: initial,
+            unsettled: VecDeque::new(),
+            unsettled_data: 0,
+            untaken: 0,
+            time: 0,
+            delivered_at: None,
+        }
     }
 
     /// The last sequence sent.
@@ -93,15 +103,19 @@ impl Outgoing {
 
     /// Notes the packet with sequence `last() + 1` as sent.
     pub(crate) fn sent(&mut self, ack: u64, is_data: bool) {
-        self.unsettled.push_back(Sent::new(ack, is_data));
+        self.unsettled.push_back(Sent::new(ack, is_data, self.time));
         self.unsettled_data += usize::from(is_data);
     }
 
-    /// Notes when the last packet was sent, in the low bits of the microseconds.
-    pub(crate) fn stamp(&mut self, at: u32) {
-        if let Some(sent) = self.unsettled.back_mut() {
-            sent.at = at;
-        }
+    /// What is sent from now on is sent at this time, in the low bits of the microseconds.
+    pub(crate) fn set_time(&mut self, at: u32) {
+        self.time = at;
+    }
+
+    /// When the last packet that got its verdict was sent, as [`set_time`](Self::set_time) was told; `None` if that is no
+    /// data, or was not delivered.
+    pub(crate) fn delivered_at(&self) -> Option<u32> {
+        self.delivered_at
     }
 
     /// When the packet after the last one that has its verdict was sent, if it is data.
@@ -116,7 +130,8 @@ impl Outgoing {
         self.settled += 1;
         self.unsettled_data -= usize::from(is_data);
         self.untaken += usize::from(is_data);
-        Some(Settled { sequence: self.settled, delivery, is_data, ack_low: sent.ack_low(), at: sent.at })
+        self.delivered_at = (is_data && delivery.is_delivered()).then_some(sent.at);
+        Some(Settled { sequence: self.settled, delivery, is_data, ack_low: sent.ack_low() })
     }
 
     /// Gives back the memory of windows that were full once.

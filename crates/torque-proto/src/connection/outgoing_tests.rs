@@ -67,7 +67,6 @@ fn a_sequence_is_open_until_its_verdict_is_known_and_taken() {
                         delivery,
                         is_data: *is_data,
                         ack_low: *ack as u32 & (u32::MAX >> 1),
-                        at: 0,
                     });
                     assert_eq!(real.settle_next(delivery), expected, "seed {seed}");
                     model.settled += usize::from(expected.is_some());

@@ -1,7 +1,7 @@
 //! Reading reports: the verdicts on what was sent, and what they tell of the path (PROTOCOL.md 7.3, 9.1).
 
 use super::incoming::{MAX_REPORT, MAX_SHORT_REPORT};
-use super::outgoing::{self, Settled};
+use super::outgoing;
 use super::{Connection, Output};
 use crate::event::Delivery;
 use crate::instant::Instant;
@@ -20,17 +20,16 @@ impl Connection {
             self.counters.reports_ignored += 1;
             return false;
         }
-        let delivered_before = self.counters.delivered;
-        let mut newest = None;
-        while self.outgoing.settled() < ack {
-            let delivery = outgoing::reported(ack, ack_bytes, self.outgoing.settled() + 1);
-            newest = self.settle_next(delivery, output);
-        }
-        if let Some(newest) = newest {
+        if self.outgoing.settled() < ack {
+            let delivered_before = self.counters.delivered;
+            while self.outgoing.settled() < ack {
+                let delivery = outgoing::reported(ack, ack_bytes, self.outgoing.settled() + 1);
+                self.settle_next(delivery, output);
+            }
             self.rate.count(now, self.counters.delivered - delivered_before);
             // A report as long as its packet takes may end before the newest packet that had come.
             if ![MAX_SHORT_REPORT, MAX_REPORT].contains(&ack_bytes.len()) {
-                self.time_verdict(now, &newest);
+                self.time_verdict(now);
             }
         }
         true
@@ -38,19 +37,17 @@ impl Connection {
 
     /// Learns the round-trip time from the verdict on the newest packet that a report is about (9.1). The other side
     /// held the report back for its ack_delay at most, and until the next packet came at most.
-    fn time_verdict(&mut self, now: Instant, newest: &Settled) {
-        if !(newest.is_data && newest.delivery.is_delivered()) {
-            return;
-        }
-        let most = now.since_low_micros(newest.at);
+    fn time_verdict(&mut self, now: Instant) {
+        let Some(sent_at) = self.outgoing.delivered_at() else { return };
+        let most = now.since_low_micros(sent_at);
         let gap =
-            self.outgoing.next_sent_at().map(|next| Micros::from_micros(next.wrapping_sub(newest.at).into()));
+            self.outgoing.next_sent_at().map(|next| Micros::from_micros(next.wrapping_sub(sent_at).into()));
         let held = gap.map_or(self.peer_ack_delay, |gap| gap.min(self.peer_ack_delay));
         self.rtt.sample_between(now, most - held, most);
     }
 
-    fn settle_next(&mut self, delivery: Delivery, output: &mut impl Output) -> Option<Settled> {
-        let settled = self.outgoing.settle_next(delivery)?;
+    fn settle_next(&mut self, delivery: Delivery, output: &mut impl Output) {
+        let Some(settled) = self.outgoing.settle_next(delivery) else { return };
         self.liveness.settled(self.outgoing.unsettled_data() == 0);
         if delivery.is_delivered() {
             self.incoming.report_with_low_bits_was_read(settled.ack_low);
@@ -63,7 +60,6 @@ impl Connection {
             }
             output.verdict(settled.sequence, delivery);
         }
-        Some(settled)
     }
 
     pub(super) fn settle_rest(&mut self, delivery: Delivery, output: &mut impl Output) {

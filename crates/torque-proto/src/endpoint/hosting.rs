@@ -70,7 +70,10 @@ impl Endpoint {
         let (host, requests) = (&mut self.host, &self.requests);
         let occupancy = Occupancy {
             pending: requests.len(),
-            has_room: || requests.room(path.remote, &self.config.limits, &self.slots) != Room::None,
+            has_room: || {
+                let established = self.connections.of_network(&path.remote);
+                requests.room(path.remote, established, &self.config.limits, &self.slots) != Room::None
+            },
         };
         let admission = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| {
             host.admit(&mut cx, path.remote, &request, bytes, occupancy, out)
@@ -147,7 +150,9 @@ impl Endpoint {
 
     /// Puts a pending connection into the tables. If they are full, the source that holds most gives one up.
     fn insert_request(&mut self, entry: Entry, source: Source) -> Option<ConnectionId> {
-        if let Room::InPlaceOf(id) = self.requests.room(source.remote, &self.config.limits, &self.slots) {
+        let established = self.connections.of_network(&source.remote);
+        let room = self.requests.room(source.remote, established, &self.config.limits, &self.slots);
+        if let Room::InPlaceOf(id) = room {
             self.give_up(id);
         }
         let Some(id) = self.slots.insert(entry) else {

@@ -59,8 +59,14 @@ impl Requests {
         take_out(&mut self.by_network, &remote.network(), id);
     }
 
-    /// Whether there is a place for another request of `remote`.
-    pub(super) fn room(&self, remote: Address, limits: &Limits, slots: &Slab<Entry>) -> Room {
+    /// Whether there is a place for another request of `remote`, from whose network there are `established` connections.
+    pub(super) fn room(
+        &self,
+        remote: Address,
+        established: usize,
+        limits: &Limits,
+        slots: &Slab<Entry>,
+    ) -> Room {
         let network = remote.network();
         let of_address = self.by_address.get(&remote).map_or(&[][..], Vec::as_slice);
         let of_network = self.by_network.get(&network).map_or(&[][..], Vec::as_slice);
@@ -77,7 +83,7 @@ impl Requests {
         if is_half_full && of_network.len() >= limits.pending_per_network {
             return in_place_of_a_refused_one(of_network);
         }
-        if slots.is_full() {
+        if slots.is_full() || of_network.len() + established >= limits.connections_per_network {
             return Room::None;
         }
         if self.len() < places {

@@ -231,3 +231,41 @@ fn four_accepted_connections_of_one_address_wait_for_their_first_packet() {
     let expected: Vec<_> = oldest.iter().map(|id| (*id, CloseCode::NotConfirmed)).collect();
     assert_eq!(crowd.closed, expected);
 }
+
+#[test]
+fn a_host_may_give_each_network_a_part_of_its_connections() {
+    let mut config = Config::default();
+    config.limits.connections_per_network = 3;
+    let mut crowd = Crowd::with(config);
+    for port in 0..6 {
+        crowd.connect(at(1, 5_000 + port), 1);
+    }
+    assert_eq!(crowd.requested.len(), 3);
+    assert!(crowd.admits(at(2, 5_000)));
+    // Established ones count as well.
+    let mut pair = Pair::new(Config::default());
+    pair.connect();
+    pair.ends[HOST].config.limits.connections_per_network = 1;
+    let mut second = Pair::new(Config::default());
+    let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+    second.ends[CLIENT].connect(second.now, address(HOST as u8), options).unwrap();
+    let from = Address::from(SocketAddr::from(([10, 0, 0, CLIENT as u8], 29_000)));
+    for _ in 0..10 {
+        let now = second.now;
+        second.now += Duration::from_millis(1);
+        second.ends[CLIENT].handle_timeout(now);
+        let sent: Vec<_> = second.ends[CLIENT].transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
+        second.ends[CLIENT].transmits().clear();
+        for mut bytes in sent {
+            let datagram = Datagram { remote: from, local: None, bytes: &mut bytes };
+            pair.ends[HOST].handle_datagram(now, datagram);
+        }
+        let sent: Vec<_> = pair.ends[HOST].transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
+        pair.ends[HOST].transmits().clear();
+        for mut bytes in sent {
+            let datagram = Datagram { remote: address(HOST as u8), local: None, bytes: &mut bytes };
+            second.ends[CLIENT].handle_datagram(now, datagram);
+        }
+    }
+    assert_eq!(pair.ends[HOST].stats().busy, 1);
+}
