@@ -19,6 +19,8 @@ use torque_socket::{
 type Failure = Box<dyn Error + Send + Sync>;
 
 const WAIT: Duration = Duration::from_secs(20);
+/// Lines that wait for one player.
+const MOST_LINES: usize = 100;
 const LINES: [&str; 4] = ["hello", "nice pond", "have you seen the duck?", "good night"];
 
 /// Lines for one other side: one under way at a time, again until it arrives.
@@ -31,9 +33,23 @@ struct Lines {
 impl Lines {
     fn send(&mut self, socket: &ThreadedSocket, to: ConnectionId) -> Result<(), SendError> {
         if let (None, Some(line)) = (self.under_way, self.waiting.front()) {
-            self.under_way = Some(socket.send(to, line.as_bytes())?);
+            match socket.send(to, line.as_bytes()) {
+                Ok(sequence) => self.under_way = Some(sequence),
+                // No room now: with the next event.
+                Err(SendError::WindowFull | SendError::Blocked) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+
+    /// One more line. Who does not keep up misses the oldest, so that nobody's silence fills the host's memory.
+    fn push(&mut self, line: String) {
+        if self.waiting.len() == MOST_LINES {
+            // The first one is under way.
+            self.waiting.remove(1);
+        }
+        self.waiting.push_back(line);
     }
 
     fn verdict(&mut self, sequence: Sequence, delivered: bool) {
@@ -79,18 +95,22 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
             Event::ConnectRequest { connection, connect_data, .. } => match String::from_utf8(connect_data) {
                 Ok(name) if !name.is_empty() => {
                     names.insert(connection, name);
-                    socket.accept_connection(connection, b"")?;
+                    // Who asked may have gone meanwhile. Then `Close` says so.
+                    let _ = socket.accept_connection(connection, b"");
                 }
-                _ => socket.close(connection, b"a name, please")?,
+                _ => {
+                    let _ = socket.close(connection, b"a name, please");
+                }
             },
             Event::Established { connection, .. } => {
                 lines.insert(connection, Lines::default());
             }
             Event::Packet { connection, payload, .. } => {
-                let line = format!("{}: {}", names[&connection], String::from_utf8_lossy(&payload));
+                let Some(name) = names.get(&connection) else { continue };
+                let line = format!("{name}: {}", String::from_utf8_lossy(&payload));
                 println!("{line}");
                 for (_, others) in lines.iter_mut().filter(|(other, _)| **other != connection) {
-                    others.waiting.push_back(line.clone());
+                    others.push(line.clone());
                 }
             }
             Event::PacketDeliveryNotify { connection, sequence, delivery } => {
@@ -98,7 +118,10 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
                     lines.verdict(sequence, delivery.is_delivered());
                 }
             }
-            Event::Close { connection, .. } => left += u32::from(lines.remove(&connection).is_some()),
+            Event::Close { connection, .. } => {
+                names.remove(&connection);
+                left += u32::from(lines.remove(&connection).is_some());
+            }
             _ => {}
         }
         for (player, lines) in &mut lines {

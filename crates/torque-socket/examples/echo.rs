@@ -7,7 +7,7 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, Event, LinkConfig, Socket};
+use torque_socket::{ConnectOptions, Event, LinkConfig, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -34,12 +34,16 @@ fn run_host(mut socket: Socket) -> Result<(), Failure> {
         while let Some(event) = socket.next_event() {
             match event {
                 Event::ConnectRequest { connection, .. } => {
-                    socket.accept_connection(connection, b"welcome")?
+                    // Who asked may have gone meanwhile. Then `Close` says so.
+                    let _ = socket.accept_connection(connection, b"welcome");
                 }
                 // Sealed right into the outgoing batch, which leaves with the next `wait`.
-                Event::Packet { connection, payload, .. } => {
-                    socket.send(connection, &payload)?;
-                }
+                Event::Packet { connection, payload, .. } => match socket.send(connection, &payload) {
+                    // A client that does not keep up, or is leaving, gets no echo, and ends nothing else.
+                    Ok(_) | Err(SendError::WindowFull | SendError::Blocked | SendError::Closed) => {}
+                    Err(error) => return Err(error.into()),
+                },
+                // Only this example has had its guest then.
                 Event::Close { .. } => {
                     // The client may have missed the answer to its close, so the host stays a while.
                     socket.shutdown(END, |_| {});
@@ -89,8 +93,12 @@ fn run_client(url: &str) -> Result<(), Failure> {
             break;
         }
         if socket.max_packet_size(id).is_some() {
-            socket.send(id, &(begun.elapsed().as_micros() as u64).to_be_bytes())?;
-            sent += 1;
+            match socket.send(id, &(begun.elapsed().as_micros() as u64).to_be_bytes()) {
+                Ok(_) => sent += 1,
+                // The host does not keep up: later.
+                Err(SendError::WindowFull | SendError::Blocked) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     if let Some(figures) = socket.connection_stats(id) {

@@ -79,8 +79,10 @@ impl View {
                 self.under_way.insert(sequence, carried);
                 Ok(())
             }
-            // The network is behind: what is dirty stays so, and goes as it will be then.
+            // The player is behind: what is dirty stays so, and goes as it will be then.
             Err(SendError::WindowFull | SendError::Blocked) => Ok(()),
+            // It is leaving, and its `Close` comes.
+            Err(SendError::Closed) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -123,7 +125,10 @@ fn run_host(mut socket: Socket) -> Result<Pond, Failure> {
         socket.poll();
         while let Some(event) = socket.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => socket.accept_connection(connection, b"")?,
+                Event::ConnectRequest { connection, .. } => {
+                    // Who asked may have gone meanwhile.
+                    let _ = socket.accept_connection(connection, b"");
+                }
                 Event::Established { connection, .. } => {
                     let view = views.entry(connection).or_default();
                     view.dirty.extend(0..DUCKS);
@@ -164,9 +169,12 @@ fn run_host(mut socket: Socket) -> Result<Pond, Failure> {
         }
         for (player, view) in &mut views {
             view.send(&mut socket, *player, &ducks)?;
-            if turn == TURNS && view.dirty.is_empty() && view.quacks.is_empty() && view.under_way.is_empty() {
-                // All is delivered: the player may stop.
-                let sequence = socket.send(*player, b"")?;
+            let is_done = view.dirty.is_empty() && view.quacks.is_empty() && view.under_way.is_empty();
+            // All is delivered: the player may stop. If this cannot be sent now, it is in the next turn.
+            if turn == TURNS
+                && is_done
+                && let Ok(sequence) = socket.send(*player, b"")
+            {
                 view.under_way.insert(sequence, Carried { ducks: vec![], quacks: vec![] });
             }
         }

@@ -1,5 +1,7 @@
 //! Messages larger than a packet on top of verdicts: cut into pieces, lost pieces sent again, put together.
 //!
+//! What a receiver keeps is bounded, whatever the other side sends: so many messages at a time, of so many pieces.
+//!
 //! Run it: `cargo run --example large_messages`
 #![allow(clippy::print_stdout)]
 
@@ -16,6 +18,8 @@ use torque_socket::{
 const HEAD: usize = 8;
 /// More than this a receiver does not hold for one message: whoever sends decides no sizes here.
 const MAX_PIECES: u16 = 1_024;
+/// Messages that may be on their way at a time. Both sides know it.
+const MAX_PARTIAL: usize = 2;
 /// What a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
@@ -32,6 +36,8 @@ struct LargeSender {
     next_number: u32,
     waiting: VecDeque<Piece>,
     under_way: BTreeMap<Sequence, Piece>,
+    /// Pieces that are missing of each message that was begun.
+    begun: BTreeMap<u32, u16>,
 }
 
 impl LargeSender {
@@ -50,53 +56,75 @@ impl LargeSender {
 
     fn send(&mut self, socket: &mut Socket, connection: ConnectionId) -> Result<(), SendError> {
         let mut packet = Vec::new();
-        while let Some(piece) = self.waiting.pop_front() {
+        while let Some(piece) = self.waiting.front() {
+            if !self.begun.contains_key(&piece.number) && self.begun.len() == MAX_PARTIAL {
+                return Ok(());
+            }
             packet.clear();
             packet.extend_from_slice(&piece.number.to_be_bytes());
             packet.extend_from_slice(&piece.index.to_be_bytes());
             packet.extend_from_slice(&piece.count.to_be_bytes());
             packet.extend_from_slice(&piece.bytes);
             match socket.send(connection, &packet) {
-                Ok(sequence) => self.under_way.insert(sequence, piece),
-                Err(SendError::WindowFull | SendError::Blocked) => {
-                    self.waiting.push_front(piece);
-                    return Ok(());
+                Ok(sequence) => {
+                    self.begun.entry(piece.number).or_insert(piece.count);
+                    self.under_way.extend(self.waiting.pop_front().map(|piece| (sequence, piece)));
                 }
+                Err(SendError::WindowFull | SendError::Blocked) => return Ok(()),
                 Err(error) => return Err(error),
-            };
+            }
         }
         Ok(())
     }
 
     fn verdict(&mut self, sequence: Sequence, delivery: Delivery) {
-        let piece = self.under_way.remove(&sequence);
-        if let Some(piece) = piece.filter(|_| !delivery.is_delivered()) {
-            self.waiting.push_front(piece);
+        let Some(piece) = self.under_way.remove(&sequence) else { return };
+        if !delivery.is_delivered() {
+            return self.waiting.push_front(piece);
+        }
+        if let Some(missing) = self.begun.get_mut(&piece.number) {
+            *missing -= 1;
+            if *missing == 0 {
+                self.begun.remove(&piece.number);
+            }
         }
     }
 }
 
+/// A message of which pieces are missing.
+struct Partial {
+    count: u16,
+    pieces: BTreeMap<u16, Vec<u8>>,
+}
+
 #[derive(Default)]
 struct LargeReceiver {
-    partial: HashMap<u32, BTreeMap<u16, Vec<u8>>>,
+    partial: HashMap<u32, Partial>,
 }
 
 impl LargeReceiver {
-    /// The message that this packet completes, if it does.
-    fn take(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
-        let (head, bytes) = packet.split_first_chunk::<HEAD>()?;
+    /// The message that this packet completes, if it does. An error says what the other side does that it must not:
+    /// end the connection.
+    fn take(&mut self, packet: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
+        let (head, bytes) = packet.split_first_chunk::<HEAD>().ok_or("a piece without a head")?;
         let number = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
         let (index, count) = (u16::from_be_bytes([head[4], head[5]]), u16::from_be_bytes([head[6], head[7]]));
         if count > MAX_PIECES || index >= count {
-            return None;
+            return Err("a piece of a message that is too large");
         }
-        let pieces = self.partial.entry(number).or_default();
-        pieces.insert(index, bytes.to_vec());
-        if pieces.len() < usize::from(count) {
-            return None;
+        if !self.partial.contains_key(&number) && self.partial.len() == MAX_PARTIAL {
+            return Err("too many messages at a time");
         }
-        let pieces = self.partial.remove(&number)?;
-        Some(pieces.into_values().flatten().collect())
+        let partial =
+            self.partial.entry(number).or_insert_with(|| Partial { count, pieces: BTreeMap::new() });
+        if partial.count != count || partial.pieces.insert(index, bytes.to_vec()).is_some() {
+            return Err("a piece that does not fit the others");
+        }
+        if partial.pieces.len() < usize::from(count) {
+            return Ok(None);
+        }
+        let message = self.partial.remove(&number);
+        Ok(message.map(|message| message.pieces.into_values().flatten().collect()))
     }
 }
 
@@ -122,8 +150,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         host.poll();
         while let Some(event) = host.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"")?,
-                Event::Packet { payload, .. } => received.extend(receiver.take(&payload)),
+                Event::ConnectRequest { connection, .. } => {
+                    let _ = host.accept_connection(connection, b"");
+                }
+                Event::Packet { connection, payload, .. } => match receiver.take(&payload) {
+                    Ok(message) => received.extend(message),
+                    Err(why) => {
+                        let _ = host.close(connection, why.as_bytes());
+                    }
+                },
                 _ => {}
             }
         }
@@ -140,6 +175,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         sender.send(&mut client, id)?;
     }
+    let piece = |number: u8| [0, 0, 1, number, 0, 0, 0, 2];
+    assert!((0..3).any(|number| receiver.take(&piece(number)).is_err()), "nobody fills its memory");
     received.sort_by_key(Vec::len);
     assert!(received == messages);
     println!("{} messages, 1.5 MB, after {:?}", received.len(), begun.elapsed());

@@ -1,21 +1,28 @@
 //! Reliable, ordered messages on top of verdicts: what was dropped is sent again, what comes too early waits.
 //!
+//! The receiver keeps no more than the sender may send ahead. Who sends more keeps to no rule, and is shown the door.
+//!
 //! Run it: `cargo run --example reliable`
 #![allow(clippy::print_stdout)]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use torque_socket::{ConnectOptions, ConnectionId, Delivery, Event, LinkConfig, SendError, Sequence, Socket};
 
+/// How far ahead of the oldest message that is missing others may come. Both sides know it.
+const MAX_AHEAD: u32 = 256;
+
 /// Sends messages until the other side has them.
 #[derive(Default)]
 struct ReliableSender {
     next_number: u32,
-    waiting: VecDeque<Vec<u8>>,
-    under_way: BTreeMap<Sequence, Vec<u8>>,
+    waiting: VecDeque<(u32, Vec<u8>)>,
+    under_way: BTreeMap<Sequence, (u32, Vec<u8>)>,
+    /// Numbers of messages that have been sent and are not known to be there.
+    open: BTreeSet<u32>,
     sent_again: u32,
 }
 
@@ -23,31 +30,36 @@ impl ReliableSender {
     fn push(&mut self, message: &[u8]) {
         let mut packet = self.next_number.to_be_bytes().to_vec();
         packet.extend_from_slice(message);
+        self.waiting.push_back((self.next_number, packet));
         self.next_number += 1;
-        self.waiting.push_back(packet);
     }
 
-    /// Call often: sends what the window has room for.
+    /// Call often: sends what the window, and the other side, have room for.
     fn send(&mut self, socket: &mut Socket, connection: ConnectionId) -> Result<(), SendError> {
-        while let Some(packet) = self.waiting.pop_front() {
-            match socket.send(connection, &packet) {
-                Ok(sequence) => self.under_way.insert(sequence, packet),
-                Err(SendError::WindowFull | SendError::Blocked) => {
-                    self.waiting.push_front(packet);
-                    return Ok(());
+        while let Some((number, packet)) = self.waiting.front() {
+            let number = *number;
+            if self.open.first().is_some_and(|oldest| number - oldest >= MAX_AHEAD) {
+                return Ok(());
+            }
+            match socket.send(connection, packet) {
+                Ok(sequence) => {
+                    self.open.insert(number);
+                    self.under_way.extend(self.waiting.pop_front().map(|message| (sequence, message)));
                 }
+                Err(SendError::WindowFull | SendError::Blocked) => return Ok(()),
                 Err(error) => return Err(error),
-            };
+            }
         }
         Ok(())
     }
 
     fn verdict(&mut self, sequence: Sequence, delivery: Delivery) {
-        if let Some(packet) = self.under_way.remove(&sequence)
-            && !delivery.is_delivered()
-        {
-            // What waits longest at the other side goes first.
-            self.waiting.push_front(packet);
+        let Some((number, packet)) = self.under_way.remove(&sequence) else { return };
+        if delivery.is_delivered() {
+            self.open.remove(&number);
+        } else {
+            // What the other side misses goes first.
+            self.waiting.push_front((number, packet));
             self.sent_again += 1;
         }
     }
@@ -65,9 +77,17 @@ struct ReliableReceiver {
 }
 
 impl ReliableReceiver {
-    fn take(&mut self, packet: &[u8]) {
-        if let Some((number, message)) = packet.split_first_chunk() {
-            self.early.insert(u32::from_be_bytes(*number), message.to_vec());
+    /// Takes a packet. An error says what the other side does that it must not: end the connection.
+    fn take(&mut self, packet: &[u8]) -> Result<(), &'static str> {
+        let (number, message) = packet.split_first_chunk().ok_or("a message without a number")?;
+        let number = u32::from_be_bytes(*number);
+        // A verdict is lost with its connection only, so nothing comes twice, and nothing that was given out.
+        if number.wrapping_sub(self.next_number) >= MAX_AHEAD {
+            return Err("a message that is too far ahead, or old");
+        }
+        match self.early.insert(number, message.to_vec()) {
+            None => Ok(()),
+            Some(_) => Err("a message that came before"),
         }
     }
 
@@ -102,8 +122,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         host.poll();
         while let Some(event) = host.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"")?,
-                Event::Packet { payload, .. } => receiver.take(&payload),
+                Event::ConnectRequest { connection, .. } => {
+                    let _ = host.accept_connection(connection, b"");
+                }
+                Event::Packet { connection, payload, .. } => {
+                    if let Err(why) = receiver.take(&payload) {
+                        let _ = host.close(connection, why.as_bytes());
+                    }
+                }
                 _ => {}
             }
             while let Some(message) = receiver.next() {
@@ -125,6 +151,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             client.flush();
         }
     }
+    assert!(receiver.take(&(received + MAX_AHEAD).to_be_bytes()).is_err(), "nobody fills its memory");
     println!(
         "{received} messages in order after {:?}; {} packets were sent again",
         begun.elapsed(),

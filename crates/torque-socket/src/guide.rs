@@ -142,6 +142,12 @@ pub mod connecting {}
 /// - **something large** (a map): cut it into pieces, and send again those that were dropped: the example `large_messages`.
 /// - **something that is of no use later** (a voice frame): nothing.
 ///
+/// - **much** (voice of many, a map while the game goes on): as fast as the verdicts say that the path takes: the example `pacing`.
+///
+/// What comes from the other side is its word alone. A receiver that puts things together keeps bounds of its own, and closes the
+/// connection of who goes beyond: `reliable` and `large_messages` do so. A host of several players gives each a share of
+/// what it does in a turn: the example `players`; `bans` keeps somebody out, and `credentials` lets only players with an account in.
+///
 /// At most [`packet_window`](crate::Settings::packet_window) packets may wait for their verdicts; then `send` fails with
 /// [`SendError::WindowFull`](crate::SendError::WindowFull), and the application, which knows what matters, decides what to leave out. Nothing is ever
 /// queued behind its back.

@@ -12,7 +12,7 @@ fn program(name: &str) -> PathBuf {
     let path = path.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
     if !path.exists() {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--package", "torque-socket", "--example", name])
+            .args(["build", "--package", "torque-socket", "--all-features", "--example", name])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
         assert!(built.unwrap().success());
@@ -55,4 +55,30 @@ fn large_messages() {
 #[test]
 fn sharded_echo() {
     run("sharded_echo");
+}
+
+#[test]
+fn bans() {
+    run("bans");
+}
+
+#[test]
+fn credentials() {
+    run("credentials");
+}
+
+#[test]
+fn players() {
+    run("players");
+}
+
+#[test]
+fn pacing() {
+    run("pacing");
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn in_tokio() {
+    run("in_tokio");
 }
