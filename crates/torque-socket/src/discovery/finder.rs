@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::{Duration, Instant};
 
-use if_addrs::IfAddr;
+use if_addrs::{IfAddr, Ifv4Addr};
 use torque_proto::identity::{HostName, TorqueUrl};
 use torque_proto::{Address, PublicKey};
 
@@ -125,8 +125,7 @@ impl Finder {
         for interface in interfaces {
             match &interface.addr {
                 IfAddr::V4(v4) if !v4.ip.is_loopback() => {
-                    let directed = u32::from(v4.ip) | !u32::from(v4.netmask);
-                    targets.insert((v4.broadcast.unwrap_or(directed.into()), port).into());
+                    targets.insert((broadcast_of(v4), port).into());
                 }
                 IfAddr::V6(v6) if v6.ip.is_loopback() => {
                     targets.insert((v6.ip, port).into());
@@ -233,6 +232,14 @@ impl Finder {
         let address = remote.socket_addr()?;
         Some(FoundHost { address, public_key: answer.public_key, info: answer.info, time })
     }
+}
+
+/// Where all machines of an interface's network hear. Where none was set, Linux has the interface's own address there.
+fn broadcast_of(interface: &Ifv4Addr) -> Ipv4Addr {
+    let Ifv4Addr { ip, netmask, broadcast, .. } = interface;
+    broadcast
+        .filter(|broadcast| broadcast != ip && !broadcast.is_unspecified())
+        .unwrap_or_else(|| (u32::from(*ip) | !u32::from(*netmask)).into())
 }
 
 fn open(ip: IpAddr) -> io::Result<UdpSocket> {
