@@ -20,7 +20,13 @@ struct Gateway {
 
 impl Gateway {
     fn start(arguments: &[&str]) -> Self {
+        Self::logging("", arguments)
+    }
+
+    /// The same with a filter of logs.
+    fn logging(filter: &str, arguments: &[&str]) -> Self {
         let mut child = torque()
+            .env("RUST_LOG", filter)
             .args(["gateway", "--listen", "localhost:0", "--json"])
             .args(arguments)
             .stdout(Stdio::piped())
@@ -153,6 +159,41 @@ fn refusals_have_few_lines_in_the_log_and_the_rest_is_counted() {
     let counted: u64 = more.iter().map(|fields| fields["count"].as_u64().unwrap()).sum();
     assert_eq!(lines + counted, 300, "{logs:?}");
     assert!((1..100).contains(&lines), "{lines} lines");
+}
+
+#[cfg(unix)]
+#[test]
+fn logs_have_a_time_and_a_level_and_the_environment_says_which() {
+    let logs = |filter: &str| {
+        let gateway = Gateway::logging(filter, &[]);
+        let evil = "Origin: https://evil.example\r\n";
+        gateway.get(gateway.address(), "/torque", &format!("{evil}{UPGRADE}"));
+        gateway.end()
+    };
+    for filter in ["", "this is, for others=?"] {
+        let logs = logs(filter);
+        assert!(logs.iter().any(|log| log["fields"]["message"] == "session refused"), "{logs:?}");
+        for log in &logs {
+            let time = log["timestamp"].as_str().unwrap();
+            assert!(time.starts_with("20") && time.ends_with('Z') && log["level"] == "INFO", "{log}");
+        }
+    }
+    assert_eq!(logs("warn"), Vec::<Value>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_requests_hold_does_not_reach_the_log_however_much_is_asked_for() {
+    let directory = Directory::new();
+    let gateway = Gateway::logging("trace", &["--files", directory.path().to_str().unwrap()]);
+    let local = "Origin: http://localhost:8080\r\nCookie: id=secret\r\nAuthorization: Bearer secret\r\n";
+    for path in ["/torque?token=secret", "/secret.html", "/?token=secret"] {
+        gateway.get(gateway.address(), path, &format!("{local}{UPGRADE}"));
+    }
+    let logs = gateway.end();
+    assert!(logs.iter().any(|log| log["fields"]["message"] == "session opened"), "{logs:?}");
+    let told = logs.iter().find(|log| log.to_string().contains("secret"));
+    assert_eq!(told, None);
 }
 
 #[test]

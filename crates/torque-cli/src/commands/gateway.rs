@@ -37,6 +37,9 @@ Examples:
 Targets: name:port, ip:port, [ip6]:port, network/bits:ports; ports are N, N-M or *. A name leads to public
 addresses only; private ones and this machine's have to be named themselves (localhost stands for both of its own).
 
+Logs go to standard error, with a time in UTC and a level. RUST_LOG=warn shows what needs looking at alone,
+RUST_LOG=torque_gateway=debug how connections ended too.
+
 Hosts that are to know which site a page is from trust the gateway's public key, which is printed at the start and
 stays the same with --key.
 ";
@@ -266,15 +269,18 @@ pub fn run(args: Args, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sessions and what goes wrong, on standard error.
+/// Sessions and what goes wrong, on standard error; more or less if the environment asks for it.
 fn write_logs(output: &Output) {
     let only_ours = || LogTargets::new().with_target("torque_gateway", LevelFilter::INFO);
+    // A text that was meant for other programs stops nothing.
+    let asked_for = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let filter = asked_for.and_then(|text| text.parse().ok()).unwrap_or_else(only_ours);
     let format = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();
     // If somebody has installed another already, that one is good as well.
     let _ = match output.is_json() {
-        true => registry.with(format.json().with_filter(only_ours())).try_init(),
-        false => registry.with(format.with_ansi(output.is_terminal()).with_filter(only_ours())).try_init(),
+        true => registry.with(format.json().with_filter(filter)).try_init(),
+        false => registry.with(format.with_ansi(output.is_terminal()).with_filter(filter)).try_init(),
     };
 }
 
