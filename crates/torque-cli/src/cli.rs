@@ -21,8 +21,9 @@ Environment:
   TORQUE_KEYLOG  names a file into which the secrets of all connections are written, so that
                  `torque decode` can open a capture. Whoever has that file can read everything.
   RUST_LOG       what is logged: a level (error, warn, info, debug, trace, off), or several as
-                 TARGET=LEVEL with commas in between. torque is the command itself, torque_proto
-                 and torque_socket write to standard error what the protocol and the driver see.
+                 TARGET=LEVEL with commas in between. torque is the command itself; torque_proto,
+                 torque_socket and torque_gateway write to standard error what the protocol, the
+                 driver and the gateway see.
 
 Examples:
   torque demo                                  see it work, here and now

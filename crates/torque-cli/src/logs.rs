@@ -108,15 +108,27 @@ pub fn now() -> String {
 /// Has the events of the protocol and the driver written to standard error, if the environment asks for any. To be
 /// called once: it also says if it cannot be understood.
 pub fn show_protocol(output: &Output) {
-    let filter = match from_environment() {
-        None => return,
-        Some(Ok(filter)) => filter,
+    show(None, output);
+}
+
+/// Has the events of the gateway written to standard error, or those that the environment asks for. To be called once.
+#[cfg(feature = "gateway")]
+pub fn show_gateway(output: &Output) {
+    show(Some(Targets::new().with_target("torque_gateway", LevelFilter::INFO)), output);
+}
+
+fn show(without_environment: Option<Targets>, output: &Output) {
+    let has_own = without_environment.is_some();
+    let from_environment = match from_environment() {
         Some(Err(failure)) => {
             output.note(format_args!("{WARN}{}{WARN:#}", failure.what));
-            return output.note(format_args!("  {DIM}{}{DIM:#}", failure.next.unwrap_or_default()));
+            output.note(format_args!("  {DIM}{}{DIM:#}", failure.next.unwrap_or_default()));
+            None
         }
+        other => other.and_then(Result::ok),
     };
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let Some(filter) = from_environment.or(without_environment) else { return };
+    let format = tracing_subscriber::fmt::layer().with_target(!has_own).with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();
     // If somebody has installed another already, that one is good as well.
     let _ = match output.is_json() {
@@ -131,7 +143,7 @@ fn from_environment() -> Option<Result<Targets, Failure>> {
     let text = text.to_string_lossy();
     Some(text.parse().map_err(|error| {
         Failure::usage(format!("{VARIABLE}={text} is no filter of logs, and has no effect: {error}")).next(
-            "write a level (error, warn, info, debug, trace, off), or several as TARGET=LEVEL with commas in between; the targets are torque, torque_proto and torque_socket",
+            "write a level (error, warn, info, debug, trace, off), or several as TARGET=LEVEL with commas in between; the targets are torque, torque_proto, torque_socket and torque_gateway",
         )
     }))
 }

@@ -9,13 +9,10 @@ use serde_json::{Value, json};
 use torque_gateway::{
     Certificates, Config, DEFAULT_PORT, Gateway, Handle, Limits, Origins, Rate, Strangers, Targets,
 };
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{LevelFilter, Targets as LogTargets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::failure::Failure;
 use crate::key_files;
+use crate::logs;
 use crate::output::{DIM, GOOD, NAME, Output, WARN};
 use crate::stop::{self, LOOK_EVERY};
 
@@ -252,7 +249,7 @@ impl LimitOptions {
 
 pub fn run(args: Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
-    write_logs(output);
+    logs::show_gateway(output);
     let config = args.config()?;
     let facts = Facts {
         is_development: config.certificates == Certificates::Development,
@@ -267,21 +264,6 @@ pub fn run(args: Args, output: &Output) -> Result<(), Failure> {
     }
     gateway.drain(Duration::from_secs(args.drain));
     Ok(())
-}
-
-/// Sessions and what goes wrong, on standard error; more or less if the environment asks for it.
-fn write_logs(output: &Output) {
-    let only_ours = || LogTargets::new().with_target("torque_gateway", LevelFilter::INFO);
-    // A text that was meant for other programs stops nothing.
-    let asked_for = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let filter = asked_for.and_then(|text| text.parse().ok()).unwrap_or_else(only_ours);
-    let format = tracing_subscriber::fmt::layer().with_target(false).with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry();
-    // If somebody has installed another already, that one is good as well.
-    let _ = match output.is_json() {
-        true => registry.with(format.json().with_filter(filter)).try_init(),
-        false => registry.with(format.with_ansi(output.is_terminal()).with_filter(filter)).try_init(),
-    };
 }
 
 /// What is told of the configuration.

@@ -22,7 +22,7 @@ use crate::output::Output;
 
 /// Runs one.
 pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
-    // The gateway's logs have a format of their own.
+    // The gateway shows its own.
     #[cfg(feature = "gateway")]
     let has_logs = matches!(command, Command::Gateway(_));
     #[cfg(not(feature = "gateway"))]
