@@ -10,12 +10,15 @@ use crate::metrics::Refusal;
 
 /// The places of a site, in those of one client: an IPv6 client may have many networks.
 const SITE_TIMES: usize = 4;
+/// The part of all places that a site may have, if that is less.
+const SITE_PART: usize = 4;
 
 /// A bounded number of places.
 #[derive(Debug)]
 pub struct Places {
     altogether: usize,
     of_client: usize,
+    of_site: usize,
     taken: Mutex<Taken>,
 }
 
@@ -54,7 +57,8 @@ pub struct Place {
 impl Places {
     /// So many, of which one client may have so many.
     pub fn new(altogether: usize, of_client: usize) -> Arc<Self> {
-        Arc::new(Self { altogether, of_client, taken: Mutex::default() })
+        let of_site = of_client.saturating_mul(SITE_TIMES).min((altogether / SITE_PART).max(of_client));
+        Arc::new(Self { altogether, of_client, of_site, taken: Mutex::default() })
     }
 
     /// Takes one for a client.
@@ -63,7 +67,7 @@ impl Places {
         if taken.altogether >= self.altogether {
             return Err(NoPlace::Full);
         }
-        if !taken.has_less(client, self.of_client) {
+        if !taken.has_less(client, self.of_client, self.of_site) {
             return Err(NoPlace::Client);
         }
         *taken.of_networks.entry(network(client)).or_default() += 1;
@@ -77,7 +81,8 @@ impl Places {
     pub fn is_crowded(&self, client: IpAddr) -> bool {
         let taken = self.taken();
         let half = |places: usize| places.div_ceil(2);
-        taken.altogether >= half(self.altogether) || !taken.has_less(client, half(self.of_client))
+        taken.altogether >= half(self.altogether)
+            || !taken.has_less(client, half(self.of_client), half(self.of_site))
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -86,11 +91,10 @@ impl Places {
 }
 
 impl Taken {
-    /// Whether a client has less than so many, and its site less than as many as it may.
-    fn has_less(&self, client: IpAddr, most: usize) -> bool {
+    /// Whether a client has less than so many, and its site less than so many.
+    fn has_less(&self, client: IpAddr, of_client: usize, of_site: usize) -> bool {
         let count = |of: &HashMap<_, _>, key| of.get(&key).copied().unwrap_or_default();
-        count(&self.of_networks, network(client)) < most
-            && count(&self.of_sites, site(client)) < most.saturating_mul(SITE_TIMES)
+        count(&self.of_networks, network(client)) < of_client && count(&self.of_sites, site(client)) < of_site
     }
 }
 
@@ -178,6 +182,16 @@ mod tests {
         drop(held);
         assert!(take(&places, "2001:db8:0:ffff::1").is_ok());
         assert!(places.taken.lock().unwrap().of_sites.is_empty());
+    }
+
+    #[test]
+    fn a_site_has_a_quarter_of_all_places_at_most_but_no_less_than_a_client() {
+        for (altogether, of_client, of_site) in [(1_000, 128, 250), (100, 30, 30), (2, 2, 2)] {
+            let places = Places::new(altogether, of_client);
+            let held: Vec<_> =
+                (0..1_000).filter_map(|n| take(&places, &format!("2001:db8:0:{n:x}::1")).ok()).collect();
+            assert_eq!(held.len(), of_site);
+        }
     }
 
     #[test]

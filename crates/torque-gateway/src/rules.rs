@@ -15,7 +15,8 @@ use crate::targets::Targets;
 pub struct Limits {
     /// The most sessions. Default: 1,000.
     pub sessions: u32,
-    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. One of 48 bits has four times as many.
+    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. One of 48 bits has four times as many,
+    /// but no more than a quarter of all unless one client may have that.
     /// Default: 128, as many players may be behind one address (a school, a provider's translation).
     pub sessions_of_client: u32,
     /// The most contexts of a session. Default: 256.

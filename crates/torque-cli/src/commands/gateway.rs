@@ -116,7 +116,7 @@ struct LimitOptions {
     #[arg(long, value_name = "N", default_value_t = Limits::default().sessions)]
     max_sessions: u32,
 
-    /// The most sessions of one client address (of IPv6, one network of 64 bits; four times as many of one of 48 bits)
+    /// The most sessions of one client address (of IPv6, one network of 64 bits; of one of 48 bits four times as many, or a quarter of all if that is less)
     #[arg(long, value_name = "N", default_value_t = Limits::default().sessions_of_client)]
     max_sessions_of_client: u32,
 
