@@ -16,11 +16,29 @@ export interface Place {
   readonly isOwn: boolean;
 }
 
-/** Every place to be bound to, to hear what a socket bound to all addresses would. */
+/** So long the numbers of interfaces are taken to be what they were: milliseconds. */
+const ZONES_AGE = 1_000;
+/** What was told last, and when: asking costs a tenth of a millisecond, and zones are looked up for each datagram. */
+let told: ReturnType<typeof os.networkInterfaces> = {};
+let toldAt = -Infinity;
+
+function interfaces(maxAge: number): typeof told {
+  if (performance.now() - toldAt <= maxAge) return told;
+  toldAt = performance.now();
+  try {
+    told = os.networkInterfaces();
+  } catch {
+    // Some systems do not say.
+    told = {};
+  }
+  return told;
+}
+
+/** Every place to be bound to, to hear what a socket bound to all addresses would; none if the system does not say. */
 export function places(): Place[] {
   const found = new Map<string, Place>();
   const add = (place: Place) => found.set(place.address, found.get(place.address) ?? place);
-  for (const [name, entries = []] of Object.entries(os.networkInterfaces())) {
+  for (const [name, entries = []] of Object.entries(interfaces(0))) {
     for (const entry of entries) {
       const { address: local } = entry;
       if (entry.family === "IPv4") {
@@ -51,12 +69,12 @@ function broadcastOf({ address, netmask, internal }: os.NetworkInterfaceInfo): s
 /** The number of an interface, which the core knows it by; `undefined` if there is none of that name. */
 export function zoneNumber(name: string): number | undefined {
   if (/^\d+$/.test(name)) return Number(name);
-  return os.networkInterfaces()[name]?.find(({ scopeid }) => scopeid)?.scopeid;
+  return interfaces(ZONES_AGE)[name]?.find(({ scopeid }) => scopeid)?.scopeid;
 }
 
 /** What Node calls the interface with this number. */
 export function zoneName(number: string): string {
   if (process.platform === "win32") return number;
   const has = (entries: os.NetworkInterfaceInfo[] | undefined) => entries?.some(({ scopeid }) => scopeid === Number(number));
-  return Object.entries(os.networkInterfaces()).find(([, entries]) => has(entries))?.[0] ?? number;
+  return Object.entries(interfaces(ZONES_AGE)).find(([, entries]) => has(entries))?.[0] ?? number;
 }

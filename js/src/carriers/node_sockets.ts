@@ -8,7 +8,6 @@
 
 import * as dgram from "node:dgram";
 
-import { TorqueError } from "../error.js";
 import { type Place, places } from "./node_interfaces.js";
 
 /** Bytes of the kernel's buffers: a burst that the event loop is late for should not be lost. */
@@ -149,8 +148,10 @@ export class SocketAtEach implements Sockets {
 
   async #refresh(): Promise<void> {
     if (this.#refreshing) return;
-    this.#refreshing = true;
     const now = places();
+    // Then it was not said; a machine has one at least.
+    if (now.length === 0) return;
+    this.#refreshing = true;
     for (const [address, { socket }] of this.#sockets) {
       if (now.some((place) => place.address === address)) continue;
       this.#sockets.delete(address);
@@ -175,7 +176,7 @@ export class SocketAtEach implements Sockets {
         if (isStart && (error as NodeJS.ErrnoException).code === "EADDRINUSE") throw error;
       }
     }
-    if (isStart && this.#own().length === 0) throw failure ?? new TorqueError("bind_failed", "this machine has no address");
+    if (isStart && this.#own().length === 0) throw failure;
   }
 }
 

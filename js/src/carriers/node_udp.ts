@@ -4,7 +4,7 @@ import * as dns from "node:dns/promises";
 import { TorqueError } from "../error.js";
 import { addressText, isUnspecified, parseAddress, parseBind } from "./address.js";
 import type { Carrier, CarrierListener } from "./carrier.js";
-import { zoneName, zoneNumber } from "./node_interfaces.js";
+import { places, zoneName, zoneNumber } from "./node_interfaces.js";
 import { OneSocket, SocketAtEach, type Sockets } from "./node_sockets.js";
 import { Probes } from "./probes.js";
 
@@ -20,7 +20,7 @@ export async function openNodeUdp(bind: string, isHost: boolean, listener: Carri
   const listen = (message: Buffer, from: RemoteInfo, local: string) => carrier.received(message, from, local);
   try {
     const isEverywhere = host === "" || isUnspecified(host);
-    if (isEverywhere && isHost) carrier.sockets = await SocketAtEach.open(port, listen);
+    if (isEverywhere && isHost && places().length > 0) carrier.sockets = await SocketAtEach.open(port, listen);
     else carrier.sockets = await OneSocket.open(isEverywhere ? "" : host, port, listen);
     // As it stands in a URL.
     carrier.address = addressText(await carrier.sockets.reachableAt(), carrier.sockets.port).replace("%", "%25");
