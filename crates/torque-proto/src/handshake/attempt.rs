@@ -92,6 +92,31 @@ enum State {
 pub(crate) struct Attempt {
     common: Box<Common>,
     state: State,
+    others: Others,
+}
+
+/// Responses to the challenge_request in use beside the one that was gone on with, as far as they show the same host: its
+/// signature does not cover difficulty, cipher and token, so that the first one may be a true one that was altered.
+#[derive(Default)]
+struct Others {
+    /// Those that are not tried yet.
+    untried: Vec<Challenge>,
+    /// Requests that stay without an answer. They go on being repeated, and an answer to them counts.
+    requesting: Vec<Requesting>,
+}
+
+impl Others {
+    /// The most responses that are kept.
+    const MAX: usize = 3;
+
+    fn knows(&self, response: &ChallengeResponse<'_>) -> bool {
+        let tried = self.requesting.iter().map(|other| &other.challenge);
+        self.untried.iter().chain(tried).any(|other| other.is_of(response))
+    }
+
+    fn is_full(&self) -> bool {
+        self.untried.len() + self.requesting.len() >= Self::MAX
+    }
 }
 
 impl Attempt {
@@ -121,7 +146,7 @@ impl Attempt {
             stats: HandshakeStats::default(),
         };
         let state = State::Challenging(Challenging::begin(&common, cx, None, out));
-        Ok(Self { common: Box::new(common), state })
+        Ok(Self { common: Box::new(common), state, others: Others::default() })
     }
 
     /// The initiator_nonce in use. It changes whenever a fresh challenge is fetched.
@@ -174,9 +199,6 @@ impl Attempt {
     }
 
     fn handle_challenge_response(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> AttemptOutcome {
-        let State::Challenging(state) = &mut self.state else {
-            return AttemptOutcome::Dropped(DropReason::Stray);
-        };
         let (initiator_nonce, examined) = match ChallengeResponse::parse(bytes) {
             Ok(response) => (response.initiator_nonce, Ok(response)),
             Err(ParseError::Version { initiator_nonce, .. }) => {
@@ -187,9 +209,14 @@ impl Attempt {
             }
             Err(_) => return AttemptOutcome::Dropped(DropReason::Malformed),
         };
-        if initiator_nonce != state.initiator_nonce {
+        if self.initiator_nonce() != Some(&initiator_nonce) {
             return AttemptOutcome::Dropped(DropReason::Stray);
         }
+        let State::Challenging(state) = &mut self.state else {
+            return examined.map_or(AttemptOutcome::Dropped(DropReason::Stray), |response| {
+                self.keep_other_response(cx, &response)
+            });
+        };
         let examined = examined
             .and_then(|response| Challenge::examine(cx, &response, self.common.offers, &self.common.trust));
         let challenge = match examined {
@@ -208,6 +235,49 @@ impl Attempt {
         let question = challenge.question();
         self.state = State::Deciding(Deciding::begin(cx, challenge));
         AttemptOutcome::Ask(question)
+    }
+
+    /// A response that came after the one that is gone on with. It is kept if it leads to another request to the same host.
+    fn keep_other_response(&mut self, cx: &Context<'_>, response: &ChallengeResponse<'_>) -> AttemptOutcome {
+        let in_use = match &self.state {
+            State::Deciding(state) => &state.challenge,
+            State::Solving(state) => &state.challenge,
+            State::Requesting(state) => &state.challenge,
+            State::Challenging(_) | State::Over => return AttemptOutcome::Dropped(DropReason::Stray),
+        };
+        // Before the signature is checked, which costs most.
+        if in_use.is_of(response) || self.others.knows(response) || self.others.is_full() {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        }
+        match Challenge::examine(cx, response, self.common.offers, &self.common.trust) {
+            Ok(other) if other.accepted() == in_use.accepted() => {
+                self.others.untried.push(other);
+                AttemptOutcome::Waiting
+            }
+            Ok(_) => AttemptOutcome::Dropped(DropReason::Stray),
+            Err(_) => AttemptOutcome::Dropped(DropReason::BadChallenge),
+        }
+    }
+
+    /// When a request has stayed without an answer for three repeats, another response is tried; among the requests that
+    /// are repeated, the one that is due next comes forward.
+    fn try_others(&mut self, cx: &mut Context<'_>) {
+        let State::Requesting(state) = &self.state else { return };
+        if state.is_unanswered()
+            && let Some(other) = self.others.untried.pop()
+            && let Some(solving) = Solving::begin(&mut self.common, cx, other)
+        {
+            if let State::Requesting(state) = mem::replace(&mut self.state, State::Solving(solving)) {
+                self.others.requesting.push(state);
+            }
+            return;
+        }
+        let State::Requesting(state) = &mut self.state else { return };
+        for other in &mut self.others.requesting {
+            if other.deadline() < state.deadline() {
+                mem::swap(state, other);
+            }
+        }
     }
 
     /// The application accepts what it was shown, and may give other extensions than it gave at first. If it
@@ -250,6 +320,7 @@ impl Attempt {
     }
 
     fn refresh(&mut self, cx: &mut Context<'_>, accepted: Accepted, out: &mut Vec<u8>) {
+        self.others = Others::default();
         self.state = State::Challenging(Challenging::begin(&self.common, cx, Some(accepted), out));
     }
 
@@ -305,24 +376,27 @@ impl Attempt {
     }
 
     fn handle_reply(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> AttemptOutcome {
-        let State::Requesting(state) = &mut self.state else {
-            return AttemptOutcome::Dropped(DropReason::Stray);
-        };
         let Ok(reply) = SealedReply::parse(bytes) else {
             return AttemptOutcome::Dropped(DropReason::Malformed);
         };
-        if reply.initiator_nonce != state.challenge.initiator_nonce {
+        if self.initiator_nonce() != Some(&reply.initiator_nonce) {
             return AttemptOutcome::Dropped(DropReason::Stray);
         }
-        match state.open(&reply) {
-            None => AttemptOutcome::Dropped(DropReason::Forged),
-            Some(Answer::Pending) => {
+        let Some(answer) = self.open_reply(&reply) else {
+            let waits = matches!(self.state, State::Requesting(_)) || !self.others.requesting.is_empty();
+            return AttemptOutcome::Dropped(if waits { DropReason::Forged } else { DropReason::Stray });
+        };
+        let State::Requesting(state) = &mut self.state else {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        };
+        match answer {
+            Answer::Pending => {
                 state.pending(cx.now, &cx.config.handshake);
                 AttemptOutcome::Waiting
             }
-            Some(Answer::Refused(payload)) => self.end(payload.code, ClosedBy::Remote, payload.reason),
-            Some(Answer::Violation) => self.end(CloseCode::ProtocolViolation, ClosedBy::Socket, Vec::new()),
-            Some(Answer::Accepted(payload, secret)) => {
+            Answer::Refused(payload) => self.end(payload.code, ClosedBy::Remote, payload.reason),
+            Answer::Violation => self.end(CloseCode::ProtocolViolation, ClosedBy::Socket, Vec::new()),
+            Answer::Accepted(payload, secret) => {
                 let established = match mem::replace(&mut self.state, State::Over) {
                     State::Requesting(state) => state.established(&mut self.common, cx.now, payload, secret),
                     _ => None,
@@ -333,6 +407,22 @@ impl Attempt {
                 }
             }
         }
+    }
+
+    /// Opens a reply with the request that it answers, which is the one to go on with then.
+    fn open_reply(&mut self, reply: &SealedReply<'_>) -> Option<Answer> {
+        if let State::Requesting(state) = &self.state
+            && let Some(answer) = state.open(reply)
+        {
+            self.others = Others::default();
+            return Some(answer);
+        }
+        let answers = self.others.requesting.iter().map(|other| other.open(reply));
+        let (place, answer) =
+            answers.enumerate().find_map(|(place, answer)| answer.map(|answer| (place, answer)))?;
+        self.state = State::Requesting(self.others.requesting.swap_remove(place));
+        self.others = Others::default();
+        Some(answer)
     }
 
     /// A reject is not authentic: it may cause a few fresh beginnings, and else is a hint.
@@ -398,7 +488,9 @@ impl Attempt {
                 self.solve_slice(cx, out);
                 None
             }
-            State::Requesting(state) if state.repeats.has_passed(cx.now) => {
+            State::Requesting(state)
+                if state.repeats.has_passed(cx.now) && self.others.requesting.is_empty() =>
+            {
                 let quiet = if state.host_thinks { CloseCode::NoDecision } else { CloseCode::NoAnswer };
                 Some(state.hint.unwrap_or(quiet))
             }
@@ -406,9 +498,14 @@ impl Attempt {
                 if state.anew.is_some_and(|at| cx.now >= at) {
                     let accepted = state.challenge.accepted();
                     self.begin_anew(cx, accepted, CloseCode::Busy, out);
+                } else if state.repeats.has_passed(cx.now) {
+                    // Another request may still be answered.
+                    let other = self.others.requesting.swap_remove(0);
+                    self.state = State::Requesting(other);
                 } else {
                     state.repeat(cx, out);
                 }
+                self.try_others(cx);
                 None
             }
             State::Over => None,

@@ -107,6 +107,14 @@ impl Challenge {
         }
     }
 
+    /// Whether that response leads to the same request.
+    pub(super) fn is_of(&self, response: &ChallengeResponse<'_>) -> bool {
+        self.identity_token == response.identity_token
+            && self.epoch_key == response.epoch_key
+            && self.difficulty == response.difficulty
+            && self.cipher.number() == response.cipher
+    }
+
     pub(super) fn accepted(&self) -> Accepted {
         Accepted { public_key: self.public_key, data_digest: self.data_digest }
     }

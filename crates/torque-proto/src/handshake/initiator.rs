@@ -30,12 +30,14 @@ pub(super) struct Repeats {
     next: Instant,
     pause: Duration,
     limit: Instant,
+    /// How often it was repeated.
+    count: u32,
 }
 
 impl Repeats {
     fn new(now: Instant, config: &HandshakeConfig) -> Self {
         let pause = config.retry_first.min(config.retry_max);
-        Self { first: now, next: now + pause, pause, limit: now + config.wait }
+        Self { first: now, next: now + pause, pause, limit: now + config.wait, count: 0 }
     }
 
     /// One repeat, however late it is; then a pause twice as long.
@@ -44,6 +46,7 @@ impl Repeats {
         if due {
             self.pause = self.pause.saturating_mul(2).min(config.retry_max);
             self.next = now + self.pause;
+            self.count = self.count.saturating_add(1);
         }
         due
     }
@@ -280,6 +283,11 @@ impl Requesting {
                 Err(_) => Answer::Violation,
             },
         })
+    }
+
+    /// Whether the host has said nothing to it for three repeats.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.repeats.count >= 3 && !self.host_thinks
     }
 
     /// When the next repeat, fresh beginning or the end of the wait is due.

@@ -273,6 +273,68 @@ fn a_host_that_stays_busy_is_asked_four_times_and_named() {
 }
 
 #[test]
+fn a_response_that_was_altered_and_came_first_does_not_cost_the_attempt() {
+    // What the signature does not cover: token, difficulty, cipher.
+    let alterations: [fn(&mut Vec<u8>); 3] =
+        [|bytes| bytes[122] ^= 1, |bytes| bytes[138] += 1, |bytes| bytes[139] = 1];
+    for (round, alter) in alterations.into_iter().enumerate() {
+        for copies in [1, 2] {
+            let mut world = World::new(90 + round as u8);
+            let (mut attempt, request) = world.start(Trust::Ask);
+            let (_, response) = world.challenge(&request);
+            let mut altered = response.clone();
+            alter(&mut altered);
+            asked(world.hear(&mut attempt, &altered).0);
+            for copy in 1..copies {
+                let mut another = altered.clone();
+                another[123] ^= copy;
+                world.hear(&mut attempt, &another);
+            }
+            // The true one comes while the application decides, and costs nobody another question.
+            assert_waiting(&world.hear(&mut attempt, &response).0);
+            let mut out = Vec::new();
+            attempt.accept(&mut world.at_initiator.cx(world.now), None, &mut out).unwrap();
+            let mut requests = std::vec![world.solve(&mut attempt)];
+            let accept = loop {
+                let request = requests.last().unwrap();
+                if let (Admission::Admitted(admitted), _) = world.admit(request) {
+                    let (asking, _) = admitted.ask(&mut world.at_host.cx(world.now));
+                    break world.accept(asking, b"").2;
+                }
+                world.now = attempt.deadline().unwrap().0;
+                let (outcome, sent) = world.timeout(&mut attempt);
+                assert_waiting(&outcome);
+                requests.extend((!sent.is_empty()).then_some(sent));
+            };
+            established(world.hear(&mut attempt, &accept).0);
+        }
+    }
+}
+
+#[test]
+fn an_answer_to_the_first_request_counts_while_another_one_is_tried() {
+    let mut world = World::new(95);
+    let (mut attempt, request) = world.start(Trust::Anyone);
+    let (_, response) = world.challenge(&request);
+    let mut altered = response.clone();
+    altered[122] ^= 1;
+    world.hear(&mut attempt, &response);
+    assert_waiting(&world.hear(&mut attempt, &altered).0);
+    let first = world.solve(&mut attempt);
+    // The true request is slow: the altered response is tried meanwhile, and comes to nothing.
+    let mut seen = 0;
+    while seen < 6 {
+        world.now = attempt.deadline().unwrap().0;
+        let (outcome, sent) = world.timeout(&mut attempt);
+        assert_waiting(&outcome);
+        seen += usize::from(!sent.is_empty());
+    }
+    let (asking, _) = world.ask(&first);
+    let (_, _, accept) = world.accept(asking, b"");
+    established(world.hear(&mut attempt, &accept).0);
+}
+
+#[test]
 fn a_forged_reject_does_not_stop_a_good_handshake() {
     let mut world = World::new(78);
     let (mut attempt, request) = world.start(Trust::Anyone);
