@@ -52,8 +52,9 @@ export interface SocketOptions {
   allowedOrigins?: string[];
   /** Whether programs without an origin may connect although origins are listed. */
   allowNative?: boolean;
-  /** Milliseconds of silence before a ping (default 5,000), and how many may stay unanswered (default 5). */
+  /** Milliseconds of silence before a ping (default 5,000; 1,500 while a sent packet has no verdict), and how many may stay unanswered (default 5). */
   pingInterval?: number;
+  busyPingInterval?: number;
   pingLimit?: number;
   /** The longest that `shutdown` waits for the last verdicts, in milliseconds (default 3,000). */
   closeWait?: number;
@@ -131,6 +132,7 @@ export function coreOptions(options: SocketOptions): string {
     ["accept_incoming", options.acceptIncoming],
     ["allow_native", options.allowNative],
     ["ping_interval", options.pingInterval],
+    ["busy_ping_interval", options.busyPingInterval],
     ["ping_limit", options.pingLimit],
     ["close_wait", options.closeWait],
     ["difficulty_min", difficulty?.min],

@@ -139,12 +139,14 @@ impl Core {
         let Some(stats) = stats else { return String::new() };
         let handshake = &stats.handshake;
         format!(
-            "{{\"rtt\":{},\"rtt_latest\":{},\"jitter\":{},\"in_flight\":{},\"settings\":\"{}\",\"cipher\":\"{}\",\
+            "{{\"rtt\":{},\"rtt_latest\":{},\"rtt_min\":{},\"jitter\":{},\"delivery_rate\":{},\"in_flight\":{},\"settings\":\"{}\",\"cipher\":\"{}\",\
              \"handshake\":{{\"difficulty\":{},\"puzzle_tries\":{},\"puzzle_time\":{},\"challenge_time\":{},\"total_time\":{},\
              \"restarts\":{}}},\"counters\":{}}}",
             micros(stats.rtt),
             micros(stats.rtt_latest),
+            micros(stats.rtt_min),
             micros(stats.jitter),
+            stats.delivery_rate,
             stats.in_flight,
             stats.settings,
             stats.cipher,

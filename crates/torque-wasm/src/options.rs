@@ -10,7 +10,7 @@
 //! | `trusted_gateway` | a gateway whose word on origins is believed; may come again (GATEWAY.md 5) |
 //! | `allowed_origin` | an origin whose pages may connect; may come again |
 //! | `allow_native` | whether requests without an origin are admitted beside those of allowed origins |
-//! | `ping_interval`, `ping_limit` | milliseconds of silence before a ping; how many may stay unanswered |
+//! | `ping_interval`, `busy_ping_interval`, `ping_limit` | milliseconds of silence before a ping, also while a packet has no verdict; how many may stay unanswered |
 //! | `close_wait` | the longest wait for the last reports, in milliseconds |
 //! | `difficulty_min`, `difficulty_max`, `difficulty_limit` | bits of puzzle: asked at least, at most; solved at most |
 
@@ -48,6 +48,7 @@ pub(crate) fn setup(text: &str, seed: [u8; 32], unix_millis: u64) -> Result<Setu
             "allowed_origin" => config.origins.allowed_origins.push(value.to_owned()),
             "allow_native" => config.origins.allow_native = read(name, value)?,
             "ping_interval" => config.ping_interval = milliseconds()?,
+            "busy_ping_interval" => config.busy_ping_interval = milliseconds()?,
             "ping_limit" => config.ping_limit = read(name, value)?,
             "close_wait" => config.close_wait = milliseconds()?,
             "difficulty_min" => config.puzzle.difficulty_min = read(name, value)?,

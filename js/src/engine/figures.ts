@@ -1,9 +1,12 @@
 /** Figures of one connection. Times are in milliseconds. */
 export interface ConnectionFigures {
-  /** Smoothed round-trip time, its latest sample, and its mean deviation. */
+  /** Smoothed round-trip time, its latest sample, the least one of the last 5 to 10 s, and its mean deviation. A round trip or two old while data is sent. */
   rtt: number;
   rttLatest: number;
+  rttMin: number;
   jitter: number;
+  /** Packets delivered each second, over the last whole second in which verdicts came. */
+  deliveryRate: number;
   /** Packets that await their verdict. */
   inFlight: number;
   /** What both sides settled on, as text. */
@@ -29,7 +32,9 @@ export interface ConnectionFigures {
 interface CoreFigures {
   rtt: number;
   rtt_latest: number;
+  rtt_min: number;
   jitter: number;
+  delivery_rate: number;
   in_flight: number;
   settings: string;
   cipher: string;
@@ -51,7 +56,9 @@ export function figuresOf(json: string): ConnectionFigures {
   return {
     rtt: core.rtt / 1_000,
     rttLatest: core.rtt_latest / 1_000,
+    rttMin: core.rtt_min / 1_000,
     jitter: core.jitter / 1_000,
+    deliveryRate: core.delivery_rate,
     inFlight: core.in_flight,
     settings: core.settings,
     cipher: core.cipher,
