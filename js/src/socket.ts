@@ -13,8 +13,8 @@ export interface SocketEnd {
   message: string;
 }
 
-/** So long a page that goes away waits for its worker to send the closes: milliseconds. */
-const LEAVE_TIME = 30;
+/** So long a page that goes away waits for its worker to send the closes, on a busy machine too: milliseconds. */
+const LEAVE_TIME = 100;
 
 const isPage = typeof document !== "undefined";
 const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
@@ -101,7 +101,10 @@ export class TorqueSocket implements AsyncDisposable {
   #nextRequest = 1;
   readonly #ready = new Deferred<void>();
   readonly #closed = new Deferred<SocketEnd>();
-  readonly #leave = () => this.#leavePage();
+  /** The event with which the page went away, when everybody has been told. */
+  #left: Event | undefined;
+  /** Firefox cuts the script short that runs when its user closes the tab, once: what the first leaves undone is the second's. */
+  readonly #leave = [1, 2].map(() => (event: Event) => this.#leavePage(event));
 
   /**
    * A socket. It is bound as `options.bind` says with the first call that needs it, with {@link TorqueSocket.ready}, or by
@@ -368,7 +371,7 @@ export class TorqueSocket implements AsyncDisposable {
   #start(): void {
     if (this.#begun || this.#end) return;
     this.#begun = true;
-    if (isPage) addEventListener("pagehide", this.#leave);
+    if (isPage) for (const leave of this.#leave) addEventListener("pagehide", leave);
     openPort(this.#inWorker, (notices) => notices.forEach((notice) => this.#handle(notice)))
       .then((port) => {
         // Shut down meanwhile.
@@ -456,7 +459,7 @@ export class TorqueSocket implements AsyncDisposable {
     }
     for (const reply of this.#replies.values()) reply.reject(error);
     this.#early = [];
-    removeEventListenerIfPage(this.#leave);
+    if (isPage) for (const leave of this.#leave) removeEventListener("pagehide", leave);
     this.#port?.end();
     this.#ready.reject(error);
     this.#closed.resolve(end);
@@ -470,17 +473,14 @@ export class TorqueSocket implements AsyncDisposable {
   }
 
   /** The tab is being closed: the others should hear of it now, not after five pings. */
-  #leavePage(): void {
-    if (!this.#bound || this.#end || this.#connections.size === 0) return;
+  #leavePage(event: Event): void {
+    if (this.#left === event || !this.#bound || this.#end || this.#connections.size === 0) return;
     this.#port?.post({ kind: "leave" });
     this.#port?.flush();
     // The worker is ended with its page; it gets the time that it needs to send.
     if (this.#inWorker) for (const until = performance.now() + LEAVE_TIME; performance.now() < until; );
+    this.#left = event;
   }
-}
-
-function removeEventListenerIfPage(listener: () => void): void {
-  if (isPage) removeEventListener("pagehide", listener);
 }
 
 /** A connection with the count that the names of 2010 go by. */

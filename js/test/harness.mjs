@@ -2,14 +2,16 @@
 
 import { spawn } from "node:child_process";
 import { createReadStream, existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { dirname, extname, join, normalize } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
+
+import { launchFirefox } from "./firefox.mjs";
+import { newFolder } from "./folder.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const dist = join(root, "js", "dist");
@@ -17,6 +19,8 @@ const dist = join(root, "js", "dist");
 /** The `torque` command with a gateway in it: `cargo build -p torque-cli --features gateway`. */
 const torque = process.env.TORQUE ?? join(root, "target", "debug", "torque");
 const browserPath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+/** In which browser pages are opened: `chromium` or `firefox`. */
+export const browserName = process.env.BROWSER ?? "chromium";
 
 /** Starts `torque` with `--json`; it is stopped when the test `t` is over. */
 export async function startTorque(t, ...args) {
@@ -116,14 +120,15 @@ const QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-bac
 let browserUsers = 0;
 let browser;
 
-/** Chromium, shared by the tests of a file. */
+async function launchBrowser() {
+  if (browserName === "firefox") return launchFirefox(process.env.FIREFOX ?? "/usr/bin/firefox-esr");
+  return chromium.launch({ executablePath: browserPath, headless: true, args: QUIET });
+}
+
+/** The browser, shared by the tests of a file. */
 export async function startBrowser(t) {
   browserUsers++;
-  browser ??= chromium.launch({
-    executablePath: browserPath,
-    headless: true,
-    args: QUIET,
-  });
+  browser ??= launchBrowser();
   const started = await browser;
   t.after(async () => {
     if (--browserUsers === 0) {
@@ -185,8 +190,8 @@ export async function startPlainBrowser(t, url) {
 
 /** A folder that is gone after the test. */
 export async function temporaryFolder(t) {
-  const folder = await mkdtemp(join(tmpdir(), "torque-test-"));
-  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const { folder, remove } = await newFolder();
+  t.after(remove);
   return folder;
 }
 

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("setup") => test::set_up(),
         Some("web") => require(web::NEEDS).and_then(|()| web::build()),
-        Some("web-figures") => require(web::TEST_NEEDS).and_then(|()| web::figures(rest)),
+        Some("web-figures") => require(web::FIGURES_NEEDS).and_then(|()| web::figures(rest)),
         Some("codes") => codes::run(rest),
         Some("vectors") => test::vectors_task(rest).map(tell),
         Some("check-wasm") => require(platforms::WASM_NEEDS).and_then(|()| platforms::wasm(rest)).map(tell),

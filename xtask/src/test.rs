@@ -153,8 +153,8 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "pages",
-        about: "the npm package, the gateway and the demo's pages, in Node and in Chromium",
-        seconds: 200,
+        about: "the npm package, the gateway and the demo's pages, in Node, Chromium and Firefox",
+        seconds: 270,
         needs: web::TEST_NEEDS,
         wants: &[],
         run: web::test,

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::setup::{self, Need, node};
 use crate::steps::Outcome;
@@ -14,7 +15,15 @@ use crate::{platforms, shell};
 pub const NEEDS: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler];
 
 /// What trying them in a browser needs besides.
-pub const TEST_NEEDS: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Localhost];
+pub const TEST_NEEDS: &[Need] =
+    &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Firefox, Need::Localhost];
+
+/// What measuring them needs.
+pub const FIGURES_NEEDS: &[Need] =
+    &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Localhost];
+
+/// What is tried in Firefox as well: what browsers differ in.
+const IN_FIREFOX: &[&str] = &["test/pages.test.mjs", "test/lifetime.test.mjs"];
 
 /// The npm package.
 pub fn package() -> PathBuf {
@@ -64,15 +73,24 @@ fn javascript() -> Result<(), String> {
 pub fn test() -> Result<Outcome, String> {
     build()?;
     shell::run(&mut shell::cargo(&["build", "--locked", "-p", "torque-cli", "--features", "gateway"]))?;
-    let mut command = node::command("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
-    command.current_dir(package()).env("CHROMIUM", chromium()?);
-    command.env("TORQUE", shell::target_dir().join("debug/torque")).env("TORQUE_PAGES", pages());
+    let firefox = setup::firefox().ok_or("Firefox is missing: cargo xtask setup")?;
+    let mut in_firefox = node_tests()?;
+    in_firefox.env("BROWSER", "firefox").env("FIREFOX", firefox).args(IN_FIREFOX);
+    let mut command = node_tests()?;
     for folder in ["test", "demo/test"] {
         let files = list(&package().join(folder))?;
         command.args(files.iter().filter(|file| file.to_string_lossy().ends_with(".test.mjs")));
     }
-    shell::run(&mut command)?;
-    Ok(Outcome::Done)
+    let (all, again) = (shell::run(&mut command), shell::run(&mut in_firefox));
+    all.and(again).map(|()| Outcome::Done)
+}
+
+/// Node's runner of tests, told where the programs are.
+fn node_tests() -> Result<Command, String> {
+    let mut command = node::command("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
+    command.current_dir(package()).env("CHROMIUM", chromium()?);
+    command.env("TORQUE", shell::target_dir().join("debug/torque")).env("TORQUE_PAGES", pages());
+    Ok(command)
 }
 
 fn chromium() -> Result<PathBuf, String> {

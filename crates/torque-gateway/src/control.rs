@@ -36,6 +36,11 @@ pub enum FromPage<'a> {
         /// The host's public key.
         host: [u8; 32],
     },
+    /// When the page is gone, a farewell may come that shows this key.
+    Farewell {
+        /// Random, of the page's choice.
+        key: [u8; 16],
+    },
 }
 
 /// What a gateway tells.
@@ -159,6 +164,7 @@ impl<'a> FromPage<'a> {
                 initiator: reader.array()?,
                 host: reader.array()?,
             },
+            0x04 => Self::Farewell { key: reader.array()? },
             _ => return Ok(None),
         };
         reader.end().map(|()| Some(parsed))
@@ -184,6 +190,10 @@ impl<'a> FromPage<'a> {
                 out.extend(context.to_be_bytes());
                 out.extend(initiator);
                 out.extend(host);
+            }
+            Self::Farewell { key } => {
+                out.push(0x04);
+                out.extend(key);
             }
         }
         out

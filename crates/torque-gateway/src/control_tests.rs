@@ -22,6 +22,7 @@ fn messages_of_a_page_have_the_layout_of_the_document() {
             FromPage::Attest { request: 7, context: 2, initiator: [0x11; 32], host: [0x22; 32] },
             format!("03 00000007 00000002 {key} {}", "22".repeat(32)),
         ),
+        (FromPage::Farewell { key: [0x33; 16] }, format!("04 {}", "33".repeat(16))),
     ];
     for (message, layout) in table {
         let bytes = message.to_bytes();

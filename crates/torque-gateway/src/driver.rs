@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use crate::admission::Admitted;
 use crate::attest;
 use crate::carrier::{Carrier, Received};
 use crate::control::{ClosingCode, ToPage};
+use crate::farewells::{Expected, Frames, PATIENCE};
 use crate::form::MAX_DATAGRAM_BYTES;
 use crate::frame::MAX_CONTEXT_BYTES;
 use crate::gateway::{Phase, Shared};
@@ -70,6 +72,7 @@ struct Driver<'a> {
     resolver: ClientResolver,
     resolving: JoinSet<(u32, Vec<Found>)>,
     errors: u32,
+    farewell: Option<Expected>,
     socket: SessionSocket,
     _port: SessionPort,
 }
@@ -94,6 +97,7 @@ impl<'a> Driver<'a> {
             resolver: shared.resolver.of_client(admitted.client.ip()),
             resolving: JoinSet::new(),
             errors: 0,
+            farewell: None,
             _port: shared.rules.ports.register(socket.port()),
             socket,
         }
@@ -119,8 +123,12 @@ impl<'a> Driver<'a> {
                     Ok(Received::Datagram(frame)) => self.page_datagram(&frame),
                     Ok(Received::Control(message)) => self.session.control(&message, Instant::now()),
                     Ok(Received::Malformed(why)) => self.session.end(ClosingCode::Protocol, why),
-                    Err(ending) => return ending,
+                    Err(ending) => {
+                        self.wait_for_farewell(ending, phase).await;
+                        return ending;
+                    }
                 },
+                frames = farewell(&mut self.farewell) => self.say_farewell(frames),
                 ready = self.socket.readable() => {
                     if let Err(ending) = self.remote_datagrams(carrier, ready) {
                         return ending;
@@ -162,6 +170,11 @@ impl<'a> Driver<'a> {
                     let token = attest::token(self.shared, self.origin, address, &initiator, &host);
                     carrier.send_control(&ToPage::Attested { request, token }.to_bytes())?;
                 }
+                Action::ExpectFarewell(key) => {
+                    if self.farewell.is_none() {
+                        self.farewell = self.shared.farewells.expect(key);
+                    }
+                }
                 Action::Close(code, reason) => {
                     carrier.send_control(&ToPage::Closing { code, reason: reason.to_owned() }.to_bytes())?;
                     return Err(code.into());
@@ -169,6 +182,26 @@ impl<'a> Driver<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A page that has left may still have something to say to its remotes, which know it by this session's port.
+    async fn wait_for_farewell(&mut self, ending: Ending, mut phase: watch::Receiver<Phase>) {
+        let may_come = self.farewell.is_some() && ending == Ending::Left;
+        if !may_come || *phase.borrow_and_update() != Phase::Open {
+            return;
+        }
+        let said = tokio::select! {
+            said = timeout(PATIENCE, farewell(&mut self.farewell)) => said.ok(),
+            _ = phase.changed() => None,
+        };
+        if let Some(frames) = said {
+            self.say_farewell(frames);
+        }
+    }
+
+    fn say_farewell(&mut self, frames: Frames) {
+        self.farewell = None;
+        frames.for_each(|frame| self.page_datagram(&frame));
     }
 
     fn page_datagram(&mut self, frame: &[u8]) {
@@ -222,6 +255,14 @@ impl<'a> Driver<'a> {
 
     fn port_failed(&mut self) {
         self.session.end(ClosingCode::NoPort, "the session's UDP port failed: connect again");
+    }
+}
+
+/// Waits for a farewell; for ever if none is expected.
+async fn farewell(expected: &mut Option<Expected>) -> Frames {
+    match expected {
+        Some(expected) => expected.frames().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::admission::{Admission, Admitted};
 use crate::certificates::CertificateStore;
 use crate::config::{Certificates, Config, StartError};
+use crate::farewells::Farewells;
 use crate::metrics::{Metrics, Refusal};
 use crate::pacing::TargetMeters;
 use crate::ports::Ports;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub is_tls: bool,
     pub phase: watch::Sender<Phase>,
     pub log: SessionLog,
+    pub farewells: Arc<Farewells>,
     admission: Admission,
     certificates: Arc<CertificateStore>,
     public_ips: Vec<IpAddr>,
@@ -177,6 +179,7 @@ impl Gateway {
             is_tls: config.certificates != Certificates::Development,
             phase: watch::Sender::new(Phase::Open),
             log: SessionLog::default(),
+            farewells: Arc::default(),
             admission: Admission::new(config.origins, config.limits),
             certificates: Arc::clone(&certificates),
             public_ips: config.public_ips,

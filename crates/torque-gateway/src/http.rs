@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,6 +27,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::{debug, warn};
 
 use crate::driver;
+use crate::farewells;
 use crate::gateway::{Phase, Shared};
 use crate::metrics::Refusal;
 use crate::places::{Place, Places};
@@ -33,6 +35,8 @@ use crate::websocket::{WebSocketCarrier, bounded};
 
 /// The path of the description.
 pub const DESCRIPTION_PATH: &str = "/.well-known/torque-gateway";
+/// Where pages say their farewells.
+pub const FAREWELL_PATH: &str = "/torque/farewell";
 /// The path of WebSockets.
 pub const WEBSOCKET_PATH: &str = "/torque";
 
@@ -55,6 +59,7 @@ pub fn pages(shared: &Arc<Shared>) -> Router {
     let router = Router::new()
         .route(DESCRIPTION_PATH, get(description))
         .route(WEBSOCKET_PATH, get(websocket))
+        .route(FAREWELL_PATH, post(farewell).layer(DefaultBodyLimit::max(farewells::MAX_BYTES)))
         .with_state(Arc::clone(shared));
     match &shared.files {
         None => router,
@@ -91,6 +96,11 @@ async fn description(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> R
         (VARY, "Origin"),
     ];
     (head, text).into_response()
+}
+
+/// The key says whose it is, so that the origin, which not every page tells, does not matter. Nobody reads the answer.
+async fn farewell(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {
+    if shared.farewells.say(body) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
 fn origin(headers: &HeaderMap) -> Option<&str> {

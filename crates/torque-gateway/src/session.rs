@@ -60,6 +60,8 @@ pub enum Action {
         /// The host's.
         host: [u8; 32],
     },
+    /// Expect a farewell that shows this key.
+    ExpectFarewell([u8; 16]),
     /// The session is over, once this was said to the page.
     Close(ClosingCode, &'static str),
 }
@@ -300,6 +302,7 @@ impl Session {
                     None => self.tell(ToPage::Attested { request, token: Vec::new() }, now),
                 }
             }
+            Ok(Some(FromPage::Farewell { key })) => self.actions.push_back(Action::ExpectFarewell(key)),
         }
     }
 

@@ -91,6 +91,8 @@ impl Test {
                 }
                 Action::Resolve { context, host, port } => self.resolving.push((context, host, port)),
                 Action::Close(code, reason) => said.push(ToPage::Closing { code, reason: reason.into() }),
+                // The driver's.
+                Action::ExpectFarewell(_) => {}
                 Action::Attest { request, remote, .. } => {
                     said.push(ToPage::Attested { request, token: remote.to_string().into_bytes() });
                 }

@@ -21,6 +21,8 @@ export interface Carrier {
   send(remote: string, datagram: Uint8Array, local: string): void;
   /** An origin token for a connection to this remote; `undefined` if none can be had. */
   attest?(remote: string, initiatorKey: Uint8Array, hostKey: Uint8Array): Promise<Uint8Array | undefined>;
+  /** The page goes away. What `act` sends reaches its remotes although the page may be gone before it leaves the browser. */
+  leave?(act: () => void): void;
   /** Lets go of everything. Nothing is told afterwards. */
   close(): void;
 }
@@ -31,6 +33,8 @@ export interface CarrierListener {
   datagram(remote: string, datagram: Uint8Array, local?: string): void;
   /** The carrier will be gone in so many milliseconds, and connects to no other remote any more. */
   draining(time: number): void;
+  /** The page goes away: its browser has begun to end what it has open. */
+  pageLeaves(): void;
   /** The carrier is gone, and why. Told once. */
   lost(error: TorqueError): void;
 }

@@ -48,6 +48,14 @@ export function attest(request: number, context: number, initiatorKey: Uint8Arra
   return message;
 }
 
+/** *farewell*: when the page is gone, one may come that shows this key. */
+export function farewell(key: Uint8Array): Uint8Array {
+  const message = new Uint8Array(1 + key.length);
+  message[0] = 0x04;
+  message.set(key, 1);
+  return message;
+}
+
 /** Reads a message of the gateway; `undefined` for a kind that this version does not know. Throws a RangeError if it is malformed. */
 export function read(message: Uint8Array): FromGateway | undefined {
   const fields = new Reader(message);

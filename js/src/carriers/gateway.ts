@@ -1,6 +1,7 @@
 import { TorqueError } from "../error.js";
 import * as control from "./control.js";
 import type { Carrier, CarrierListener } from "./carrier.js";
+import { Farewell } from "./farewell.js";
 import { readContext, withContext } from "./varint.js";
 
 /** What the two ways to a gateway have to do: move whole messages. */
@@ -47,13 +48,17 @@ export class GatewaySession implements Carrier {
   #nextContext = 2;
   #nextRequest = 1;
   #over = false;
+  readonly #farewell: Farewell;
   #heard = performance.now();
   readonly #watch: ReturnType<typeof setInterval>;
 
   constructor(
     private readonly transport: Transport,
+    /** Where the gateway answers requests. */
+    base: URL,
     private readonly listener: CarrierListener,
   ) {
+    this.#farewell = new Farewell(base);
     this.#welcome = this.#waitFor(WELCOME_TIME, "gateway_silent", `the gateway did not say welcome within ${WELCOME_TIME / 1_000} s`, (waiting) => {
       this.#welcomed = waiting;
     });
@@ -95,7 +100,16 @@ export class GatewaySession implements Carrier {
 
   send(remote: string, datagram: Uint8Array): void {
     const context = this.#contexts.get(remote);
-    if (!this.#over && context !== undefined) this.transport.sendDatagram(withContext(context, datagram));
+    if (this.#over || context === undefined) return;
+    const frame = withContext(context, datagram);
+    this.#farewell.add(frame);
+    this.transport.sendDatagram(frame);
+  }
+
+  leave(act: () => void): void {
+    this.#farewell.begin();
+    act();
+    this.#farewell.post();
   }
 
   async attest(remote: string, initiatorKey: Uint8Array, hostKey: Uint8Array): Promise<Uint8Array | undefined> {
@@ -142,6 +156,11 @@ export class GatewaySession implements Carrier {
     }
   }
 
+  /** For the transport: the browser has ended it, as the page goes away. */
+  pageLeaves(): void {
+    if (!this.#over && this.address) this.listener.pageLeaves();
+  }
+
   /** For the transport: it has ended. */
   lost(error: TorqueError): void {
     if (this.#over) return;
@@ -160,6 +179,7 @@ export class GatewaySession implements Carrier {
         }
         this.address = told.address;
         this.gatewayKey = told.gatewayKey as Uint8Array<ArrayBuffer>;
+        this.transport.sendControl(control.farewell(this.#farewell.key));
         this.#welcomed?.resolve();
         break;
       case "opened": {

@@ -36,13 +36,12 @@ export async function openGateway(
     signal.throwIfAborted();
     try {
       if (carrier === "websocket") {
-        const scheme = base.protocol === "https:" ? "wss" : "ws";
-        return await openWebSocket(`${scheme}://${base.host}/torque`, listener, signal);
+        return await openWebSocket(base, listener, signal);
       }
       if (typeof WebTransport === "undefined") continue;
       const hashes = options.serverCertificateHashes ?? description?.certificate_hashes ?? [];
       const port = description?.webtransport_port ?? Number(base.port || 443);
-      return await openWebTransport(`https://${base.hostname}:${port}/torque`, hashes.map(fromBase64), listener, signal);
+      return await openWebTransport(base, port, hashes.map(fromBase64), listener, signal);
     } catch (error) {
       // A gateway that says why it gives no session says the same over the other carrier.
       if (isTold(error)) throw error;

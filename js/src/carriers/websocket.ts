@@ -5,17 +5,23 @@ import { GatewaySession, type Transport } from "./gateway.js";
 /** What waits in the browser beyond so many bytes is lost here instead: late datagrams are worth nothing. */
 const WAITING_BYTES = 256 * 1_024;
 
+/** The code of RFC 6455 with which a browser closes what a page leaves open. */
+const GOING_AWAY = 1_001;
+
 /** A session over WebSocket, for browsers and networks without WebTransport: ordered, so that a lost segment delays all. */
-export async function openWebSocket(url: string, listener: CarrierListener, signal: AbortSignal): Promise<GatewaySession> {
-  const socket = new WebSocket(url);
+export async function openWebSocket(base: URL, listener: CarrierListener, signal: AbortSignal): Promise<GatewaySession> {
+  const scheme = base.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${base.host}/torque`);
   socket.binaryType = "arraybuffer";
-  const gateway = new GatewaySession(new Messages(socket), listener);
+  const gateway = new GatewaySession(new Messages(socket), base, listener);
   socket.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
     const message = new Uint8Array(data);
     if (message[0] === 0) gateway.control(message.subarray(1));
     else gateway.datagram(message);
   };
-  socket.onclose = ({ reason }) => {
+  socket.onclose = ({ code, reason }) => {
+    // Gateways do not say so: it is the browser, and some do so before the page hears that it has to go.
+    if (code === GOING_AWAY) gateway.pageLeaves();
     gateway.lost(new TorqueError("gateway_lost", reason || "the gateway ended the session: connect again"));
   };
   return gateway.ready(signal);

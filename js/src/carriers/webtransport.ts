@@ -7,7 +7,8 @@ const WAITING_DATAGRAMS = 256;
 
 /** A session over WebTransport. `hashes` are SHA-256 of certificates to take although nobody vouches for them. */
 export async function openWebTransport(
-  url: string,
+  base: URL,
+  port: number,
   hashes: Uint8Array[],
   listener: CarrierListener,
   signal: AbortSignal,
@@ -16,9 +17,9 @@ export async function openWebTransport(
   if (hashes.length > 0) {
     options.serverCertificateHashes = hashes.map((value) => ({ algorithm: "sha-256", value: value as BufferSource }));
   }
-  const session = new WebTransport(url, options);
+  const session = new WebTransport(`https://${base.hostname}:${port}/torque`, options);
   const transport = new Streams(session);
-  const gateway = new GatewaySession(transport, listener);
+  const gateway = new GatewaySession(transport, base, listener);
   const broke = (error: unknown) => gateway.lost(new TorqueError("gateway_lost", `the session with the gateway broke: ${String(error)}`));
   session.closed.then(
     (info) => gateway.lost(new TorqueError("gateway_lost", info.reason || "the gateway ended the session: connect again")),

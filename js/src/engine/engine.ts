@@ -102,6 +102,7 @@ export class Engine {
             this.#drainSoon();
           }),
         draining: (time: number) => this.#guard(() => this.#drainAway(time)),
+        pageLeaves: () => this.#guard(() => this.#leave()),
         lost: (error: TorqueError) => this.#end(this.#ending ?? error),
       };
       const carrier = await openCarrier(options, listener, this.#opening.signal);
@@ -149,7 +150,7 @@ export class Engine {
         this.#shutDown(new TorqueError("closed", "shut down"));
         break;
       case "leave":
-        this.#closeAll(now);
+        this.#leave();
         break;
       default:
         void this.#answer(command);
@@ -267,6 +268,16 @@ export class Engine {
   #closeAll(now: number): void {
     for (const connection of [...this.#connections.values()]) if (!connection.core) this.#close(connection.id, NOTHING);
     this.#core.plain.close_all(now);
+  }
+
+  /** The page goes away: what is still open ends now. */
+  #leave(): void {
+    const close = () => {
+      this.#closeAll(performance.now());
+      this.#drain();
+    };
+    if (this.#carrier?.leave) this.#carrier.leave(close);
+    else close();
   }
 
   #shutDown(why: TorqueError): void {

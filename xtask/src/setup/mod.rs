@@ -37,6 +37,7 @@ pub enum Need {
     MinGw,
     Node,
     Chromium,
+    Firefox,
     /// The name `localhost`, which the operating system resolves by a file that an image may lack.
     Localhost,
     Debootstrap,
@@ -58,6 +59,7 @@ impl Need {
             Self::MinGw => "MinGW",
             Self::Node => "Node (20.19, or 22.12, or newer) with npm",
             Self::Chromium => "Chromium",
+            Self::Firefox => "Firefox",
             Self::Localhost => "the name localhost",
             Self::Debootstrap => "debootstrap",
         }
@@ -67,7 +69,7 @@ impl Need {
     fn seconds(self) -> u64 {
         match self {
             Self::CargoDeny => 80,
-            Self::Chromium => 30,
+            Self::Chromium | Self::Firefox => 30,
             Self::LintRust | Self::Node | Self::MinGw => 20,
             _ => 5,
         }
@@ -93,6 +95,7 @@ impl Need {
             Self::MinGw => runs(platforms::MINGW, "--version"),
             Self::Node => node::find().is_some(),
             Self::Chromium => chromium().is_some(),
+            Self::Firefox => firefox().is_some(),
             Self::Localhost => ("localhost", 0).to_socket_addrs().is_ok(),
             Self::Debootstrap => {
                 runs("/usr/sbin/debootstrap", "--version") || runs("debootstrap", "--version")
@@ -123,6 +126,7 @@ impl Need {
             Self::MinGw => &["gcc-mingw-w64-x86-64"],
             Self::Node => node::packages(),
             Self::Chromium => &["chromium"],
+            Self::Firefox => &["firefox-esr"],
             Self::Debootstrap => &["debootstrap"],
         }
     }
@@ -145,6 +149,7 @@ impl Need {
             Self::Localhost => ways.push("add the line `127.0.0.1 localhost` to /etc/hosts".to_owned()),
             Self::Node => ways.push("install it from nodejs.org".to_owned()),
             Self::Chromium => ways.push("install one and name it: CHROMIUM=/path/to/chromium".to_owned()),
+            Self::Firefox => ways.push("install one and name it: FIREFOX=/path/to/firefox".to_owned()),
             _ if ways.is_empty() => ways.push("see your system's packages, or rustup.rs".to_owned()),
             _ => {}
         }
@@ -167,14 +172,25 @@ fn has_rustup() -> bool {
 
 /// A Chromium for the tests of pages: the one that `CHROMIUM` names, or one that is installed.
 pub fn chromium() -> Option<PathBuf> {
-    let named = std::env::var("CHROMIUM").ok();
-    let known = [
+    const KNOWN: [&str; 4] = [
         "/usr/bin/chromium",
         "/usr/bin/chromium-browser",
         "/usr/bin/google-chrome",
         "/Applications/Chromium.app/Contents/MacOS/Chromium",
     ];
-    let mut candidates = named.iter().map(String::as_str).chain(known);
+    browser("CHROMIUM", &KNOWN)
+}
+
+/// A Firefox for the same: the one that `FIREFOX` names, or one that is installed.
+pub fn firefox() -> Option<PathBuf> {
+    const KNOWN: [&str; 3] =
+        ["/usr/bin/firefox-esr", "/usr/bin/firefox", "/Applications/Firefox.app/Contents/MacOS/firefox"];
+    browser("FIREFOX", &KNOWN)
+}
+
+fn browser(variable: &str, known: &[&str]) -> Option<PathBuf> {
+    let named = std::env::var(variable).ok();
+    let mut candidates = named.iter().map(String::as_str).chain(known.iter().copied());
     // A package may bring no more than a script that says where to get it.
     candidates.find(|name| shell::succeeds(&mut program(name, &["--version"]))).map(PathBuf::from)
 }
