@@ -76,7 +76,7 @@ fn kinds_that_are_not_known_are_ignored() {
     let known_to_page = 0x80..=0x88;
     for kind in 0..=0xff_u8 {
         let message = [kind, 0xff, 0xff];
-        if !(1..=3).contains(&kind) {
+        if !(1..=4).contains(&kind) {
             assert_eq!(FromPage::parse(&message), Ok(None), "{kind:#04x}");
         }
         if !known_to_page.contains(&kind) {
