@@ -2,6 +2,7 @@ import { type ConnectionOwner, TorqueConnection, TorqueRequest } from "./connect
 import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
 import type { ClosedBy, Command, Delivery, Notice } from "./engine/messages.js";
+import { compile } from "./engine/module.js";
 import { openPort, type Port } from "./engine/port.js";
 import { guarded, TorqueError } from "./error.js";
 import { type ConnectOptions, engineOptions, linkOf, type OwnOptions, type ReconnectOptions, type SimulatedLink, type SocketOptions } from "./options.js";
@@ -372,15 +373,17 @@ export class TorqueSocket implements AsyncDisposable {
     if (this.#begun || this.#end) return;
     this.#begun = true;
     if (isPage) for (const leave of this.#leave) addEventListener("pagehide", leave);
-    openPort(this.#inWorker, (notices) => notices.forEach((notice) => this.#handle(notice)))
-      .then((port) => {
+    const port = openPort(this.#inWorker, (notices) => notices.forEach((notice) => this.#handle(notice)));
+    Promise.all([port, compile()])
+      .then(([port, module]) => {
         // Shut down meanwhile.
         if (this.#end) return port.end();
         this.#port = port;
-        port.post({ kind: "begin", options: engineOptions(this.#options) });
+        port.post({ kind: "begin", options: engineOptions(this.#options), module });
       })
       .catch((error: unknown) => {
         const { code, message } = error instanceof TorqueError ? error : new TorqueError("internal", String(error));
+        void port.then((port) => port.end(), () => undefined);
         this.#ended({ code, message });
       });
   }

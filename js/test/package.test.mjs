@@ -2,48 +2,18 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 
-import { openPage, root, startGateway, startHost, startSite, temporaryFolder } from "./harness.mjs";
+import { openPage, startGateway, startHost, startSite } from "./harness.mjs";
+import { exchange, expected, packageTool as tool, project } from "./project.mjs";
 
 const run = promisify(execFile);
-const js = join(root, "js");
 /** What a page may load at most, in bytes, each file gzipped: what it is, and 3 % for other versions of the compilers. */
 const LIMIT = 134_000;
-const tool = (...path) => join(js, "node_modules", ...path);
-
-/** A fresh project of these files with the package installed from its tarball. */
-async function project(t, files) {
-  const folder = await temporaryFolder(t);
-  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd: js });
-  const [packed] = Object.values(JSON.parse(stdout));
-  const manifest = { name: "fresh", private: true, type: "module" };
-  for (const [name, content] of Object.entries({ "package.json": JSON.stringify(manifest), ...files })) {
-    await mkdir(dirname(join(folder, name)), { recursive: true });
-    await writeFile(join(folder, name), content);
-  }
-  await run("npm", ["install", "--offline", "--no-audit", "--no-fund", join(folder, packed.filename)], { cwd: folder });
-  return { folder, packed };
-}
-
-/** Says over the connection what it is built by, and shows the echo. */
-const exchange = `
-import { TorqueSocket } from "torque-socket";
-
-export async function exchange(url, bind) {
-  const connection = await TorqueSocket.connect(url, bind ? { bind } : {});
-  const delivered = await connection.send("hello from a fresh project");
-  for await (const packet of connection) {
-    connection.close();
-    return { delivered, echo: new TextDecoder().decode(packet) };
-  }
-}
-`;
-const expected = { delivered: true, echo: "hello from a fresh project" };
 
 test("what is packed is what is meant to be, and small", async (t) => {
   const { folder, packed } = await project(t, {});
@@ -52,8 +22,8 @@ test("what is packed is what is meant to be, and small", async (t) => {
     assert.ok(names.includes(name), `${name} in ${names.join(" ")}`);
   }
   assert.ok(!names.some((name) => /test|node_modules|demo/.test(name)), names.join(" "));
-  // What a page with WebTransport loads: not what is for other places or loaded when it is asked for, and not what is only types.
-  const elsewhere = /node_|reconnect|direct_udp|probes|carriers\/(address|carrier)|messages/;
+  // What a page loads whose protocol runs in a worker: the face, and the worker with all that it needs; nothing that is loaded when it is asked for.
+  const elsewhere = /^dist\/(carriers\/|reconnect|engine\/(?!worker|module|port))/;
   const loaded = names.filter((name) => /^dist\/.*\.(js|wasm)$/.test(name) && !elsewhere.test(name));
   let size = 0;
   for (const name of loaded) size += gzipSync(await readFile(join(folder, "node_modules", "torque-socket", name)), { level: 9 }).length;
@@ -116,7 +86,7 @@ async function exchangeInPage(t, folders, path) {
   const site = await startSite(t, {}, folders);
   const page = await openPage(t, site, path, false);
   await page.waitForFunction(() => globalThis.exchange);
-  assert.deepEqual(await page.evaluate(([url, bind]) => exchange(url, bind), [host.url, gateway.url]), expected);
+  assert.deepEqual(await page.evaluate(([url, bind]) => exchange(url, { bind }), [host.url, gateway.url]), expected);
 }
 
 test("a page without any tool: <script type=module> and an import map", async (t) => {
@@ -125,12 +95,4 @@ test("a page without any tool: <script type=module> and an import map", async (t
 <script type="module">import { exchange } from "./exchange.js"; globalThis.exchange = exchange;</script>`;
   const { folder } = await project(t, { "index.html": html, "exchange.js": exchange });
   await exchangeInPage(t, { "/app/": folder }, "/app/");
-});
-
-test("Vite: built and served, the worker and the module found", async (t) => {
-  const html = `<!doctype html><link rel=icon href=data:,><script type="module" src="/main.js"></script>`;
-  const main = `import { exchange } from "./exchange.js"; globalThis.exchange = exchange;`;
-  const { folder } = await project(t, { "index.html": html, "main.js": main, "exchange.js": exchange });
-  await run("node", [tool("vite", "bin", "vite.js"), "build", "--base", "/app/"], { cwd: folder });
-  await exchangeInPage(t, { "/app/": join(folder, "dist") }, "/app/");
 });

@@ -1,7 +1,9 @@
 /** The addresses of this machine, as Node tells them. */
 
-// Not by name: bundlers for pages put something empty in its place.
-import * as os from "node:os";
+import type * as Os from "node:os";
+
+// Not imported: bundlers for pages would look for it.
+const os: typeof Os = process.getBuiltinModule("node:os");
 
 /** Where a UDP socket has to be bound to hear what is sent to an address of this machine, or to a whole network that it is in. */
 export interface Place {
@@ -58,7 +60,7 @@ export function places(): Place[] {
   return [...found.values()];
 }
 
-function broadcastOf({ address, netmask, internal }: os.NetworkInterfaceInfo): string | undefined {
+function broadcastOf({ address, netmask, internal }: Os.NetworkInterfaceInfo): string | undefined {
   if (internal) return undefined;
   const [ip, mask] = [address, netmask].map((text) => text.split(".").map(Number)) as [number[], number[]];
   // Two addresses, or one, are no network with an address for all.
@@ -75,6 +77,6 @@ export function zoneNumber(name: string): number | undefined {
 /** What Node calls the interface with this number. */
 export function zoneName(number: string): string {
   if (process.platform === "win32") return number;
-  const has = (entries: os.NetworkInterfaceInfo[] | undefined) => entries?.some(({ scopeid }) => scopeid === Number(number));
+  const has = (entries: Os.NetworkInterfaceInfo[] | undefined) => entries?.some(({ scopeid }) => scopeid === Number(number));
   return Object.entries(interfaces(ZONES_AGE)).find(([, entries]) => has(entries))?.[0] ?? number;
 }

@@ -6,9 +6,12 @@
  * machine has a socket at each of them.
  */
 
-import * as dgram from "node:dgram";
+import type * as Dgram from "node:dgram";
 
 import { type Place, places } from "./node_interfaces.js";
+
+// Not imported: bundlers for pages would look for it.
+const dgram: typeof Dgram = process.getBuiltinModule("node:dgram");
 
 /** Bytes of the kernel's buffers: a burst that the event loop is late for should not be lost. */
 const BUFFER_BYTES = 1 << 21;
@@ -21,7 +24,7 @@ const FAR = { udp4: "192.0.2.1", udp6: "2001:db8::1" } as const;
 
 type Type = "udp4" | "udp6";
 /** Is given every datagram, and the local address that it came to. */
-export type Listen = (message: Buffer, from: dgram.RemoteInfo, local: string) => void;
+export type Listen = (message: Buffer, from: Dgram.RemoteInfo, local: string) => void;
 
 /** What a carrier sends through. */
 export interface Sockets {
@@ -44,7 +47,7 @@ export class OneSocket implements Sockets {
   readonly #address: string;
 
   private constructor(
-    private readonly socket: dgram.Socket,
+    private readonly socket: Dgram.Socket,
     private readonly isAnywhere: boolean,
   ) {
     const { address, port, family } = socket.address();
@@ -54,7 +57,7 @@ export class OneSocket implements Sockets {
   }
 
   static async open(host: string, port: number, listen: Listen): Promise<OneSocket> {
-    const to = (message: Buffer, from: dgram.RemoteInfo) => listen(message, from, "");
+    const to = (message: Buffer, from: Dgram.RemoteInfo) => listen(message, from, "");
     if (host !== "") return new OneSocket(await bind(host.includes(":") ? "udp6" : "udp4", host, port, to), false);
     // One socket for both families where there is IPv6.
     return new OneSocket(await bind("udp6", "::", port, to).catch(() => bind("udp4", "0.0.0.0", port, to)), true);
@@ -85,7 +88,7 @@ export class OneSocket implements Sockets {
 
 /** A socket at each address of the machine, also at those that it gets later. */
 export class SocketAtEach implements Sockets {
-  readonly #sockets = new Map<string, { place: Place; socket: dgram.Socket }>();
+  readonly #sockets = new Map<string, { place: Place; socket: Dgram.Socket }>();
   #closed = false;
   #refreshing = false;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -180,7 +183,7 @@ export class SocketAtEach implements Sockets {
   }
 }
 
-function bind(type: Type, address: string, port: number, listen: (message: Buffer, from: dgram.RemoteInfo) => void): Promise<dgram.Socket> {
+function bind(type: Type, address: string, port: number, listen: (message: Buffer, from: Dgram.RemoteInfo) => void): Promise<Dgram.Socket> {
   return new Promise((resolve, reject) => {
     const socket = dgram.createSocket({ type, recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES });
     socket.once("error", reject);
@@ -194,7 +197,7 @@ function bind(type: Type, address: string, port: number, listen: (message: Buffe
   });
 }
 
-function sendTo(socket: dgram.Socket, datagram: Uint8Array, host: string, port: number): void {
+function sendTo(socket: Dgram.Socket, datagram: Uint8Array, host: string, port: number): void {
   try {
     // The socket keeps the bytes until they are sent.
     socket.send(datagram.slice(), port, host, () => undefined);

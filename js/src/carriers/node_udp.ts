@@ -1,5 +1,5 @@
 import type { RemoteInfo } from "node:dgram";
-import * as dns from "node:dns/promises";
+import type * as Dns from "node:dns/promises";
 
 import { TorqueError } from "../error.js";
 import { addressText, isUnspecified, parseAddress, parseBind } from "./address.js";
@@ -7,6 +7,9 @@ import type { Carrier, CarrierListener } from "./carrier.js";
 import { places, zoneName, zoneNumber } from "./node_interfaces.js";
 import { OneSocket, SocketAtEach, type Sockets } from "./node_sockets.js";
 import { Probes } from "./probes.js";
+
+// Not imported: bundlers for pages would look for it.
+const dns: typeof Dns = process.getBuiltinModule("node:dns/promises");
 
 /** So many addresses of a name are tried. */
 const MAX_TRIED = 4;

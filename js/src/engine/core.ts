@@ -59,25 +59,6 @@ type Plain = Pick<
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-let compiled: Promise<WebAssembly.Module> | undefined;
-
-/** The module, compiled once. */
-function compile(): Promise<WebAssembly.Module> {
-  compiled ??= (async () => {
-    const url = new URL("../core.wasm", import.meta.url);
-    if (url.protocol === "file:") {
-      const { readFile } = await import("node:fs/promises");
-      return WebAssembly.compile(new Uint8Array(await readFile(url)));
-    }
-    const response = await fetch(url);
-    if (!response.ok) throw new TorqueError("core_missing", `${url.href}: ${response.status} ${response.statusText}`);
-    // Not every server knows the type of a .wasm file, which the streaming way insists on.
-    return WebAssembly.compile(await response.arrayBuffer());
-  })();
-  compiled.catch(() => { compiled = undefined; });
-  return compiled;
-}
-
 /** One socket's worth of protocol: an instance of the module, with bytes and texts instead of places in its memory. */
 export class Core {
   /** The calls that need no translation. */
@@ -98,9 +79,10 @@ export class Core {
     this.#memory = new Uint8Array(exports.memory.buffer);
   }
 
-  /** A core without a socket yet. */
-  static async load(): Promise<Core> {
-    const instance = await WebAssembly.instantiate(await compile(), {});
+  /** A core without a socket yet; a worker is given the module. */
+  static async load(module?: WebAssembly.Module): Promise<Core> {
+    module ??= await (await import("./module.js")).compile();
+    const instance = await WebAssembly.instantiate(module, {});
     return new Core(instance.exports as unknown as Exports);
   }
 

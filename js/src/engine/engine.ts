@@ -63,7 +63,7 @@ export class Engine {
   handle(commands: Command[]): void {
     this.#guard(() => {
       for (const command of commands) {
-        if (command.kind === "begin") void this.#begin(command.options);
+        if (command.kind === "begin") void this.#begin(command.options, command.module);
         else if (!this.#over) this.#handle(command);
       }
       this.#drain();
@@ -78,9 +78,9 @@ export class Engine {
     }
   }
 
-  async #begin(options: EngineOptions): Promise<void> {
+  async #begin(options: EngineOptions, module: WebAssembly.Module): Promise<void> {
     try {
-      const core = await Core.load();
+      const core = await Core.load(module);
       if (this.#over) return;
       core.begin(options.core, performance.now());
       if (options.simulatedLink) setLink(core, options.simulatedLink);

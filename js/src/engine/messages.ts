@@ -27,7 +27,7 @@ export interface EngineOptions {
 
 /** From the face to the engine. */
 export type Command =
-  | { kind: "begin"; options: EngineOptions }
+  | { kind: "begin"; options: EngineOptions; module: WebAssembly.Module }
   | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: "ask" | "anyone" }
   | { kind: "accept_challenge"; id: number }
   | { kind: "accept_connection"; id: number; data: Uint8Array }

@@ -1,3 +1,4 @@
+import { TorqueError } from "../error.js";
 import type { Command, Notice } from "./messages.js";
 
 /** The face's way to its engine. Commands of one turn go together. */
@@ -17,18 +18,11 @@ export async function openPort(inWorker: boolean, listen: (notices: Notice[]) =>
   return new Gathering((commands) => engine.handle(commands), () => undefined);
 }
 
-function openWorker(listen: (notices: Notice[]) => void): Port {
-  // In this form bundlers see that it is a file of its own.
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "torque-socket" });
+async function openWorker(listen: (notices: Notice[]) => void): Promise<Port> {
+  const worker = await startWorker();
   const ended = (message: string) => listen([{ kind: "ended", code: "internal", message }]);
-  let isRunning = false;
-  worker.onmessage = ({ data }: MessageEvent<Notice[]>) => {
-    isRunning = true;
-    listen(data);
-  };
-  worker.onerror = ({ message }) => {
-    ended(isRunning ? `the worker broke: ${message}` : `the worker did not start: ${message || "is its file served?"}`);
-  };
+  worker.onmessage = ({ data }: MessageEvent<Notice[]>) => listen(data);
+  worker.onerror = ({ message }) => ended(`the worker broke: ${message}`);
   const send = (commands: Command[]) => {
     try {
       worker.postMessage(commands);
@@ -37,6 +31,41 @@ function openWorker(listen: (notices: Notice[]) => void): Port {
     }
   };
   return new Gathering(send, () => worker.terminate());
+}
+
+/** The worker of the file beside this one, as a rule; where that is not found, or of another origin, of the copy in a text. */
+async function startWorker(): Promise<Worker> {
+  try {
+    // In this form bundlers see that it is a file of its own.
+    return await running(new Worker(new URL("./worker.js", import.meta.url), { name: "torque-socket" }));
+  } catch (first) {
+    let url: string | undefined;
+    try {
+      const { worker } = await import("./inline.js");
+      url = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
+      return await running(new Worker(url, { name: "torque-socket" }));
+    } catch (second) {
+      const both = `${String(first)}; ${String(second)}`;
+      throw new TorqueError(
+        "worker_missing",
+        `the worker does not start (${both}): serve all of this package's folder dist, allow the Content-Security-Policy ` +
+          "worker-src 'self' (or blob:, for bundles and other origins), or do without: worker: false",
+      );
+    } finally {
+      if (url) URL.revokeObjectURL(url);
+    }
+  }
+}
+
+/** Resolves when a worker has begun: it says so. */
+function running(worker: Worker): Promise<Worker> {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = () => resolve(worker);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(event.message || "its file is not served, or not allowed"));
+    };
+  });
 }
 
 class Gathering implements Port {

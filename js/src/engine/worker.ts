@@ -14,6 +14,8 @@ const engine = new Engine((notices) => {
   scope.postMessage(notices, transfer);
 });
 
+// The page waits for it: a worker that cannot be loaded says nothing.
+scope.postMessage([], []);
 scope.onmessage = ({ data }) => engine.handle(data);
 
 // The page hears of other errors, but not of those in promises.
