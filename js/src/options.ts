@@ -30,7 +30,10 @@ export interface SocketOptions {
   bind?: string | string[];
   /** Whether the protocol runs in a worker. Default: in pages, where hidden tabs slow their timers down; not in Node. */
   worker?: boolean;
-  /** Which carriers to a gateway to try, in this order. Default: WebTransport, then WebSocket. */
+  /**
+   * Which carriers to a gateway to try, in this order, each 300 ms after the one before or when that has failed: the first that comes
+   * through counts. Default: WebTransport, then WebSocket; for five minutes the other way round when only WebSocket came through.
+   */
   carriers?: GatewayCarrier[];
   /** SHA-256 of gateway certificates to take, in base64. Default: what a gateway with certificates of its own making tells. */
   serverCertificateHashes?: string[];
@@ -110,6 +113,23 @@ export interface OwnOptions extends SocketOptions {
   simulatedLink?: Required<SimulatedLink>;
 }
 
+/** How long it is remembered that WebTransport did not come through: milliseconds. */
+const MEMORY = 300_000;
+
+/** Until then WebSocket is tried first: where UDP is blocked, it is so for every gateway. */
+let webSocketUntil = 0;
+
+/** Remembers which carrier came first. @internal */
+export function noteCarrier(options: SocketOptions, carrier: string): void {
+  if (options.carriers || typeof WebTransport === "undefined") return;
+  if (carrier === "websocket") webSocketUntil = performance.now() + MEMORY;
+  if (carrier === "webtransport") webSocketUntil = 0;
+}
+
+function usualCarriers(): GatewayCarrier[] | undefined {
+  return performance.now() < webSocketUntil ? ["websocket", "webtransport"] : undefined;
+}
+
 /** What the engine needs of the options, and nothing that may not be sent to a worker. @internal */
 export function engineOptions(options: OwnOptions): EngineOptions {
   const { carriers, serverCertificateHashes, closeWait = 3_000, challengeResponse, simulatedLink } = options;
@@ -118,7 +138,7 @@ export function engineOptions(options: OwnOptions): EngineOptions {
   const places = [options.bind ?? ""].flat();
   const bind = places.length > 0 ? places : [""];
   const isHost = options.acceptIncoming ?? true;
-  return { core, bind, origin, isHost, closeWait, carriers, serverCertificateHashes, challengeResponse, simulatedLink };
+  return { core, bind, origin, isHost, closeWait, carriers: carriers ?? usualCarriers(), serverCertificateHashes, challengeResponse, simulatedLink };
 }
 
 /** The options as the core takes them, a line each. @internal */

@@ -5,7 +5,7 @@ import type { ClosedBy, Command, Delivery, Notice } from "./engine/messages.js";
 import { compile } from "./engine/module.js";
 import { openPort, type Port } from "./engine/port.js";
 import { guarded, TorqueError } from "./error.js";
-import { type ConnectOptions, engineOptions, linkOf, type OwnOptions, type ReconnectOptions, type SimulatedLink, type SocketOptions } from "./options.js";
+import { type ConnectOptions, engineOptions, linkOf, noteCarrier, type OwnOptions, type ReconnectOptions, type SimulatedLink, type SocketOptions } from "./options.js";
 
 /** How a socket ended. */
 export interface SocketEnd {
@@ -408,6 +408,7 @@ export class TorqueSocket implements AsyncDisposable {
     switch (notice.kind) {
       case "bound":
         this.#bound = notice;
+        noteCarrier(this.#options, notice.carrier);
         this.#ready.resolve();
         for (const command of this.#early.splice(0)) this.#port?.post(command);
         return;

@@ -92,13 +92,14 @@ export async function startGateway(t, targets, ...args) {
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".map": "application/json", ".css": "text/css", ".json": "application/json" };
 
 /** A web server with an empty page, the package at /torque-socket/, and pages by their path. */
-export async function startSite(t, pages = {}, folders = { "/torque-socket/": dist }) {
+export async function startSite(t, pages = {}, folders = { "/torque-socket/": dist }, headers = {}) {
   const server = createServer((request, response) => {
+    for (const [name, value] of Object.entries({ "access-control-allow-origin": "*", ...headers })) response.setHeader(name, value);
     const path = normalize(new URL(request.url, "http://localhost").pathname);
     const page = path === "/" ? "" : pages[path];
     if (page !== undefined) {
-      response.setHeader("content-type", "text/html");
-      return response.end(`<!doctype html><title>test</title><link rel=icon href=data:,><body>${page}`);
+      response.setHeader("content-type", path.endsWith(".js") ? "text/javascript" : "text/html");
+      return response.end(path.endsWith(".js") ? page : `<!doctype html><title>test</title><link rel=icon href=data:,><body>${page}`);
     }
     const mount = Object.keys(folders).find((mount) => path.startsWith(mount));
     const file = mount && join(folders[mount], path.slice(mount.length) || "index.html");

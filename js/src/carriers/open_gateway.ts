@@ -6,6 +6,8 @@ import { openWebTransport } from "./webtransport.js";
 
 /** How long to wait for a description: milliseconds. */
 const DESCRIPTION_TIME = 5_000;
+/** So much earlier than the next one a carrier is tried: milliseconds. */
+const HEAD_START = 300;
 
 /** What a gateway says of itself (spec/GATEWAY.md 6). */
 interface Description {
@@ -15,7 +17,7 @@ interface Description {
   webtransport_port?: number;
 }
 
-/** Begins a session with the gateway at a URL, by the first carrier that works. */
+/** Begins a session with the gateway at a URL, by the first carrier that is welcomed. */
 export async function openGateway(
   url: string,
   options: Pick<EngineOptions, "carriers" | "serverCertificateHashes" | "origin">,
@@ -28,32 +30,30 @@ export async function openGateway(
   } catch {
     throw new TorqueError("invalid_argument", `${url}: a gateway's URL is written https://gateway.example:4433 (or http:// in development)`);
   }
-  const carriers = options.carriers ?? ["webtransport", "websocket"];
+  const violation = watchPolicy(base, signal);
   // Over https a gateway has certificates that somebody vouches for, as a rule, and need not be asked first.
-  let description = base.protocol === "http:" ? await describe(base, signal) : undefined;
+  let description = base.protocol === "http:" ? await describe(base, violation, signal) : undefined;
+  const hashes = (options.serverCertificateHashes ?? description?.certificate_hashes ?? []).map(fromBase64);
+  const port = description?.webtransport_port ?? Number(base.port || 443);
+  const open = {
+    webtransport: (signal: AbortSignal) => openWebTransport(base, port, hashes, listener, signal),
+    websocket: (signal: AbortSignal) => openWebSocket(base, listener, signal),
+  };
+  const carriers = options.carriers ?? ["webtransport", "websocket"];
+  const usable = carriers.filter((carrier) => carrier !== "webtransport" || typeof WebTransport !== "undefined");
   let failure: unknown;
-  for (const carrier of carriers) {
-    signal.throwIfAborted();
-    try {
-      if (carrier === "websocket") {
-        return await openWebSocket(base, listener, signal);
-      }
-      if (typeof WebTransport === "undefined") continue;
-      const hashes = options.serverCertificateHashes ?? description?.certificate_hashes ?? [];
-      const port = description?.webtransport_port ?? Number(base.port || 443);
-      return await openWebTransport(base, port, hashes.map(fromBase64), listener, signal);
-    } catch (error) {
-      // A gateway that says why it gives no session says the same over the other carrier.
-      if (isTold(error)) throw error;
-      // The first one is the one that should have worked.
-      failure ??= error;
-    }
+  try {
+    return await race(usable.map((carrier) => open[carrier]), signal);
+  } catch (error) {
+    failure = error;
   }
-  description ??= await describe(base, signal);
+  description ??= await describe(base, violation, signal);
   if (!description.origin_allowed) {
     const who = options.origin ? `pages of ${options.origin}` : 'programs: they have UDP, as with bind: "0.0.0.0:28000"';
     throw new TorqueError("origin_not_allowed", `the gateway ${base.host} is not for ${who}`);
   }
+  const blocked = await violation();
+  if (blocked) throw blocked;
   failure ??= new TorqueError("no_webtransport", "this browser has no WebTransport, or the page is not secure");
   if (isTold(failure)) throw failure;
   throw new TorqueError(
@@ -63,12 +63,84 @@ export async function openGateway(
   );
 }
 
+/**
+ * Tries one way after another, each when the one before has failed or has had its head start: the first that is there counts. Where
+ * UDP is blocked nothing fails for seconds. Rejects with the failure of the first, which should have worked; `undefined` if there was none.
+ */
+function race(ways: readonly ((signal: AbortSignal) => Promise<Carrier>)[], signal: AbortSignal): Promise<Carrier> {
+  return new Promise((resolve, reject) => {
+    const attempts: AbortController[] = [];
+    const failures: unknown[] = [];
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
+    const stop = (settle: () => void) => {
+      isOver = true;
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      settle();
+      for (const attempt of attempts) attempt.abort();
+    };
+    const abort = () => stop(() => reject(signal.reason));
+    const next = () => {
+      clearTimeout(timer);
+      const index = attempts.length;
+      const way = ways[index];
+      if (isOver || !way) return;
+      const attempt = new AbortController();
+      attempts.push(attempt);
+      timer = setTimeout(next, HEAD_START);
+      way(attempt.signal).then(
+        (carrier) => {
+          // Another was there before.
+          if (isOver) carrier.close();
+          else stop(() => resolve(carrier));
+        },
+        (error: unknown) => {
+          if (isOver) return;
+          failures[index] = error;
+          // A gateway that says why it gives no session says the same over the other carrier.
+          const isLast = Object.keys(failures).length === ways.length;
+          if (isTold(error) || isLast) stop(() => reject(isTold(error) ? error : failures[0]));
+          else next();
+        },
+      );
+    };
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort);
+    if (ways.length === 0) stop(() => reject(undefined));
+    else next();
+  });
+}
+
 /** Whether an error is what somebody has said, and not just that a carrier did not work. */
 function isTold(error: unknown): boolean {
   return error instanceof TorqueError && !/^gateway_(lost|silent)$/.test(error.code);
 }
 
-async function describe(base: URL, signal: AbortSignal): Promise<Description> {
+/** Tells whether the page's Content-Security-Policy has forbidden to reach the gateway. */
+type Violation = () => Promise<TorqueError | undefined>;
+
+/** Looks out for that: the errors that come of it do not say so. */
+function watchPolicy(base: URL, signal: AbortSignal): Violation {
+  let forbidden: string | undefined;
+  const note = ({ effectiveDirective, blockedURI }: SecurityPolicyViolationEvent) => {
+    if (effectiveDirective === "connect-src" && blockedURI.includes(base.hostname)) forbidden ??= blockedURI;
+  };
+  // There are no policies in Node.
+  globalThis.addEventListener?.("securitypolicyviolation", note, { signal });
+  return async () => {
+    // It is told after the error.
+    await new Promise((resolve) => setTimeout(resolve));
+    if (forbidden === undefined) return undefined;
+    const sources = new Set([base.origin, `https://${base.host}`, base.origin.replace(/^http/, "ws")]);
+    return new TorqueError(
+      "blocked_by_csp",
+      `the Content-Security-Policy of this page forbids to reach ${forbidden}: add ${[...sources].join(" ")} to its connect-src`,
+    );
+  };
+}
+
+async function describe(base: URL, violation: Violation, signal: AbortSignal): Promise<Description> {
   const url = new URL("/.well-known/torque-gateway", base);
   const controller = new AbortController();
   const stop = () => controller.abort();
@@ -79,7 +151,7 @@ async function describe(base: URL, signal: AbortSignal): Promise<Description> {
     if (!response.ok) throw new Error(`${url.href}: ${response.status} ${response.statusText}`);
     return (await response.json()) as Description;
   } catch (error) {
-    throw new TorqueError("gateway_unreachable", `no gateway answers at ${base.host}: ${String(error)}`);
+    throw (await violation()) ?? new TorqueError("gateway_unreachable", `no gateway answers at ${base.host}: ${String(error)}`);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
