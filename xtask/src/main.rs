@@ -5,6 +5,7 @@ mod codes;
 mod counts;
 mod fuzz;
 mod lengths;
+mod npx;
 mod platforms;
 mod setup;
 mod shell;
@@ -26,6 +27,8 @@ const USAGE: &str = "cargo xtask <task>
   setup                    install what the tests need and this machine lacks, as `test` does first
   bare-root [--help]       run the README's commands on a new machine: Debian, Rust, git and a C linker
   web                      the npm package (js/dist) and the demo's pages (target/web)
+  npm-gateway [--target TRIPLE]
+                           the gateway as npm packages for this platform, or another (target/npm)
   web-figures [--json]     what a page's socket costs, through a real browser and gateway (docs/web.md)
   codes [--check]          write the code tables from spec/codes.csv (--check: only compare)
   vectors [--check]        write spec/vectors (--check: only compare)
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("setup") => test::set_up(),
         Some("web") => require(web::NEEDS).and_then(|()| web::build()),
+        Some("npm-gateway") => require(npx::NEEDS).and_then(|()| npx::build(rest)),
         Some("web-figures") => require(web::FIGURES_NEEDS).and_then(|()| web::figures(rest)),
         Some("codes") => codes::run(rest),
         Some("vectors") => test::vectors_task(rest).map(tell),

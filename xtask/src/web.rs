@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::setup::{self, Need, node};
 use crate::steps::Outcome;
-use crate::{platforms, shell};
+use crate::{npx, platforms, shell};
 
 /// What building the package and the pages needs.
 pub const NEEDS: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler];
@@ -42,7 +42,7 @@ pub fn pages() -> PathBuf {
 pub fn build() -> Result<(), String> {
     // What is left over from a file that is no more would be packed.
     clear(&package().join("dist"))?;
-    npm_packages()?;
+    npm_packages(&package())?;
     module()?;
     javascript()?;
     demo_pages()
@@ -72,7 +72,10 @@ fn javascript() -> Result<(), String> {
 /// `cargo xtask test --only pages`: the package and the pages in Node and in a real browser.
 pub fn test() -> Result<Outcome, String> {
     build()?;
+    // The other bundlers that make pages of the package.
+    npm_packages(&package().join("test/bundlers"))?;
     shell::run(&mut shell::cargo(&["build", "--locked", "-p", "torque-cli", "--features", "gateway"]))?;
+    npx::lay_out(&shell::target_dir().join("debug"), None)?;
     let firefox = setup::firefox().ok_or("Firefox is missing: cargo xtask setup")?;
     let mut in_firefox = node_tests()?;
     in_firefox.env("BROWSER", "firefox").env("FIREFOX", firefox).args(IN_FIREFOX);
@@ -90,6 +93,7 @@ fn node_tests() -> Result<Command, String> {
     let mut command = node::command("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
     command.current_dir(package()).env("CHROMIUM", chromium()?);
     command.env("TORQUE", shell::target_dir().join("debug/torque")).env("TORQUE_PAGES", pages());
+    command.env("TORQUE_NPM", npx::packages());
     Ok(command)
 }
 
@@ -107,16 +111,16 @@ pub fn figures(arguments: &[String]) -> Result<(), String> {
     shell::run(command.env("CHROMIUM", chromium()?).env("TORQUE", shell::target_dir().join("release/torque")))
 }
 
-/// Installs what `js/package-lock.json` names, once for each lock file.
-fn npm_packages() -> Result<(), String> {
-    let lock = shell::read(&package().join("package-lock.json"))?;
-    let installed = package().join("node_modules/.installed-lock.json");
+/// Installs what a folder's `package-lock.json` names, once for each lock file.
+fn npm_packages(folder: &Path) -> Result<(), String> {
+    let lock = shell::read(&folder.join("package-lock.json"))?;
+    let installed = folder.join("node_modules/.installed-lock.json");
     if fs::read_to_string(&installed).is_ok_and(|text| text == lock) {
         return Ok(());
     }
     shell::run(
         node::command("npm", &["ci", "--no-audit", "--no-fund", "--include=dev", "--include=optional"])?
-            .current_dir(package()),
+            .current_dir(folder),
     )?;
     fs::write(&installed, lock).map_err(|error| format!("{}: {error}", installed.display()))
 }
