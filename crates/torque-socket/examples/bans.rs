@@ -18,6 +18,9 @@ use torque_socket::{
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// What a socket may take to end.
+const END: Duration = Duration::from_secs(10);
+
 /// Who may not come in, and why. A real host keeps this in a file: keys are written `tk1…`, and read by `parse`.
 #[derive(Default)]
 struct Bans(Vec<(PublicKey, String)>);
@@ -91,7 +94,7 @@ fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<Bans, Failure> {
             _ => {}
         }
     }
-    socket.shutdown(Duration::from_secs(3), |_| {});
+    socket.shutdown(END, |_| {});
     Ok(bans)
 }
 
@@ -103,7 +106,7 @@ fn visit(url: &str, who: &KeyPair, says: &[u8]) -> Result<String, Failure> {
         match socket.wait_event(Duration::from_secs(10)).ok_or("nothing happens")? {
             Event::Established { .. } => drop(socket.send(id, says)?),
             Event::Packet { .. } => {
-                socket.shutdown(Duration::from_secs(3), |_| {});
+                socket.shutdown(END, |_| {});
                 return Ok("a good visit".into());
             }
             Event::Close { code: code @ (CloseCode::Closed | CloseCode::Refused), reason, .. } => {

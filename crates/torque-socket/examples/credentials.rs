@@ -16,6 +16,9 @@ use torque_socket::{CloseCode, ConnectOptions, Credential, Event, KeyPair, Publi
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// What a socket may take to end.
+const END: Duration = Duration::from_secs(10);
+
 fn main() -> Result<(), Failure> {
     // The authority's pair stays on its own machine; the programs carry its public key.
     let authority = KeyPair::from_seed([1; 32]);
@@ -74,8 +77,11 @@ fn run_host(mut socket: Socket, authority: PublicKey) -> Result<Vec<String>, Fai
                     Err(why) => socket.close(connection, format!("no account: {why}").as_bytes()),
                 };
             }
-            // Only this example has had its guest then.
-            Event::Close { code: CloseCode::Closed | CloseCode::ShuttingDown, .. } => return Ok(guests),
+            // Only this example has had its guest then, who may have missed the answer to its close.
+            Event::Close { code: CloseCode::Closed | CloseCode::ShuttingDown, .. } => {
+                socket.shutdown(END, |_| {});
+                return Ok(guests);
+            }
             _ => {}
         }
     }
@@ -103,7 +109,7 @@ fn visit(
                 socket.accept_challenge(connection)?;
             }
             Event::Established { accept_data, .. } => {
-                socket.shutdown(Duration::from_secs(3), |_| {});
+                socket.shutdown(END, |_| {});
                 return Ok(format!("{host_name} says: {}", String::from_utf8_lossy(&accept_data)));
             }
             Event::Close { code, reason, .. } => {

@@ -15,6 +15,9 @@ use torque_socket::{AsyncSocket, ConnectOptions, ConnectionId, Event, SendError,
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// What a socket may take to end.
+const END: Duration = Duration::from_secs(10);
+
 /// Lines that wait for a task; who does not keep up loses the next.
 const MOST_LINES: usize = 64;
 const PLAYERS: usize = 3;
@@ -88,8 +91,7 @@ async fn own(
         }
     }
     // The other sides are told, and the last verdicts come in.
-    socket.close_all();
-    socket.drive_for(Duration::from_millis(300)).await;
+    socket.shutdown(END, |_| {}).await;
     Ok(())
 }
 
@@ -106,6 +108,7 @@ async fn play(url: String, number: usize) -> Result<String, Failure> {
                     socket.flush();
                 }
                 Event::Packet { payload, .. } => {
+                    socket.shutdown(END, |_| {}).await;
                     return Ok(format!("player {number} heard: {}", String::from_utf8_lossy(&payload)));
                 }
                 Event::Close { code, .. } => return Err(code.to_string().into()),

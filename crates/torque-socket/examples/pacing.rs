@@ -15,6 +15,9 @@ use torque_socket::{ConnectOptions, Event, LinkConfig, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// What a socket may take to end.
+const END: Duration = Duration::from_secs(10);
+
 const PAYLOAD: usize = 1_000;
 /// Packets a second: what to begin with, and what not to go below and above.
 const FIRST: f64 = 50.0;
@@ -79,7 +82,11 @@ fn main() -> Result<(), Failure> {
                     let _ = host.accept_connection(connection, b"");
                 }
                 Some(Event::Packet { .. }) => packets += 1,
-                Some(Event::Close { .. }) => return packets,
+                Some(Event::Close { .. }) => {
+                    // The sender may have missed the answer to its close, so the host stays a while.
+                    host.shutdown(END, |_| {});
+                    return packets;
+                }
                 _ => {}
             }
         }
@@ -116,7 +123,7 @@ fn main() -> Result<(), Failure> {
         }
     }
     println!("{sent} packets sent, {dropped} dropped; the rate is {:.0} a second now", pace.rate);
-    socket.shutdown(Duration::from_secs(3), |_| {});
+    socket.shutdown(END, |_| {});
     let arrived = receiver.join().map_err(|_| "the host has stopped")?;
     println!("{arrived} arrived");
     assert!(arrived > 100, "the path was used");

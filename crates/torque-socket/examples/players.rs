@@ -15,6 +15,9 @@ use torque_socket::{ConnectOptions, ConnectionId, Event, LinkConfig, SendError, 
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// What a socket may take to end.
+const END: Duration = Duration::from_secs(10);
+
 const MOST_PLAYERS: usize = 16;
 const TURN: Duration = Duration::from_nanos(1_000_000_000 / 30);
 /// Steps that one player may take in a turn; more of them come from a program that cheats or is broken.
@@ -126,7 +129,7 @@ fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
         thread::sleep(next_turn.saturating_duration_since(Instant::now()));
     }
     missed += players.values().map(|player| player.missed).sum::<u32>();
-    socket.shutdown(Duration::from_secs(1), |_| {});
+    socket.shutdown(END, |_| {});
     Ok((turns, missed))
 }
 
@@ -159,7 +162,7 @@ fn walk(url: &str, target: i32) -> Result<String, Failure> {
                 let position = i32::from_be_bytes([mine[1], mine[2], mine[3], mine[4]]);
                 if position == target {
                     let others = world.len() / 5 - 1;
-                    socket.shutdown(Duration::from_secs(1), |_| {});
+                    socket.shutdown(END, |_| {});
                     return Ok(format!("a player is at {position}, and sees {others} others"));
                 }
             }
