@@ -31,7 +31,7 @@ use crate::socket::{Shutdown, Socket};
 /// loop {
 ///     tokio::select! {
 ///         event = host.next_event() => match event {
-///             Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"")?,
+///             Event::ConnectRequest { connection, .. } => _ = host.accept_connection(connection, b""),
 ///             other => println!("host: {other:?}"),
 ///         },
 ///         event = client.next_event() => match event {

@@ -43,7 +43,7 @@ const HOLD_BACK: Duration = Duration::from_millis(1);
 /// client.connect(host.local_addr(), options)?;
 /// while let Some(event) = host.next_event(Duration::from_secs(5)) {
 ///     match event {
-///         Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"welcome")?,
+///         Event::ConnectRequest { connection, .. } => _ = host.accept_connection(connection, b"welcome"),
 ///         Event::Established { .. } => break,
 ///         other => panic!("{other:?}"),
 ///     }
