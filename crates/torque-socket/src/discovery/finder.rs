@@ -155,8 +155,11 @@ impl Finder {
     /// Asks one host, anywhere: the query of a list of servers.
     ///
     /// # Errors
-    /// The operating system cannot send there, or has no random bytes.
+    /// The address is none of a host, the operating system cannot send there, or has no random bytes.
     pub fn ask_at(&mut self, address: SocketAddr) -> Result<(), DiscoveryError> {
+        if address.ip().is_unspecified() {
+            return Err(DiscoveryError::Unspecified);
+        }
         let question = self.question()?;
         self.send(address, &question)
             .map_err(|error| DiscoveryError::System { doing: "asking a host", error })

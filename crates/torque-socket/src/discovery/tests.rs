@@ -231,4 +231,8 @@ fn names_and_data_that_do_not_fit_are_refused() {
     assert!(matches!(Responder::new("s", info(&"x".repeat(65), 0)), Err(DiscoveryError::BadName)));
     assert!(matches!(Responder::new("s", info("a\nb", 0)), Err(DiscoveryError::BadName)));
     assert!(matches!(Responder::new("s", info("", 301)), Err(DiscoveryError::TooMuchData)));
+    for nobody in ["0.0.0.0:28000", "[::]:28000"] {
+        let refused = Finder::new("s").unwrap().ask_at(nobody.parse().unwrap());
+        assert!(matches!(refused, Err(DiscoveryError::Unspecified)), "{refused:?}");
+    }
 }

@@ -137,6 +137,8 @@ pub enum DiscoveryError {
     BadName,
     /// The data is longer than 300 bytes.
     TooMuchData,
+    /// `0.0.0.0` or `[::]`: where a host listens, and no host's address.
+    Unspecified,
     /// The operating system refused something.
     System {
         /// What was being done.
@@ -154,6 +156,9 @@ impl fmt::Display for DiscoveryError {
                 f.write_str("the name of a host is at most 64 bytes long and has no control characters")
             }
             Self::TooMuchData => f.write_str("the data of a host is at most 300 bytes long"),
+            Self::Unspecified => f.write_str(
+                "0.0.0.0 and [::] are no host's address: use 127.0.0.1 or [::1] for a host on this machine",
+            ),
             Self::System { doing, error } => write!(f, "{doing} failed: {error}"),
         }
     }
