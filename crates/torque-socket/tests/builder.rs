@@ -5,8 +5,12 @@ mod common;
 
 use std::net::UdpSocket;
 
-use common::{connect, loopback, turns};
-use torque_socket::{BindError, ConnectOptions, Event, Socket};
+use common::connect;
+#[cfg(unix)]
+use common::{loopback, turns};
+use torque_socket::{BindError, Socket};
+#[cfg(unix)]
+use torque_socket::{ConnectOptions, Event};
 
 #[test]
 fn an_existing_socket_is_adopted_with_its_address_and_families() {

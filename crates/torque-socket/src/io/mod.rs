@@ -79,10 +79,7 @@ impl Udp {
     /// What the operating system says when the socket is set up.
     pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
         let carrier = Carrier::new(socket, dual_stack)?;
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let pressure = Pressure::new(pressure::buffer::capacity(carrier.fd()));
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let pressure = Pressure::new(0);
+        let pressure = Pressure::new(pressure::buffer::capacity(&carrier));
         Ok(Self {
             carrier,
             pressure,
@@ -170,12 +167,9 @@ impl Udp {
     /// To be called before sending. If the send buffer is half full, nothing more is sent to the addresses that `silent`
     /// gives, until it is not.
     pub(crate) fn mind_pressure(&mut self, silent: impl FnOnce() -> HashSet<Address>) {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
         if self.pressure.is_look_due() {
-            self.pressure.looked(pressure::buffer::waiting(self.carrier.fd()).unwrap_or(0), silent);
+            self.pressure.looked(pressure::buffer::waiting(&self.carrier), silent);
         }
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let _ = silent;
     }
 
     /// Sends all that is queued, except what the send buffer has no room for.

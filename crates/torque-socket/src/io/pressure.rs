@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 use torque_proto::Address;
 
+use super::carrier::Carrier;
+
 /// What the kernel charges for a datagram beside its bytes, about.
 const OVERHEAD: usize = 768;
 
@@ -49,24 +51,37 @@ impl Pressure {
     }
 }
 
-/// Bytes that `socket`'s buffer takes, and how many are in it.
+/// Bytes that the send buffer takes, and how many are in it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) mod buffer {
-    use std::io;
-    use std::os::fd::{AsRawFd, BorrowedFd};
+    use std::os::fd::AsRawFd;
+
+    use super::Carrier;
 
     /// The kernel tells twice what was asked for, and charges up to that.
-    pub(in crate::io) fn capacity(socket: BorrowedFd<'_>) -> usize {
-        socket2::SockRef::from(&socket).send_buffer_size().unwrap_or(0)
+    pub(in crate::io) fn capacity(carrier: &Carrier) -> usize {
+        socket2::SockRef::from(&carrier.fd()).send_buffer_size().unwrap_or(0)
     }
 
-    pub(in crate::io) fn waiting(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    /// 0 if the kernel does not say.
+    pub(in crate::io) fn waiting(carrier: &Carrier) -> usize {
         let mut bytes: libc::c_int = 0;
         // SAFETY: the kernel writes a c_int, which outlives the call.
-        let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(usize::try_from(bytes).unwrap_or(0))
+        let result = unsafe { libc::ioctl(carrier.fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+    }
+}
+
+/// These systems charge nothing for datagrams that wait for a neighbour.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) mod buffer {
+    use super::Carrier;
+
+    pub(in crate::io) fn capacity(_: &Carrier) -> usize {
+        0
+    }
+
+    pub(in crate::io) fn waiting(_: &Carrier) -> usize {
+        0
     }
 }
