@@ -156,14 +156,14 @@ impl Carrier {
         self.segments.refused_to(remote);
     }
 
-    /// One system call for as much as it takes, up to the first datagram to an address that is held.
+    /// One system call for as much as it takes, up to the first datagram that is held back.
     ///
     /// # Errors
     /// What the first datagram met; nothing was sent then.
     pub(crate) fn send_batch(
         &self,
         transmits: &Transmits,
-        holds: impl Fn(&Address) -> bool,
+        holds: impl Fn(&Run<'_>) -> bool,
     ) -> Result<Sent, Refused> {
         let sent = self.send_batch_now(transmits, &holds);
         // A runtime tells of room in the send buffer only if it has seen a call fail for want of it.
@@ -192,13 +192,13 @@ impl Carrier {
     fn send_batch_now(
         &self,
         transmits: &Transmits,
-        holds: &impl Fn(&Address) -> bool,
+        holds: &impl Fn(&Run<'_>) -> bool,
     ) -> Result<Sent, Refused> {
         use super::mmsg;
 
         let (mut given, mut runs) = (Sent::default(), 0);
         let taken = mmsg::send(self.fd(), || {
-            let run = self.run(transmits, given.datagrams).filter(|run| !holds(&run.remote))?;
+            let run = self.run(transmits, given.datagrams).filter(|run| !holds(run))?;
             let message = self.message(&run)?;
             given.add(&run);
             runs += 1;
@@ -219,7 +219,7 @@ impl Carrier {
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn send_batch_now(&self, transmits: &Transmits, _: &impl Fn(&Address) -> bool) -> Result<Sent, Refused> {
+    fn send_batch_now(&self, transmits: &Transmits, _: &impl Fn(&Run<'_>) -> bool) -> Result<Sent, Refused> {
         let Some(run) = self.run(transmits, 0) else { return Ok(Sent::default()) };
         let message = self.message(&run).ok_or(Refused::NoSuchFamily)?;
         self.send_message(&message).map_err(Refused::System)?;

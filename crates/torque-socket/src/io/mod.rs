@@ -167,8 +167,11 @@ impl Udp {
     /// To be called before sending. If the send buffer is half full, nothing more is sent to the addresses that `silent`
     /// gives, until it is not.
     pub(crate) fn mind_pressure(&mut self, silent: impl FnOnce() -> HashSet<Address>) {
-        if self.pressure.is_look_due() {
-            self.pressure.looked(pressure::buffer::waiting(&self.carrier), silent);
+        if self.pressure.is_look_due_first() {
+            self.pressure.looked(pressure::buffer::waiting(&self.carrier));
+            if self.pressure.is_half_full() {
+                self.pressure.set_silent(silent());
+            }
         }
     }
 
@@ -176,13 +179,16 @@ impl Udp {
     pub(crate) fn send(&mut self, transmits: &mut Transmits) {
         self.blocked = false;
         while let Some(first) = transmits.get(0) {
-            if self.pressure.holds(&first.remote) {
-                self.stats.held_from_silent += 1;
+            if self.pressure.is_look_due() {
+                self.pressure.looked(pressure::buffer::waiting(&self.carrier));
+            }
+            if self.pressure.holds(&first.remote, first.bytes) {
+                self.stats.held_back += 1;
                 transmits.consume(1);
                 continue;
             }
             self.stats.send_calls += 1;
-            match self.carrier.send_batch(transmits, |remote| self.pressure.holds(remote)) {
+            match self.carrier.send_batch(transmits, |run| self.pressure.holds(&run.remote, run.bytes)) {
                 Ok(sent) if sent.datagrams == 0 => return,
                 Ok(sent) => {
                     self.count_sent(sent.datagrams, sent.bytes);

@@ -7,20 +7,23 @@
 use std::collections::HashSet;
 
 use torque_proto::Address;
+use torque_proto::wire::DatagramKind;
 
 use super::carrier::Carrier;
 
 /// What the kernel charges for a datagram beside its bytes, about.
 const OVERHEAD: usize = 768;
 
-/// Sees how full the send buffer is, and keeps the addresses that get nothing while it is half full.
+/// Sees how full the send buffer is. While it is half full, it holds back what may never leave the machine: datagrams to
+/// peers that do not answer, and answers to strangers, who can name addresses that nobody has.
 #[derive(Default)]
 pub(super) struct Pressure {
     /// Of the buffer; 0 where nobody tells.
     capacity: usize,
     /// Charged since the last look, about.
     charged: usize,
-    held: HashSet<Address>,
+    is_half_full: bool,
+    silent: HashSet<Address>,
 }
 
 impl Pressure {
@@ -35,20 +38,44 @@ impl Pressure {
     }
 
     /// Whether it is time to look how full the buffer is: so much was sent that it may have become fuller by an
-    /// eighth. While something is held, each time.
+    /// eighth.
     pub(super) fn is_look_due(&self) -> bool {
-        self.capacity > 0 && (self.charged >= self.capacity / 8 || !self.held.is_empty())
+        self.capacity > 0 && self.charged >= self.capacity / 8
     }
 
-    /// So many bytes are in the buffer. If that is half of it, what `silent` gives is held.
-    pub(super) fn looked(&mut self, waiting: usize, silent: impl FnOnce() -> HashSet<Address>) {
+    /// The same when a new batch begins: while something is held back, each time.
+    pub(super) fn is_look_due_first(&self) -> bool {
+        self.is_look_due() || self.is_half_full
+    }
+
+    /// So many bytes are in the buffer.
+    pub(super) fn looked(&mut self, waiting: usize) {
         self.charged = 0;
-        self.held = if waiting >= self.capacity / 2 { silent() } else { HashSet::new() };
+        self.is_half_full = waiting >= self.capacity / 2;
+        if !self.is_half_full {
+            self.silent.clear();
+        }
     }
 
-    pub(super) fn holds(&self, remote: &Address) -> bool {
-        !self.held.is_empty() && self.held.contains(remote)
+    pub(super) fn is_half_full(&self) -> bool {
+        self.is_half_full
     }
+
+    /// These do not answer.
+    pub(super) fn set_silent(&mut self, silent: HashSet<Address>) {
+        self.silent = silent;
+    }
+
+    /// Whether a datagram stays here.
+    pub(super) fn holds(&self, remote: &Address, bytes: &[u8]) -> bool {
+        self.is_half_full && (is_to_stranger(bytes) || self.silent.contains(remote))
+    }
+}
+
+/// Whether a datagram answers somebody who has proven nothing yet.
+fn is_to_stranger(bytes: &[u8]) -> bool {
+    use DatagramKind::{ChallengeResponse, ProbeEcho, Reject};
+    matches!(DatagramKind::of(bytes), ChallengeResponse | ProbeEcho | Reject)
 }
 
 /// Bytes that the send buffer takes, and how many are in it.

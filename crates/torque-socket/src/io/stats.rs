@@ -52,9 +52,9 @@ counters! {
     refused,
     /// Datagrams lost because the operating system was out of buffers.
     no_buffers,
-    /// Datagrams lost because the send buffer was half full, and those that they were for did not answer: for all that is
-    /// known it was full of datagrams to machines of the local network that are gone.
-    held_from_silent,
+    /// Datagrams lost because the send buffer was half full, and they were for peers that do not answer, or answers to
+    /// strangers: for all that is known, it was full of datagrams to machines of the local network that are not there.
+    held_back,
     /// Datagrams lost because they were larger than the path takes.
     too_large,
     /// Datagrams lost to other errors of sending, a firewall of this machine for example.
