@@ -1,21 +1,24 @@
 //! One connection as initiator, from the URL to being established: what `connect` and `ping` begin with.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use torque_socket::{
     Address, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, Settings, Socket,
-    Target, ToTarget,
+    Stats, Target, ToTarget,
 };
 
 use crate::failure::Failure;
 use crate::handshake_text::{short_key, steps, steps_json};
 use crate::key_files;
-use crate::output::{DIM, GOOD, NAME, Output};
+use crate::output::{DIM, GOOD, NAME, Output, WARN};
 use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
 use crate::trust::TrustOptions;
 use crate::units::printable;
+
+/// How long an attempt may take before it is said what seems to be wrong.
+const HINT_AFTER: Duration = Duration::from_secs(1);
 
 /// What to connect to and how.
 pub struct Wish<'a> {
@@ -57,13 +60,19 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
         settings: wish.settings,
         ..ConnectOptions::default()
     };
+    let is_pinned = matches!(wish.target.to_target()?, Target::Url(url) if url.key.is_some());
     let id = socket.connect(wish.target, options)?;
+    let begun = Instant::now();
+    let mut is_hinted = false;
     loop {
         if stop::requested() {
             // It is given up either way.
             let _ = socket.close(id, b"");
             socket.flush();
             return Err(Failure::failed("stopped before the connection was established"));
+        }
+        if !is_hinted && begun.elapsed() >= HINT_AFTER {
+            is_hinted = tell_hint(socket.stats(), is_pinned, output)?;
         }
         socket.wait(LOOK_EVERY);
         socket.poll();
@@ -104,6 +113,32 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
             }
         }
     }
+}
+
+/// Says what seems to be wrong while the attempt goes on: anybody can send an answer that is no good, so that only the
+/// end of the wait decides. Whether there was anything to say.
+fn tell_hint(stats: &Stats, is_pinned: bool, output: &Output) -> Result<bool, Failure> {
+    let (name, text) = if stats.bad_challenge > 0 && is_pinned {
+        (
+            "key_mismatch",
+            "there is an answer, but not by the key in the URL: the key is wrong, or that is another host",
+        )
+    } else if stats.bad_challenge > 0 {
+        (
+            "bad_challenge",
+            "there is an answer, but none to go on with: its signature, version, cipher or puzzle is unusable",
+        )
+    } else if stats.rejects_heard > 0 {
+        (
+            "rejected",
+            "the host answers, but turns this program away: its --application, ciphers or version may be others, or it is busy",
+        )
+    } else {
+        return Ok(false);
+    };
+    output.note(format_args!("{WARN}{text}{WARN:#} {DIM}(still trying){DIM:#}"));
+    output.record(|| json!({ "event": "hint", "hint": name, "message": text }))?;
+    Ok(true)
 }
 
 /// The last figures of a connection. The socket forgets them when a connection has ended.

@@ -129,6 +129,29 @@ fn another_key_than_the_pinned_or_known_one_is_exit_code_5() {
 }
 
 #[test]
+fn what_seems_to_be_wrong_is_said_while_an_attempt_goes_on() {
+    let host = Host::start(&["--application", "pond 2"]);
+    let other = event(&json(0, &["keygen"]), "key")["public_key"].as_str().unwrap().to_owned();
+    let wrong_pin = format!("torque://{other}@{}", host.address());
+    for (code, url, application, hint, error) in [
+        (5, &wrong_pin[..], "pond 2", "key_mismatch", "key_mismatch"),
+        (4, host.url(), "pond 1", "rejected", "application_mismatch"),
+    ] {
+        let arguments = ["connect", url, "--send", "x", "--application", application, "--timeout", "3"];
+        let told = json(code, &arguments);
+        assert_eq!(told.len(), 2, "the hint comes once, and before the end: {told:?}");
+        assert_eq!((&told[0]["event"], &told[0]["hint"]), (&"hint".into(), &hint.into()));
+        assert!(told[1]["message"].as_str().unwrap().contains(error), "{told:?}");
+    }
+    // An attempt that goes well has none, and neither has one that nobody answers.
+    let good = json(0, &["connect", host.url(), "--send", "x", "--application", "pond 2"]);
+    assert!(good.iter().all(|object| object["event"] != "hint"));
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = format!("torque://{other}@{}", silent.local_addr().unwrap());
+    assert_eq!(json(3, &["connect", &silent, "--send", "x", "--timeout", "2"]).len(), 1);
+}
+
+#[test]
 fn an_authority_vouches_for_hosts_and_for_initiators() {
     let directory = Directory::new();
     let names = ["authority.key", "host.key", "host.credential", "guest.key", "guest.credential"];
