@@ -11,8 +11,13 @@ use std::time::Duration;
 
 use common::page::{Page, WebTransport, hashes};
 use common::{ORIGIN, gateway, gateway_with, soon};
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::crypto::ring;
 use torque_gateway::Gateway;
-use wtransport::{ClientConfig, Endpoint};
+use wtransport::quinn::crypto::rustls::QuicClientConfig;
+use wtransport::tls::client::ServerHashVerification;
+use wtransport::tls::{Sha256Digest, WEBTRANSPORT_ALPN};
+use wtransport::{ClientConfig, Endpoint, quinn};
 
 /// The first datagrams of so many QUIC connections, all different.
 async fn first_datagrams(count: usize) -> Vec<Vec<u8>> {
@@ -57,6 +62,28 @@ async fn beginnings_in_the_name_of_a_client_do_not_keep_it_out() {
     }
     assert!(answers >= 80, "{answers} answers: the gateway has seen them all");
     Page::open(&gateway, WebTransport).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_asks_for_no_session_is_ended_although_it_keeps_itself_alive() {
+    let gateway = gateway("").await;
+    let hash = Sha256Digest::new(hashes(&gateway)[0]);
+    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(ServerHashVerification::new([hash])))
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![WEBTRANSPORT_ALPN.to_vec()];
+    let mut transport = quinn::TransportConfig::default();
+    transport.keep_alive_interval(Some(Duration::from_secs(1)));
+    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    config.transport_config(Arc::new(transport));
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let connecting = endpoint.connect_with(config, gateway.local_addr(), "localhost").unwrap();
+    let connection = soon(connecting).await.unwrap();
+    let end = soon(connection.closed()).await;
+    assert!(matches!(end, quinn::ConnectionError::ApplicationClosed(_)), "{end}");
 }
 
 /// Passes datagrams on to a gateway, from 127.0.0.1 at first, and from 127.0.0.2 after so many: a translation of addresses
