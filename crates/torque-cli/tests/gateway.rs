@@ -6,7 +6,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Directory, run, torque};
@@ -25,7 +25,11 @@ impl Gateway {
 
     /// The same with a filter of logs.
     fn logging(filter: &str, arguments: &[&str]) -> Self {
-        let mut child = torque()
+        Self::run(torque(), filter, arguments)
+    }
+
+    fn run(mut command: Command, filter: &str, arguments: &[&str]) -> Self {
+        let mut child = command
             .env("RUST_LOG", filter)
             .args(["gateway", "--listen", "localhost:0", "--json"])
             .args(arguments)
@@ -61,7 +65,7 @@ impl Gateway {
     /// Asks it to end, as systemd does, and returns its log.
     #[cfg(unix)]
     fn end(mut self) -> Vec<Value> {
-        let kill = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         let mut logs = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
@@ -159,6 +163,25 @@ fn refusals_have_few_lines_in_the_log_and_the_rest_is_counted() {
     let counted: u64 = more.iter().map(|fields| fields["count"].as_u64().unwrap()).sum();
     assert_eq!(lines + counted, 300, "{logs:?}");
     assert!((1..100).contains(&lines), "{lines} lines");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_gateway_without_descriptors_says_so_and_serves_again_when_it_has_some() {
+    let command = torque();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(command.get_program());
+    let gateway = Gateway::run(limited, "", &[]);
+    let description = || gateway.get(gateway.address(), "/.well-known/torque-gateway", "");
+    assert!(description().contains("public_key"));
+    let held: Vec<_> = (0..100).map(|_| TcpStream::connect(gateway.address()).unwrap()).collect();
+    // As long as it tries in vain several times.
+    std::thread::sleep(Duration::from_millis(700));
+    drop(held);
+    assert!(description().contains("public_key"));
+    let logs = gateway.end();
+    let said = "connections cannot be taken at present";
+    assert_eq!(logs.iter().filter(|log| log["fields"]["message"] == said).count(), 1, "{logs:?}");
 }
 
 #[cfg(unix)]

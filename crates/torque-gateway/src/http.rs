@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
@@ -31,6 +31,7 @@ use crate::farewells;
 use crate::gateway::{Phase, Shared};
 use crate::metrics::Refusal;
 use crate::places::{Place, Places};
+use crate::session_log::PERIOD;
 use crate::websocket::{WebSocketCarrier, bounded};
 
 /// The path of the description.
@@ -148,20 +149,18 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAc
         of_client.max(SPARE_CONNECTIONS_OF_CLIENT) + of_client,
     );
     let mut phase = shared.phase.subscribe();
-    let mut is_failing = false;
+    let mut next_warning = Instant::now();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = phase.wait_for(|phase| *phase == Phase::Over) => return,
         };
         let (stream, client) = match accepted {
-            Ok(accepted) => {
-                is_failing = false;
-                accepted
-            }
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Often too many open files: wait until some are closed.
-                if !std::mem::replace(&mut is_failing, true) {
+                if next_warning <= Instant::now() {
+                    next_warning = Instant::now() + PERIOD;
                     warn!(%error, "connections cannot be taken at present");
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -2,7 +2,7 @@ use super::*;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::Instant as VirtualInstant;
 
 /// A connection to a server of one large file.
 fn connect() -> (DuplexStream, JoinHandle<Result<(), AnyError>>) {
@@ -15,7 +15,7 @@ fn connect() -> (DuplexStream, JoinHandle<Result<(), AnyError>>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_loses_its_connection() {
-    let start = Instant::now();
+    let start = VirtualInstant::now();
     let (mut client, connection) = connect();
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     // One byte now and then is not reading either.
