@@ -109,7 +109,7 @@ fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint> {
         .stream_receive_window(QuicVarInt::from_u32(64 * 1_024))
         .receive_window(QuicVarInt::from_u32(256 * 1_024))
         .send_window(256 * 1_024);
-    // Its own endpoint takes no other socket when this one fails.
+    // quinn's endpoint rather than wtransport's, which panics where quinn's tells that it has ended.
     let mut config =
         ServerConfig::builder().with_bind_default(0).with_custom_tls_and_transport(tls, transport).build();
     config
