@@ -40,8 +40,8 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
    * With {@link ReconnectOptions.reconnect}: the connection that takes this one's place when it has ended; its verdicts stay as
    * they were told. Rejects with a {@link TorqueError} when there will be none, for whoever looks at it.
    */
-  readonly next: Promise<TorqueConnection>;
-  /** This connection has ended, and an attempt to make the next one is to come. */
+  readonly successor: Promise<TorqueConnection>;
+  /** This connection has ended, and an attempt to make its successor is to come. */
   onreconnecting: ((attempt: Reconnecting) => void) | null = null;
   /**
    * Called for each packet as it comes, instead of iterating. Packets that have gathered before it is set are given at once.
@@ -57,8 +57,9 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
 
   readonly #ready = new Deferred<void>();
   readonly #closed = new Deferred<CloseInfo>();
-  readonly #next = new Deferred<TorqueConnection>();
+  readonly #successor = new Deferred<TorqueConnection>();
   #reconnector: Reconnector | undefined;
+  #hasSuccessor = false;
   readonly #verdicts: Deferred<boolean>[] = [];
   readonly #packets: { data: Uint8Array; sequence: number }[] = [];
   #packetWaiters: (() => void)[] = [];
@@ -76,8 +77,8 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   ) {
     this.ready = this.#ready.promise;
     this.closed = this.#closed.promise;
-    this.next = this.#next.promise;
-    this.next.catch(() => undefined);
+    this.successor = this.#successor.promise;
+    this.successor.catch(() => undefined);
     // Whoever does not look at `ready` looks at `closed`.
     this.ready.catch(() => undefined);
   }
@@ -156,15 +157,18 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
    */
   close(reason?: Data): void {
     const data = copyOf(reason, MAX_SHORT_DATA);
-    this.#reconnector?.stop();
-    if (this.#state === "closing" || this.#state === "closed") return;
-    this.#state = "closing";
-    this.owner.post(this.id, { kind: "close", data });
+    if (this.#state !== "closing" && this.#state !== "closed") {
+      this.#state = "closing";
+      this.owner.post(this.id, { kind: "close", data });
+    }
+    // Afterwards, as it may end attempts by a signal. A successor that is there goes on.
+    if (!this.#hasSuccessor) this.#reconnector?.stop();
   }
 
-  /** When it ends, this makes the next one. @internal */
+  /** When it was established and has ended, this makes its successor. @internal */
   reconnectBy(reconnector: Reconnector): void {
     this.#reconnector = reconnector;
+    this.successor.then(() => { this.#hasSuccessor = true; }, () => undefined);
   }
 
   /** Whether packets can be sent. @internal */
@@ -242,8 +246,8 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
         const error = new TorqueError(code, message, reason);
         this.#ready.reject(error);
         this.#closed.resolve({ code, by, reason });
-        if (this.#reconnector) this.#next.resolve(this.#reconnector.after(this, error, by === "application"));
-        else this.#next.reject(error);
+        if (!this.#reconnector || !this.#established) this.#successor.reject(error);
+        else this.#successor.resolve(this.#reconnector.after(this, error, by === "application"));
         this.#wake();
         break;
       }

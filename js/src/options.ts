@@ -101,7 +101,7 @@ export interface ReconnectPolicy {
 export interface ReconnectOptions {
   /**
    * When the connection ends for a reason that may pass (the host or the gateway is restarted, the network is gone for a while),
-   * another one is made: {@link TorqueConnection.next}. Not if this application or the host's closes it, or the host refuses, or
+   * another one is made: {@link TorqueConnection.successor}. Not if this application or the host's closes it, or the host refuses, or
    * has another key than expected. Default: no. Give a `keyPair` if the host is to know this program again.
    */
   reconnect?: boolean | ReconnectPolicy;

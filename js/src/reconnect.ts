@@ -32,7 +32,7 @@ export class Reconnector {
     policy: ReconnectPolicy,
     /** Of the application: no more of it. */
     private readonly signal: AbortSignal | undefined,
-    private readonly connect: (signal: AbortSignal) => Promise<TorqueConnection>,
+    private readonly connect: (by: Reconnector, signal: AbortSignal) => Promise<TorqueConnection>,
   ) {
     this.#policy = { firstDelay: 500, maxDelay: 30_000, attempts: Infinity, ...policy };
     signal?.addEventListener("abort", this.stop);
@@ -59,9 +59,7 @@ export class Reconnector {
       await pause(delay, signal);
       if (signal.aborted) throw error;
       try {
-        const next = await this.connect(signal);
-        next.reconnectBy(this);
-        return next;
+        return await this.connect(this, signal);
       } catch (failure) {
         if (!(failure instanceof TorqueError)) throw failure;
         error = failure;

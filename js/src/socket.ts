@@ -6,6 +6,7 @@ import { compile } from "./engine/module.js";
 import { openPort, type Port } from "./engine/port.js";
 import { guarded, TorqueError } from "./error.js";
 import { type ConnectOptions, engineOptions, linkOf, noteCarrier, type OwnOptions, type ReconnectOptions, type SimulatedLink, type SocketOptions } from "./options.js";
+import type { Reconnector } from "./reconnect.js";
 
 /** How a socket ended. */
 export interface SocketEnd {
@@ -129,14 +130,18 @@ export class TorqueSocket implements AsyncDisposable {
     const { reconnect, ...rest } = options;
     if (!reconnect) return TorqueSocket.#connectOnce(url, rest);
     if (rest.connectData !== undefined) rest.connectData = copyOf(rest.connectData);
-    const connection = await TorqueSocket.#connectOnce(url, rest);
-    const policy = reconnect === true ? {} : reconnect;
     const { Reconnector } = await import("./reconnect.js");
-    connection.reconnectBy(new Reconnector(policy, rest.signal, (signal) => TorqueSocket.#connectOnce(url, { ...rest, signal })));
-    return connection;
+    const again = (by: Reconnector, signal: AbortSignal) => TorqueSocket.#connectOnce(url, { ...rest, signal }, by);
+    const reconnector = new Reconnector(reconnect === true ? {} : reconnect, rest.signal, again);
+    try {
+      return await TorqueSocket.#connectOnce(url, rest, reconnector);
+    } catch (error) {
+      reconnector.stop();
+      throw error;
+    }
   }
 
-  static async #connectOnce(url: string, options: SocketOptions & ConnectOptions): Promise<TorqueConnection> {
+  static async #connectOnce(url: string, options: SocketOptions & ConnectOptions, reconnector?: Reconnector): Promise<TorqueConnection> {
     const { connectData, settings, trust, signal, ...rest } = options;
     const socket = new TorqueSocket({ acceptIncoming: false, ...rest });
     const connect: ConnectOptions = {};
@@ -145,7 +150,7 @@ export class TorqueSocket implements AsyncDisposable {
     if (trust !== undefined) connect.trust = trust;
     if (signal !== undefined) connect.signal = signal;
     try {
-      const connection = await socket.open(url, connect);
+      const connection = await socket.#open(url, connect, reconnector);
       void connection.closed.then(() => socket.shutdown());
       return connection;
     } catch (error) {
@@ -200,10 +205,15 @@ export class TorqueSocket implements AsyncDisposable {
   }
 
   /** Connects. Resolves when established; rejects with a {@link TorqueError} that says why not, and holds the host's reason. */
-  async open(url: string, options: ConnectOptions = {}): Promise<TorqueConnection> {
+  open(url: string, options: ConnectOptions = {}): Promise<TorqueConnection> {
+    return this.#open(url, options);
+  }
+
+  async #open(url: string, options: ConnectOptions, reconnector?: Reconnector): Promise<TorqueConnection> {
     const { signal } = options;
     if (signal?.aborted) throw new TorqueError("closed", "given up before it began");
     const { connection } = this.#begin(url, options, true);
+    if (reconnector) connection.reconnectBy(reconnector);
     const abort = () => connection.close("given up");
     signal?.addEventListener("abort", abort);
     void connection.closed.then(() => signal?.removeEventListener("abort", abort));

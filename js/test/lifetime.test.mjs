@@ -205,7 +205,7 @@ test("pages play on while their gateway goes away, and reconnect to another one"
     while (globalThis.drainTime === undefined) await sleep(10);
     const delivered = await connection.send("while it drains");
     const { code } = await connection.closed;
-    const next = await connection.next;
+    const next = await connection.successor;
     return { drainTime, delivered, code, next: await next.send("back again") };
   })));
   for (const { drainTime, ...seen } of all) {

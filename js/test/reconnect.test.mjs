@@ -37,19 +37,24 @@ test("a host that is restarted gets its connections back, and the verdicts of be
   assert.equal((await connection.closed).code, "shutting_down");
   await assert.rejects(connection.send("lost"), { code: "closed" });
   const again = await restart();
-  const next = await connection.next;
+  const next = await connection.successor;
   assert.notEqual(next, connection);
   assert.equal(await next.send("after"), true);
+  // That one is over already; this one goes on.
+  connection.close();
+  assert.equal(await next.send("still"), true);
   assert.deepEqual(attempts.map(({ attempt }) => attempt), attempts.map((_, at) => at + 1));
   assert.equal(attempts[0].code, "shutting_down");
   // And again.
   await again.shutdown();
   await next.closed;
-  await restart();
-  const third = await next.next;
+  const last = await restart();
+  const third = await next.successor;
   assert.equal(await third.send("and again"), true);
-  third.close();
-  await assert.rejects(third.next, { code: "closed" });
+  const heard = new Promise((resolve) => (last.on_close = (id, reason) => resolve(new TextDecoder().decode(reason))));
+  third.close("enough");
+  assert.equal(await heard, "enough");
+  await assert.rejects(third.successor, { code: "closed" });
 });
 
 test("what is waited between attempts doubles up to a limit, and is partly chance", async () => {
@@ -72,21 +77,21 @@ test("a decision is not asked for again", async (t) => {
   await connection.send("my move");
   const { code, by } = await connection.closed;
   assert.deepEqual([code, by], ["closed", "remote"]);
-  await assert.rejects(connection.next, (error) => error.code === "closed" && new TextDecoder().decode(error.reason) === "you lost");
+  await assert.rejects(connection.successor, (error) => error.code === "closed" && new TextDecoder().decode(error.reason) === "you lost");
   assert.deepEqual(attempts, []);
   // Nor if it is told only to the second.
   const other = await connect(t, soon);
   await other.host.shutdown();
   const again = await other.restart();
   again.on_connect_request = (id) => again.close(id, "not you");
-  await assert.rejects(other.connection.next, { code: "refused" });
+  await assert.rejects(other.connection.successor, { code: "refused" });
 });
 
 test("a host with another key is no reason to go on", async (t) => {
   const { host, connection } = await connect(t, soon);
   await host.shutdown();
   await startHost(t, { bind: host.address });
-  await assert.rejects(connection.next, { code: "key_mismatch" });
+  await assert.rejects(connection.successor, { code: "key_mismatch" });
 });
 
 test("closing, or the signal, ends what would be tried", async (t) => {
@@ -97,7 +102,7 @@ test("closing, or the signal, ends what would be tried", async (t) => {
     await connection.closed;
     if (end === "close") connection.close();
     else controller.abort();
-    await assert.rejects(connection.next, { code: "shutting_down" });
+    await assert.rejects(connection.successor, { code: "shutting_down" });
     assert.equal(attempts.length, 1);
   }
 });
@@ -105,7 +110,7 @@ test("closing, or the signal, ends what would be tried", async (t) => {
 test("without being asked for, nothing is made again", async (t) => {
   const { host, connection, attempts } = await connect(t, false);
   await host.shutdown();
-  await assert.rejects(connection.next, { code: "shutting_down" });
+  await assert.rejects(connection.successor, { code: "shutting_down" });
   assert.deepEqual(attempts, []);
 });
 
@@ -117,7 +122,7 @@ test("a page whose gateway goes goes on at another one", async (t) => {
   const connection = await TorqueSocket.connect(host.url, { bind, carriers: ["websocket"], reconnect: soon });
   t.after(() => connection.close());
   gateway.sessions[0].end();
-  const next = await connection.next;
+  const next = await connection.successor;
   assert.equal((await connection.closed).code, "gateway_lost");
   assert.equal(await next.send("here again"), true);
   assert.deepEqual(gateway.sessions.map(({ url }) => new URL(url).hostname), ["one.test", "one.test", "two.test"]);
