@@ -70,7 +70,7 @@ impl Address {
 }
 
 /// What one subscriber usually has: whoever holds one address of it may hold them all.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Network(u8, u64);
 
 impl Hash for Address {

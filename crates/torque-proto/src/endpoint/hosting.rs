@@ -71,7 +71,7 @@ impl Endpoint {
         let occupancy = Occupancy {
             pending: requests.len(),
             has_room: || {
-                let established = self.connections.of_network(&path.remote);
+                let established = || self.connections.of_network(path.remote);
                 requests.room(path.remote, established, &self.config.limits, &self.slots) != Room::None
             },
         };
@@ -150,7 +150,7 @@ impl Endpoint {
 
     /// Puts a pending connection into the tables. If they are full, the source that holds most gives one up.
     fn insert_request(&mut self, entry: Entry, source: Source) -> Option<ConnectionId> {
-        let established = self.connections.of_network(&source.remote);
+        let established = || self.connections.of_network(source.remote);
         let room = self.requests.room(source.remote, established, &self.config.limits, &self.slots);
         if let Room::InPlaceOf(id) = room {
             self.give_up(id);

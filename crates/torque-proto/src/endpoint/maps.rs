@@ -5,7 +5,7 @@ use core::hash::BuildHasher;
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
-use crate::address::{Address, Network};
+use crate::address::Address;
 use crate::crypto::rng::Rng;
 use crate::id::ConnectionId;
 
@@ -33,19 +33,13 @@ pub(crate) type AddressMap<V> = Map<Address, V>;
 /// Which connection owns an address.
 pub(crate) struct Owners {
     map: AddressMap<ConnectionId>,
-    /// How many owners each network has.
-    of_network: Map<Network, usize>,
     /// The last one that was found: datagrams of one source come in runs.
     last: Option<(Address, ConnectionId)>,
 }
 
 impl Owners {
     pub(crate) fn new(seeded: Seeded) -> Self {
-        Self {
-            map: AddressMap::with_hasher(seeded.clone()),
-            of_network: Map::with_hasher(seeded),
-            last: None,
-        }
+        Self { map: AddressMap::with_hasher(seeded), last: None }
     }
 
     pub(crate) fn get(&self, remote: &Address) -> Option<&ConnectionId> {
@@ -64,30 +58,20 @@ impl Owners {
         Some(owner)
     }
 
-    /// How many connections own an address of the network of `remote`.
-    pub(crate) fn of_network(&self, remote: &Address) -> usize {
-        self.of_network.get(&remote.network()).copied().unwrap_or(0)
+    /// How many connections own an address of the network of `remote`, by looking at each.
+    pub(crate) fn of_network(&self, remote: Address) -> usize {
+        let network = remote.network();
+        self.map.keys().filter(|owned| owned.network() == network).count()
     }
 
     pub(crate) fn insert(&mut self, remote: Address, owner: ConnectionId) {
         self.last = None;
-        if self.map.insert(remote, owner).is_none() {
-            *self.of_network.entry(remote.network()).or_default() += 1;
-        }
+        self.map.insert(remote, owner);
     }
 
     pub(crate) fn remove(&mut self, remote: &Address) {
         self.last = None;
-        if self.map.remove(remote).is_none() {
-            return;
-        }
-        let network = remote.network();
-        if let Some(count) = self.of_network.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_network.remove(&network);
-            }
-        }
+        self.map.remove(remote);
     }
 }
 

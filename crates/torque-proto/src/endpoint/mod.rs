@@ -106,7 +106,7 @@ impl Endpoint {
             confirming: AddressMap::with_hasher(seeded.clone()),
             attempts: AddressMap::with_hasher(seeded.clone()),
             own_nonces: Map::with_hasher(seeded.clone()),
-            requests: Requests::new(&seeded),
+            requests: Requests::new(seeded),
             puzzles: Vec::new(),
             widest_window: 0,
             stats: Stats::default(),

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::maps::{AddressMap, Map, Seeded};
+use super::maps::{Map, Seeded};
 use super::slab::Slab;
 use super::slot::{Entry, Slot};
 use crate::address::{Address, Network};
@@ -12,13 +12,20 @@ use crate::id::ConnectionId;
 /// The table of pending connections.
 ///
 /// Its bound protects memory. Its shares protect the other initiators: a source that fills the table takes places
-/// from itself before it takes them from anybody else.
+/// from itself before it takes them from anybody else. Shares are counted when somebody has paid for a place, which is
+/// when Diffie-Hellman comes next, so counting may take a look at every place.
 pub(super) struct Requests {
     /// By address and initiator_nonce.
-    ids: Map<(Address, [u8; 16]), ConnectionId>,
-    /// The same ids by where they came from, oldest first.
-    by_address: AddressMap<Vec<ConnectionId>>,
-    by_network: Map<Network, Vec<ConnectionId>>,
+    pending: Map<(Address, [u8; 16]), Pending>,
+    /// How many there have been.
+    count: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Pending {
+    id: ConnectionId,
+    /// Those that came earlier have lower ones.
+    number: u64,
 }
 
 /// Whether the table takes another request.
@@ -31,81 +38,83 @@ pub(super) enum Room {
 }
 
 impl Requests {
-    pub(super) fn new(seeded: &Seeded) -> Self {
-        Self {
-            ids: Map::with_hasher(seeded.clone()),
-            by_address: AddressMap::with_hasher(seeded.clone()),
-            by_network: Map::with_hasher(seeded.clone()),
-        }
+    pub(super) fn new(seeded: Seeded) -> Self {
+        Self { pending: Map::with_hasher(seeded), count: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.ids.len()
+        self.pending.len()
     }
 
     pub(super) fn get(&self, remote: Address, initiator_nonce: [u8; 16]) -> Option<ConnectionId> {
-        self.ids.get(&(remote, initiator_nonce)).copied()
+        self.pending.get(&(remote, initiator_nonce)).map(|pending| pending.id)
     }
 
     pub(super) fn insert(&mut self, remote: Address, initiator_nonce: [u8; 16], id: ConnectionId) {
-        self.ids.insert((remote, initiator_nonce), id);
-        self.by_address.entry(remote).or_default().push(id);
-        self.by_network.entry(remote.network()).or_default().push(id);
+        self.count += 1;
+        self.pending.insert((remote, initiator_nonce), Pending { id, number: self.count });
     }
 
     pub(super) fn remove(&mut self, remote: Address, initiator_nonce: [u8; 16]) {
-        let Some(id) = self.ids.remove(&(remote, initiator_nonce)) else { return };
-        take_out(&mut self.by_address, &remote, id);
-        take_out(&mut self.by_network, &remote.network(), id);
+        self.pending.remove(&(remote, initiator_nonce));
     }
 
-    /// Whether there is a place for another request of `remote`, from whose network there are `established` connections.
+    /// Whether there is a place for another request of `remote`. `established` counts the connections of its network.
     pub(super) fn room(
         &self,
         remote: Address,
-        established: usize,
+        established: impl FnOnce() -> usize,
         limits: &Limits,
         slots: &Slab<Entry>,
     ) -> Room {
         let network = remote.network();
-        let of_address = self.by_address.get(&remote).map_or(&[][..], Vec::as_slice);
-        let of_network = self.by_network.get(&network).map_or(&[][..], Vec::as_slice);
+        let of_network = self.count_of(network);
+        if self.pending.keys().filter(|(other, _)| *other == remote).count() >= limits.pending_per_address {
+            return self.in_place_of_a_refused_one(slots, |other| other == remote);
+        }
         let places = limits.pending.min(limits.connections);
-        let is_half_full = self.len() >= places / 2;
-        // A refused one only waits to repeat its answer.
-        let is_refused = |id| matches!(slots.get(id).map(|entry| &entry.slot), Some(Slot::Refused(_)));
-        let in_place_of_a_refused_one = |held: &[ConnectionId]| {
-            held.iter().copied().find(|id| is_refused(*id)).map_or(Room::None, Room::InPlaceOf)
-        };
-        if of_address.len() >= limits.pending_per_address {
-            return in_place_of_a_refused_one(of_address);
+        if self.len() >= places / 2 && of_network >= limits.pending_per_network {
+            return self.in_place_of_a_refused_one(slots, |other| other.network() == network);
         }
-        if is_half_full && of_network.len() >= limits.pending_per_network {
-            return in_place_of_a_refused_one(of_network);
-        }
-        if slots.is_full() || of_network.len() + established >= limits.connections_per_network {
+        let is_shared = limits.connections_per_network < limits.connections;
+        if slots.is_full() || is_shared && of_network + established() >= limits.connections_per_network {
             return Room::None;
         }
         if self.len() < places {
             return Room::Free;
         }
         // Full: the network that holds most gives one up, if it still holds as many as the newcomer's afterwards.
-        let largest = self.by_network.values().max_by_key(|held| held.len());
-        match largest {
-            Some(held) if held.len() > of_network.len() + 1 => match in_place_of_a_refused_one(held) {
-                Room::None => Room::InPlaceOf(held[0]),
-                room => room,
-            },
-            _ => Room::None,
+        let Some((largest, held)) = self.largest_network() else { return Room::None };
+        if held <= of_network + 1 {
+            return Room::None;
+        }
+        match self.in_place_of_a_refused_one(slots, |other| other.network() == largest) {
+            Room::None => self.in_place_of_oldest(|other, _| other.network() == largest),
+            room => room,
         }
     }
-}
 
-fn take_out<K: core::hash::Hash + Eq>(map: &mut Map<K, Vec<ConnectionId>>, key: &K, id: ConnectionId) {
-    if let Some(held) = map.get_mut(key) {
-        held.retain(|other| *other != id);
-        if held.is_empty() {
-            map.remove(key);
-        }
+    fn count_of(&self, network: Network) -> usize {
+        self.pending.keys().filter(|(remote, _)| remote.network() == network).count()
+    }
+
+    fn largest_network(&self) -> Option<(Network, usize)> {
+        let mut networks: Vec<_> = self.pending.keys().map(|(remote, _)| remote.network()).collect();
+        networks.sort_unstable();
+        let runs = networks.chunk_by(|one, next| one == next);
+        runs.max_by_key(|run| run.len()).map(|run| (run[0], run.len()))
+    }
+
+    /// A refused one only waits to repeat its answer.
+    fn in_place_of_a_refused_one(&self, slots: &Slab<Entry>, is_of: impl Fn(Address) -> bool) -> Room {
+        let is_refused = |id| matches!(slots.get(id).map(|entry| &entry.slot), Some(Slot::Refused(_)));
+        self.in_place_of_oldest(|remote, id| is_of(remote) && is_refused(id))
+    }
+
+    fn in_place_of_oldest(&self, is_of: impl Fn(Address, ConnectionId) -> bool) -> Room {
+        let those = self.pending.iter().filter(|((remote, _), pending)| is_of(*remote, pending.id));
+        those
+            .min_by_key(|(_, pending)| pending.number)
+            .map_or(Room::None, |(_, pending)| Room::InPlaceOf(pending.id))
     }
 }
