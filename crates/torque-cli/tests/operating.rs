@@ -308,3 +308,19 @@ fn a_host_takes_no_more_connections_than_it_says_and_says_that_it_is_full() {
     }
     json(0, &["connect", host.url(), "--send", "x"]);
 }
+
+#[test]
+fn one_network_takes_no_more_connections_than_the_option_says() {
+    let host = Host::start(&["--max-per-network", "1", "--metrics", "127.0.0.1:0"]);
+    let mut command = torque();
+    command.args(["connect", host.url(), "--json"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut first = command.spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !get(&host, "/metrics").contains("torque_host_connections{state=\"established\"} 1\n") {
+        assert!(Instant::now() < end);
+    }
+    let told = json(4, &["connect", host.url(), "--send", "x", "--timeout", "1"]);
+    assert!(event(&told, "error")["message"].as_str().unwrap().contains("busy"), "{told:?}");
+    drop(first.stdin.take());
+    assert!(first.wait().unwrap().success());
+}

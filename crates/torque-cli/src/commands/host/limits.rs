@@ -10,6 +10,10 @@ pub struct LimitOptions {
     #[arg(long = "max", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     pub connections: u16,
 
+    /// Of those, from one IPv4 address or IPv6 /64, in each shard (default: all; pages that come through a gateway share its address)
+    #[arg(long = "max-per-network", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    per_network: Option<u16>,
+
     /// The most requests that are neither let in nor refused yet [counter: busy]
     #[arg(long = "max-pending", value_name = "N", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pending: u32,
@@ -33,6 +37,10 @@ pub struct LimitOptions {
     /// The most datagrams that wait to be sent [counter: transmits_dropped]
     #[arg(long = "max-unsent", value_name = "N", default_value_t = 8_192, value_parser = clap::value_parser!(u32).range(16..=10_000_000))]
     unsent: u32,
+
+    /// The same in bytes
+    #[arg(long = "max-unsent-bytes", value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(65_536..=1_073_741_824))]
+    unsent_bytes: u32,
 
     /// Tokens of served requests that are remembered in each epoch of 30 seconds, 16 bytes each [counter: busy]
     #[arg(long = "max-tokens", value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
@@ -61,11 +69,13 @@ impl LimitOptions {
         let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let limits = &mut config.limits;
         limits.pending = size(self.pending);
+        limits.connections_per_network = self.per_network.map_or(limits.connections_per_network, usize::from);
         limits.pending_per_address = size(self.pending_per_address);
         limits.pending_per_network = size(self.pending_per_network);
         limits.queued_packets = size(self.queued);
         limits.queued_packets_total = size(self.queued_total);
         limits.queued_transmits = size(self.unsent);
+        limits.queued_transmit_bytes = size(self.unsent_bytes);
         limits.replay_tokens = size(self.tokens);
         // Room beside the connections for those that are pending, and for those that have ended and answer for a
         // few seconds more, so that --max is what binds. All of them may be of one shard.
