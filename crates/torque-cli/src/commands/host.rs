@@ -38,6 +38,8 @@ Examples:
 
 It also answers `torque query` and `torque discover`.
 
+What a limit turns away is counted: [counter: busy] is torque_busy_total in the metrics.
+
 Logs have a time in UTC and a level. RUST_LOG=warn shows less, RUST_LOG=debug every packet and what the protocol
 sees, RUST_LOG=torque=info,torque_proto=debug each as much as wanted. Connections have the same id everywhere.
 ";

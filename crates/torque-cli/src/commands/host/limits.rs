@@ -42,7 +42,7 @@ pub struct LimitOptions {
     #[arg(long = "max-unsent-bytes", value_name = "BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u32).range(65_536..=1_073_741_824))]
     unsent_bytes: u32,
 
-    /// Tokens of served requests that are remembered in each epoch of 30 seconds, 16 bytes each [counter: busy]
+    /// Tokens of served requests that are remembered in each epoch of 30 seconds, 16 bytes each [counter: stale_epoch]
     #[arg(long = "max-tokens", value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
     tokens: u32,
 
