@@ -34,6 +34,9 @@ use crate::{http, webtransport};
 const LONGEST_DRAIN: Duration = Duration::from_millis(u32::MAX as u64);
 /// How long sessions may take to end once they have to: a little more than a page has to take the last words.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
+/// What the system keeps for the UDP port that all pages share, each way: a page that sends in bursts is not to lose the others'
+/// datagrams before the gateway has looked at them. Linux gives at most `net.core.rmem_max` and `wmem_max`.
+const ALL_PAGES_BUFFER: usize = 4 * 1_024 * 1_024;
 /// How often a free port is looked for.
 const PORT_TRIES: usize = 64;
 
@@ -403,7 +406,11 @@ fn tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 pub(crate) fn udp(address: SocketAddr) -> std::io::Result<UdpSocket> {
-    bind(address, Type::DGRAM).map(Into::into)
+    let socket = bind(address, Type::DGRAM)?;
+    // What the system does not give is done without.
+    let _ = socket.set_recv_buffer_size(ALL_PAGES_BUFFER);
+    let _ = socket.set_send_buffer_size(ALL_PAGES_BUFFER);
+    Ok(socket.into())
 }
 
 /// Whether an address cannot be had because the machine lacks the family, not because somebody else has it.
@@ -411,4 +418,17 @@ fn is_missing_family(error: &std::io::Error) -> bool {
     // EAFNOSUPPORT has no kind of its own.
     error.kind() == std::io::ErrorKind::AddrNotAvailable
         || matches!(error.raw_os_error(), Some(47 | 97 | 10_047))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_all_pages_keeps_as_much_as_the_system_gives() {
+        let most: usize =
+            std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
+        let socket = udp("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert!(socket2::SockRef::from(&socket).recv_buffer_size().unwrap() >= most.min(ALL_PAGES_BUFFER));
+    }
 }
