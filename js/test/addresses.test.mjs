@@ -78,11 +78,23 @@ test("`ready` binds, and does not get in the way of `bind`", { timeout: 20_000 }
   await assert.rejects(new TorqueSocket({ bind: "somewhere" }).ready, { code: "invalid_argument" });
 });
 
-test("a port that somebody has, at whichever address, is in use", async (t) => {
+/** How many UDP sockets this process has, once that stays so. */
+async function udpSockets() {
+  const count = () => process.getActiveResourcesInfo().filter((name) => /UDP/.test(name)).length;
+  for (let before; ; ) {
+    before = count();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    if (count() === before) return before;
+  }
+}
+
+test("a port that somebody has, at whichever address, is in use, and nothing stays open", async (t) => {
   const everywhere = await startHost(t, { bind: "0.0.0.0:0" });
+  const before = await udpSockets();
   for (const place of ["0.0.0.0", "[::]", "127.0.0.1", "[::1]"]) {
     await assert.rejects(new TorqueSocket({ bind: `${place}:${everywhere.port}` }).bind(), { code: "bind_failed" }, place);
   }
+  assert.equal(await udpSockets(), before);
   const here = await startHost(t, { bind: "[::1]:0" });
   await assert.rejects(new TorqueSocket({ bind: `0.0.0.0:${here.port}` }).bind(), { code: "bind_failed" });
 });

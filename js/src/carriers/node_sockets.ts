@@ -126,7 +126,11 @@ export class SocketAtEach implements Sockets {
 
   async sourceFor(type: Type, host: string): Promise<string | undefined> {
     const source = await routeTo(type, host);
-    return this.#own().find(({ local }) => local === source)?.local;
+    if (source === undefined || source === "") return source;
+    const has = () => this.#own().some(({ local }) => local === source);
+    // The machine may have it for a moment only.
+    if (!has()) await this.#refresh();
+    return has() ? source : undefined;
   }
 
   send(datagram: Uint8Array, host: string, port: number, local: string): void {
@@ -150,7 +154,7 @@ export class SocketAtEach implements Sockets {
   }
 
   async #refresh(): Promise<void> {
-    if (this.#refreshing) return;
+    if (this.#refreshing || this.#closed) return;
     const now = places();
     // Then it was not said; a machine has one at least.
     if (now.length === 0) return;
@@ -186,9 +190,13 @@ export class SocketAtEach implements Sockets {
 function bind(type: Type, address: string, port: number, listen: (message: Buffer, from: Dgram.RemoteInfo) => void): Promise<Dgram.Socket> {
   return new Promise((resolve, reject) => {
     const socket = dgram.createSocket({ type, recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES });
-    socket.once("error", reject);
+    const fail = (error: Error) => {
+      socket.close();
+      reject(error);
+    };
+    socket.once("error", fail);
     socket.bind({ address, port }, () => {
-      socket.off("error", reject);
+      socket.off("error", fail);
       // Errors of single datagrams are losses; the socket goes on.
       socket.on("error", () => undefined);
       socket.on("message", listen);
@@ -213,7 +221,7 @@ async function freePort(): Promise<number> {
   return socket.port;
 }
 
-/** The address that the kernel would send from; `undefined` where there is no way. Nothing is sent. */
+/** The address that the kernel would send from; `undefined` where there is no way, "" if it does not say. Nothing is sent. */
 function routeTo(type: Type, host: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = dgram.createSocket(type);
@@ -222,7 +230,12 @@ function routeTo(type: Type, host: string): Promise<string | undefined> {
       resolve(local);
     };
     socket.once("error", () => answer(undefined));
-    socket.connect(9, host, () => answer(socket.address().address.split("%")[0]));
+    try {
+      socket.connect(9, host, () => answer(socket.address().address.split("%")[0]));
+    } catch {
+      // Not every runtime has this of Node.
+      answer("");
+    }
   });
 }
 

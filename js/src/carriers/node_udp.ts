@@ -14,7 +14,7 @@ const dns: typeof Dns = process.getBuiltinModule("node:dns/promises");
 /** So many addresses of a name are tried. */
 const MAX_TRIED = 4;
 /** So many remotes are remembered with the local address that they are written to from, besides those of connections. */
-const MAX_SOURCES = 1_024;
+const MAX_SOURCES = 16_384;
 
 /** UDP in Node. `bind` is an address and port; empty for any. Who is no host needs no socket at every address. */
 export async function openNodeUdp(bind: string, isHost: boolean, listener: CarrierListener): Promise<Carrier> {
