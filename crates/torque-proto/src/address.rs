@@ -49,6 +49,12 @@ impl Address {
         }
     }
 
+    /// What one holder of addresses may have for little money: an IPv4 address, an IPv6 /48 or a carrier's own number.
+    pub(crate) fn site(&self) -> Network {
+        let Network(family, bits) = self.network();
+        Network(family, if family == 6 { bits >> 16 } else { bits })
+    }
+
     /// Family, address and port as the identity token covers them (PROTOCOL.md 5.1).
     pub(crate) fn token_bytes(&self) -> [u8; 19] {
         let mut bytes = [0; 19];

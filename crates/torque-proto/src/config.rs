@@ -146,7 +146,8 @@ pub struct Limits {
     /// Of those, from one address and port (default 4).
     pub pending_per_address: usize,
     /// Of those, from one IPv4 address or IPv6 /64, once half of `pending` (or of `connections`, if that is less) is
-    /// taken (default 64). When all are taken, the network that holds most gives one up for the newcomer.
+    /// taken (default 64). When all are taken, the IPv4 address or
+    /// IPv6 /48 that holds most gives one up for the newcomer. Refused ones are counted apart.
     pub pending_per_network: usize,
     /// Tokens remembered in each epoch (default 65,536; 16 bytes each).
     pub replay_tokens: usize,

@@ -62,6 +62,12 @@ pub(super) struct Closing {
     settled: (u64, u64),
 }
 
+impl Closing {
+    fn ended(&mut self) -> Ended {
+        Ended { code: self.code, by: self.by, reason: core::mem::take(&mut self.reason) }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Leaving {
     until: Instant,
@@ -81,6 +87,11 @@ impl Phase {
             Some(limit) => Self::Unheard { until: now + limit, next: now, pause: FIRST_PAUSE },
             None => Self::Open,
         }
+    }
+
+    /// Whether the host has not been heard yet.
+    pub(super) fn is_unheard(&self) -> bool {
+        matches!(self, Self::Unheard { .. })
     }
 
     pub(super) fn takes_data(&self) -> bool {
@@ -157,9 +168,10 @@ impl Connection {
             self.phase = Phase::Gone;
             return;
         }
-        // What the other side's application said is not lost when another connection takes the address meanwhile.
+        // What either application said is not lost when another connection takes the address meanwhile.
         let ended = match &mut self.phase {
             Phase::Leaving(leaving) => leaving.ended(),
+            Phase::Closing(closing) => closing.ended(),
             _ => Ended { code, by, reason: Vec::new() },
         };
         self.end_unknown(ended, output);
@@ -237,8 +249,7 @@ impl Connection {
         if !all_settled {
             return false;
         }
-        let reason = core::mem::take(&mut closing.reason);
-        self.ended = Some(Box::new(Ended { code: closing.code, by: closing.by, reason }));
+        self.ended = Some(Box::new(closing.ended()));
         self.linger(now);
         true
     }
@@ -275,11 +286,7 @@ impl Connection {
                 }
             }
             Phase::Closing(closing) if closing.until <= now => {
-                let ended = Ended {
-                    code: closing.code,
-                    by: closing.by,
-                    reason: core::mem::take(&mut closing.reason),
-                };
+                let ended = closing.ended();
                 self.end_unknown(ended, output);
             }
             Phase::Closing(closing) => {

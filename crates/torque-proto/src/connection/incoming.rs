@@ -146,7 +146,7 @@ impl Incoming {
     }
 
     /// As [`report_was_read`](Self::report_was_read), for an ack of which the low 31 bits are known: it is the highest such
-    /// number up to R. One that is farther back would change nothing.
+    /// number up to R. A peer that withholds reports while it sends 2^31 packets spoils the verdicts on those alone.
     pub(crate) fn report_with_low_bits_was_read(&mut self, ack_low: u32) {
         let back = (self.known as u32).wrapping_sub(ack_low) & (u32::MAX >> 1);
         self.report_was_read(self.known.saturating_sub(u64::from(back)));

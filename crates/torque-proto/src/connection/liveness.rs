@@ -180,6 +180,10 @@ impl Liveness {
         self.last_data_sent.max(self.last_probe) + self.probe_pause(rtt, peer_ack_delay)
     }
 
+    pub(crate) fn last_probe(&self) -> Instant {
+        self.last_probe
+    }
+
     pub(crate) fn on_probe(&mut self, now: Instant) {
         self.last_probe = now;
         self.probes = self.probes.saturating_add(1);

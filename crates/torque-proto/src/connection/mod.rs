@@ -238,7 +238,7 @@ impl Connection {
         };
         let is_sequenced = opened.kind.is_sequenced();
         let may_count = is_sequenced || opened.sequence >= self.incoming.known();
-        let counts = may_count && self.read_report(now, opened.ack, ack_bytes, output);
+        let counts = may_count && self.read_report(now, &opened, ack_bytes, output);
         let wants_answer = match opened.kind {
             PacketKind::Data => {
                 // Applications and queues rely on the size that was announced.
@@ -297,6 +297,10 @@ impl Connection {
         if self.rest_at.is_some_and(|at| at <= now) {
             self.rest(now);
         }
+        // Until the host is heard, the phase has pings and a limit of its own.
+        if self.phase.is_unheard() {
+            return;
+        }
         match self.liveness.on_ping_deadline(now) {
             PingAction::Nothing => {}
             PingAction::Ping => self.send_ping(now, outbox),
@@ -310,7 +314,10 @@ impl Connection {
         if !self.phase.takes_data() {
             return phase;
         }
-        let mut next = (self.liveness.ping_deadline(), TimerKind::Ping);
+        let mut next = match phase {
+            Some(phase) if self.phase.is_unheard() => phase,
+            _ => (self.liveness.ping_deadline(), TimerKind::Ping),
+        };
         let mut consider = |at: Instant, kind| {
             if at < next.0 {
                 next = (at, kind);
@@ -324,9 +331,6 @@ impl Connection {
         }
         if let Some(at) = self.rest_at {
             consider(at, TimerKind::Rest);
-        }
-        if let Some((at, kind)) = phase {
-            consider(at, kind);
         }
         Some(next)
     }

@@ -25,8 +25,8 @@ const MINIMUM_SPAN: Micros = Micros::from_secs(5);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rtt {
     estimate: Estimate,
-    /// The estimate before the surprising samples that came last, and how many they are.
-    before: Option<(Estimate, u8)>,
+    /// What was believed before the surprising samples that came last.
+    before: Option<Before>,
     /// Expected samples since surprising ones were forgotten.
     calm: u8,
     latest: Micros,
@@ -34,6 +34,14 @@ pub(crate) struct Rtt {
     sampled: Instant,
     minimum: [Micros; 2],
     minimum_since: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    estimate: Estimate,
+    /// How many surprising samples came since, and the least of them.
+    surprises: u8,
+    least: Micros,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,16 +86,27 @@ impl Rtt {
         self.take(now, sample);
     }
 
-    /// They took `most`, in which the answer was held back for as long as makes `least` possible. So nothing is learned
-    /// from it while the present estimate lies between.
+    /// They took `most`, in which the answer was held back for as long as makes `least` possible. While the present
+    /// estimate lies between, it stays; what is learned is that it is not farther off than that, and that surprising samples
+    /// above `most` tell of the past.
     pub(crate) fn sample_between(&mut self, now: Instant, least: Micros, most: Micros) {
-        let believed = self.before.map_or(self.estimate, |(before, _)| before);
+        let believed = self.before.map_or(self.estimate, |before| before.estimate);
         let pause = (believed.smoothed / 8).max(MIN_PAUSE);
         if self.has_sample && now.micros_since(self.sampled) < pause {
             return;
         }
         self.note_minimum(now, most);
-        self.take(now, believed.smoothed.clamp(least, most.max(least)));
+        let nearest = believed.smoothed.clamp(least, most.max(least));
+        if nearest != believed.smoothed || !self.has_sample {
+            return self.take(now, nearest);
+        }
+        self.sampled = now;
+        if self.before.is_some_and(|before| most < before.least) {
+            self.forget_surprises();
+        }
+        // The deviation is not known either, but for how large it can be.
+        let deviation = self.estimate.variation.min(most - least);
+        self.estimate.variation = (self.estimate.variation * 3 + deviation) / 4;
     }
 
     fn take(&mut self, now: Instant, sample: Micros) {
@@ -99,21 +118,29 @@ impl Rtt {
             self.has_sample = true;
             return;
         }
-        match self.before {
-            Some((before, _)) if !before.is_surprised_by(sample) => {
-                // As before: what came in between was not the path's doing, if it does not happen all the time.
-                if self.calm >= CALM {
-                    self.estimate = before;
-                    self.calm = 0;
-                }
-                self.before = None;
+        match &mut self.before {
+            Some(before) if !before.estimate.is_surprised_by(sample) => self.forget_surprises(),
+            Some(Before { surprises: MAX_SURPRISES, .. }) => self.before = None,
+            Some(before) => {
+                before.surprises += 1;
+                before.least = before.least.min(sample);
             }
-            Some((_, MAX_SURPRISES)) => self.before = None,
-            Some((before, surprises)) => self.before = Some((before, surprises + 1)),
-            None if self.estimate.is_surprised_by(sample) => self.before = Some((self.estimate, 1)),
+            None if self.estimate.is_surprised_by(sample) => {
+                self.before = Some(Before { estimate: self.estimate, surprises: 1, least: sample });
+            }
             None => self.calm = self.calm.saturating_add(1),
         }
         self.estimate.update(sample);
+    }
+
+    /// It is as before: what came in between was not the path's doing, if it does not happen all the time.
+    fn forget_surprises(&mut self) {
+        if let Some(before) = self.before.take()
+            && self.calm >= CALM
+        {
+            self.estimate = before.estimate;
+            self.calm = 0;
+        }
     }
 
     fn note_minimum(&mut self, now: Instant, sample: Micros) {

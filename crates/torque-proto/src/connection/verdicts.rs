@@ -2,20 +2,22 @@
 
 use super::incoming::{MAX_REPORT, MAX_SHORT_REPORT};
 use super::outgoing;
-use super::{Connection, Output};
+use super::{Connection, Opened, Output};
 use crate::event::Delivery;
 use crate::instant::Instant;
 use crate::micros::Micros;
+use crate::wire::header::PacketKind;
 
 impl Connection {
     /// Whether the report counts: it does not if it is about what was never sent.
     pub(super) fn read_report(
         &mut self,
         now: Instant,
-        ack: u64,
+        opened: &Opened,
         ack_bytes: &[u8],
         output: &mut impl Output,
     ) -> bool {
+        let ack = opened.ack;
         if ack > self.outgoing.last() {
             self.counters.reports_ignored += 1;
             return false;
@@ -27,8 +29,10 @@ impl Connection {
                 self.settle_next(delivery, output);
             }
             self.rate.count(now, self.counters.delivered - delivered_before);
-            // A report as long as its packet takes may end before the newest packet that had come.
-            if ![MAX_SHORT_REPORT, MAX_REPORT].contains(&ack_bytes.len()) {
+            // A report as long as its packet takes may end before the newest packet that had come. One in a control packet
+            // was asked for.
+            let is_whole = ![MAX_SHORT_REPORT, MAX_REPORT].contains(&ack_bytes.len());
+            if is_whole && opened.kind != PacketKind::Control {
                 self.time_verdict(now);
             }
         }
@@ -40,6 +44,10 @@ impl Connection {
     fn time_verdict(&mut self, now: Instant) {
         let Some(sent_at) = self.outgoing.delivered_at() else { return };
         let most = now.since_low_micros(sent_at);
+        // If it took a probe to get the report, an earlier one was lost, and this one says nothing about the path.
+        if now.micros_since(self.liveness.last_probe()) < most {
+            return;
+        }
         let gap =
             self.outgoing.next_sent_at().map(|next| Micros::from_micros(next.wrapping_sub(sent_at).into()));
         let held = gap.map_or(self.peer_ack_delay, |gap| gap.min(self.peer_ack_delay));

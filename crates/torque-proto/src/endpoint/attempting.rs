@@ -252,7 +252,8 @@ impl Endpoint {
             self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
         }
         let replaces = self.displace_owner(remote);
-        let connected = Connected { connection, remote, local, public_key, queued: 0, held: 0 };
+        let connected =
+            Connected { connection, remote, local, public_key, is_host: false, queued: 0, held: 0 };
         self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;

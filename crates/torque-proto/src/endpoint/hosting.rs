@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::places::room;
 use super::requests::Room;
 use super::routing::Path;
 use super::setup::KeyLogEntry;
@@ -15,7 +16,6 @@ use crate::error::CallError;
 use crate::event::{ClosedBy, Event};
 use crate::handshake::{
     Admission, Admitted, Asking, ChallengeAnswer, ConnectionParts, DropReason, Occupancy, Role, ShortData,
-    reject,
 };
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -35,7 +35,7 @@ impl Endpoint {
         if !self.transmits.takes_answers() {
             return self.transmits.count_unanswered();
         }
-        let pending = self.requests.len();
+        let pending = self.requests.waiting();
         let nonce = bytes.get(10..26).and_then(|nonce| nonce.try_into().ok()).unwrap_or([0; 16]);
         let is_own = self.is_own_nonce(&nonce);
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
@@ -69,11 +69,8 @@ impl Endpoint {
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (host, requests) = (&mut self.host, &self.requests);
         let occupancy = Occupancy {
-            pending: requests.len(),
-            has_room: || {
-                let established = || self.connections.of_network(path.remote);
-                requests.room(path.remote, established, &self.config.limits, &self.slots) != Room::None
-            },
+            pending: requests.waiting(),
+            has_room: || room(requests, &self.slots, &self.config.limits, path.remote) != Room::None,
         };
         let admission = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| {
             host.admit(&mut cx, path.remote, &request, bytes, occupancy, out)
@@ -89,7 +86,8 @@ impl Endpoint {
     fn repeat_answer(&mut self, now: Instant, id: ConnectionId, path: Path, bytes: &[u8]) {
         let Some(entry) = self.slots.get_mut(id) else { return };
         let slot = &mut entry.slot;
-        let repeated = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| match slot {
+        // To an address that has paid, at most each 50 ms.
+        let repeated = self.transmits.push(Cause::Peer, path.remote, path.local, |out| match slot {
             Slot::Asking(slot) => slot.asking.repeat(now, bytes, out),
             Slot::Confirming(slot) => slot.confirming.repeat(now, bytes, out),
             Slot::Refused(slot) => slot.refused.repeat(now, bytes, out),
@@ -116,11 +114,11 @@ impl Endpoint {
             // It is let in nowhere, so it ends no attempt of our own either.
             return self.refuse_origin(now, asking, source);
         }
+        let entry = Entry::new(Slot::Asking(boxed(AskingSlot { asking, source, since: now })));
+        let Some(id) = self.insert_request(now, entry, source) else { return };
         if let Some(&attempt) = self.attempts.get(&path.remote) {
             self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
         }
-        let entry = Entry::new(Slot::Asking(boxed(AskingSlot { asking, source, since: now })));
-        let Some(id) = self.insert_request(entry, source) else { return };
         self.stats.connections_requested += 1;
         trace_event!(DEBUG, connection = %id, remote = %path.remote, key = %question.public_key, "requested");
         self.events.push(Event::ConnectRequest {
@@ -144,42 +142,10 @@ impl Endpoint {
         });
         let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
         // There is no close event to wait for.
-        let Some(id) = self.insert_request(Entry { slot, close_taken: true }, source) else { return };
+        let entry = Entry { slot, close_taken: true };
+        let Some(id) = self.insert_request(now, entry, source) else { return };
+        self.note_refused(now, source);
         self.rearm(id);
-    }
-
-    /// Puts a pending connection into the tables. If they are full, the source that holds most gives one up.
-    fn insert_request(&mut self, entry: Entry, source: Source) -> Option<ConnectionId> {
-        let established = || self.connections.of_network(source.remote);
-        let room = self.requests.room(source.remote, established, &self.config.limits, &self.slots);
-        if let Room::InPlaceOf(id) = room {
-            self.give_up(id);
-        }
-        let Some(id) = self.slots.insert(entry) else {
-            self.stats.busy += 1;
-            return None;
-        };
-        self.requests.insert(source.remote, source.initiator_nonce, id);
-        Some(id)
-    }
-
-    /// Ends a pending connection so that another source finds a place. Its initiator may begin again.
-    fn give_up(&mut self, id: ConnectionId) {
-        let (source, is_told) = match self.slots.get(id).map(|entry| &entry.slot) {
-            Some(Slot::Asking(slot)) => (slot.source, false),
-            Some(Slot::Confirming(slot)) => (slot.source, slot.connected.connection.is_over()),
-            Some(Slot::Refused(slot)) => (slot.source, true),
-            _ => return,
-        };
-        self.stats.given_up += 1;
-        self.forget_request(id, source);
-        if !is_told {
-            self.transmits.push(Cause::Stranger, source.remote, source.local, |out| {
-                reject(RejectCode::Busy, source.initiator_nonce, out);
-            });
-            self.tell_close(id, CloseCode::Busy, ClosedBy::Socket, alloc::vec::Vec::new());
-        }
-        self.end_slot(id);
     }
 
     /// Accepts a request. `accept_data`, at most 511 bytes, is what the initiator's established event shows.
@@ -212,7 +178,8 @@ impl Endpoint {
         let public_key = parts.public_key;
         let connection = self.make_connection(now, id, source.remote, parts, None, None);
         let (remote, local) = (source.remote, source.local);
-        let connected = Connected { connection, remote, local, public_key, queued: 0, held: 0 };
+        let connected =
+            Connected { connection, remote, local, public_key, is_host: true, queued: 0, held: 0 };
         let slot = ConfirmingSlot { confirming, source, since, connected, displacing: None };
         self.put(id, Slot::Confirming(boxed(slot)));
         let waiting = self.confirming.entry(source.remote).or_default();
@@ -245,6 +212,7 @@ impl Endpoint {
             .transmits
             .push(Cause::Own, source.remote, source.local, |out| asking.refuse(&cx, code, reason, out));
         self.put(id, Slot::Refused(boxed(RefusedSlot { refused, source })));
+        self.note_refused(now, source);
         self.tell_close(id, code, by, reason.bytes().to_vec());
         self.rearm(id);
     }
@@ -299,7 +267,12 @@ impl Endpoint {
         };
         let Some(displacing) = &mut slot.displacing else { return };
         let (asks, displacing) = (displacing.take_ask(now), *displacing);
-        if now < displacing.until {
+        let owner_is_over = self
+            .slots
+            .get(displacing.owner)
+            .and_then(|entry| entry.slot.connection())
+            .is_none_or(|owner| owner.is_over());
+        if now < displacing.until && !owner_is_over {
             if asks {
                 self.drive(displacing.owner, Cause::Own, |connection, _, outbox| {
                     connection.send_ping(now, outbox);

@@ -58,12 +58,6 @@ impl Owners {
         Some(owner)
     }
 
-    /// How many connections own an address of the network of `remote`, by looking at each.
-    pub(crate) fn of_network(&self, remote: Address) -> usize {
-        let network = remote.network();
-        self.map.keys().filter(|owned| owned.network() == network).count()
-    }
-
     pub(crate) fn insert(&mut self, remote: Address, owner: ConnectionId) {
         self.last = None;
         self.map.insert(remote, owner);

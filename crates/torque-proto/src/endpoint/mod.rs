@@ -9,6 +9,7 @@ mod hosting;
 mod maps;
 mod origins;
 mod packets;
+mod places;
 mod queue;
 mod requests;
 mod routing;
@@ -381,7 +382,7 @@ impl Endpoint {
 
     /// Bits of puzzle that a request is asked for now.
     pub fn difficulty(&mut self, now: Instant) -> u8 {
-        self.host.difficulty(now, &self.config, self.requests.len())
+        self.host.difficulty(now, &self.config, self.requests.waiting())
     }
 
     /// Figures of an established connection, until its close event is taken.

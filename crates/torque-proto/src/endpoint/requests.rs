@@ -3,8 +3,6 @@
 use alloc::vec::Vec;
 
 use super::maps::{Map, Seeded};
-use super::slab::Slab;
-use super::slot::{Entry, Slot};
 use crate::address::{Address, Network};
 use crate::config::Limits;
 use crate::id::ConnectionId;
@@ -12,11 +10,16 @@ use crate::id::ConnectionId;
 /// The table of pending connections.
 ///
 /// Its bound protects memory. Its shares protect the other initiators: a source that fills the table takes places
-/// from itself before it takes them from anybody else. Shares are counted when somebody has paid for a place, which is
-/// when Diffie-Hellman comes next, so counting may take a look at every place.
+/// from itself before it takes them from anybody else. Refused ones, which only wait to repeat their answer, take nobody's
+/// place: there are as many places for them, and the newest take those of the oldest.
+///
+/// Shares are counted when somebody has paid for a place, which is when Diffie-Hellman comes next, so counting may take a look
+/// at every place.
 pub(super) struct Requests {
     /// By address and initiator_nonce.
     pending: Map<(Address, [u8; 16]), Pending>,
+    /// How many of them are refused.
+    refused: usize,
     /// How many there have been.
     count: u64,
 }
@@ -26,6 +29,7 @@ struct Pending {
     id: ConnectionId,
     /// Those that came earlier have lower ones.
     number: u64,
+    is_refused: bool,
 }
 
 /// Whether the table takes another request.
@@ -39,11 +43,12 @@ pub(super) enum Room {
 
 impl Requests {
     pub(super) fn new(seeded: Seeded) -> Self {
-        Self { pending: Map::with_hasher(seeded), count: 0 }
+        Self { pending: Map::with_hasher(seeded), refused: 0, count: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.pending.len()
+    /// Those that are not refused.
+    pub(super) fn waiting(&self) -> usize {
+        self.pending.len() - self.refused
     }
 
     pub(super) fn get(&self, remote: Address, initiator_nonce: [u8; 16]) -> Option<ConnectionId> {
@@ -52,69 +57,77 @@ impl Requests {
 
     pub(super) fn insert(&mut self, remote: Address, initiator_nonce: [u8; 16], id: ConnectionId) {
         self.count += 1;
-        self.pending.insert((remote, initiator_nonce), Pending { id, number: self.count });
+        let pending = Pending { id, number: self.count, is_refused: false };
+        self.pending.insert((remote, initiator_nonce), pending);
+    }
+
+    /// This one is refused. Names the oldest refused one if there are more of them than `limits` allow.
+    pub(super) fn refuse(
+        &mut self,
+        remote: Address,
+        initiator_nonce: [u8; 16],
+        limits: &Limits,
+    ) -> Option<ConnectionId> {
+        let pending = self.pending.get_mut(&(remote, initiator_nonce))?;
+        pending.is_refused = true;
+        self.refused += 1;
+        if self.refused <= limits.pending { None } else { self.oldest_refused(|_| true) }
+    }
+
+    /// The oldest refused one of those that `is_meant`.
+    pub(super) fn oldest_refused(&self, is_meant: impl Fn(ConnectionId) -> bool) -> Option<ConnectionId> {
+        let refused = self.pending.values().filter(|pending| pending.is_refused && is_meant(pending.id));
+        refused.min_by_key(|pending| pending.number).map(|pending| pending.id)
     }
 
     pub(super) fn remove(&mut self, remote: Address, initiator_nonce: [u8; 16]) {
-        self.pending.remove(&(remote, initiator_nonce));
+        if let Some(pending) = self.pending.remove(&(remote, initiator_nonce)) {
+            self.refused -= usize::from(pending.is_refused);
+        }
     }
 
-    /// Whether there is a place for another request of `remote`. `established` counts the connections of its network.
+    /// Those that are not refused.
+    fn iter(&self) -> impl Iterator<Item = (Address, Pending)> + '_ {
+        let all = self.pending.iter().map(|((remote, _), pending)| (*remote, *pending));
+        all.filter(|(_, pending)| !pending.is_refused)
+    }
+
+    /// How many of them are of a network.
+    pub(super) fn of_network(&self, network: Network) -> usize {
+        self.iter().filter(|(remote, _)| remote.network() == network).count()
+    }
+
+    /// Whether there is a place for another request of `remote`. `may_end` says of a pending connection that it may be
+    /// given up: the lower the number, the sooner.
     pub(super) fn room(
         &self,
         remote: Address,
-        established: impl FnOnce() -> usize,
         limits: &Limits,
-        slots: &Slab<Entry>,
+        may_end: impl Fn(ConnectionId) -> Option<u8>,
     ) -> Room {
-        let network = remote.network();
-        let of_network = self.count_of(network);
-        if self.pending.keys().filter(|(other, _)| *other == remote).count() >= limits.pending_per_address {
-            return self.in_place_of_a_refused_one(slots, |other| other == remote);
+        if self.iter().filter(|(other, _)| *other == remote).count() >= limits.pending_per_address {
+            return Room::None;
         }
         let places = limits.pending.min(limits.connections);
-        if self.len() >= places / 2 && of_network >= limits.pending_per_network {
-            return self.in_place_of_a_refused_one(slots, |other| other.network() == network);
-        }
-        let is_shared = limits.connections_per_network < limits.connections;
-        if slots.is_full() || is_shared && of_network + established() >= limits.connections_per_network {
+        let is_half_full = self.waiting() >= places / 2;
+        if is_half_full && self.of_network(remote.network()) >= limits.pending_per_network {
             return Room::None;
         }
-        if self.len() < places {
+        if self.waiting() < places {
             return Room::Free;
         }
-        // Full: the network that holds most gives one up, if it still holds as many as the newcomer's afterwards.
-        let Some((largest, held)) = self.largest_network() else { return Room::None };
-        if held <= of_network + 1 {
+        // Full: the site that holds most gives one up, if it still holds as many as the newcomer's afterwards.
+        let site = remote.site();
+        let of_site = self.iter().filter(|(other, _)| other.site() == site).count();
+        let mut sites: Vec<_> = self.iter().map(|(other, _)| other.site()).collect();
+        sites.sort_unstable();
+        let runs = sites.chunk_by(|one, next| one == next);
+        let Some(largest) = runs.max_by_key(|run| run.len()).filter(|run| run.len() > of_site + 1) else {
             return Room::None;
-        }
-        match self.in_place_of_a_refused_one(slots, |other| other.network() == largest) {
-            Room::None => self.in_place_of_oldest(|other, _| other.network() == largest),
-            room => room,
-        }
-    }
-
-    fn count_of(&self, network: Network) -> usize {
-        self.pending.keys().filter(|(remote, _)| remote.network() == network).count()
-    }
-
-    fn largest_network(&self) -> Option<(Network, usize)> {
-        let mut networks: Vec<_> = self.pending.keys().map(|(remote, _)| remote.network()).collect();
-        networks.sort_unstable();
-        let runs = networks.chunk_by(|one, next| one == next);
-        runs.max_by_key(|run| run.len()).map(|run| (run[0], run.len()))
-    }
-
-    /// A refused one only waits to repeat its answer.
-    fn in_place_of_a_refused_one(&self, slots: &Slab<Entry>, is_of: impl Fn(Address) -> bool) -> Room {
-        let is_refused = |id| matches!(slots.get(id).map(|entry| &entry.slot), Some(Slot::Refused(_)));
-        self.in_place_of_oldest(|remote, id| is_of(remote) && is_refused(id))
-    }
-
-    fn in_place_of_oldest(&self, is_of: impl Fn(Address, ConnectionId) -> bool) -> Room {
-        let those = self.pending.iter().filter(|((remote, _), pending)| is_of(*remote, pending.id));
-        those
-            .min_by_key(|(_, pending)| pending.number)
-            .map_or(Room::None, |(_, pending)| Room::InPlaceOf(pending.id))
+        };
+        let held = self.iter().filter(|(other, _)| other.site() == largest[0]);
+        held.filter_map(|(_, pending)| may_end(pending.id).map(|rank| (rank, pending.number, pending.id)))
+            .min()
+            .map_or(Room::None, |(_, _, id)| Room::InPlaceOf(id))
     }
 }

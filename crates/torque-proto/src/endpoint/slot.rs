@@ -118,6 +118,8 @@ pub(super) struct Connected {
     pub remote: Address,
     pub local: Option<IpAddr>,
     pub public_key: PublicKey,
+    /// Whether the other side began it.
+    pub is_host: bool,
     /// Received packets that the application has not taken.
     pub queued: usize,
     /// Of those, the ones that a driver holds.

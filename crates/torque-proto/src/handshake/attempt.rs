@@ -12,6 +12,7 @@ use super::transcript::application_tag;
 use super::{ConnectionParts, Context, DropReason};
 use crate::codes::{CloseCode, RejectCode};
 use crate::config::HandshakeConfig;
+use crate::crypto::rng::Rng;
 use crate::error::CallError;
 use crate::event::{ClosedBy, Extension};
 use crate::id::ConnectionId;
@@ -114,8 +115,14 @@ impl Others {
         self.untried.iter().chain(tried).any(|other| other.is_of(response))
     }
 
-    fn is_full(&self) -> bool {
-        self.untried.len() + self.requesting.len() >= Self::MAX
+    /// Keeps one more. If there are too many it takes the place of any: nobody knows which one is the true one.
+    fn keep(&mut self, other: Challenge, rng: &mut Rng) {
+        if self.untried.len() + self.requesting.len() < Self::MAX {
+            self.untried.push(other);
+        } else if !self.untried.is_empty() {
+            let place = rng.u64() as usize % self.untried.len();
+            self.untried[place] = other;
+        }
     }
 }
 
@@ -238,7 +245,11 @@ impl Attempt {
     }
 
     /// A response that came after the one that is gone on with. It is kept if it leads to another request to the same host.
-    fn keep_other_response(&mut self, cx: &Context<'_>, response: &ChallengeResponse<'_>) -> AttemptOutcome {
+    fn keep_other_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        response: &ChallengeResponse<'_>,
+    ) -> AttemptOutcome {
         let in_use = match &self.state {
             State::Deciding(state) => &state.challenge,
             State::Solving(state) => &state.challenge,
@@ -246,12 +257,12 @@ impl Attempt {
             State::Challenging(_) | State::Over => return AttemptOutcome::Dropped(DropReason::Stray),
         };
         // Before the signature is checked, which costs most.
-        if in_use.is_of(response) || self.others.knows(response) || self.others.is_full() {
+        if in_use.is_of(response) || self.others.knows(response) {
             return AttemptOutcome::Dropped(DropReason::Stray);
         }
         match Challenge::examine(cx, response, self.common.offers, &self.common.trust) {
             Ok(other) if other.accepted() == in_use.accepted() => {
-                self.others.untried.push(other);
+                self.others.keep(other, cx.rng);
                 AttemptOutcome::Waiting
             }
             Ok(_) => AttemptOutcome::Dropped(DropReason::Stray),
@@ -500,7 +511,8 @@ impl Attempt {
                     self.begin_anew(cx, accepted, CloseCode::Busy, out);
                 } else if state.repeats.has_passed(cx.now) {
                     // Another request may still be answered.
-                    let other = self.others.requesting.swap_remove(0);
+                    let mut other = self.others.requesting.swap_remove(0);
+                    other.hint = other.hint.or(state.hint);
                     self.state = State::Requesting(other);
                 } else {
                     state.repeat(cx, out);

@@ -169,7 +169,7 @@ impl Udp {
     pub(crate) fn mind_pressure(&mut self, silent: impl FnOnce() -> HashSet<Address>) {
         if self.pressure.is_look_due_first() {
             self.pressure.looked(pressure::buffer::waiting(&self.carrier));
-            if self.pressure.is_half_full() {
+            if self.pressure.wants_silent() {
                 self.pressure.set_silent(silent());
             }
         }

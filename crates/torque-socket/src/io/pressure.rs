@@ -5,6 +5,7 @@
 //! the buffer, and nothing would be sent to anybody. Other systems charge nothing for these.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use torque_proto::Address;
 use torque_proto::wire::DatagramKind;
@@ -13,6 +14,9 @@ use super::carrier::Carrier;
 
 /// What the kernel charges for a datagram beside its bytes, about.
 const OVERHEAD: usize = 768;
+
+/// Looking who does not answer takes a look at each connection.
+const SILENT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Sees how full the send buffer is. While it is half full, it holds back what may never leave the machine: datagrams to
 /// peers that do not answer, and answers to strangers, who can name addresses that nobody has.
@@ -24,6 +28,7 @@ pub(super) struct Pressure {
     charged: usize,
     is_half_full: bool,
     silent: HashSet<Address>,
+    silent_since: Option<Instant>,
 }
 
 impl Pressure {
@@ -54,16 +59,19 @@ impl Pressure {
         self.is_half_full = waiting >= self.capacity / 2;
         if !self.is_half_full {
             self.silent.clear();
+            self.silent_since = None;
         }
     }
 
-    pub(super) fn is_half_full(&self) -> bool {
-        self.is_half_full
+    /// Whether [`set_silent`](Self::set_silent) is due.
+    pub(super) fn wants_silent(&self) -> bool {
+        self.is_half_full && self.silent_since.is_none_or(|since| since.elapsed() >= SILENT_PAUSE)
     }
 
     /// These do not answer.
     pub(super) fn set_silent(&mut self, silent: HashSet<Address>) {
         self.silent = silent;
+        self.silent_since = Some(Instant::now());
     }
 
     /// Whether a datagram stays here.

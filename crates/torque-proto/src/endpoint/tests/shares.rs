@@ -16,6 +16,8 @@ struct Crowd {
     hosts: u16,
     /// Whether the host accepts what comes; no initiator ever hears of it.
     accepts: bool,
+    /// Packets of connections that the host sent.
+    packets: u32,
     requested: Vec<ConnectionId>,
     closed: Vec<(ConnectionId, CloseCode)>,
     /// Ends of attempts, by the initiator's address.
@@ -42,6 +44,7 @@ impl Crowd {
             targets: BTreeMap::new(),
             hosts: 0,
             accepts: false,
+            packets: 0,
             requested: Vec::new(),
             closed: Vec::new(),
             failed: Vec::new(),
@@ -97,7 +100,8 @@ impl Crowd {
                 self.host.transmits().iter().map(|sent| (sent.remote, sent.bytes.to_vec())).collect();
             self.host.transmits().clear();
             for (to, mut bytes) in sent {
-                if bytes[0] == 4 {
+                self.packets += u32::from(bytes[0] >= 0x80);
+                if bytes[0] == 4 || bytes[0] >= 0x80 {
                     continue;
                 }
                 let at = if matches!(bytes[0], 2 | 7) { 2 } else { 1 };
@@ -268,4 +272,49 @@ fn a_host_may_give_each_network_a_part_of_its_connections() {
         }
     }
     assert_eq!(pair.ends[HOST].stats().busy, 1);
+}
+
+#[test]
+fn refusals_that_wait_to_be_repeated_take_nobodys_place() {
+    let mut crowd = Crowd::new();
+    // Three times as many as there are places, each from a network of its own, and all refused.
+    for host in 1..=48 {
+        assert!(crowd.admits(at(host, 5_000)), "request {host}");
+        let last = *crowd.requested.last().unwrap();
+        crowd.host.close(crowd.now, last, b"full").unwrap();
+        crowd.advance(Duration::from_millis(3));
+    }
+    assert_eq!(crowd.host.difficulty(crowd.now), 4, "nor do they raise the price");
+    // As many are kept to be repeated as there are places.
+    assert_eq!(crowd.host.slots_used(), 16);
+}
+
+#[test]
+fn an_accepted_connection_that_gives_way_is_closed() {
+    let mut crowd = Crowd::new();
+    crowd.accepts = true;
+    for (host, requests) in [(1, 6), (2, 6), (3, 4)] {
+        for port in 0..requests {
+            crowd.connect(at(host, 5_000 + port), 1);
+        }
+    }
+    assert_eq!(crowd.requested.len(), 16);
+    crowd.host.transmits().clear();
+    crowd.connect(at(9, 5_000), 1);
+    let [(given_up, CloseCode::Busy)] = crowd.closed[..] else { panic!("{:?}", crowd.closed) };
+    assert!([crowd.requested[0], crowd.requested[6]].contains(&given_up));
+    assert_eq!(crowd.packets, 1, "its initiator is told by a packet: it has its connect_accept");
+}
+
+#[test]
+fn one_holder_of_many_networks_is_one_source_in_a_full_table() {
+    let mut crowd = Crowd::new();
+    for network in 0..16 {
+        let ip = core::net::Ipv6Addr::new(0x2001, 0xdb8, 7, network, 0, 0, 0, 1);
+        crowd.connect(Address::from(SocketAddr::from((ip, 7_000))), 1);
+    }
+    assert_eq!(crowd.requested.len(), 16);
+    for host in 1..=8 {
+        assert!(crowd.admits(at(host, 5_000)), "request {host}");
+    }
 }
