@@ -1,14 +1,28 @@
 import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
 import type { ClosedBy, ConnectionFigures, Delivery, Notice } from "./engine/messages.js";
-import { guarded, TorqueError } from "./error.js";
+import { type ErrorCode, guarded, TorqueError } from "./error.js";
 import type { Reconnecting, Reconnector } from "./reconnect.js";
 import type { TorqueSocket } from "./socket.js";
+
+declare global {
+  // What `await using` needs, for programs whose `lib` has no `esnext.disposable`; where it has, these are the same.
+  interface SymbolConstructor {
+    readonly dispose: unique symbol;
+    readonly asyncDispose: unique symbol;
+  }
+  interface Disposable {
+    [Symbol.dispose](): void;
+  }
+  interface AsyncDisposable {
+    [Symbol.asyncDispose](): PromiseLike<void>;
+  }
+}
 
 /** How a connection ended. */
 export interface CloseInfo {
   /** A code of `spec/codes.csv`, or what became of the carrier. */
-  code: string;
+  code: ErrorCode;
   /** Who ended it: this application, the other side, or this socket. */
   by: ClosedBy;
   /** What the application that closed or refused said; else empty. */
@@ -198,7 +212,7 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
 
   /** Why a packet cannot be sent now. */
   #problem(bytes: Uint8Array): TorqueError | undefined {
-    const fail = (code: string, message: string) => new TorqueError(code, message);
+    const fail = (code: ErrorCode, message: string) => new TorqueError(code, message);
     if (this.#state === "pending") return fail("not_established", "wait for `ready`");
     if (!this.isOpen) return fail("closed", "the connection has ended");
     if (bytes.length > this.maxPacketSize) return fail("too_large", `this connection takes ${this.maxPacketSize} bytes`);

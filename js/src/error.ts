@@ -1,3 +1,20 @@
+import type { CloseCode } from "./codes.js";
+
+/** Why a call could not be made, or a socket not begin. */
+export type CallCode =
+  | "already_bound" | "bind_failed" | "blocked_by_csp" | "connections_exist" | "core_missing" | "internal" | "invalid_argument"
+  | "invalid_settings" | "not_an_info_packet" | "not_established" | "not_waiting" | "too_large" | "too_many_connections"
+  | "window_full" | "worker_missing";
+
+/** What became of the way to a gateway, or of what was asked of it. */
+export type CarrierCode =
+  | "flooding" | "gateway_draining" | "gateway_full" | "gateway_idle" | "gateway_lost" | "gateway_no_port" | "gateway_protocol"
+  | "gateway_silent" | "gateway_unreachable" | "gateway_version" | "no_route" | "no_webtransport" | "target_not_allowed"
+  | "too_many_contexts" | "too_many_sessions";
+
+/** The name of what happened: one of a connection's end (`spec/codes.csv`), of a call, or of a carrier. */
+export type ErrorCode = CloseCode | CallCode | CarrierCode;
+
 /**
  * What went wrong, by name.
  *
@@ -10,7 +27,7 @@ export class TorqueError extends Error {
 
   constructor(
     /** The name of what happened. */
-    readonly code: string,
+    readonly code: ErrorCode,
     message: string,
     /** What the application on the other side said, if it refused or closed. */
     readonly reason: Uint8Array = new Uint8Array(),
@@ -21,7 +38,7 @@ export class TorqueError extends Error {
   /** From the core's `code: text`. @internal */
   static parse(text: string): TorqueError {
     const at = text.indexOf(": ");
-    return at < 0 ? new TorqueError("internal", text) : new TorqueError(text.slice(0, at), text.slice(at + 2));
+    return at < 0 ? new TorqueError("internal", text) : new TorqueError(text.slice(0, at) as ErrorCode, text.slice(at + 2));
   }
 }
 

@@ -1,9 +1,9 @@
 import type { TorqueConnection } from "./connection.js";
-import { guarded, TorqueError } from "./error.js";
+import { type ErrorCode, guarded, TorqueError } from "./error.js";
 import type { ReconnectPolicy } from "./options.js";
 
 /** What will not be otherwise at the next attempt (spec/API.md 11). */
-const FINAL = new Set([
+const FINAL = new Set<ErrorCode>([
   // Somebody's decision.
   "closed", "refused", "origin_not_allowed", "target_not_allowed", "replaced", "superseded", "flooding",
   // What the two sides are.
@@ -16,7 +16,7 @@ const FINAL = new Set([
 /** An attempt to come. */
 export interface Reconnecting {
   /** Why: the code with which the connection ended, or the last attempt failed. */
-  code: string;
+  code: ErrorCode;
   /** The first is 1. */
   attempt: number;
   /** Milliseconds until then. */
@@ -61,6 +61,7 @@ export class Reconnector {
       try {
         return await this.connect(this, signal);
       } catch (failure) {
+        if (signal.aborted) throw error;
         if (!(failure instanceof TorqueError)) throw failure;
         error = failure;
       }

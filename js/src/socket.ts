@@ -4,14 +4,14 @@ import { Deferred } from "./deferred.js";
 import type { ClosedBy, Command, Delivery, Notice } from "./engine/messages.js";
 import { compile } from "./engine/module.js";
 import { openPort, type Port } from "./engine/port.js";
-import { guarded, TorqueError } from "./error.js";
+import { type ErrorCode, guarded, TorqueError } from "./error.js";
 import { type ConnectOptions, engineOptions, linkOf, noteCarrier, type OwnOptions, type ReconnectOptions, type SimulatedLink, type SocketOptions } from "./options.js";
 import type { Reconnector } from "./reconnect.js";
 
 /** How a socket ended. */
 export interface SocketEnd {
   /** `closed` after `shutdown`; `gateway_lost`, `gateway_draining`, … when its carrier is gone. */
-  code: string;
+  code: ErrorCode;
   message: string;
 }
 
@@ -56,7 +56,7 @@ export class TorqueSocket implements AsyncDisposable {
     | ((connection: number, more: { remote: string; public_key: string; accept_data: Uint8Array; settings: string; replaces: number }) => void)
     | null = null;
   /** The connection has ended: once for each, as its last event. */
-  on_close: ((connection: number, reason: Uint8Array, more: { code: string; by: ClosedBy }) => void) | null = null;
+  on_close: ((connection: number, reason: Uint8Array, more: { code: ErrorCode; by: ClosedBy }) => void) | null = null;
   /** A packet of the other application. `packet_sequence` rises; what is missing in between was dropped. */
   on_packet: ((connection: number, packet_sequence: number, packet_data: Uint8Array) => void) | null = null;
   /** The verdict on a packet, by the number that `send_to` gave it: once for each, in the order of sending. */
@@ -204,20 +204,25 @@ export class TorqueSocket implements AsyncDisposable {
     return Math.max(this.#goneAt - performance.now(), 0);
   }
 
-  /** Connects. Resolves when established; rejects with a {@link TorqueError} that says why not, and holds the host's reason. */
+  /** Connects. Resolves when established; rejects with a {@link TorqueError} that says why not, and holds the host's reason, or with the reason of the signal that gave it up. */
   open(url: string, options: ConnectOptions = {}): Promise<TorqueConnection> {
     return this.#open(url, options);
   }
 
   async #open(url: string, options: ConnectOptions, reconnector?: Reconnector): Promise<TorqueConnection> {
     const { signal } = options;
-    if (signal?.aborted) throw new TorqueError("closed", "given up before it began");
+    signal?.throwIfAborted();
     const { connection } = this.#begin(url, options, true);
     if (reconnector) connection.reconnectBy(reconnector);
     const abort = () => connection.close("given up");
     signal?.addEventListener("abort", abort);
     void connection.closed.then(() => signal?.removeEventListener("abort", abort));
-    await connection.ready;
+    try {
+      await connection.ready;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
     return connection;
   }
 

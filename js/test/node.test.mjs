@@ -114,8 +114,8 @@ test("an attempt can be given up", async (t) => {
   const url = `torque://127.0.0.1:${silent.address().port}`;
   const controller = new AbortController();
   const attempt = TorqueSocket.connect(url, { signal: controller.signal });
-  setTimeout(() => controller.abort(), 100);
-  await assert.rejects(attempt, { code: "closed" });
+  setTimeout(() => controller.abort(new Error("no time")), 100);
+  await assert.rejects(attempt, /no time/);
   const socket = new TorqueSocket();
   const pending = socket.open(url);
   await socket.shutdown();

@@ -24,7 +24,10 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let source = root.join("spec/codes.csv");
     let text = std::fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
     let codes = parse(&text)?;
-    let outputs: [(PathBuf, String); 1] = [(root.join("crates/torque-proto/src/codes.rs"), rust(&codes))];
+    let outputs: [(PathBuf, String); 2] = [
+        (root.join("crates/torque-proto/src/codes.rs"), rust(&codes)),
+        (root.join("js/src/codes.ts"), typescript(&codes)),
+    ];
     for (path, wanted) in &outputs {
         let present = std::fs::read_to_string(path).unwrap_or_default();
         if present == *wanted {
@@ -75,6 +78,22 @@ fn variant(name: &str) -> String {
             first.to_uppercase() + rest
         })
         .collect()
+}
+
+fn typescript(codes: &[Code]) -> String {
+    let mut out = String::from(
+        "/** Close codes. Written by `cargo xtask codes` from `spec/codes.csv`: change them there. */\n\n\
+         /** What each close code means (PROTOCOL.md 10). */\n\
+         export const CLOSE_MEANINGS = {\n",
+    );
+    for code in codes.iter().filter(|code| code.table == "close") {
+        let _ = writeln!(out, "  {}: {:?},", code.name, code.meaning);
+    }
+    out.push_str(
+        "} as const;\n\n/** Why a connection, pending or established, ended (PROTOCOL.md 10). */\n\
+         export type CloseCode = keyof typeof CLOSE_MEANINGS;\n",
+    );
+    out
 }
 
 fn rust(codes: &[Code]) -> String {

@@ -1,4 +1,4 @@
-import { TorqueError } from "../error.js";
+import { type ErrorCode, TorqueError } from "../error.js";
 import * as control from "./control.js";
 import type { Carrier, CarrierListener } from "./carrier.js";
 import { Farewell } from "./farewell.js";
@@ -23,8 +23,8 @@ const WELCOME_TIME = 5_000;
 const OPEN_TIME = 10_000;
 const ATTEST_TIME = 2_000;
 
-const REFUSALS = ["", "target_not_allowed", "name_not_found", "too_many_contexts", "no_route"];
-const ENDINGS = ["", "gateway_draining", "flooding", "gateway_protocol", "gateway_idle", "gateway_full", "too_many_sessions", "gateway_no_port"];
+const REFUSALS: readonly (ErrorCode | "")[] = ["", "target_not_allowed", "name_not_found", "too_many_contexts", "no_route"];
+const ENDINGS: readonly (ErrorCode | "")[] = ["", "gateway_draining", "flooding", "gateway_protocol", "gateway_idle", "gateway_full", "too_many_sessions", "gateway_no_port"];
 
 interface Waiting<T> {
   resolve(value: T): void;
@@ -191,7 +191,7 @@ export class GatewaySession implements Carrier {
         break;
       }
       case "refused":
-        this.#opening.get(told.context)?.reject(new TorqueError(REFUSALS[told.code] ?? "target_not_allowed", told.reason));
+        this.#opening.get(told.context)?.reject(new TorqueError(REFUSALS[told.code] || "target_not_allowed", told.reason));
         break;
       case "context":
         this.#add(told.context, told.address);
@@ -203,7 +203,7 @@ export class GatewaySession implements Carrier {
         this.listener.draining(told.time);
         break;
       case "closing":
-        this.lost(new TorqueError(ENDINGS[told.code] ?? "gateway_lost", told.reason));
+        this.lost(new TorqueError(ENDINGS[told.code] || "gateway_lost", told.reason));
         break;
       case "forgotten":
         this.#remove(told.context);
@@ -231,7 +231,7 @@ export class GatewaySession implements Carrier {
     for (const [other, same] of this.#addresses) if (same === address) this.#contexts.set(address, other);
   }
 
-  #waitFor<T>(time: number, code: string, message: string, put: (waiting: Waiting<T>) => void): Promise<T> {
+  #waitFor<T>(time: number, code: ErrorCode, message: string, put: (waiting: Waiting<T>) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new TorqueError(code, message)), time);
       put({

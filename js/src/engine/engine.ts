@@ -1,4 +1,5 @@
 import type { Carrier } from "../carriers/carrier.js";
+import { type CloseCode, CLOSE_MEANINGS } from "../codes.js";
 import { TorqueError } from "../error.js";
 import type { SimulatedLink } from "../options.js";
 import { Core } from "./core.js";
@@ -408,13 +409,13 @@ export class Engine {
         break;
       }
       case EVENT.close: {
-        const code = this.#core.eventText();
+        const code = this.#core.eventText() as CloseCode;
         const by = CLOSED_BY[plain.event_closed_by()] ?? "socket";
         // Closed by us because the carrier is about to go.
         if (code === "shutting_down" && by === "application" && this.#ending && this.#ending.code !== "closed") {
           return this.#ended(connection, this.#ending, "socket");
         }
-        this.#ended(connection, new TorqueError(code, code, this.#core.eventBytes()), by);
+        this.#ended(connection, new TorqueError(code, CLOSE_MEANINGS[code], this.#core.eventBytes()), by);
         break;
       }
     }

@@ -5,6 +5,7 @@
  * ones by the engine.
  */
 
+import type { ErrorCode } from "../error.js";
 import type { ConnectionFigures } from "./figures.js";
 import type { GatewayCarrier, SimulatedLink } from "../options.js";
 
@@ -25,7 +26,7 @@ export interface EngineOptions {
   simulatedLink: Required<SimulatedLink> | undefined;
 }
 
-/** From the face to the engine. */
+/** From the face to the engine. @internal */
 export type Command =
   | { kind: "begin"; options: EngineOptions; module: WebAssembly.Module }
   | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: "ask" | "anyone" }
@@ -44,7 +45,7 @@ export type Command =
   /** The page goes away: close everything now, and wait for nothing. */
   | { kind: "leave" };
 
-/** From the engine to the face. */
+/** From the engine to the face. @internal */
 export type Notice =
   | { kind: "bound"; address: string; publicKey: string; carrier: string; gatewayKey: string }
   | { kind: "challenge"; id: number; publicKey: string; data: Uint8Array; difficulty: number; cipher: string }
@@ -60,15 +61,15 @@ export type Notice =
       window: number;
       replaces: number;
     }
-  | { kind: "close"; id: number; code: string; by: ClosedBy; reason: Uint8Array; message: string }
+  | { kind: "close"; id: number; code: ErrorCode; by: ClosedBy; reason: Uint8Array; message: string }
   | { kind: "packet"; id: number; sequence: number; data: Uint8Array }
   /** The verdict on the connection's oldest packet without one. */
   | { kind: "verdict"; id: number; delivery: Delivery }
   /** The socket's carrier goes away in so many milliseconds. */
   | { kind: "draining"; time: number }
   | { kind: "info"; remote: string; data: Uint8Array }
-  | { kind: "reply"; request: number; value: unknown; error?: { code: string; message: string } }
-  | { kind: "ended"; code: string; message: string };
+  | { kind: "reply"; request: number; value: unknown; error?: { code: ErrorCode; message: string } }
+  | { kind: "ended"; code: ErrorCode; message: string };
 
 /** Who ended a connection: this application, the other side, or this socket. */
 export type ClosedBy = "application" | "remote" | "socket";
