@@ -6,7 +6,7 @@ import { Controls } from "./controls.js";
 import { element, make, setText, Surface } from "./dom.js";
 import { Game, type Counters } from "./game.js";
 import { EVERY, Graph, LossMeter } from "./graphs.js";
-import { join, type Joined } from "./join.js";
+import { join, type Joined, NoArena } from "./join.js";
 import { LinkSliders } from "./link.js";
 import { Log } from "./log.js";
 import { reasonOf, textOf } from "./reasons.js";
@@ -107,7 +107,7 @@ async function begin(): Promise<void> {
   } catch (error) {
     if (attempt !== mine) return;
     const { code, message, reason } =
-      error instanceof TorqueError ? error : { code: "", message: String(error), reason: new Uint8Array() };
+      error instanceof TorqueError || error instanceof NoArena ? error : { code: "", message: String(error), reason: new Uint8Array() };
     over(code, textOf(reason), message);
   }
 }

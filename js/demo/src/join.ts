@@ -1,6 +1,6 @@
 /** The way into the arena, step by step, each told. */
 
-import { TorqueError, TorqueSocket, type GatewayCarrier, type TorqueConnection } from "torque-socket";
+import { TorqueSocket, type GatewayCarrier, type TorqueConnection } from "torque-socket";
 
 import { hello, readWelcome, type Welcome } from "./wire.js";
 
@@ -32,20 +32,32 @@ export interface JoinOptions {
   readonly tell: (parts: (string | { b: string })[]) => void;
 }
 
-/** Where the arena is: the program that hosts it writes it beside the pages. Rejects with a TorqueError. */
+/** There is no arena to connect to. */
+export class NoArena extends Error {
+  readonly reason = new Uint8Array();
+
+  constructor(
+    readonly code: "no_server" | "no_arena",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Where the arena is: the program that hosts it writes it beside the pages. Rejects with a {@link NoArena}. */
 export async function arenaUrl(signal: AbortSignal): Promise<string> {
   let answer: Response;
   try {
     answer = await fetch("demo.json", { cache: "no-store", signal });
   } catch (error) {
-    throw new TorqueError("no_server", String(error));
+    throw new NoArena("no_server", String(error));
   }
   const { url } = answer.ok ? ((await answer.json()) as { url?: unknown }) : {};
-  if (typeof url !== "string") throw new TorqueError("no_arena", `demo.json: ${answer.status}`);
+  if (typeof url !== "string") throw new NoArena("no_arena", `demo.json: ${answer.status}`);
   return url;
 }
 
-/** Connects and is let in. Rejects with a TorqueError; the socket is over then. */
+/** Connects and is let in. Rejects with a TorqueError or NoArena; the socket is over then. */
 export async function join(options: JoinOptions): Promise<Joined> {
   const { tell, signal } = options;
   const url = await arenaUrl(signal);
