@@ -155,7 +155,12 @@ export class Core {
   transmits(now: number, give: (remote: string, local: string, datagram: Uint8Array) => void): void {
     for (let length; (length = this.#exports.next_transmit(now)) > 0; ) {
       const path = this.#text(this.#exports.transmit_path());
-      if (path) [this.#remote = "", this.#local = ""] = path.split("\n");
+      if (path) {
+        // Not assigned at once: some tools that rewrite private fields for older browsers lose that.
+        const [remote = "", local = ""] = path.split("\n");
+        this.#remote = remote;
+        this.#local = local;
+      }
       give(this.#remote, this.#local, this.#view(this.#exports.transmit_pointer(), length));
     }
   }
