@@ -154,7 +154,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "pages",
         about: "the npm package, the gateway and the demo's pages, in Node, Chromium and Firefox",
-        seconds: 270,
+        seconds: 330,
         needs: web::TEST_NEEDS,
         wants: &[],
         run: web::test,
