@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use torque_socket::{
-    Address, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, Settings, Socket,
-    Stats, Target, ToTarget,
+    Address, CloseCode, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, Settings,
+    Socket, Target, ToTarget,
 };
 
 use crate::failure::Failure;
@@ -60,7 +60,6 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
         settings: wish.settings,
         ..ConnectOptions::default()
     };
-    let is_pinned = matches!(wish.target.to_target()?, Target::Url(url) if url.key.is_some());
     let id = socket.connect(wish.target, options)?;
     let begun = Instant::now();
     let mut is_hinted = false;
@@ -72,7 +71,7 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
             return Err(Failure::failed("stopped before the connection was established"));
         }
         if !is_hinted && begun.elapsed() >= HINT_AFTER {
-            is_hinted = tell_hint(socket.stats(), is_pinned, output)?;
+            is_hinted = tell_hint(socket.attempt_problem(id), output)?;
         }
         socket.wait(LOOK_EVERY);
         socket.poll();
@@ -117,27 +116,21 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
 
 /// Says what seems to be wrong while the attempt goes on: anybody can send an answer that is no good, so that only the
 /// end of the wait decides. Whether there was anything to say.
-fn tell_hint(stats: &Stats, is_pinned: bool, output: &Output) -> Result<bool, Failure> {
-    let (name, text) = if stats.bad_challenge > 0 && is_pinned {
-        (
-            "key_mismatch",
-            "there is an answer, but not by the key in the URL: the key is wrong, or that is another host",
-        )
-    } else if stats.bad_challenge > 0 {
-        (
-            "bad_challenge",
-            "there is an answer, but none to go on with: its signature, version, cipher or puzzle is unusable",
-        )
-    } else if stats.rejects_heard > 0 {
-        (
-            "rejected",
-            "the host answers, but turns this program away: its --application, ciphers or version may be others, or it is busy",
-        )
-    } else {
-        return Ok(false);
+fn tell_hint(problem: Option<CloseCode>, output: &Output) -> Result<bool, Failure> {
+    let Some(code) = problem else { return Ok(false) };
+    let text = match code {
+        CloseCode::KeyMismatch => {
+            "there is an answer, but not by the key in the URL: the key is wrong, or that is another host"
+                .to_owned()
+        }
+        CloseCode::ApplicationMismatch => {
+            "the host answers, but belongs to another application or another version of it: see --application"
+                .to_owned()
+        }
+        code => format!("there is an answer, but none to go on with: {code}"),
     };
     output.note(format_args!("{WARN}{text}{WARN:#} {DIM}(still trying){DIM:#}"));
-    output.record(|| json!({ "event": "hint", "hint": name, "message": text }))?;
+    output.record(|| json!({ "event": "hint", "hint": code.name(), "message": text }))?;
     Ok(true)
 }
 

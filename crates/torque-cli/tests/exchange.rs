@@ -135,7 +135,7 @@ fn what_seems_to_be_wrong_is_said_while_an_attempt_goes_on() {
     let wrong_pin = format!("torque://{other}@{}", host.address());
     for (code, url, application, hint, error) in [
         (5, &wrong_pin[..], "pond 2", "key_mismatch", "key_mismatch"),
-        (4, host.url(), "pond 1", "rejected", "application_mismatch"),
+        (4, host.url(), "pond 1", "application_mismatch", "application_mismatch"),
     ] {
         let arguments = ["connect", url, "--send", "x", "--application", application, "--timeout", "3"];
         let told = json(code, &arguments);

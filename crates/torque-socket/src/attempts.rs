@@ -161,6 +161,12 @@ impl Attempts {
         }
     }
 
+    /// The endpoint's ids of the addresses that are being tried for it.
+    pub(crate) fn running(&self, id: ConnectionId) -> impl Iterator<Item = ConnectionId> + '_ {
+        let of_name = self.names_of.iter().filter(move |(_, name)| **name == id).map(|(real, _)| *real);
+        of_name.chain(std::iter::once(id).filter(|id| !self.named.contains_key(id)))
+    }
+
     /// The id by which the application knows a connection of the endpoint.
     pub(crate) fn known_as(&self, id: ConnectionId) -> ConnectionId {
         self.names_of.get(&id).copied().unwrap_or(id)

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as StdInstant};
 
 use torque_proto::{
-    Address, CallError, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event, Instant,
-    KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats,
+    Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event,
+    Instant, KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats,
 };
 use torque_sim::SimulatedPaths;
 
@@ -468,6 +468,12 @@ impl Socket {
             Standing::Endpoint(real) => self.endpoint.connection_stats(real),
             Standing::Undecided | Standing::Ended => None,
         }
+    }
+
+    /// What is wrong with the answers to an attempt that goes on: the code that it would end with if nothing better came,
+    /// for example `KeyMismatch` or `ApplicationMismatch`. A hint: anybody can send such an answer.
+    pub fn attempt_problem(&self, connection: ConnectionId) -> Option<CloseCode> {
+        self.attempts.running(connection).find_map(|real| self.endpoint.attempt_problem(real))
     }
 
     /// The established connections.

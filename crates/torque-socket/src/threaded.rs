@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use torque_proto::{
-    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, SendError, Sequence,
-    Stats,
+    Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey,
+    SendError, Sequence, Stats,
 };
 
 use crate::io::{IoStats, wait};
@@ -390,6 +390,11 @@ impl ThreadedSocket {
     /// As [`Socket::connection_stats`].
     pub fn connection_stats(&self, connection: ConnectionId) -> Option<ConnectionStats> {
         self.with(|socket| socket.connection_stats(connection))
+    }
+
+    /// As [`Socket::attempt_problem`].
+    pub fn attempt_problem(&self, connection: ConnectionId) -> Option<CloseCode> {
+        self.with(|socket| socket.attempt_problem(connection))
     }
 
     /// As [`Socket::metrics`].

@@ -72,6 +72,15 @@ impl Endpoint {
         }
     }
 
+    /// What is wrong with the answers to an attempt that goes on: the code that it would end with if nothing better came,
+    /// for example `KeyMismatch` or `ApplicationMismatch`. A hint: anybody can send such an answer.
+    pub fn attempt_problem(&self, connection: ConnectionId) -> Option<CloseCode> {
+        match &self.slots.get(connection)?.slot {
+            Slot::Attempt(slot) => slot.attempt.problem(),
+            _ => None,
+        }
+    }
+
     /// Accepts the key and data that an [`Event::ChallengeResponse`] showed.
     ///
     /// # Errors

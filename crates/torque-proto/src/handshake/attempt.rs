@@ -167,6 +167,15 @@ impl Attempt {
         }
     }
 
+    /// What it would end with if nothing better came: why the last answer was not gone on with, or what it hinted at.
+    pub(crate) fn problem(&self) -> Option<CloseCode> {
+        match &self.state {
+            State::Challenging(state) => state.problem,
+            State::Requesting(state) => state.hint,
+            State::Deciding(_) | State::Solving(_) | State::Over => None,
+        }
+    }
+
     /// Figures so far.
     #[cfg(test)]
     pub(crate) fn stats(&self) -> &HandshakeStats {
