@@ -81,7 +81,7 @@ fn every_golden_layout_is_named_and_every_refused_one_objected_to() {
                 "{name}: {problem:?}"
             );
             assert_eq!(datagram["kind"], vector["kind"], "{name}");
-            for key in ["initiator_nonce", "host_salt", "epoch_key", "identity_token", "nonce"] {
+            for key in ["initiator_nonce", "host_salt", "e2", "epoch_key", "identity_token", "nonce"] {
                 if let Some(value) = vector["fields"][key].as_str() {
                     assert_eq!(field(datagram, key), value, "{name}");
                 }

@@ -1,9 +1,15 @@
-//! Sealing and opening of packets by themselves, for this project's own measurements (feature `measure`). Not part of the
-//! interface: it changes without notice.
+//! Sealing and opening of packets by themselves, for this project's own measurements, and what its tests steal (feature
+//! `measure`). Not part of the interface: it changes without notice.
 
 use crate::crypto::Cipher;
 use crate::crypto::keys::{ReceiveKeys, SendKeys, Tag};
 use crate::crypto::secret::TrafficSecret;
+use crate::handshake::EpochSecrets;
+
+/// The private key of an epoch, for tests in which a thief has it.
+pub fn stolen_epoch_key(secrets: &EpochSecrets) -> [u8; 32] {
+    *secrets.dh().secret()
+}
 
 /// Both ends of one direction of a connection, without windows, queues and timers.
 pub struct Keys {

@@ -202,6 +202,11 @@ impl Play {
         KeyPair::from_seed(self.apps[node.place()].key_seed).public()
     }
 
+    /// The seed of the node's identity key, for tests in which it is stolen.
+    pub fn key_seed(&self, node: NodeId) -> [u8; 32] {
+        self.apps[node.place()].key_seed
+    }
+
     /// The node's counters.
     pub fn stats(&mut self, node: NodeId) -> Stats {
         self.world.with(node, |endpoint, _| endpoint.stats().clone())

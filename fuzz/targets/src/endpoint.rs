@@ -3,7 +3,9 @@
 
 use core::time::Duration;
 
-use torque_proto::wire::{ChallengeRequest, ChallengeResponse, Offers, Reject, ReplyKind, SealedReply};
+use torque_proto::wire::{
+    ChallengeRequest, ChallengeResponse, ConnectAccept, Offers, Reject, ReplyKind, SealedReply,
+};
 use torque_proto::{Address, Cipher, RejectCode, Trust};
 
 use crate::input::Input;
@@ -269,9 +271,18 @@ impl World {
                 }
             }
             _ => {
-                let kind = [ReplyKind::Accept, ReplyKind::Refuse, ReplyKind::Pending][kind - 2];
-                let host_salt = [input.u8(); 16];
-                SealedReply { kind, initiator_nonce, host_salt, sealed: input.bytes(600) }.write(&mut out);
+                let byte = input.u8();
+                let host_salt = [byte; 16];
+                if kind == 2 {
+                    // Zeros among others, which are of small order.
+                    let e2 = [byte; 32];
+                    let sealed = input.bytes(600);
+                    ConnectAccept { initiator_nonce, host_salt, e2, sealed }.write(&mut out);
+                } else {
+                    let kind = [ReplyKind::Refuse, ReplyKind::Pending][kind - 3];
+                    SealedReply { kind, initiator_nonce, host_salt, sealed: input.bytes(600) }
+                        .write(&mut out);
+                }
             }
         }
         self.hear(from, &out);

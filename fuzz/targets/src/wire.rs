@@ -3,9 +3,9 @@
 use torque_proto::wire::control::{ControlMessage, ControlMessages};
 use torque_proto::wire::header::{Header, HeaderSize};
 use torque_proto::wire::{
-    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectRequest, DatagramKind, MAX_HANDSHAKE_BYTES,
-    Offers, RefusePayload, Reject, RequestPayload, SealedReply, parse_probe, parse_probe_echo, probe,
-    probe_echo,
+    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind,
+    MAX_HANDSHAKE_BYTES, Offers, RefusePayload, Reject, RequestPayload, SealedReply, parse_probe,
+    parse_probe_echo, probe, probe_echo,
 };
 
 /// Datagrams: what is read is written as the same bytes. `$more` bytes may differ, as they are ignored.
@@ -42,6 +42,7 @@ pub fn wire(data: &[u8]) {
     same_bytes!(ChallengeRequest, data);
     same_bytes!(ChallengeResponse, data);
     same_bytes!(ConnectRequest, data);
+    same_bytes!(ConnectAccept, data);
     same_bytes!(SealedReply, data);
     same_bytes!(Reject, data);
     if let Ok(nonce) = parse_probe(data) {

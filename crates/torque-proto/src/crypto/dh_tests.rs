@@ -38,6 +38,23 @@ fn an_all_zero_secret_is_refused() {
             assert!(secret.agree(&u).is_none(), "{text}");
             u[31] |= 0x80;
             assert!(secret.agree(&u).is_none(), "{text} with the top bit");
+            assert!(secret.agree_first(&u).is_none());
+        }
+    });
+}
+
+#[test]
+fn a_key_that_was_agreed_with_once_gives_a_secret_with_every_private_key() {
+    for_seeds(20, |rng| {
+        // Half of these are points of the twist, and most have a part of small order.
+        let u: [u8; 32] = rng.array();
+        let (key, first) = DhSecret::from_bytes(rng.array()).agree_first(&u).unwrap();
+        assert_ne!(*first, [0; 32]);
+        let mut greatest = [0xff; 32];
+        greatest[31] = 0x7f;
+        for secret in [rng.array(), [0; 32], greatest] {
+            let secret = DhSecret::from_bytes(secret);
+            assert_eq!(Some(secret.agree_again(&key)), secret.agree(&u));
         }
     });
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::dh::DhSecret;
+use super::dh::{DhSecret, UsableKey};
 use super::nonce::Nonce;
 use super::secret::HandshakeSecret;
 use super::{aead, hash};
@@ -65,22 +65,24 @@ impl State {
         Some(())
     }
 
-    /// Reads the second message: the other side's identity as it came, and the payload.
+    /// Reads the second message: the other side's keys as they came, and the payload.
     fn read_second(
         &mut self,
         epoch: &DhSecret,
         identity: &DhSecret,
         message: &[u8],
-    ) -> Option<([u8; 32], Vec<u8>)> {
+    ) -> Option<(InitiatorKeys, Vec<u8>)> {
         let (e, rest) = message.split_first_chunk::<E_BYTES>()?;
         let (sealed_s, sealed_p) = rest.split_first_chunk::<SEALED_S_BYTES>()?;
         self.mix_hash(e);
-        self.mix_key(&*epoch.agree(e)?);
-        self.mix_key(&*identity.agree(e)?);
+        let (e, ee) = epoch.agree_first(e)?;
+        self.mix_key(&ee);
+        self.mix_key(&*identity.agree(e.as_bytes())?);
         let s: [u8; 32] = self.open(sealed_s)?.try_into().ok()?;
-        self.mix_key(&*epoch.agree(&s)?);
+        let (s, es) = epoch.agree_first(&s)?;
+        self.mix_key(&es);
         let payload = self.open(sealed_p)?;
-        Some((s, payload))
+        Some((InitiatorKeys { e, s }, payload))
     }
 
     fn mix_hash(&mut self, data: &[u8]) {
@@ -118,6 +120,29 @@ impl State {
     }
 }
 
+/// What the initiator keeps until its request is answered.
+pub(crate) struct Initiated {
+    pub(crate) secret: HandshakeSecret,
+    /// The private key of `e`.
+    pub(crate) ephemeral: DhSecret,
+}
+
+/// The initiator's public keys, as the host knows them from the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct InitiatorKeys {
+    /// Its ephemeral key.
+    pub(crate) e: UsableKey,
+    /// Its identity in X25519 form, as it came.
+    pub(crate) s: UsableKey,
+}
+
+/// What the host has from a request.
+pub(crate) struct Responded {
+    pub(crate) initiator: InitiatorKeys,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) secret: HandshakeSecret,
+}
+
 /// The initiator's message: appends `e ‖ sealed_s ‖ sealed_p` to `out`. `None`, with `out` as it was, if a
 /// key of the host gives an all-zero secret. `ephemeral_seed` is fresh random bytes.
 pub(crate) fn initiate(
@@ -128,25 +153,24 @@ pub(crate) fn initiate(
     identity: &KeyPair,
     payload: &[u8],
     out: &mut Vec<u8>,
-) -> Option<HandshakeSecret> {
+) -> Option<Initiated> {
     let ephemeral = DhSecret::from_bytes(ephemeral_seed);
     let mut state = State::after_first(prologue, epoch_key, host_x25519, &[]);
     state.write_second(epoch_key, host_x25519, &ephemeral, identity.dh_secret(), payload, out)?;
-    Some(state.finish())
+    Some(Initiated { secret: state.finish(), ephemeral })
 }
 
-/// The host's side: opens `e ‖ sealed_s ‖ sealed_p`. Returns the initiator's identity in its X25519 form, as
-/// it came, and the request payload. `None` if anything is not authentic or a secret is all zeros.
+/// The host's side: opens `e ‖ sealed_s ‖ sealed_p`. `None` if anything is not authentic or a secret is all zeros.
 pub(crate) fn respond(
     prologue: &[u8],
     epoch_secret: &DhSecret,
     identity: &KeyPair,
     message: &[u8],
-) -> Option<([u8; 32], Vec<u8>, HandshakeSecret)> {
+) -> Option<Responded> {
     let identity = identity.dh_secret();
     let mut state = State::after_first(prologue, epoch_secret.public(), identity.public(), &[]);
-    let (initiator_x25519, payload) = state.read_second(epoch_secret, identity, message)?;
-    Some((initiator_x25519, payload, state.finish()))
+    let (initiator, payload) = state.read_second(epoch_secret, identity, message)?;
+    Some(Responded { initiator, payload, secret: state.finish() })
 }
 
 #[cfg(all(test, not(target_family = "wasm")))]

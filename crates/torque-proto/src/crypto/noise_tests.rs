@@ -89,8 +89,9 @@ fn both_sides_give_the_bytes_of_the_published_vectors() {
         let at_initiator = state.finish();
 
         let mut state = start();
-        let (identity, payload) = state.read_second(&epoch, &host, &message).unwrap();
-        assert_eq!((&identity, &payload), (initiator.public(), &payloads[1]));
+        let (keys, payload) = state.read_second(&epoch, &host, &message).unwrap();
+        assert_eq!((keys.s.as_bytes(), &payload), (initiator.public(), &payloads[1]));
+        assert_eq!(keys.e.as_bytes(), ephemeral.public());
         let at_host = state.finish();
 
         for secret in [at_initiator, at_host] {
@@ -117,7 +118,8 @@ fn the_exchange_is_what_another_program_makes_of_the_document() {
         b"the request payload",
         &mut message,
     )
-    .unwrap();
+    .unwrap()
+    .secret;
     let wanted = "675dd574ed7789310b3d2e7681f3790b466c773b1521fecf36577958371ea52f6b57746ffc5a5b6c7602eebd67b2874b18dcf19b4c7799488cbb3007c203f6a772e9bf732573cb09d3fc75b5a808d1f0405691dfe974b08224a1f2bdc5f55ac21da1c253745df51a0b6dfce1265044ba82eca4";
     assert_eq!(message, hex(wanted));
     assert_eq!(secret.ck, array("ddc852fde632538c22a4f5370f89e858904013309a386177e2a77cb8b425024e"));
@@ -212,6 +214,7 @@ impl Run {
         let host = self.host.public().x25519();
         initiate(&self.prologue, epoch.public(), &host, self.ephemeral, &self.initiator, &self.payload, out)
             .unwrap()
+            .secret
     }
 }
 
@@ -251,8 +254,9 @@ fn snows_initiator_talks_to_our_host() {
         run.initiate(&mut ours);
         assert_eq!(ours, message, "our initiator makes the same bytes");
 
-        let (identity, payload, secret) = respond(&run.prologue, &epoch, &run.host, message).unwrap();
-        assert_eq!(identity, run.initiator.public().x25519());
+        let Responded { initiator: keys, payload, secret } =
+            respond(&run.prologue, &epoch, &run.host, message).unwrap();
+        assert_eq!(*keys.s.as_bytes(), run.initiator.public().x25519());
         assert_eq!(payload, run.payload);
         assert_eq!(initiator.get_handshake_hash(), secret.h);
         let sealed = first_transport_message(&secret, b"hello");

@@ -5,8 +5,11 @@ use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::dh::{DhSecret, Shared};
+use super::noise::InitiatorKeys;
 use super::nonce::Nonce;
 use super::{aead, hash};
+use crate::wire::{ACCEPT_HEADER_BYTES, REPLY_HEADER_BYTES};
 
 /// What both sides share when the Noise exchange is done: chaining key and transcript hash.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -16,10 +19,67 @@ pub(crate) struct HandshakeSecret {
 }
 
 impl HandshakeSecret {
-    /// The secret of the connection that the host made with this salt. At the initiator several answers may
+    /// The secret of the answers that the host gives with this salt. At the initiator several answers may
     /// have to be tried, so this does not use the handshake secret up.
-    pub(crate) fn connection(&self, host_salt: &[u8; 16]) -> ConnectionSecret {
-        ConnectionSecret { prk: hash::extract(&[host_salt, &self.h], &self.ck) }
+    pub(crate) fn answers(&self, host_salt: &[u8; 16]) -> AnswerSecret {
+        AnswerSecret { prk0: hash::extract(&[host_salt, &self.h], &self.ck) }
+    }
+}
+
+/// What a host says with before its application accepts, and the first half of the connection's secret.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct AnswerSecret {
+    prk0: [u8; 32],
+}
+
+impl AnswerSecret {
+    /// At the host, whose application accepts: E2, and the connection's secret. `fresh` is the private key of E2, for
+    /// this connection alone; it and this secret are used up.
+    pub(crate) fn accept(self, initiator: &InitiatorKeys, fresh: DhSecret) -> ([u8; 32], ConnectionSecret) {
+        let (e, s) = (fresh.agree_again(&initiator.e), fresh.agree_again(&initiator.s));
+        let e2 = *fresh.public();
+        (e2, self.connection(&e2, &e, &s))
+    }
+
+    /// At the initiator, which hears an E2 that nobody has authenticated yet. `None` if it gives an all-zero secret.
+    pub(crate) fn accepted(
+        &self,
+        ephemeral: &DhSecret,
+        identity: &DhSecret,
+        e2: &[u8; 32],
+    ) -> Option<ConnectionSecret> {
+        let (e, s) = (ephemeral.agree(e2)?, identity.agree(e2)?);
+        Some(self.connection(e2, &e, &s))
+    }
+
+    /// `e` is DH(e, E2), `s` is DH(s, E2).
+    fn connection(&self, e2: &[u8; 32], e: &Shared, s: &Shared) -> ConnectionSecret {
+        let mut input = Zeroizing::new([0; 96]);
+        hash::expand(&self.prk0, &[b"TorqueSocket second"], &mut input[..32]);
+        input[32..64].copy_from_slice(&**e);
+        input[64..].copy_from_slice(&**s);
+        ConnectionSecret { prk: hash::extract(&[e2], &*input) }
+    }
+
+    /// Seals the text of a connect_refuse in place and appends the tag. `header` is offsets 0 to 32 of the
+    /// datagram. Once only: what comes out is kept and repeated.
+    pub(crate) fn seal_refuse(&self, header: &[u8; REPLY_HEADER_BYTES], text: &mut Vec<u8>) {
+        seal(&self.prk0, REFUSE, header, text);
+    }
+
+    /// The text of a connect_refuse; `None` if it is not authentic.
+    pub(crate) fn open_refuse(&self, header: &[u8; REPLY_HEADER_BYTES], sealed: &[u8]) -> Option<Vec<u8>> {
+        open(&self.prk0, REFUSE, header, sealed)
+    }
+
+    /// As [`seal_refuse`](Self::seal_refuse), for a connect_pending, whose text is empty.
+    pub(crate) fn seal_pending(&self, header: &[u8; REPLY_HEADER_BYTES], text: &mut Vec<u8>) {
+        seal(&self.prk0, PENDING, header, text);
+    }
+
+    /// As [`open_refuse`](Self::open_refuse), for a connect_pending.
+    pub(crate) fn open_pending(&self, header: &[u8; REPLY_HEADER_BYTES], sealed: &[u8]) -> Option<Vec<u8>> {
+        open(&self.prk0, PENDING, header, sealed)
     }
 }
 
@@ -54,14 +114,6 @@ impl TrafficSecret {
     }
 }
 
-/// The replies of a host to a connect_request; each has a key of its own.
-#[derive(Clone, Copy)]
-enum Reply {
-    Accept,
-    Refuse,
-    Pending,
-}
-
 impl ConnectionSecret {
     /// Generation 0 of one direction.
     pub(crate) fn traffic(&self, direction: Direction) -> TrafficSecret {
@@ -74,55 +126,34 @@ impl ConnectionSecret {
         traffic
     }
 
-    /// Seals the text of a connect_accept in place and appends the tag. `header` is offsets 0 to 32 of the
-    /// datagram. Once only: what comes out is kept and repeated.
-    pub(crate) fn seal_accept(&self, header: &[u8; 33], text: &mut Vec<u8>) {
-        self.seal(Reply::Accept, header, text);
+    /// As [`AnswerSecret::seal_refuse`], for a connect_accept; `header` is offsets 0 to 64.
+    pub(crate) fn seal_accept(&self, header: &[u8; ACCEPT_HEADER_BYTES], text: &mut Vec<u8>) {
+        seal(&self.prk, ACCEPT, header, text);
     }
 
-    /// The text of a connect_accept; `None` if it is not authentic.
-    pub(crate) fn open_accept(&self, header: &[u8; 33], sealed: &[u8]) -> Option<Vec<u8>> {
-        self.open(Reply::Accept, header, sealed)
+    /// As [`AnswerSecret::open_refuse`], for a connect_accept.
+    pub(crate) fn open_accept(&self, header: &[u8; ACCEPT_HEADER_BYTES], sealed: &[u8]) -> Option<Vec<u8>> {
+        open(&self.prk, ACCEPT, header, sealed)
     }
+}
 
-    /// As [`seal_accept`](Self::seal_accept), for a connect_refuse.
-    pub(crate) fn seal_refuse(&self, header: &[u8; 33], text: &mut Vec<u8>) {
-        self.seal(Reply::Refuse, header, text);
-    }
+// Each answer has a key of its own, which seals one text.
+const ACCEPT: &[u8] = b"TorqueSocket accept";
+const REFUSE: &[u8] = b"TorqueSocket refuse";
+const PENDING: &[u8] = b"TorqueSocket pending";
 
-    /// As [`open_accept`](Self::open_accept), for a connect_refuse.
-    pub(crate) fn open_refuse(&self, header: &[u8; 33], sealed: &[u8]) -> Option<Vec<u8>> {
-        self.open(Reply::Refuse, header, sealed)
-    }
+fn answer_key(prk: &[u8; 32], label: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    hash::expand(prk, &[label], &mut *key);
+    key
+}
 
-    /// As [`seal_accept`](Self::seal_accept), for a connect_pending, whose text is empty.
-    pub(crate) fn seal_pending(&self, header: &[u8; 33], text: &mut Vec<u8>) {
-        self.seal(Reply::Pending, header, text);
-    }
+fn seal(prk: &[u8; 32], label: &[u8], header: &[u8], text: &mut Vec<u8>) {
+    aead::seal(&answer_key(prk, label), Nonce::ONLY, header, text, 0);
+}
 
-    /// As [`open_accept`](Self::open_accept), for a connect_pending.
-    pub(crate) fn open_pending(&self, header: &[u8; 33], sealed: &[u8]) -> Option<Vec<u8>> {
-        self.open(Reply::Pending, header, sealed)
-    }
-
-    fn reply_key(&self, reply: Reply) -> Zeroizing<[u8; 32]> {
-        let label: &[u8] = match reply {
-            Reply::Accept => b"TorqueSocket accept",
-            Reply::Refuse => b"TorqueSocket refuse",
-            Reply::Pending => b"TorqueSocket pending",
-        };
-        let mut key = Zeroizing::new([0; 32]);
-        hash::expand(&self.prk, &[label], &mut *key);
-        key
-    }
-
-    fn seal(&self, reply: Reply, header: &[u8; 33], text: &mut Vec<u8>) {
-        aead::seal(&self.reply_key(reply), Nonce::ONLY, header, text, 0);
-    }
-
-    fn open(&self, reply: Reply, header: &[u8; 33], sealed: &[u8]) -> Option<Vec<u8>> {
-        aead::open(&self.reply_key(reply), Nonce::ONLY, header, sealed)
-    }
+fn open(prk: &[u8; 32], label: &[u8], header: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    aead::open(&answer_key(prk, label), Nonce::ONLY, header, sealed)
 }
 
 macro_rules! debug_without_content {
@@ -134,7 +165,7 @@ macro_rules! debug_without_content {
         }
     )*};
 }
-debug_without_content!(HandshakeSecret, ConnectionSecret, TrafficSecret);
+debug_without_content!(HandshakeSecret, AnswerSecret, ConnectionSecret, TrafficSecret);
 
 #[cfg(test)]
 #[path = "secret_tests.rs"]

@@ -8,6 +8,20 @@ impl HandshakeSecret {
     }
 }
 
+impl AnswerSecret {
+    pub(crate) fn prk0(&self) -> [u8; 32] {
+        self.prk0
+    }
+
+    pub(crate) fn refuse_key(&self) -> [u8; 32] {
+        *answer_key(&self.prk0, REFUSE)
+    }
+
+    pub(crate) fn pending_key(&self) -> [u8; 32] {
+        *answer_key(&self.prk0, PENDING)
+    }
+}
+
 impl ConnectionSecret {
     pub(crate) fn from_prk(prk: [u8; 32]) -> Self {
         Self { prk }
@@ -17,8 +31,7 @@ impl ConnectionSecret {
         self.prk
     }
 
-    /// The keys of connect_accept, connect_refuse and connect_pending.
-    pub(crate) fn answer_keys(&self) -> [[u8; 32]; 3] {
-        [Reply::Accept, Reply::Refuse, Reply::Pending].map(|reply| *self.reply_key(reply))
+    pub(crate) fn accept_key(&self) -> [u8; 32] {
+        *answer_key(&self.prk, ACCEPT)
     }
 }

@@ -21,8 +21,8 @@ use crate::settings::Settings;
 use crate::stats::HandshakeStats;
 use crate::timer::TimerKind;
 use crate::wire::{
-    ChallengeResponse, DatagramKind, MAX_CONNECT_DATA, Offers, ParseError, Reject, RequestPayload,
-    SealedReply,
+    ChallengeResponse, ConnectAccept, DatagramKind, MAX_CONNECT_DATA, Offers, ParseError, Reject,
+    RequestPayload, SealedReply,
 };
 
 /// What the application asked for with `connect`.
@@ -206,9 +206,16 @@ impl Attempt {
     ) -> AttemptOutcome {
         match DatagramKind::of(bytes) {
             DatagramKind::ChallengeResponse => self.handle_challenge_response(cx, bytes),
-            DatagramKind::ConnectAccept | DatagramKind::ConnectRefuse | DatagramKind::ConnectPending => {
-                self.handle_reply(cx, bytes)
-            }
+            DatagramKind::ConnectAccept => match ConnectAccept::parse(bytes) {
+                Ok(accept) => self.handle_answer(cx, &accept.initiator_nonce, |request| {
+                    request.open_accept(cx.key_pair, &accept)
+                }),
+                Err(_) => AttemptOutcome::Dropped(DropReason::Malformed),
+            },
+            DatagramKind::ConnectRefuse | DatagramKind::ConnectPending => match SealedReply::parse(bytes) {
+                Ok(reply) => self.handle_answer(cx, &reply.initiator_nonce, |request| request.open(&reply)),
+                Err(_) => AttemptOutcome::Dropped(DropReason::Malformed),
+            },
             DatagramKind::Reject => self.handle_reject(cx, bytes, out),
             _ => AttemptOutcome::Dropped(DropReason::Stray),
         }
@@ -395,14 +402,17 @@ impl Attempt {
         };
     }
 
-    fn handle_reply(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> AttemptOutcome {
-        let Ok(reply) = SealedReply::parse(bytes) else {
-            return AttemptOutcome::Dropped(DropReason::Malformed);
-        };
-        if self.initiator_nonce() != Some(&reply.initiator_nonce) {
+    /// One of the three sealed answers. What `open` does not open changes nothing.
+    fn handle_answer(
+        &mut self,
+        cx: &Context<'_>,
+        initiator_nonce: &[u8; 16],
+        open: impl Fn(&Requesting) -> Option<Answer>,
+    ) -> AttemptOutcome {
+        if self.initiator_nonce() != Some(initiator_nonce) {
             return AttemptOutcome::Dropped(DropReason::Stray);
         }
-        let Some(answer) = self.open_reply(&reply) else {
+        let Some(answer) = self.open_answer(open) else {
             let waits = matches!(self.state, State::Requesting(_)) || !self.others.requesting.is_empty();
             return AttemptOutcome::Dropped(if waits { DropReason::Forged } else { DropReason::Stray });
         };
@@ -429,15 +439,15 @@ impl Attempt {
         }
     }
 
-    /// Opens a reply with the request that it answers, which is the one to go on with then.
-    fn open_reply(&mut self, reply: &SealedReply<'_>) -> Option<Answer> {
+    /// Opens an answer with the request that it answers, which is the one to go on with then.
+    fn open_answer(&mut self, open: impl Fn(&Requesting) -> Option<Answer>) -> Option<Answer> {
         if let State::Requesting(state) = &self.state
-            && let Some(answer) = state.open(reply)
+            && let Some(answer) = open(state)
         {
             self.others = Others::default();
             return Some(answer);
         }
-        let answers = self.others.requesting.iter().map(|other| other.open(reply));
+        let answers = self.others.requesting.iter().map(open);
         let (place, answer) =
             answers.enumerate().find_map(|(place, answer)| answer.map(|answer| (place, answer)))?;
         self.state = State::Requesting(self.others.requesting.swap_remove(place));

@@ -41,6 +41,11 @@ impl EpochSecrets {
             data: data.to_vec(),
         }
     }
+
+    #[cfg(feature = "measure")]
+    pub(crate) fn dh(&self) -> &DhSecret {
+        &self.dh
+    }
 }
 
 impl fmt::Debug for EpochSecrets {

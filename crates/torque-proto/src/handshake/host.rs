@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::crypto::Cipher;
 use crate::crypto::hash::sha256;
 use crate::crypto::noise;
+use crate::crypto::noise::InitiatorKeys;
 use crate::crypto::secret::HandshakeSecret;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
@@ -60,6 +61,7 @@ pub(crate) struct Admitted {
     pub(super) initiator_nonce: [u8; 16],
     pub(super) public_key: PublicKey,
     pub(super) payload: RequestPayload,
+    pub(super) initiator: InitiatorKeys,
     pub(super) secret: HandshakeSecret,
     pub(super) cipher: Cipher,
     pub(super) difficulty: u8,
@@ -286,13 +288,15 @@ fn open_request(
     }
     .prologue();
     let cipher = Cipher::from_number(request.cipher)?;
-    let (x25519, text, secret) = noise::respond(&prologue, epoch.dh(), cx.key_pair, request.noise)?;
-    let payload = RequestPayload::parse(&text).ok()?;
-    let public_key = PublicKey::from_x25519(&x25519, payload.sign_bit).ok()?;
+    let noise::Responded { initiator, payload, secret } =
+        noise::respond(&prologue, epoch.dh(), cx.key_pair, request.noise)?;
+    let payload = RequestPayload::parse(&payload).ok()?;
+    let public_key = PublicKey::from_x25519(initiator.s.as_bytes(), payload.sign_bit).ok()?;
     Some(Admitted {
         initiator_nonce: request.initiator_nonce,
         public_key,
         payload,
+        initiator,
         secret,
         cipher,
         difficulty: request.difficulty,

@@ -10,14 +10,16 @@ use super::{ConnectionParts, Context, DropReason, Role, ShortData};
 use crate::codes::CloseCode;
 use crate::config::HandshakeConfig;
 use crate::crypto::Cipher;
+use crate::crypto::dh::DhSecret;
 use crate::crypto::hash::sha256;
-use crate::crypto::secret::ConnectionSecret;
+use crate::crypto::noise::InitiatorKeys;
+use crate::crypto::secret::AnswerSecret;
 use crate::event::Extension;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
 use crate::settings::Settings;
 use crate::stats::HandshakeStats;
-use crate::wire::{AcceptPayload, RefusePayload, ReplyKind, SealedReply};
+use crate::wire::{AcceptPayload, ConnectAccept, REPLY_HEADER_BYTES, RefusePayload, ReplyKind, SealedReply};
 
 /// Answers to repeats are no closer together than this.
 const ANSWER_PAUSE: Duration = Duration::from_millis(50);
@@ -51,12 +53,12 @@ impl Request {
         Ok(())
     }
 
-    /// The whole reply. `seal` seals the text for the header that it is given.
+    /// The whole refusal or connect_pending. `seal` seals the text for the header that it is given.
     fn reply(
         &self,
         kind: ReplyKind,
         mut text: Vec<u8>,
-        seal: impl FnOnce(&[u8; 33], &mut Vec<u8>),
+        seal: impl FnOnce(&[u8; REPLY_HEADER_BYTES], &mut Vec<u8>),
     ) -> Vec<u8> {
         let mut reply = SealedReply {
             kind,
@@ -76,7 +78,8 @@ impl Request {
 pub(crate) struct Asking {
     request: Request,
     public_key: PublicKey,
-    secret: ConnectionSecret,
+    initiator: InitiatorKeys,
+    secret: AnswerSecret,
     cipher: Cipher,
     difficulty: u8,
     receive_sequence: u16,
@@ -97,7 +100,8 @@ impl Admitted {
                 answered: None,
             },
             public_key: self.public_key,
-            secret: self.secret.connection(&host_salt),
+            initiator: self.initiator,
+            secret: self.secret.answers(&host_salt),
             cipher: self.cipher,
             difficulty: self.difficulty,
             receive_sequence: self.payload.initial_sequence,
@@ -134,8 +138,8 @@ impl Asking {
         Ok(())
     }
 
-    /// The application accepts. The connect_accept is appended; the parts are for a connection that waits for its
-    /// first packet and sends nothing before.
+    /// The application accepts: only now is the connection's own key made (PROTOCOL.md 3.3). The connect_accept is
+    /// appended; the parts are for a connection that waits for its first packet and sends nothing before.
     pub(crate) fn accept(
         self,
         cx: &mut Context<'_>,
@@ -143,6 +147,7 @@ impl Asking {
         out: &mut Vec<u8>,
     ) -> (Confirming, ConnectionParts) {
         let config = cx.config;
+        let (e2, secret) = self.secret.accept(&self.initiator, DhSecret::from_bytes(cx.rng.array()));
         let agreed = settle(self.cipher, &config.settings, config.min_tag_bytes, &self.wishes);
         let send_sequence = cx.initial_sequence();
         let connection_number = cx.rng.u64();
@@ -156,13 +161,20 @@ impl Asking {
             accept_data: accept_data.bytes().to_vec(),
         }
         .write(&mut text);
-        let reply = self.request.reply(ReplyKind::Accept, text, |header, text| {
-            self.secret.seal_accept(header, text);
-        });
-        let answer = Answer::first(self.request, cx.now, &cx.config.handshake, reply, out);
+        let mut reply = ConnectAccept {
+            initiator_nonce: self.request.initiator_nonce,
+            host_salt: self.request.host_salt,
+            e2,
+            sealed: &[],
+        };
+        secret.seal_accept(&reply.header(), &mut text);
+        reply.sealed = &text;
+        let mut bytes = Vec::with_capacity(reply.header().len() + text.len());
+        reply.write(&mut bytes);
+        let answer = Answer::first(self.request, cx.now, &cx.config.handshake, bytes, out);
         let parts = ConnectionParts {
             role: Role::Host,
-            secret: self.secret,
+            secret,
             cipher: self.cipher,
             agreed,
             send_sequence,

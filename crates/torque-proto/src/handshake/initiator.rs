@@ -17,10 +17,12 @@ use super::{ConnectionParts, Context, Role};
 use crate::codes::CloseCode;
 use crate::config::HandshakeConfig;
 use crate::crypto::noise;
-use crate::crypto::secret::{ConnectionSecret, HandshakeSecret};
+use crate::crypto::secret::ConnectionSecret;
+use crate::identity::KeyPair;
 use crate::instant::Instant;
 use crate::wire::{
-    AcceptPayload, ChallengeRequest, ConnectRequest, RefusePayload, ReplyKind, RequestPayload, SealedReply,
+    AcceptPayload, ChallengeRequest, ConnectAccept, ConnectRequest, RefusePayload, ReplyKind, RequestPayload,
+    SealedReply,
 };
 
 /// The repeats of one request, and the limit of the wait for its answer.
@@ -136,7 +138,7 @@ pub(super) enum Work {
 /// The request is made but for its solution.
 pub(super) struct Solving {
     pub(super) challenge: Challenge,
-    secret: HandshakeSecret,
+    exchange: noise::Initiated,
     initial_sequence: u16,
     /// The connect_request without its last 8 bytes.
     unsolved: Vec<u8>,
@@ -161,7 +163,7 @@ impl Solving {
         }
         .write(&mut payload);
         let mut noise_message = Vec::new();
-        let secret = noise::initiate(
+        let exchange = noise::initiate(
             &challenge.prologue(cx.config, common.offers),
             &challenge.epoch_key,
             &challenge.public_key.x25519(),
@@ -191,7 +193,7 @@ impl Solving {
         common.stats.difficulty = challenge.difficulty;
         Some(Self {
             challenge,
-            secret,
+            exchange,
             initial_sequence,
             unsolved,
             digest,
@@ -223,7 +225,7 @@ impl Solving {
         out.extend_from_slice(&request);
         Requesting {
             challenge: self.challenge,
-            secret: self.secret,
+            exchange: self.exchange,
             initial_sequence: self.initial_sequence,
             request,
             repeats: Repeats::new(cx.now, &cx.config.handshake),
@@ -237,7 +239,8 @@ impl Solving {
 /// The request is sent, and repeated byte for byte.
 pub(super) struct Requesting {
     pub(super) challenge: Challenge,
-    secret: HandshakeSecret,
+    /// Kept whatever answers come: none is authentic before its tag has opened.
+    exchange: noise::Initiated,
     initial_sequence: u16,
     request: Vec<u8>,
     pub(super) repeats: Repeats,
@@ -265,9 +268,20 @@ impl Requesting {
         }
     }
 
-    /// Opens an answer with the secret that its salt gives; `None` if it is not authentic.
+    /// Opens a connect_accept with the secret that its salt and E2 give; `None` if it is not authentic.
+    pub(super) fn open_accept(&self, key_pair: &KeyPair, accept: &ConnectAccept<'_>) -> Option<Answer> {
+        let noise::Initiated { secret, ephemeral } = &self.exchange;
+        let secret =
+            secret.answers(&accept.host_salt).accepted(ephemeral, key_pair.dh_secret(), &accept.e2)?;
+        Some(match AcceptPayload::parse(&secret.open_accept(&accept.header(), accept.sealed)?) {
+            Ok(payload) => Answer::Accepted(payload, secret),
+            Err(_) => Answer::Violation,
+        })
+    }
+
+    /// Opens another answer with the secret that its salt gives; `None` if it is not authentic.
     pub(super) fn open(&self, reply: &SealedReply<'_>) -> Option<Answer> {
-        let secret = self.secret.connection(&reply.host_salt);
+        let secret = self.exchange.secret.answers(&reply.host_salt);
         let header = reply.header();
         Some(match reply.kind {
             ReplyKind::Pending => {
@@ -276,10 +290,6 @@ impl Requesting {
             }
             ReplyKind::Refuse => match RefusePayload::parse(&secret.open_refuse(&header, reply.sealed)?) {
                 Ok(payload) => Answer::Refused(payload),
-                Err(_) => Answer::Violation,
-            },
-            ReplyKind::Accept => match AcceptPayload::parse(&secret.open_accept(&header, reply.sealed)?) {
-                Ok(payload) => Answer::Accepted(payload, secret),
                 Err(_) => Answer::Violation,
             },
         })

@@ -14,6 +14,7 @@ use crate::crypto::Cipher;
 use crate::crypto::dh::DhSecret;
 use crate::crypto::noise::trace::{self, Step};
 use crate::crypto::rng::Rng;
+use crate::crypto::secret::{AnswerSecret, HandshakeSecret};
 use crate::event::Extension;
 use crate::handshake::internals::{TokenClaims, application_tag};
 use crate::handshake::{
@@ -26,7 +27,7 @@ use crate::instant::Instant;
 use crate::settings::Settings;
 use crate::wire::header::HeaderSize;
 use crate::wire::{
-    AcceptPayload, ChallengeResponse, ConnectRequest, MAX_INITIAL_SEQUENCE, Offers, REPLY_HEADER_BYTES,
+    AcceptPayload, ChallengeResponse, ConnectAccept, ConnectRequest, MAX_INITIAL_SEQUENCE, Offers,
     RequestPayload, SealedReply,
 };
 
@@ -240,12 +241,6 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
     }
 }
 
-/// The text of an answer, opened by `open`.
-fn text(answer: &[u8], open: impl FnOnce(&[u8; REPLY_HEADER_BYTES], &[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
-    let reply = SealedReply::parse(answer).unwrap();
-    open(&reply.header(), reply.sealed).unwrap()
-}
-
 fn vector(choices: &Choices) -> Json {
     let socket_address: SocketAddr = choices.address.parse().unwrap();
     let remote = Address::from(socket_address);
@@ -267,6 +262,7 @@ fn vector(choices: &Choices) -> Json {
     let ephemeral_secret: [u8; 32] = initiator.twin.array();
     let (epoch_secret, token_secret): ([u8; 32], [u8; 32]) = (host.twin.array(), host.twin.array());
     let host_salt: [u8; 16] = host.twin.array();
+    let e2_secret: [u8; 32] = host.twin.array();
     assert_eq!(initiator_nonce, response.initiator_nonce);
     assert_eq!(DhSecret::from_bytes(ephemeral_secret).public(), &request.noise[..32]);
     assert_eq!(*DhSecret::from_bytes(epoch_secret).public(), response.epoch_key);
@@ -289,9 +285,11 @@ fn vector(choices: &Choices) -> Json {
     let reason = ShortData::new(&choices.reason).unwrap();
     again.asking.refuse(&again.host.cx(), choices.code, reason, &mut connect_refuse);
 
-    for answer in [&connect_pending, &connect_accept, &connect_refuse] {
-        assert_eq!(SealedReply::parse(answer).unwrap().host_salt, host_salt);
-    }
+    let accept = ConnectAccept::parse(&connect_accept).unwrap();
+    let [pending, refuse] =
+        [&connect_pending, &connect_refuse].map(|answer| SealedReply::parse(answer).unwrap());
+    assert_eq!([accept.host_salt, pending.host_salt, refuse.host_salt], [host_salt; 3]);
+    assert_eq!(DhSecret::from_bytes(e2_secret).public(), &accept.e2);
     let hear = |attempt: &mut Attempt, side: &mut Side, answer: &[u8]| {
         attempt.handle_datagram(&mut side.cx(), answer, &mut Vec::new())
     };
@@ -304,8 +302,14 @@ fn vector(choices: &Choices) -> Json {
     let at_initiator = &established.parts;
     assert_eq!(at_initiator.secret.prk(), at_host.secret.prk());
 
-    let accept_payload = text(&connect_accept, |head, sealed| at_host.secret.open_accept(head, sealed));
-    let refuse_payload = text(&connect_refuse, |head, sealed| at_host.secret.open_refuse(head, sealed));
+    let answers = HandshakeSecret::from_parts(noise[10].ck, noise[10].h).answers(&host_salt);
+    let accept_payload = at_host.secret.open_accept(&accept.header(), accept.sealed).unwrap();
+    let refuse_payload = answers.open_refuse(&refuse.header(), refuse.sealed).unwrap();
+    let (ephemeral, fresh) = (DhSecret::from_bytes(ephemeral_secret), DhSecret::from_bytes(e2_secret));
+    let e_e2 = ephemeral.agree(&accept.e2).unwrap();
+    let s_e2 = initiator.pair.dh_secret().agree(&accept.e2).unwrap();
+    assert_eq!(Some(&e_e2), fresh.agree(ephemeral.public()).as_ref());
+    assert_eq!(Some(&s_e2), fresh.agree(&initiator.pair.public().x25519()).as_ref());
     let accepted = AcceptPayload::parse(&accept_payload).unwrap();
     let request_payload = trace::open(&noise[9], &noise[10].input);
     assert_eq!(RequestPayload::parse(&request_payload).unwrap().initial_sequence, initiator_sequence);
@@ -343,6 +347,7 @@ fn vector(choices: &Choices) -> Json {
                 .map(|cipher| Json::from(cipher.number()))
                 .collect::<Vec<_>>(),
             "host_salt": host_salt,
+            "e2_secret": e2_secret,
             "initial_sequence": accepted.initial_sequence,
             "settings": super::layouts::settings_fields(&choices.host_settings),
             "connection_id": accepted.connection_id.to_be_bytes(),
@@ -354,17 +359,23 @@ fn vector(choices: &Choices) -> Json {
             "challenge_request": challenge_request,
             "challenge_response": &challenge_response,
             "connect_request": &connect_request,
-            "connect_pending": connect_pending,
-            "connect_accept": connect_accept,
-            "connect_refuse": connect_refuse,
+            "connect_pending": &connect_pending,
+            "connect_accept": &connect_accept,
+            "connect_refuse": &connect_refuse,
         },
         "noise": steps(&noise),
-        "dh": object! { "ee": &noise[6].input, "se": &noise[7].input, "es": &noise[9].input },
+        "dh": object! {
+            "ee": &noise[6].input,
+            "se": &noise[7].input,
+            "es": &noise[9].input,
+            "e_e2": *e_e2,
+            "s_e2": *s_e2,
+        },
         "prologue": &noise[1].input,
         "request_payload": request_payload,
         "accept_payload": accept_payload,
         "refuse_payload": refuse_payload,
-        "keys": connection_keys(&at_host),
+        "keys": connection_keys(&answers, accept.e2, &at_host),
         "result": result(choices, &at_host, at_initiator),
     }
 }
@@ -381,15 +392,16 @@ fn steps(noise: &[Step]) -> Vec<Json> {
     NAMES.into_iter().zip(noise).map(one).collect()
 }
 
-fn connection_keys(parts: &ConnectionParts) -> Json {
-    let [accept_key, refuse_key, pending_key] = parts.secret.answer_keys();
+fn connection_keys(answers: &AnswerSecret, e2: [u8; 32], parts: &ConnectionParts) -> Json {
     let traffic = DIRECTIONS.map(|(name, direction)| (name, *parts.secret.traffic(direction).expose()));
     assert_eq!([traffic[0].0, traffic[1].0], ["initiator", "host"]);
     object! {
+        "prk0": answers.prk0(),
+        "refuse_key": answers.refuse_key(),
+        "pending_key": answers.pending_key(),
+        "e2": e2,
         "prk": parts.secret.prk(),
-        "accept_key": accept_key,
-        "refuse_key": refuse_key,
-        "pending_key": pending_key,
+        "accept_key": parts.secret.accept_key(),
         "traffic": object! { "initiator": traffic[0].1, "host": traffic[1].1 },
     }
 }

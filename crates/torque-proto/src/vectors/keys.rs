@@ -6,6 +6,7 @@ use std::vec::Vec;
 use super::json::{Json, object};
 use super::rng;
 use crate::crypto::Cipher;
+use crate::crypto::dh::DhSecret;
 use crate::crypto::keys::vectors as keys;
 use crate::crypto::rng::Rng;
 use crate::crypto::secret::{ConnectionSecret, Direction, HandshakeSecret};
@@ -30,8 +31,11 @@ pub(super) fn vectors() -> Vec<Json> {
 
 fn key_schedule(name: &str, rng: &mut Rng) -> Json {
     let (ck, h, host_salt): ([u8; 32], [u8; 32], [u8; 16]) = (rng.array(), rng.array(), rng.array());
-    let secret = HandshakeSecret::from_parts(ck, h).connection(&host_salt);
-    let [accept_key, refuse_key, pending_key] = secret.answer_keys();
+    let mut second = super::rng(name);
+    let [e_secret, s_secret, e2_secret]: [[u8; 32]; 3] = core::array::from_fn(|_| second.array());
+    let [e, s, fresh] = [e_secret, s_secret, e2_secret].map(DhSecret::from_bytes);
+    let answers = HandshakeSecret::from_parts(ck, h).answers(&host_salt);
+    let secret = answers.accepted(&e, &s, fresh.public()).expect("it is no key of small order");
     let (mut generations, mut nonces) = (Vec::new(), Vec::new());
     for cipher in CIPHERS {
         for (direction, side) in DIRECTIONS {
@@ -44,10 +48,17 @@ fn key_schedule(name: &str, rng: &mut Rng) -> Json {
         "ck": ck,
         "h": h,
         "host_salt": host_salt,
+        "e_secret": e_secret,
+        "s_secret": s_secret,
+        "e2_secret": e2_secret,
+        "e2": fresh.public(),
+        "dh_e_e2": *e.agree(fresh.public()).expect("as above"),
+        "dh_s_e2": *s.agree(fresh.public()).expect("as above"),
+        "prk0": answers.prk0(),
+        "refuse_key": answers.refuse_key(),
+        "pending_key": answers.pending_key(),
         "prk": secret.prk(),
-        "accept_key": accept_key,
-        "refuse_key": refuse_key,
-        "pending_key": pending_key,
+        "accept_key": secret.accept_key(),
         "generations": generations,
         "nonces": nonces,
     }

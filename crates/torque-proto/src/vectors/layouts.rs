@@ -66,7 +66,8 @@ fn decode_only(vector: Json) -> Json {
 }
 
 fn datagrams(vectors: &mut Vec<Json>) {
-    let sizes = [(1_u8, 768), (2, 175), (3, 169), (4, 85), (5, 53), (6, 49), (7, 19), (0x0b, 17), (0x0c, 17)];
+    let sizes =
+        [(1_u8, 768), (2, 175), (3, 169), (4, 117), (5, 53), (6, 49), (7, 19), (0x0b, 17), (0x0c, 17)];
     let mut add = |name: String, bytes: &[u8], refused: Option<&str>| {
         let kind = match DatagramKind::of(bytes) {
             DatagramKind::ChallengeRequest => "challenge_request",

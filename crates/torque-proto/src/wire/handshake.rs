@@ -18,8 +18,10 @@ pub const MAX_SHORT_DATA: usize = 511;
 pub const MAX_CONNECT_DATA: usize = 1_000;
 /// The highest initial sequence.
 pub const MAX_INITIAL_SEQUENCE: u16 = 4_095;
-/// Bytes of a connect_accept, connect_refuse or connect_pending before what is sealed.
+/// Bytes of a connect_refuse or connect_pending before what is sealed.
 pub const REPLY_HEADER_BYTES: usize = 33;
+/// Bytes of a connect_accept before what is sealed.
+pub const ACCEPT_HEADER_BYTES: usize = REPLY_HEADER_BYTES + 32;
 /// The key type of Ed25519 identities.
 pub const KEY_TYPE_ED25519: u8 = 1;
 
@@ -302,11 +304,61 @@ impl<'a> ConnectRequest<'a> {
     }
 }
 
-/// Which reply to a connect_request it is.
+/// 4.4: the host accepts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectAccept<'a> {
+    /// Of the attempt.
+    pub initiator_nonce: [u8; 16],
+    /// Drawn by the host for this request.
+    pub host_salt: [u8; 16],
+    /// E2: the host's X25519 key for this connection (3.3).
+    pub e2: [u8; 32],
+    /// The sealed text with its tag.
+    pub sealed: &'a [u8],
+}
+
+impl<'a> ConnectAccept<'a> {
+    /// The shortest datagram.
+    pub const MIN_BYTES: usize = ACCEPT_HEADER_BYTES + AcceptPayload::HEAD_BYTES + TAG;
+    /// The longest datagram.
+    pub const MAX_BYTES: usize = Self::MIN_BYTES + MAX_SHORT_DATA;
+
+    /// Reads a connect_accept.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let mut reader = Reader::new(bytes);
+        check_kind(&mut reader, 0x04)?;
+        check_length(bytes, Self::MIN_BYTES, Self::MAX_BYTES)?;
+        Ok(Self {
+            initiator_nonce: reader.array()?,
+            host_salt: reader.array()?,
+            e2: reader.array()?,
+            sealed: reader.rest(),
+        })
+    }
+
+    /// Offsets 0 to 64: the associated data of what is sealed.
+    pub fn header(&self) -> [u8; ACCEPT_HEADER_BYTES] {
+        let mut header = [0; ACCEPT_HEADER_BYTES];
+        header[0] = 0x04;
+        header[1..17].copy_from_slice(&self.initiator_nonce);
+        header[17..33].copy_from_slice(&self.host_salt);
+        header[33..].copy_from_slice(&self.e2);
+        header
+    }
+
+    /// Appends the datagram.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.header());
+        out.extend_from_slice(self.sealed);
+    }
+}
+
+/// Which of the replies without a connection it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ReplyKind {
-    /// 4.4
-    Accept,
     /// 4.5
     Refuse,
     /// 4.6
@@ -316,7 +368,6 @@ pub enum ReplyKind {
 impl ReplyKind {
     const fn first_byte(self) -> u8 {
         match self {
-            Self::Accept => 0x04,
             Self::Refuse => 0x05,
             Self::Pending => 0x06,
         }
@@ -325,7 +376,6 @@ impl ReplyKind {
     /// The least and the most bytes of what is sealed, tag included.
     const fn sealed_bytes(self) -> (usize, usize) {
         let (head, data) = match self {
-            Self::Accept => (AcceptPayload::HEAD_BYTES, MAX_SHORT_DATA),
             Self::Refuse => (RefusePayload::HEAD_BYTES, MAX_SHORT_DATA),
             Self::Pending => (0, 0),
         };
@@ -333,10 +383,10 @@ impl ReplyKind {
     }
 }
 
-/// 4.4 to 4.6: connect_accept, connect_refuse and connect_pending.
+/// 4.5 and 4.6: connect_refuse and connect_pending.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SealedReply<'a> {
-    /// Which of the three.
+    /// Which of the two.
     pub kind: ReplyKind,
     /// Of the attempt.
     pub initiator_nonce: [u8; 16],
@@ -347,13 +397,12 @@ pub struct SealedReply<'a> {
 }
 
 impl<'a> SealedReply<'a> {
-    /// Reads one of the three.
+    /// Reads one of the two.
     ///
     /// # Errors
     /// Says what is wrong.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let kind = match DatagramKind::of(bytes) {
-            DatagramKind::ConnectAccept => ReplyKind::Accept,
             DatagramKind::ConnectRefuse => ReplyKind::Refuse,
             DatagramKind::ConnectPending => ReplyKind::Pending,
             _ => return Err(ParseError::Kind),

@@ -128,9 +128,23 @@ fn connect_requests_keep_the_promises_of_messages() {
 }
 
 #[test]
+fn connect_accepts_keep_the_promises_of_messages() {
+    for_seeds(20, |rng| {
+        let sealed = random_bytes(rng, 52, 563);
+        let value = ConnectAccept {
+            initiator_nonce: rng.array(),
+            host_salt: rng.array(),
+            e2: rng.array(),
+            sealed: &sealed,
+        };
+        check!(ConnectAccept, rng, value, &[]);
+    });
+}
+
+#[test]
 fn sealed_replies_keep_the_promises_of_messages() {
     for_seeds(20, |rng| {
-        for kind in [ReplyKind::Accept, ReplyKind::Refuse, ReplyKind::Pending] {
+        for kind in [ReplyKind::Refuse, ReplyKind::Pending] {
             let (least, most) = kind.sealed_bytes();
             let sealed = random_bytes(rng, least, most);
             let value =
@@ -233,6 +247,7 @@ fn random_bytes_never_panic_any_parser() {
             let _ = ChallengeRequest::parse(&bytes);
             let _ = ChallengeResponse::parse(&bytes);
             let _ = ConnectRequest::parse(&bytes);
+            let _ = ConnectAccept::parse(&bytes);
             let _ = SealedReply::parse(&bytes);
             let _ = Reject::parse(&bytes);
             let _ = RequestPayload::parse(&bytes);
@@ -307,7 +322,7 @@ fn sizes_are_those_of_the_document() {
     assert_eq!((ConnectRequest::MIN_BYTES, ConnectRequest::MAX_BYTES), (169, 1_169));
     const { assert!(ConnectRequest::MAX_BYTES <= MAX_HANDSHAKE_BYTES) };
     assert_eq!(ReplyKind::Pending.sealed_bytes(), (16, 16));
-    assert_eq!(ReplyKind::Accept.sealed_bytes(), (52, 563));
+    assert_eq!((ConnectAccept::MIN_BYTES, ConnectAccept::MAX_BYTES), (117, 628));
     assert_eq!(ReplyKind::Refuse.sealed_bytes(), (20, 531));
     assert_eq!(Reject::BYTES, 19);
     let empty = ChallengeResponse {
@@ -382,7 +397,8 @@ fn only_sizes_that_the_document_allows_are_read() {
         let request = ConnectRequest::parse(&request[..length]).is_ok();
         assert_eq!(request, (169..=1_169).contains(&length), "connect_request of {length}");
         let reply = |bytes: &[u8]| SealedReply::parse(&bytes[..length]).is_ok();
-        assert_eq!(reply(&accept), (85..=596).contains(&length), "connect_accept of {length}");
+        let accept = ConnectAccept::parse(&accept[..length]).is_ok();
+        assert_eq!(accept, (117..=628).contains(&length), "connect_accept of {length}");
         assert_eq!(reply(&refuse), (53..=564).contains(&length), "connect_refuse of {length}");
         assert_eq!(reply(&pending), length == 49, "connect_pending of {length}");
     }

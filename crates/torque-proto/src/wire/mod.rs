@@ -9,12 +9,12 @@ mod kind;
 mod probe;
 
 pub use handshake::{
-    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectRequest, Offers, RefusePayload, Reject,
-    ReplyKind, RequestPayload, SealedReply,
+    ACCEPT_HEADER_BYTES, CHALLENGE_REQUEST_BYTES, KEY_TYPE_ED25519, MAX_CONNECT_DATA, MAX_HANDSHAKE_BYTES,
+    MAX_INITIAL_SEQUENCE, MAX_SHORT_DATA, REPLY_HEADER_BYTES,
 };
 pub use handshake::{
-    CHALLENGE_REQUEST_BYTES, KEY_TYPE_ED25519, MAX_CONNECT_DATA, MAX_HANDSHAKE_BYTES, MAX_INITIAL_SEQUENCE,
-    MAX_SHORT_DATA, REPLY_HEADER_BYTES,
+    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, Offers, RefusePayload,
+    Reject, ReplyKind, RequestPayload, SealedReply,
 };
 pub use kind::DatagramKind;
 pub use probe::{PROBE_BYTES, parse_probe, parse_probe_echo, probe, probe_echo};

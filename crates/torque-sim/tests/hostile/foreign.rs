@@ -37,7 +37,7 @@ fn hkdf2(ck: &[u8; 32], input: &[u8]) -> ([u8; 32], [u8; 32]) {
     (first, hmac(&temp, &[&first, &[2]]))
 }
 
-fn dh(secret: [u8; 32], public: [u8; 32]) -> [u8; 32] {
+pub fn dh(secret: [u8; 32], public: [u8; 32]) -> [u8; 32] {
     MontgomeryPoint(public).mul_clamped(secret).to_bytes()
 }
 
@@ -110,6 +110,57 @@ impl Identity {
     pub fn honest(secret: [u8; 32]) -> Self {
         Self { secret, public: dh_public(secret), sign: 0 }
     }
+
+    /// Somebody's, of whom the public key alone is known.
+    pub fn of(key: &torque_proto::PublicKey) -> Self {
+        Self { secret: [0; 32], public: to_x25519(key.as_bytes()), sign: key.as_bytes()[31] >> 7 }
+    }
+}
+
+pub fn to_x25519(key: &[u8; 32]) -> [u8; 32] {
+    curve25519_dalek::edwards::CompressedEdwardsY(*key).decompress().unwrap().to_montgomery().0
+}
+
+/// 3.3: the secret of a host's answers.
+pub fn first_secret(salt: &[u8], h: &[u8; 32], ck: &[u8; 32]) -> [u8; 32] {
+    hmac(&[salt, h].concat(), &[ck])
+}
+
+/// 3.3: the secret of the connection, from DH(e, E2) and DH(s, E2).
+pub fn second_secret(prk0: &[u8; 32], e2: &[u8], with_e: &[u8; 32], with_s: &[u8; 32]) -> [u8; 32] {
+    hmac(e2, &[&expand(prk0, b"TorqueSocket second", 32), with_e, with_s])
+}
+
+/// 4.4: the text of a connect_accept.
+pub fn open_accept(prk: &[u8; 32], accept: &[u8]) -> Option<Vec<u8>> {
+    let key: [u8; 32] = expand(prk, b"TorqueSocket accept", 32).try_into().ok()?;
+    open(&key, [0; 12], accept.get(..65)?, &accept[65..])
+}
+
+/// The traffic secret of generation 0. `d` is 0 for what the initiator sends, 1 for the host.
+pub fn traffic(prk: &[u8; 32], d: u8) -> [u8; 32] {
+    expand(prk, &[b"TorqueSocket traffic", &[d][..]].concat(), 32).try_into().unwrap()
+}
+
+/// Opens a recorded data packet of a connection with a window of 128. The full numbers are tried.
+pub fn open_data(traffic: &[u8; 32], packet: &[u8]) -> Option<Vec<u8>> {
+    let key: [u8; 32] = expand(traffic, b"data key", 32).try_into().ok()?;
+    let salt = expand(traffic, b"data salt", 12);
+    let (header, sealed) = packet.split_first_chunk::<3>()?;
+    let [a, b, c] = header.map(u64::from);
+    let number = a << 16 | b << 8 | c;
+    let all = |low: u64| (0..10).map(move |high| high << 9 | low & 0x1ff);
+    let numbers = all(number >> 12).flat_map(|sequence| all(number >> 3).map(move |ack| (sequence, ack)));
+    numbers.into_iter().find_map(|(sequence, ack)| {
+        let ad = [&header[..], &sequence.to_be_bytes(), &ack.to_be_bytes()].concat();
+        open(&key, nonce(&salt, 1, sequence), &ad, sealed)
+    })
+}
+
+/// 3.3.
+fn nonce(salt: &[u8], domain: u32, counter: u64) -> [u8; 12] {
+    let plain: Vec<u8> = domain.to_be_bytes().into_iter().chain(counter.to_be_bytes()).collect();
+    std::array::from_fn(|at| salt[at] ^ plain[at])
 }
 
 /// An attempt whose connect_request is made.
@@ -118,15 +169,21 @@ pub struct Requested {
     ck: [u8; 32],
     h: [u8; 32],
     nonce: [u8; 16],
+    ephemeral: [u8; 32],
+    identity: [u8; 32],
     pub window: u16,
 }
 
 /// 4.3, for a challenge_response and any payload.
 pub fn connect_request(response: &[u8], ephemeral: [u8; 32], identity: Identity, window: u16) -> Requested {
+    connect_request_with(response, ephemeral, identity, &request_payload(identity, window))
+}
+
+fn request_payload(identity: Identity, window: u16) -> Vec<u8> {
     let mut payload = vec![0, 0];
     payload.extend(window.to_be_bytes());
     payload.extend([16, 0, 0, 50, 0x04, 0x7e, identity.sign, 0, 0]);
-    connect_request_with(response, ephemeral, identity, &payload)
+    payload
 }
 
 pub fn connect_request_with(
@@ -135,10 +192,33 @@ pub fn connect_request_with(
     identity: Identity,
     payload: &[u8],
 ) -> Requested {
+    let epoch_key: [u8; 32] = response[26..58].try_into().unwrap();
+    let es = dh(identity.secret, epoch_key);
+    request_from(response, ephemeral, identity, es, payload)
+}
+
+/// A request in somebody's name, made with the epoch's private key in place of theirs.
+pub fn forged_request(
+    response: &[u8],
+    ephemeral: [u8; 32],
+    somebody: Identity,
+    epoch: [u8; 32],
+) -> Requested {
+    let es = dh(epoch, somebody.public);
+    request_from(response, ephemeral, somebody, es, &request_payload(somebody, 128))
+}
+
+fn request_from(
+    response: &[u8],
+    ephemeral: [u8; 32],
+    identity: Identity,
+    es: [u8; 32],
+    payload: &[u8],
+) -> Requested {
     let nonce: [u8; 16] = response[2..18].try_into().unwrap();
     let epoch_key: [u8; 32] = response[26..58].try_into().unwrap();
     let host: [u8; 32] = response[141..173].try_into().unwrap();
-    let host_dh = curve25519_dalek::edwards::CompressedEdwardsY(host).decompress().unwrap().to_montgomery().0;
+    let host_dh = to_x25519(&host);
     let offers = [2, 0, 0, 0];
     let mut prologue = b"TorqueSocket v1".to_vec();
     prologue.extend([1, 0]);
@@ -162,7 +242,7 @@ pub fn connect_request_with(
     ck = next;
     let sealed_s = seal(&key, [0; 12], &h, &identity.public);
     h = sha256(&[&h, &sealed_s]);
-    let (next, key) = hkdf2(&ck, &dh(identity.secret, epoch_key));
+    let (next, key) = hkdf2(&ck, &es);
     ck = next;
     let sealed_p = seal(&key, [0; 12], &h, payload);
     h = sha256(&[&h, &sealed_p]);
@@ -180,7 +260,7 @@ pub fn connect_request_with(
     bytes.extend([0; 8]);
     solve(&mut bytes);
     let window = payload.get(2..4).map_or(0, |window| u16::from_be_bytes(window.try_into().unwrap()));
-    Requested { bytes, ck, h, nonce, window }
+    Requested { bytes, ck, h, nonce, ephemeral, identity: identity.secret, window }
 }
 
 /// The initiator's end of a connection.
@@ -196,19 +276,31 @@ pub struct Guest {
 impl Requested {
     /// Opens a connect_accept. `None` if it is none, or not authentic.
     pub fn accepted(&self, accept: &[u8]) -> Option<Guest> {
-        if accept.first() != Some(&4) || accept.get(1..17)? != self.nonce {
+        let e2 = accept.get(33..65)?;
+        let [e, s] = [self.ephemeral, self.identity].map(|secret| dh(secret, e2.try_into().unwrap()));
+        Guest::new(&second_secret(&self.first_secret(accept)?, e2, &e, &s), accept)
+    }
+
+    /// The secret of the host's answers, if this is one to this request.
+    pub fn first_secret(&self, answer: &[u8]) -> Option<[u8; 32]> {
+        let is_mine = answer.get(1..17)? == self.nonce;
+        is_mine.then(|| first_secret(&answer[17..33], &self.h, &self.ck))
+    }
+}
+
+impl Guest {
+    /// With the connection's secret, if it opens the connect_accept.
+    pub fn new(prk: &[u8; 32], accept: &[u8]) -> Option<Self> {
+        if accept.first() != Some(&4) {
             return None;
         }
-        let salt = accept.get(17..33)?;
-        let prk = hmac(&[salt, &self.h].concat(), &[&self.ck]);
-        let accept_key: [u8; 32] = expand(&prk, b"TorqueSocket accept", 32).try_into().ok()?;
-        let text = open(&accept_key, [0; 12], &accept[..33], &accept[33..])?;
-        let traffic: [u8; 32] = expand(&prk, b"TorqueSocket traffic\0", 32).try_into().ok()?;
+        let text = open_accept(prk, accept)?;
+        let traffic = traffic(prk, 0);
         let key = [(&b"data key"[..], 32), (b"data salt", 12), (b"control key", 32), (b"control salt", 12)]
             .map(|(info, len)| expand(&traffic, info, len));
         let known = u64::from(u16::from_be_bytes([text[0], text[1]]));
         let window = u16::from_be_bytes([text[2], text[3]]);
-        Some(Guest { key, window, sequence: 0, counter: 0, known })
+        Some(Self { key, window, sequence: 0, counter: 0, known })
     }
 }
 
@@ -244,11 +336,7 @@ impl Guest {
         } else {
             (1, self.sequence, &self.key[0], &self.key[1])
         };
-        let plain: Vec<u8> = domain.to_be_bytes().into_iter().chain(counter.to_be_bytes()).collect();
-        let mut nonce = [0; 12];
-        for (at, byte) in nonce.iter_mut().enumerate() {
-            *byte = salt[at] ^ plain[at];
-        }
+        let nonce = nonce(salt, domain, counter);
         let sealed = seal(key.as_slice().try_into().unwrap(), nonce, &ad, &[ack_bytes, body].concat());
         [header, sealed].concat()
     }
@@ -272,7 +360,7 @@ impl Guest {
 /// A host, with one epoch for ever.
 pub struct Host {
     key_pair: torque_proto::KeyPair,
-    dh_secret: [u8; 32],
+    pub dh_secret: [u8; 32],
     pub epoch_secret: [u8; 32],
     /// Usually that of the secret.
     pub epoch_key: [u8; 32],
@@ -284,14 +372,22 @@ pub struct Opened {
     h: [u8; 32],
     nonce: [u8; 16],
     pub payload: Vec<u8>,
+    /// The initiator's ephemeral key.
+    pub e: [u8; 32],
     /// The initiator's identity in its X25519 form.
     pub initiator: [u8; 32],
 }
 
+/// The private key of the hand-written host's E2.
+const E2_SECRET: [u8; 32] = [0x6e; 32];
+
 impl Host {
     pub fn new(seed: [u8; 32]) -> Self {
+        Self::with_epoch(seed, [0x42; 32])
+    }
+
+    pub fn with_epoch(seed: [u8; 32], epoch_secret: [u8; 32]) -> Self {
         let hash = Sha512::digest(seed);
-        let epoch_secret = [0x42; 32];
         Self {
             key_pair: torque_proto::KeyPair::from_seed(seed),
             dh_secret: hash[..32].try_into().unwrap(),
@@ -347,11 +443,16 @@ impl Host {
         ck = next;
         let payload = open(&key, [0; 12], &h, &body[132..])?;
         h = sha256(&[&h, &body[132..]]);
-        Some(Opened { ck, h, nonce, payload, initiator })
+        Some(Opened { ck, h, nonce, payload, e, initiator })
     }
 }
 
 impl Opened {
+    /// The secret of the answers that have the salt of this one.
+    pub fn first_secret(&self, answer: &[u8]) -> [u8; 32] {
+        first_secret(&answer[17..33], &self.h, &self.ck)
+    }
+
     /// 4.4 to 4.6: an accept (4), refusal (5) or pending (6) with any text.
     pub fn reply(&self, kind: u8, text: &[u8]) -> Vec<u8> {
         let salt = [0x5a; 16];
@@ -360,11 +461,16 @@ impl Opened {
             5 => b"TorqueSocket refuse",
             _ => b"TorqueSocket pending",
         };
-        let prk = hmac(&[&salt[..], &self.h].concat(), &[&self.ck]);
-        let key: [u8; 32] = expand(&prk, label, 32).try_into().unwrap();
         let mut bytes = vec![kind];
         bytes.extend(self.nonce);
         bytes.extend(salt);
+        let mut prk = self.first_secret(&bytes);
+        if kind == 4 {
+            let e2 = dh_public(E2_SECRET);
+            bytes.extend(e2);
+            prk = second_secret(&prk, &e2, &dh(E2_SECRET, self.e), &dh(E2_SECRET, self.initiator));
+        }
+        let key: [u8; 32] = expand(&prk, label, 32).try_into().unwrap();
         let sealed = seal(&key, [0; 12], &bytes, text);
         bytes.extend(sealed);
         bytes

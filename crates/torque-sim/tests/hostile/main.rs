@@ -14,6 +14,7 @@ mod floods;
 mod hosts;
 mod keys;
 mod peers;
+mod thieves;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! Handshake messages, field by field (PROTOCOL.md 4).
 
 use torque_proto::wire::{
-    ChallengeRequest, ChallengeResponse, ConnectRequest, DatagramKind, Offers, ParseError, Reject, ReplyKind,
-    SealedReply, parse_probe, parse_probe_echo,
+    ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, Offers, ParseError,
+    Reject, ReplyKind, SealedReply, parse_probe, parse_probe_echo,
 };
 use torque_socket::{Cipher, Credential, PublicKey};
 
@@ -16,6 +16,7 @@ pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
         DatagramKind::ChallengeRequest => ChallengeRequest::parse(bytes).map(|message| request(&message)),
         DatagramKind::ChallengeResponse => ChallengeResponse::parse(bytes).map(|message| response(&message)),
         DatagramKind::ConnectRequest => ConnectRequest::parse(bytes).map(|message| connect(&message)),
+        DatagramKind::ConnectAccept => ConnectAccept::parse(bytes).map(|message| accept(&message)),
         DatagramKind::Reject => Reject::parse(bytes).map(|message| reject(&message)),
         DatagramKind::Probe => {
             parse_probe(bytes).map(|nonce| probe(name, "whether a socket receives here", &nonce))
@@ -133,9 +134,18 @@ fn connect(message: &ConnectRequest<'_>) -> Explained {
     explained
 }
 
+fn accept(message: &ConnectAccept<'_>) -> Explained {
+    let mut explained = Explained::new("connect_accept", "the host accepts");
+    explained.field(1, 16, "initiator_nonce", hex(&message.initiator_nonce));
+    explained.field(17, 16, "host_salt", hex(&message.host_salt));
+    explained.field(33, 32, "e2", hex(&message.e2));
+    explained.field(65, message.sealed.len(), "sealed", hex(message.sealed));
+    explained.opened = Some(false);
+    explained
+}
+
 fn reply(name: &'static str, message: &SealedReply<'_>) -> Explained {
     let summary = match message.kind {
-        ReplyKind::Accept => "the host accepts",
         ReplyKind::Refuse => "the host refuses",
         ReplyKind::Pending => "the host's application has not decided yet",
     };

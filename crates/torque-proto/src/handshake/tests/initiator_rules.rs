@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::codes::RejectCode;
+use crate::crypto::dh::DhSecret;
+use crate::crypto::testing::array;
 use crate::timer::TimerKind;
 use crate::wire::{PROTOCOL_VERSION, Reject};
 
@@ -179,7 +181,7 @@ fn a_reply_that_was_changed_does_not_open_and_the_true_one_still_does() {
     let (mut attempt, request) = world.request();
     let (asking, _) = world.ask(&request);
     let (_, _, accept) = world.accept(asking, b"welcome");
-    for offset in (17..accept.len()).step_by(7) {
+    for offset in (17..accept.len()).step_by(3) {
         let mut changed = accept.clone();
         changed[offset] ^= 0x10;
         assert_dropped(&world.hear(&mut attempt, &changed).0, DropReason::Forged);
@@ -189,6 +191,52 @@ fn a_reply_that_was_changed_does_not_open_and_the_true_one_still_does() {
     changed[0] = 0x05;
     assert_dropped(&world.hear(&mut attempt, &changed).0, DropReason::Forged);
     established(world.hear(&mut attempt, &accept).0);
+}
+
+#[test]
+fn an_accept_with_a_false_key_of_the_host_is_dropped_and_the_true_one_still_establishes() {
+    let mut world = World::new(90);
+    let (mut attempt, request) = world.request();
+    let (asking, _) = world.ask(&request);
+    let (_, at_host, accept) = world.accept(asking, b"welcome");
+    let someones = DhSecret::from_bytes([7; 32]);
+    let small = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ];
+    for key in small.map(array).into_iter().chain([*someones.public(), [0xff; 32]]) {
+        let mut changed = accept.clone();
+        changed[33..65].copy_from_slice(&key);
+        let (outcome, sent) = world.hear(&mut attempt, &changed);
+        assert_dropped(&outcome, DropReason::Forged);
+        assert!(sent.is_empty());
+    }
+    // The same point, written otherwise.
+    let mut changed = accept.clone();
+    changed[64] ^= 0x80;
+    assert_dropped(&world.hear(&mut attempt, &changed).0, DropReason::Forged);
+    let at_initiator = established(world.hear(&mut attempt, &accept).0).parts;
+    let traffic = |parts: &ConnectionParts| *parts.secret.traffic(Direction::FromHost).expose();
+    assert_eq!(traffic(&at_initiator), traffic(&at_host));
+}
+
+#[test]
+fn a_refusal_after_a_false_accept_is_still_heard() {
+    let mut world = World::new(91);
+    let (mut attempt, request) = world.request();
+    let (asking, _) = world.ask(&request);
+    let mut refusal = Vec::new();
+    asking.refuse(&world.at_host.cx(world.now), CloseCode::Refused, ShortData::EMPTY, &mut refusal);
+    let mut accept = vec![0; 117];
+    (accept[0], accept[33]) = (4, 9);
+    accept[1..17].copy_from_slice(&nonce(&attempt));
+    assert_dropped(&world.hear(&mut attempt, &accept).0, DropReason::Forged);
+    assert_ended(&world.hear(&mut attempt, &refusal).0, CloseCode::Refused, ClosedBy::Remote);
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! What comes of an answer that breaks the rules for settings (PROTOCOL.md 4.8).
 
 use super::*;
-use crate::wire::{AcceptPayload, ReplyKind, SealedReply};
+use crate::crypto::dh::DhSecret;
+use crate::wire::{AcceptPayload, ConnectAccept};
 
 /// An authentic connect_accept with these settings, as a broken host would make it.
 fn accept_with(world: &mut World, request: &[u8], settings: [u8; 8]) -> Vec<u8> {
     let admitted = admitted(world.admit(request).0);
     let host_salt = [5; 16];
-    let secret = admitted.secret.connection(&host_salt);
+    let answers = admitted.secret.answers(&host_salt);
+    let (e2, secret) = answers.accept(&admitted.initiator, DhSecret::from_bytes([6; 32]));
     let mut text = Vec::new();
     AcceptPayload {
         initial_sequence: 1,
@@ -19,7 +21,7 @@ fn accept_with(world: &mut World, request: &[u8], settings: [u8; 8]) -> Vec<u8> 
     .write(&mut text);
     text[2..10].copy_from_slice(&settings);
     let initiator_nonce = *admitted.initiator_nonce();
-    let mut reply = SealedReply { kind: ReplyKind::Accept, initiator_nonce, host_salt, sealed: &[] };
+    let mut reply = ConnectAccept { initiator_nonce, host_salt, e2, sealed: &[] };
     secret.seal_accept(&reply.header(), &mut text);
     reply.sealed = &text;
     let mut bytes = Vec::new();

@@ -9,8 +9,9 @@ use crate::event::Extension;
 use crate::settings::Settings;
 use crate::vectors::json::hex;
 use crate::wire::{
-    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectRequest, Offers, PROTOCOL_VERSION,
-    RefusePayload, Reject, RequestPayload, SealedReply, parse_probe, parse_probe_echo, probe, probe_echo,
+    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, Offers,
+    PROTOCOL_VERSION, RefusePayload, Reject, RequestPayload, SealedReply, parse_probe, parse_probe_echo,
+    probe, probe_echo,
 };
 
 pub(super) fn add(rng: &mut Rng, vectors: &mut Vec<Json>) {
@@ -18,6 +19,7 @@ pub(super) fn add(rng: &mut Rng, vectors: &mut Vec<Json>) {
     challenge_responses(rng, vectors);
     connect_requests(rng, vectors);
     request_payloads(rng, vectors);
+    accepts(rng, vectors);
     answers(rng, vectors);
     accept_payloads(rng, vectors);
     refuse_payloads(vectors);
@@ -265,10 +267,35 @@ fn request_payloads(rng: &mut Rng, vectors: &mut Vec<Json>) {
     add("data_and_extensions_1001", &too_much, Some("length"));
 }
 
+fn accepts(rng: &mut Rng, vectors: &mut Vec<Json>) {
+    let mut add = |name: &str, bytes: &[u8], refused: Option<&str>| {
+        let read = ConnectAccept::parse(bytes);
+        vectors.push(parsed(("connect_accept", name), bytes, read, refused, |read| {
+            let mut again = Vec::new();
+            read.write(&mut again);
+            assert_eq!(again, bytes, "{name}");
+            object! {
+                "initiator_nonce": read.initiator_nonce,
+                "host_salt": read.host_salt,
+                "e2": read.e2,
+                "sealed": read.sealed,
+            }
+        }));
+    };
+    let e2: [u8; 32] = crate::vectors::rng("e2").array();
+    let mut with_e2 = |sealed: usize| {
+        let rest = random(rng, 32 + sealed);
+        [&[4], &rest[..32], &e2[..], &rest[32..]].concat()
+    };
+    let (shortest, longest) = (with_e2(52), with_e2(563));
+    add("least", &shortest, None);
+    add("longest", &longest, None);
+    add("below_least", shorter(&shortest), Some("size"));
+    add("above_greatest", &longer(&longest), Some("size"));
+}
+
 fn answers(rng: &mut Rng, vectors: &mut Vec<Json>) {
-    for (kind, first, least, most) in
-        [("connect_accept", 4_u8, 52, 563), ("connect_refuse", 5, 20, 531), ("connect_pending", 6, 16, 16)]
-    {
+    for (kind, first, least, most) in [("connect_refuse", 5_u8, 20, 531), ("connect_pending", 6, 16, 16)] {
         let mut add = |name: &str, bytes: &[u8], refused: Option<&str>| {
             vectors.push(parsed((kind, name), bytes, SealedReply::parse(bytes), refused, |read| {
                 let mut again = Vec::new();
