@@ -3,6 +3,7 @@
 
 mod pair;
 mod paths;
+mod sides;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use torque_proto::{
 };
 
 use crate::pair::{Pair, endpoint, host_address, initiator_address};
+use crate::sides;
 
 /// A path, and what takes it so many times.
 pub type Path = (&'static str, fn(usize));
@@ -22,6 +23,8 @@ pub const PATHS: &[Path] = &[
     ("send", send),
     ("both-ways", both_ways),
     ("handshake", handshake),
+    ("handshake-at-host", sides::host),
+    ("handshake-at-initiator", sides::initiator),
     ("challenge-answered", challenge_answered),
     ("false-token-refused", |times| request_refused(times, Fault::Token)),
     ("false-solution-refused", |times| request_refused(times, Fault::Solution)),
