@@ -147,11 +147,11 @@ impl Asking {
         out: &mut Vec<u8>,
     ) -> (Confirming, ConnectionParts) {
         let config = cx.config;
-        let (e2, secret) = self.secret.accept(&self.initiator, DhSecret::from_bytes(cx.rng.array()));
         let agreed = settle(self.cipher, &config.settings, config.min_tag_bytes, &self.wishes);
         let send_sequence = cx.initial_sequence();
         let connection_number = cx.rng.u64();
         let reset_token = cx.key_pair.reset_token(connection_number);
+        let (e2, secret) = self.secret.accept(&self.initiator, DhSecret::from_bytes(cx.rng.array()));
         let mut text = Vec::with_capacity(AcceptPayload::HEAD_BYTES + accept_data.bytes().len() + 16);
         AcceptPayload {
             initial_sequence: send_sequence,

@@ -262,6 +262,8 @@ fn vector(choices: &Choices) -> Json {
     let ephemeral_secret: [u8; 32] = initiator.twin.array();
     let (epoch_secret, token_secret): ([u8; 32], [u8; 32]) = (host.twin.array(), host.twin.array());
     let host_salt: [u8; 16] = host.twin.array();
+    let host_sequence = host.twin.below(u64::from(MAX_INITIAL_SEQUENCE) + 1) as u16;
+    let connection_number = host.twin.u64();
     let e2_secret: [u8; 32] = host.twin.array();
     assert_eq!(initiator_nonce, response.initiator_nonce);
     assert_eq!(DhSecret::from_bytes(ephemeral_secret).public(), &request.noise[..32]);
@@ -311,6 +313,7 @@ fn vector(choices: &Choices) -> Json {
     assert_eq!(Some(&e_e2), fresh.agree(ephemeral.public()).as_ref());
     assert_eq!(Some(&s_e2), fresh.agree(&initiator.pair.public().x25519()).as_ref());
     let accepted = AcceptPayload::parse(&accept_payload).unwrap();
+    assert_eq!((accepted.initial_sequence, accepted.connection_id), (host_sequence, connection_number));
     let request_payload = trace::open(&noise[9], &noise[10].input);
     assert_eq!(RequestPayload::parse(&request_payload).unwrap().initial_sequence, initiator_sequence);
 
