@@ -2,15 +2,14 @@
 
 import argparse
 
-from . import ciphers, control, identity, layouts
+from . import ciphers, codes, control, identity, layouts
 from .errors import Refused, require
 from .golden.vector import parse_hex
 from .keys import generation_keys, traffic_secret
 from .packets import (decode_header, full_ack, full_book_sequence, full_counter, full_sequence, open_packet, reported,
                       SEQUENCED, split_ack_bytes)
+from .primitives import x25519
 
-REJECTS = {1: "version_mismatch", 2: "application_mismatch", 3: "no_common_cipher", 4: "stale_epoch",
-           5: "difficulty_too_low", 6: "busy"}
 TEXTS = ("request_payload", "accept_payload", "refuse_payload", "settings", "control_messages")
 
 
@@ -32,7 +31,8 @@ def explain(arguments: argparse.Namespace) -> list[str]:
     if arguments.layout == "control_messages":
         return explain_control(data)
     if arguments.layout:
-        return lines(layouts.LAYOUTS[arguments.layout][0](data))
+        fields = layouts.LAYOUTS[arguments.layout][0](data)
+        return lines(fields) + ([f"code: {close_code(fields['close_code'])}"] if "close_code" in fields else [])
     kind = layouts.classify(data)
     out = [f"{kind}, {len(data)} bytes"]
     if kind == "info":
@@ -49,9 +49,16 @@ def explain(arguments: argparse.Namespace) -> list[str]:
             out.append(f"host: {identity.to_text(fields['host_public_key'], identity.PUBLIC)}")
         except Refused as refused:
             out.append(f"the initiator ignores it: host public key {refused}")
+    if kind == "connect_accept" and x25519.diffie_hellman(bytes(32), fields["e2"]) is None:
+        out.append("the initiator drops it: every secret gives an all-zero result with this E2")
     if kind == "reject":
-        out.append(f"code: {REJECTS.get(fields['reject_code'], 'unknown')}")
+        out.append(f"code: {codes.REJECT[fields['reject_code']]}")
     return out
+
+
+def close_code(number: int) -> str:
+    name = codes.CLOSE_ON_THE_WIRE[codes.close_code_told(number)]
+    return name if number in codes.CLOSE_ON_THE_WIRE else f"{number} is not for the wire: counts as {name}"
 
 
 def lines(fields: dict, indent: str = "  ") -> list[str]:
@@ -75,6 +82,7 @@ def offered(field: bytes) -> str:
 def explain_control(data: bytes) -> list[str]:
     messages, violation = control.decode(data)
     out = lines({"messages": messages})
+    out += [f"  code: {close_code(message['close_code'])}" for message in messages if message["message"] == "close"]
     return out + ["  violation: the rest is ignored and counted"] if violation else out
 
 

@@ -1,4 +1,4 @@
-"""The Noise part of the handshake and what is sealed with its keys (PROTOCOL.md 3.2, 4.3 to 4.6, 5.2)."""
+"""The Noise part of the handshake, the agreements with E2, what is sealed (PROTOCOL.md 3.2, 3.3, 4.3 to 4.6, 5.2)."""
 
 from dataclasses import dataclass, field
 
@@ -102,13 +102,31 @@ def host_noise(prologue: bytes, epoch_secret: bytes, seed: bytes, e: bytes, seal
     return noise, initiator_x25519, payload
 
 
+def _not_zero(what: str, shared: bytes | None) -> bytes:
+    if shared is None:
+        raise Refused("dh_zero", f"{what}: the result is all zeros")
+    return shared
+
+
+def initiator_second(ephemeral_secret: bytes, seed: bytes, e2: bytes) -> tuple[bytes, bytes]:
+    """DH(e, E2) and DH(s, E2) at the initiator, of an E2 that nobody has authenticated yet."""
+    return (_not_zero("DH(e, E2)", x25519.diffie_hellman(ephemeral_secret, e2)),
+            _not_zero("DH(s, E2)", x25519.diffie_hellman(identity.x25519_secret(seed), e2)))
+
+
+def host_second(e2_secret: bytes, e: bytes, initiator_x25519: bytes) -> tuple[bytes, bytes]:
+    """The same at the host, which has refused an e and an s that give all zeros."""
+    return (_not_zero("DH(e, E2)", x25519.diffie_hellman(e2_secret, e)),
+            _not_zero("DH(s, E2)", x25519.diffie_hellman(e2_secret, initiator_x25519)))
+
+
 def seal_answer(key: bytes, head: bytes, text: bytes) -> bytes:
-    """The sealed part of an accept, refuse or pending; `head` are the datagram's bytes 0 to 32."""
+    """The sealed part of an accept, refuse or pending; `head` is everything before it in the datagram."""
     return chacha.seal(key, bytes(12), head, text)
 
 
-def open_answer(key: bytes, datagram: bytes) -> bytes:
-    text = chacha.unseal(key, bytes(12), datagram[:33], datagram[33:])
+def open_answer(key: bytes, head: bytes, sealed: bytes) -> bytes:
+    text = chacha.unseal(key, bytes(12), head, sealed)
     if text is None:
         raise Refused("forged", "the answer's tag is wrong")
     return text

@@ -9,13 +9,19 @@ DIRECTIONS = {"initiator": b"\x00", "host": b"\x01"}
 DATA_DOMAIN, CONTROL_DOMAIN = 1, 2
 
 
-def make_prk(ck: bytes, h: bytes, host_salt: bytes) -> bytes:
+def make_prk0(ck: bytes, h: bytes, host_salt: bytes) -> bytes:
+    """The first step: what a host can say before its application accepts."""
     return extract(host_salt + h, ck)
 
 
-def answer_keys(prk: bytes) -> dict[str, bytes]:
-    names = ("accept", "refuse", "pending")
-    return {f"{name}_key": expand(prk, b"TorqueSocket " + name.encode(), 32) for name in names}
+def make_prk(prk0: bytes, e2: bytes, dh_e_e2: bytes, dh_s_e2: bytes) -> bytes:
+    """The second step; E2 counts as it travels, with whatever bits X25519 ignores in it."""
+    return extract(e2, expand(prk0, b"TorqueSocket second", 32) + dh_e_e2 + dh_s_e2)
+
+
+def answer_key(secret: bytes, name: str) -> bytes:
+    """`secret` is prk0 for "refuse" and "pending", prk for "accept"."""
+    return expand(secret, b"TorqueSocket " + name.encode(), 32)
 
 
 def traffic_secret(prk: bytes, direction: str, generation: int) -> bytes:

@@ -3,7 +3,7 @@
 Every layout has a decoder (bytes to a dict of fields, or Refused) and an encoder. Byte strings stay bytes.
 """
 
-from . import settings
+from . import codes, settings
 from .errors import Refused, require
 from .reader import Reader
 
@@ -14,12 +14,11 @@ KINDS = {1: "challenge_request", 2: "challenge_response", 3: "connect_request", 
 FIRST_BYTE = {name: number for number, name in KINDS.items()}
 # Least and greatest size. connect_request: 132 + (29 to 1,029) + 8.
 SIZES = {"challenge_request": (768, 768), "challenge_response": (175, 686), "connect_request": (169, 1169),
-         "connect_accept": (85, 596), "connect_refuse": (53, 564), "connect_pending": (49, 49), "reject": (19, 19),
+         "connect_accept": (117, 628), "connect_refuse": (53, 564), "connect_pending": (49, 49), "reject": (19, 19),
          "probe": (17, 17), "probe_echo": (17, 17)}
 MAX_INITIAL_SEQUENCE = 4095
 MAX_DATA = 511
 MAX_CONNECT_DATA = 1000
-REJECT_CODES = range(1, 7)
 
 
 def classify(datagram: bytes) -> str:
@@ -145,11 +144,20 @@ def encode_request_payload(f: dict) -> bytes:
 def decode_answer(datagram: bytes, kind: str) -> dict:
     """connect_accept, connect_refuse and connect_pending, from outside."""
     r = _open(datagram, kind)
-    return {"initiator_nonce": r.take(16), "host_salt": r.take(16), "sealed": r.rest()}
+    fields = {"initiator_nonce": r.take(16), "host_salt": r.take(16)}
+    if kind == "connect_accept":
+        fields["e2"] = r.take(32)
+    return fields | {"sealed": r.rest()}
+
+
+def answer_head(f: dict, kind: str) -> bytes:
+    """What comes before the sealed text, and is authenticated with it."""
+    e2 = f["e2"] if kind == "connect_accept" else b""
+    return bytes([FIRST_BYTE[kind]]) + f["initiator_nonce"] + f["host_salt"] + e2
 
 
 def encode_answer(f: dict, kind: str) -> bytes:
-    return bytes([FIRST_BYTE[kind]]) + f["initiator_nonce"] + f["host_salt"] + f["sealed"]
+    return answer_head(f, kind) + f["sealed"]
 
 
 def decode_accept_payload(payload: bytes) -> dict:
@@ -179,7 +187,7 @@ def encode_refuse_payload(f: dict) -> bytes:
 def decode_reject(datagram: bytes) -> dict:
     r = _open(datagram, "reject")
     fields = {"version": r.number(1), "initiator_nonce": r.take(16), "reject_code": r.number(1)}
-    require(fields["reject_code"] in REJECT_CODES, "range", f"reject code {fields['reject_code']} is unknown")
+    require(fields["reject_code"] in codes.REJECT, "range", f"reject code {fields['reject_code']} is unknown")
     return fields
 
 

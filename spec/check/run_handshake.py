@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from . import handshake, identity, layouts, puzzle, settings, tokens
+from . import codes, handshake, identity, layouts, puzzle, settings, tokens
 from .errors import Refused, require
-from .keys import answer_keys, make_prk, traffic_secret
+from .keys import answer_key, make_prk, make_prk0, traffic_secret
 from .primitives import ed25519, x25519
 
 ANSWERS = ("accept", "refuse", "pending")
@@ -78,8 +78,19 @@ def connect_request(inputs: Inputs, response: dict, x: bytes) -> tuple[handshake
     return noise, prologue, datagram
 
 
-def admit(inputs: Inputs, response: dict, datagram: bytes) -> tuple[handshake.Noise, bytes, dict]:
-    """The host's checks of a connect_request (5.4): its Noise state, the initiator's key, the payload's fields."""
+@dataclass(frozen=True)
+class Admitted:
+    """What a host knows of a connect_request that passed."""
+
+    noise: handshake.Noise
+    e: bytes
+    initiator_x25519: bytes
+    initiator_public_key: bytes
+    payload: dict
+
+
+def admit(inputs: Inputs, response: dict, datagram: bytes) -> Admitted:
+    """The host's checks of a connect_request (5.4)."""
     i, host = inputs.initiator, inputs.host
     request = layouts.decode_connect_request(datagram)
     require(request["epoch_tag"] == response["epoch_key"][:4], "stale_epoch")
@@ -97,40 +108,89 @@ def admit(inputs: Inputs, response: dict, datagram: bytes) -> tuple[handshake.No
     noise, initiator_x25519, payload = handshake.host_noise(
         prologue, host["epoch_secret"], host["seed"], request["e"], request["sealed_s"], request["sealed_p"])
     fields = layouts.decode_request_payload(payload)
-    return noise, identity.from_x25519(initiator_x25519, fields["flags"] & 1), fields
+    return Admitted(noise, request["e"], initiator_x25519, identity.from_x25519(initiator_x25519, fields["flags"] & 1),
+                    fields)
 
 
-def answers(inputs: Inputs, noise: handshake.Noise, asked: dict, cipher: int) -> dict[str, tuple[bytes, bytes]]:
-    """The host's three possible answers: name to (text, datagram)."""
+@dataclass(frozen=True)
+class Secrets:
+    """What the first step gives, and the second one."""
+
+    prk0: bytes
+    e2: bytes
+    dh_e_e2: bytes
+    dh_s_e2: bytes
+
+    @property
+    def prk(self) -> bytes:
+        return make_prk(self.prk0, self.e2, self.dh_e_e2, self.dh_s_e2)
+
+    def key(self, name: str) -> bytes:
+        """The key of an answer. Those of refuse and pending come from the first step alone."""
+        return answer_key(self.prk if name == "accept" else self.prk0, name)
+
+
+def host_secrets(inputs: Inputs, admitted: Admitted) -> Secrets:
     host = inputs.host
-    keys = answer_keys(make_prk(noise.ck, noise.h, host["host_salt"]))
+    prk0 = make_prk0(admitted.noise.ck, admitted.noise.h, host["host_salt"])
+    agreed = handshake.host_second(host["e2_secret"], admitted.e, admitted.initiator_x25519)
+    return Secrets(prk0, x25519.public_key(host["e2_secret"]), *agreed)
+
+
+def initiator_secrets(inputs: Inputs, noise: handshake.Noise, accept: dict) -> Secrets:
+    """`accept` are the outer fields of a connect_accept."""
+    i = inputs.initiator
+    prk0 = make_prk0(noise.ck, noise.h, accept["host_salt"])
+    agreed = handshake.initiator_second(i["ephemeral_secret"], i["seed"], accept["e2"])
+    return Secrets(prk0, accept["e2"], *agreed)
+
+
+def answers(inputs: Inputs, admitted: Admitted, cipher: int) -> dict[str, tuple[bytes, bytes]]:
+    """The host's three possible answers: name to (text, datagram)."""
+    host, secrets = inputs.host, host_secrets(inputs, admitted)
     texts = {
         "accept": layouts.encode_accept_payload({
             "initial_sequence": host["initial_sequence"],
-            "settings": settings.outcome(asked["settings"], host["settings"], cipher),
+            "settings": settings.outcome(admitted.payload["settings"], host["settings"], cipher),
             "connection_id": host["connection_id"],
             "reset_token": tokens.reset_token(host["seed"], host["connection_id"]),
             "accept_data": host["accept_data"]}),
         "refuse": layouts.encode_refuse_payload({"close_code": host["close_code"], "reason": host["reason"]}),
         "pending": b"",
     }
+    outer = {"initiator_nonce": inputs.initiator["initiator_nonce"], "host_salt": host["host_salt"], "e2": secrets.e2}
     out = {}
     for name, text in texts.items():
-        head = bytes([layouts.FIRST_BYTE[f"connect_{name}"]]) + inputs.initiator["initiator_nonce"] + host["host_salt"]
-        out[name] = text, head + handshake.seal_answer(keys[f"{name}_key"], head, text)
+        head = layouts.answer_head(outer, f"connect_{name}")
+        out[name] = text, head + handshake.seal_answer(secrets.key(name), head, text)
     return out
 
 
 def open_answer(inputs: Inputs, noise: handshake.Noise, name: str, datagram: bytes, cipher: int) -> dict:
-    """What the initiator reads in an answer, after every check."""
-    outer = layouts.decode_answer(datagram, f"connect_{name}")
+    """What the initiator reads in an answer, after every check.
+
+    Refused as `protocol_violation` the attempt ends (4.5); for any other reason the datagram is dropped.
+    """
+    kind = f"connect_{name}"
+    outer = layouts.decode_answer(datagram, kind)
     require(outer["initiator_nonce"] == inputs.initiator["initiator_nonce"], "initiator_nonce")
-    key = answer_keys(make_prk(noise.ck, noise.h, outer["host_salt"]))[f"{name}_key"]
-    text = handshake.open_answer(key, datagram)
+    if name == "accept":
+        key = initiator_secrets(inputs, noise, outer).key(name)
+    else:
+        key = answer_key(make_prk0(noise.ck, noise.h, outer["host_salt"]), name)
+    text = handshake.open_answer(key, layouts.answer_head(outer, kind), outer["sealed"])
+    try:
+        return _read_answer(inputs, name, text, cipher)
+    except Refused as refused:
+        raise Refused("protocol_violation", str(refused)) from refused
+
+
+def _read_answer(inputs: Inputs, name: str, text: bytes, cipher: int) -> dict:
     if name == "pending":
         return {}
     if name == "refuse":
-        return layouts.decode_refuse_payload(text)
+        fields = layouts.decode_refuse_payload(text)
+        return fields | {"close_code": codes.close_code_told(fields["close_code"])}
     fields = layouts.decode_accept_payload(text)
     settings.check_answer(inputs.initiator["settings"], fields["settings"], cipher)
     return fields
@@ -160,13 +220,13 @@ def run(inputs: Inputs, x: bytes | None = None) -> Outcome:
     if x is None:
         datagram = datagram[:-8] + puzzle.solve(datagram[:-8], response["difficulty"])
     datagrams["connect_request"] = datagram
-    host_state, initiator_key, payload = admit(inputs, response, datagram)
-    if (host_state.h, host_state.ck, host_state.trace) != (noise.h, noise.ck, noise.trace):
+    admitted = admit(inputs, response, datagram)
+    if (admitted.noise.h, admitted.noise.ck, admitted.noise.trace) != (noise.h, noise.ck, noise.trace):
         raise Refused("noise", "the two sides differ")
 
     cipher = response["cipher"]
     payloads = {"request_payload": request_payload(inputs)}
-    for name, (text, answer) in answers(inputs, host_state, payload, cipher).items():
+    for name, (text, answer) in answers(inputs, admitted, cipher).items():
         datagrams[f"connect_{name}"] = answer
         if name != "pending":
             payloads[f"{name}_payload"] = text
@@ -174,7 +234,9 @@ def run(inputs: Inputs, x: bytes | None = None) -> Outcome:
         if name == "accept":
             accepted = opened
 
-    prk = make_prk(noise.ck, noise.h, host["host_salt"])
+    secrets = initiator_secrets(inputs, noise, layouts.decode_answer(datagrams["connect_accept"], "connect_accept"))
+    if secrets != host_secrets(inputs, admitted):
+        raise Refused("noise", "the two sides differ after the second step")
     own, epoch_key = identity.x25519_secret(i["seed"]), response["epoch_key"]
     host_x25519 = identity.to_x25519(response["host_public_key"])
     limit = min(i["settings"]["max_packet_size"], accepted["settings"]["max_packet_size"])
@@ -182,10 +244,13 @@ def run(inputs: Inputs, x: bytes | None = None) -> Outcome:
         datagrams, noise, prologue, payloads,
         dh={"ee": x25519.diffie_hellman(i["ephemeral_secret"], epoch_key),
             "se": x25519.diffie_hellman(i["ephemeral_secret"], host_x25519),
-            "es": x25519.diffie_hellman(own, epoch_key)},
-        keys={"prk": prk, **answer_keys(prk),
-              "traffic": {side: traffic_secret(prk, side, 0) for side in ("initiator", "host")}},
-        result={"cipher": cipher, "initiator_public_key": initiator_key, "host_public_key": response["host_public_key"],
+            "es": x25519.diffie_hellman(own, epoch_key),
+            "e_e2": secrets.dh_e_e2, "s_e2": secrets.dh_s_e2},
+        keys={"prk0": secrets.prk0, "e2": secrets.e2, "prk": secrets.prk,
+              **{f"{name}_key": secrets.key(name) for name in ANSWERS},
+              "traffic": {side: traffic_secret(secrets.prk, side, 0) for side in ("initiator", "host")}},
+        result={"cipher": cipher, "initiator_public_key": admitted.initiator_public_key,
+                "host_public_key": response["host_public_key"],
                 "application_tag": asked["application_tag"], "packet_window": accepted["settings"]["packet_window"],
                 "tag_bytes": accepted["settings"]["tag_bytes"],
                 "header_size": settings.header_size(accepted["settings"]["packet_window"]),

@@ -27,7 +27,7 @@ def read_inputs(vector: Vector) -> tuple[Inputs, bytes]:
     x = i.bytes("x")
     i.done()
     hosted = _read(host, ("seed", "epoch_secret", "token_secret", "challenge_response_data", "host_salt",
-                          "connection_id", "accept_data", "reason"),
+                          "e2_secret", "connection_id", "accept_data", "reason"),
                    ("epoch_start", "difficulty", "initial_sequence", "close_code"))
     hosted |= {"settings": read_settings(host.object("settings")), "ciphers_allowed": host.list("ciphers_allowed")}
     host.done()
@@ -36,7 +36,7 @@ def read_inputs(vector: Vector) -> tuple[Inputs, bytes]:
 
 def must_be_refused(what: str, attempt, good: bytes) -> None:
     """Some changed copies of a good datagram must all be refused."""
-    for i in sorted({*range(0, len(good), 37), 17, 32, len(good) - 1}):
+    for i in sorted({*range(0, len(good), 37), 17, 32, 33, 64, len(good) - 1}):
         if i >= len(good):
             continue
         try:

@@ -1,15 +1,28 @@
 """keys.json"""
 
 from .. import ciphers
-from ..keys import DIRECTIONS, answer_keys, generation_keys, make_prk, traffic_secret
+from ..keys import DIRECTIONS, answer_key, generation_keys, make_prk, make_prk0, traffic_secret
+from ..primitives import x25519
 from .vector import Mismatch, Vector
 
 
 def check_key_schedule(vector: Vector) -> None:
-    prk = make_prk(vector.bytes("ck"), vector.bytes("h"), vector.bytes("host_salt"))
+    prk0 = make_prk0(vector.bytes("ck"), vector.bytes("h"), vector.bytes("host_salt"))
+    vector.expect("prk0", prk0)
+    e2_secret = vector.bytes("e2_secret")
+    e2 = x25519.public_key(e2_secret)
+    vector.expect("e2", e2)
+    agreed = {}
+    for name in ("e", "s"):
+        secret = vector.bytes(f"{name}_secret")
+        agreed[name] = x25519.diffie_hellman(secret, e2)
+        if agreed[name] != x25519.diffie_hellman(e2_secret, x25519.public_key(secret)):
+            raise Mismatch(f"DH({name}, E2) differs at the two sides")
+        vector.expect(f"dh_{name}_e2", agreed[name])
+    prk = make_prk(prk0, e2, agreed["e"], agreed["s"])
     vector.expect("prk", prk)
-    for name, key in answer_keys(prk).items():
-        vector.expect(name, key)
+    for name, secret in (("refuse", prk0), ("pending", prk0), ("accept", prk)):
+        vector.expect(f"{name}_key", answer_key(secret, name))
     covered = set()
     for line in vector.objects("generations"):
         cipher, direction, generation = line.int("cipher"), line.text("direction"), line.int("generation")

@@ -10,7 +10,7 @@ from ..connection import OTHER, Connection
 from ..errors import Refused
 from ..golden.packets_vectors import state_of
 from ..golden.vector import to_json
-from ..keys import DIRECTIONS, answer_keys, generation_keys, make_prk, traffic_secret
+from ..keys import DIRECTIONS, answer_key, generation_keys, make_prk, make_prk0, traffic_secret
 from ..packets import Header
 from ..primitives import ed25519, x25519
 from ..primitives.kdf import sha256
@@ -44,7 +44,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
                             "e": b(32), "sealed_s": b(48), "sealed_p": b(60), "x": b(8)},
         "request_payload": {"initial_sequence": 4095, "settings": own, "flags": 1, "connect_data": b(5),
                             "extensions": [{"type": 200, "body": b(3)}, {"type": 1, "body": b""}]},
-        "connect_accept": answer | {"sealed": b(60)}, "connect_refuse": answer | {"sealed": b(30)},
+        "connect_accept": answer | {"e2": b(32), "sealed": b(60)}, "connect_refuse": answer | {"sealed": b(30)},
         "connect_pending": answer | {"sealed": b(16)},
         "accept_payload": {"initial_sequence": 0, "settings": own, "connection_id": b(8), "reset_token": b(16),
                            "accept_data": b""},
@@ -74,7 +74,11 @@ def make_layouts(rng: random.Random) -> list[dict]:
 
 def make_keys(rng: random.Random) -> list[dict]:
     ck, h, salt = rng.randbytes(32), rng.randbytes(32), rng.randbytes(16)
-    prk = make_prk(ck, h, salt)
+    secrets = {name: rng.randbytes(32) for name in ("e_secret", "s_secret", "e2_secret")}
+    e2 = x25519.public_key(secrets["e2_secret"])
+    agreed = {f"dh_{name}_e2": x25519.diffie_hellman(secrets[f"{name}_secret"], e2) for name in ("e", "s")}
+    prk0 = make_prk0(ck, h, salt)
+    prk = make_prk(prk0, e2, **agreed)
     generations, nonces = [], []
     for cipher in ciphers.NAMES:
         for direction in DIRECTIONS:
@@ -85,7 +89,10 @@ def make_keys(rng: random.Random) -> list[dict]:
                 generations.append(line | {"traffic": traffic} | vars(keys))
                 domain, counter = rng.choice((1, 2)), rng.randrange(2**48)
                 nonces.append(line | {"domain": domain, "counter": counter, "nonce": keys.nonce(domain, counter)})
-    vectors = [{"kind": "key_schedule", "ck": ck, "h": h, "host_salt": salt, "prk": prk} | answer_keys(prk)
+    vectors = [{"kind": "key_schedule", "ck": ck, "h": h, "host_salt": salt, "e2": e2, "prk0": prk0, "prk": prk}
+               | secrets | agreed
+               | {f"{name}_key": answer_key(secret, name)
+                  for name, secret in (("refuse", prk0), ("pending", prk0), ("accept", prk))}
                | {"generations": generations, "nonces": nonces}]
     for cipher, tag in ((1, 16), (2, 16), (3, 4), (3, 8), (3, 16)):
         key, nonce = rng.randbytes(ciphers.KEY_LENGTH[cipher]), rng.randbytes(12)
@@ -183,7 +190,7 @@ def make_handshakes(rng: random.Random) -> list[dict]:
                      "address": {"ip": "198.51.100.1", "port": 40000}}
         host = {"seed": b(32), "epoch_secret": b(32), "epoch_start": 1700000000000, "token_secret": b(32),
                 "challenge_response_data": b(511 if most else 0), "difficulty": 6, "ciphers_allowed": [3, 2, 1],
-                "host_salt": b(16), "initial_sequence": rng.randrange(4096),
+                "host_salt": b(16), "e2_secret": b(32), "initial_sequence": rng.randrange(4096),
                 "settings": own | {"packet_window": 256, "tag_bytes": 8, "max_packet_size": 1400},
                 "connection_id": b(8), "accept_data": b(511 if most else 0), "close_code": 1,
                 "reason": b(511 if most else 0)}

@@ -8,6 +8,7 @@ import unittest
 from unittest import mock
 
 from .. import __main__ as command
+from .. import control, layouts
 from .selfmade import make_layouts, make_packets
 
 
@@ -36,6 +37,19 @@ class Decode(unittest.TestCase):
             code, text = call("decode", data)
             self.assertEqual(code, 1, data)
             self.assertIn(reason, text)
+
+    def test_an_e2_of_small_order_is_pointed_out(self):
+        good = next(v["hex"] for v in make_layouts(random.Random(5)) if v["kind"] == "connect_accept")
+        for data, dropped in ((good, False), (good[:33] + b"\1" + bytes(31) + good[65:], True)):
+            code, text = call("decode", data.hex())
+            self.assertEqual((code, "drops it" in text), (0, dropped))
+
+    def test_close_codes_have_their_names(self):
+        for number, named in ((7, "origin_not_allowed"), (32, "counts as closed")):
+            close = {"message": "close", "flags": 0, "settled": 0, "close_code": number, "reason": b""}
+            refusal = layouts.encode_refuse_payload({"close_code": number, "reason": b""})
+            for data, layout in ((control.encode([close]), "control_messages"), (refusal, "refuse_payload")):
+                self.assertIn(named, call("decode", data.hex(), "--as", layout)[1])
 
     def test_a_packet_is_opened(self):
         vector = make_packets(random.Random(5))[2]
