@@ -37,9 +37,9 @@ class Opened:
 class BrokenReport(Refused):
     """An authentic packet with fewer ack bytes than its form says: its number is used up all the same (7.2)."""
 
-    def __init__(self, detail: str, sequence: int, counter: int | None):
+    def __init__(self, detail: str, packet_type: str, sequence: int, counter: int | None):
         super().__init__("malformed", detail)
-        self.sequence, self.counter = sequence, counter
+        self.type, self.sequence, self.counter = packet_type, sequence, counter
 
 
 class Connection:
@@ -87,7 +87,7 @@ class Connection:
         try:
             ack_bytes, bits, payload = split_ack_bytes(header.ack_form, text)
         except Refused as refused:
-            raise BrokenReport(str(refused), sequence, counter) from refused
+            raise BrokenReport(str(refused), header.type, sequence, counter) from refused
         return Opened(header.type, sequence, ack, counter, header.ack_form, ack_bytes, bits, payload)
 
     def receive(self, receiver: str, datagram: bytes, taken: bool = True) -> tuple[Opened, str, list[tuple[int, bool]]]:
@@ -96,12 +96,12 @@ class Connection:
         try:
             opened = self.open(receiver, datagram)
         except BrokenReport as broken:
-            side.use_up(broken.sequence, broken.counter)
+            side.use_up(broken.type, broken.sequence, broken.counter)
             raise
         report, verdicts = side.receive(opened.type, opened.sequence, opened.ack, opened.counter, opened.ack_form,
                                         opened.bits, taken)
         if opened.type == "control":
-            for message in control.decode(opened.payload)[0]:
+            for message in control.that_count(control.decode(opened.payload)[0]):
                 if "settled" in message:
                     side.read_settled(message["settled"])
                 if message["message"] in ("close", "close_ack"):

@@ -42,6 +42,18 @@ def decode(payload: bytes) -> tuple[list[dict], bool]:
     return messages, False
 
 
+def that_count(messages: list[dict]) -> list[dict]:
+    """Without closes and close_acks after the first of their kind, which are ignored."""
+    seen, out = set(), []
+    for message in messages:
+        name = message["message"]
+        if name in ("close", "close_ack") and name in seen:
+            continue
+        seen.add(name)
+        out.append(message)
+    return out
+
+
 def encode_one(m: dict) -> bytes:
     name = m["message"]
     if name == "padding":

@@ -23,6 +23,7 @@ class Side:
     r: int = field(init=False)
     c: int = 0
     delivered: set[int] = field(default_factory=set)
+    ack_due: bool = False  # an acknowledgment is due (7.4); when it is sent is not decided here
     acknowledged_ack: int = field(init=False)  # greatest ack written in an own packet that was then delivered
     other_settled: int = field(init=False)  # the greatest *settled* that the other side told
 
@@ -51,6 +52,8 @@ class Side:
     def write_report(self, packet_type: str) -> tuple[int, int, bytes]:
         """ack, form and ack bytes of a packet that was just given its sequence."""
         ack, form, ack_bytes = make_ack_bytes(packet_type, self.base, self.r, self.delivered)
+        if ack == self.r:
+            self.ack_due = False
         if packet_type in SEQUENCED:
             self.unsettled[self.sent] = (packet_type, ack)
         return ack, form, ack_bytes
@@ -69,14 +72,13 @@ class Side:
                 taken: bool) -> tuple[str, list[tuple[int, bool]]]:
         """Applies an opened packet: what became of its report, and the verdicts."""
         r_before = self.r
-        if packet_type in SEQUENCED:
-            self.r = sequence
-            if taken:
-                self.delivered.add(sequence)
-        else:
-            self.c = counter
-            self.r = max(self.r, sequence)
-        if ack > self.sent:
+        self.use_up(packet_type, sequence, counter)
+        self.r = max(self.r, sequence)
+        read = ack <= self.sent
+        # The bit of a report says that it was read, that of data that the application has it (7.2).
+        if packet_type in SEQUENCED and (taken if packet_type == "data" else read):
+            self.delivered.add(sequence)
+        if not read:
             return "beyond", []
         if packet_type not in SEQUENCED and sequence < r_before:
             return "old", []
@@ -85,12 +87,14 @@ class Side:
             verdicts.append(self._settle(settled, form == 0 or reported(bits, ack, settled)))
         return "read", verdicts
 
-    def use_up(self, sequence: int, counter: int | None) -> None:
-        """An authentic packet of which nothing else counts (7.2)."""
-        if counter is None:
+    def use_up(self, packet_type: str, sequence: int, counter: int | None) -> None:
+        """What every packet that opens does, one without its ack bytes too: of that nothing else counts (7.2, 7.4)."""
+        if packet_type in SEQUENCED:
             self.r = sequence
         else:
             self.c = counter
+        if packet_type == "data":
+            self.ack_due = True
 
     def _settle(self, sequence: int, was_delivered: bool) -> tuple[int, bool]:
         packet_type, written = self.unsettled.pop(sequence)

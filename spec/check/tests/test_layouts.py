@@ -87,6 +87,21 @@ class Layouts(unittest.TestCase):
         self.refused("trailing", "refuse_payload", GOOD["refuse_payload"] + b"\0")
         self.refused("length", "refuse_payload", GOOD["refuse_payload"][:-1])
 
+    def test_an_answer_has_room_for_its_sealed_text_and_no_more(self):
+        """From the tables of 4.4 to 4.6: what is before the sealed text, the text's least and greatest, the tag."""
+        for kind, head, least, greatest in (("connect_accept", 1 + 16 + 16 + 32, 36, 36 + 511),
+                                            ("connect_refuse", 1 + 16 + 16, 4, 4 + 511),
+                                            ("connect_pending", 1 + 16 + 16, 0, 0)):
+            first = bytes([layouts.FIRST_BYTE[kind]])
+            for text in {least, greatest}:
+                datagram = first + bytes(range(1, head)) + bytes(text + 16)
+                fields = layouts.LAYOUTS[kind][0](datagram)
+                self.assertEqual(len(fields["sealed"]), text + 16)
+                self.assertEqual(fields.get("e2"), bytes(range(33, 65)) if kind == "connect_accept" else None)
+                self.assertEqual(layouts.LAYOUTS[kind][1](fields), datagram)
+            self.refused("size", kind, first + bytes(head + least + 16 - 2))
+            self.refused("size", kind, first + bytes(head + greatest + 16))
+
     def test_settings(self):
         good = GOOD["settings"]
         for offset, value in ((0, b"\0\7"), (0, b"\x80\1"), (2, b"\3"), (2, b"\x11"), (4, b"\x03\xe9"),
@@ -120,6 +135,11 @@ class Layouts(unittest.TestCase):
         self.assertEqual(len(control.decode(ping + b"\x63\0\1x" + ping)[0]), 3)
         for bad in (b"\1", b"\1\0", b"\1\0\4abc", b"\1\0\3abc", b"\3\0\4abcd", b"\4\0\1a"):
             self.assertEqual(control.decode(ping + bad), ([{"message": "ping", "id": 7, "settled": 99}], True))
+
+    def test_of_several_closes_the_first_counts(self):
+        ping, close = {"message": "ping"}, {"message": "close", "settled": 1}
+        self.assertEqual(control.that_count([ping, close, ping, close | {"settled": 2}, {"message": "close_ack"}]),
+                         [ping, close, ping, {"message": "close_ack"}])
 
     def test_text_forms(self):
         text = identity.to_text(bytes(range(32)), identity.SECRET)

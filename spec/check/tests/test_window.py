@@ -3,6 +3,7 @@
 import random
 import unittest
 
+from .. import control
 from ..connection import Connection
 from ..errors import Refused
 from ..packets import (SEQUENCED, full_ack, full_book_sequence, full_counter, full_sequence, low_bits, make_ack_bytes, seal_packet,
@@ -164,6 +165,67 @@ class Window(unittest.TestCase):
             self.assertEqual((side.r, side.c), (20, 1))
         self.assertEqual(side.receive("control", 21, 7, 2, 0, b"", True), ("beyond", []))
         self.assertEqual((side.r, side.a_last), (21, 5))
+
+    def test_the_bit_of_a_report_says_that_it_was_read(self):
+        for ack, expected in ((5, {10}), (6, set())):
+            side = Side(128, 5, 9)
+            side.receive("report", 10, ack, None, 0, b"", True)
+            self.assertEqual((side.r, side.delivered), (10, expected))
+        side.receive("data", 11, 6, None, 0, b"", True)  # the packet is taken, whatever its report says
+        self.assertEqual(side.delivered, {11})
+
+    def test_every_data_packet_that_opens_makes_an_acknowledgment_due(self):
+        for packet_type, due in (("data", True), ("report", False), ("ack", False), ("control", False)):
+            for taken in (True, False):
+                side, counter = Side(128, 5, 9), None if packet_type in SEQUENCED else 1
+                side.receive(packet_type, 10, 5, counter, 0, b"", taken)
+                self.assertEqual(side.ack_due, due, (packet_type, taken))
+            side = Side(128, 5, 9)
+            side.use_up(packet_type, 10, counter)  # fewer ack bytes than its form says
+            self.assertEqual(side.ack_due, due, packet_type)
+
+    def test_an_acknowledgment_stays_due_until_a_report_reaches_r(self):
+        side = Side(128, 5, 9)
+        side.receive("data", 10 + 8 * 6, 5, None, 0, b"", True)  # 49 sequences, 7 bytes: more than data carries
+        side.take_sequence("data")
+        side.write_report("data")
+        self.assertTrue(side.ack_due)
+        side.take_sequence("ack")
+        side.write_report("ack")
+        self.assertFalse(side.ack_due)
+
+    def test_a_broken_packet_closes_no_book_and_settles_nothing(self):
+        connection = Connection(3, 8, 128, bytes(32), {"initiator": 7, "host": 9})
+        initiator, host = connection.sides["initiator"], connection.sides["host"]
+        connection.send("host", "data")
+        initiator.take_sequence("data")  # 8, lost
+        sequence, counter = initiator.take_sequence("ack")
+        broken = seal_packet(3, 8, connection.keys("initiator", 0), 128, "ack", sequence, 10, 3, counter, b"no")
+        self.assertRaises(Refused, connection.receive, "host", broken)
+        self.assertEqual((host.r, host.c, host.a_last, host.ack_due), (7, 1, 9, False))
+        sequence, _ = initiator.take_sequence("data")
+        broken = seal_packet(3, 8, connection.keys("initiator", 0), 128, "data", sequence, 10, 3, None, b"no")
+        self.assertRaises(Refused, connection.receive, "host", broken)
+        self.assertEqual((host.r, host.a_last, host.delivered, host.ack_due), (9, 9, set(), True))
+
+    def test_an_ack_out_of_reach_drops_the_packet_unopened(self):
+        connection = Connection(3, 8, 128, bytes(32), {"initiator": 7, "host": 9})
+        host = connection.sides["host"]
+        for ack in (9 + 129, 9 + 512 - 129):
+            sequence, counter = connection.sides["initiator"].take_sequence("ack")
+            far = seal_packet(3, 8, connection.keys("initiator", 0), 128, "ack", sequence, ack, 0, counter, b"")
+            with self.assertRaises(Refused) as refused:
+                connection.receive("host", far)
+            self.assertEqual((refused.exception.reason, host.c), ("ack_range", 0))
+
+    def test_a_second_close_in_one_packet_is_ignored(self):
+        connection = Connection(3, 8, 128, bytes(32), {"initiator": 7, "host": 9})
+        connection.send("host", "data")
+        close = {"message": "close", "flags": 0, "settled": 9, "close_code": 0, "reason": b""}
+        sent = connection.send("initiator", "control", control.encode([close, close | {"flags": 1}]))
+        self.assertEqual(connection.receive("host", sent.datagram)[2], [])
+        sent = connection.send("initiator", "control", control.encode([close | {"flags": 1}, close]))
+        self.assertEqual(connection.receive("host", sent.datagram)[2], [(10, False)])
 
     def test_a_close_that_is_final_settles_the_rest(self):
         side = Side(128, 5, 9)
