@@ -38,7 +38,7 @@ class BrokenReport(Refused):
     """An authentic packet with fewer ack bytes than its form says: its number is used up all the same (7.2)."""
 
     def __init__(self, detail: str, packet_type: str, sequence: int, counter: int | None):
-        super().__init__("malformed", detail)
+        super().__init__("ack_bytes", detail)
         self.type, self.sequence, self.counter = packet_type, sequence, counter
 
 

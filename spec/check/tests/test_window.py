@@ -114,7 +114,7 @@ class Window(unittest.TestCase):
                 connection = Connection(3, 8, 128, bytes(32), {"initiator": 7, "host": 9})
                 sequence, counter = connection.sides["initiator"].take_sequence(packet_type)
                 broken = seal_packet(3, 8, connection.keys("initiator", 0), 128, packet_type, sequence, 9, 3, counter, b"no")
-                for reason in ("malformed", "late"):
+                for reason in ("ack_bytes", "late"):
                     with self.assertRaises(Refused) as refused:
                         connection.receive("host", broken)
                     self.assertTrue(refused.exception.reason.startswith(reason))
