@@ -1,8 +1,11 @@
 use core::time::Duration;
 
 use super::*;
+use crate::codes::CloseCode;
 use crate::crypto::rng::Rng;
 use crate::crypto::testing::{for_seeds, hex};
+use crate::event::Extension;
+use crate::settings::Settings;
 
 fn random_bytes(rng: &mut Rng, least: usize, most: usize) -> Vec<u8> {
     let mut bytes = alloc::vec![0; least + rng.below((most - least) as u64 + 1) as usize];

@@ -7,17 +7,19 @@ mod handshake;
 pub mod header;
 mod kind;
 mod probe;
+mod sealed;
 
 pub use handshake::{
     ACCEPT_HEADER_BYTES, CHALLENGE_REQUEST_BYTES, KEY_TYPE_ED25519, MAX_CONNECT_DATA, MAX_HANDSHAKE_BYTES,
     MAX_INITIAL_SEQUENCE, MAX_SHORT_DATA, REPLY_HEADER_BYTES,
 };
 pub use handshake::{
-    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, Offers, RefusePayload,
-    Reject, ReplyKind, RequestPayload, SealedReply,
+    ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, Offers, Reject, ReplyKind,
+    SealedReply,
 };
 pub use kind::DatagramKind;
 pub use probe::{PROBE_BYTES, parse_probe, parse_probe_echo, probe, probe_echo};
+pub use sealed::{AcceptPayload, RefusePayload, RequestPayload};
 
 use core::fmt;
 
