@@ -299,6 +299,22 @@ fn a_report_that_could_not_say_all_leaves_another_one_due() {
 }
 
 #[test]
+fn a_report_packet_on_what_was_never_sent_is_not_reported_as_read() {
+    let now = Instant::from_millis(1);
+    let (mut victim, mut peer) = pair(now, Settings::default());
+    peer.connection.incoming.close_book(110);
+    peer.write(PacketKind::Report, b"");
+    for mut bytes in peer.sent() {
+        victim.receive(now, &mut bytes);
+    }
+    assert_eq!(victim.connection.counters.reports_ignored, 1);
+    let report = victim.connection.incoming.report(MAX_REPORT);
+    let mut written = Vec::new();
+    victim.connection.incoming.write_report(report, &mut written);
+    assert_eq!(written, [0]);
+}
+
+#[test]
 fn the_report_of_an_old_control_packet_says_nothing() {
     let now = Instant::from_millis(1);
     let (mut victim, mut peer) = pair(now, Settings::default());

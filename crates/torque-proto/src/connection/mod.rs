@@ -257,7 +257,8 @@ impl Connection {
                 true
             }
             PacketKind::Report => {
-                self.take(opened.sequence, true);
+                // Its bit says whether it was read.
+                self.take(opened.sequence, counts);
                 true
             }
             PacketKind::Ack => {
