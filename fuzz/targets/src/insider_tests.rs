@@ -6,7 +6,8 @@ fn packets_that_are_made_here_are_taken_and_verdicts_come_of_reports_made_here()
     let worlds: Vec<World> = seeds::of("insider").iter().map(|(_, bytes)| play(bytes)).collect();
     let received = worlds.iter().map(|world| world.us.ledger.received.len()).max();
     let verdicts = worlds.iter().map(|world| world.us.ledger.verdicts.len()).max();
-    assert!(received >= Some(8) && verdicts >= Some(8), "{received:?} {verdicts:?}");
+    // One connection may have as many of the twelve places as are left: six.
+    assert!(received >= Some(6) && verdicts >= Some(8), "{received:?} {verdicts:?}");
 }
 
 #[test]
