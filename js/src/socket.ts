@@ -19,7 +19,8 @@ export interface SocketEnd {
 const LEAVE_TIME = 100;
 
 const isPage = typeof document !== "undefined";
-const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
+// By way of globalThis: bundlers look for a package in place of a bare `process`.
+const isNode = globalThis.process?.versions?.node !== undefined;
 
 /**
  * A socket for real-time programs: packets, each sent once, encrypted, with a verdict on each.

@@ -3,7 +3,7 @@
 import type * as Os from "node:os";
 
 // Not imported: bundlers for pages would look for it.
-const os: typeof Os = process.getBuiltinModule("node:os");
+const os: typeof Os = globalThis.process.getBuiltinModule("node:os");
 
 /** Where a UDP socket has to be bound to hear what is sent to an address of this machine, or to a whole network that it is in. */
 export interface Place {
@@ -51,7 +51,7 @@ export function places(): Place[] {
         add({ address: local, type: "udp6", local, zone: 0, isOwn: true });
       } else {
         const zone = entry.scopeid;
-        const at = process.platform === "win32" ? zone : name;
+        const at = globalThis.process.platform === "win32" ? zone : name;
         add({ address: `${local}%${at}`, type: "udp6", local, zone, isOwn: true });
         add({ address: `ff02::1%${at}`, type: "udp6", local, zone, isOwn: false });
       }
@@ -76,7 +76,7 @@ export function zoneNumber(name: string): number | undefined {
 
 /** What Node calls the interface with this number. */
 export function zoneName(number: string): string {
-  if (process.platform === "win32") return number;
+  if (globalThis.process.platform === "win32") return number;
   const has = (entries: Os.NetworkInterfaceInfo[] | undefined) => entries?.some(({ scopeid }) => scopeid === Number(number));
   return Object.entries(interfaces(ZONES_AGE)).find(([, entries]) => has(entries))?.[0] ?? number;
 }

@@ -11,7 +11,7 @@ import type * as Dgram from "node:dgram";
 import { type Place, places } from "./node_interfaces.js";
 
 // Not imported: bundlers for pages would look for it.
-const dgram: typeof Dgram = process.getBuiltinModule("node:dgram");
+const dgram: typeof Dgram = globalThis.process.getBuiltinModule("node:dgram");
 
 /** Bytes of the kernel's buffers: a burst that the event loop is late for should not be lost. */
 const BUFFER_BYTES = 1 << 21;

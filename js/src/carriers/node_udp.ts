@@ -9,7 +9,7 @@ import { OneSocket, SocketAtEach, type Sockets } from "./node_sockets.js";
 import { Probes } from "./probes.js";
 
 // Not imported: bundlers for pages would look for it.
-const dns: typeof Dns = process.getBuiltinModule("node:dns/promises");
+const dns: typeof Dns = globalThis.process.getBuiltinModule("node:dns/promises");
 
 /** So many addresses of a name are tried. */
 const MAX_TRIED = 4;

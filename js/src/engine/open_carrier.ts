@@ -1,7 +1,8 @@
 import type { Carrier, CarrierListener } from "../carriers/carrier.js";
 import type { EngineOptions } from "./messages.js";
 
-const isNode = typeof process !== "undefined" && process.versions?.node !== undefined;
+// By way of globalThis: bundlers look for a package in place of a bare `process`.
+const isNode = globalThis.process?.versions?.node !== undefined;
 
 /** Opens the carrier that `bind` asks for: of several the first that works; if none does, the first one's failure is told. */
 export async function openCarrier(options: EngineOptions, listener: CarrierListener, signal: AbortSignal): Promise<Carrier> {
