@@ -82,7 +82,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "tests",
         about: "unit, property, simulation and socket tests, and the examples",
-        seconds: 264,
+        seconds: 420,
         needs: &[Need::CCompiler, Need::Localhost],
         wants: &[Need::Namespaces],
         run: tests,
@@ -90,7 +90,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "all-features",
         about: "the tests of crates with features, all switched on",
-        seconds: 167,
+        seconds: 270,
         needs: &[Need::CCompiler, Need::Localhost],
         wants: &[Need::Namespaces],
         run: tests_features,
@@ -154,7 +154,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "pages",
         about: "the npm package, the gateway and the demo's pages, in Node, Chromium and Firefox",
-        seconds: 330,
+        seconds: 490,
         needs: web::TEST_NEEDS,
         wants: &[],
         run: web::test,
