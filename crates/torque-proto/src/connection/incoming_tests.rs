@@ -159,3 +159,13 @@ fn there_is_news_until_a_report_has_told_it() {
         assert!(!incoming.has_news());
     }
 }
+
+#[test]
+fn what_is_skipped_costs_a_word_for_64_sequences() {
+    let window = 32_768;
+    let mut incoming = Incoming::new(window, 0);
+    for first in [1, 63, 64, 1_000_001] {
+        let words = incoming.clear(first, first + u64::from(window) - 1);
+        assert!(words <= usize::from(window) / 64 + 1, "{words}");
+    }
+}
