@@ -162,11 +162,26 @@ pub fn note_close(by: ClosedBy, output: &Output) {
 }
 
 /// Ends a socket in order: closes the connection, and waits until every verdict is certain and the host asks no
-/// more. Every event that is left is given to `event`.
-pub fn end(mut socket: Socket, id: ConnectionId, event: impl FnMut(Event)) {
+/// more. Every event that is left is given to `show`, however things went so far, which `ran` says.
+///
+/// # Errors
+/// The first failure of `ran` and `show`.
+pub fn end(
+    mut socket: Socket,
+    id: ConnectionId,
+    ran: Result<(), Failure>,
+    mut show: impl FnMut(Event) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     // If it has ended meanwhile, its close event is there already.
     let _ = socket.close(id, b"");
-    socket.shutdown(END_AT_MOST, event);
+    let mut told = ran;
+    socket.shutdown(END_AT_MOST, |event| {
+        let shown = show(event);
+        if told.is_ok() {
+            told = shown;
+        }
+    });
+    told
 }
 
 /// What a host is called in the known hosts: name and port.

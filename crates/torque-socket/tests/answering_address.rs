@@ -8,10 +8,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use common::{LIMIT, hasty, pinned, turns};
+use common::{LIMIT, connect_at, hasty, pinned, turns};
 use torque_proto::wire;
 use torque_socket::discovery::{Finder, HostInfo, Responder};
-use torque_socket::{CloseCode, Config, ConnectionId, Event, LinkConfig, Settings, Socket, Steering};
+use torque_socket::{CloseCode, Config, Event, LinkConfig, Settings, Socket, Steering};
 
 /// The second address of `host`, which answers would not leave from by themselves.
 fn second_address(host: &Socket) -> SocketAddr {
@@ -152,7 +152,7 @@ fn what_is_sent_singly_after_a_refused_run_leaves_from_there_too_and_runs_are_no
     config.settings = Settings { packet_window: 1_024, ..Settings::default() };
     let mut host = Socket::builder().config(config.clone()).bind("0.0.0.0:0").unwrap();
     let mut client = Socket::builder().config(config).bind("127.0.0.1:0").unwrap();
-    let at_host = connect_to(&mut host, &mut client);
+    let (_, at_host) = connect_at(second_address(&host), &mut host, &mut client);
     refuse_runs(&host);
     let before = *host.io_stats();
     for batch in 1..=BATCHES {
@@ -173,21 +173,4 @@ fn what_is_sent_singly_after_a_refused_run_leaves_from_there_too_and_runs_are_no
     assert!((2..=PACKETS).contains(&singly), "one run was refused: {singly} sent singly");
     let calls = after.send_calls - before.send_calls;
     assert!(calls < singly + BATCHES * 20, "{calls} send calls");
-}
-
-/// Connects `client` to the second address of `host`; the id at the host.
-fn connect_to(host: &mut Socket, client: &mut Socket) -> ConnectionId {
-    client.connect(second_address(host), pinned(host)).unwrap();
-    let (mut here, mut there) = (None, None);
-    turns(&mut [host, client], |socket, index, event| {
-        match event {
-            Event::ConnectRequest { connection, .. } => socket.accept_connection(connection, b"").unwrap(),
-            Event::Established { connection, .. } => {
-                *(if index == 0 { &mut there } else { &mut here }) = Some(connection);
-            }
-            other => panic!("socket {index}: {other:?}"),
-        }
-        here.is_some() && there.is_some()
-    });
-    there.unwrap()
 }

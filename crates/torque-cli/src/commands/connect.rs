@@ -314,13 +314,7 @@ impl<'a> Talk<'a> {
     /// `ran`: how the talk went. However that was, what has come is shown and what was sent gets its verdict.
     fn finish(&mut self, socket: Socket, ran: Result<(), Failure>) -> Result<(), Failure> {
         self.figures.renew(&socket, self.connected.id);
-        let mut told = ran;
-        connecting::end(socket, self.connected.id, |event| {
-            let shown = self.event(event);
-            if told.is_ok() {
-                told = shown;
-            }
-        });
+        let told = connecting::end(socket, self.connected.id, ran, |event| self.event(event));
         let rtt = self.figures.rtt();
         let Counts { sent, delivered, dropped, unknown, received } = self.counts;
         self.output.note(format_args!(

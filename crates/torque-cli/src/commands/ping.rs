@@ -264,13 +264,7 @@ impl Pinger<'_> {
     /// `ran`: how the pinging went. However that was, what has come is shown and what was sent gets its verdict.
     fn finish(&mut self, socket: Socket, ran: Result<(), Failure>) -> Result<(), Failure> {
         self.figures.renew(&socket, self.connected.id);
-        let mut told = ran;
-        connecting::end(socket, self.connected.id, |event| {
-            let shown = self.event(event);
-            if told.is_ok() {
-                told = shown;
-            }
-        });
+        let told = connecting::end(socket, self.connected.id, ran, |event| self.event(event));
         // The connection's own figure serves hosts that do not echo.
         let rtt = self.figures.rtt();
         let Tally { sent, delivered, dropped, unknown, echoes } = &self.tally;

@@ -350,12 +350,6 @@ impl Endpoint {
         }
     }
 
-    /// How many received packets the application has not taken. A driver that reads datagrams without pause should let
-    /// its application take events before this gets near `limits.queued_packets`.
-    pub fn queued_packets(&self) -> usize {
-        self.events.packets()
-    }
-
     /// How many more packets a driver may receive before the application has taken events, so that none of a peer which
     /// keeps to its window is dropped for want of a place. `None`: as many as come, because no window is wider than
     /// what one connection may queue.

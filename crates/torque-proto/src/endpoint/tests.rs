@@ -308,13 +308,13 @@ fn held_packets_count_until_they_are_released() {
     pair.ends[HOST].release_packets(ids[HOST], usize::MAX);
     assert_eq!(send(&mut pair, 15), 10);
     // They count towards the bound of all connections as well, and no longer when theirs has ended.
-    assert_eq!(pair.ends[HOST].queued_packets(), 10);
+    assert_eq!(pair.ends[HOST].events.packets(), 10);
     pair.ends[HOST].config.limits.queued_packets_total = 10;
     pair.ends[HOST].config.limits.queued_packets = 1_000;
     assert_eq!(send(&mut pair, 15), 0);
     pair.ends[CLIENT].close(pair.now, ids[CLIENT], b"").unwrap();
     pair.advance(Duration::from_secs(8));
-    assert_eq!(pair.ends[HOST].queued_packets(), 0);
+    assert_eq!(pair.ends[HOST].events.packets(), 0);
 }
 
 /// The timer of an end's connection is armed for its deadline (`send` asserts it as well where it leaves the timer alone).

@@ -59,8 +59,18 @@ pub fn turns(sockets: &mut [&mut Socket], mut handle: impl FnMut(&mut Socket, us
 
 /// Connects `client` to `host`, both accepting; the ids at the client and at the host.
 pub fn connect(host: &mut Socket, client: &mut Socket) -> (ConnectionId, ConnectionId) {
+    let address = reach(host);
+    connect_at(address, host, client)
+}
+
+/// As [`connect`], to this address of the host.
+pub fn connect_at(
+    address: SocketAddr,
+    host: &mut Socket,
+    client: &mut Socket,
+) -> (ConnectionId, ConnectionId) {
     let options = pinned(host);
-    let at_client = client.connect(reach(host), options).unwrap();
+    let at_client = client.connect(address, options).unwrap();
     let (mut here, mut there) = (None, None);
     turns(&mut [host, client], |socket, index, event| {
         match event {

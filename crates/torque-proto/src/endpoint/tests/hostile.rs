@@ -33,6 +33,15 @@ impl Shared {
         self.clients[client].connect(self.now, address(0), options).unwrap();
     }
 
+    /// The close codes that the host's application was told.
+    fn closes(&self) -> Vec<CloseCode> {
+        let code = |event: &Event| match event {
+            Event::Close { code, .. } => Some(*code),
+            _ => None,
+        };
+        self.host_events.iter().filter_map(code).collect()
+    }
+
     /// Lets time pass for the host and these clients; the host accepts whoever asks.
     fn advance(&mut self, by: Duration, clients: core::ops::Range<usize>) {
         let end = self.now + by;
@@ -93,15 +102,7 @@ fn who_has_just_taken_an_address_is_asked_before_the_next_one_takes_it() {
     let second = established(&shared.host_events);
     assert_eq!(second.len(), 1, "{second:?}");
     assert_eq!(second[0].1, Some(first[0].0));
-    let closes: Vec<_> = shared
-        .host_events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Close { code, .. } => Some(*code),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(closes, [CloseCode::Replaced, CloseCode::AddressInUse]);
+    assert_eq!(shared.closes(), [CloseCode::Replaced, CloseCode::AddressInUse]);
 }
 
 /// The first client is established; the second has proven its keys from the same address, and waits for the first to
@@ -150,15 +151,7 @@ fn an_owner_that_hears_one_of_three_pings_keeps_its_address() {
     // Of the asks after 0, 62 and 125 ms it hears the last.
     shared.advance(Duration::from_millis(110), 1..2);
     shared.advance(Duration::from_secs(1), 0..2);
-    let closes: Vec<_> = shared
-        .host_events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Close { code, .. } => Some(*code),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(closes, [CloseCode::AddressInUse]);
+    assert_eq!(shared.closes(), [CloseCode::AddressInUse]);
     assert!(shared.clients[0].connections().next().is_some());
 }
 
