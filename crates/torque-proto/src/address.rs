@@ -49,7 +49,7 @@ impl Address {
         }
     }
 
-    /// What one holder of addresses may have for little money: an IPv4 address, an IPv6 /48 or a carrier's own number.
+    /// What one holder of addresses can cheaply obtain: an IPv4 address, an IPv6 /48 or a carrier's own number.
     pub(crate) fn site(&self) -> Network {
         let Network(family, bits) = self.network();
         Network(family, if family == 6 { bits >> 16 } else { bits })
@@ -75,7 +75,7 @@ impl Address {
     }
 }
 
-/// What one subscriber usually has: whoever holds one address of it may hold them all.
+/// A network or a site: the family, and the leading bits that count.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Network(u8, u64);
 

@@ -37,7 +37,7 @@ pub struct Config {
     pub limits: Limits,
     /// How long the other side may be silent before it is pinged (default 5 s).
     pub ping_interval: Duration,
-    /// The same while a sent packet has no verdict (default 1.5 s): a host that is gone is found out after 9 s.
+    /// The same while a sent packet has no verdict (default 1.5 s): the other side is missed after 9 s if it is gone.
     pub busy_ping_interval: Duration,
     /// How many pings in a row may go unanswered (default 5).
     pub ping_limit: u8,
@@ -146,8 +146,8 @@ pub struct Limits {
     /// Of those, from one address and port (default 4).
     pub pending_per_address: usize,
     /// Of those, from one IPv4 address or IPv6 /64, once half of `pending` (or of `connections`, if that is less) is
-    /// taken (default 64). When all are taken, the IPv4 address or
-    /// IPv6 /48 that holds most gives one up for the newcomer. Refused ones are counted apart.
+    /// taken (default 64). When all are taken, the IPv4 address or IPv6 /48 that holds most gives one up for the
+    /// newcomer. Refused ones do not count.
     pub pending_per_network: usize,
     /// Tokens remembered in each epoch (default 65,536; 16 bytes each).
     pub replay_tokens: usize,

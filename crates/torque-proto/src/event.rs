@@ -37,7 +37,7 @@ pub enum ClosedBy {
     Application,
     /// The other side: its application closed or refused, or its socket said why it cannot go on.
     Remote,
-    /// This socket: a limit passed, or the other side broke the protocol.
+    /// This socket: a limit passed, its place or address went to another connection, or the other side broke the protocol.
     Socket,
 }
 

@@ -13,7 +13,6 @@ pub(crate) struct Micros(u64);
 
 impl Micros {
     pub(crate) const ZERO: Self = Self(0);
-    pub(crate) const MAX: Self = Self(u64::MAX);
 
     pub(crate) const fn from_micros(micros: u64) -> Self {
         Self(micros)
@@ -33,6 +32,36 @@ impl Micros {
 
     pub(crate) const fn abs_diff(self, other: Self) -> Self {
         Self(self.0.abs_diff(other.0))
+    }
+}
+
+/// A span of up to 71 minutes as a connection keeps it, in half the room; longer ones are kept as that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Micros32(u32);
+
+impl Micros32 {
+    pub(crate) const MAX: Self = Self(u32::MAX);
+
+    pub(crate) const fn get(self) -> Micros {
+        Micros(self.0 as u64)
+    }
+}
+
+impl From<Micros> for Micros32 {
+    fn from(span: Micros) -> Self {
+        Self(u32::try_from(span.0).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<Duration> for Micros32 {
+    fn from(duration: Duration) -> Self {
+        Micros::from(duration).into()
+    }
+}
+
+impl From<Micros32> for Duration {
+    fn from(span: Micros32) -> Self {
+        span.get().into()
     }
 }
 

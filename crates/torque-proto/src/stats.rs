@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::crypto::Cipher;
-use crate::micros::Micros;
+use crate::micros::Micros32;
 use crate::settings::Settings;
 
 macro_rules! counters {
@@ -62,7 +62,7 @@ counters! {
         challenges_answered,
         /// Probes echoed.
         probes_answered,
-        /// Connect requests whose epoch is over.
+        /// Connect requests whose epoch is over, or has no room for another token.
         stale_epoch,
         /// Connect requests with an identity token that was not made for them.
         false_token,
@@ -72,9 +72,9 @@ counters! {
         false_solution,
         /// Connect requests with a token that was used before.
         replayed_token,
-        /// Connect requests for which a table, or their source's share of it, had no room.
+        /// Connect requests for which the pending connections, or their source's share of them, had no room.
         busy,
-        /// Pending connections given up for another source, because theirs held most of a full table.
+        /// Pending connections given up for another source, because theirs held most of a full table; refused ones do not count.
         given_up,
         /// Connect requests that paid, but do not decrypt or carry a bad key.
         bad_request,
@@ -96,13 +96,13 @@ counters! {
         bad_reply,
         /// Rejects heard; they are hints without authentication.
         rejects_heard,
-        /// Packets whose tag is wrong. Many of them mean that somebody is trying.
+        /// Packets whose tag is wrong, or whose ack is out of reach. Many of them mean that somebody is trying.
         forged,
         /// Packets that were late or duplicates.
         late_or_duplicate,
         /// Packets of a generation for which there are no keys.
         no_keys,
-        /// Packets that came while a connection waits to take another one's place.
+        /// Data packets dropped because their connection waits to take another one's place.
         displacing,
         /// Packets not taken because the application's queue was full.
         queue_full,
@@ -138,7 +138,7 @@ pub struct ConnectionStats {
     pub rtt_min: Duration,
     /// Mean deviation of the round-trip time.
     pub jitter: Duration,
-    /// Packets delivered each second, over the last whole second in which verdicts came.
+    /// Packets delivered each second, averaged over the last span of a second or more between two reports.
     pub delivery_rate: u32,
     /// Counters.
     pub counters: ConnectionCounters,
@@ -222,9 +222,9 @@ pub(crate) struct HandshakeFigures {
     difficulty: u8,
     restarts: u8,
     puzzle_tries: u64,
-    puzzle_time: Micros,
-    challenge_time: Micros,
-    pub(crate) total_time: Micros,
+    puzzle_time: Micros32,
+    challenge_time: Micros32,
+    pub(crate) total_time: Micros32,
 }
 
 impl From<HandshakeStats> for HandshakeFigures {

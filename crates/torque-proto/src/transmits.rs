@@ -81,7 +81,7 @@ struct Entry {
 
 impl Transmits {
     /// An empty buffer. Once `max_datagrams`, or `max_bytes`, wait that this side sends of itself, `is_full` says so, and at
-    /// twice that more are dropped. Peers and strangers have a quarter of `max_datagrams` each beside that.
+    /// twice that more are dropped. Peers and strangers have a quarter of both each beside that.
     pub(crate) fn new(max_datagrams: usize, max_bytes: usize) -> Self {
         Self { max_datagrams, max_bytes, ..Self::default() }
     }

@@ -49,6 +49,8 @@ fn address(number: u32) -> Address {
 }
 
 const CLIENT: u32 = 0xff_ff_ff;
+/// Whom the host itself asks.
+const ASKED: u32 = 0xff_ff_fe;
 
 /// A host with an established connection and an attempt of its own to another host.
 struct Victim {
@@ -102,17 +104,44 @@ impl Victim {
         while self.client.poll_event().is_some() {}
     }
 
+    /// The host asks somebody, hears a true challenge_response, and waits for the answer to its request. That response.
+    fn ask_somebody(&mut self) -> Vec<u8> {
+        let mut asked = endpoint(3);
+        let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+        self.host.connect(self.now, address(ASKED), options).unwrap();
+        let mut response = Vec::new();
+        loop {
+            let sent: Vec<Vec<u8>> = self.host.transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
+            self.host.transmits().clear();
+            for mut bytes in sent.into_iter().filter(|bytes| bytes[0] < 0x80) {
+                if bytes[0] == 3 {
+                    return response;
+                }
+                let datagram = Datagram { remote: address(CLIENT), local: None, bytes: &mut bytes };
+                asked.handle_datagram(self.now, datagram);
+            }
+            let sent: Vec<Vec<u8>> = asked.transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
+            asked.transmits().clear();
+            for bytes in sent {
+                self.hear(ASKED, &bytes);
+                response = bytes;
+            }
+            self.now += Duration::from_millis(1);
+            self.host.handle_timeout(self.now);
+        }
+    }
+
     fn hear(&mut self, from: u32, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let datagram = Datagram { remote: address(from), local: None, bytes: &mut bytes };
         self.host.handle_datagram(self.now, datagram);
     }
 
-    /// Sends the host as many datagrams as `make` makes, from as many addresses if not all from the client's, and does
-    /// with what comes of it what a driver and an application do.
-    fn flood(&mut self, from_client: bool, first: u32, make: &dyn Fn(u32) -> Vec<u8>) {
+    /// Sends the host as many datagrams as `make` makes, all from one address or each from its own, and does with what
+    /// comes of it what a driver and an application do.
+    fn flood(&mut self, from: Option<u32>, first: u32, make: &dyn Fn(u32) -> Vec<u8>) {
         for number in first..first + COUNT {
-            self.hear(if from_client { CLIENT } else { number }, &make(number));
+            self.hear(from.unwrap_or(number), &make(number));
             self.host.transmits().clear();
             while self.host.poll_event().is_some() {}
         }
@@ -125,6 +154,10 @@ fn nothing_that_strangers_send_is_remembered() {
     let recorded = |kind: u8| victim.recorded.iter().find(|bytes| bytes[0] == kind).unwrap().clone();
     let (challenge, request) = (recorded(1), recorded(3));
     let packet = victim.recorded.iter().rev().find(|bytes| bytes[0] >= 0x80).unwrap().clone();
+
+    // An attempt of the host's own, whose nonce somebody has seen.
+    let response = victim.ask_somebody();
+    let nonce: [u8; 16] = response[2..18].try_into().unwrap();
 
     // Each datagram with a nonce, and so on, of its own.
     let numbered = |bytes: &[u8], at: usize, number: u32| {
@@ -175,15 +208,27 @@ fn nothing_that_strangers_send_is_remembered() {
             kinds.push((format!("{kind:#04x}, {length} bytes"), Box::new(of_kind(kind, length))));
         }
     }
-    // An attempt of our own is what false answers are for.
-    victim.host.connect(victim.now, address(7), ConnectOptions::default()).unwrap();
+    kinds.push((
+        "challenge_response with another token".into(),
+        Box::new(|number| numbered(&response, 122, number)),
+    ));
+    for (kind, at, length) in [(2, 2, 200), (4, 1, 117), (5, 1, 60), (6, 1, 49), (7, 2, 19)] {
+        let make = move |number: u32| {
+            let mut bytes = vec![kind; length];
+            bytes[at..at + 16].copy_from_slice(&nonce);
+            let end = length - 1;
+            bytes[end - 1..].copy_from_slice(&(number as u16).to_be_bytes());
+            bytes
+        };
+        kinds.push((format!("{kind:#04x} with the nonce of an attempt"), Box::new(make)));
+    }
     let mut next = 0;
-    for from_client in [false, true] {
+    for from in [None, Some(CLIENT), Some(ASKED)] {
         for (name, make) in &kinds {
             // To warm up, and to measure: none of it has come before.
-            victim.flood(from_client, next, make);
+            victim.flood(from, next, make);
             let before = IN_USE.load(Ordering::Relaxed);
-            victim.flood(from_client, next + COUNT, make);
+            victim.flood(from, next + COUNT, make);
             next += 2 * COUNT;
             let after = IN_USE.load(Ordering::Relaxed);
             assert!(after <= before + SLACK, "{name}: {} bytes more", after - before);

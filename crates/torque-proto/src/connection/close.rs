@@ -133,7 +133,7 @@ impl Connection {
             code,
             by,
             reason: reason.to_vec(),
-            until: now + self.close_wait,
+            until: now + self.close_wait.get(),
             next: now + pause,
             pause,
             settled: (self.outgoing.settled(), 0),
@@ -197,7 +197,7 @@ impl Connection {
         let answer_now = !matches!(self.phase, Phase::Lingering { .. });
         if matches!(self.phase, Phase::Unheard { .. } | Phase::Open) {
             self.phase = Phase::Leaving(Box::new(Leaving {
-                until: now + self.close_wait,
+                until: now + self.close_wait.get(),
                 code: CloseCode::from_wire(code),
                 reason: reason.to_vec(),
             }));
@@ -318,7 +318,7 @@ impl Connection {
 
     fn probe_time(&self) -> Micros {
         // A round-trip time that was measured while a program was held up may be minutes.
-        (self.rtt.overdue() + self.peer_ack_delay).min(MAX_PAUSE)
+        (self.rtt.overdue() + self.peer_ack_delay.get()).min(MAX_PAUSE)
     }
 
     /// Whether a report written now reaches R.

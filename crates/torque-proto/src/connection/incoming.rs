@@ -194,9 +194,9 @@ impl Incoming {
     }
 
     /// Marks those from `first` up to but not including `end` as not delivered, a word at a time: a peer may skip as many
-    /// as the window has with each packet. Returns how many words it took.
-    fn clear(&mut self, first: u64, end: u64) -> usize {
-        let (ring, mut next, mut words) = (self.ring(), first, 0);
+    /// as the window has with each packet.
+    fn clear(&mut self, first: u64, end: u64) {
+        let (ring, mut next) = (self.ring(), first);
         while next < end {
             let (at, left) = (next % ring, end - next);
             let bit = at % 64;
@@ -204,9 +204,7 @@ impl Incoming {
             let mask = if count == 64 { u64::MAX } else { ((1 << count) - 1) << bit };
             self.bits[(at / 64) as usize] &= !mask;
             next += count;
-            words += 1;
         }
-        words
     }
 
     fn set(&mut self, sequence: u64, delivered: bool) {

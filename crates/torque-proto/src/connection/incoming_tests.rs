@@ -161,11 +161,28 @@ fn there_is_news_until_a_report_has_told_it() {
 }
 
 #[test]
-fn what_is_skipped_costs_a_word_for_64_sequences() {
-    let window = 32_768;
-    let mut incoming = Incoming::new(window, 0);
-    for first in [1, 63, 64, 1_000_001] {
-        let words = incoming.clear(first, first + u64::from(window) - 1);
-        assert!(words <= usize::from(window) / 64 + 1, "{words}");
+fn what_is_skipped_is_cleared_and_nothing_else() {
+    for_ranges(|window, first, end| {
+        let mut incoming = Incoming::new(window, 0);
+        incoming.bits.fill(u64::MAX);
+        incoming.clear(first, end);
+        let ring = incoming.ring();
+        for sequence in end..first + ring {
+            assert!(incoming.delivered(sequence), "{window}: {first}..{end} cleared {sequence}");
+        }
+        for sequence in first..end {
+            assert!(!incoming.delivered(sequence), "{window}: {first}..{end} left {sequence}");
+        }
+    });
+}
+
+/// Ranges that begin, end and wrap at every place of a word.
+fn for_ranges(check: impl Fn(u16, u64, u64)) {
+    for window in [128, 2_048] {
+        for first in [1, 63, 64, 65, 127, 1_999, 1_000_001] {
+            for length in [0, 1, 2, 62, 63, 64, 65, 127] {
+                check(window, first, first + length);
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::rtt::Rtt;
 use crate::config::Config;
 use crate::instant::Instant;
-use crate::micros::Micros;
+use crate::micros::{Micros, Micros32};
 
 /// The longest pause between probes.
 const MAX_PROBE_PAUSE: Micros = Micros::from_secs(2);
@@ -24,9 +24,9 @@ pub(crate) enum PingAction {
 /// Keeps the times that pings and probes depend on.
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    interval: Micros,
+    interval: Micros32,
     /// The interval while a data packet has no verdict.
-    busy_interval: Micros,
+    busy_interval: Micros32,
     limit: u8,
     heard: Instant,
     /// The last ping because of silence, and how many in a row.
@@ -39,9 +39,10 @@ pub(crate) struct Liveness {
     last_data: Instant,
     last_data_sent: Instant,
     last_probe: Instant,
-    probes: u32,
-    /// Since when data packets without a verdict have been there.
-    waiting_since: Option<Instant>,
+    probes: u8,
+    /// Since when data packets without a verdict have been there, if there are any.
+    waiting_since: Instant,
+    is_waiting: bool,
     next_id: u32,
     /// Ids, of which 0 is none, and when they were sent: the low bits of the microseconds, which last an hour.
     pings: [(u32, u32); REMEMBERED],
@@ -49,8 +50,8 @@ pub(crate) struct Liveness {
 
 impl Liveness {
     pub(crate) fn new(now: Instant, config: &Config) -> Self {
-        let interval = Micros::from(config.ping_interval);
-        Self::with(now, interval, interval.min(config.busy_ping_interval.into()), config.ping_limit)
+        let busy = config.busy_ping_interval.min(config.ping_interval);
+        Self::with(now, config.ping_interval.into(), busy.into(), config.ping_limit)
     }
 
     /// The same intervals, with everything forgotten.
@@ -58,7 +59,7 @@ impl Liveness {
         Self::with(now, self.interval, self.busy_interval, self.limit)
     }
 
-    fn with(now: Instant, interval: Micros, busy_interval: Micros, limit: u8) -> Self {
+    fn with(now: Instant, interval: Micros32, busy_interval: Micros32, limit: u8) -> Self {
         Self {
             interval,
             busy_interval,
@@ -72,14 +73,15 @@ impl Liveness {
             last_data_sent: now,
             last_probe: now,
             probes: 0,
-            waiting_since: None,
+            waiting_since: now,
+            is_waiting: false,
             next_id: 1,
             pings: [(0, 0); REMEMBERED],
         }
     }
 
     pub(crate) fn interval(&self) -> Micros {
-        self.interval
+        self.interval.get()
     }
 
     /// An authentic packet came.
@@ -90,7 +92,7 @@ impl Liveness {
 
     /// Since when nothing has come although a data packet waits for its verdict.
     pub(crate) fn silent_since(&self) -> Option<Instant> {
-        self.waiting_since.map(|since| since.max(self.heard))
+        self.is_waiting.then(|| self.waiting_since.max(self.heard))
     }
 
     /// When an authentic packet last came.
@@ -106,7 +108,10 @@ impl Liveness {
 
     pub(crate) fn data_sent(&mut self, now: Instant) {
         self.last_data_sent = now;
-        self.waiting_since.get_or_insert(now);
+        if !self.is_waiting {
+            self.is_waiting = true;
+            self.waiting_since = now;
+        }
         self.data_came(now);
     }
 
@@ -116,15 +121,13 @@ impl Liveness {
 
     /// When the connection may rest, if no more data comes.
     pub(crate) fn rest_deadline(&self) -> Instant {
-        self.last_data + self.interval
+        self.last_data + self.interval.get()
     }
 
     /// A verdict came: probing starts anew.
     pub(crate) fn settled(&mut self, was_last: bool) {
         self.probes = 0;
-        if was_last {
-            self.waiting_since = None;
-        }
+        self.is_waiting &= !was_last;
     }
 
     /// The id for a ping that is sent now.
@@ -148,14 +151,18 @@ impl Liveness {
     /// When silence, or a stale round-trip time, asks for a ping.
     pub(crate) fn ping_deadline(&self) -> Instant {
         let silence = self.silence_deadline();
-        if self.traffic { silence.min(self.sampled + self.interval) } else { silence }
+        if self.traffic { silence.min(self.sampled + self.interval.get()) } else { silence }
     }
 
     /// With data under way the other side has to be heard sooner than when nobody waits for anything.
     fn silence_deadline(&self) -> Instant {
         let since = self.heard.max(self.pinged);
-        let idle = since + self.interval;
-        self.waiting_since.map_or(idle, |waiting| idle.min(since.max(waiting) + self.busy_interval))
+        let idle = since + self.interval.get();
+        if self.is_waiting {
+            idle.min(since.max(self.waiting_since) + self.busy_interval.get())
+        } else {
+            idle
+        }
     }
 
     pub(crate) fn on_ping_deadline(&mut self, now: Instant) -> PingAction {
@@ -166,7 +173,7 @@ impl Liveness {
             self.unanswered += 1;
             self.pinged = now;
             PingAction::Ping
-        } else if self.traffic && now >= self.sampled + self.interval {
+        } else if self.traffic && now >= self.sampled + self.interval.get() {
             self.sampled = now;
             self.traffic = false;
             PingAction::Ping

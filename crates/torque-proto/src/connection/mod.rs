@@ -39,7 +39,7 @@ use crate::crypto::keys::{ReceiveKeys, SendKeys};
 use crate::error::SendError;
 use crate::event::Delivery;
 use crate::instant::Instant;
-use crate::micros::Micros;
+use crate::micros::{Micros, Micros32};
 use crate::settings::Settings;
 use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeFigures, HandshakeStats};
 use crate::timer::TimerKind;
@@ -108,9 +108,9 @@ pub(crate) struct Connection {
     settings: Settings,
     cipher: Cipher,
     size: HeaderSize,
-    ack_delay: Micros,
-    peer_ack_delay: Micros,
-    close_wait: Micros,
+    ack_delay: Micros32,
+    peer_ack_delay: Micros32,
+    close_wait: Micros32,
     send_keys: SendKeys,
     receive_keys: ReceiveKeys,
     incoming: Incoming,
@@ -290,7 +290,7 @@ impl Connection {
             self.send_ack(now, outbox);
         }
         if self.outgoing.unsettled_data() > 0
-            && self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay) <= now
+            && self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay.get()) <= now
         {
             self.liveness.on_probe(now);
             self.send_ping(now, outbox);
@@ -328,7 +328,7 @@ impl Connection {
             consider(at, TimerKind::Ack);
         }
         if self.outgoing.unsettled_data() > 0 {
-            consider(self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay), TimerKind::Probe);
+            consider(self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay.get()), TimerKind::Probe);
         }
         if let Some(at) = self.rest_at {
             consider(at, TimerKind::Rest);
@@ -441,7 +441,7 @@ impl Connection {
         if is_much && self.incoming.has_news() {
             self.send_ack(now, outbox);
         } else if self.ack_at.is_none() {
-            self.ack_at = Some(now + self.ack_delay);
+            self.ack_at = Some(now + self.ack_delay.get());
         }
     }
 
@@ -459,7 +459,7 @@ impl Connection {
     /// only say the same.
     fn go_on_reporting(&mut self, now: Instant) {
         if !self.report_is_final() && self.ack_at.is_none() {
-            let pause = self.ack_delay.max(self.rtt.smoothed()).max(MIN_REPORT_PAUSE);
+            let pause = self.ack_delay.get().max(self.rtt.smoothed()).max(MIN_REPORT_PAUSE);
             self.ack_at = Some(now + pause);
         }
     }

@@ -14,9 +14,9 @@ pub(crate) struct Outgoing {
     /// Those after `settled`, in order.
     unsettled: VecDeque<Sent>,
     /// Data packets among them.
-    unsettled_data: usize,
+    unsettled_data: u16,
     /// Verdicts told that the application has not taken.
-    untaken: usize,
+    untaken: u16,
     /// The time of what is sent next.
     time: u32,
     /// When the last packet that got its verdict was sent, if it is data and was delivered.
@@ -83,12 +83,12 @@ impl Outgoing {
 
     /// Sequences that hold a place in the window.
     pub(crate) fn open(&self) -> usize {
-        self.unsettled.len() + self.untaken
+        self.unsettled.len() + usize::from(self.untaken)
     }
 
     /// Data packets that have no verdict.
     pub(crate) fn unsettled_data(&self) -> usize {
-        self.unsettled_data
+        usize::from(self.unsettled_data)
     }
 
     /// Whether a packet may be sent.
@@ -104,7 +104,7 @@ impl Outgoing {
     /// Notes the packet with sequence `last() + 1` as sent.
     pub(crate) fn sent(&mut self, ack: u64, is_data: bool) {
         self.unsettled.push_back(Sent::new(ack, is_data, self.time));
-        self.unsettled_data += usize::from(is_data);
+        self.unsettled_data += u16::from(is_data);
     }
 
     /// What is sent from now on is sent at this time, in the low bits of the microseconds.
@@ -128,8 +128,8 @@ impl Outgoing {
         let sent = self.unsettled.pop_front()?;
         let is_data = sent.is_data();
         self.settled += 1;
-        self.unsettled_data -= usize::from(is_data);
-        self.untaken += usize::from(is_data);
+        self.unsettled_data -= u16::from(is_data);
+        self.untaken += u16::from(is_data);
         self.delivered_at = (is_data && delivery.is_delivered()).then_some(sent.at);
         Some(Settled { sequence: self.settled, delivery, is_data, ack_low: sent.ack_low() })
     }

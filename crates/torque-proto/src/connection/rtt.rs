@@ -1,15 +1,15 @@
 //! Round-trip time as RFC 6298 estimates it, in microseconds, and the rate of delivery (PROTOCOL.md 9.1).
 
 use crate::instant::Instant;
-use crate::micros::Micros;
+use crate::micros::{Micros, Micros32};
 
 /// Until there is a sample.
 const INITIAL: Micros = Micros::from_millis(333);
 /// Samples above this are a clock's doing, not the network's.
 const MAX_SAMPLE: Micros = Micros::from_secs(60);
-/// A sample is surprising if it is above what was expected by this much more.
+/// How far above the expected range a sample is surprising.
 const SURPRISE: Micros = Micros::from_millis(1);
-/// As many surprising samples in a row are the truth.
+/// More surprising samples in a row than this are believed.
 const MAX_SURPRISES: u8 = 8;
 /// As many expected samples must have come between two spells of surprising ones that are forgotten.
 const CALM: u8 = 8;
@@ -29,11 +29,12 @@ pub(crate) struct Rtt {
     before: Option<Before>,
     /// Expected samples since surprising ones were forgotten.
     calm: u8,
-    latest: Micros,
+    latest: Micros32,
     has_sample: bool,
-    sampled: Instant,
-    minimum: [Micros; 2],
-    minimum_since: Instant,
+    /// The low bits of the microseconds: there is a sample with each pong.
+    sampled: u32,
+    minimum: [Micros32; 2],
+    minimum_since: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,38 +42,39 @@ struct Before {
     estimate: Estimate,
     /// How many surprising samples came since, and the least of them.
     surprises: u8,
-    least: Micros,
+    least: Micros32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Estimate {
-    smoothed: Micros,
-    variation: Micros,
+    smoothed: Micros32,
+    variation: Micros32,
 }
 
 impl Estimate {
     fn update(&mut self, sample: Micros) {
-        let error = self.smoothed.abs_diff(sample);
-        self.variation = (self.variation * 3 + error) / 4;
-        self.smoothed = (self.smoothed * 7 + sample) / 8;
+        let (smoothed, variation) = (self.smoothed.get(), self.variation.get());
+        let error = smoothed.abs_diff(sample);
+        self.variation = ((variation * 3 + error) / 4).into();
+        self.smoothed = ((smoothed * 7 + sample) / 8).into();
     }
 
     fn is_surprised_by(&self, sample: Micros) -> bool {
-        sample > self.smoothed + self.variation * 4 + SURPRISE
+        sample > self.smoothed.get() + self.variation.get() * 4 + SURPRISE
     }
 }
 
 impl Rtt {
     pub(crate) fn new(now: Instant, first: Option<Micros>) -> Self {
         let mut rtt = Self {
-            estimate: Estimate { smoothed: INITIAL, variation: INITIAL / 2 },
+            estimate: Estimate { smoothed: INITIAL.into(), variation: (INITIAL / 2).into() },
             before: None,
             calm: CALM,
-            latest: Micros::ZERO,
+            latest: Micros32::default(),
             has_sample: false,
-            sampled: now,
-            minimum: [Micros::MAX; 2],
-            minimum_since: now,
+            sampled: now.low_micros(),
+            minimum: [Micros32::MAX; 2],
+            minimum_since: now.low_micros(),
         };
         if let Some(sample) = first {
             rtt.sample(now, sample);
@@ -91,30 +93,31 @@ impl Rtt {
     /// above `most` tell of the past.
     pub(crate) fn sample_between(&mut self, now: Instant, least: Micros, most: Micros) {
         let believed = self.before.map_or(self.estimate, |before| before.estimate);
-        let pause = (believed.smoothed / 8).max(MIN_PAUSE);
-        if self.has_sample && now.micros_since(self.sampled) < pause {
+        let smoothed = believed.smoothed.get();
+        let pause = (smoothed / 8).max(MIN_PAUSE);
+        if self.has_sample && now.since_low_micros(self.sampled) < pause {
             return;
         }
         self.note_minimum(now, most);
-        let nearest = believed.smoothed.clamp(least, most.max(least));
-        if nearest != believed.smoothed || !self.has_sample {
+        let nearest = smoothed.clamp(least, most);
+        if nearest != smoothed || !self.has_sample {
             return self.take(now, nearest);
         }
-        self.sampled = now;
-        if self.before.is_some_and(|before| most < before.least) {
+        self.sampled = now.low_micros();
+        if self.before.is_some_and(|before| most < before.least.get()) {
             self.forget_surprises();
         }
         // The deviation is not known either, but for how large it can be.
-        let deviation = self.estimate.variation.min(most - least);
-        self.estimate.variation = (self.estimate.variation * 3 + deviation) / 4;
+        let variation = self.estimate.variation.get();
+        self.estimate.variation = ((variation * 3 + variation.min(most - least)) / 4).into();
     }
 
     fn take(&mut self, now: Instant, sample: Micros) {
         let sample = sample.min(MAX_SAMPLE);
-        self.latest = sample;
-        self.sampled = now;
+        self.latest = sample.into();
+        self.sampled = now.low_micros();
         if !self.has_sample {
-            self.estimate = Estimate { smoothed: sample, variation: sample / 2 };
+            self.estimate = Estimate { smoothed: sample.into(), variation: (sample / 2).into() };
             self.has_sample = true;
             return;
         }
@@ -123,10 +126,10 @@ impl Rtt {
             Some(Before { surprises: MAX_SURPRISES, .. }) => self.before = None,
             Some(before) => {
                 before.surprises += 1;
-                before.least = before.least.min(sample);
+                before.least = before.least.get().min(sample).into();
             }
             None if self.estimate.is_surprised_by(sample) => {
-                self.before = Some(Before { estimate: self.estimate, surprises: 1, least: sample });
+                self.before = Some(Before { estimate: self.estimate, surprises: 1, least: sample.into() });
             }
             None => self.calm = self.calm.saturating_add(1),
         }
@@ -144,34 +147,34 @@ impl Rtt {
     }
 
     fn note_minimum(&mut self, now: Instant, sample: Micros) {
-        if now.micros_since(self.minimum_since) >= MINIMUM_SPAN {
-            self.minimum = [Micros::MAX, self.minimum[0]];
-            self.minimum_since = now;
+        if now.since_low_micros(self.minimum_since) >= MINIMUM_SPAN {
+            self.minimum = [Micros32::MAX, self.minimum[0]];
+            self.minimum_since = now.low_micros();
         }
-        self.minimum[0] = self.minimum[0].min(sample);
+        self.minimum[0] = self.minimum[0].get().min(sample).into();
     }
 
     pub(crate) fn smoothed(&self) -> Micros {
-        self.estimate.smoothed
+        self.estimate.smoothed.get()
     }
 
     pub(crate) fn variation(&self) -> Micros {
-        self.estimate.variation
+        self.estimate.variation.get()
     }
 
     pub(crate) fn latest(&self) -> Micros {
-        self.latest
+        self.latest.get()
     }
 
     /// The least sample of late; zero without one.
     pub(crate) fn minimum(&self) -> Micros {
-        let [now, before] = self.minimum;
+        let [now, before] = self.minimum.map(Micros32::get);
         if self.has_sample { now.min(before).min(MAX_SAMPLE) } else { Micros::ZERO }
     }
 
     /// Time after which an answer is overdue, beside the other side's own delay (9.3).
     pub(crate) fn overdue(&self) -> Micros {
-        self.estimate.smoothed + (self.estimate.variation * 4).max(Micros::from_millis(1))
+        self.smoothed() + (self.variation() * 4).max(Micros::from_millis(1))
     }
 }
 

@@ -40,7 +40,7 @@ impl Connection {
     }
 
     /// Learns the round-trip time from the verdict on the newest packet that a report is about (9.1). The other side
-    /// held the report back for its ack_delay at most, and until the next packet came at most.
+    /// held the report back for its ack_delay at most, and until the next packet came at most (a little longer if that was lost).
     fn time_verdict(&mut self, now: Instant) {
         let Some(sent_at) = self.outgoing.delivered_at() else { return };
         let most = now.since_low_micros(sent_at);
@@ -50,7 +50,7 @@ impl Connection {
         }
         let gap =
             self.outgoing.next_sent_at().map(|next| Micros::from_micros(next.wrapping_sub(sent_at).into()));
-        let held = gap.map_or(self.peer_ack_delay, |gap| gap.min(self.peer_ack_delay));
+        let held = gap.map_or(self.peer_ack_delay.get(), |gap| gap.min(self.peer_ack_delay.get()));
         self.rtt.sample_between(now, most - held, most);
     }
 

@@ -301,6 +301,10 @@ impl ReceiveKeys {
     /// Steps to the packet's generation, and erases the older keys, only if the packet was authentic.
     fn settle(&mut self, authentic: bool, generation: u64) -> Result<(), OpenError> {
         if !authentic {
+            // What is forged costs a connection that rests no memory.
+            if self.keys.expanded.is_none() {
+                self.next = None;
+            }
             return Err(OpenError::Forged);
         }
         if generation > self.number

@@ -331,12 +331,15 @@ fn keys_that_rest_keep_the_secret_alone_and_go_on() {
             assert!(receive.keys.expanded.is_none());
             assert_eq!(open(&mut receive, &packet), Ok(plain));
             assert!(!send.is_resting() && !receive.is_resting());
-            // A forgery of the next generation leaves keys behind as well.
+            // A forgery of the next generation leaves keys behind on a side that is awake, and none on one that rests.
             let mut forged = packet.clone();
             forged.sequence += GENERATION;
             assert_eq!(open(&mut receive, &forged), Err(OpenError::Forged));
+            assert!(receive.next.is_some());
             send.rest();
             receive.rest();
+            assert_eq!(open(&mut receive, &forged), Err(OpenError::Forged));
+            assert!(receive.is_resting());
             // Control packets use the keys without waking them.
             let (plain, packet) = seal(rng, &mut send, sequence, Some(sequence)).unwrap();
             assert_eq!(open(&mut receive, &packet), Ok(plain));

@@ -26,7 +26,7 @@ impl HandshakeSecret {
     }
 }
 
-/// What a host says with before its application accepts, and the first half of the connection's secret.
+/// The secret of connect_refuse and connect_pending, and the first half of the connection's secret.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(crate) struct AnswerSecret {
     prk0: [u8; 32],

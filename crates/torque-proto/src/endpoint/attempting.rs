@@ -56,10 +56,9 @@ impl Endpoint {
             self.transmits.push(Cause::Own, remote, None, |out| Attempt::start(&mut cx, options, out));
         match started {
             Ok(attempt) => {
-                let nonce = *attempt.initiator_nonce().unwrap_or(&[0; 16]);
-                self.put(id, Slot::Attempt(boxed(AttemptSlot { attempt, remote, nonce })));
+                self.put(id, Slot::Attempt(boxed(AttemptSlot { attempt, remote, nonce: None })));
                 self.attempts.insert(remote, id);
-                self.own_nonces.insert(nonce, id);
+                self.note_nonce(id);
                 self.stats.connections_started += 1;
                 trace_event!(DEBUG, connection = %id, %remote, "connecting");
                 self.rearm(id);
@@ -156,12 +155,12 @@ impl Endpoint {
     /// Notes the nonce of an attempt, which changes with each fresh beginning.
     fn note_nonce(&mut self, id: ConnectionId) {
         let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
-        if let Some(nonce) = slot.attempt.initiator_nonce()
-            && *nonce != slot.nonce
-        {
-            self.own_nonces.remove(&slot.nonce);
-            slot.nonce = *nonce;
-            self.own_nonces.insert(slot.nonce, id);
+        let nonce = slot.attempt.initiator_nonce().copied();
+        if nonce != slot.nonce {
+            if let Some(old) = core::mem::replace(&mut slot.nonce, nonce) {
+                self.own_nonces.remove(&old);
+            }
+            self.own_nonces.extend(nonce.map(|nonce| (nonce, id)));
         }
     }
 
@@ -169,7 +168,9 @@ impl Endpoint {
     fn forget_attempt(&mut self, id: ConnectionId) {
         if let Some(Slot::Attempt(slot)) = self.slots.get(id).map(|entry| &entry.slot) {
             self.attempts.remove(&slot.remote);
-            self.own_nonces.remove(&slot.nonce);
+            if let Some(nonce) = &slot.nonce {
+                self.own_nonces.remove(nonce);
+            }
         }
         self.puzzles.retain(|puzzle| *puzzle != id);
     }

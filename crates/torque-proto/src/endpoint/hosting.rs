@@ -36,12 +36,17 @@ impl Endpoint {
             return self.transmits.count_unanswered();
         }
         let pending = self.requests.waiting();
-        let nonce = bytes.get(10..26).and_then(|nonce| nonce.try_into().ok()).unwrap_or([0; 16]);
-        let is_own = self.is_own_nonce(&nonce);
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let host = &mut self.host;
+        let (host, own_nonces) = (&mut self.host, &self.own_nonces);
         let answer = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| {
-            host.answer_challenge(&mut cx, path.remote, bytes, |_| is_own, pending, out)
+            host.answer_challenge(
+                &mut cx,
+                path.remote,
+                bytes,
+                |nonce| own_nonces.contains_key(nonce),
+                pending,
+                out,
+            )
         });
         match answer {
             ChallengeAnswer::Answered => self.stats.challenges_answered += 1,
@@ -68,15 +73,19 @@ impl Endpoint {
         }
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (host, requests) = (&mut self.host, &self.requests);
+        let mut found = Room::None;
         let occupancy = Occupancy {
             pending: requests.waiting(),
-            has_room: || room(requests, &self.slots, &self.config.limits, path.remote) != Room::None,
+            has_room: || {
+                found = room(requests, &self.slots, &self.config.limits, path.remote);
+                found != Room::None
+            },
         };
         let admission = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| {
             host.admit(&mut cx, path.remote, &request, bytes, occupancy, out)
         });
         match admission {
-            Admission::Admitted(admitted) => self.on_admitted(now, path, admitted),
+            Admission::Admitted(admitted) => self.on_admitted(now, path, admitted, found),
             Admission::Rejected(code) => self.count_reject(code),
             Admission::Dropped(reason) => self.count_drop(reason),
         }
@@ -86,7 +95,7 @@ impl Endpoint {
     fn repeat_answer(&mut self, now: Instant, id: ConnectionId, path: Path, bytes: &[u8]) {
         let Some(entry) = self.slots.get_mut(id) else { return };
         let slot = &mut entry.slot;
-        // To an address that has paid, at most each 50 ms.
+        // Its address has paid, and answers are 50 ms apart, so they count as a peer's.
         let repeated = self.transmits.push(Cause::Peer, path.remote, path.local, |out| match slot {
             Slot::Asking(slot) => slot.asking.repeat(now, bytes, out),
             Slot::Confirming(slot) => slot.confirming.repeat(now, bytes, out),
@@ -98,7 +107,7 @@ impl Endpoint {
         }
     }
 
-    fn on_admitted(&mut self, now: Instant, path: Path, admitted: Admitted) {
+    fn on_admitted(&mut self, now: Instant, path: Path, admitted: Admitted, room: Room) {
         let nonce = *admitted.initiator_nonce();
         // Both sides connect to each other: the attempt with the smaller nonce survives (5.4, step 9).
         let ours = self.attempt_at(&path.remote).and_then(|slot| slot.attempt.initiator_nonce());
@@ -115,7 +124,7 @@ impl Endpoint {
             return self.refuse_origin(now, asking, source);
         }
         let entry = Entry::new(Slot::Asking(boxed(AskingSlot { asking, source, since: now })));
-        let Some(id) = self.insert_request(now, entry, source) else { return };
+        let Some(id) = self.insert_request(now, entry, source, room) else { return };
         if let Some(&attempt) = self.attempts.get(&path.remote) {
             self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
         }
@@ -143,8 +152,7 @@ impl Endpoint {
         let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
         // There is no close event to wait for.
         let entry = Entry { slot, close_taken: true };
-        let Some(id) = self.insert_request(now, entry, source) else { return };
-        self.note_refused(now, source);
+        let Some(id) = self.insert_refused(now, entry, source) else { return };
         self.rearm(id);
     }
 
@@ -267,12 +275,9 @@ impl Endpoint {
         };
         let Some(displacing) = &mut slot.displacing else { return };
         let (asks, displacing) = (displacing.take_ask(now), *displacing);
-        let owner_is_over = self
-            .slots
-            .get(displacing.owner)
-            .and_then(|entry| entry.slot.connection())
-            .is_none_or(|owner| owner.is_over());
-        if now < displacing.until && !owner_is_over {
+        let owner = self.slots.get(displacing.owner).and_then(|entry| entry.slot.connection());
+        let heard = owner.filter(|owner| !owner.is_over()).map(|owner| owner.last_heard());
+        if now < displacing.until && heard.is_some() {
             if asks {
                 self.drive(displacing.owner, Cause::Own, |connection, _, outbox| {
                     connection.send_ping(now, outbox);
@@ -286,9 +291,7 @@ impl Endpoint {
         {
             return self.on_confirmed(now, id, path);
         }
-        let owner_lives = matches!(self.slots.get(displacing.owner).map(|entry| &entry.slot),
-            Some(Slot::Connected(old)) if !old.connection.is_over() && old.connection.last_heard() > displacing.since);
-        if owner_lives {
+        if heard.is_some_and(|at| at > displacing.since) {
             let _ = self.close_with(now, id, CloseCode::AddressInUse, ClosedBy::Socket, ShortData::EMPTY);
         } else {
             self.establish(now, id);

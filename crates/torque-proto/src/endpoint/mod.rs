@@ -343,16 +343,17 @@ impl Endpoint {
     pub fn release_packets(&mut self, connection: ConnectionId, count: usize) {
         if let Some(Slot::Connected(connected)) = self.slots.get_mut(connection).map(|entry| &mut entry.slot)
         {
-            let count = count.min(connected.held);
+            let count = u32::try_from(count).unwrap_or(u32::MAX).min(connected.held);
             connected.held -= count;
             connected.queued = connected.queued.saturating_sub(count);
-            self.events.release(count);
+            self.events.release(count as usize);
         }
     }
 
     /// How many more packets a driver may receive before the application has taken events, so that none of a peer which
     /// keeps to its window is dropped for want of a place. `None`: as many as come, because no window is wider than
-    /// what one connection may queue.
+    /// what one connection may queue; `limits.queued_packets_total` bounds all together. Packets taken with
+    /// [`poll_event_held`](Self::poll_event_held) are not looked at.
     pub fn receive_room(&self) -> Option<usize> {
         let limits = &self.config.limits;
         (usize::from(self.widest_window) > limits.queued_packets).then(|| self.events.room(limits))
@@ -470,7 +471,7 @@ impl Endpoint {
     fn end_slot(&mut self, id: ConnectionId) {
         if let Some(entry) = self.slots.get_mut(id) {
             if let Slot::Connected(connected) = &entry.slot {
-                self.events.release(connected.held);
+                self.events.release(connected.held as usize);
             }
             entry.slot = Slot::Ended;
         }

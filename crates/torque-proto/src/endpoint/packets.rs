@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Endpoint;
 use super::routing::Path;
-use super::slot::{Refusing, Sink, Slot};
+use super::slot::{Displaced, Sink, Slot};
 use crate::connection::{Connection, Ended, Outbox, Refusal};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -104,13 +104,13 @@ impl Endpoint {
         if slot.connected.connection.is_open() && slot.displacing.is_none() {
             self.on_confirmed(now, id, path);
         }
-        // Nobody knows yet whether the address is its own. What was opened is processed all the same: its number is used
+        // Nobody knows yet whether it will get the address. What was opened is processed all the same: its number is used
         // up, and must not open again.
         let waits = matches!(self.slots.get(id).map(|entry| &entry.slot),
             Some(Slot::Confirming(slot)) if slot.displacing.is_some());
         self.drive(id, Cause::Peer, |connection, sink, outbox| {
             if waits {
-                connection.process(now, opened, bytes, &mut Refusing(sink), outbox);
+                connection.process(now, opened, bytes, &mut Displaced(sink), outbox);
             } else {
                 connection.process(now, opened, bytes, sink, outbox);
             }

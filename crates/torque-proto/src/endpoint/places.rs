@@ -33,7 +33,7 @@ pub(super) fn room(requests: &Requests, slots: &Slab<Entry>, limits: &Limits, re
             return Room::None;
         }
     }
-    // Whoever waits for the application costs nobody an answer that they had.
+    // Those that still wait for the application go first: no answer was given yet.
     let rank = |id| match &slots.get(id)?.slot {
         Slot::Asking(_) => Some(0),
         Slot::Confirming(slot) if slot.displacing.is_none() && slot.connected.connection.is_open() => Some(1),
@@ -51,22 +51,31 @@ pub(super) fn room(requests: &Requests, slots: &Slab<Entry>, limits: &Limits, re
 }
 
 impl Endpoint {
-    /// Puts a pending connection into the tables, for which there is [`room`].
+    /// Puts a pending connection into the tables, for which there is this [`room`].
     pub(super) fn insert_request(
         &mut self,
         now: Instant,
         entry: Entry,
         source: Source,
+        room: Room,
     ) -> Option<ConnectionId> {
-        if let Room::InPlaceOf(id) = room(&self.requests, &self.slots, &self.config.limits, source.remote) {
+        if let Room::InPlaceOf(id) = room {
             self.give_up(now, id);
         }
-        let Some(id) = self.slots.insert(entry) else {
-            self.stats.busy += 1;
-            self.say_busy(source);
-            return None;
-        };
+        let id = self.slots.insert(entry)?;
         self.requests.insert(source.remote, source.initiator_nonce, id);
+        Some(id)
+    }
+
+    /// The same for one that is refused at once: it takes nobody's place.
+    pub(super) fn insert_refused(
+        &mut self,
+        now: Instant,
+        entry: Entry,
+        source: Source,
+    ) -> Option<ConnectionId> {
+        let id = self.insert_request(now, entry, source, Room::Free)?;
+        self.note_refused(now, source);
         Some(id)
     }
 
@@ -94,9 +103,9 @@ impl Endpoint {
         } else if !is_refused {
             self.say_busy(source);
         }
-        self.stats.given_up += 1;
         self.forget_request(id, source);
         if !is_refused {
+            self.stats.given_up += 1;
             self.tell_close(id, CloseCode::Busy, ClosedBy::Socket, Vec::new());
         }
         self.end_slot(id);

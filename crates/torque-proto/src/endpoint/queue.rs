@@ -23,7 +23,7 @@ pub(super) struct EventQueue {
     info_sources: Vec<Network>,
 }
 
-/// The info packets of one network may take one of so many places.
+/// The info packets of one network may take one place in so many of all.
 const INFO_SHARE: usize = 4;
 
 /// An event as it waits. The frequent ones are small: an `Event` is as large as its largest kind.

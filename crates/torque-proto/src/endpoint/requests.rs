@@ -9,8 +9,8 @@ use crate::id::ConnectionId;
 
 /// The table of pending connections.
 ///
-/// Its bound protects memory. Its shares protect the other initiators: a source that fills the table takes places
-/// from itself before it takes them from anybody else. Refused ones, which only wait to repeat their answer, take nobody's
+/// Its bound protects memory. Its shares protect the other initiators: a source beyond its share is refused, and in a
+/// full table the site that holds most gives one up. Refused ones, which only wait to repeat their answer, take nobody's
 /// place: there are as many places for them, and the newest take those of the oldest.
 ///
 /// Shares are counted when somebody has paid for a place, which is when Diffie-Hellman comes next, so counting may take a look

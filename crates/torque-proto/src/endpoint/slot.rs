@@ -50,7 +50,7 @@ pub(super) struct AttemptSlot {
     pub attempt: Attempt,
     pub remote: Address,
     /// Its initiator_nonce, by which the endpoint knows its own requests.
-    pub nonce: [u8; 16],
+    pub nonce: Option<[u8; 16]>,
 }
 
 /// Where a request came from.
@@ -121,9 +121,9 @@ pub(super) struct Connected {
     /// Whether the other side began it.
     pub is_host: bool,
     /// Received packets that the application has not taken.
-    pub queued: usize,
+    pub queued: u32,
     /// Of those, the ones that a driver holds.
-    pub held: usize,
+    pub held: u32,
 }
 
 impl Slot {
@@ -185,20 +185,20 @@ pub(super) struct Sink<'a> {
     pub id: ConnectionId,
     pub events: &'a mut EventQueue,
     pub pool: &'a mut Pool,
-    pub queued: &'a mut usize,
+    pub queued: &'a mut u32,
     pub limits: &'a Limits,
     pub stats: &'a mut Stats,
 }
 
 impl Output for Sink<'_> {
     fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool {
-        if !self.events.has_room(*self.queued, self.limits) {
+        if !self.events.has_room(*self.queued as usize, self.limits) {
             self.stats.queue_full += 1;
             return false;
         }
         *self.queued += 1;
         let payload = self.pool.fill(payload);
-        self.events.push_packet(self.id, Sequence(sequence), payload, *self.queued);
+        self.events.push_packet(self.id, Sequence(sequence), payload, *self.queued as usize);
         true
     }
 
@@ -208,9 +208,9 @@ impl Output for Sink<'_> {
 }
 
 /// Takes no packet: the connection waits for its address (PROTOCOL.md 5.6).
-pub(super) struct Refusing<'a, 'b>(pub &'a mut Sink<'b>);
+pub(super) struct Displaced<'a, 'b>(pub &'a mut Sink<'b>);
 
-impl Output for Refusing<'_, '_> {
+impl Output for Displaced<'_, '_> {
     fn packet(&mut self, _: u64, _: &[u8]) -> bool {
         self.0.stats.displacing += 1;
         false

@@ -102,7 +102,7 @@ pub(crate) struct Attempt {
 struct Others {
     /// Those that are not tried yet.
     untried: Vec<Challenge>,
-    /// Requests that stay without an answer. They go on being repeated, and an answer to them counts.
+    /// Requests that stay without an answer. They are repeated, except while the puzzle of the next one is solved, and an answer to them counts.
     requesting: Vec<Requesting>,
 }
 
@@ -513,7 +513,14 @@ impl Attempt {
                 None
             }
             State::Deciding(state) => (cx.now >= state.limit).then_some(CloseCode::NoDecision),
-            State::Solving(state) if cx.now >= state.limit => Some(CloseCode::DifficultyTooHigh),
+            State::Solving(state) if cx.now >= state.limit => match self.others.requesting.pop() {
+                // Another response's puzzle was too hard; the request that waits meanwhile goes on.
+                Some(other) => {
+                    self.state = State::Requesting(other);
+                    None
+                }
+                None => Some(CloseCode::DifficultyTooHigh),
+            },
             State::Solving(_) => {
                 self.solve_slice(cx, out);
                 None

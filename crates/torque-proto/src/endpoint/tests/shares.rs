@@ -172,7 +172,7 @@ fn one_network_has_half_of_the_table_while_nobody_else_needs_it() {
 }
 
 #[test]
-fn in_a_full_table_the_network_that_holds_most_makes_room() {
+fn in_a_full_table_the_site_that_holds_most_makes_room() {
     let mut crowd = Crowd::new();
     for (host, requests) in [(1, 6), (2, 6), (3, 4)] {
         for port in 0..requests {
@@ -200,7 +200,7 @@ fn in_a_full_table_the_network_that_holds_most_makes_room() {
 }
 
 #[test]
-fn a_refusal_that_waits_to_be_repeated_gives_way() {
+fn a_refused_request_frees_its_place() {
     let mut crowd = Crowd::new();
     crowd.connect(at(1, 5_000), 4);
     let first = crowd.requested[0];
@@ -285,6 +285,7 @@ fn refusals_that_wait_to_be_repeated_take_nobodys_place() {
         crowd.advance(Duration::from_millis(3));
     }
     assert_eq!(crowd.host.difficulty(crowd.now), 4, "nor do they raise the price");
+    assert_eq!(crowd.host.stats().given_up, 0);
     // As many are kept to be repeated as there are places.
     assert_eq!(crowd.host.slots_used(), 16);
 }
