@@ -240,7 +240,7 @@ pub enum RejectCode {
     StaleEpoch,
     /// The host's floor has risen: ask for a fresh one.
     DifficultyTooLow,
-    /// A table of the host is full.
+    /// The host has no room for another request of this source.
     Busy,
 }
 
@@ -288,7 +288,7 @@ impl fmt::Display for RejectCode {
             Self::NoCommonCipher => "The host allows none of the ciphers offered",
             Self::StaleEpoch => "The challenge is too old: ask for a fresh one",
             Self::DifficultyTooLow => "The host's floor has risen: ask for a fresh one",
-            Self::Busy => "A table of the host is full",
+            Self::Busy => "The host has no room for another request of this source",
         })
     }
 }
