@@ -11,7 +11,8 @@ const here = [4, 127, 0, 0, 1, 0x17, 0x70];
 
 /**
  * Replaces `WebSocket` and `fetch` until the test is over. `behaviour` says what the gateway does with each session, in turn:
- * `welcome`, `refuse` (says that there are too many instead), `drop` (ends before the welcome), or `silence`. `target` is where datagrams go, `token` the bytes of an origin token.
+ * `welcome`, `late` (a welcome when the next carrier is being tried), `refuse` (says that there are too many instead), `drop` (ends before
+ * the welcome), or `silence`. `target` is where datagrams go, `token` the bytes of an origin token.
  */
 export function fakeGateway(t, { behaviour = ["welcome"], target, token = new Uint8Array() } = {}) {
   const gateway = {
@@ -37,7 +38,7 @@ export function fakeGateway(t, { behaviour = ["welcome"], target, token = new Ui
         if (act === "drop") this.end();
         else if (act === "refuse") this.tell(Uint8Array.of(0, 0x86, 6, 0, 8, ...new TextEncoder().encode("too many")));
         else this.tell(Uint8Array.of(0, 0x80, 1, ...key, ...here));
-      }, 5);
+      }, act === "late" ? 600 : 5);
     }
 
     tell(bytes) {

@@ -44,6 +44,23 @@ test("a gateway that says why it gives no session is not asked over another carr
   assert.equal(gateway.sessions.length, 1);
 });
 
+test("a gateway that refuses a session does not end the attempt that it is about to welcome, and starts no other", async (t) => {
+  const gateway = fakeGateway(t, { behaviour: ["late", "refuse", "welcome"] });
+  const socket = new TorqueSocket({ bind, carriers: ["websocket", "websocket", "websocket"] });
+  t.after(() => socket.shutdown());
+  await socket.bind();
+  assert.deepEqual(gateway.sessions.map(({ readyState }) => readyState), [1, 3]);
+});
+
+test("why a gateway gives no session is told although nothing else of it can be asked", async (t) => {
+  fakeGateway(t, { behaviour: ["refuse"] });
+  globalThis.fetch = async () => {
+    throw new TypeError("no CORS");
+  };
+  const bound = new TorqueSocket({ bind: "https://full.test", carriers }).bind();
+  await assert.rejects(bound, { code: "too_many_sessions" });
+});
+
 test("what cannot be bound says why, in words of this place", async (t) => {
   const gateway = fakeGateway(t, { behaviour: ["drop"] });
   const failure = (options) => new TorqueSocket(options).bind().then(() => assert.fail("bound"), (error) => error);

@@ -30,7 +30,21 @@ export async function openGateway(
   } catch {
     throw new TorqueError("invalid_argument", `${url}: a gateway's URL is written https://gateway.example:4433 (or http:// in development)`);
   }
-  const violation = watchPolicy(base, signal);
+  const watch = new AbortController();
+  try {
+    return await openAt(base, options, listener, watchPolicy(base, watch.signal), signal);
+  } finally {
+    watch.abort();
+  }
+}
+
+async function openAt(
+  base: URL,
+  options: Pick<EngineOptions, "carriers" | "serverCertificateHashes" | "origin">,
+  listener: CarrierListener,
+  violation: Violation,
+  signal: AbortSignal,
+): Promise<Carrier> {
   // Over https a gateway has certificates that somebody vouches for, as a rule, and need not be asked first.
   let description = base.protocol === "http:" ? await describe(base, violation, signal) : undefined;
   const hashes = (options.serverCertificateHashes ?? description?.certificate_hashes ?? []).map(fromBase64);
@@ -47,6 +61,8 @@ export async function openGateway(
   } catch (error) {
     failure = error;
   }
+  // Nothing that is asked now could say more.
+  if (signal.aborted || isTold(failure)) throw failure;
   description ??= await describe(base, violation, signal);
   if (!description.origin_allowed) {
     const who = options.origin ? `pages of ${options.origin}` : 'programs: they have UDP, as with bind: "0.0.0.0:28000"';
@@ -54,8 +70,7 @@ export async function openGateway(
   }
   const blocked = await violation();
   if (blocked) throw blocked;
-  failure ??= new TorqueError("no_webtransport", "this browser has no WebTransport, or the page is not secure");
-  if (isTold(failure)) throw failure;
+  if (failure === undefined) throw new TorqueError("no_webtransport", "this browser has no WebTransport, or the page is not secure");
   throw new TorqueError(
     "gateway_unreachable",
     `${base.host} answers, but not over ${carriers.join(" or ")}: ${(failure as Error).message}. ` +
@@ -65,12 +80,16 @@ export async function openGateway(
 
 /**
  * Tries one way after another, each when the one before has failed or has had its head start: the first that is there counts. Where
- * UDP is blocked nothing fails for seconds. Rejects with the failure of the first, which should have worked; `undefined` if there was none.
+ * UDP is blocked nothing fails for seconds. Rejects when all that were tried have failed: with what the gateway says of it, or else with the
+ * failure of the first, which should have worked; `undefined` if there was none.
  */
 function race(ways: readonly ((signal: AbortSignal) => Promise<Carrier>)[], signal: AbortSignal): Promise<Carrier> {
   return new Promise((resolve, reject) => {
     const attempts: AbortController[] = [];
     const failures: unknown[] = [];
+    let running = 0;
+    /** Why the gateway gives no session. */
+    let told: unknown;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let isOver = false;
     const stop = (settle: () => void) => {
@@ -88,6 +107,7 @@ function race(ways: readonly ((signal: AbortSignal) => Promise<Carrier>)[], sign
       if (isOver || !way) return;
       const attempt = new AbortController();
       attempts.push(attempt);
+      running++;
       timer = setTimeout(next, HEAD_START);
       way(attempt.signal).then(
         (carrier) => {
@@ -98,10 +118,12 @@ function race(ways: readonly ((signal: AbortSignal) => Promise<Carrier>)[], sign
         (error: unknown) => {
           if (isOver) return;
           failures[index] = error;
-          // A gateway that says why it gives no session says the same over the other carrier.
-          const isLast = Object.keys(failures).length === ways.length;
-          if (isTold(error) || isLast) stop(() => reject(isTold(error) ? error : failures[0]));
+          running--;
+          if (isTold(error)) told ??= error;
+          // It would say the same to those that follow; one that is under way may have got a session before.
+          if (told) clearTimeout(timer);
           else next();
+          if (running === 0) stop(() => reject(told ?? failures[0]));
         },
       );
     };
@@ -135,7 +157,7 @@ function watchPolicy(base: URL, signal: AbortSignal): Violation {
     const sources = new Set([base.origin, `https://${base.host}`, base.origin.replace(/^http/, "ws")]);
     return new TorqueError(
       "blocked_by_csp",
-      `the Content-Security-Policy of this page forbids to reach ${forbidden}: add ${[...sources].join(" ")} to its connect-src`,
+      `the Content-Security-Policy of this page does not allow reaching ${forbidden}: add ${[...sources].join(" ")} to its connect-src`,
     );
   };
 }
