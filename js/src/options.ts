@@ -32,7 +32,7 @@ export interface SocketOptions {
   worker?: boolean;
   /**
    * Which carriers to a gateway to try, in this order, each 300 ms after the one before or when that has failed: the first that comes
-   * through counts. Default: WebTransport, then WebSocket; for five minutes the other way round when only WebSocket came through.
+   * through counts. Default: WebTransport, then WebSocket; for five minutes the other way round when WebSocket came first.
    */
   carriers?: GatewayCarrier[];
   /** SHA-256 of gateway certificates to take, in base64. Default: what a gateway with certificates of its own making tells. */
@@ -122,7 +122,8 @@ let webSocketUntil = 0;
 /** Remembers which carrier came first. @internal */
 export function noteCarrier(options: SocketOptions, carrier: string): void {
   if (options.carriers || typeof WebTransport === "undefined") return;
-  if (carrier === "websocket") webSocketUntil = performance.now() + MEMORY;
+  // While WebSocket is tried first, that it comes first says nothing of UDP.
+  if (carrier === "websocket" && performance.now() >= webSocketUntil) webSocketUntil = performance.now() + MEMORY;
   if (carrier === "webtransport") webSocketUntil = 0;
 }
 

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import * as control from "../dist/carriers/control.js";
 import { readContext, withContext } from "../dist/carriers/varint.js";
-import { coreOptions, linkOf } from "../dist/options.js";
+import { coreOptions, engineOptions, linkOf, noteCarrier } from "../dist/options.js";
 
 const hex = (text) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
 
@@ -80,4 +80,23 @@ test("options reach the core a line each", () => {
     assert.ok(lines.includes(line), line);
   }
   assert.throws(() => coreOptions({ allowedOrigins: ["https://a\nkey_pair=x"] }), { code: "invalid_argument" });
+});
+
+test("WebSocket is tried first for five minutes from when it came first, however often it comes first meanwhile", (t) => {
+  globalThis.WebTransport = class {};
+  t.after(() => delete globalThis.WebTransport);
+  let minutes = 0;
+  t.mock.method(performance, "now", () => minutes * 60_000);
+  const first = () => engineOptions({}).carriers?.[0] ?? "webtransport";
+  assert.equal(first(), "webtransport");
+  for (minutes of [1, 3, 5]) {
+    noteCarrier({}, "websocket");
+    assert.equal(first(), "websocket", `${minutes}`);
+  }
+  minutes = 7;
+  assert.equal(first(), "webtransport");
+  noteCarrier({}, "websocket");
+  assert.equal(first(), "websocket", "WebTransport did not come first once more");
+  noteCarrier({}, "webtransport");
+  assert.equal(first(), "webtransport");
 });
