@@ -6,6 +6,7 @@ import { compile } from "./engine/module.js";
 import { openPort, type Port } from "./engine/port.js";
 import { type ErrorCode, guarded, TorqueError } from "./error.js";
 import { type ConnectOptions, engineOptions, linkOf, noteCarrier, type OwnOptions, type ReconnectOptions, type SimulatedLink, type SocketOptions } from "./options.js";
+import { isNode } from "./platform.js";
 import type { Reconnector } from "./reconnect.js";
 
 /** How a socket ended. */
@@ -19,8 +20,6 @@ export interface SocketEnd {
 const LEAVE_TIME = 100;
 
 const isPage = typeof document !== "undefined";
-// By way of globalThis: bundlers look for a package in place of a bare `process`.
-const isNode = globalThis.process?.versions?.node !== undefined;
 
 /**
  * A socket for real-time programs: packets, each sent once, encrypted, with a verdict on each.

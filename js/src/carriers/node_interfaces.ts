@@ -2,8 +2,9 @@
 
 import type * as Os from "node:os";
 
-// Not imported: bundlers for pages would look for it.
-const os: typeof Os = globalThis.process.getBuiltinModule("node:os");
+import { builtin } from "../platform.js";
+
+const os = builtin<typeof Os>("node:os");
 
 /** Where a UDP socket has to be bound to hear what is sent to an address of this machine, or to a whole network that it is in. */
 export interface Place {

@@ -1,4 +1,7 @@
+import type * as Fs from "node:fs";
+
 import { TorqueError } from "../error.js";
+import { builtin } from "../platform.js";
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
@@ -34,7 +37,7 @@ async function read(): Promise<BufferSource> {
 
 async function readFile(): Promise<Uint8Array<ArrayBuffer>> {
   const url = new URL("../core.wasm", import.meta.url);
-  if (url.protocol === "file:") return new Uint8Array(globalThis.process.getBuiltinModule("node:fs").readFileSync(url));
+  if (url.protocol === "file:") return new Uint8Array(builtin<typeof Fs>("node:fs").readFileSync(url));
   const response = await fetch(url);
   // Not every server knows the type of a .wasm file, which the streaming way insists on.
   return response.ok ? new Uint8Array(await response.arrayBuffer()) : new Uint8Array();

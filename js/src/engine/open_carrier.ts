@@ -1,8 +1,6 @@
 import type { Carrier, CarrierListener } from "../carriers/carrier.js";
+import { isNode } from "../platform.js";
 import type { EngineOptions } from "./messages.js";
-
-// By way of globalThis: bundlers look for a package in place of a bare `process`.
-const isNode = globalThis.process?.versions?.node !== undefined;
 
 /** Opens the carrier that `bind` asks for: of several the first that works; if none does, the first one's failure is told. */
 export async function openCarrier(options: EngineOptions, listener: CarrierListener, signal: AbortSignal): Promise<Carrier> {
