@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
-import { networkInterfaces } from "node:os";
+import os, { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import { SocketAtEach } from "../dist/carriers/node_sockets.js";
 import { TorqueSocket } from "../dist/index.js";
 
 const EVERYWHERE = ["", "0.0.0.0:0", "[::]:0"];
@@ -111,6 +112,16 @@ test("info packets are answered from the address that was asked", async (t) => {
     asker.send("?who", host.port, address);
     assert.deepEqual(await answer, ["!who", address]);
   }
+});
+
+test("who asks for a way while the addresses are looked up waits for what comes of it", async (t) => {
+  const loopback = Object.values(networkInterfaces()).flat().filter(({ internal }) => internal);
+  const told = t.mock.method(os, "networkInterfaces", () => ({ lo: loopback.filter(({ family }) => family === "IPv6") }));
+  const sockets = await SocketAtEach.open(0, () => undefined);
+  t.after(() => sockets.close());
+  told.mock.mockImplementation(() => ({ lo: loopback }));
+  const asked = Array.from({ length: 8 }, () => sockets.sourceFor("udp4", "127.0.0.1"));
+  assert.deepEqual(await Promise.all(asked), asked.map(() => "127.0.0.1"));
 });
 
 const ALONE = ["--user", "--map-root-user", "--net"];

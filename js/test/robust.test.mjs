@@ -97,18 +97,27 @@ test("strangers without number push nobody out", async (t) => {
 
 test("strangers without number, in the midst of a handshake, make nobody begin again", async (t) => {
   const host = await startHost(t);
-  const client = new TorqueSocket({ bind: "127.0.0.1:0" });
+  const before = opened.length;
+  const client = new TorqueSocket({ bind: "0.0.0.0:0" });
   t.after(() => client.shutdown());
-  client.on_challenge_response = (id) => {
-    // Empty challenge_requests, and questions outside of connections, each from another address.
+  await client.bind();
+  const sockets = opened.slice(before).filter((socket) => socket.listenerCount("message") > 0);
+  assert.ok(sockets.length > 1, "at each address of the machine");
+  // Empty challenge_requests, and questions outside of connections, from many addresses, and from the host's own.
+  const flood = () => {
     for (let n = 0; n < 140_000; n++) {
-      const bytes = Buffer.of(n & 1 ? 0x01 : 0x20);
-      host.udp.emit("message", bytes, { address: `10.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`, port: 1, family: "IPv4", size: 1 });
+      const source = { address: `10.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`, port: 1, family: "IPv4", size: 1 };
+      sockets[n % sockets.length].emit("message", Buffer.of(n & 1 ? 0x01 : 0x20), source);
     }
+    const [address, port] = host.address.split(":");
+    for (const socket of sockets) socket.emit("message", Buffer.of(0x20), { address, port: Number(port), family: "IPv4", size: 1 });
+  };
+  client.on_challenge_response = (id) => {
+    flood();
     client.accept_challenge(id);
   };
   // Without the key, so that it is asked about.
-  const connection = await client.open(`torque://${host.address}`);
+  const connection = await client.open(`torque://${host.address}`, { signal: AbortSignal.timeout(8_000) });
   const { handshake } = await connection.getStats();
   assert.equal(handshake.restarts, 0);
   assert.equal(await connection.send("through"), true);

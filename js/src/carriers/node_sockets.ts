@@ -8,10 +8,10 @@
 
 import type * as Dgram from "node:dgram";
 
+import { builtin } from "../platform.js";
 import { type Place, places } from "./node_interfaces.js";
 
-// Not imported: bundlers for pages would look for it.
-const dgram: typeof Dgram = globalThis.process.getBuiltinModule("node:dgram");
+const dgram = builtin<typeof Dgram>("node:dgram");
 
 /** Bytes of the kernel's buffers: a burst that the event loop is late for should not be lost. */
 const BUFFER_BYTES = 1 << 21;
@@ -90,7 +90,8 @@ export class OneSocket implements Sockets {
 export class SocketAtEach implements Sockets {
   readonly #sockets = new Map<string, { place: Place; socket: Dgram.Socket }>();
   #closed = false;
-  #refreshing = false;
+  /** Until it is done. */
+  #refreshing: Promise<void> | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
 
   private constructor(
@@ -153,19 +154,23 @@ export class SocketAtEach implements Sockets {
     return [...this.#sockets.values()].map(({ place }) => place).filter(({ isOwn }) => isOwn);
   }
 
-  async #refresh(): Promise<void> {
-    if (this.#refreshing || this.#closed) return;
+  /** Looks the addresses up again, or waits for that if it is being done. */
+  #refresh(): Promise<void> {
+    this.#refreshing ??= this.#follow().finally(() => (this.#refreshing = undefined));
+    return this.#refreshing;
+  }
+
+  async #follow(): Promise<void> {
+    if (this.#closed) return;
     const now = places();
     // Then it was not said; a machine has one at least.
     if (now.length === 0) return;
-    this.#refreshing = true;
     for (const [address, { socket }] of this.#sockets) {
       if (now.some((place) => place.address === address)) continue;
       this.#sockets.delete(address);
       socket.removeAllListeners("message").close();
     }
     await this.#openMissing(now, false);
-    this.#refreshing = false;
   }
 
   /** Opens what is missing. What cannot be opened yet, such as an IPv6 address that is still being checked, waits for the next time. */

@@ -2,19 +2,22 @@ import type { RemoteInfo } from "node:dgram";
 import type * as Dns from "node:dns/promises";
 
 import { TorqueError } from "../error.js";
+import { builtin } from "../platform.js";
 import { addressText, isUnspecified, parseAddress, parseBind } from "./address.js";
 import type { Carrier, CarrierListener } from "./carrier.js";
 import { places, zoneName, zoneNumber } from "./node_interfaces.js";
 import { OneSocket, SocketAtEach, type Sockets } from "./node_sockets.js";
 import { Probes } from "./probes.js";
 
-// Not imported: bundlers for pages would look for it.
-const dns: typeof Dns = globalThis.process.getBuiltinModule("node:dns/promises");
+const dns = builtin<typeof Dns>("node:dns/promises");
 
 /** So many addresses of a name are tried. */
 const MAX_TRIED = 4;
-/** So many remotes are remembered with the local address that they are written to from, besides those of connections. */
+/** So many remotes are remembered in each {@link Sources}. */
 const MAX_SOURCES = 16_384;
+
+/** By remote, the local address from which it is written to where the core names none; the oldest are forgotten. */
+type Sources = Map<string, string>;
 
 /** UDP in Node. `bind` is an address and port; empty for any. Who is no host needs no socket at every address. */
 export async function openNodeUdp(bind: string, isHost: boolean, listener: CarrierListener): Promise<Carrier> {
@@ -38,8 +41,10 @@ class NodeUdp implements Carrier {
   address = "";
   sockets!: Sockets;
   readonly #probes = new Probes((remote, probe) => this.send(remote, probe, ""));
-  /** By remote: the local address from which it is written to where the core names none. */
-  readonly #sources = new Map<string, string>();
+  /** From where this socket reaches what it has looked up. Nothing that comes changes it: anybody can forge that. */
+  readonly #routes: Sources = new Map();
+  /** Where questions outside of connections came to: their answers leave from there. */
+  readonly #asked: Sources = new Map();
   #closed = false;
 
   constructor(private readonly listener: CarrierListener) {}
@@ -49,8 +54,7 @@ class NodeUdp implements Carrier {
     if (port === 0 || this.#closed) return;
     const remote = textOf(address, port);
     if (!remote || this.#probes.heard(remote, message)) return;
-    // The answer to a question outside of connections leaves from where it was asked.
-    if (local && message[0]! >= 0x20 && message[0]! < 0x80) this.#remember(remote, local);
+    if (local && isInfo(message)) remember(this.#asked, remote, local);
     this.listener.datagram(remote, message, local);
   }
 
@@ -70,7 +74,7 @@ class NodeUdp implements Carrier {
       if (!remote) continue;
       const source = await this.sockets.sourceFor(type, nodeHost(address));
       if (source === undefined) continue;
-      if (source && !this.#sources.has(remote)) this.#remember(remote, source);
+      if (source) remember(this.#routes, remote, source);
       remotes.push(remote);
     }
     if (this.#closed) throw new TorqueError("closed", "the socket was shut down meanwhile");
@@ -81,7 +85,9 @@ class NodeUdp implements Carrier {
   send(remote: string, datagram: Uint8Array, local: string): void {
     if (this.#closed) return;
     const place = parseAddress(remote);
-    if (place) this.sockets.send(datagram, nodeHost(place.host), place.port, local || (this.#sources.get(remote) ?? ""));
+    if (!place) return;
+    const asked = isInfo(datagram) ? this.#asked.get(remote) : undefined;
+    this.sockets.send(datagram, nodeHost(place.host), place.port, local || (asked ?? this.#routes.get(remote) ?? ""));
   }
 
   close(): void {
@@ -89,12 +95,17 @@ class NodeUdp implements Carrier {
     this.#probes.stop();
     this.sockets.close();
   }
+}
 
-  #remember(remote: string, local: string): void {
-    this.#sources.delete(remote);
-    this.#sources.set(remote, local);
-    if (this.#sources.size > MAX_SOURCES) this.#sources.delete(this.#sources.keys().next().value!);
-  }
+function remember(sources: Sources, remote: string, local: string): void {
+  sources.delete(remote);
+  sources.set(remote, local);
+  if (sources.size > MAX_SOURCES) sources.delete(sources.keys().next().value!);
+}
+
+/** Whether a datagram is an info packet (spec/PROTOCOL.md 2.1). */
+function isInfo(datagram: Uint8Array): boolean {
+  return datagram[0]! >= 0x20 && datagram[0]! < 0x80;
 }
 
 /** What Node tells, as the core writes it: a zone is a number, and an IPv4 address that came as IPv6 is IPv4. */
