@@ -10,6 +10,7 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 
 import { TorqueSocket } from "../dist/index.js";
 import { dist, openPage, startGateway, startHost, startSite } from "../test/harness.mjs";
+import { loadedByPage } from "../test/project.mjs";
 
 const after = [];
 /** What the tests' harness wants of a test. */
@@ -25,10 +26,9 @@ function cpu(pid) {
 }
 
 async function size() {
-  const names = (await readdir(dist, { recursive: true })).filter((name) => /\.(js|wasm)$/.test(name));
-  const page = names.filter((name) => !/node_|reconnect|direct_udp|probes|carriers\/address/.test(name));
-  const all = await Promise.all(page.map((name) => readFile(join(dist, name))));
-  figures["package, kB gzipped (brotli)"] = [gzipSync, brotliCompressSync]
+  const names = (await readdir(dist, { recursive: true })).map((name) => `dist/${name}`);
+  const all = await Promise.all(loadedByPage(names).map((name) => readFile(join(dist, "..", name))));
+  figures["what a page loads, kB gzipped (brotli)"] = [gzipSync, brotliCompressSync]
     .map((pack) => round(all.reduce((sum, bytes) => sum + pack(bytes).length, 0) / 1_000, 1))
     .join(" / ");
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { cp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -10,8 +10,8 @@ import { promisify } from "node:util";
 
 import { build as esbuild } from "esbuild";
 
-import { dist, openPage, root, startGateway, startHost, startSite } from "./harness.mjs";
-import { exchange, expected, packageTool, project } from "./project.mjs";
+import { root, startHost } from "./harness.mjs";
+import { exchange, exchangeInPage, expected, packageTool, project } from "./project.mjs";
 
 const run = promisify(execFile);
 const bundlers = join(root, "js", "test", "bundlers");
@@ -48,23 +48,13 @@ async function vite(place, folder) {
   await run("node", [join(place, "bin", "vite.js"), "build", "--base", "./", "--outDir", "out"], { cwd: folder });
 }
 
-/** Runs `exchange` in a page that lies in this folder, in a worker or not. */
-async function exchangeInPage(t, folders, path, options = {}) {
-  const host = await startHost(t);
-  const gateway = await startGateway(t, [host.address]);
-  const page = await openPage(t, await startSite(t, {}, folders), path, false);
-  await page.waitForFunction(() => globalThis.exchange);
-  const seen = await page.evaluate(([url, options]) => exchange(url, options), [host.url, { bind: gateway.url, ...options }]);
-  assert.deepEqual(seen, expected);
-}
-
 for (const [name, bundle] of Object.entries(BUNDLERS)) {
   test(`a page made by ${name} connects, in a worker and without one`, async (t) => {
     const { folder } = await project(t, { "index.html": html, "main.js": main, "exchange.js": exchange });
     await bundle(folder);
     // Nothing is found but what the bundler has made.
     await rm(join(folder, "node_modules"), { recursive: true });
-    for (const worker of [true, false]) await exchangeInPage(t, { "/app/": join(folder, "out") }, "/app/", { worker });
+    for (const worker of [true, false]) await exchangeInPage(t, join(folder, "out"), { worker });
   });
 }
 

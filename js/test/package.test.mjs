@@ -8,8 +8,8 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 
-import { openPage, startGateway, startHost, startSite } from "./harness.mjs";
-import { exchange, expected, packageTool as tool, project } from "./project.mjs";
+import { startHost } from "./harness.mjs";
+import { exchange, exchangeInPage, expected, loadedByPage, packageTool as tool, project } from "./project.mjs";
 
 const run = promisify(execFile);
 /** What a page may load at most, in bytes, each file gzipped: what it is, and 3 % for other versions of the compilers. */
@@ -22,9 +22,7 @@ test("what is packed is what is meant to be, and small", async (t) => {
     assert.ok(names.includes(name), `${name} in ${names.join(" ")}`);
   }
   assert.ok(!names.some((name) => /test|node_modules|demo/.test(name)), names.join(" "));
-  // What a page loads whose protocol runs in a worker: the face, and the worker with all that it needs; nothing that is loaded when it is asked for.
-  const elsewhere = /^dist\/(carriers\/|codes|reconnect|engine\/(?!worker|module|port))/;
-  const loaded = names.filter((name) => /^dist\/.*\.(js|wasm)$/.test(name) && !elsewhere.test(name));
+  const loaded = loadedByPage(names);
   let size = 0;
   for (const name of loaded) size += gzipSync(await readFile(join(folder, "node_modules", "torque-socket", name)), { level: 9 }).length;
   t.diagnostic(`a page loads ${(size / 1_000).toFixed(1)} kB gzipped`);
@@ -83,20 +81,10 @@ export async function exchange(url: string): Promise<unknown> {
   });
 }
 
-/** Runs `exchange` in a page of this folder. */
-async function exchangeInPage(t, folders, path) {
-  const host = await startHost(t);
-  const gateway = await startGateway(t, [host.address]);
-  const site = await startSite(t, {}, folders);
-  const page = await openPage(t, site, path, false);
-  await page.waitForFunction(() => globalThis.exchange);
-  assert.deepEqual(await page.evaluate(([url, bind]) => exchange(url, { bind }), [host.url, gateway.url]), expected);
-}
-
 test("a page without any tool: <script type=module> and an import map", async (t) => {
   const html = `<!doctype html><link rel=icon href=data:,>
 <script type="importmap">{ "imports": { "torque-socket": "/app/node_modules/torque-socket/dist/index.js" } }</script>
 <script type="module">import { exchange } from "./exchange.js"; globalThis.exchange = exchange;</script>`;
   const { folder } = await project(t, { "index.html": html, "exchange.js": exchange });
-  await exchangeInPage(t, { "/app/": folder }, "/app/");
+  await exchangeInPage(t, folder);
 });

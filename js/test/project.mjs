@@ -1,17 +1,24 @@
-// Fresh projects that have installed the package as it is published.
+// The package as it is published: which of its files a page loads, and fresh projects that have installed it.
 
+import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
-import { root, temporaryFolder } from "./harness.mjs";
+import { openPage, root, startGateway, startHost, startSite, temporaryFolder } from "./harness.mjs";
 
 const run = promisify(execFile);
 const js = join(root, "js");
 
 /** Something in the package's own `node_modules`. */
 export const packageTool = (...path) => join(js, "node_modules", ...path);
+
+/** Of the package's files those that a page loads whose protocol runs in a worker: the face, and the worker with all that it needs. */
+export function loadedByPage(names) {
+  const elsewhere = /^dist\/(carriers\/|codes|reconnect|engine\/(?!worker|module|port))/;
+  return names.filter((name) => /^dist\/.*\.(js|wasm)$/.test(name) && !elsewhere.test(name));
+}
 
 /** A fresh project of these files with the package installed from its tarball. */
 export async function project(t, files) {
@@ -41,3 +48,13 @@ export async function exchange(url, options = {}) {
 }
 `;
 export const expected = { delivered: true, echo: "hello from a fresh project" };
+
+/** Runs `exchange` in the page of this folder, which is served at /app/. */
+export async function exchangeInPage(t, folder, options = {}) {
+  const host = await startHost(t);
+  const gateway = await startGateway(t, [host.address]);
+  const page = await openPage(t, await startSite(t, {}, { "/app/": folder }), "/app/", false);
+  await page.waitForFunction(() => globalThis.exchange);
+  const seen = await page.evaluate(([url, options]) => exchange(url, options), [host.url, { bind: gateway.url, ...options }]);
+  assert.deepEqual(seen, expected);
+}
