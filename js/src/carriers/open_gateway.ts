@@ -139,7 +139,7 @@ function isTold(error: unknown): boolean {
   return error instanceof TorqueError && !/^gateway_(lost|silent)$/.test(error.code);
 }
 
-/** Tells whether the page's Content-Security-Policy has forbidden to reach the gateway. */
+/** Tells whether the page's Content-Security-Policy does not allow reaching the gateway. */
 type Violation = () => Promise<TorqueError | undefined>;
 
 /** Looks out for that: the errors that come of it do not say so. */
