@@ -9,11 +9,11 @@ const options = { format: "esm", target: "es2022", minify: true, sourcemap: true
 
 await build({ ...options, entryPoints: ["src/**/*.ts"], outbase: "src", outdir: "dist" });
 
-// The worker is given the module.
+// The worker is given the module, and runs in pages only.
 const elsewhere = {
   name: "elsewhere",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /\/module\.js$/ }, ({ path }) => ({ path, namespace: "elsewhere" }));
+    onResolve({ filter: /\/(module|node_udp)\.js$/ }, ({ path }) => ({ path, namespace: "elsewhere" }));
     onLoad({ filter: /.*/, namespace: "elsewhere" }, () => ({ contents: "" }));
   },
 };
