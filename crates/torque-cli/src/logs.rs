@@ -63,11 +63,20 @@ pub struct Logs<'a> {
 }
 
 impl<'a> Logs<'a> {
-    /// Tells events down to `level`, or those that the environment asks for.
+    /// Tells events down to `level`, unless the environment says what it wants of this command's own.
     pub fn new(level: Level, output: &'a Output) -> Self {
-        let filter = from_environment().and_then(Result::ok);
-        let filter = filter.unwrap_or_else(|| Targets::new().with_target(OWN, level.filter()));
+        let mut filter = from_environment().and_then(Result::ok).unwrap_or_default();
+        let says_nothing_of_own =
+            filter.default_level().is_none() && !filter.iter().any(|(target, _)| OWN.starts_with(target));
+        if says_nothing_of_own {
+            filter = filter.with_target(OWN, level.filter());
+        }
         Self { output, filter }
+    }
+
+    /// Whether events of this level are shown: for texts that take work.
+    pub fn wants(&self, level: Level) -> bool {
+        level.filter().into_level().is_none_or(|level| self.filter.would_enable(OWN, &level))
     }
 
     /// Tells one event: a line for people with `text`, or an object with `name` and `fields`.
@@ -78,8 +87,7 @@ impl<'a> Logs<'a> {
         text: Arguments<'_>,
         fields: impl FnOnce() -> Value,
     ) -> Result<(), Failure> {
-        let is_wanted = level.filter().into_level().is_none_or(|level| self.filter.would_enable(OWN, &level));
-        if !is_wanted {
+        if !self.wants(level) {
             return Ok(());
         }
         let (time, style) = (now(), level.style());

@@ -11,7 +11,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::{Directory, Host, event, get, json, lines, run_to, torque};
-use torque_socket::{Credential, KeyPair};
+#[cfg(unix)]
+use torque_socket::CloseCode;
+use torque_socket::{ConnectOptions, Credential, Event, KeyPair, Socket};
 
 #[test]
 fn metrics_are_served_over_http() {
@@ -219,6 +221,12 @@ fn events_have_a_time_a_level_and_one_form_of_ids_and_the_environment_chooses_am
     assert_eq!(of(&told, "packet"), 0);
     let told = told_by(Some("debug"));
     assert_eq!((of(&told, "packet"), of(&told, "verdict")), (1, 1));
+    // A filter of other programs' logs leaves the command's own as they are.
+    for others in ["hyper=debug", "torque_proto=error"] {
+        let told = told_by(Some(others));
+        assert_eq!((of(&told, "closed"), of(&told, "packet")), (1, 0), "{others}");
+    }
+    assert_eq!(of(&told_by(Some("torque=off")), "closed"), 0);
     let told = told_by(Some("warn"));
     assert_eq!((of(&told, "request"), of(&told, "closed"), of(&told, "counters")), (0, 0, 1));
     // What was meant for another program stops nothing.
@@ -252,6 +260,52 @@ fn a_flood_of_refused_requests_is_told_in_summary() {
     assert_eq!(singly + more.map(|object| object["count"].as_u64().unwrap()).sum::<u64>(), 30, "{told:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn the_last_refused_requests_are_told_before_the_host_ends() {
+    for (level, shown) in [("warn", 12), ("error", 0)] {
+        let mut command = torque();
+        command.env("RUST_LOG", level).args(["host", "--bind", "127.0.0.1:0"]);
+        let host = Host::start_with(command, &["--require-data", "sesame"]);
+        let mut client = Socket::client().unwrap();
+        for _ in 0..12 {
+            client.connect(host.url(), ConnectOptions::default()).unwrap();
+            let event = client.wait_event(Duration::from_secs(20));
+            assert!(matches!(event, Some(Event::Close { code: CloseCode::Refused, .. })), "{event:?}");
+        }
+        common::signal("TERM", host.pid());
+        let (_, told) = host.end();
+        let singly = told.iter().filter(|object| object["event"] == "request").count() as u64;
+        let more = told.iter().filter(|object| object["event"] == "refused_more");
+        let all = singly + more.map(|object| object["count"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(all, shown, "{told:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_was_let_in_is_pending_until_it_is_established() {
+    let host = Host::start(&["--metrics", "127.0.0.1:0"]);
+    let mut client = Socket::client().unwrap();
+    client.connect(host.url(), ConnectOptions::default()).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        assert!(Instant::now() < end, "never pending");
+        client.poll();
+        // The client takes no answer meanwhile. The first text may be of the turn before the request.
+        get(&host, "/metrics");
+        let text = get(&host, "/metrics");
+        if text.contains("torque_host_connections{state=\"pending\"} 1\n") {
+            break;
+        }
+        assert!(!text.contains("torque_host_connections{state=\"established\"} 1\n"), "{text}");
+    }
+    while client.wait_event(Duration::from_millis(5)).is_none() {
+        assert!(Instant::now() < end, "never established");
+    }
+    until_established(&host, 1);
+    assert!(get(&host, "/metrics").contains("torque_host_connections{state=\"pending\"} 0\n"));
+}
+
 #[test]
 fn a_credential_that_nobody_would_take_is_noticed_at_the_start() {
     let directory = Directory::new();
@@ -280,6 +334,16 @@ fn a_credential_that_nobody_would_take_is_noticed_at_the_start() {
     json(0, &[&["host"][..], &good].concat());
 }
 
+/// Waits until so many connections are established.
+fn until_established(host: &Host, connections: usize) {
+    let sample = format!("torque_host_connections{{state=\"established\"}} {connections}\n");
+    let end = Instant::now() + Duration::from_secs(20);
+    while !get(host, "/metrics").contains(&sample) {
+        assert!(Instant::now() < end, "never {connections} connections");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_host_takes_no_more_connections_than_it_says_and_says_that_it_is_full() {
     let host = Host::start(&["--max", "2", "--metrics", "127.0.0.1:0"]);
@@ -290,10 +354,7 @@ fn a_host_takes_no_more_connections_than_it_says_and_says_that_it_is_full() {
             command.spawn().unwrap()
         })
         .collect();
-    let end = Instant::now() + Duration::from_secs(20);
-    while !get(&host, "/metrics").contains("torque_host_connections{state=\"established\"} 2\n") {
-        assert!(Instant::now() < end);
-    }
+    until_established(&host, 2);
     let found = json(0, &["query", host.address()]);
     assert_eq!(
         (&event(&found, "host")["players"], &event(&found, "host")["max_players"]),
@@ -315,10 +376,7 @@ fn one_network_takes_no_more_connections_than_the_option_says() {
     let mut command = torque();
     command.args(["connect", host.url(), "--json"]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut first = command.spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(20);
-    while !get(&host, "/metrics").contains("torque_host_connections{state=\"established\"} 1\n") {
-        assert!(Instant::now() < end);
-    }
+    until_established(&host, 1);
     let told = json(4, &["connect", host.url(), "--send", "x", "--timeout", "1"]);
     assert!(event(&told, "error")["message"].as_str().unwrap().contains("busy"), "{told:?}");
     drop(first.stdin.take());

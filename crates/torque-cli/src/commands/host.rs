@@ -99,7 +99,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "torque")]
     service: String,
 
-    /// Share the work among this many sockets and threads at the one port; limits hold for each of them
+    /// Share the work among this many sockets and threads at the one port; limits other than --max hold for each of them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     shards: u8,
 
@@ -115,7 +115,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
 
-    /// Tell of every packet and verdict too (as RUST_LOG=debug does)
+    /// Tell of every packet and verdict too (as RUST_LOG=debug does). A RUST_LOG that names torque, or no target, wins
     #[arg(long, short)]
     verbose: bool,
 
@@ -169,7 +169,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         }
         guests.tell_refusals()?;
         if let Some(metrics) = &metrics {
-            metrics.answer(|| socket.metrics() + &guests.figures.text());
+            metrics.answer(|| socket.metrics() + &guests.metrics());
         }
     }
     end_in_order(socket, &mut guests, output)
@@ -188,6 +188,7 @@ fn end_in_order(socket: HostSocket, guests: &mut Guests<'_>, output: &Output) ->
         }
     });
     told?;
+    guests.tell_last_refusals()?;
     tell_counters(&shutdown.stats, &shutdown.io_stats, output)
 }
 

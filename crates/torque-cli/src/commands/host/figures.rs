@@ -12,14 +12,12 @@ pub struct Figures {
     pub echoed: u64,
     pub held_back: u64,
     pub refused: u64,
-    pub established: u64,
-    pub pending: u64,
     pub limit: u64,
 }
 
 impl Figures {
-    /// As text that Prometheus reads.
-    pub fn text(&self) -> String {
+    /// As text that Prometheus reads. `established` and `pending` are the connections that were let in.
+    pub fn text(&self, established: usize, pending: usize) -> String {
         let mut text = String::new();
         family(
             &mut text,
@@ -40,7 +38,8 @@ impl Figures {
         let help = "Requests that this host refused.";
         family(&mut text, "counter", "requests_refused_total", help, &[("", self.refused)]);
         let help = "Connections that were let in, by whether they are established already.";
-        let by_state = [("{state=\"established\"}", self.established), ("{state=\"pending\"}", self.pending)];
+        let by_state =
+            [("{state=\"established\"}", established as u64), ("{state=\"pending\"}", pending as u64)];
         family(&mut text, "gauge", "connections", help, &by_state);
         let help = "The most connections that are let in (--max).";
         family(&mut text, "gauge", "connections_limit", help, &[("", self.limit)]);

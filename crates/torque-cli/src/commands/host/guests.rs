@@ -26,7 +26,7 @@ pub struct Guests<'a> {
     responder: Responder,
     guests: HashMap<ConnectionId, Guest>,
     refusals: Refusals,
-    pub figures: Figures,
+    figures: Figures,
     /// Connections that were let in and have ended.
     pub ended: u64,
 }
@@ -67,6 +67,16 @@ impl<'a> Guests<'a> {
     /// Those that were let in, established or not yet.
     pub fn count(&self) -> usize {
         self.guests.len()
+    }
+
+    fn established(&self) -> usize {
+        self.guests.values().filter(|guest| guest.is_established).count()
+    }
+
+    /// What was counted here, as text for the metrics.
+    pub fn metrics(&self) -> String {
+        let established = self.established();
+        self.figures.text(established, self.guests.len() - established)
     }
 
     /// `socket` is none when it shuts down: then nothing can be answered any more.
@@ -112,6 +122,9 @@ impl<'a> Guests<'a> {
                 if let Some(guest) = self.guests.get_mut(&connection) {
                     *(if is_echoed { &mut guest.echoed } else { &mut guest.held_back }) += 1;
                 }
+                if !self.logs.wants(Level::Debug) {
+                    return Ok(());
+                }
                 self.logs.event(
                     Level::Debug,
                     "packet",
@@ -142,21 +155,26 @@ impl<'a> Guests<'a> {
                     })
                 })
             }
-            Event::Close { connection, code, reason, .. } => {
-                self.closed(connection, code.name(), &reason)?;
-                self.tell_info()
-            }
+            Event::Close { connection, code, reason, .. } => self.closed(connection, code.name(), &reason),
             _ => Ok(()),
         }
     }
 
-    /// To be called in every turn.
+    /// To be called in every turn: tells of refusals that were not told by themselves, when their second is over.
     pub fn tell_refusals(&mut self) -> Result<(), Failure> {
-        let Some(count) = self.refusals.take_untold() else { return Ok(()) };
+        if self.refusals.is_due() { self.tell_last_refusals() } else { Ok(()) }
+    }
+
+    /// Tells of them at once.
+    pub fn tell_last_refusals(&mut self) -> Result<(), Failure> {
+        let count = self.refusals.take_untold();
+        if count == 0 {
+            return Ok(());
+        }
         self.logs.event(
             Level::Warn,
             "refused_more",
-            format_args!("{count} more requests in this second"),
+            format_args!("{count} more requests within a second"),
             || json!({ "count": count }),
         )
     }
@@ -188,11 +206,14 @@ impl<'a> Guests<'a> {
     /// `refusal`: why it is refused; empty if it is accepted.
     fn tell_request(&self, request: &Request<'_>, refusal: &str) -> Result<(), Failure> {
         let Request { connection, remote, public_key, connect_data, origin } = *request;
-        let (style, word) = if refusal.is_empty() { (GOOD, "accepted") } else { (BAD, "refused") };
+        let (level, style, word) = match refusal {
+            "" => (Level::Info, GOOD, "accepted"),
+            _ => (Level::Warn, BAD, "refused"),
+        };
         // What initiators send with their request may be a password.
         let data = self.args.log_connect_data.then(|| printable(connect_data));
         self.logs.event(
-            Level::Info,
+            level,
             "request",
             format_args!(
                 "{connection} {remote} {NAME}{public_key}{NAME:#} {style}{word}{style:#} {} {refusal} {DIM}{}{DIM:#}",
@@ -252,6 +273,7 @@ impl<'a> Guests<'a> {
         // What never got in was told as refused.
         let Some(guest) = self.guests.remove(&connection) else { return Ok(()) };
         self.ended += 1;
+        self.tell_info()?;
         let Guest { echoed, held_back, .. } = guest;
         self.logs.event(
             Level::Info,
@@ -272,11 +294,9 @@ impl<'a> Guests<'a> {
         )
     }
 
-    /// Renews what queries and metrics are told.
+    /// Renews what queries are told.
     fn tell_info(&mut self) -> Result<(), Failure> {
-        let established = self.guests.values().filter(|guest| guest.is_established).count();
-        self.figures.established = established as u64;
-        self.figures.pending = (self.guests.len() - established) as u64;
+        let established = self.established();
         let info = HostInfo {
             name: self.args.name.clone(),
             players: u16::try_from(established).unwrap_or(u16::MAX),
@@ -302,13 +322,13 @@ impl Refusals {
         self.count <= REFUSALS_TOLD
     }
 
-    /// How many were not, when the second is over.
-    fn take_untold(&mut self) -> Option<u64> {
-        if self.since?.elapsed() < SECOND {
-            return None;
-        }
-        let untold = self.count.saturating_sub(REFUSALS_TOLD);
-        *self = Self::default();
-        (untold > 0).then_some(untold)
+    /// Whether the second is over.
+    fn is_due(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= SECOND)
+    }
+
+    /// How many were not. The next one begins a new second.
+    fn take_untold(&mut self) -> u64 {
+        std::mem::take(self).count.saturating_sub(REFUSALS_TOLD)
     }
 }

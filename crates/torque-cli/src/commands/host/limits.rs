@@ -2,7 +2,7 @@
 
 use torque_socket::{Builder, Config, ConnectionId};
 
-/// What a host spends on others at the most. Each has a counter in the metrics for what it turned away.
+/// What a host spends on others at the most. The metrics count what they turned away.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitOptions {
@@ -22,7 +22,7 @@ pub struct LimitOptions {
     #[arg(long = "max-pending-per-address", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pending_per_address: u32,
 
-    /// Of those, from one IPv4 address or IPv6 /64, once half of --max-pending is taken [counter: given_up]
+    /// Of those, from one IPv4 address or IPv6 /64, once half of --max-pending is taken [counter: busy]
     #[arg(long = "max-pending-per-network", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pending_per_network: u32,
 
