@@ -65,6 +65,24 @@ fn discovery_and_probes_are_answered_from_where_they_were_asked() {
 }
 
 #[test]
+fn info_packets_whose_source_is_no_address_of_this_machine_leave_from_another() {
+    let asker = UdpSocket::bind("127.0.0.1:0").unwrap();
+    asker.set_read_timeout(Some(LIMIT)).unwrap();
+    for count in [1, 2, 5] {
+        let mut host = Socket::bind("0.0.0.0:0").unwrap();
+        for _ in 0..count {
+            // As if the question had been sent to everybody on a network.
+            host.send_info_from(Some([255; 4].into()), asker.local_addr().unwrap(), b"!me").unwrap();
+        }
+        host.flush();
+        assert_eq!(host.io_stats().datagrams_sent, count, "{:?}", host.io_stats());
+        for _ in 0..count {
+            assert_eq!(asker.recv(&mut [0; 8]).unwrap(), 3);
+        }
+    }
+}
+
+#[test]
 fn a_sharded_host_answers_from_where_it_was_asked() {
     for steering in [Steering::OneSocket, Steering::HandOn, Steering::Kernel] {
         let host = Socket::builder().shards(3).steering(steering).bind("0.0.0.0:0").unwrap();

@@ -8,15 +8,12 @@ mod own_network;
 
 use std::time::{Duration, Instant};
 
-use common::{LIMIT, hasty, loopback, pinned, turns};
+use common::{LIMIT, connect, hasty, loopback, pinned, turns};
 use own_network::in_own_network;
-use torque_socket::{CloseCode, ClosedBy, ConnectOptions, Event, Socket};
+use torque_socket::{CloseCode, ClosedBy, Config, ConnectOptions, Event, Socket};
 
-/// A client that finds the host behind every name, and repeats its requests often.
-fn client() -> Socket {
-    let mut config = hasty();
-    config.handshake.wait = LIMIT;
-    config.handshake.retry_max = Duration::from_millis(60);
+/// A client that finds the host behind every name.
+fn client(config: Config) -> Socket {
     Socket::builder()
         .config(config)
         .resolve_with(|_, port| Ok(vec![([127, 0, 0, 1], port).into(), ([127, 0, 0, 2], port).into()]))
@@ -38,7 +35,10 @@ fn until_refused(socket: &mut Socket, datagrams: u64) {
 fn a_time_without_a_route_ends_no_handshake() {
     in_own_network(|network| {
         for by_name in [false, true] {
-            let (mut host, mut client) = (Socket::bind("0.0.0.0:0").unwrap(), client());
+            let mut config = hasty();
+            config.handshake.wait = LIMIT;
+            config.handshake.retry_max = Duration::from_millis(60);
+            let (mut host, mut client) = (Socket::bind("0.0.0.0:0").unwrap(), client(config));
             let port = host.local_addr().port();
             network.set_route(false).unwrap();
             let (name, address) = (format!("host:{port}"), format!("127.0.0.1:{port}"));
@@ -82,20 +82,12 @@ fn failed_attempt(client: &mut Socket, target: &str) -> (CloseCode, String) {
     }
 }
 
-fn hasty_client() -> Socket {
-    Socket::builder()
-        .config(hasty())
-        .resolve_with(|_, port| Ok(vec![([127, 0, 0, 1], port).into(), ([127, 0, 0, 2], port).into()]))
-        .bind("0.0.0.0:0")
-        .unwrap()
-}
-
 #[test]
 fn an_attempt_that_could_not_send_names_what_the_system_said() {
     in_own_network(|network| {
         for target in ["127.0.0.1:28000", "host:28000"] {
             network.set_route(false).unwrap();
-            let (code, reason) = failed_attempt(&mut hasty_client(), target);
+            let (code, reason) = failed_attempt(&mut client(hasty()), target);
             assert_eq!(code, CloseCode::Unreachable, "{target}");
             assert!(reason.contains(&format!("os error {}", libc::ENETUNREACH)), "{target}: {reason}");
             // An obstacle that has gone is not the reason: this is silence.
@@ -115,12 +107,31 @@ fn an_attempt_that_could_not_send_names_what_the_system_said() {
 }
 
 #[test]
+fn runs_go_on_to_a_destination_that_did_not_take_all_of_one() {
+    in_own_network(|network| {
+        let (mut host, mut client) = (loopback(), loopback());
+        let (connection, _) = connect(&mut host, &mut client);
+        network.set_mtu(576).unwrap();
+        // One run, of which only the last fits.
+        client.send(connection, &[1; 1_000]).unwrap();
+        client.send(connection, &[1; 10]).unwrap();
+        client.flush();
+        assert_eq!((client.io_stats().too_large, client.io_stats().sent_singly), (1, 1));
+        // The next is tried as one again.
+        client.send(connection, &[1; 1_000]).unwrap();
+        client.send(connection, &[1; 10]).unwrap();
+        client.flush();
+        assert_eq!((client.io_stats().too_large, client.io_stats().sent_singly), (2, 2));
+    });
+}
+
+#[test]
 fn a_link_that_is_too_small_is_named() {
     in_own_network(|network| {
         let host = loopback();
         network.set_mtu(576).unwrap();
         for target in [host.local_addr().to_string(), format!("host:{}", host.local_addr().port())] {
-            let (code, reason) = failed_attempt(&mut hasty_client(), &target);
+            let (code, reason) = failed_attempt(&mut client(hasty()), &target);
             assert_eq!(code, CloseCode::Unreachable, "{target}");
             assert!(reason.contains("768 bytes") && reason.contains("MTU"), "{target}: {reason}");
         }

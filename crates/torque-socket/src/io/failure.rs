@@ -78,6 +78,11 @@ impl Failure {
             _ => Self::Other,
         }
     }
+
+    /// Whether a run of datagrams may have met it where each of them by itself would not.
+    pub(super) fn may_be_of_a_run(self) -> bool {
+        matches!(self, Self::TooLarge | Self::Other)
+    }
 }
 
 #[cfg(unix)]

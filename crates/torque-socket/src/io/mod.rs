@@ -14,7 +14,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use torque_proto::wire::DatagramKind;
-use torque_proto::{Address, Run, Transmits};
+use torque_proto::{Address, Transmits};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use carrier::Message;
@@ -223,22 +223,32 @@ impl Udp {
             }
             // It was not tried.
             Failure::Refused => self.stats.refused += 1,
-            _ if run.count == 1 && self.answers_from_any(&run, refused.error()) => return 1,
-            _ if run.count == 1 || failure == Failure::NoBuffers => {
+            Failure::NoBuffers => {
                 for bytes in run.bytes.chunks(run.segment_size.max(1)) {
                     self.lost(refused, run.remote, bytes.len());
                 }
                 return run.count;
+            }
+            _ if run.count == 1 && !may_leave_from_any(run.local, run.bytes, refused) => {
+                self.lost(refused, run.remote, run.bytes.len());
+                return 1;
             }
             _ => {}
         }
         let (mut done, mut good) = (0, 0);
         for bytes in run.bytes.chunks(run.segment_size.max(1)) {
             self.stats.send_calls += 1;
-            match self.carrier.send_singly(run.remote, run.local, bytes) {
+            let mut sent = self.carrier.send_singly(run.remote, run.local, bytes);
+            if let Err(refused) = &sent
+                && may_leave_from_any(run.local, bytes, refused)
+            {
+                self.stats.send_calls += 1;
+                sent = self.carrier.send_singly(run.remote, None, bytes);
+            }
+            match sent {
                 Ok(()) => {
                     good += 1;
-                    self.stats.sent_singly += 1;
+                    self.stats.sent_singly += u64::from(run.count > 1);
                     self.count_sent(1, bytes.len());
                 }
                 Err(refused) if refused.failure() == Failure::WouldBlock => {
@@ -249,25 +259,11 @@ impl Udp {
             }
             done += 1;
         }
-        if good > 0 && run.count > 1 && failure != Failure::Refused {
+        if run.count > 1 && good == run.count && failure.may_be_of_a_run() {
             // Else every batch would be tried in vain first.
             self.carrier.runs_refused_to(run.remote);
         }
         done
-    }
-
-    /// Sends an answer to a question that was sent to everybody on a network, whose address is no source, which not every
-    /// system tells. No other datagram may leave from an address that was not asked.
-    fn answers_from_any(&mut self, run: &Run<'_>, error: Option<&io::Error>) -> bool {
-        use io::ErrorKind::{AddrNotAvailable, InvalidInput};
-        let is_info = DatagramKind::of(run.bytes) == DatagramKind::Info;
-        let is_about_source =
-            error.is_some_and(|error| matches!(error.kind(), InvalidInput | AddrNotAvailable));
-        if run.local.is_none() || !is_info || !is_about_source {
-            return false;
-        }
-        self.send_single(run.remote, None, run.bytes);
-        true
     }
 
     fn block(&mut self) {
@@ -364,6 +360,16 @@ impl Udp {
         #[cfg(feature = "tracing")]
         tracing::debug!(%remote, ?failure, "a datagram could not be sent");
     }
+}
+
+/// Whether a datagram that was refused may be sent without `local`: it answers a question that was sent to everybody on a
+/// network, whose address is no source, which not every system tells. No other datagram may leave from an address that
+/// was not asked.
+fn may_leave_from_any(local: Option<IpAddr>, bytes: &[u8], refused: &Refused) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, InvalidInput};
+    let is_about_source =
+        refused.error().is_some_and(|error| matches!(error.kind(), InvalidInput | AddrNotAvailable));
+    local.is_some() && is_about_source && DatagramKind::of(bytes) == DatagramKind::Info
 }
 
 /// The address to answer from: the one that was asked, unless that was everybody's.

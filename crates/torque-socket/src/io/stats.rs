@@ -64,8 +64,8 @@ counters! {
     receive_buffer_full,
     /// Errors of receiving; none loses a datagram.
     receive_errors,
-    /// Datagrams that were sent one by one after the system had refused a run of them; it is not asked again for that
-    /// destination.
+    /// Datagrams that were sent one by one after the system had refused a run of them; if it took all, it is not asked
+    /// again for that destination.
     sent_singly,
     /// Datagrams that reached another shard than their own, and were handed on.
     handed_on,
