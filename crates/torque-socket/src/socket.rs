@@ -164,7 +164,8 @@ impl Socket {
     /// one after 250 ms of silence, or at once if one fails. A key in the URL is pinned, whatever the options say.
     ///
     /// # Errors
-    /// The text is no URL, or the endpoint refuses.
+    /// The text is no URL, the address is that of no host ([`ConnectError::Unspecified`]) or lacks a zone of this machine
+    /// ([`ConnectError::NoZone`], [`ConnectError::NoSuchZone`]), or the endpoint refuses.
     pub fn connect(
         &mut self,
         target: impl ToTarget,
@@ -440,7 +441,12 @@ impl Socket {
         self.next_deadline().and_then(|at| self.clock.to_std(at))
     }
 
-    /// The same by the socket's own clock, which goes on while the machine sleeps.
+    /// This moment by the socket's own clock.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// `deadline` by the socket's own clock, which goes on while the machine sleeps.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let endpoint = self.endpoint.poll_timeout().map(|(at, _)| at);
         let simulated = self.simulated.as_ref().and_then(|simulated| simulated.deadline());

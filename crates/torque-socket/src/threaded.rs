@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant as StdInstant};
 
 use torque_proto::{
-    Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey,
+    Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, Instant, PublicKey,
     SendError, Sequence, Stats,
 };
 
@@ -71,7 +71,8 @@ struct Shared {
 struct State {
     /// Taken only by `stop`.
     socket: Option<Socket>,
-    /// Until when the thread sleeps, if it does and nothing comes; `None` inside: without limit.
+    /// Until when the thread sleeps, if it does and nothing comes; `None` inside: without limit. By the socket's clock, as
+    /// `flush_at`: the same deadline read through two clocks would never be quite the same.
     asleep: Option<Option<Instant>>,
     /// When packets that the application has queued leave by themselves.
     flush_at: Option<Instant>,
@@ -136,12 +137,8 @@ impl Shared {
     fn run(&self, watched: &Watched) {
         while !self.stop.load(Ordering::Acquire) {
             let mut state = self.lock();
-            let Some(Turn { blocked, held_back, until }) = state.turn() else { return };
+            let Some(Turn { blocked, held_back, limit }) = state.turn() else { return };
             self.tell(state);
-            let mut limit = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if held_back {
-                limit = Some(limit.map_or(HOLD_BACK, |limit| limit.min(HOLD_BACK)));
-            }
             let Watched { udp, receives, bell } = watched;
             if wait::sleep(udp, *receives && !held_back, blocked, bell.as_ref(), limit).is_err() {
                 // The system cannot wait, so at least do not spin.
@@ -167,13 +164,13 @@ impl Shared {
     fn nudge(&self, state: &mut State) {
         let Some(socket) = &mut state.socket else { return };
         if socket.queued() > 0 {
-            state.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_AFTER);
+            state.flush_at.get_or_insert_with(|| socket.now() + FLUSH_AFTER);
         } else {
             state.flush_at = None;
         }
         // A thread that is awake will look for itself.
         let Some(until) = state.asleep else { return };
-        let next = earlier(socket.deadline(), state.flush_at);
+        let next = earlier(socket.next_deadline(), state.flush_at);
         if next.is_some_and(|next| until.is_none_or(|until| next < until)) {
             // Once is enough.
             state.asleep = None;
@@ -200,16 +197,21 @@ impl State {
     fn turn(&mut self) -> Option<Turn> {
         let socket = self.socket.as_mut()?;
         socket.receive_and_run();
-        if self.flush_at.is_none_or(|at| at <= Instant::now()) {
+        if self.flush_at.is_none_or(|at| at <= socket.now()) {
             socket.flush();
             self.flush_at = None;
         }
-        let mut until = earlier(socket.deadline(), self.flush_at);
+        let (now, held_back) = (socket.now(), socket.holds_back());
+        let mut until = earlier(socket.next_deadline(), self.flush_at);
         if !socket.begin_sleep() {
-            until = Some(Instant::now());
+            until = Some(now);
         }
         self.asleep = Some(until);
-        Some(Turn { blocked: socket.is_blocked(), held_back: socket.holds_back(), until })
+        let mut limit = until.map(|until| until.saturating_since(now));
+        if held_back {
+            limit = Some(limit.map_or(HOLD_BACK, |limit| limit.min(HOLD_BACK)));
+        }
+        Some(Turn { blocked: socket.is_blocked(), held_back, limit })
     }
 }
 
@@ -219,8 +221,8 @@ struct Turn {
     blocked: bool,
     /// Does not wait for datagrams.
     held_back: bool,
-    /// Sleeps until then.
-    until: Option<Instant>,
+    /// Sleeps so long at most.
+    limit: Option<Duration>,
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
@@ -261,7 +263,7 @@ impl ThreadedSocket {
     /// As [`Socket::connect`].
     ///
     /// # Errors
-    /// The text is no URL, or the endpoint refuses.
+    /// Those of [`Socket::connect`].
     pub fn connect(
         &self,
         target: impl ToTarget,
@@ -344,7 +346,7 @@ impl ThreadedSocket {
             }
             socket.flush();
             self.shared.nudge(&mut state);
-            let now = Instant::now();
+            let now = StdInstant::now();
             let end = *end.get_or_insert_with(|| now.checked_add(timeout).unwrap_or(now));
             let left = end.saturating_duration_since(now);
             if left.is_zero() {

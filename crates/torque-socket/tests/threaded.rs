@@ -31,6 +31,21 @@ fn pair() -> (ThreadedSocket, ThreadedSocket, ConnectionId, ConnectionId) {
 }
 
 #[test]
+fn asking_for_events_in_vain_wakes_no_thread() {
+    let (host, _client, _, _) = pair();
+    // The handshake's last packets pass.
+    std::thread::sleep(Duration::from_millis(100));
+    let before = host.io_stats().wakes;
+    for _ in 0..1_000 {
+        assert!(host.next_event(Duration::ZERO).is_none());
+        // Long enough for a thread that was woken to fall asleep again.
+        std::thread::sleep(Duration::from_micros(50));
+    }
+    let wakes = host.io_stats().wakes - before;
+    assert!(wakes < 100, "{wakes} wakes");
+}
+
+#[test]
 fn packets_and_verdicts_pass_between_two_threads() {
     let (host, client, _, at_client) = pair();
     let client = Arc::new(client);
