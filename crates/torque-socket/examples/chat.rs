@@ -95,7 +95,7 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
             Event::ConnectRequest { connection, connect_data, .. } => match String::from_utf8(connect_data) {
                 Ok(name) if !name.is_empty() => {
                     names.insert(connection, name);
-                    // Who asked may have gone meanwhile. Then `Close` says so.
+                    // Whoever asked may be gone by now; `Close` will say so.
                     let _ = socket.accept_connection(connection, b"");
                 }
                 _ => {

@@ -34,7 +34,7 @@ fn run_host(mut socket: Socket) -> Result<(), Failure> {
         while let Some(event) = socket.next_event() {
             match event {
                 Event::ConnectRequest { connection, .. } => {
-                    // Who asked may have gone meanwhile. Then `Close` says so.
+                    // Whoever asked may be gone by now; `Close` will say so.
                     let _ = socket.accept_connection(connection, b"welcome");
                 }
                 // Sealed right into the outgoing batch, which leaves with the next `wait`.

@@ -126,7 +126,7 @@ fn run_host(mut socket: Socket) -> Result<Pond, Failure> {
         while let Some(event) = socket.next_event() {
             match event {
                 Event::ConnectRequest { connection, .. } => {
-                    // Who asked may have gone meanwhile.
+                    // Whoever asked may be gone by now; `Close` will say so.
                     let _ = socket.accept_connection(connection, b"");
                 }
                 Event::Established { connection, .. } => {

@@ -63,7 +63,7 @@ async fn own(
         tokio::select! {
             event = socket.next_event() => match event {
                 Event::ConnectRequest { connection, .. } => {
-                    // Who asked may have gone meanwhile.
+                    // Whoever asked may be gone by now; `Close` will say so.
                     let _ = socket.accept_connection(connection, b"");
                 }
                 Event::Established { connection, .. } => drop(players.insert(connection, 0)),

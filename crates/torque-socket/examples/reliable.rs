@@ -1,6 +1,6 @@
 //! Reliable, ordered messages on top of verdicts: what was dropped is sent again, what comes too early waits.
 //!
-//! The receiver keeps no more than the sender may send ahead. Who sends more keeps to no rule, and is shown the door.
+//! The receiver keeps no more than the sender may send ahead. Anyone who sends more is breaking the rules, and is shown the door.
 //!
 //! Run it: `cargo run --example reliable`
 #![allow(clippy::print_stdout)]

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use torque_proto::wire::control::MAX_REASON;
 use torque_proto::{
     Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, Endpoint, Event, Instant, Trust,
 };
@@ -19,8 +20,6 @@ use crate::waker::Waker;
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// Shards have 6 bits above 26 bits of number (`ConnectionId`).
 const SHARD_SHIFT: u32 = 26;
-/// The longest reason of a close, in bytes.
-const MAX_REASON: usize = 511;
 /// Bytes that connect data and extensions may take together (PROTOCOL.md 4.3).
 const MAX_CONNECT_DATA: usize = 1_000;
 

@@ -145,7 +145,7 @@ pub mod connecting {}
 /// - **much** (voice of many, a map while the game goes on): as fast as the verdicts say that the path takes: the example `pacing`.
 ///
 /// What comes from the other side is its word alone. A receiver that puts things together keeps bounds of its own, and closes the
-/// connection of who goes beyond: `reliable` and `large_messages` do so. A host of several players gives each a share of
+/// connection of anyone who exceeds them: `reliable` and `large_messages` do so. A host of several players gives each a share of
 /// what it does in a turn: the example `players`; `bans` keeps somebody out, and `credentials` lets only players with an account in.
 ///
 /// At most [`packet_window`](crate::Settings::packet_window) packets may wait for their verdicts; then `send` fails with

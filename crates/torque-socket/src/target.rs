@@ -181,7 +181,7 @@ impl fmt::Display for ConnectError {
                     if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
                 write!(
                     f,
-                    "{address} means all addresses of a machine, and is none to connect to: use {} for a host on this machine, or the host's own address",
+                    "{address} means all addresses of a machine, and cannot be connected to: use {} for a host on this machine, or the host's own address",
                     SocketAddr::new(here, address.port())
                 )
             }

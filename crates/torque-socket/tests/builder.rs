@@ -38,6 +38,8 @@ fn what_cannot_be_used_is_not_adopted() {
 fn a_socket_bound_to_an_interface_uses_no_other() {
     let on_loopback = || Socket::builder().bind_device("lo").bind("0.0.0.0:0").unwrap();
     let (mut host, mut client) = (on_loopback(), loopback());
+    let device = socket2::SockRef::from(&host).device().unwrap();
+    assert_eq!(device.as_deref(), Some(&b"lo"[..]));
     connect(&mut host, &mut client);
     let error = Socket::builder().bind_device("nowhere0").bind("0.0.0.0:0").unwrap_err();
     assert!(matches!(error, BindError::NoSuchDevice { .. }), "{error:?}");

@@ -155,7 +155,7 @@ impl Finder {
     /// Asks one host, anywhere: the query of a list of servers.
     ///
     /// # Errors
-    /// The address is none of a host, the operating system cannot send there, or has no random bytes.
+    /// The address is not a host's address, the operating system cannot send there, or has no random bytes.
     pub fn ask_at(&mut self, address: SocketAddr) -> Result<(), DiscoveryError> {
         if address.ip().is_unspecified() {
             return Err(DiscoveryError::Unspecified);

@@ -9,7 +9,7 @@ fn serve(socket: &mut Socket, mut goes_on: impl FnMut() -> bool) -> Result<(), S
         while let Some(event) = socket.next_event() {
             match event {
                 Event::ConnectRequest { connection, .. } => {
-                    // Who asked may have gone meanwhile. Then `Close` says so.
+                    // Whoever asked may be gone by now; `Close` will say so.
                     let _ = socket.accept_connection(connection, b"welcome");
                 }
                 Event::Packet { connection, payload, .. } => match socket.send(connection, &payload) {

@@ -10,7 +10,7 @@ fn play(socket: &mut Socket, mut game: impl FnMut() -> Option<Vec<u8>>) -> Resul
         while let Some(event) = socket.next_event() {
             match event {
                 Event::ConnectRequest { connection, .. } => {
-                    // Who asked may have gone meanwhile. Then `Close` says so.
+                    // Whoever asked may be gone by now; `Close` will say so.
                     let _ = socket.accept_connection(connection, b"welcome");
                 }
                 Event::Established { connection, .. } => players.push(connection),

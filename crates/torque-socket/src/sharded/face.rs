@@ -137,7 +137,7 @@ impl ShardedSocket {
     /// As [`Socket::connect`], from the shard that the answers will reach. Takes an address, or a URL with one.
     ///
     /// # Errors
-    /// The text is no URL, the URL has a name, whose addresses may belong to several shards, or the endpoint refuses.
+    /// Those of [`Socket::connect`]; or the URL has a name, whose addresses may belong to several shards.
     pub fn connect(
         &self,
         target: impl ToTarget,
