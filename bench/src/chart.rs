@@ -107,5 +107,4 @@ fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "chart_tests.rs"]
 mod tests;

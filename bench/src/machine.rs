@@ -57,5 +57,4 @@ fn version_of<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
 mod tests;

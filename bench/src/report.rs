@@ -145,5 +145,4 @@ pub fn number(value: f64) -> String {
 }
 
 #[cfg(test)]
-#[path = "report_tests.rs"]
 mod tests;

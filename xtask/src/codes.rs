@@ -188,5 +188,4 @@ fn write_enum(out: &mut String, codes: &[&Code], name: &str, number: &str, doc: 
 }
 
 #[cfg(test)]
-#[path = "codes_tests.rs"]
 mod tests;

@@ -187,5 +187,4 @@ fn count_commit_of_figures() -> Result<Option<Figures>, String> {
 }
 
 #[cfg(test)]
-#[path = "counts_tests.rs"]
 mod tests;

@@ -218,5 +218,4 @@ fn about(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "steps_tests.rs"]
 mod tests;

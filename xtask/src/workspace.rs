@@ -145,5 +145,4 @@ pub fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String>
 }
 
 #[cfg(test)]
-#[path = "workspace_tests.rs"]
 mod tests;

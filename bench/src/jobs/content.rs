@@ -20,5 +20,4 @@ pub fn check(payload: &[u8], bytes: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "content_tests.rs"]
 mod tests;

@@ -154,5 +154,4 @@ fn unhex(text: &str) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[path = "memory_tests.rs"]
 mod tests;

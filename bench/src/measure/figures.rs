@@ -75,5 +75,4 @@ pub fn median(values: &[f64]) -> Option<f64> {
 }
 
 #[cfg(test)]
-#[path = "figures_tests.rs"]
 mod tests;

@@ -224,5 +224,4 @@ impl Content {
 }
 
 #[cfg(test)]
-#[path = "certificates_tests.rs"]
 mod tests;

@@ -141,5 +141,4 @@ impl Consent {
 }
 
 #[cfg(test)]
-#[path = "consent_tests.rs"]
 mod tests;

@@ -370,5 +370,4 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 }
 
 #[cfg(test)]
-#[path = "control_tests.rs"]
 mod tests;

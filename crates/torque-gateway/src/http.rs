@@ -228,5 +228,4 @@ async fn requests(
 }
 
 #[cfg(test)]
-#[path = "http_tests.rs"]
 mod tests;

@@ -188,5 +188,4 @@ impl TargetMeter {
 }
 
 #[cfg(test)]
-#[path = "pacing_tests.rs"]
 mod tests;

@@ -93,5 +93,4 @@ impl ClientResolver {
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;

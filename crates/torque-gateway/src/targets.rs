@@ -277,5 +277,4 @@ impl FromStr for Targets {
 }
 
 #[cfg(test)]
-#[path = "targets_tests.rs"]
 mod tests;

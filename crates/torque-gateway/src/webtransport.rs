@@ -287,5 +287,4 @@ impl Carrier for WebTransport {
 }
 
 #[cfg(test)]
-#[path = "webtransport_tests.rs"]
 mod tests;

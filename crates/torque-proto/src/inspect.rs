@@ -176,5 +176,4 @@ fn counters(last: u64, low: u16) -> [Option<u64>; 2] {
 }
 
 #[cfg(test)]
-#[path = "inspect_tests.rs"]
 mod tests;

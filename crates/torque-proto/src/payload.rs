@@ -83,5 +83,4 @@ impl Pool {
 }
 
 #[cfg(test)]
-#[path = "payload_tests.rs"]
 mod tests;

@@ -229,5 +229,4 @@ impl Transmits {
 }
 
 #[cfg(test)]
-#[path = "transmits_tests.rs"]
 mod tests;

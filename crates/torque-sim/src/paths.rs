@@ -111,5 +111,4 @@ impl SimulatedPaths {
 }
 
 #[cfg(test)]
-#[path = "paths_tests.rs"]
 mod tests;

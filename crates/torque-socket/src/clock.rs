@@ -112,5 +112,4 @@ mod monotonic {
 }
 
 #[cfg(test)]
-#[path = "clock_tests.rs"]
 mod tests;

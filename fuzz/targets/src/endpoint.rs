@@ -394,5 +394,4 @@ fn stranger_or_peer(input: &mut Input<'_>) -> Address {
 }
 
 #[cfg(test)]
-#[path = "endpoint_tests.rs"]
 mod tests;

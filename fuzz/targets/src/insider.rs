@@ -270,5 +270,4 @@ fn settled(input: &mut Input<'_>) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "insider_tests.rs"]
 mod tests;

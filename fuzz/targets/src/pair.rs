@@ -354,5 +354,4 @@ pub fn byte_of(step: Step) -> u8 {
 }
 
 #[cfg(test)]
-#[path = "pair_tests.rs"]
 mod tests;

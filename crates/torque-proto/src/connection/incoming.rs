@@ -219,5 +219,4 @@ impl Incoming {
 }
 
 #[cfg(test)]
-#[path = "incoming_tests.rs"]
 mod tests;

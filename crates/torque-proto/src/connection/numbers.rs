@@ -38,5 +38,4 @@ pub(crate) fn expand_counter(last: u64, low: u16) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "numbers_tests.rs"]
 mod tests;

@@ -156,5 +156,4 @@ pub(crate) fn reported(ack: u64, ack_bytes: &[u8], sequence: u64) -> Delivery {
 }
 
 #[cfg(test)]
-#[path = "outgoing_tests.rs"]
 mod tests;

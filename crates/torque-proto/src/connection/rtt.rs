@@ -208,5 +208,4 @@ impl Rate {
 }
 
 #[cfg(test)]
-#[path = "rtt_tests.rs"]
 mod tests;

@@ -41,5 +41,4 @@ pub(super) fn open(key: &[u8; 32], nonce: Nonce, ad: &[u8], sealed: &[u8]) -> Op
 }
 
 #[cfg(test)]
-#[path = "aead_tests.rs"]
 mod tests;

@@ -100,5 +100,4 @@ impl FromStr for Cipher {
 }
 
 #[cfg(test)]
-#[path = "cipher_tests.rs"]
 mod tests;

@@ -87,5 +87,4 @@ impl fmt::Debug for DhSecret {
 }
 
 #[cfg(test)]
-#[path = "dh_tests.rs"]
 mod tests;

@@ -69,5 +69,4 @@ fn finish(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-#[path = "hash_tests.rs"]
 mod tests;

@@ -337,8 +337,6 @@ impl fmt::Debug for ReceiveKeys {
 }
 
 #[cfg(test)]
-#[path = "keys_tests.rs"]
 mod tests;
 #[cfg(test)]
-#[path = "keys_vectors.rs"]
 pub(crate) mod vectors;

@@ -174,8 +174,6 @@ pub(crate) fn respond(
 }
 
 #[cfg(all(test, not(target_family = "wasm")))]
-#[path = "noise_tests.rs"]
 mod tests;
 #[cfg(test)]
-#[path = "noise_trace.rs"]
 pub(crate) mod trace;

@@ -44,5 +44,4 @@ impl Nonce {
 }
 
 #[cfg(test)]
-#[path = "nonce_tests.rs"]
 mod tests;

@@ -137,8 +137,6 @@ fn first<const N: usize>(key: &[u8; MAX_KEY]) -> Zeroizing<[u8; N]> {
 }
 
 #[cfg(test)]
-#[path = "packet_cipher_tests.rs"]
 mod tests;
 #[cfg(test)]
-#[path = "packet_cipher_vectors.rs"]
 pub(super) mod vectors;

@@ -75,5 +75,4 @@ impl fmt::Debug for Rng {
 }
 
 #[cfg(test)]
-#[path = "rng_tests.rs"]
 mod tests;

@@ -168,8 +168,6 @@ macro_rules! debug_without_content {
 debug_without_content!(HandshakeSecret, AnswerSecret, ConnectionSecret, TrafficSecret);
 
 #[cfg(test)]
-#[path = "secret_tests.rs"]
 pub(super) mod tests;
 #[cfg(test)]
-#[path = "secret_vectors.rs"]
 mod vectors;

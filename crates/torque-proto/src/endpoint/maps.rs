@@ -70,5 +70,4 @@ impl Owners {
 }
 
 #[cfg(test)]
-#[path = "maps_tests.rs"]
 mod tests;

@@ -91,5 +91,4 @@ impl<T> Slab<T> {
 }
 
 #[cfg(test)]
-#[path = "slab_tests.rs"]
 mod tests;

@@ -189,5 +189,4 @@ fn tick_of(micros: u64) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "wheel_tests.rs"]
 mod tests;

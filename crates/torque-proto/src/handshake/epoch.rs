@@ -261,5 +261,4 @@ impl Epochs {
 }
 
 #[cfg(test)]
-#[path = "epoch_tests.rs"]
 mod tests;

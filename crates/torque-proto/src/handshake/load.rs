@@ -92,5 +92,4 @@ fn pending_bits(pending: usize, limit: usize) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
 mod tests;

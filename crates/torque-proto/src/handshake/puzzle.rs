@@ -111,5 +111,4 @@ impl fmt::Debug for PuzzleJob {
 }
 
 #[cfg(test)]
-#[path = "puzzle_tests.rs"]
 mod tests;

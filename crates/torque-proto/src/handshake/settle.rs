@@ -52,5 +52,4 @@ pub(crate) fn check_answer(cipher: Cipher, wishes: &Settings, answer: &Settings)
 }
 
 #[cfg(test)]
-#[path = "settle_tests.rs"]
 mod tests;

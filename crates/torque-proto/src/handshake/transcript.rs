@@ -65,5 +65,4 @@ pub(crate) fn application_tag(application_id: &[u8]) -> [u8; 8] {
 }
 
 #[cfg(test)]
-#[path = "transcript_tests.rs"]
 mod tests;

@@ -223,5 +223,4 @@ impl fmt::Display for CredentialError {
 impl core::error::Error for CredentialError {}
 
 #[cfg(test)]
-#[path = "authority_tests.rs"]
 mod tests;

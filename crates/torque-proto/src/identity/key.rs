@@ -262,8 +262,6 @@ impl fmt::Display for KeyError {
 impl core::error::Error for KeyError {}
 
 #[cfg(test)]
-#[path = "key_tests.rs"]
 mod tests;
 #[cfg(test)]
-#[path = "key_vectors.rs"]
 pub(crate) mod vectors;

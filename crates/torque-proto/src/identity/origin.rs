@@ -234,5 +234,4 @@ impl fmt::Display for OriginError {
 impl core::error::Error for OriginError {}
 
 #[cfg(test)]
-#[path = "origin_tests.rs"]
 mod tests;

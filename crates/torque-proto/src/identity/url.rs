@@ -231,5 +231,4 @@ impl fmt::Display for UrlError {
 impl core::error::Error for UrlError {}
 
 #[cfg(test)]
-#[path = "url_tests.rs"]
 mod tests;

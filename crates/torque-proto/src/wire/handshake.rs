@@ -480,5 +480,4 @@ pub(super) fn write_counted(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
 }
 
 #[cfg(test)]
-#[path = "handshake_tests.rs"]
 mod tests;

@@ -74,5 +74,4 @@ impl Rule {
 }
 
 #[cfg(test)]
-#[path = "rule_tests.rs"]
 mod tests;

@@ -121,5 +121,4 @@ pub(super) fn steer(socket: &std::net::UdpSocket, rule: &Rule) -> std::io::Resul
 }
 
 #[cfg(test)]
-#[path = "steering_tests.rs"]
 mod tests;

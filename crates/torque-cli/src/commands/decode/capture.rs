@@ -219,5 +219,4 @@ fn udp_of(ip: &[u8]) -> Option<(SocketAddr, SocketAddr, &[u8])> {
 }
 
 #[cfg(test)]
-#[path = "capture_tests.rs"]
 mod tests;

@@ -111,5 +111,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-#[path = "record_tests.rs"]
 mod tests;

@@ -163,5 +163,4 @@ fn verdicts(connection: &Connection, width: u16) -> Line<'static> {
 }
 
 #[cfg(test)]
-#[path = "view_tests.rs"]
 mod tests;

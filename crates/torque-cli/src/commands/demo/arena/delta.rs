@@ -160,5 +160,4 @@ fn read_shot(input: &mut Reader<'_>, tick: u32) -> Option<ShotState> {
 }
 
 #[cfg(test)]
-#[path = "delta_tests.rs"]
 mod tests;

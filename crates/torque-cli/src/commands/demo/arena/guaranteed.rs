@@ -104,5 +104,4 @@ impl Inbox {
 }
 
 #[cfg(test)]
-#[path = "guaranteed_tests.rs"]
 mod tests;

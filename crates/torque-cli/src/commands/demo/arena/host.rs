@@ -207,5 +207,4 @@ impl Arena {
 }
 
 #[cfg(test)]
-#[path = "host_tests.rs"]
 mod tests;

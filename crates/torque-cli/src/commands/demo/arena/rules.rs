@@ -374,5 +374,4 @@ fn speed(speed: f64) -> i16 {
 }
 
 #[cfg(test)]
-#[path = "rules_tests.rs"]
 mod tests;

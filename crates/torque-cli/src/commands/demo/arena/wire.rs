@@ -328,5 +328,4 @@ impl News {
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;

@@ -3,7 +3,7 @@ use crate::crypto::rng::Rng;
 use crate::crypto::testing::{array, for_seeds, hex};
 use crate::identity::KeyPair;
 
-/// The end of the exchange of `noise_tests`, as computed from the document by another program.
+/// The end of the exchange of `noise::tests`, as computed from the document by another program.
 fn known_answers() -> AnswerSecret {
     let handshake = HandshakeSecret {
         ck: array("ddc852fde632538c22a4f5370f89e858904013309a386177e2a77cb8b425024e"),
@@ -16,7 +16,7 @@ fn bytes<const N: usize>(from: u8) -> [u8; N] {
     core::array::from_fn(|i| from + i as u8)
 }
 
-/// The initiator's keys of the exchange of `noise_tests`.
+/// The initiator's keys of the exchange of `noise::tests`.
 fn known_initiator() -> (DhSecret, KeyPair) {
     (DhSecret::from_bytes(bytes(96)), KeyPair::from_seed(bytes(32)))
 }
