@@ -117,7 +117,7 @@ impl Pair {
             self.initiator.handle_timeout(self.now);
             self.exchange();
             while let Some(event) = self.initiator.poll_event() {
-                told += usize::from(matches!(event, Event::PacketDeliveryNotify { .. }));
+                told += usize::from(matches!(event, Event::Verdict { .. }));
             }
         }
         told
@@ -140,7 +140,7 @@ impl Pair {
         while let Some(event) = self.initiator.poll_event() {
             match event {
                 Event::Packet { .. } => seen += 1,
-                Event::PacketDeliveryNotify { delivery, .. } => assert_eq!(delivery, Delivery::Delivered),
+                Event::Verdict { delivery, .. } => assert_eq!(delivery, Delivery::Delivered),
                 other => panic!("{other:?}"),
             }
         }

@@ -129,7 +129,7 @@ fn take_events(
     while let Some(event) = endpoint.poll_event() {
         match event {
             Event::Packet { .. } => seen.packets += 1,
-            Event::PacketDeliveryNotify { delivery, .. } => {
+            Event::Verdict { delivery, .. } => {
                 if delivery.is_delivered() {
                     seen.delivered += 1;
                 } else {

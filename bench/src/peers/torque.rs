@@ -128,7 +128,7 @@ impl End for TorqueEnd {
                     let index = if self.connections.len() == 1 { 0 } else { self.indices[&connection] };
                     take(index, &payload);
                 }
-                Event::PacketDeliveryNotify { delivery, .. } => {
+                Event::Verdict { delivery, .. } => {
                     if delivery.is_delivered() {
                         self.delivered += 1;
                     } else {

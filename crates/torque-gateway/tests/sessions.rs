@@ -61,7 +61,7 @@ async fn connects_and_exchanges(kind: CarrierKind) {
                     assert_eq!(&*payload, &[number; 1_000]);
                     echoed += 1;
                 }
-                Event::PacketDeliveryNotify { delivery, .. } => {
+                Event::Verdict { delivery, .. } => {
                     assert!(delivery.is_delivered());
                     delivered += 1;
                 }

@@ -117,7 +117,7 @@ pub enum Event {
         payload: Payload,
     },
     /// The verdict on a packet that was sent.
-    PacketDeliveryNotify {
+    Verdict {
         /// The connection.
         connection: ConnectionId,
         /// The packet, as `send` numbered it.
@@ -146,7 +146,7 @@ impl Event {
             | Self::Established { connection, .. }
             | Self::Close { connection, .. }
             | Self::Packet { connection, .. }
-            | Self::PacketDeliveryNotify { connection, .. } => Some(*connection),
+            | Self::Verdict { connection, .. } => Some(*connection),
             Self::InfoPacket { .. } => None,
         }
     }

@@ -163,7 +163,7 @@ impl Oracle {
                 let end = self.open_end(node, *connection, "a packet");
                 self.packet(end, sequence.0, payload);
             }
-            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+            Event::Verdict { connection, sequence, delivery } => {
                 let end = self.open_end(node, *connection, "a verdict");
                 self.verdict(end, sequence.0, *delivery);
             }

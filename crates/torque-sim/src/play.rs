@@ -438,7 +438,7 @@ impl Play {
                 let end = self.oracle.find(node, *connection);
                 self.plan(Duration::ZERO, node, Task::Send(end));
             }
-            Event::Packet { .. } | Event::PacketDeliveryNotify { .. } => return,
+            Event::Packet { .. } | Event::Verdict { .. } => return,
             _ => {}
         }
         let now = self.world.now();

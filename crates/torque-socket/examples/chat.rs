@@ -113,7 +113,7 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
                     others.push(line.clone());
                 }
             }
-            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+            Event::Verdict { connection, sequence, delivery } => {
                 if let Some(lines) = lines.get_mut(&connection) {
                     lines.verdict(sequence, delivery.is_delivered());
                 }
@@ -159,7 +159,7 @@ fn run_player(name: &str, address: &str) -> Result<usize, Failure> {
             }
             Some(Event::Established { .. }) => up = true,
             Some(Event::Packet { .. }) => (heard, last) = (heard + 1, Instant::now()),
-            Some(Event::PacketDeliveryNotify { sequence, delivery, .. }) => {
+            Some(Event::Verdict { sequence, delivery, .. }) => {
                 lines.verdict(sequence, delivery.is_delivered());
             }
             Some(Event::Close { code: CloseCode::Refused, reason, .. }) => {

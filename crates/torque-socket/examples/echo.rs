@@ -77,7 +77,7 @@ fn run_client(url: &str) -> Result<(), Failure> {
                     println!("  an echo after {:?}", begun.elapsed() - Duration::from_micros(sent_at));
                     echoes += 1;
                 }
-                Event::PacketDeliveryNotify { sequence, delivery, .. } if !delivery.is_delivered() => {
+                Event::Verdict { sequence, delivery, .. } if !delivery.is_delivered() => {
                     println!("  packet {sequence} did not arrive");
                     lost += 1;
                 }
@@ -107,7 +107,7 @@ fn run_client(url: &str) -> Result<(), Failure> {
     // What is under way still gets its verdict, and what has come already is given out.
     socket.shutdown(END, |event| match event {
         Event::Packet { .. } => echoes += 1,
-        Event::PacketDeliveryNotify { delivery, .. } if !delivery.is_delivered() => lost += 1,
+        Event::Verdict { delivery, .. } if !delivery.is_delivered() => lost += 1,
         _ => {}
     });
     println!("{sent} sent, {echoes} came back, {lost} were lost on the way there");

@@ -133,7 +133,7 @@ fn run_host(mut socket: Socket) -> Result<Pond, Failure> {
                     let view = views.entry(connection).or_default();
                     view.dirty.extend(0..DUCKS);
                 }
-                Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+                Event::Verdict { connection, sequence, delivery } => {
                     if let Some(view) = views.get_mut(&connection) {
                         view.verdict(sequence, delivery.is_delivered());
                     }

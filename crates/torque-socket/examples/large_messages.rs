@@ -168,7 +168,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     let size = client.max_packet_size(id).unwrap_or(1_150);
                     messages.iter().for_each(|message| sender.push(message, size));
                 }
-                Event::PacketDeliveryNotify { sequence, delivery, .. } => sender.verdict(sequence, delivery),
+                Event::Verdict { sequence, delivery, .. } => sender.verdict(sequence, delivery),
                 Event::Close { code, .. } => return Err(format!("the connection ended: {code}").into()),
                 _ => {}
             }

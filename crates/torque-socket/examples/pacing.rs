@@ -105,7 +105,7 @@ fn main() -> Result<(), Failure> {
     while begun.elapsed() < Duration::from_secs(5) {
         while let Some(event) = socket.wait_event(Duration::from_millis(1)) {
             match event {
-                Event::PacketDeliveryNotify { delivery, .. } => {
+                Event::Verdict { delivery, .. } => {
                     pace.verdict(delivery.is_delivered());
                     dropped += u32::from(!delivery.is_delivered());
                 }

@@ -152,7 +152,7 @@ fn walk(url: &str, target: i32) -> Result<String, Failure> {
     let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {
         match socket.wait_event(Duration::from_millis(10)) {
-            Some(Event::PacketDeliveryNotify { sequence, delivery, .. }) if under_way == Some(sequence) => {
+            Some(Event::Verdict { sequence, delivery, .. }) if under_way == Some(sequence) => {
                 under_way = None;
                 left -= i32::from(delivery.is_delivered());
             }

@@ -141,7 +141,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         client.poll();
         while let Some(event) = client.next_event() {
             match event {
-                Event::PacketDeliveryNotify { sequence, delivery, .. } => sender.verdict(sequence, delivery),
+                Event::Verdict { sequence, delivery, .. } => sender.verdict(sequence, delivery),
                 Event::Close { code, .. } => return Err(format!("the connection ended: {code}").into()),
                 _ => {}
             }

@@ -587,9 +587,7 @@ fn renamed(event: Event, id: ConnectionId, known_as: impl FnOnce(ConnectionId) -
         }
         Event::Close { code, by, reason, .. } => Event::Close { connection: id, code, by, reason },
         Event::Packet { sequence, payload, .. } => Event::Packet { connection: id, sequence, payload },
-        Event::PacketDeliveryNotify { sequence, delivery, .. } => {
-            Event::PacketDeliveryNotify { connection: id, sequence, delivery }
-        }
+        Event::Verdict { sequence, delivery, .. } => Event::Verdict { connection: id, sequence, delivery },
         other => other,
     }
 }

@@ -128,7 +128,7 @@ pub mod connecting {}
 
 /// # Verdicts, and what to build on them
 ///
-/// `send` returns the packet's number, and [`Event::PacketDeliveryNotify`](crate::Event::PacketDeliveryNotify) tells later what became of it. *Delivered* means that
+/// `send` returns the packet's number, and [`Event::Verdict`](crate::Event::Verdict) tells later what became of it. *Delivered* means that
 /// it was put into the other application's event queue; *dropped* means that it never will be; *unknown*, only possible after
 /// the connection has ended without a word, is to be treated as dropped. Verdicts come in the order of sending, each
 /// once.

@@ -33,7 +33,7 @@
 //!     while let Some(event) = client.next_event() {
 //!         match event {
 //!             Event::Established { .. } => drop(client.send(connection, b"quack")?),
-//!             Event::PacketDeliveryNotify { delivery, .. } => arrived = delivery.is_delivered(),
+//!             Event::Verdict { delivery, .. } => arrived = delivery.is_delivered(),
 //!             _ => {}
 //!         }
 //!     }

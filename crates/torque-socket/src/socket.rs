@@ -249,7 +249,7 @@ impl Socket {
     }
 
     /// Sends one packet: numbers and seals it at once, and leaves it for the next `flush`, `poll` or `wait` to
-    /// hand on together with others. Its verdict is told by [`Event::PacketDeliveryNotify`].
+    /// hand on together with others. Its verdict is told by [`Event::Verdict`].
     ///
     /// # Errors
     /// [`SendError`]; no sequence is taken then.

@@ -179,7 +179,7 @@ fn what_is_sent_singly_after_a_refused_run_leaves_from_there_too_and_runs_are_no
         }
         let mut told = 0;
         turns(&mut [&mut host, &mut client], |_, index, event| {
-            if let (0, Event::PacketDeliveryNotify { delivery, .. }) = (index, event) {
+            if let (0, Event::Verdict { delivery, .. }) = (index, event) {
                 assert!(delivery.is_delivered(), "in batch {batch}");
                 told += 1;
             }

@@ -112,7 +112,7 @@ fn host() -> Socket {
 fn reaches(host: &mut Socket, live: &mut Socket, at_host: ConnectionId) {
     let sent = host.send(at_host, b"still there").unwrap();
     turns(&mut [host, live], |_, index, event| {
-        matches!((index, event), (0, Event::PacketDeliveryNotify { sequence, delivery, .. })
+        matches!((index, event), (0, Event::Verdict { sequence, delivery, .. })
             if sequence == sent && delivery.is_delivered())
     });
 }

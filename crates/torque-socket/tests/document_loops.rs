@@ -133,7 +133,7 @@ fn trouble(url: &str, echoes: bool) {
     drop(stalling);
     honest.takes(3, echoes);
     honest.socket.shutdown(LIMIT, |event| {
-        assert!(!matches!(event, Event::PacketDeliveryNotify { delivery: Delivery::Unknown, .. }));
+        assert!(!matches!(event, Event::Verdict { delivery: Delivery::Unknown, .. }));
     });
 }
 

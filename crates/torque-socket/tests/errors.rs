@@ -74,7 +74,7 @@ fn datagrams_to_a_closed_port_disturb_no_connection() {
         client.flush();
         let mut verdict = None;
         turns(&mut [&mut host, &mut client], |_, index, event| {
-            if let (1, Event::PacketDeliveryNotify { delivery, .. }) = (index, &event) {
+            if let (1, Event::Verdict { delivery, .. }) = (index, &event) {
                 verdict = Some(*delivery);
             }
             verdict.is_some()
@@ -155,7 +155,7 @@ fn a_full_window_refuses_and_loses_nothing() {
     assert!(matches!(client.send(at_client, &[0; 2_000]), Err(SendError::TooLarge { max: 1_150 })));
     let mut told = Vec::new();
     turns(&mut [&mut host, &mut client], |_, index, event| {
-        if let (1, Event::PacketDeliveryNotify { sequence, delivery, .. }) = (index, event) {
+        if let (1, Event::Verdict { sequence, delivery, .. }) = (index, event) {
             assert_eq!(delivery, Delivery::Delivered);
             told.push(sequence);
         }
@@ -175,7 +175,7 @@ fn a_shutdown_settles_every_verdict() {
     let host = host.spawn().unwrap();
     let (mut delivered, mut closes) = (0, 0);
     client.shutdown(Duration::from_secs(10), |event| match event {
-        Event::PacketDeliveryNotify { delivery, .. } => delivered += usize::from(delivery.is_delivered()),
+        Event::Verdict { delivery, .. } => delivered += usize::from(delivery.is_delivered()),
         Event::Close { .. } => closes += 1,
         other => panic!("{other:?}"),
     });

@@ -41,9 +41,7 @@ impl Ledger {
                     let before = self.received.insert(sequence, payload.to_vec());
                     assert!(before.is_none(), "packet {sequence} came twice");
                 }
-                Event::PacketDeliveryNotify { sequence, delivery, .. } => {
-                    self.verdicts.push((sequence, delivery))
-                }
+                Event::Verdict { sequence, delivery, .. } => self.verdicts.push((sequence, delivery)),
                 other => panic!("{other:?}"),
             }
         }

@@ -67,7 +67,7 @@ fn keeps_its_id(mut client: Socket, pinned: bool, quiet: Duration) -> Duration {
                 assert_eq!(socket.connections().collect::<Vec<_>>(), [id]);
                 socket.send(id, b"hello").unwrap();
             }
-            Event::PacketDeliveryNotify { connection, delivery, .. } => {
+            Event::Verdict { connection, delivery, .. } => {
                 assert_eq!(connection, id);
                 assert!(delivery.is_delivered());
                 delivered = true;

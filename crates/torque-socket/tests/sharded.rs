@@ -51,7 +51,7 @@ impl Client {
             match event {
                 Event::Established { .. } => self.is_established = true,
                 Event::Packet { payload, .. } => self.packets.push(payload.to_vec()),
-                Event::PacketDeliveryNotify { sequence, delivery, .. } => {
+                Event::Verdict { sequence, delivery, .. } => {
                     self.verdicts.push((sequence, delivery));
                 }
                 Event::Close { code, .. } => self.closed.push(code),
@@ -94,7 +94,7 @@ impl Echo {
                 host.send(connection, &payload).unwrap();
                 guest.packets.push(payload.to_vec());
             }
-            Event::PacketDeliveryNotify { delivery, .. } => {
+            Event::Verdict { delivery, .. } => {
                 assert_eq!(delivery, Delivery::Delivered);
                 guest.delivered += 1;
             }
@@ -467,7 +467,7 @@ fn a_full_inbox_is_counted_and_what_it_loses_is_told_as_dropped() {
         client.wait(Duration::from_micros(200));
         client.poll();
         while let Some(event) = client.next_event() {
-            if let Event::PacketDeliveryNotify { sequence, delivery, .. } = event {
+            if let Event::Verdict { sequence, delivery, .. } = event {
                 verdicts.push((sequence, delivery));
             }
         }
@@ -632,7 +632,7 @@ fn who_waits_for_all_shards_is_woken_by_each() {
                         shards.insert(connection.shard());
                     }
                     Event::Established { connection, .. } => drop(host.send(connection, b"ask").unwrap()),
-                    Event::PacketDeliveryNotify { .. } => {}
+                    Event::Verdict { .. } => {}
                     Event::Packet { .. } => packets += 1,
                     other => panic!("{other:?}"),
                 }

@@ -115,7 +115,7 @@ fn every_packet_that_was_reported_delivered_is_given_out_before_a_host_is_gone()
         while delivered < 100 {
             assert!(Instant::now() < end, "{name}: verdicts are missing");
             host.turn();
-            if let Some(Event::PacketDeliveryNotify { delivery: Delivery::Delivered, .. }) =
+            if let Some(Event::Verdict { delivery: Delivery::Delivered, .. }) =
                 client.wait_event(Duration::from_millis(1))
             {
                 delivered += 1;
@@ -215,7 +215,7 @@ fn a_host_that_shuts_down_answers_a_close_whose_answer_was_lost() {
             let mut told = Vec::new();
             loop {
                 match client.wait_event(LIMIT) {
-                    Some(Event::PacketDeliveryNotify { delivery, .. }) => told.push(delivery),
+                    Some(Event::Verdict { delivery, .. }) => told.push(delivery),
                     Some(Event::Close { .. }) => return told,
                     other => panic!("{other:?}"),
                 }

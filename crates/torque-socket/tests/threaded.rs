@@ -67,7 +67,7 @@ fn packets_and_verdicts_pass_between_two_threads() {
         assert!(Instant::now() < end, "{arrived} arrived, {delivered} verdicts");
         while let Some(event) = client.next_event(Duration::ZERO) {
             match event {
-                Event::PacketDeliveryNotify { delivery, .. } => {
+                Event::Verdict { delivery, .. } => {
                     assert_eq!(delivery, Delivery::Delivered);
                     delivered += 1;
                 }

@@ -66,7 +66,7 @@ fn packets_and_verdicts_pass_between_two_tasks() {
                     sent += 1;
                 }
                 match client.next_event().await {
-                    Event::PacketDeliveryNotify { delivery, .. } => {
+                    Event::Verdict { delivery, .. } => {
                         assert_eq!(delivery, Delivery::Delivered);
                         verdicts += 1;
                     }
@@ -146,7 +146,7 @@ fn a_shutdown_gives_out_every_packet_that_was_reported_delivered() {
             tokio::select! {
                 () = host.drive_for(LIMIT) => panic!("verdicts are missing"),
                 event = client.next_event() => match event {
-                    Event::PacketDeliveryNotify { delivery: Delivery::Delivered, .. } => delivered += 1,
+                    Event::Verdict { delivery: Delivery::Delivered, .. } => delivered += 1,
                     other => panic!("{other:?}"),
                 },
             }

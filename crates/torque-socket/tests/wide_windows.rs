@@ -37,7 +37,7 @@ fn who_takes_all_events_after_each_poll_gets_all_packets() {
     turns(&mut [&mut host, &mut client], |_, index, event| {
         match (index, event) {
             (0, Event::Packet { .. }) => arrived += 1,
-            (1, Event::PacketDeliveryNotify { .. }) => verdicts += 1,
+            (1, Event::Verdict { .. }) => verdicts += 1,
             (_, other) => panic!("{other:?}"),
         }
         verdicts == WINDOW
@@ -59,7 +59,7 @@ fn a_socket_with_a_thread_waits_for_its_application_too() {
         arrived += std::iter::from_fn(|| host.next_event(Duration::ZERO)).count();
         client.poll();
         while let Some(event) = client.next_event() {
-            verdicts += u16::from(matches!(event, Event::PacketDeliveryNotify { .. }));
+            verdicts += u16::from(matches!(event, Event::Verdict { .. }));
         }
     }
     assert!(arrived > 2_048, "{arrived} arrived");
@@ -78,8 +78,8 @@ fn who_takes_no_events_keeps_the_connection() {
         client.poll();
         while let Some(event) = client.next_event() {
             match event {
-                Event::PacketDeliveryNotify { delivery, .. } if delivery.is_delivered() => delivered += 1,
-                Event::PacketDeliveryNotify { .. } => dropped += 1,
+                Event::Verdict { delivery, .. } if delivery.is_delivered() => delivered += 1,
+                Event::Verdict { .. } => dropped += 1,
                 other => panic!("{other:?}"),
             }
         }

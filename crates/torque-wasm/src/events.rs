@@ -22,7 +22,7 @@ impl Core {
             Some(Event::Established { .. }) => 3,
             Some(Event::Close { .. }) => 4,
             Some(Event::Packet { .. }) => 5,
-            Some(Event::PacketDeliveryNotify { .. }) => 6,
+            Some(Event::Verdict { .. }) => 6,
             Some(Event::InfoPacket { .. }) => 7,
             // An event that this crate does not know yet tells nobody anything.
             Some(_) => 255,
@@ -37,9 +37,7 @@ impl Core {
     /// The sequence of a packet, or of the packet that a verdict is about.
     pub fn event_sequence(&self) -> f64 {
         match &self.event {
-            Some(Event::Packet { sequence, .. } | Event::PacketDeliveryNotify { sequence, .. }) => {
-                sequence.0 as f64
-            }
+            Some(Event::Packet { sequence, .. } | Event::Verdict { sequence, .. }) => sequence.0 as f64,
             _ => 0.0,
         }
     }
@@ -47,7 +45,7 @@ impl Core {
     /// A verdict: 0 dropped, 1 delivered, 2 unknown.
     pub fn event_delivery(&self) -> u8 {
         match &self.event {
-            Some(Event::PacketDeliveryNotify { delivery, .. }) => match delivery {
+            Some(Event::Verdict { delivery, .. }) => match delivery {
                 Delivery::Dropped => 0,
                 Delivery::Delivered => 1,
                 Delivery::Unknown => 2,

@@ -63,7 +63,7 @@ impl Ledger {
                 line.last_received = Some(sequence.0);
                 self.received.push(payload.to_vec());
             }
-            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+            Event::Verdict { connection, sequence, delivery } => {
                 let first = self.line(*connection).outstanding.pop_front();
                 let (expected, number) = first.expect("a verdict on nothing");
                 assert_eq!(sequence.0, expected, "verdicts in the order of sending");

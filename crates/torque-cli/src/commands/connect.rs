@@ -272,7 +272,7 @@ impl<'a> Talk<'a> {
                     })
                 })
             }
-            Event::PacketDeliveryNotify { sequence, delivery, .. } => self.verdict(sequence, delivery),
+            Event::Verdict { sequence, delivery, .. } => self.verdict(sequence, delivery),
             Event::Close { by: ClosedBy::Application, .. } => Ok(()),
             Event::Close { code, by, reason, .. } => {
                 connecting::note_close(by, output);

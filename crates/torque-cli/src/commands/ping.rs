@@ -200,7 +200,7 @@ impl Pinger<'_> {
                     format_args!("{} bytes: seq={number} time={}", payload.len(), millis(time)),
                 )
             }
-            Event::PacketDeliveryNotify { sequence, delivery, .. } => self.verdict(sequence, delivery),
+            Event::Verdict { sequence, delivery, .. } => self.verdict(sequence, delivery),
             Event::Close { by: ClosedBy::Application, .. } => Ok(()),
             Event::Close { code, by, reason, .. } => {
                 connecting::note_close(by, self.output);

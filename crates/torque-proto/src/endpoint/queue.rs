@@ -98,7 +98,7 @@ impl EventQueue {
                 Event::Packet { connection, sequence, payload }
             }
             Queued::Verdict { connection, sequence, delivery } => {
-                Event::PacketDeliveryNotify { connection, sequence, delivery }
+                Event::Verdict { connection, sequence, delivery }
             }
             Queued::Other(event) => {
                 if matches!(*event, Event::InfoPacket { .. }) {

@@ -130,7 +130,7 @@ fn two_endpoints_connect_exchange_packets_and_close_with_all_verdicts() {
             }
         }
         for event in pair.events(HOST) {
-            if let Event::PacketDeliveryNotify { sequence, delivery, .. } = event {
+            if let Event::Verdict { sequence, delivery, .. } = event {
                 let index = numbers.iter().position(|number| *number == sequence).unwrap();
                 let expected = if index % 7 == 0 { Delivery::Dropped } else { Delivery::Delivered };
                 assert_eq!(delivery, expected, "packet {index}");
@@ -161,7 +161,7 @@ fn an_idle_connection_stays_and_a_silent_one_times_out_with_unknown_verdicts() {
     }
     let events = pair.events(HOST);
     assert!(
-        matches!(events[0], Event::PacketDeliveryNotify { sequence: s, delivery: Delivery::Unknown, .. } if s == sequence)
+        matches!(events[0], Event::Verdict { sequence: s, delivery: Delivery::Unknown, .. } if s == sequence)
     );
     assert!(matches!(events[1], Event::Close { code: CloseCode::TimedOut, .. }));
     assert_eq!(events.len(), 2);
@@ -183,7 +183,7 @@ fn every_cipher_tag_and_window_carries_packets() {
                 pair.advance(Duration::from_millis(60));
                 received += count(pair.events(CLIENT), |event| matches!(event, Event::Packet { .. }));
                 delivered += count(pair.events(HOST), |event| {
-                    matches!(event, Event::PacketDeliveryNotify { delivery: Delivery::Delivered, .. })
+                    matches!(event, Event::Verdict { delivery: Delivery::Delivered, .. })
                 });
             }
             assert_eq!((received, delivered), (20, 20), "{cipher:?} window {window} tag {tag}");
@@ -218,7 +218,7 @@ fn bursts_larger_than_a_report_get_all_their_verdicts() {
                 .events(from)
                 .into_iter()
                 .filter_map(|event| match event {
-                    Event::PacketDeliveryNotify { delivery, .. } => Some(delivery),
+                    Event::Verdict { delivery, .. } => Some(delivery),
                     _ => None,
                 })
                 .collect();
@@ -295,9 +295,7 @@ fn held_packets_count_until_they_are_released() {
         while let Some(event) = pair.ends[HOST].poll_event_held() {
             taken += usize::from(matches!(event, Event::Packet { .. }));
         }
-        let delivered = |event: &Event| {
-            matches!(event, Event::PacketDeliveryNotify { delivery: Delivery::Delivered, .. })
-        };
+        let delivered = |event: &Event| matches!(event, Event::Verdict { delivery: Delivery::Delivered, .. });
         assert_eq!(count(pair.events(CLIENT), delivered), taken, "what was not taken is told to be dropped");
         taken
     };

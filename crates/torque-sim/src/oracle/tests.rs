@@ -65,7 +65,7 @@ impl Bench {
 
     fn verdict(&mut self, sequence: u64, delivery: Delivery) {
         let sequence = Sequence(sequence);
-        self.oracle.event(self.a, &Event::PacketDeliveryNotify { connection: self.id, sequence, delivery });
+        self.oracle.event(self.a, &Event::Verdict { connection: self.id, sequence, delivery });
     }
 
     fn close(&mut self, node: NodeId) {

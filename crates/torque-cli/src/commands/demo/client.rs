@@ -143,7 +143,7 @@ impl Running<'_> {
             Event::Packet { sequence, payload, .. } => {
                 self.record.received(sequence, traffic::read(&payload, self.number, End::Host));
             }
-            Event::PacketDeliveryNotify { sequence, delivery, .. } => {
+            Event::Verdict { sequence, delivery, .. } => {
                 self.record.verdict(sequence, delivery);
                 self.board.tell(self.number, |shown| shown.verdict(delivery));
             }

@@ -101,7 +101,7 @@ impl Host<'_> {
                     record.received(sequence, traffic::read(&payload, number, End::Client));
                 }
             }
-            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+            Event::Verdict { connection, sequence, delivery } => {
                 if let Some((_, record)) = self.record(connection) {
                     record.verdict(sequence, delivery);
                 }

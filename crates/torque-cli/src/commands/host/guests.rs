@@ -139,7 +139,7 @@ impl<'a> Guests<'a> {
                     },
                 )
             }
-            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+            Event::Verdict { connection, sequence, delivery } => {
                 let (counter, word) = match delivery {
                     Delivery::Delivered => (&mut self.figures.delivered, "delivered"),
                     Delivery::Dropped => (&mut self.figures.dropped, "dropped"),

@@ -139,7 +139,7 @@ fn what_opens_while_an_address_is_displaced_does_not_open_again() {
     shared.advance(Duration::from_secs(1), 1..2);
     let events: Vec<_> = core::iter::from_fn(|| shared.clients[1].poll_event()).collect();
     let is_dropped = |event: &Event| {
-        matches!(event, Event::PacketDeliveryNotify { sequence, delivery, .. }
+        matches!(event, Event::Verdict { sequence, delivery, .. }
         if *sequence == sent && *delivery == Delivery::Dropped)
     };
     assert!(events.iter().any(is_dropped), "{events:?}");

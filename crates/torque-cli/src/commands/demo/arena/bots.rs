@@ -95,7 +95,7 @@ impl Bot {
         match event {
             Event::Established { accept_data, .. } => self.player = Welcome::player(&accept_data),
             Event::Packet { payload, .. } => drop(self.view.packet(&payload)),
-            Event::PacketDeliveryNotify { sequence, delivery, .. } => {
+            Event::Verdict { sequence, delivery, .. } => {
                 self.view.verdict(sequence, delivery.is_delivered());
             }
             Event::Close { .. } => {

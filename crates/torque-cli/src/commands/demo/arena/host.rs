@@ -85,7 +85,7 @@ impl Arena {
             Event::ConnectRequest { connection, connect_data, .. } => self.request(connection, &connect_data),
             Event::Established { connection, .. } => self.enter(connection),
             Event::Packet { connection, payload, .. } => self.packet(connection, &payload),
-            Event::PacketDeliveryNotify { connection, sequence, delivery } => {
+            Event::Verdict { connection, sequence, delivery } => {
                 if let Some(seat) = self.seats.get_mut(&connection) {
                     seat.guest.verdict(sequence, delivery.is_delivered());
                 }

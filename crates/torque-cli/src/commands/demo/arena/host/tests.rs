@@ -82,7 +82,7 @@ fn over_a_lossy_link_a_player_sees_bots_shoot_and_knows_the_points() {
         while let Some(event) = socket.next_event() {
             match event {
                 Event::Packet { payload, .. } => drop(view.packet(&payload)),
-                Event::PacketDeliveryNotify { sequence, delivery, .. } => {
+                Event::Verdict { sequence, delivery, .. } => {
                     view.verdict(sequence, delivery.is_delivered());
                 }
                 Event::Close { code, .. } => panic!("{code:?}"),
