@@ -2,14 +2,17 @@
 
 use crate::rng::SimRng;
 
-/// Calls `test` with `count` seeds that belong to `name`. If one panics, its seed is printed together with
-/// how to run it alone.
+/// Calls `test` with `count` seeds, which depend only on the name of the running test. If a call panics, prints its
+/// seed and how to run it alone.
 ///
 /// Environment: `TORQUE_SEED=12` (or `0x…`) runs that seed only, `TORQUE_SEEDS=n` runs n seeds.
 ///
 /// # Panics
-/// If `test` does, or if one of the variables is no number.
-pub fn for_seeds(name: &str, count: u64, mut test: impl FnMut(u64)) {
+/// If `test` panics, if a variable is not a number, or outside a test's thread.
+pub fn for_seeds(count: u64, mut test: impl FnMut(u64)) {
+    let thread = std::thread::current();
+    // The test runner names each thread after its test, with the path of its module.
+    let name = thread.name().and_then(|path| path.rsplit("::").next()).expect("a test's thread has a name");
     if let Some(seed) = number_from_environment("TORQUE_SEED") {
         let _told = TellSeed { name, seed };
         return test(seed);
@@ -24,7 +27,7 @@ pub fn for_seeds(name: &str, count: u64, mut test: impl FnMut(u64)) {
     }
 }
 
-/// Each test has seeds of its own, the same in every run and with every compiler (the hash is FNV-1a).
+/// The seeds of one test: the same in every run and with every compiler (the hash is FNV-1a).
 fn seeds_of(name: &str) -> SimRng {
     let hash = name
         .bytes()

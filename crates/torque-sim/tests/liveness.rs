@@ -43,7 +43,7 @@ fn assert_nothing_left(play: &mut Play, node: NodeId) {
 
 #[test]
 fn every_wait_of_a_handshake_ends_when_the_other_side_disappears() {
-    for_seeds("every_wait_of_a_handshake_ends_when_the_other_side_disappears", 300, |seed| {
+    for_seeds(300, |seed| {
         let mut rng = SimRng::new(seed);
         let answer = |rng: &mut SimRng| match rng.below(4) {
             0 => Answer::Never,
@@ -71,7 +71,7 @@ fn every_wait_of_a_handshake_ends_when_the_other_side_disappears() {
 
 #[test]
 fn a_connection_ends_when_the_other_side_disappears() {
-    for_seeds("a_connection_ends_when_the_other_side_disappears", 150, |seed| {
+    for_seeds(150, |seed| {
         let mut rng = SimRng::new(seed);
         let mut play = Play::new(seed);
         play.world.set_default_link(link("delay=20,jitter=10,loss=2%"));
@@ -99,7 +99,7 @@ fn a_connection_ends_when_the_other_side_disappears() {
 
 #[test]
 fn nothing_is_left_after_connections_come_and_go() {
-    for_seeds("nothing_is_left_after_connections_come_and_go", 20, |seed| {
+    for_seeds(20, |seed| {
         let mut rng = SimRng::new(seed);
         let mut play = Play::new(seed);
         play.world.set_default_link(link("delay=20,jitter=10,loss=10%,duplicate=5%"));
@@ -189,7 +189,7 @@ fn pending_places_come_back_however_an_attempt_ends() {
 
 #[test]
 fn anybody_may_do_anything_at_any_time() {
-    for_seeds("anybody_may_do_anything_at_any_time", 150, |seed| {
+    for_seeds(150, |seed| {
         let mut rng = SimRng::new(seed);
         let mut play = Play::new(seed);
         play.world.set_default_link(random_link(&mut rng, 0.15));
@@ -273,7 +273,7 @@ fn pings_keep_an_idle_connection_for_an_hour() {
 
 #[test]
 fn a_connection_stays_through_a_short_partition() {
-    for_seeds("a_connection_stays_through_a_short_partition", 60, |seed| {
+    for_seeds(60, |seed| {
         let mut rng = SimRng::new(seed);
         let (mut play, a, b) = two(seed, steady(30 * MS));
         let (at_a, at_b) = play.establish(a, b);
@@ -295,7 +295,7 @@ fn a_connection_stays_through_a_short_partition() {
 
 #[test]
 fn a_long_partition_ends_with_timed_out_and_unknown_verdicts() {
-    for_seeds("a_long_partition_ends_with_timed_out_and_unknown_verdicts", 60, |seed| {
+    for_seeds(60, |seed| {
         let (mut play, a, b) = two(seed, steady(30 * MS));
         let (at_a, at_b) = play.establish(a, b);
         play.run_for(SECOND);
@@ -316,7 +316,7 @@ fn a_long_partition_ends_with_timed_out_and_unknown_verdicts() {
 
 #[test]
 fn a_close_into_the_void_ends_after_its_wait() {
-    for_seeds("a_close_into_the_void_ends_after_its_wait", 40, |seed| {
+    for_seeds(40, |seed| {
         let (mut play, a, b) = two(seed, steady(30 * MS));
         let (at_a, at_b) = play.establish(a, b);
         play.run_for(SECOND);

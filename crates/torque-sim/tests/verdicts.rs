@@ -69,7 +69,7 @@ impl Pair {
 fn every_packet_gets_one_true_verdict_on_any_network() {
     let mut delivered = 0;
     let mut dropped = 0;
-    for_seeds("every_packet_gets_one_true_verdict_on_any_network", 3_000, |seed| {
+    for_seeds(3_000, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (random_behaviour(&mut rng, 150), random_behaviour(&mut rng, 150));
@@ -94,7 +94,7 @@ fn every_packet_gets_one_true_verdict_on_any_network() {
 
 #[test]
 fn one_way_traffic_gets_its_verdicts() {
-    for_seeds("one_way_traffic_gets_its_verdicts", 500, |seed| {
+    for_seeds(500, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let sender = Behaviour { sending: Some(random_sending(&mut rng, 300)), ..Behaviour::default() };
@@ -109,7 +109,7 @@ fn one_way_traffic_gets_its_verdicts() {
 
 #[test]
 fn verdicts_stay_true_when_packets_are_held_back_for_seconds() {
-    for_seeds("verdicts_stay_true_when_packets_are_held_back_for_seconds", 500, |seed| {
+    for_seeds(500, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (random_behaviour(&mut rng, 200), random_behaviour(&mut rng, 200));
@@ -127,7 +127,7 @@ fn verdicts_stay_true_when_packets_are_held_back_for_seconds() {
 
 #[test]
 fn both_may_close_at_any_time() {
-    for_seeds("both_may_close_at_any_time", 800, |seed| {
+    for_seeds(800, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (random_behaviour(&mut rng, 1_000), random_behaviour(&mut rng, 1_000));
@@ -148,7 +148,7 @@ fn both_may_close_at_any_time() {
 
 #[test]
 fn nothing_is_dropped_or_unknown_on_a_perfect_network() {
-    for_seeds("nothing_is_dropped_or_unknown_on_a_perfect_network", 150, |seed| {
+    for_seeds(150, |seed| {
         let mut rng = SimRng::new(seed);
         let mut configs = (random_config(&mut rng), random_config(&mut rng));
         configs.0.limits.queued_packets = 1_000;
@@ -179,7 +179,7 @@ fn nothing_is_dropped_or_unknown_on_a_perfect_network() {
 fn a_close_over_a_lossy_network_leaves_nothing_unknown_when_both_sides_live() {
     let mut unknown = 0;
     let mut sent = 0;
-    for_seeds("a_close_over_a_lossy_network_leaves_nothing_unknown_when_both_sides_live", 150, |seed| {
+    for_seeds(150, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (random_behaviour(&mut rng, 100), random_behaviour(&mut rng, 100));
@@ -199,7 +199,7 @@ fn a_close_over_a_lossy_network_leaves_nothing_unknown_when_both_sides_live() {
 #[test]
 fn keys_turn_without_a_wrong_verdict() {
     // More than two generations of 65,536, through every window.
-    for_seeds("keys_turn_without_a_wrong_verdict", 3, |seed| {
+    for_seeds(3, |seed| {
         let mut rng = SimRng::new(seed);
         let mut config = Config::default();
         config.settings.packet_window = [300, 2_000, 30_000][(seed % 3) as usize];
@@ -219,7 +219,7 @@ fn keys_turn_without_a_wrong_verdict() {
 
 #[test]
 fn verdicts_come_while_both_live_even_when_nothing_more_is_sent() {
-    for_seeds("verdicts_come_while_both_live_even_when_nothing_more_is_sent", 250, |seed| {
+    for_seeds(250, |seed| {
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (
@@ -250,7 +250,7 @@ fn verdicts_come_while_both_live_even_when_nothing_more_is_sent() {
 
 #[test]
 fn an_application_that_drains_late_gets_what_was_delivered_and_no_more() {
-    for_seeds("an_application_that_drains_late_gets_what_was_delivered_and_no_more", 60, |seed| {
+    for_seeds(60, |seed| {
         let mut rng = SimRng::new(seed);
         let mut config = Config::default();
         config.limits.queued_packets = rng.between(1, 30) as usize;
@@ -273,7 +273,7 @@ fn an_application_that_drains_late_gets_what_was_delivered_and_no_more() {
 
 #[test]
 fn a_full_window_is_an_error_that_takes_no_sequence() {
-    for_seeds("a_full_window_is_an_error_that_takes_no_sequence", 20, |seed| {
+    for_seeds(20, |seed| {
         let mut rng = SimRng::new(seed);
         let mut config = Config::default();
         config.settings.packet_window = rng.between(8, 300) as u16;
@@ -303,7 +303,7 @@ fn a_full_window_is_an_error_that_takes_no_sequence() {
 fn numbers_that_wrap_while_packets_are_held_back_confuse_nobody() {
     // The low bits on the wire come round within 512 sequences; what is held back here arrives after that.
     let (mut sent, mut runs) = (0, 0);
-    for_seeds("numbers_that_wrap_while_packets_are_held_back_confuse_nobody", 40, |seed| {
+    for_seeds(40, |seed| {
         let mut rng = SimRng::new(seed);
         let mut config = Config::default();
         config.settings.packet_window = rng.between(8, 128) as u16;
@@ -359,7 +359,7 @@ fn a_full_outgoing_queue_blocks_and_takes_no_sequence() {
 #[test]
 fn more_than_one_packet_can_report_is_reported_all_the_same() {
     // Thousands of packets with gaps while no report comes back; then the connection goes on, or is closed.
-    for_seeds("more_than_one_packet_can_report_is_reported_all_the_same", 40, |seed| {
+    for_seeds(40, |seed| {
         let mut rng = SimRng::new(seed);
         let mut config = Config::default();
         config.settings.packet_window = 32_768;
@@ -411,7 +411,7 @@ fn a_control_packet_released_when_its_numbers_come_round_again_says_nothing() {
     // Someone without keys sees the low bits, and holds each control packet back until the same bits are due
     // again: 512 packets later it would report on packets that it never knew. With equal traffic both numbers
     // come round together; with more traffic one way, the ack comes round while the sequence is in reach still.
-    for_seeds("a_control_packet_released_when_its_numbers_come_round_again_says_nothing", 10, |seed| {
+    for_seeds(10, |seed| {
         let mut config = Config::default();
         config.ping_interval = 150 * MS;
         let by_ack = seed % 2 == 0;
@@ -472,7 +472,7 @@ fn the_same_seed_gives_the_same_run_datagram_for_datagram() {
         assert!(file.len() > 1_000);
         file
     };
-    for_seeds("the_same_seed_gives_the_same_run_datagram_for_datagram", 20, |seed| {
+    for_seeds(20, |seed| {
         assert!(run(seed) == run(seed));
         assert!(run(seed) != run(seed + 1));
     });

@@ -104,7 +104,7 @@ fn connections_that_fill_the_queue_leave_room_for_the_others() {
 
 #[test]
 fn clock_steps() {
-    for_seeds("clock_steps", 30, |seed| {
+    for_seeds(30, |seed| {
         let mut siege = Siege::new(seed);
         let mut rng = SimRng::new(seed);
         for _ in 0..6 {
@@ -126,7 +126,7 @@ fn clock_steps() {
         siege.survives();
     });
     // An attempt under way may end early, but by name.
-    for_seeds("clock_steps_in_attempts", 60, |seed| {
+    for_seeds(60, |seed| {
         let mut rng = SimRng::new(seed);
         let (mut play, client, host, connection) = attempt(seed, ConnectOptions::default(), |_| Fate::Pass);
         play.run_for(rng.duration(80 * MS));

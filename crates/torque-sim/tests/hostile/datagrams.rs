@@ -71,7 +71,7 @@ fn changed_datagrams() {
 
 #[test]
 fn replayed_datagrams() {
-    for_seeds("replayed_datagrams", 10, |seed| {
+    for_seeds(10, |seed| {
         let mut siege = Siege::new(seed);
         let mut rng = SimRng::new(seed);
         siege.play.run_for(5 * SECOND);
@@ -94,7 +94,7 @@ fn replayed_datagrams() {
 
 #[test]
 fn reordered_datagrams() {
-    for_seeds("reordered_datagrams", 10, |seed| {
+    for_seeds(10, |seed| {
         let mut siege = Siege::new(seed);
         let mut rng = SimRng::new(seed);
         siege
@@ -258,7 +258,7 @@ fn forged_ack() {
 
 #[test]
 fn control_packets_held_back_for_seconds_and_then_released() {
-    for_seeds("control_packets_held_back_for_seconds_and_then_released", 40, |seed| {
+    for_seeds(40, |seed| {
         let mut siege = Siege::new(seed);
         let mut rng = SimRng::new(seed);
         let held = Rc::new(RefCell::new(0));

@@ -51,7 +51,7 @@ fn ask_as(stranger: &mut Stranger, victim: PublicKey, epoch: [u8; 32]) -> (Reque
 
 #[test]
 fn a_thief_of_the_epoch_key_asks_in_anybodys_name_and_establishes_in_nobodys() {
-    for_seeds("epoch key", 3, |seed| {
+    for_seeds(3, |seed| {
         let mut stranger = Stranger::new(seed);
         let epoch = steal_epoch_key(&mut stranger.play, stranger.host);
         let victim = KeyPair::from_seed([(seed % 200) as u8; 32]).public();
@@ -143,7 +143,7 @@ impl Loot {
 
 #[test]
 fn a_thief_of_all_long_lived_keys_reads_the_question_and_nothing_after_the_answer() {
-    for_seeds("all long-lived keys", 3, |seed| {
+    for_seeds(3, |seed| {
         let loot = Loot::new(seed);
         let opened = loot.thief.open(loot.of_kind(2), loot.of_kind(3)).expect("it has both keys of the host");
         assert!(opened.payload[13..].starts_with(b"try "), "connect_data");
@@ -172,7 +172,7 @@ fn a_thief_of_all_long_lived_keys_reads_the_question_and_nothing_after_the_answe
 
 #[test]
 fn false_keys_of_the_host_in_an_accept_are_dropped_and_the_true_accept_establishes() {
-    for_seeds("false keys", 3, |seed| {
+    for_seeds(3, |seed| {
         let (mut play, client, host, connection) = attempt(seed, ConnectOptions::default(), move |passing| {
             if is_kind(passing.bytes, 4) {
                 let false_keys = EIGHT_TORSION.iter().map(|point| point.to_montgomery().0);
