@@ -38,6 +38,27 @@ pub fn run(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("`{text}` ended with {status}")) }
 }
 
+/// Runs two commands at the same time. The output of the second appears when both have ended.
+pub fn run_both(first: &mut Command, second: &mut Command) -> Result<(), String> {
+    let text = as_text(second);
+    println!("$ {text}  (at the same time as what follows)");
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| second.output());
+        (run(first), second.join())
+    });
+    let output = match second {
+        Ok(output) => output.map_err(|error| format!("{text}: {error}"))?,
+        Err(_) => return Err(format!("{text}: its thread panicked")),
+    };
+    println!("$ {text}\n{}", String::from_utf8_lossy(&output.stdout));
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    match (first, output.status.success()) {
+        (first, true) => first,
+        (Ok(()), false) => Err(format!("`{text}` ended with {}", output.status)),
+        (Err(error), false) => Err(format!("{error}\n`{text}` ended with {}", output.status)),
+    }
+}
+
 /// Runs a command and takes what it prints; its errors are passed on.
 pub fn output(command: &mut Command) -> Result<String, String> {
     let text = as_text(command);

@@ -251,7 +251,13 @@ fn tests() -> Result<Outcome, String> {
     if workspace::has(CORPUS_CRATE)? {
         words.extend(["--exclude", CORPUS_CRATE]);
     }
-    done(run(&mut cargo(&words)))
+    let mut command = cargo(&words);
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        // Tests with sockets and processes mostly wait, so twice as many as cores run at a time.
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        command.env("RUST_TEST_THREADS", (2 * cores).to_string());
+    }
+    done(run(&mut command))
 }
 
 fn tests_portable() -> Result<Outcome, String> {

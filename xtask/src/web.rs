@@ -84,8 +84,8 @@ pub fn test() -> Result<Outcome, String> {
         let files = list(&package().join(folder))?;
         command.args(files.iter().filter(|file| file.to_string_lossy().ends_with(".test.mjs")));
     }
-    let (all, again) = (shell::run(&mut command), shell::run(&mut in_firefox));
-    all.and(again).map(|()| Outcome::Done)
+    // Most of it waits.
+    shell::run_both(&mut command, &mut in_firefox).map(|()| Outcome::Done)
 }
 
 /// Node's runner of tests, told where the programs are.
