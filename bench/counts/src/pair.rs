@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use torque_proto::{
     Address, Cipher, Config, ConnectOptions, ConnectionId, Datagram, Delivery, Endpoint, Event, Instant,
-    KeyPair, PuzzleProgress, Setup, Trust,
+    KeyPair, Path, PuzzleProgress, Setup, Trust,
 };
 
 /// A host and an initiator that are connected with each other.
@@ -157,7 +157,7 @@ fn carry(now: Instant, from: &mut Endpoint, source: Address, to: &mut Endpoint, 
         let Some(transmit) = transmits.get(index) else { break };
         buffer.clear();
         buffer.extend_from_slice(transmit.bytes);
-        to.handle_datagram(now, Datagram { remote: source, local: None, bytes: buffer });
+        to.handle_datagram(now, Datagram { path: Path::to(source), bytes: buffer });
     }
     transmits.clear();
 }

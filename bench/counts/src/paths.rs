@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use torque_proto::measure::Keys;
 use torque_proto::{
-    Address, Cipher, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyPair, PuzzleProgress,
-    Setup, Trust,
+    Address, Cipher, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyPair, Path,
+    PuzzleProgress, Setup, Trust,
 };
 
 use crate::pair::{Pair, endpoint, host_address, initiator_address};
 use crate::sides;
 
 /// A path, and what takes it so many times.
-pub type Path = (&'static str, fn(usize));
+pub type HotPath = (&'static str, fn(usize));
 
-pub const PATHS: &[Path] = &[
+pub const PATHS: &[HotPath] = &[
     ("seal", |times| seal(Cipher::Aes128GcmSst, 100, times)),
     ("open", |times| open(Cipher::Aes128GcmSst, 100, times)),
     ("seal-1100", |times| seal(Cipher::Aes128GcmSst, 1_100, times)),
@@ -122,7 +122,7 @@ fn challenge_answered(times: usize) {
     let mut bytes = request.clone();
     for number in 0..times {
         bytes.copy_from_slice(&request);
-        host.handle_datagram(now, Datagram { remote: stranger(number), local: None, bytes: &mut bytes });
+        host.handle_datagram(now, Datagram { path: Path::to(stranger(number)), bytes: &mut bytes });
         assert!(!host.transmits().is_empty());
         host.transmits().clear();
     }
@@ -142,9 +142,9 @@ fn request_refused(times: usize, fault: Fault) {
     let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..ConnectOptions::default() };
     initiator.connect(now, host_address(), options).expect("there is room");
     let mut bytes = first_transmit(&mut initiator);
-    host.handle_datagram(now, Datagram { remote: initiator_address(), local: None, bytes: &mut bytes });
+    host.handle_datagram(now, Datagram { path: Path::to(initiator_address()), bytes: &mut bytes });
     let mut bytes = first_transmit(&mut host);
-    initiator.handle_datagram(now, Datagram { remote: host_address(), local: None, bytes: &mut bytes });
+    initiator.handle_datagram(now, Datagram { path: Path::to(host_address()), bytes: &mut bytes });
     while let Some(Event::ChallengeResponse { connection, .. }) = initiator.poll_event() {
         initiator.accept_challenge(now, connection).expect("it was asked");
     }
@@ -169,7 +169,7 @@ fn request_refused(times: usize, fault: Fault) {
         // Slowly, or the host asks for more work before it looks at the solution.
         now += Duration::from_millis(10);
         bytes.copy_from_slice(&bad);
-        host.handle_datagram(now, Datagram { remote: initiator_address(), local: None, bytes: &mut bytes });
+        host.handle_datagram(now, Datagram { path: Path::to(initiator_address()), bytes: &mut bytes });
     }
     let stats = host.stats();
     let refused = match fault {
@@ -187,10 +187,10 @@ fn is_refused(good: &[u8], last: u8) -> bool {
     let mut initiator = endpoint(now, 2, Config::default());
     initiator.connect(now, host_address(), ConnectOptions::default()).expect("there is room");
     let mut challenge = first_transmit(&mut initiator);
-    host.handle_datagram(now, Datagram { remote: initiator_address(), local: None, bytes: &mut challenge });
+    host.handle_datagram(now, Datagram { path: Path::to(initiator_address()), bytes: &mut challenge });
     host.transmits().clear();
     let mut bytes = good.to_vec();
     *bytes.last_mut().expect("it has a solution") = last;
-    host.handle_datagram(now, Datagram { remote: initiator_address(), local: None, bytes: &mut bytes });
+    host.handle_datagram(now, Datagram { path: Path::to(initiator_address()), bytes: &mut bytes });
     host.stats().false_solution == 1
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use torque_proto::{
-    Address, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyPair, PuzzleProgress, Setup,
-    Trust,
+    Address, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyPair, Path, PuzzleProgress,
+    Setup, Trust,
 };
 
 use crate::pair::{host_address, initiator_address};
@@ -40,7 +40,7 @@ impl Side {
 
     fn hear(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
-        let datagram = Datagram { remote: self.other, local: None, bytes: &mut bytes };
+        let datagram = Datagram { path: Path::to(self.other), bytes: &mut bytes };
         self.endpoint.handle_datagram(self.now, datagram);
         while let Some(mut job) = self.endpoint.poll_puzzle() {
             while job.solve(1 << 20) != PuzzleProgress::Solved {}

@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use torque_proto::{
-    Address, Config, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Instant, PuzzleProgress, Setup,
-    Trust,
+    Address, Config, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Instant, Path, PuzzleProgress,
+    Setup, Trust,
 };
 
 use crate::failure::Result;
@@ -114,7 +114,7 @@ fn hand_over(from: &mut Endpoint, to: &mut Endpoint, now: Instant, buffer: &mut 
     for transmit in transmits.iter() {
         buffer.clear();
         buffer.extend_from_slice(transmit.bytes);
-        to.handle_datagram(now, Datagram { remote: transmit.remote, local: None, bytes: buffer });
+        to.handle_datagram(now, Datagram { path: Path::to(transmit.path.remote), bytes: buffer });
     }
     transmits.clear();
     true

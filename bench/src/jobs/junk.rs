@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant as Clock};
 
-use torque_proto::{Address, ConnectOptions, Datagram, Endpoint, Event, Instant, PuzzleProgress, Trust};
+use torque_proto::{
+    Address, ConnectOptions, Datagram, Endpoint, Event, Instant, Path, PuzzleProgress, Trust,
+};
 
 use super::core::endpoint;
 use super::{Job, Scale};
@@ -74,9 +76,9 @@ fn request(host: &mut Endpoint, number: usize) -> Result<Request> {
     let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..ConnectOptions::default() };
     client.connect(now, from, options)?;
     let challenge = only_transmit(&mut client)?;
-    host.handle_datagram(now, Datagram { remote: from, local: None, bytes: &mut challenge.clone() });
+    host.handle_datagram(now, Datagram { path: Path::to(from), bytes: &mut challenge.clone() });
     let mut response = only_transmit(host)?;
-    client.handle_datagram(now, Datagram { remote: from, local: None, bytes: &mut response });
+    client.handle_datagram(now, Datagram { path: Path::to(from), bytes: &mut response });
     while let Some(event) = client.poll_event() {
         if let Event::Close { code, .. } = event {
             return Err(format!("closed: {code}").into());
@@ -119,7 +121,7 @@ impl Flood {
                 self.source += 1;
                 self.buffer.clear();
                 self.buffer.extend_from_slice(bytes);
-                let datagram = Datagram { remote, local: None, bytes: &mut self.buffer };
+                let datagram = Datagram { path: Path::to(remote), bytes: &mut self.buffer };
                 self.host.handle_datagram(self.now, datagram);
                 handed_in += 1;
             }

@@ -40,6 +40,7 @@ mod instant;
 #[doc(hidden)]
 pub mod measure;
 mod micros;
+mod path;
 mod payload;
 mod settings;
 mod stats;
@@ -60,6 +61,7 @@ pub use handshake::{EpochSecrets, PuzzleJob, PuzzleProgress, Trust};
 pub use id::{ConnectionId, Sequence};
 pub use identity::{KeyPair, PublicKey};
 pub use instant::Instant;
+pub use path::Path;
 pub use payload::Payload;
 pub use settings::{Settings, SettingsError};
 pub use stats::{ConnectionCounters, ConnectionStats, HandshakeStats, Stats};

@@ -2,30 +2,25 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
-use crate::address::Address;
+use crate::path::Path;
 use crate::stats::Stats;
 
 /// One datagram to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Transmit<'a> {
-    /// Where to.
-    pub remote: Address,
-    /// The local IP address to send from, where that is known and the carrier can.
-    pub local: Option<IpAddr>,
+    /// Where to, and where from.
+    pub path: Path,
     /// All of it.
     pub bytes: &'a [u8],
 }
 
-/// Several datagrams to one address that lie one after another, all of the same size but the last, which may be
+/// Several datagrams on one path that lie one after another, all of the same size but the last, which may be
 /// shorter: what generic segmentation offload takes in one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// Where to.
-    pub remote: Address,
-    /// The local IP address to send from, where that is known and the carrier can.
-    pub local: Option<IpAddr>,
+    /// Where to, and where from.
+    pub path: Path,
     /// Bytes of each datagram but the last.
     pub segment_size: usize,
     /// How many datagrams.
@@ -72,11 +67,24 @@ pub struct Transmits {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    remote: Address,
-    local: Option<IpAddr>,
+    path: Path,
     start: usize,
     end: usize,
     cause: Cause,
+}
+
+/// Where a connection writes its datagrams. It need not know which path they take.
+pub(crate) struct Outbox<'a> {
+    transmits: &'a mut Transmits,
+    cause: Cause,
+    path: Path,
+}
+
+impl Outbox<'_> {
+    /// Appends a datagram that `write` appends to the buffer; an empty one is not sent.
+    pub(crate) fn push<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.transmits.push(self.cause, self.path, write)
+    }
 }
 
 impl Transmits {
@@ -138,8 +146,7 @@ impl Transmits {
         for next in self.entries.iter().skip(index + 1) {
             let fits = !is_last
                 && count < max_segments
-                && next.remote == first.remote
-                && next.local == first.local
+                && next.path == first.path
                 && next.start == end
                 && next.end - next.start <= segment_size
                 && next.end - first.start <= max_bytes;
@@ -151,7 +158,7 @@ impl Transmits {
             count += 1;
         }
         let bytes = &self.bytes[first.start..end];
-        Some(Run { remote: first.remote, local: first.local, segment_size, count, bytes })
+        Some(Run { path: first.path, segment_size, count, bytes })
     }
 
     /// Forgets the oldest `count` datagrams.
@@ -184,13 +191,7 @@ impl Transmits {
     }
 
     /// Appends a datagram that `write` appends to the buffer; an empty one is not sent.
-    pub(crate) fn push<T>(
-        &mut self,
-        cause: Cause,
-        remote: Address,
-        local: Option<IpAddr>,
-        write: impl FnOnce(&mut Vec<u8>) -> T,
-    ) -> T {
+    pub(crate) fn push<T>(&mut self, cause: Cause, path: Path, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let start = self.bytes.len();
         let result = write(&mut self.bytes);
         let end = self.bytes.len();
@@ -198,7 +199,7 @@ impl Transmits {
             return result;
         }
         if self.has_room(cause) {
-            self.entries.push_back(Entry { remote, local, start, end, cause });
+            self.entries.push_back(Entry { path, start, end, cause });
             let waiting = &mut self.waiting[cause as usize];
             waiting.datagrams += 1;
             waiting.bytes += end - start;
@@ -209,6 +210,11 @@ impl Transmits {
             self.dropped += 1;
         }
         result
+    }
+
+    /// Where one connection's datagrams go.
+    pub(crate) fn outbox(&mut self, cause: Cause, path: Path) -> Outbox<'_> {
+        Outbox { transmits: self, cause, path }
     }
 
     /// Counts an answer that was not made because [`takes_answers`](Self::takes_answers) said no.
@@ -224,7 +230,7 @@ impl Transmits {
     }
 
     fn transmit(&self, entry: &Entry) -> Transmit<'_> {
-        Transmit { remote: entry.remote, local: entry.local, bytes: &self.bytes[entry.start..entry.end] }
+        Transmit { path: entry.path, bytes: &self.bytes[entry.start..entry.end] }
     }
 }
 

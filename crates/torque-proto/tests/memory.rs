@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use torque_proto::{Address, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, Setup, Trust};
+use torque_proto::{Address, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, Path, Setup, Trust};
 
 /// Counts the bytes in use.
 struct Counting;
@@ -98,7 +98,7 @@ impl Victim {
         let sent: Vec<Vec<u8>> = self.host.transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
         self.host.transmits().clear();
         for mut bytes in sent {
-            let datagram = Datagram { remote: address(0), local: None, bytes: &mut bytes };
+            let datagram = Datagram { path: Path::to(address(0)), bytes: &mut bytes };
             self.client.handle_datagram(self.now, datagram);
         }
         while self.client.poll_event().is_some() {}
@@ -117,7 +117,7 @@ impl Victim {
                 if bytes[0] == 3 {
                     return response;
                 }
-                let datagram = Datagram { remote: address(CLIENT), local: None, bytes: &mut bytes };
+                let datagram = Datagram { path: Path::to(address(CLIENT)), bytes: &mut bytes };
                 asked.handle_datagram(self.now, datagram);
             }
             let sent: Vec<Vec<u8>> = asked.transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
@@ -133,7 +133,7 @@ impl Victim {
 
     fn hear(&mut self, from: u32, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
-        let datagram = Datagram { remote: address(from), local: None, bytes: &mut bytes };
+        let datagram = Datagram { path: Path::to(address(from)), bytes: &mut bytes };
         self.host.handle_datagram(self.now, datagram);
     }
 

@@ -1,9 +1,8 @@
 //! A bad network for trying things out: every datagram of a real socket, out and in, passes a simulated link.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
-use torque_proto::{Address, Instant, Transmits};
+use torque_proto::{Instant, Path, Transmits};
 
 use crate::link::{Link, LinkConfig};
 
@@ -17,18 +16,19 @@ pub struct SimulatedPaths {
     config: LinkConfig,
     seed: u64,
     /// In the order of addresses. Few, as a rule, and a map would weigh much in a page.
-    paths: Vec<(Address, Path)>,
+    paths: Vec<Simulated>,
 }
 
+/// A path and its links.
 #[derive(Debug)]
-struct Path {
+struct Simulated {
+    /// With the local address that the other side knows.
+    path: Path,
     out: Link,
     back: Link,
-    /// The local address that the other side knows.
-    local: Option<IpAddr>,
 }
 
-impl Path {
+impl Simulated {
     /// When something next leaves or arrives.
     fn next(&self) -> Option<Instant> {
         [self.out.next_delivery(), self.back.next_delivery()].into_iter().flatten().min()
@@ -44,69 +44,68 @@ impl SimulatedPaths {
     /// Makes all paths do something else from now on. What is under way arrives as it would have.
     pub fn set_config(&mut self, config: LinkConfig) {
         self.config = config;
-        for (_, path) in &mut self.paths {
+        for path in &mut self.paths {
             path.out.set_config(config);
             path.back.set_config(config);
         }
     }
 
-    fn path(&mut self, remote: Address) -> &mut Path {
-        let mut place = self.paths.binary_search_by_key(&remote, |(known, _)| *known);
+    fn path(&mut self, path: Path) -> &mut Simulated {
+        let remote = path.remote;
+        let mut place = self.paths.binary_search_by_key(&remote, |known: &Simulated| known.path.remote);
         if place.is_err() && self.paths.len() >= MAX_PATHS {
-            self.paths.retain(|(_, path)| path.next().is_some());
+            self.paths.retain(|path| path.next().is_some());
             if self.paths.len() >= MAX_PATHS {
                 self.paths.clear();
             }
-            place = self.paths.binary_search_by_key(&remote, |(known, _)| *known);
+            place = self.paths.binary_search_by_key(&remote, |known: &Simulated| known.path.remote);
         }
         let at = place.unwrap_or_else(|at| {
             self.seed = self.seed.wrapping_add(2);
             let (out, back) =
                 (Link::new(self.config, self.seed), Link::new(self.config, self.seed.wrapping_add(1)));
-            self.paths.insert(at, (remote, Path { out, back, local: None }));
+            self.paths.insert(at, Simulated { path: Path::to(remote), out, back });
             at
         });
-        &mut self.paths[at].1
+        let simulated = &mut self.paths[at];
+        simulated.path = Path { local: path.local.or(simulated.path.local), ..path };
+        simulated
     }
 
     /// Takes everything that is to be sent.
     pub fn take(&mut self, now: Instant, transmits: &mut Transmits) {
         for transmit in transmits.iter() {
-            let path = self.path(transmit.remote);
-            path.local = transmit.local.or(path.local);
-            path.out.push(now, transmit.bytes);
+            self.path(transmit.path).out.push(now, transmit.bytes);
         }
         transmits.clear();
     }
 
-    /// Takes a datagram that came to the local address `local`, where that is known.
-    pub fn take_received(&mut self, now: Instant, remote: Address, local: Option<IpAddr>, bytes: &[u8]) {
-        let path = self.path(remote);
-        path.local = local.or(path.local);
-        path.back.push(now, bytes);
+    /// Takes a datagram that was received.
+    pub fn take_received(&mut self, now: Instant, path: Path, bytes: &[u8]) {
+        self.path(path).back.push(now, bytes);
     }
 
-    /// Gives what leaves now: where to, from which local address, and the datagram.
-    pub fn departures(&mut self, now: Instant, mut give: impl FnMut(Address, Option<IpAddr>, &[u8])) {
-        for (remote, path) in &mut self.paths {
-            while let Some(datagram) = path.out.poll(now) {
-                give(*remote, path.local, &datagram);
+    /// Gives each datagram that leaves now, with its path.
+    pub fn departures(&mut self, now: Instant, mut give: impl FnMut(Path, &[u8])) {
+        for Simulated { path, out, .. } in &mut self.paths {
+            while let Some(datagram) = out.poll(now) {
+                give(*path, &datagram);
             }
         }
     }
 
-    /// Gives what arrives now: where from, at which local address, and the datagram.
-    pub fn arrivals(&mut self, now: Instant, mut give: impl FnMut(Address, Option<IpAddr>, &mut [u8])) {
-        for (remote, path) in &mut self.paths {
-            while let Some(mut datagram) = path.back.poll(now) {
-                give(*remote, path.local, &mut datagram);
+    /// Gives each datagram that arrives now, with its path.
+    pub fn arrivals(&mut self, now: Instant, mut give: impl FnMut(Path, &mut [u8])) {
+        for Simulated { path, back, .. } in &mut self.paths {
+            while let Some(mut datagram) = back.poll(now) {
+                give(*path, &mut datagram);
             }
         }
     }
 
     /// When something next leaves or arrives.
     pub fn deadline(&self) -> Option<Instant> {
-        self.paths.iter().filter_map(|(_, path)| path.next()).min()
+        self.paths.iter().filter_map(Simulated::next).min()
     }
 }
 

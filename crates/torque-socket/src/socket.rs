@@ -372,7 +372,7 @@ impl Socket {
                 let now = self.clock.now();
                 simulated.take(now, self.endpoint.transmits());
                 let udp = &mut self.udp;
-                simulated.departures(now, |remote, local, bytes| udp.send_single(remote, local, bytes));
+                simulated.departures(now, |path, bytes| udp.send_single(path, bytes));
             }
         }
         if self.udp.has_troubles() {

@@ -37,7 +37,7 @@ use core::time::Duration;
 use torque_proto::identity::origin::EXTENSION_ORIGIN;
 use torque_proto::{
     Address, CallError, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Extension, Instant, KeyPair,
-    PublicKey, SendError, Trust,
+    Path, PublicKey, SendError, Trust,
 };
 use torque_sim::{LinkConfig, SimulatedPaths};
 
@@ -152,11 +152,11 @@ impl Core {
     /// is no address is dropped.
     pub fn receive(&mut self, now: f64, unix_millis: f64, path: (&[u8], &[u8]), bytes: &mut [u8]) {
         let (Ok(remote), local) = (parse::<SocketAddr>(path.0), parse::<IpAddr>(path.1).ok()) else { return };
-        let (now, remote) = (instant(now), Address::from(remote));
+        let (now, path) = (instant(now), Path { local, ..Path::to(Address::from(remote)) });
         self.endpoint.set_unix_millis(now, unix_millis as u64);
         match &mut self.paths {
-            None => self.endpoint.handle_datagram(now, Datagram { remote, local, bytes }),
-            Some(paths) => paths.take_received(now, remote, local, bytes),
+            None => self.endpoint.handle_datagram(now, Datagram { path, bytes }),
+            Some(paths) => paths.take_received(now, path, bytes),
         }
     }
 
@@ -164,8 +164,8 @@ impl Core {
     pub fn run(&mut self, now: f64) {
         let now = instant(now);
         if let Some(paths) = &mut self.paths {
-            paths.arrivals(now, |remote, local, bytes| {
-                self.endpoint.handle_datagram(now, Datagram { remote, local, bytes });
+            paths.arrivals(now, |path, bytes| {
+                self.endpoint.handle_datagram(now, Datagram { path, bytes });
             });
         }
         if self.endpoint.poll_timeout().is_some_and(|(at, _)| at <= now) {

@@ -4,14 +4,9 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::net::IpAddr;
-
-use torque_proto::Address;
+use torque_proto::Path;
 
 use crate::{Core, instant};
-
-/// Where a datagram goes, and the local address to send it from, where that is known.
-pub(crate) type Path = (Address, Option<IpAddr>);
 
 /// Where the caller is in what waits.
 #[derive(Default)]
@@ -35,9 +30,7 @@ impl Core {
         if let Some(paths) = &mut self.paths {
             let now = instant(now);
             paths.take(now, transmits);
-            paths.departures(now, |remote, local, bytes| {
-                outgoing.departed.push_back(((remote, local), bytes.to_vec()))
-            });
+            paths.departures(now, |path, bytes| outgoing.departed.push_back((path, bytes.to_vec())));
             let (path, bytes) = outgoing.departed.pop_front()?;
             (outgoing.path, outgoing.held) = (Some(path), bytes);
             return Some(&outgoing.held);
@@ -48,7 +41,7 @@ impl Core {
         }
         let transmit = transmits.get(outgoing.given)?;
         outgoing.given += 1;
-        outgoing.path = Some((transmit.remote, transmit.local));
+        outgoing.path = Some(transmit.path);
         Some(transmit.bytes)
     }
 
@@ -60,7 +53,7 @@ impl Core {
             return String::new();
         }
         outgoing.told = outgoing.path;
-        outgoing.path.map_or_else(String::new, |(remote, local)| {
+        outgoing.path.map_or_else(String::new, |Path { remote, local, .. }| {
             format!("{remote}\n{}", local.map_or_else(String::new, |ip| ip.to_string()))
         })
     }

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::net::SocketAddr;
 
 use torque_proto::{
-    Address, Config, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Instant, Setup, Trust,
+    Address, Config, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Instant, Path, Setup, Trust,
 };
 
 use crate::ledger::Ledger;
@@ -133,7 +133,7 @@ impl Side {
         let before: usize = self.waiting_for(remote);
         let count = self.endpoint.transmits().len();
         let mut copy = bytes.to_vec();
-        self.endpoint.handle_datagram(self.now, Datagram { remote, local: None, bytes: &mut copy });
+        self.endpoint.handle_datagram(self.now, Datagram { path: Path::to(remote), bytes: &mut copy });
         if !is_proven {
             let answer = self.waiting_for(remote) - before;
             assert!(answer <= bytes.len(), "{answer} bytes for {} to an unproven address", bytes.len());
@@ -146,7 +146,7 @@ impl Side {
         let transmits = self.endpoint.transmits();
         transmits
             .iter()
-            .filter(|transmit| transmit.remote == remote)
+            .filter(|transmit| transmit.path.remote == remote)
             .map(|transmit| transmit.bytes.len())
             .sum()
     }
@@ -154,7 +154,8 @@ impl Side {
     /// Takes what is to be sent.
     pub fn take_transmits(&mut self) -> Vec<(Address, Vec<u8>)> {
         let transmits = self.endpoint.transmits();
-        let taken = transmits.iter().map(|transmit| (transmit.remote, transmit.bytes.to_vec())).collect();
+        let taken =
+            transmits.iter().map(|transmit| (transmit.path.remote, transmit.bytes.to_vec())).collect();
         transmits.clear();
         taken
     }

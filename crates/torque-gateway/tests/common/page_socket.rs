@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use torque_gateway::control::{FromPage, ToPage};
-use torque_proto::{Address, Config, Datagram, Endpoint, Event, Instant, Setup};
+use torque_proto::{Address, Config, Datagram, Endpoint, Event, Instant, Path, Setup};
 
 use super::page::{Got, Page};
 use super::soon;
@@ -81,7 +81,7 @@ impl PageSocket {
     pub async fn flush(&mut self) {
         let mut out = Vec::new();
         for transmit in self.endpoint.transmits().iter() {
-            out.push((transmit.remote, transmit.bytes.to_vec()));
+            out.push((transmit.path.remote, transmit.bytes.to_vec()));
         }
         let count = out.len();
         self.endpoint.transmits().consume(count);
@@ -102,7 +102,8 @@ impl PageSocket {
                 if let Some(address) = self.addresses.get(&context) {
                     let remote = Address::from(*address);
                     let now = self.now();
-                    self.endpoint.handle_datagram(now, Datagram { remote, local: None, bytes: &mut bytes });
+                    self.endpoint
+                        .handle_datagram(now, Datagram { path: Path::to(remote), bytes: &mut bytes });
                 }
             }
             Some(Got::End) => panic!("the session has ended"),

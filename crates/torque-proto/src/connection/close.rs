@@ -318,7 +318,7 @@ impl Connection {
 
     fn probe_time(&self) -> Micros {
         // A round-trip time that was measured while a program was held up may be minutes.
-        (self.rtt.overdue() + self.peer_ack_delay.get()).min(MAX_PAUSE)
+        (self.path.rtt.overdue() + self.peer_ack_delay.get()).min(MAX_PAUSE)
     }
 
     /// Whether a report written now reaches R.

@@ -1,9 +1,13 @@
 //! A peer that holds the keys and breaks the rules.
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::*;
+use crate::address::Address;
 use crate::crypto::secret::TrafficSecret;
+use crate::path::Path;
+use crate::transmits::{Cause, Transmits};
 use crate::wire::header::Header;
 
 const WHERE: [u8; 4] = [10, 0, 0, 1];
@@ -57,7 +61,7 @@ impl Side {
 
     fn outbox(&mut self) -> (&mut Connection, &mut Application, Outbox<'_>) {
         let remote = Address::from(SocketAddr::from((WHERE, 1)));
-        let outbox = Outbox { transmits: &mut self.transmits, cause: Cause::Own, remote, local: None };
+        let outbox = self.transmits.outbox(Cause::Own, Path::to(remote));
         (&mut self.connection, &mut self.application, outbox)
     }
 

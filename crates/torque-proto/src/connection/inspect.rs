@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::wire::header::Header;
+use alloc::vec::Vec;
 
 /// Both halves of the window in numbers (PROTOCOL.md 6.3, 6.4, 7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

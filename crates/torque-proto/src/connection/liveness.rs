@@ -1,9 +1,9 @@
 //! When to ping, when to probe, and when the other side is gone (PROTOCOL.md 9).
 
-use super::rtt::Rtt;
 use crate::config::Config;
 use crate::instant::Instant;
 use crate::micros::{Micros, Micros32};
+use crate::path::Rtt;
 
 /// The longest pause between probes.
 const MAX_PROBE_PAUSE: Micros = Micros::from_secs(2);

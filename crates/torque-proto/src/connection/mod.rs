@@ -12,27 +12,24 @@ pub(crate) mod inspect;
 mod liveness;
 mod numbers;
 mod outgoing;
-mod rtt;
+mod rate;
 mod sealing;
 mod verdicts;
 #[cfg(test)]
 mod worked_examples;
 
-use core::net::IpAddr;
 use core::time::Duration;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 pub(crate) use close::Ended;
 use close::Phase;
 use incoming::{Incoming, MAX_REPORT, MAX_SHORT_REPORT};
 use liveness::{Liveness, PingAction};
 use outgoing::Outgoing;
-use rtt::{Rate, Rtt};
+use rate::Rate;
 pub(crate) use sealing::Opened;
 
-use crate::address::Address;
 use crate::config::Config;
 use crate::crypto::Cipher;
 use crate::crypto::keys::{ReceiveKeys, SendKeys};
@@ -40,10 +37,11 @@ use crate::error::SendError;
 use crate::event::Delivery;
 use crate::instant::Instant;
 use crate::micros::{Micros, Micros32};
+use crate::path::{PathData, Rtt};
 use crate::settings::Settings;
 use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeFigures, HandshakeStats};
 use crate::timer::TimerKind;
-use crate::transmits::{Cause, Transmits};
+use crate::transmits::Outbox;
 use crate::wire::control::{ControlMessage, ControlMessages};
 use crate::wire::header::{HeaderSize, PacketKind};
 
@@ -59,20 +57,6 @@ pub(crate) trait Output {
     fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool;
     /// Tells the verdict on a packet.
     fn verdict(&mut self, sequence: u64, delivery: Delivery);
-}
-
-/// Where a connection's datagrams go.
-pub(crate) struct Outbox<'a> {
-    pub transmits: &'a mut Transmits,
-    pub cause: Cause,
-    pub remote: Address,
-    pub local: Option<IpAddr>,
-}
-
-impl Outbox<'_> {
-    fn push<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.transmits.push(self.cause, self.remote, self.local, write)
-    }
 }
 
 /// What a handshake leaves behind for its connection.
@@ -120,7 +104,7 @@ pub(crate) struct Connection {
     ack_at: Option<Instant>,
     /// When to see whether memory that only data needs can be given back; `None` while the connection rests.
     rest_at: Option<Instant>,
-    rtt: Rtt,
+    path: PathData,
     rate: Rate,
     liveness: Liveness,
     phase: Phase,
@@ -147,7 +131,10 @@ impl Connection {
             counter_received: 0,
             ack_at: None,
             rest_at: None,
-            rtt: Rtt::new(now, parts.rtt.map(Micros::from)),
+            path: PathData {
+                rtt: Rtt::new(now, parts.rtt.map(Micros::from)),
+                max_packet_size: parts.settings.max_packet_size,
+            },
             rate: Rate::new(now),
             liveness: Liveness::new(now, config),
             phase: Phase::new(now, parts.unheard.map(Micros::from)),
@@ -193,9 +180,9 @@ impl Connection {
         self.liveness.last_data_sent() == now && self.ack_at.is_none() && self.outgoing.unsettled_data() > 0
     }
 
-    /// The largest payload, in bytes.
+    /// The largest payload that can be sent on the present path, in bytes.
     pub(crate) fn max_packet_size(&self) -> usize {
-        usize::from(self.settings.max_packet_size)
+        usize::from(self.path.max_packet_size)
     }
 
     /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes mean nothing any more.
@@ -242,7 +229,7 @@ impl Connection {
         let wants_answer = match opened.kind {
             PacketKind::Data => {
                 // Applications and queues rely on the size that was announced.
-                let fits = body.len() <= self.max_packet_size();
+                let fits = body.len() <= usize::from(self.settings.max_packet_size);
                 let taken = self.phase.takes_data() && fits && output.packet(opened.sequence, body);
                 self.take(opened.sequence, taken);
                 if taken {
@@ -290,7 +277,7 @@ impl Connection {
             self.send_ack(now, outbox);
         }
         if self.outgoing.unsettled_data() > 0
-            && self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay.get()) <= now
+            && self.liveness.probe_deadline(&self.path.rtt, self.peer_ack_delay.get()) <= now
         {
             self.liveness.on_probe(now);
             self.send_ping(now, outbox);
@@ -328,7 +315,10 @@ impl Connection {
             consider(at, TimerKind::Ack);
         }
         if self.outgoing.unsettled_data() > 0 {
-            consider(self.liveness.probe_deadline(&self.rtt, self.peer_ack_delay.get()), TimerKind::Probe);
+            consider(
+                self.liveness.probe_deadline(&self.path.rtt, self.peer_ack_delay.get()),
+                TimerKind::Probe,
+            );
         }
         if let Some(at) = self.rest_at {
             consider(at, TimerKind::Rest);
@@ -372,7 +362,7 @@ impl Connection {
 
     /// At the host: the first packet has come, so long after the connect_accept and the request.
     pub(crate) fn established(&mut self, now: Instant, round_trip: Option<Duration>, total: Duration) {
-        self.rtt = Rtt::new(now, round_trip.map(Micros::from));
+        self.path.rtt = Rtt::new(now, round_trip.map(Micros::from));
         self.handshake.total_time = total.into();
         self.liveness = self.liveness.anew(now);
     }
@@ -389,7 +379,7 @@ impl Connection {
 
     /// How long to wait for an answer before another connection may take this one's address (5.6).
     pub(crate) fn displacement_wait(&self) -> Duration {
-        (self.rtt.smoothed() * 4).clamp(Micros::from_millis(250), Micros::from_secs(3)).into()
+        (self.path.rtt.smoothed() * 4).clamp(Micros::from_millis(250), Micros::from_secs(3)).into()
     }
 
     /// Asks the other side for a sign of life.
@@ -406,10 +396,10 @@ impl Connection {
 
     pub(crate) fn stats(&self) -> ConnectionStats {
         ConnectionStats {
-            rtt: self.rtt.smoothed().into(),
-            rtt_latest: self.rtt.latest().into(),
-            rtt_min: self.rtt.minimum().into(),
-            jitter: self.rtt.variation().into(),
+            rtt: self.path.rtt.smoothed().into(),
+            rtt_latest: self.path.rtt.latest().into(),
+            rtt_min: self.path.rtt.minimum().into(),
+            jitter: self.path.rtt.variation().into(),
             delivery_rate: self.rate.last(),
             counters: self.counters.clone(),
             in_flight: self.outgoing.open(),
@@ -459,7 +449,7 @@ impl Connection {
     /// only say the same.
     fn go_on_reporting(&mut self, now: Instant) {
         if !self.report_is_final() && self.ack_at.is_none() {
-            let pause = self.ack_delay.get().max(self.rtt.smoothed()).max(MIN_REPORT_PAUSE);
+            let pause = self.ack_delay.get().max(self.path.rtt.smoothed()).max(MIN_REPORT_PAUSE);
             self.ack_at = Some(now + pause);
         }
     }
@@ -494,7 +484,7 @@ impl Connection {
                 Ok(ControlMessage::Pong { id, settled }) => {
                     self.incoming.report_was_read(settled);
                     if let Some(sample) = self.liveness.pong(now, id) {
-                        self.rtt.sample(now, sample);
+                        self.path.rtt.sample(now, sample);
                     }
                 }
                 Ok(ControlMessage::Close { .. }) if has_close => self.counters.malformed += 1,

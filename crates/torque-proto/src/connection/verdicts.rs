@@ -51,7 +51,7 @@ impl Connection {
         let gap =
             self.outgoing.next_sent_at().map(|next| Micros::from_micros(next.wrapping_sub(sent_at).into()));
         let held = gap.map_or(self.peer_ack_delay.get(), |gap| gap.min(self.peer_ack_delay.get()));
-        self.rtt.sample_between(now, most - held, most);
+        self.path.rtt.sample_between(now, most - held, most);
     }
 
     fn settle_next(&mut self, delivery: Delivery, output: &mut impl Output) {

@@ -5,6 +5,7 @@ use super::numbers::{expand_ack, expand_carried, expand_counter, expand_new};
 use super::outgoing::{Outgoing, reported};
 use super::*;
 use crate::wire::header::Header;
+use alloc::vec::Vec;
 
 const WINDOW: u16 = 128;
 const SIZE: HeaderSize = HeaderSize::Three;

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use super::routing::Path;
 use super::setup::ConnectOptions;
 use super::slot::{AttemptSlot, Connected, Entry, Slot};
 use super::{Endpoint, boxed};
@@ -13,6 +12,7 @@ use crate::event::{ClosedBy, Event, Extension};
 use crate::handshake::{Attempt, AttemptOptions, AttemptOutcome, Established, PuzzleJob};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
+use crate::path::Path;
 use crate::transmits::Cause;
 use crate::wire::DatagramKind;
 
@@ -53,7 +53,7 @@ impl Endpoint {
         };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let started =
-            self.transmits.push(Cause::Own, remote, None, |out| Attempt::start(&mut cx, options, out));
+            self.transmits.push(Cause::Own, Path::to(remote), |out| Attempt::start(&mut cx, options, out));
         match started {
             Ok(attempt) => {
                 self.put(id, Slot::Attempt(boxed(AttemptSlot { attempt, remote, nonce: None })));
@@ -117,7 +117,7 @@ impl Endpoint {
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let outcome = self
             .transmits
-            .push(Cause::Own, slot.remote, None, |out| slot.attempt.accept(&mut cx, extensions, out))?;
+            .push(Cause::Own, Path::to(slot.remote), |out| slot.attempt.accept(&mut cx, extensions, out))?;
         self.after_attempt(now, connection, None, outcome);
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Endpoint {
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let outcome = self
             .transmits
-            .push(Cause::Own, slot.remote, None, |out| slot.attempt.return_puzzle(&mut cx, job, out));
+            .push(Cause::Own, Path::to(slot.remote), |out| slot.attempt.return_puzzle(&mut cx, job, out));
         self.after_attempt(now, id, None, outcome);
     }
 
@@ -195,7 +195,7 @@ impl Endpoint {
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let outcome = self
             .transmits
-            .push(Cause::Own, path.remote, None, |out| slot.attempt.handle_datagram(&mut cx, bytes, out));
+            .push(Cause::Own, Path::to(path.remote), |out| slot.attempt.handle_datagram(&mut cx, bytes, out));
         self.after_attempt(now, id, Some(path), outcome);
     }
 
@@ -249,7 +249,7 @@ impl Endpoint {
         let remote = slot.remote;
         self.forget_attempt(id);
         let Established { parts, accept_data } = established;
-        let local = path.and_then(|path| path.local);
+        let path = path.unwrap_or(Path::to(remote));
         let public_key = parts.public_key;
         let unheard = Some(self.config.handshake.wait);
         // After a repeat the time says nothing about the path.
@@ -262,8 +262,7 @@ impl Endpoint {
             self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
         }
         let replaces = self.displace_owner(remote);
-        let connected =
-            Connected { connection, remote, local, public_key, is_host: false, queued: 0, held: 0 };
+        let connected = Connected { connection, path, public_key, is_host: false, queued: 0, held: 0 };
         self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;

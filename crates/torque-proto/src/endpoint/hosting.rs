@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use super::places::room;
 use super::requests::Room;
-use super::routing::Path;
 use super::setup::KeyLogEntry;
 use super::slot::{AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, RefusedSlot, Slot, Source};
 use super::{Endpoint, boxed};
@@ -19,6 +18,7 @@ use crate::handshake::{
 };
 use crate::id::ConnectionId;
 use crate::instant::Instant;
+use crate::path::Path;
 use crate::settings::Settings;
 use crate::transmits::Cause;
 use crate::wire::{ConnectRequest, ParseError};
@@ -38,7 +38,7 @@ impl Endpoint {
         let pending = self.requests.waiting();
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (host, own_nonces) = (&mut self.host, &self.own_nonces);
-        let answer = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| {
+        let answer = self.transmits.push(Cause::Stranger, path, |out| {
             host.answer_challenge(
                 &mut cx,
                 path.remote,
@@ -81,7 +81,7 @@ impl Endpoint {
                 found != Room::None
             },
         };
-        let admission = self.transmits.push(Cause::Stranger, path.remote, path.local, |out| {
+        let admission = self.transmits.push(Cause::Stranger, path, |out| {
             host.admit(&mut cx, path.remote, &request, bytes, occupancy, out)
         });
         match admission {
@@ -96,7 +96,7 @@ impl Endpoint {
         let Some(entry) = self.slots.get_mut(id) else { return };
         let slot = &mut entry.slot;
         // Its address has paid, and answers are 50 ms apart, so they count as a peer's.
-        let repeated = self.transmits.push(Cause::Peer, path.remote, path.local, |out| match slot {
+        let repeated = self.transmits.push(Cause::Peer, path, |out| match slot {
             Slot::Asking(slot) => slot.asking.repeat(now, bytes, out),
             Slot::Confirming(slot) => slot.confirming.repeat(now, bytes, out),
             Slot::Refused(slot) => slot.refused.repeat(now, bytes, out),
@@ -117,7 +117,7 @@ impl Endpoint {
         }
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (asking, question) = admitted.ask(&mut cx);
-        let source = Source { remote: path.remote, local: path.local, initiator_nonce: nonce };
+        let source = Source { path, initiator_nonce: nonce };
         let origin = self.attested_origin(now, path.remote, &question.public_key, &question.extensions);
         if !self.config.origins.admits(origin.as_deref()) {
             // It is let in nowhere, so it ends no attempt of our own either.
@@ -144,9 +144,9 @@ impl Endpoint {
     /// Refuses a request of which the application never hears.
     fn refuse_origin(&mut self, now: Instant, asking: Asking, source: Source) {
         self.stats.origin_refused += 1;
-        trace_event!(DEBUG, remote = %source.remote, "origin not allowed");
+        trace_event!(DEBUG, remote = %source.path.remote, "origin not allowed");
         let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let refused = self.transmits.push(Cause::Stranger, source.remote, source.local, |out| {
+        let refused = self.transmits.push(Cause::Stranger, source.path, |out| {
             asking.refuse(&cx, CloseCode::OriginNotAllowed, ShortData::EMPTY, out)
         });
         let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
@@ -180,17 +180,15 @@ impl Endpoint {
         };
         let AskingSlot { asking, source, since } = *asking;
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let (confirming, parts) = self
-            .transmits
-            .push(Cause::Own, source.remote, source.local, |out| asking.accept(&mut cx, accept_data, out));
+        let (confirming, parts) =
+            self.transmits.push(Cause::Own, source.path, |out| asking.accept(&mut cx, accept_data, out));
         let public_key = parts.public_key;
-        let connection = self.make_connection(now, id, source.remote, parts, None, None);
-        let (remote, local) = (source.remote, source.local);
+        let connection = self.make_connection(now, id, source.path.remote, parts, None, None);
         let connected =
-            Connected { connection, remote, local, public_key, is_host: true, queued: 0, held: 0 };
+            Connected { connection, path: source.path, public_key, is_host: true, queued: 0, held: 0 };
         let slot = ConfirmingSlot { confirming, source, since, connected, displacing: None };
         self.put(id, Slot::Confirming(boxed(slot)));
-        let waiting = self.confirming.entry(source.remote).or_default();
+        let waiting = self.confirming.entry(source.path.remote).or_default();
         waiting.push(id);
         let oldest = (waiting.len() > MAX_CONFIRMING).then(|| waiting[0]);
         if let Some(oldest) = oldest {
@@ -216,9 +214,8 @@ impl Endpoint {
         };
         let AskingSlot { asking, source, .. } = *asking;
         let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let refused = self
-            .transmits
-            .push(Cause::Own, source.remote, source.local, |out| asking.refuse(&cx, code, reason, out));
+        let refused =
+            self.transmits.push(Cause::Own, source.path, |out| asking.refuse(&cx, code, reason, out));
         self.put(id, Slot::Refused(boxed(RefusedSlot { refused, source })));
         self.note_refused(now, source);
         self.tell_close(id, code, by, reason.bytes().to_vec());
@@ -240,11 +237,11 @@ impl Endpoint {
 
     /// Takes a pending connection out of the tables that find it.
     pub(super) fn forget_request(&mut self, id: ConnectionId, source: Source) {
-        self.requests.remove(source.remote, source.initiator_nonce);
-        if let Some(waiting) = self.confirming.get_mut(&source.remote) {
+        self.requests.remove(source.path.remote, source.initiator_nonce);
+        if let Some(waiting) = self.confirming.get_mut(&source.path.remote) {
             waiting.retain(|other| *other != id);
             if waiting.is_empty() {
-                self.confirming.remove(&source.remote);
+                self.confirming.remove(&source.path.remote);
             }
         }
     }
@@ -286,7 +283,7 @@ impl Endpoint {
             return self.rearm(id);
         }
         // Somebody else may have taken the address meanwhile, and was not asked.
-        if let Some(path) = self.slots.get(id).and_then(|entry| entry.slot.remote()).map(Path::from_remote)
+        if let Some(path) = self.slots.get(id).and_then(|entry| entry.slot.remote()).map(Path::to)
             && self.connections.get(&path.remote).is_some_and(|owner| *owner != displacing.owner)
         {
             return self.on_confirmed(now, id, path);
@@ -311,7 +308,7 @@ impl Endpoint {
         let round_trip = confirming.round_trip(first_packet);
         let sample = (round_trip < self.config.handshake.retry_first).then_some(round_trip);
         connected.connection.established(now, sample, now.saturating_since(since));
-        let (remote, public_key) = (connected.remote, connected.public_key);
+        let (remote, public_key) = (connected.path.remote, connected.public_key);
         let settings: Settings = connected.connection.settings();
         // There is one connection now: an attempt of our own to the same address has lost (5.4, step 9).
         if let Some(&attempt) = self.attempts.get(&remote) {

@@ -31,7 +31,6 @@ pub use setup::{ConnectOptions, Datagram, KeyLog, KeyLogEntry, Setup};
 use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::config::{Config, ConfigError};
-use crate::connection::Outbox;
 use crate::crypto::rng::Rng;
 use crate::error::{CallError, SendError};
 use crate::event::{ClosedBy, Event};
@@ -39,6 +38,7 @@ use crate::handshake::{Context, EpochSecrets, Host, ShortData};
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::{KeyPair, PublicKey};
 use crate::instant::Instant;
+use crate::path::Path;
 use crate::payload::Pool;
 use crate::stats::{ConnectionStats, Stats};
 use crate::transmits::{Cause, Transmits};
@@ -241,12 +241,7 @@ impl Endpoint {
         if self.transmits.is_full() {
             return Err(SendError::Blocked);
         }
-        let mut outbox = Outbox {
-            transmits: &mut self.transmits,
-            cause: Cause::Own,
-            remote: connected.remote,
-            local: connected.local,
-        };
+        let mut outbox = self.transmits.outbox(Cause::Own, connected.path);
         // Of packets that leave at the same time only the first one moves a deadline.
         let is_first = !connected.connection.is_sending_at(now);
         let sequence = connected.connection.send(now, payload, &mut outbox)?;
@@ -288,7 +283,8 @@ impl Endpoint {
         if self.transmits.is_full() {
             return Err(CallError::Blocked);
         }
-        self.transmits.push(Cause::Own, remote, local, |out| out.extend_from_slice(payload));
+        let path = Path { local, ..Path::to(remote) };
+        self.transmits.push(Cause::Own, path, |out| out.extend_from_slice(payload));
         self.stats.info_sent += 1;
         Ok(())
     }
@@ -403,7 +399,7 @@ impl Endpoint {
     pub fn silent_addresses(&self, now: Instant, limit: Duration) -> impl Iterator<Item = Address> + '_ {
         self.slots.iter().filter_map(move |(_, entry)| match &entry.slot {
             Slot::Connected(connected) if connected.connection.is_silent(now, limit) => {
-                Some(connected.remote)
+                Some(connected.path.remote)
             }
             _ => None,
         })

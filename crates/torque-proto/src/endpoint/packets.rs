@@ -4,12 +4,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Endpoint;
-use super::routing::Path;
 use super::slot::{Displaced, Sink, Slot};
-use crate::connection::{Connection, Ended, Outbox, Refusal};
+use crate::connection::{Connection, Ended, Refusal};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
-use crate::transmits::Cause;
+use crate::path::Path;
+use crate::transmits::{Cause, Outbox};
 
 /// What is to be done after a connection has acted.
 struct After {
@@ -67,13 +67,8 @@ impl Endpoint {
         let Some(entry) = self.slots.get_mut(id) else { return Ok(()) };
         let Slot::Connected(connected) = &mut entry.slot else { return Ok(()) };
         let opened = connected.connection.open(bytes)?;
-        connected.local = path.local.or(connected.local);
-        let mut outbox = Outbox {
-            transmits: &mut self.transmits,
-            cause: Cause::Peer,
-            remote: connected.remote,
-            local: connected.local,
-        };
+        connected.path.follow(path);
+        let mut outbox = self.transmits.outbox(Cause::Peer, connected.path);
         let mut sink = Sink {
             id,
             events: &mut self.events,
@@ -132,12 +127,7 @@ impl Endpoint {
             Slot::Confirming(slot) => &mut slot.connected,
             _ => return,
         };
-        let mut outbox = Outbox {
-            transmits: &mut self.transmits,
-            cause,
-            remote: connected.remote,
-            local: connected.local,
-        };
+        let mut outbox = self.transmits.outbox(cause, connected.path);
         let mut sink = Sink {
             id,
             events: &mut self.events,
@@ -161,7 +151,7 @@ impl Endpoint {
     fn forget_connection(&mut self, id: ConnectionId) {
         match self.slots.get(id).map(|entry| &entry.slot) {
             Some(Slot::Connected(connected)) => {
-                let remote = connected.remote;
+                let remote = connected.path.remote;
                 if self.connections.get(&remote) == Some(&id) {
                     self.connections.remove(&remote);
                 }

@@ -23,8 +23,8 @@ pub(super) fn room(requests: &Requests, slots: &Slab<Entry>, limits: &Limits, re
         let established = slots.iter().filter(|(_, entry)| match &entry.slot {
             Slot::Connected(other) => {
                 other.is_host
-                    && other.remote != remote
-                    && other.remote.network() == network
+                    && other.path.remote != remote
+                    && other.path.remote.network() == network
                     && !other.connection.is_over()
             }
             _ => false,
@@ -63,7 +63,7 @@ impl Endpoint {
             self.give_up(now, id);
         }
         let id = self.slots.insert(entry)?;
-        self.requests.insert(source.remote, source.initiator_nonce, id);
+        self.requests.insert(source.path.remote, source.initiator_nonce, id);
         Some(id)
     }
 
@@ -82,7 +82,7 @@ impl Endpoint {
     /// Notes that a pending connection only waits to repeat its refusal.
     pub(super) fn note_refused(&mut self, now: Instant, source: Source) {
         let limits = &self.config.limits;
-        if let Some(oldest) = self.requests.refuse(source.remote, source.initiator_nonce, limits) {
+        if let Some(oldest) = self.requests.refuse(source.path.remote, source.initiator_nonce, limits) {
             self.give_up(now, oldest);
         }
     }
@@ -113,7 +113,7 @@ impl Endpoint {
 
     /// Tells an initiator that it may begin again later.
     fn say_busy(&mut self, source: Source) {
-        self.transmits.push(Cause::Stranger, source.remote, source.local, |out| {
+        self.transmits.push(Cause::Stranger, source.path, |out| {
             reject(RejectCode::Busy, source.initiator_nonce, out);
         });
     }

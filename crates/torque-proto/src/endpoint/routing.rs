@@ -1,34 +1,18 @@
 //! From a datagram to whom it is for.
 
-use core::net::IpAddr;
-
 use super::Endpoint;
 use super::setup::Datagram;
-use crate::address::Address;
 use crate::event::Event;
 use crate::handshake::DropReason;
 use crate::instant::Instant;
+use crate::path::Path;
 use crate::transmits::Cause;
 use crate::wire::{DatagramKind, parse_probe, probe_echo};
-
-/// Where a datagram came from, and where to.
-#[derive(Clone, Copy)]
-pub(super) struct Path {
-    pub remote: Address,
-    pub local: Option<IpAddr>,
-}
-
-impl Path {
-    pub(super) fn from_remote(remote: Address) -> Self {
-        Self { remote, local: None }
-    }
-}
 
 impl Endpoint {
     /// Takes a datagram that came from the network. Whatever it holds, it does no worse than being counted.
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
-        let Datagram { remote, local, bytes } = datagram;
-        let path = Path { remote, local };
+        let Datagram { path, bytes } = datagram;
         self.stats.datagrams_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
         match DatagramKind::of(bytes) {
@@ -57,8 +41,7 @@ impl Endpoint {
         if !self.config.accept_incoming && !is_known {
             return self.stats.not_accepting += 1;
         }
-        self.transmits
-            .push(Cause::Stranger, path.remote, path.local, |out| out.extend_from_slice(&probe_echo(nonce)));
+        self.transmits.push(Cause::Stranger, path, |out| out.extend_from_slice(&probe_echo(nonce)));
         self.stats.probes_answered += 1;
     }
 

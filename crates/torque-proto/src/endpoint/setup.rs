@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use crate::address::Address;
 use crate::config::Config;
@@ -10,6 +9,7 @@ use crate::event::Extension;
 use crate::handshake::Trust;
 use crate::id::ConnectionId;
 use crate::identity::KeyPair;
+use crate::path::Path;
 use crate::settings::Settings;
 
 /// What an endpoint is made from.
@@ -29,10 +29,8 @@ pub struct Setup {
 /// A received datagram.
 #[derive(Debug)]
 pub struct Datagram<'a> {
-    /// Where it came from.
-    pub remote: Address,
-    /// The local IP address that it was sent to, where the carrier tells; answers leave from there.
-    pub local: Option<IpAddr>,
+    /// Where it came from and arrived; answers go back the same way.
+    pub path: Path,
     /// All of it. It is decrypted in place.
     pub bytes: &'a mut [u8],
 }

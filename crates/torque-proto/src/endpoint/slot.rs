@@ -1,7 +1,6 @@
 //! What a slot holds, by the state of its connection.
 
 use alloc::boxed::Box;
-use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::address::Address;
@@ -12,6 +11,7 @@ use crate::handshake::{Asking, Attempt, Confirming, Refused};
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::PublicKey;
 use crate::instant::Instant;
+use crate::path::Path;
 use crate::payload::Pool;
 use crate::stats::Stats;
 use crate::timer::TimerKind;
@@ -56,8 +56,7 @@ pub(super) struct AttemptSlot {
 /// Where a request came from.
 #[derive(Clone, Copy)]
 pub(super) struct Source {
-    pub remote: Address,
-    pub local: Option<IpAddr>,
+    pub path: Path,
     pub initiator_nonce: [u8; 16],
 }
 
@@ -115,8 +114,8 @@ impl Displacing {
 
 pub(super) struct Connected {
     pub connection: Connection,
-    pub remote: Address,
-    pub local: Option<IpAddr>,
+    /// The path in use; what is known about it is the connection's [`PathData`](crate::path::PathData).
+    pub path: Path,
     pub public_key: PublicKey,
     /// Whether the other side began it.
     pub is_host: bool,
@@ -149,10 +148,10 @@ impl Slot {
     pub(super) fn remote(&self) -> Option<Address> {
         match self {
             Self::Attempt(slot) => Some(slot.remote),
-            Self::Asking(slot) => Some(slot.source.remote),
-            Self::Refused(slot) => Some(slot.source.remote),
-            Self::Confirming(slot) => Some(slot.connected.remote),
-            Self::Connected(slot) => Some(slot.remote),
+            Self::Asking(slot) => Some(slot.source.path.remote),
+            Self::Refused(slot) => Some(slot.source.path.remote),
+            Self::Confirming(slot) => Some(slot.connected.path.remote),
+            Self::Connected(slot) => Some(slot.path.remote),
             Self::Ended => None,
         }
     }

@@ -52,8 +52,7 @@ impl Pair {
                 for mut bytes in datagrams {
                     idle = false;
                     if keep(from, &bytes) {
-                        let datagram =
-                            Datagram { remote: address(from as u8), local: None, bytes: &mut bytes };
+                        let datagram = Datagram { path: Path::to(address(from as u8)), bytes: &mut bytes };
                         self.ends[1 - from].handle_datagram(self.now, datagram);
                     }
                 }

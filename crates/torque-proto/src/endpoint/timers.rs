@@ -7,6 +7,7 @@ use crate::event::ClosedBy;
 use crate::handshake::ShortData;
 use crate::id::ConnectionId;
 use crate::instant::Instant;
+use crate::path::Path;
 use crate::timer::TimerKind;
 use crate::transmits::Cause;
 
@@ -53,7 +54,7 @@ impl Endpoint {
                 let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
                 let outcome = self
                     .transmits
-                    .push(Cause::Own, slot.remote, None, |out| slot.attempt.handle_timeout(&mut cx, out));
+                    .push(Cause::Own, Path::to(slot.remote), |out| slot.attempt.handle_timeout(&mut cx, out));
                 self.after_attempt(now, id, None, outcome);
             }
             Slot::Asking(_) => {

@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 use std::sync::Mutex;
 
 use super::*;
-use crate::{Address, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyLogEntry, Setup, Trust};
+use crate::{
+    Address, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyLogEntry, Path, Setup, Trust,
+};
 
 fn secrets(entry: &KeyLogEntry<'_>) -> LoggedSecrets {
     LoggedSecrets {
@@ -59,7 +61,7 @@ fn play(config: Config, rounds: u32) -> (LoggedSecrets, Capture) {
                     }
                 }
                 ends[1 - from]
-                    .handle_datagram(now, Datagram { remote: address(from), local: None, bytes: &mut bytes });
+                    .handle_datagram(now, Datagram { path: Path::to(address(from)), bytes: &mut bytes });
             }
             while let Some(event) = ends[from].poll_event() {
                 match event {

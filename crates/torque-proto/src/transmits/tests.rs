@@ -1,11 +1,12 @@
 use super::*;
+use crate::address::Address;
 
 #[test]
 fn a_buffer_that_is_never_quite_empty_does_not_grow() {
     let mut transmits = Transmits::new(8, 1 << 20);
-    let remote = Address::from_virtual(1);
+    let path = Path::to(Address::from_virtual(1));
     for number in 0..10_000u32 {
-        transmits.push(Cause::Own, remote, None, |out| out.extend_from_slice(&[number as u8; 1_000]));
+        transmits.push(Cause::Own, path, |out| out.extend_from_slice(&[number as u8; 1_000]));
         if transmits.len() == 4 {
             let kept: Vec<u8> = transmits.iter().map(|transmit| transmit.bytes[999]).collect();
             assert_eq!(kept, [3, 2, 1, 0].map(|back| (number - back) as u8));
@@ -18,17 +19,17 @@ fn a_buffer_that_is_never_quite_empty_does_not_grow() {
 #[test]
 fn what_others_elicit_leaves_the_places_of_this_side_alone() {
     let mut transmits = Transmits::new(8, 1 << 20);
-    let remote = Address::from_virtual(1);
+    let path = Path::to(Address::from_virtual(1));
     for cause in [Cause::Stranger, Cause::Peer] {
         for _ in 0..100 {
-            transmits.push(cause, remote, None, |out| out.push(7));
+            transmits.push(cause, path, |out| out.push(7));
         }
     }
     assert_eq!(transmits.len(), 2 + 2, "a quarter each");
     assert!(!transmits.takes_answers());
     for number in 0..100 {
         assert_eq!(transmits.is_full(), number >= 8);
-        transmits.push(Cause::Own, remote, None, |out| out.push(7));
+        transmits.push(Cause::Own, path, |out| out.push(7));
     }
     assert_eq!(transmits.len(), 4 + 16);
     transmits.consume(2);
@@ -40,9 +41,9 @@ fn what_others_elicit_leaves_the_places_of_this_side_alone() {
 #[test]
 fn the_bytes_that_wait_are_bounded_too() {
     let mut transmits = Transmits::new(1_000, 10_000);
-    let remote = Address::from_virtual(1);
+    let path = Path::to(Address::from_virtual(1));
     let mut push = |cause| {
-        transmits.push(cause, remote, None, |out| out.extend_from_slice(&[0; 1_000]));
+        transmits.push(cause, path, |out| out.extend_from_slice(&[0; 1_000]));
         (transmits.is_full(), transmits.takes_answers(), transmits.len())
     };
     for _ in 0..9 {

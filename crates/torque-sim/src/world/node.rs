@@ -1,6 +1,6 @@
 //! What a world drives.
 
-use torque_proto::{Address, Datagram, Endpoint, Event, Instant};
+use torque_proto::{Address, Datagram, Endpoint, Event, Instant, Path};
 
 /// Something that takes datagrams and the time, and gives out datagrams, events and its next deadline.
 pub trait Node {
@@ -23,7 +23,7 @@ impl Node for Endpoint {
     type Event = Event;
 
     fn handle_datagram(&mut self, now: Instant, remote: Address, bytes: &mut [u8]) {
-        Endpoint::handle_datagram(self, now, Datagram { remote, local: None, bytes });
+        Endpoint::handle_datagram(self, now, Datagram { path: Path::to(remote), bytes });
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -37,7 +37,7 @@ impl Node for Endpoint {
     fn drain_transmits(&mut self, send: &mut dyn FnMut(Address, &[u8])) {
         let transmits = self.transmits();
         for transmit in transmits.iter() {
-            send(transmit.remote, transmit.bytes);
+            send(transmit.path.remote, transmit.bytes);
         }
         transmits.clear();
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use quinn_udp::{UdpSockRef, UdpSocketState};
-use torque_proto::{Address, Run, Transmits};
+use torque_proto::{Address, Path, Run, Transmits};
 
 use super::Arrived;
 use super::failure::Failure;
@@ -139,15 +139,15 @@ impl Carrier {
 
     fn message<'a>(&self, run: &Run<'a>) -> Option<Message<'a>> {
         Some(Message {
-            destination: self.destination(run.remote)?,
-            source: run.local,
+            destination: self.destination(run.path.remote)?,
+            source: run.path.local,
             segment_size: if run.count > 1 { u16::try_from(run.segment_size).ok() } else { None },
             bytes: run.bytes,
         })
     }
 
     fn run<'a>(&self, transmits: &'a Transmits, index: usize) -> Option<Run<'a>> {
-        let most = self.segments.at_most(&transmits.get(index)?.remote);
+        let most = self.segments.at_most(&transmits.get(index)?.path.remote);
         transmits.run(index, most, MAX_RUN_BYTES)
     }
 
@@ -227,14 +227,9 @@ impl Carrier {
     }
 
     /// One datagram by itself.
-    pub(crate) fn send_singly(
-        &self,
-        remote: Address,
-        source: Option<IpAddr>,
-        bytes: &[u8],
-    ) -> Result<(), Refused> {
-        let destination = self.destination(remote).ok_or(Refused::NoSuchFamily)?;
-        let message = Message { destination, source, segment_size: None, bytes };
+    pub(crate) fn send_singly(&self, path: Path, bytes: &[u8]) -> Result<(), Refused> {
+        let destination = self.destination(path.remote).ok_or(Refused::NoSuchFamily)?;
+        let message = Message { destination, source: path.local, segment_size: None, bytes };
         self.send_message(&message).map_err(Refused::System)
     }
 

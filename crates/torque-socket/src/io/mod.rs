@@ -14,7 +14,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use torque_proto::wire::DatagramKind;
-use torque_proto::{Address, Transmits};
+use torque_proto::{Address, Path, Transmits};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use carrier::Message;
@@ -182,13 +182,13 @@ impl Udp {
             if self.pressure.is_look_due() {
                 self.pressure.looked(pressure::buffer::waiting(&self.carrier));
             }
-            if self.pressure.holds(&first.remote, first.bytes) {
+            if self.pressure.holds(&first.path.remote, first.bytes) {
                 self.stats.held_back += 1;
                 transmits.consume(1);
                 continue;
             }
             self.stats.send_calls += 1;
-            match self.carrier.send_batch(transmits, |run| self.pressure.holds(&run.remote, run.bytes)) {
+            match self.carrier.send_batch(transmits, |run| self.pressure.holds(&run.path.remote, run.bytes)) {
                 Ok(sent) if sent.datagrams == 0 => return,
                 Ok(sent) => {
                     self.count_sent(sent.datagrams, sent.bytes);
@@ -196,7 +196,7 @@ impl Udp {
                 }
                 Err(Refused::NoSuchFamily) => {
                     if let Some(transmit) = transmits.get(0) {
-                        self.lost(&Refused::NoSuchFamily, transmit.remote, transmit.bytes.len());
+                        self.lost(&Refused::NoSuchFamily, transmit.path.remote, transmit.bytes.len());
                     }
                     transmits.consume(1);
                 }
@@ -225,12 +225,12 @@ impl Udp {
             Failure::Refused => self.stats.refused += 1,
             Failure::NoBuffers => {
                 for bytes in run.bytes.chunks(run.segment_size.max(1)) {
-                    self.lost(refused, run.remote, bytes.len());
+                    self.lost(refused, run.path.remote, bytes.len());
                 }
                 return run.count;
             }
-            _ if run.count == 1 && !may_leave_from_any(run.local, run.bytes, refused) => {
-                self.lost(refused, run.remote, run.bytes.len());
+            _ if run.count == 1 && !may_leave_from_any(run.path.local, run.bytes, refused) => {
+                self.lost(refused, run.path.remote, run.bytes.len());
                 return 1;
             }
             _ => {}
@@ -238,12 +238,12 @@ impl Udp {
         let (mut done, mut good) = (0, 0);
         for bytes in run.bytes.chunks(run.segment_size.max(1)) {
             self.stats.send_calls += 1;
-            let mut sent = self.carrier.send_singly(run.remote, run.local, bytes);
+            let mut sent = self.carrier.send_singly(run.path, bytes);
             if let Err(refused) = &sent
-                && may_leave_from_any(run.local, bytes, refused)
+                && may_leave_from_any(run.path.local, bytes, refused)
             {
                 self.stats.send_calls += 1;
-                sent = self.carrier.send_singly(run.remote, None, bytes);
+                sent = self.carrier.send_singly(Path { local: None, ..run.path }, bytes);
             }
             match sent {
                 Ok(()) => {
@@ -255,13 +255,13 @@ impl Udp {
                     self.block();
                     break;
                 }
-                Err(refused) => self.lost(&refused, run.remote, bytes.len()),
+                Err(refused) => self.lost(&refused, run.path.remote, bytes.len()),
             }
             done += 1;
         }
         if run.count > 1 && good == run.count && failure.may_be_of_a_run() {
             // Else every batch would be tried in vain first.
-            self.carrier.runs_refused_to(run.remote);
+            self.carrier.runs_refused_to(run.path.remote);
         }
         done
     }
@@ -272,21 +272,17 @@ impl Udp {
     }
 
     /// Sends one datagram that does not lie in the endpoint's buffer. A full send buffer loses it.
-    pub(crate) fn send_single(&mut self, remote: Address, local: Option<IpAddr>, bytes: &[u8]) {
+    pub(crate) fn send_single(&mut self, path: Path, bytes: &[u8]) {
         self.stats.send_calls += 1;
-        match self.carrier.send_singly(remote, local, bytes) {
+        match self.carrier.send_singly(path, bytes) {
             Ok(()) => self.count_sent(1, bytes.len()),
-            Err(refused) => self.lost(&refused, remote, bytes.len()),
+            Err(refused) => self.lost(&refused, path.remote, bytes.len()),
         }
     }
 
-    /// One receive call of about `room` datagrams at most, but of at least one message. `take` gets each datagram, where it
-    /// came from and the address it was sent to.
-    pub(crate) fn receive(
-        &mut self,
-        room: usize,
-        mut take: impl FnMut(Address, Option<IpAddr>, &mut [u8]),
-    ) -> Received {
+    /// One receive call of about `room` datagrams at most, but of at least one message. `take` gets each datagram and
+    /// its path.
+    pub(crate) fn receive(&mut self, room: usize, mut take: impl FnMut(Path, &mut [u8])) -> Received {
         let wildcard = self.carrier.local.ip().is_unspecified();
         let (wake_port, stats, last_lost) = (self.wake_port, &mut self.stats, &mut self.lost);
         stats.receive_calls += 1;
@@ -300,12 +296,12 @@ impl Udp {
             if bytes.is_empty() && wake_port == Some(from.port()) {
                 return;
             }
-            let remote = Address::from(from);
             let local = if wildcard { destination.and_then(usable_source) } else { None };
+            let path = Path { local, ..Path::to(Address::from(from)) };
             let mut take = |datagram: &mut [u8]| {
                 stats.datagrams_received += 1;
                 stats.bytes_received += datagram.len() as u64;
-                take(remote, local, datagram);
+                take(path, datagram);
             };
             if bytes.is_empty() {
                 // No chunk of it, but a datagram all the same.

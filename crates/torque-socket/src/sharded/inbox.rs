@@ -1,9 +1,8 @@
 //! What other shards leave for a shard: datagrams that are its own but reached them, and new epochs.
 
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use torque_proto::{Address, EpochSecrets, PublicKey};
+use torque_proto::{EpochSecrets, Path, PublicKey};
 
 use crate::waker::Waker;
 
@@ -21,8 +20,7 @@ pub(super) struct Parcels {
 
 #[derive(Clone, Copy)]
 struct Head {
-    remote: Address,
-    local: Option<IpAddr>,
+    path: Path,
     len: usize,
 }
 
@@ -35,18 +33,18 @@ impl Parcels {
         self.heads.len()
     }
 
-    pub(super) fn push(&mut self, remote: Address, local: Option<IpAddr>, bytes: &[u8]) {
-        self.heads.push(Head { remote, local, len: bytes.len() });
+    pub(super) fn push(&mut self, path: Path, bytes: &[u8]) {
+        self.heads.push(Head { path, len: bytes.len() });
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Gives each datagram once, in the order of pushing, and forgets all.
-    pub(super) fn drain(&mut self, mut give: impl FnMut(Address, Option<IpAddr>, &mut [u8])) {
+    pub(super) fn drain(&mut self, mut give: impl FnMut(Path, &mut [u8])) {
         let mut rest = self.bytes.as_mut_slice();
-        for Head { remote, local, len } in self.heads.drain(..) {
+        for Head { path, len } in self.heads.drain(..) {
             let (bytes, behind) = rest.split_at_mut(len);
             rest = behind;
-            give(remote, local, bytes);
+            give(path, bytes);
         }
         self.bytes.clear();
     }
@@ -83,10 +81,10 @@ impl Inbox {
     pub(super) fn leave(&self, parcels: &mut Parcels) -> usize {
         let mut mail = self.lock();
         let mut left = 0;
-        parcels.drain(|remote, local, bytes| {
+        parcels.drain(|path, bytes| {
             let waiting = &mut mail.parcels;
             if waiting.heads.len() < self.max_datagrams && waiting.bytes.len() + bytes.len() <= MAX_BYTES {
-                waiting.push(remote, local, bytes);
+                waiting.push(path, bytes);
                 left += 1;
             }
         });

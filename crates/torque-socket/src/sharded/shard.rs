@@ -1,10 +1,10 @@
 //! What makes a [`Socket`](crate::Socket) one shard of several.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use torque_proto::wire::DatagramKind;
-use torque_proto::{Address, Endpoint, Instant};
+use torque_proto::{Address, Endpoint, Instant, Path};
 
 use super::inbox::{Inbox, Parcels};
 use super::rule::Rule;
@@ -62,8 +62,8 @@ impl Shard {
     }
 
     /// Whether a received datagram is this shard's own. If not, it is put aside for its owner.
-    pub(crate) fn keeps(&mut self, remote: Address, local: Option<IpAddr>, bytes: &[u8]) -> bool {
-        let Some(owner) = self.other_owner(remote) else { return true };
+    pub(crate) fn keeps(&mut self, path: Path, bytes: &[u8]) -> bool {
+        let Some(owner) = self.other_owner(path.remote) else { return true };
         if self.group.is_steered && DatagramKind::of(bytes) == DatagramKind::Info {
             // The kernel steers what is sent to one address, and copies what is sent to all to every socket of
             // the port: the owner has one of its own. (An info packet to this address alone, in IPv6 with extension
@@ -71,7 +71,7 @@ impl Shard {
             self.copies += 1;
             return false;
         }
-        self.outgoing[owner].push(remote, local, bytes);
+        self.outgoing[owner].push(path, bytes);
         false
     }
 
@@ -94,12 +94,12 @@ impl Shard {
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
-        mut give: impl FnMut(&mut Self, &mut Endpoint, Address, Option<IpAddr>, &mut [u8]),
+        mut give: impl FnMut(&mut Self, &mut Endpoint, Path, &mut [u8]),
     ) {
         let mut taken = std::mem::take(&mut self.incoming);
         std::mem::swap(&mut self.group.inboxes[self.number].lock().parcels, &mut taken);
         self.install_epochs(now, endpoint);
-        taken.drain(|remote, local, bytes| give(self, endpoint, remote, local, bytes));
+        taken.drain(|path, bytes| give(self, endpoint, path, bytes));
         self.incoming = taken;
     }
 

@@ -1,9 +1,7 @@
 //! A datagram's way from the operating system to the endpoint: past the other shards, and the simulated link.
 
-use std::net::IpAddr;
-
 use torque_proto::wire::DatagramKind;
-use torque_proto::{Address, Datagram, Endpoint, Instant};
+use torque_proto::{Datagram, Endpoint, Instant, Path};
 
 use super::Socket;
 use crate::clock::Clock;
@@ -22,8 +20,8 @@ impl Socket {
         let Self { endpoint, clock, simulated, shard, .. } = self;
         let Some(simulated) = simulated else { return looked };
         let now = clock.now();
-        simulated.arrivals(now, |remote, local, bytes| {
-            hand_in(now, clock, endpoint, shard.as_deref(), remote, local, bytes);
+        simulated.arrivals(now, |path, bytes| {
+            hand_in(now, clock, endpoint, shard.as_deref(), path, bytes);
         });
         Some(now)
     }
@@ -45,16 +43,16 @@ impl Socket {
                 break;
             }
             let mut now = None;
-            let received = udp.receive(room, |remote, local, bytes| {
+            let received = udp.receive(room, |path, bytes| {
                 // One look at the clock for all that one call received.
                 let now = *now.get_or_insert_with(|| clock.now());
                 budget = budget.saturating_sub(1);
-                if shard.as_mut().is_some_and(|shard| !shard.keeps(remote, local, bytes)) {
+                if shard.as_mut().is_some_and(|shard| !shard.keeps(path, bytes)) {
                     return;
                 }
                 match simulated {
-                    None => hand_in(now, clock, endpoint, shard.as_deref(), remote, local, bytes),
-                    Some(simulated) => simulated.take_received(now, remote, local, bytes),
+                    None => hand_in(now, clock, endpoint, shard.as_deref(), path, bytes),
+                    Some(simulated) => simulated.take_received(now, path, bytes),
                 }
             });
             looked = now.or(looked);
@@ -73,9 +71,9 @@ impl Socket {
     fn receive_from_shards(&mut self) {
         let Self { endpoint, clock, simulated, shard: Some(shard), .. } = self else { return };
         let now = clock.now();
-        shard.take_mail(now, endpoint, |shard, endpoint, remote, local, bytes| match simulated {
-            None => hand_in(now, clock, endpoint, Some(shard), remote, local, bytes),
-            Some(simulated) => simulated.take_received(now, remote, local, bytes),
+        shard.take_mail(now, endpoint, |shard, endpoint, path, bytes| match simulated {
+            None => hand_in(now, clock, endpoint, Some(shard), path, bytes),
+            Some(simulated) => simulated.take_received(now, path, bytes),
         });
     }
 }
@@ -85,8 +83,7 @@ fn hand_in(
     clock: &Clock,
     endpoint: &mut Endpoint,
     shard: Option<&Shard>,
-    remote: Address,
-    local: Option<IpAddr>,
+    path: Path,
     bytes: &mut [u8],
 ) {
     // What depends on the date begins with one of these. The clock may have been set since the last one.
@@ -96,5 +93,5 @@ fn hand_in(
     if let Some(shard) = shard {
         shard.see_to_epoch(now, endpoint, bytes);
     }
-    endpoint.handle_datagram(now, Datagram { remote, local, bytes });
+    endpoint.handle_datagram(now, Datagram { path, bytes });
 }

@@ -51,7 +51,7 @@ impl Shared {
             for client in &mut self.clients[clients.clone()] {
                 client.handle_timeout(self.now);
                 for mut bytes in take(client) {
-                    let datagram = Datagram { remote: address(1), local: None, bytes: &mut bytes };
+                    let datagram = Datagram { path: Path::to(address(1)), bytes: &mut bytes };
                     self.host.handle_datagram(self.now, datagram);
                 }
             }
@@ -64,7 +64,7 @@ impl Shared {
             for bytes in take(&mut self.host) {
                 for client in &mut self.clients[clients.clone()] {
                     let mut bytes = bytes.clone();
-                    let datagram = Datagram { remote: address(0), local: None, bytes: &mut bytes };
+                    let datagram = Datagram { path: Path::to(address(0)), bytes: &mut bytes };
                     client.handle_datagram(self.now, datagram);
                 }
             }
@@ -129,7 +129,7 @@ fn what_opens_while_an_address_is_displaced_does_not_open_again() {
     let before = shared.host.stats().clone();
     for _ in 0..3 {
         let mut copy = packet.clone();
-        let datagram = Datagram { remote: address(1), local: None, bytes: &mut copy };
+        let datagram = Datagram { path: Path::to(address(1)), bytes: &mut copy };
         shared.host.handle_datagram(shared.now, datagram);
     }
     let stats = shared.host.stats();
@@ -178,7 +178,7 @@ fn our_own_challenge_request_is_known_wherever_it_comes_back_from() {
     own.connect(Instant::from_millis(1), address(5), options).unwrap();
     let mut request = take(&mut own).remove(0);
     for from in [5, 6] {
-        let datagram = Datagram { remote: address(from), local: None, bytes: &mut request };
+        let datagram = Datagram { path: Path::to(address(from)), bytes: &mut request };
         own.handle_datagram(Instant::from_millis(2), datagram);
         assert!(take(&mut own).is_empty(), "answered when it came from {from}");
     }
@@ -188,7 +188,7 @@ fn our_own_challenge_request_is_known_wherever_it_comes_back_from() {
 /// What an endpoint says to a datagram from an address.
 fn answer(endpoint: &mut Endpoint, from: u8, bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut bytes = bytes.to_vec();
-    let datagram = Datagram { remote: address(from), local: None, bytes: &mut bytes };
+    let datagram = Datagram { path: Path::to(address(from)), bytes: &mut bytes };
     endpoint.handle_datagram(Instant::from_millis(2), datagram);
     take(endpoint)
 }

@@ -82,12 +82,12 @@ impl Crowd {
             for (from, client) in &mut self.clients {
                 client.handle_timeout(self.now);
                 let sent: Vec<_> =
-                    client.transmits().iter().map(|sent| (sent.remote, sent.bytes.to_vec())).collect();
+                    client.transmits().iter().map(|sent| (sent.path.remote, sent.bytes.to_vec())).collect();
                 client.transmits().clear();
                 for (target, mut bytes) in sent {
                     let at = if bytes[0] == 1 { 10 } else { 2 };
                     self.targets.insert(bytes[at..at + 16].try_into().unwrap(), target);
-                    let datagram = Datagram { remote: *from, local: None, bytes: &mut bytes };
+                    let datagram = Datagram { path: Path::to(*from), bytes: &mut bytes };
                     self.host.handle_datagram(self.now, datagram);
                 }
                 while let Some(event) = client.poll_event() {
@@ -97,7 +97,7 @@ impl Crowd {
                 }
             }
             let sent: Vec<_> =
-                self.host.transmits().iter().map(|sent| (sent.remote, sent.bytes.to_vec())).collect();
+                self.host.transmits().iter().map(|sent| (sent.path.remote, sent.bytes.to_vec())).collect();
             self.host.transmits().clear();
             for (to, mut bytes) in sent {
                 self.packets += u32::from(bytes[0] >= 0x80);
@@ -106,7 +106,7 @@ impl Crowd {
                 }
                 let at = if matches!(bytes[0], 2 | 7) { 2 } else { 1 };
                 let nonce: [u8; 16] = bytes[at..at + 16].try_into().unwrap();
-                let datagram = Datagram { remote: self.targets[&nonce], local: None, bytes: &mut bytes };
+                let datagram = Datagram { path: Path::to(self.targets[&nonce]), bytes: &mut bytes };
                 self.clients.get_mut(&to).unwrap().handle_datagram(self.now, datagram);
             }
             while let Some(event) = self.host.poll_event() {
@@ -261,13 +261,13 @@ fn a_host_may_give_each_network_a_part_of_its_connections() {
         let sent: Vec<_> = second.ends[CLIENT].transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
         second.ends[CLIENT].transmits().clear();
         for mut bytes in sent {
-            let datagram = Datagram { remote: from, local: None, bytes: &mut bytes };
+            let datagram = Datagram { path: Path::to(from), bytes: &mut bytes };
             pair.ends[HOST].handle_datagram(now, datagram);
         }
         let sent: Vec<_> = pair.ends[HOST].transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
         pair.ends[HOST].transmits().clear();
         for mut bytes in sent {
-            let datagram = Datagram { remote: address(HOST as u8), local: None, bytes: &mut bytes };
+            let datagram = Datagram { path: Path::to(address(HOST as u8)), bytes: &mut bytes };
             second.ends[CLIENT].handle_datagram(now, datagram);
         }
     }

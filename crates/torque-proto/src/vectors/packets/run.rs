@@ -10,15 +10,16 @@ use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::config::Config;
 use crate::connection::inspect::{self, Reason, ReportFate, WindowState, Written};
-use crate::connection::{Connection, Outbox, Output, Parts};
+use crate::connection::{Connection, Output, Parts};
 use crate::crypto::Cipher;
 use crate::crypto::keys::{self, ReceiveKeys, SendKeys};
 use crate::crypto::secret::{ConnectionSecret, Direction};
 use crate::event::{ClosedBy, Delivery};
 use crate::instant::Instant;
+use crate::path::Path;
 use crate::settings::Settings;
 use crate::stats::HandshakeStats;
-use crate::transmits::{Cause, Transmits};
+use crate::transmits::{Cause, Outbox, Transmits};
 use crate::wire::control::ControlMessages;
 use crate::wire::header::{Header, HeaderSize, PacketKind};
 
@@ -179,7 +180,7 @@ impl Run {
             End::Host => &mut self.host.connection,
         };
         let remote = Address::from_virtual(end as u64);
-        let mut outbox = Outbox { transmits: &mut self.transmits, cause: Cause::Own, remote, local: None };
+        let mut outbox = self.transmits.outbox(Cause::Own, Path::to(remote));
         call(connection, self.now, &mut outbox)
     }
 

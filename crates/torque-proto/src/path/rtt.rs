@@ -1,4 +1,4 @@
-//! Round-trip time as RFC 6298 estimates it, in microseconds, and the rate of delivery (PROTOCOL.md 9.1).
+//! Round-trip time as RFC 6298 estimates it, in microseconds (PROTOCOL.md 9.1).
 
 use crate::instant::Instant;
 use crate::micros::{Micros, Micros32};
@@ -175,35 +175,6 @@ impl Rtt {
     /// Time after which an answer is overdue, beside the other side's own delay (9.3).
     pub(crate) fn overdue(&self) -> Micros {
         self.smoothed() + (self.variation() * 4).max(Micros::from_millis(1))
-    }
-}
-
-/// Packets delivered each second.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rate {
-    since: Instant,
-    count: u32,
-    last: u32,
-}
-
-impl Rate {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { since: now, count: 0, last: 0 }
-    }
-
-    /// So many were reported delivered.
-    pub(crate) fn count(&mut self, now: Instant, delivered: u64) {
-        let span = now.micros_since(self.since);
-        if span >= Micros::from_secs(1) {
-            let per_second = u64::from(self.count) * 1_000_000 / span.get();
-            *self = Self { since: now, count: 0, last: u32::try_from(per_second).unwrap_or(u32::MAX) };
-        }
-        self.count = self.count.saturating_add(u32::try_from(delivered).unwrap_or(u32::MAX));
-    }
-
-    /// The rate of the last whole second.
-    pub(crate) fn last(&self) -> u32 {
-        self.last
     }
 }
 

@@ -2,12 +2,12 @@ use super::*;
 
 const MS: u64 = 1_000;
 
-struct Path {
+struct Sampled {
     now: Instant,
     rtt: Rtt,
 }
 
-impl Path {
+impl Sampled {
     fn new(first_ms: u64) -> Self {
         let now = Instant::from_millis(1_000);
         Self { now, rtt: Rtt::new(now, Some(Micros::from_millis(first_ms))) }
@@ -27,7 +27,7 @@ impl Path {
 
 #[test]
 fn what_the_other_side_holds_back_is_not_the_path() {
-    let mut path = Path::new(100);
+    let mut path = Sampled::new(100);
     // One-way traffic so thin that each report waits for the whole ack_delay.
     for _ in 0..200 {
         path.verdict(100, 100, 50, 50);
@@ -44,7 +44,7 @@ fn what_the_other_side_holds_back_is_not_the_path() {
 
 #[test]
 fn a_queue_that_grows_is_noticed_within_a_round_trip_or_two() {
-    let mut path = Path::new(91);
+    let mut path = Sampled::new(91);
     let mut true_ms = 91;
     while true_ms < 337 {
         true_ms += 2;
@@ -65,7 +65,7 @@ fn a_queue_that_grows_is_noticed_within_a_round_trip_or_two() {
 
 #[test]
 fn a_stall_is_forgotten_with_the_first_sample_that_is_as_before() {
-    let mut path = Path::new(1);
+    let mut path = Sampled::new(1);
     for _ in 0..50 {
         path.verdict(20, 1, 5, 20);
     }
@@ -82,7 +82,7 @@ fn a_stall_is_forgotten_with_the_first_sample_that_is_as_before() {
 
 #[test]
 fn a_path_that_became_slow_for_good_is_believed() {
-    let mut path = Path::new(10);
+    let mut path = Sampled::new(10);
     for _ in 0..50 {
         path.verdict(20, 10, 0, 0);
     }
@@ -99,7 +99,7 @@ fn a_path_that_became_slow_for_good_is_believed() {
 fn pongs_count_while_verdicts_tell_nothing() {
     // Traffic so thin that the old figure stays possible: the pongs are exact, and are believed.
     for (old, new, held) in [(20, 60, 50), (20, 40, 33), (20, 30, 16)] {
-        let mut path = Path::new(old);
+        let mut path = Sampled::new(old);
         for _ in 0..100 {
             path.verdict(50, old, held, held);
         }
@@ -116,7 +116,7 @@ fn pongs_count_while_verdicts_tell_nothing() {
 
 #[test]
 fn delays_that_happen_all_the_time_are_variation() {
-    let mut path = Path::new(10);
+    let mut path = Sampled::new(10);
     for round in 0..200 {
         path.verdict(50, if round % 4 == 0 { 100 } else { 10 }, 0, 0);
     }
@@ -125,7 +125,7 @@ fn delays_that_happen_all_the_time_are_variation() {
 
 #[test]
 fn the_minimum_is_of_the_last_seconds() {
-    let mut path = Path::new(30);
+    let mut path = Sampled::new(30);
     assert_eq!(path.rtt.minimum(), Micros::from_millis(30));
     path.verdict(10, 20, 0, 0);
     assert_eq!(path.rtt.minimum(), Micros::from_millis(20));
@@ -133,17 +133,4 @@ fn the_minimum_is_of_the_last_seconds() {
         path.verdict(100, 50, 0, 0);
     }
     assert_eq!(path.rtt.minimum(), Micros::from_millis(50));
-}
-
-#[test]
-fn the_rate_is_that_of_the_last_second() {
-    let mut now = Instant::from_millis(5);
-    let mut rate = Rate::new(now);
-    for _ in 0..250 {
-        now = Instant::from_micros(now.as_micros() + 10 * MS);
-        rate.count(now, 2);
-    }
-    assert!((198..=202).contains(&rate.last()), "{}", rate.last());
-    rate.count(Instant::from_micros(now.as_micros() + 3_600_000 * MS), 0);
-    assert_eq!(rate.last(), 0);
 }

@@ -1,0 +1,59 @@
+//! Paths: the two ends between which datagrams travel, and what is known about the way between them.
+
+mod rtt;
+
+use core::net::IpAddr;
+
+pub(crate) use rtt::Rtt;
+
+use crate::address::Address;
+
+/// A way for datagrams to and from another socket: its address, and where they leave and arrive here.
+///
+/// Drivers fill it in for each datagram they hand in, and read it for each one they send. Two datagrams took the
+/// same path if their `Path`s are equal.
+///
+/// ```
+/// use torque_proto::{Address, Path};
+///
+/// let host = Address::from_virtual(7);
+/// assert_eq!(Path::to(host), Path { remote: host, local: None, port: 0 });
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Path {
+    /// The other socket's address.
+    pub remote: Address,
+    /// The local IP address, where the carrier tells and can choose it; `None` leaves the choice to the system.
+    pub local: Option<IpAddr>,
+    /// The driver's local port: 0 for the one that its socket is bound to. Other numbers are for drivers that open
+    /// further ports; an endpoint has none opened yet.
+    pub port: u16,
+}
+
+impl Path {
+    /// The path to `remote` from the bound port and whichever local address the system chooses.
+    pub const fn to(remote: Address) -> Self {
+        Self { remote, local: None, port: 0 }
+    }
+
+    /// The same remote, reached from where `arrived` came in; a carrier that does not tell changes no address.
+    pub(crate) fn follow(&mut self, arrived: Self) {
+        if arrived.local.is_some() {
+            self.local = arrived.local;
+        }
+        self.port = arrived.port;
+    }
+}
+
+/// What a connection knows about the path it uses. It names no address: the endpoint keeps the [`Path`] beside it.
+///
+/// A connection has one of these inline. Once it can have several paths, the candidates, their states and the choice
+/// between them are a `PathSet` beside the slot, made for connections that look for another path; the connection itself
+/// goes on with the data of the path in use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathData {
+    /// Round-trip time.
+    pub(crate) rtt: Rtt,
+    /// The largest payload that the path and the other side take, in bytes.
+    pub(crate) max_packet_size: u16,
+}
