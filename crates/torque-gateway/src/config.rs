@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use torque_proto::KeyPair;
 
-use crate::origins::Origins;
-use crate::rules::{Limits, Strangers};
-use crate::targets::Targets;
+use crate::policy::origins::Origins;
+use crate::policy::rules::{Limits, Strangers};
+use crate::policy::targets::Targets;
 
 /// The port that a gateway has if none is named.
 pub const DEFAULT_PORT: u16 = 4_433;

@@ -19,46 +19,20 @@
 //! It is no open proxy: see [`Config`] for what has to be allowed, and GATEWAY.md 4 for what never passes.
 #![forbid(unsafe_code)]
 
-mod admission;
-mod attest;
-mod carrier;
-mod certificates;
-mod client;
 mod config;
-mod consent;
-mod contexts;
-pub mod control;
-mod driver;
-mod farewells;
-mod forbidden;
-mod form;
-pub mod frame;
-mod gateway;
-mod handle;
-mod http;
 mod metrics;
-mod opening;
-mod origins;
-mod pacing;
-mod places;
-mod ports;
-mod resolve;
-mod rules;
+mod policy;
+mod service;
 mod session;
-mod session_log;
 mod shared;
-mod sources;
-mod targets;
-mod udp;
-mod websocket;
-mod webtransport;
+pub mod wire;
 
 pub use config::{CertificateError, Certificates, Config, DEFAULT_PORT, StartError};
-pub use gateway::Gateway;
-pub use handle::Handle;
-pub use http::{DESCRIPTION_PATH, FAREWELL_PATH, WEBSOCKET_PATH};
 pub use metrics::{CarrierKind, Direction, DropReason, Ending, Metrics, Refusal};
-pub use origins::{OriginError, Origins};
-pub use pacing::Rate;
-pub use rules::{Limits, Strangers};
-pub use targets::{Target, TargetError, Targets};
+pub use policy::origins::{OriginError, Origins};
+pub use policy::pacing::Rate;
+pub use policy::rules::{Limits, Strangers};
+pub use policy::targets::{Target, TargetError, Targets};
+pub use service::gateway::Gateway;
+pub use service::handle::Handle;
+pub use service::http::{DESCRIPTION_PATH, FAREWELL_PATH, WEBSOCKET_PATH};

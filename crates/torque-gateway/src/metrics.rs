@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::control::{ClosingCode, RefuseCode};
+use crate::wire::control::{ClosingCode, RefuseCode};
 
 /// An enumeration whose members have names, and can be counted by.
 macro_rules! labels {

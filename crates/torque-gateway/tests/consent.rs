@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::host::{Sink, challenge_request};
 use common::page::{Got, Page, WebSocket, WebTransport};
 use common::{gateway, until};
-use torque_gateway::control::ToPage;
+use torque_gateway::wire::control::ToPage;
 use torque_gateway::{Direction, DropReason};
 use torque_proto::wire::{parse_probe, probe_echo};
 

@@ -9,8 +9,8 @@ use common::page::{Page, WebSocket, WebTransport};
 use common::{LIMIT, gateway, soon, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use torque_gateway::control::FromPage;
-use torque_gateway::frame::Prefix;
+use torque_gateway::wire::control::FromPage;
+use torque_gateway::wire::frame::Prefix;
 use torque_gateway::{Direction, DropReason, Ending, FAREWELL_PATH};
 use torque_proto::wire::{parse_probe, probe_echo};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::host::{Sink, challenge_request};
 use common::page::{Got, Page, WebSocket, WebTransport, hashes};
 use common::{LIMIT, ORIGIN, gateway, soon, until};
-use torque_gateway::control::{ClosingCode, ToPage};
+use torque_gateway::wire::control::{ClosingCode, ToPage};
 use torque_gateway::{Certificates, Config, Ending, Gateway};
 
 #[tokio::test(flavor = "multi_thread")]

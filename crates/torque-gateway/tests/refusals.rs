@@ -10,7 +10,7 @@ use common::page::{Got, Page, WebSocket, WebTransport, hashes};
 use common::{ORIGIN, gateway, gateway_with, until, until_async};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use torque_gateway::control::{ClosingCode, FromPage, RefuseCode, ToPage};
+use torque_gateway::wire::control::{ClosingCode, FromPage, RefuseCode, ToPage};
 use torque_gateway::{Ending, Rate, Refusal};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use common::host::Host;
 use common::page::{Got, Page, WebSocket, WebTransport};
 use common::page_socket::PageSocket;
 use common::{LIMIT, ORIGIN, gateway, gateway_with, soon, until};
-use torque_gateway::control::{RefuseCode, ToPage};
+use torque_gateway::wire::control::{RefuseCode, ToPage};
 use torque_gateway::{CarrierKind, Ending};
 use torque_proto::identity::origin::{EXTENSION_ORIGIN, OriginToken};
 use torque_proto::{Address, ConnectOptions, Event, Extension, PublicKey, Trust};

@@ -8,9 +8,9 @@ use torque_proto::wire::{ChallengeRequest, Offers, parse_probe, probe_echo};
 
 use crate::config::{Certificates, Config};
 use crate::metrics::Metrics;
-use crate::pacing::{Rate, TargetMeters};
-use crate::ports::Ports;
-use crate::rules::{Limits, Strangers};
+use crate::policy::pacing::{Rate, TargetMeters};
+use crate::policy::ports::Ports;
+use crate::policy::rules::{Limits, Strangers};
 
 const LISTED: &str = "192.0.2.1:28000";
 const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use torque_gateway::control::{FromPage, ToPage};
+use torque_gateway::wire::control::{FromPage, ToPage};
 use torque_proto::{Address, Config, Datagram, Endpoint, Event, Instant, Path, Setup};
 
 use super::page::{Got, Page};

@@ -1,6 +1,11 @@
 //! The state of one session: what may pass, and what is to be said to the page. It has no socket, clock or randomness of
 //! its own: datagrams, messages and the time are handed in, and after each call [`Action`]s are to be taken out.
 
+pub mod consent;
+pub mod contexts;
+pub mod opening;
+pub mod sources;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,16 +13,16 @@ use std::time::{Duration, Instant};
 
 use torque_proto::wire::probe;
 
-use crate::contexts::Contexts;
-use crate::control::{ClosingCode, FromPage, RefuseCode, ToPage};
-use crate::form::{Form, PROBE_BYTES};
-use crate::frame::{self, CONTEXT_LIMIT, Prefix};
 use crate::metrics::{Direction, DropReason};
-use crate::opening::{Found, Opening, Stage};
-use crate::pacing::{Budget, FloodGauge, Meter, Pace};
-use crate::rules::Rules;
-use crate::sources::{Sources, most_strangers};
-use crate::targets::normal_name;
+use crate::policy::pacing::{Budget, FloodGauge, Meter, Pace};
+use crate::policy::rules::Rules;
+use crate::policy::targets::normal_name;
+use crate::session::contexts::Contexts;
+use crate::session::opening::{Found, Opening, Stage};
+use crate::session::sources::{Sources, most_strangers};
+use crate::wire::control::{ClosingCode, FromPage, RefuseCode, ToPage};
+use crate::wire::form::{Form, PROBE_BYTES};
+use crate::wire::frame::{self, CONTEXT_LIMIT, Prefix};
 
 /// *alive* is said after as much silence.
 const ALIVE_EVERY: Duration = Duration::from_secs(2);

@@ -26,13 +26,13 @@ use tower_http::services::ServeDir;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::{debug, warn};
 
-use crate::driver;
-use crate::farewells;
-use crate::gateway::{Phase, Shared};
 use crate::metrics::Refusal;
-use crate::places::{Place, Places};
-use crate::session_log::PERIOD;
-use crate::websocket::{WebSocketCarrier, bounded};
+use crate::policy::places::{Place, Places};
+use crate::service::driver;
+use crate::service::farewells;
+use crate::service::gateway::{Phase, Shared};
+use crate::service::session_log::PERIOD;
+use crate::service::websocket::{WebSocketCarrier, bounded};
 
 /// The path of the description.
 pub const DESCRIPTION_PATH: &str = "/.well-known/torque-gateway";

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::targets::Network;
+use crate::policy::targets::Network;
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u8) -> Network {
     Network::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits)

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::metrics::{CarrierKind, Ending, Refusal};
-use crate::origins::shown;
-use crate::places::{Place, Places};
+use crate::policy::origins::shown;
+use crate::policy::places::{Place, Places};
 
 /// How long a period is: how often [`SessionLog::summarise`] is to be called.
 pub const PERIOD: Duration = Duration::from_secs(10);

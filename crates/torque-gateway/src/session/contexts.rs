@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::client::network;
-use crate::consent::Consent;
-use crate::frame::Prefix;
-use crate::pacing::TargetMeter;
-use crate::sources::Source;
+use crate::policy::client::network;
+use crate::policy::pacing::TargetMeter;
+use crate::session::consent::Consent;
+use crate::session::sources::Source;
+use crate::wire::frame::Prefix;
 
 /// How long a remote is remembered without a datagram either way.
 pub const REMEMBERED: Duration = Duration::from_secs(120);

@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::client::{network, site};
 use crate::metrics::Refusal;
+use crate::policy::client::{network, site};
 
 /// The places of a site, in those of one client: an IPv6 client may have many networks.
 const SITE_TIMES: usize = 4;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::client::site;
+use crate::policy::client::site;
 use crate::shared::SharedBy;
 
 /// How fast a budget fills, and how much it holds.
@@ -85,7 +85,7 @@ impl Rate {
             let least = Pace::new(per_second.into(), RATE_WINDOW).time_of(least);
             Pace::new(per_second.into(), RATE_WINDOW.max(least))
         };
-        (window(self.datagrams, 1), window(self.bytes, crate::form::MAX_DATAGRAM_BYTES as u64))
+        (window(self.datagrams, 1), window(self.bytes, crate::wire::form::MAX_DATAGRAM_BYTES as u64))
     }
 }
 

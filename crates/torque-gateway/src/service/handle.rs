@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use torque_proto::PublicKey;
 
 use crate::config::{Config, StartError};
-use crate::gateway::Gateway;
+use crate::service::gateway::Gateway;
 
 /// How long the runtime has to end what is left of a gateway.
 const SHUTDOWN: Duration = Duration::from_secs(1);

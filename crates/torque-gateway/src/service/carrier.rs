@@ -17,7 +17,7 @@ pub enum Received {
     Malformed(&'static str),
 }
 
-/// What is wrong with a control message that is longer than [`MAX_MESSAGE_BYTES`](crate::control::MAX_MESSAGE_BYTES).
+/// What is wrong with a control message that is longer than [`MAX_MESSAGE_BYTES`](crate::wire::control::MAX_MESSAGE_BYTES).
 pub const TOO_LONG: &str = "a control message is longer than 4,096 bytes";
 
 /// The most bytes of control messages, and on a WebSocket of anything, that wait for a page to take them.

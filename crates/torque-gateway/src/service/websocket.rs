@@ -11,9 +11,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, Stream};
 use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 
-use crate::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
-use crate::control::MAX_MESSAGE_BYTES;
 use crate::metrics::{CarrierKind, DropReason, Ending};
+use crate::service::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
+use crate::wire::control::MAX_MESSAGE_BYTES;
 
 /// How often a page is asked whether it is there. Two questions without an answer are enough.
 const PING_EVERY: Duration = Duration::from_secs(10);

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::forbidden::is_forbidden;
 use crate::metrics::Metrics;
-use crate::pacing::{Rate, TargetMeters};
-use crate::ports::{Owner, Ports};
-use crate::targets::Targets;
+use crate::policy::forbidden::is_forbidden;
+use crate::policy::pacing::{Rate, TargetMeters};
+use crate::policy::ports::{Owner, Ports};
+use crate::policy::targets::Targets;
 
 /// How much sessions may do (GATEWAY.md 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

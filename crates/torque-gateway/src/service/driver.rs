@@ -9,21 +9,21 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
-use crate::admission::Admitted;
-use crate::attest;
-use crate::carrier::{Carrier, Received};
-use crate::control::{ClosingCode, ToPage};
-use crate::farewells::{Expected, Frames, PATIENCE};
-use crate::form::MAX_DATAGRAM_BYTES;
-use crate::frame::MAX_CONTEXT_BYTES;
-use crate::gateway::{Phase, Shared};
 use crate::metrics::{Direction, DropReason, Ending, Refusal};
-use crate::opening::Found;
-use crate::ports::SessionPort;
-use crate::resolve::ClientResolver;
+use crate::policy::admission::Admitted;
+use crate::policy::ports::SessionPort;
+use crate::service::attest;
+use crate::service::carrier::{Carrier, Received};
+use crate::service::farewells::{Expected, Frames, PATIENCE};
+use crate::service::gateway::{Phase, Shared};
+use crate::service::resolve::ClientResolver;
+use crate::service::session_log::Logged;
+use crate::service::udp::{SessionSocket, is_of_a_remote, local_towards};
+use crate::session::opening::Found;
 use crate::session::{Action, Session};
-use crate::session_log::Logged;
-use crate::udp::{SessionSocket, is_of_a_remote, local_towards};
+use crate::wire::control::{ClosingCode, ToPage};
+use crate::wire::form::MAX_DATAGRAM_BYTES;
+use crate::wire::frame::MAX_CONTEXT_BYTES;
 
 /// How many datagrams are taken from the port in one turn, so that the page is heard too.
 const BATCH: usize = 32;

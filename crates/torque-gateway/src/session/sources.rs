@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::client::network;
-use crate::pacing::{Budget, Meter, Pace, Rate};
+use crate::policy::client::network;
+use crate::policy::pacing::{Budget, Meter, Pace, Rate};
 use crate::shared::SharedBy;
 
 /// Remotes that write first; each costs memory here and a message to the page. Of all networks, and of one.

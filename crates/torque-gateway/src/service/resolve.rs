@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::client::site;
-use crate::opening::{Found, MAX_ADDRESSES};
+use crate::policy::client::site;
+use crate::service::udp::local_towards;
+use crate::session::opening::{Found, MAX_ADDRESSES};
 use crate::shared::SharedBy;
-use crate::udp::local_towards;
 
 /// How long a name may take, with the time that it waits.
 const PATIENCE: Duration = Duration::from_secs(5);

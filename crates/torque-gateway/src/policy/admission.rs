@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::metrics::Refusal;
-use crate::origins::Origins;
-use crate::places::{Place, Places};
-use crate::rules::Limits;
+use crate::policy::origins::Origins;
+use crate::policy::places::{Place, Places};
+use crate::policy::rules::Limits;
 
 /// Decides, and counts.
 #[derive(Debug)]

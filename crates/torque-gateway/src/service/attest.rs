@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use torque_proto::identity::PublicKey;
 use torque_proto::identity::origin::{OriginClaims, sign_origin};
 
-use crate::gateway::Shared;
+use crate::service::gateway::Shared;
 
 /// How long a token is good for, in seconds.
 const LIFE: u64 = 60;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::form::{Form, MAX_DATAGRAM_BYTES};
-use crate::pacing::{Budget, Pace};
+use crate::policy::pacing::{Budget, Pace};
+use crate::wire::form::{Form, MAX_DATAGRAM_BYTES};
 
 /// How long an echo is consent for.
 pub const CONSENT: Duration = Duration::from_secs(30);

@@ -16,19 +16,19 @@ use tokio_rustls::TlsAcceptor;
 use torque_proto::{KeyPair, PublicKey};
 use tracing::{info, warn};
 
-use crate::admission::{Admission, Admitted};
-use crate::certificates::CertificateStore;
 use crate::config::{Certificates, Config, StartError};
-use crate::farewells::Farewells;
 use crate::metrics::{Metrics, Refusal};
-use crate::pacing::TargetMeters;
-use crate::ports::Ports;
-use crate::resolve::Resolver;
-use crate::rules::Rules;
-use crate::session_log::{self, SessionLog};
-use crate::udp::{SessionSocket, bind, local_towards};
-use crate::webtransport::Listener;
-use crate::{http, webtransport};
+use crate::policy::admission::{Admission, Admitted};
+use crate::policy::pacing::TargetMeters;
+use crate::policy::ports::Ports;
+use crate::policy::rules::Rules;
+use crate::service::certificates::CertificateStore;
+use crate::service::farewells::Farewells;
+use crate::service::resolve::Resolver;
+use crate::service::session_log::{self, SessionLog};
+use crate::service::udp::{SessionSocket, bind, local_towards};
+use crate::service::webtransport::Listener;
+use crate::service::{http, webtransport};
 
 /// What pages can be told of the time until a gateway goes away.
 const LONGEST_DRAIN: Duration = Duration::from_millis(u32::MAX as u64);
@@ -72,7 +72,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Gives a page a session, and its UDP port. Whom it gives none has to be [told](crate::driver::refuse).
+    /// Gives a page a session, and its UDP port. Whom it gives none has to be [told](crate::service::driver::refuse).
     pub fn admit(
         &self,
         client: SocketAddr,
@@ -115,7 +115,7 @@ impl Shared {
             self.renew_certificates();
         }
         let mut description = json!({
-            "version": crate::control::VERSION,
+            "version": crate::wire::control::VERSION,
             "public_key": self.key_pair.public().to_string(),
             "origin_allowed": self.admission.allows(origin),
             "webtransport_port": self.port,

@@ -3,7 +3,7 @@ use super::*;
 use wtransport::{ClientConfig, Endpoint as Page, tls::WEBTRANSPORT_ALPN};
 
 use crate::config::Config;
-use crate::gateway::Gateway;
+use crate::service::gateway::Gateway;
 
 /// Whether a program of no allowed origin, which is refused by HTTP and so has been answered, reaches somebody there.
 async fn is_answered(address: SocketAddr, gateway: &Gateway) -> bool {

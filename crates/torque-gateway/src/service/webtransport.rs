@@ -14,12 +14,12 @@ use wtransport::error::SendDatagramError;
 use wtransport::quinn::{Endpoint, IdleTimeout, Incoming, TokioRuntime, VarInt as QuicVarInt};
 use wtransport::{Connection, RecvStream, SendStream, ServerConfig, VarInt};
 
-use crate::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
-use crate::control::MAX_MESSAGE_BYTES;
-use crate::driver;
-use crate::gateway::{Phase, Shared, udp};
 use crate::metrics::{CarrierKind, DropReason, Ending, Metrics, Refusal};
-use crate::places::Places;
+use crate::policy::places::Places;
+use crate::service::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
+use crate::service::driver;
+use crate::service::gateway::{Phase, Shared, udp};
+use crate::wire::control::MAX_MESSAGE_BYTES;
 
 /// A page that is silent for as long is gone: its browser answers keep-alives by itself.
 const IDLE: Duration = Duration::from_secs(10);
@@ -167,7 +167,7 @@ async fn begin_sessions(shared: &Arc<Shared>, endpoint: Endpoint) {
     }
 }
 
-type Begun = (WebTransport, crate::udp::SessionSocket, crate::admission::Admitted);
+type Begun = (WebTransport, crate::service::udp::SessionSocket, crate::policy::admission::Admitted);
 
 /// From the first packet to the control stream; `None` if it came to nothing. `client` is where the handshake comes from: where
 /// a connection is said to have moved since then is not proven yet.

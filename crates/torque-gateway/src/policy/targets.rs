@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::forbidden::{FORBIDDEN, is_forbidden};
+use crate::policy::forbidden::{FORBIDDEN, is_forbidden};
 
 /// The addresses that begin with the same bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
