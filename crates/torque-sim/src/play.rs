@@ -9,8 +9,8 @@ use torque_proto::{
 };
 
 use crate::oracle::{End, EndId, Oracle};
-use crate::rng::SimRng;
 use crate::world::{NodeId, World};
+use torque_netem::SimRng;
 
 /// What an application answers when it is asked, and how long it takes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! Running a test over many seeds, and one of them again.
 
-use crate::rng::SimRng;
+use torque_netem::SimRng;
 
 /// Calls `test` with `count` seeds, which depend only on the name of the running test. If a call panics, prints its
 /// seed and how to run it alone.

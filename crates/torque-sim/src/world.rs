@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use torque_proto::{Address, Endpoint, Instant};
 
-use crate::link::{Link, LinkConfig, LinkStats};
 use crate::pcap::PcapWriter;
-use crate::rng::SimRng;
 use clock::Clock;
 pub use node::Node;
 use tap::Injected;
 pub use tap::{Fate, Passing, Tap};
+use torque_netem::SimRng;
+use torque_netem::{Link, LinkConfig, LinkStats};
 
 /// More calls than this in one instant of virtual time mean that a timer or an exchange runs in circles.
 const CALLS_IN_ONE_INSTANT: u32 = 1_000_000;

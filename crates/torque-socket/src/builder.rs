@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket}
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Type};
+use torque_netem::{LinkConfig, SimulatedPaths};
 use torque_proto::{Config, Endpoint, KeyPair, Setup};
-use torque_sim::{LinkConfig, SimulatedPaths};
 use zeroize::Zeroizing;
 
 use crate::clock::{self, Clock, WallClock};

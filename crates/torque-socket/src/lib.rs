@@ -119,6 +119,7 @@ pub use sharded::{ShardedBuilder, ShardedSocket, Steering};
 pub use socket::{Shutdown, Socket, Wake};
 pub use target::{ConnectError, Target, ToTarget};
 pub use threaded::ThreadedSocket;
+pub use torque_netem::{Burst, LinkConfig, LinkConfigError};
 pub use torque_proto::identity::{
     self, Credential, CredentialError, DEFAULT_PORT, HostName, TorqueUrl, Zone,
 };
@@ -128,7 +129,6 @@ pub use torque_proto::{
     KeyPair, Limits, OriginPolicy, Payload, PublicKey, PuzzleConfig, SendError, Sequence, Settings,
     SettingsError, Stats, Trust,
 };
-pub use torque_sim::{Burst, LinkConfig, LinkConfigError};
 
 /// The README's example has to work.
 #[cfg(doctest)]

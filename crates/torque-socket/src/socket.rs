@@ -7,11 +7,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as StdInstant};
 
+use torque_netem::SimulatedPaths;
 use torque_proto::{
     Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event,
     Instant, KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats,
 };
-use torque_sim::SimulatedPaths;
 
 use crate::attempts::{Attempts, Standing};
 use crate::builder::Builder;

@@ -11,7 +11,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use torque_sim::LinkConfig;
+use torque_netem::LinkConfig;
 
 use crate::{Core, duration, text};
 

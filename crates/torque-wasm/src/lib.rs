@@ -34,12 +34,12 @@ use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 use core::time::Duration;
 
+use torque_netem::{LinkConfig, SimulatedPaths};
 use torque_proto::identity::origin::EXTENSION_ORIGIN;
 use torque_proto::{
     Address, CallError, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Extension, Instant, KeyPair,
     Path, PublicKey, SendError, Trust,
 };
-use torque_sim::{LinkConfig, SimulatedPaths};
 
 use transmits::Outgoing;
 

@@ -56,7 +56,9 @@ impl Node for Toy {
 /// A node that greets and one that answers, 10 ms apart.
 fn pair(seed: u64) -> (World<Toy>, NodeId, NodeId) {
     let mut world = World::new(seed);
-    world.set_default_link(LinkConfig { delay: 10 * MS, ..LinkConfig::perfect() });
+    let mut link = LinkConfig::perfect();
+    link.delay = 10 * MS;
+    world.set_default_link(link);
     let host = world.add(|_| Toy::silent());
     let address = world.address(host);
     let greeter = world.add(|now| Toy::greeting(address, now));

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use torque_proto::Instant;
-//! use torque_sim::{Link, LinkConfig};
+//! use torque_netem::{Link, LinkConfig};
 //!
 //! let config: LinkConfig = "delay=40,jitter=10,loss=5%".parse()?;
 //! let mut link = Link::new(config, 7);
@@ -14,7 +14,7 @@
 //!         assert_eq!(datagram, b"hello");
 //!     }
 //! }
-//! # Ok::<(), torque_sim::LinkConfigError>(())
+//! # Ok::<(), torque_netem::LinkConfigError>(())
 //! ```
 
 use alloc::collections::BinaryHeap;
