@@ -5,14 +5,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { openPage, root, startTorque } from "./harness.mjs";
+import { demoPath, openPage, root, startProgram } from "./harness.mjs";
 
 /** The pages as `cargo xtask web` puts them together. */
 const pages = process.env.TORQUE_PAGES ?? join(root, "target", "web");
 
 async function startDemo(t, ...args) {
   assert.ok(existsSync(join(pages, "index.html")), "cargo xtask web builds the pages");
-  const demo = await startTorque(t, "demo", "--web", pages, "--web-port", "0", "--web-only", ...args);
+  const demo = await startProgram(t, demoPath, "--web", pages, "--web-port", "0", "--web-only", ...args);
   const { page } = await demo.line((line) => line.page, "address of the page");
   return { origin: page.replace(/\/$/, "") };
 }

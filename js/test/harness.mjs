@@ -18,14 +18,21 @@ const dist = join(root, "js", "dist");
 
 /** The `torque` command with a gateway in it: `cargo build -p torque-cli --features gateway`. */
 const torque = process.env.TORQUE ?? join(root, "target", "debug", "torque");
+/** The demo with its arena: `cargo build -p torque-demo --features gateway`. */
+export const demoPath = process.env.TORQUE_DEMO ?? join(root, "target", "debug", "torque-demo");
 const browserPath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 /** In which browser pages are opened: `chromium` or `firefox`. */
 export const browserName = process.env.BROWSER ?? "chromium";
 
 /** Starts `torque` with `--json`; it is stopped when the test `t` is over. */
-export async function startTorque(t, ...args) {
-  if (!existsSync(torque)) throw new Error(`${torque} is missing: cargo xtask test --only pages builds it`);
-  const child = spawn(torque, ["--json", ...args], { stdio: ["pipe", "pipe", "pipe"] });
+export function startTorque(t, ...args) {
+  return startProgram(t, torque, ...args);
+}
+
+/** Starts the program at `path` with `--json`; it is stopped when the test `t` is over. */
+export async function startProgram(t, path, ...args) {
+  if (!existsSync(path)) throw new Error(`${path} is missing: cargo xtask test --only pages builds it`);
+  const child = spawn(path, ["--json", ...args], { stdio: ["pipe", "pipe", "pipe"] });
   const lines = [];
   const waiting = new Set();
   let errors = "";
@@ -53,7 +60,7 @@ export async function startTorque(t, ...args) {
           waiting.delete(look);
           resolve(event);
         };
-        const fail = (text) => reject(new Error(`torque ${args.join(" ")}: ${text}\n${JSON.stringify(lines)}\n${errors}`));
+        const fail = (text) => reject(new Error(`${path} ${args.join(" ")}: ${text}\n${JSON.stringify(lines)}\n${errors}`));
         waiting.add(look);
         void ended.then((code) => fail(`ended with ${code}`));
       });

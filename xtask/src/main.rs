@@ -21,7 +21,7 @@ use steps::Outcome;
 
 const USAGE: &str = "cargo xtask <task>
 
-  demo [arguments]         build the pages and `torque`, and run `torque demo`
+  demo [arguments]         build the pages and the demo, and run it
   test [--only STEP] [--from STEP] [--list]
                            everything that has to hold
   setup                    install what the tests need and this machine lacks, as `test` does first
@@ -88,8 +88,8 @@ fn tell(outcome: Outcome) {
     }
 }
 
-/// Builds the pages and `torque` with a gateway, and runs `torque demo` in the terminal of the caller. Where nothing can build
-/// pages, the demo is there without them; in CI that is a failure.
+/// Builds the pages and the demo, and runs it in the terminal of the caller. Where nothing can build pages, the demo runs without
+/// them; in CI that is a failure.
 fn demo(arguments: &[String]) -> Result<(), String> {
     println!(
         "=== demo: the first time, building it takes about three minutes on two quiet cores, after set-up"
@@ -104,11 +104,11 @@ fn demo(arguments: &[String]) -> Result<(), String> {
     };
     let mut command = std::process::Command::new("cargo");
     command.current_dir(shell::root());
-    command.args(["run", "--release", "--locked", "--package", "torque-cli", "--bin", "torque"]);
+    command.args(["run", "--release", "--locked", "--package", "torque-demo"]);
     if pages.is_some() {
         command.args(["--features", "gateway"]);
     }
-    command.args(["--", "demo"]);
+    command.arg("--");
     if let Some(pages) = pages {
         command.arg("--web").arg(pages);
     }

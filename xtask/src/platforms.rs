@@ -61,7 +61,7 @@ fn run_tests(program: &Path) -> Result<(), String> {
 pub fn windows(arguments: &[String]) -> Result<Outcome, String> {
     let rust = Rust::of(WINDOWS, is_by_debian(arguments)?)?;
     let mut words = vec!["check", "--locked", "--all-targets", "--all-features"];
-    for name in ["torque-proto", "torque-netem", "torque-sim", "torque-socket", "torque-cli"] {
+    for name in ["torque-proto", "torque-netem", "torque-sim", "torque-socket", "torque-cli", "torque-demo"] {
         if crate::workspace::has(name)? {
             words.extend(["-p", name]);
         }

@@ -74,7 +74,8 @@ pub fn test() -> Result<Outcome, String> {
     build()?;
     // The other bundlers that make pages of the package.
     npm_packages(&package().join("test/bundlers"))?;
-    shell::run(&mut shell::cargo(&["build", "--locked", "-p", "torque-cli", "--features", "gateway"]))?;
+    let words = ["build", "--locked", "-p", "torque-cli", "-p", "torque-demo", "--features", "gateway"];
+    shell::run(&mut shell::cargo(&words))?;
     npx::lay_out(&shell::target_dir().join("debug"), None)?;
     let firefox = setup::firefox().ok_or("Firefox is missing: cargo xtask setup")?;
     let mut in_firefox = node_tests()?;
@@ -92,7 +93,9 @@ pub fn test() -> Result<Outcome, String> {
 fn node_tests() -> Result<Command, String> {
     let mut command = node::command("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
     command.current_dir(package()).env("CHROMIUM", chromium()?);
-    command.env("TORQUE", shell::target_dir().join("debug/torque")).env("TORQUE_PAGES", pages());
+    let programs = shell::target_dir().join("debug");
+    command.env("TORQUE", programs.join("torque")).env("TORQUE_DEMO", programs.join("torque-demo"));
+    command.env("TORQUE_PAGES", pages());
     command.env("TORQUE_NPM", npx::packages());
     Ok(command)
 }

@@ -1,12 +1,8 @@
 //! The words of the command line. What each subcommand takes stands in its own file.
 
-use clap::{ColorChoice, Parser, Subcommand, ValueEnum};
+use clap::{ColorChoice, Parser, ValueEnum};
 
-#[cfg(feature = "gateway")]
-use crate::commands::gateway;
-use crate::commands::{
-    completions, connect, decode, demo, discover, host, key, keygen, man, ping, query, sign,
-};
+use crate::commands::Command;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -26,7 +22,6 @@ Environment:
                  driver and the gateway see.
 
 Examples:
-  torque demo                                  see it work, here and now
   torque host --key pond.key                   echo whatever connects
   torque connect torque://tk1...@host:28000    talk to it, and to nobody else in its place
   torque ping host                             how long, how lossy, how steady
@@ -34,8 +29,8 @@ Examples:
 
 /// A socket for real-time programs, at the command line: encrypted packets over UDP, with a verdict on each.
 ///
-/// The sender of a packet always learns whether the other side's application got it. `torque demo` shows that
-/// on this machine; `torque host` and `torque connect` do it between two.
+/// The sender of a packet always learns whether the other side's application got it: `torque host` and
+/// `torque connect` show that between two machines.
 #[derive(Parser, Debug)]
 #[command(name = "torque", version, after_long_help = EXIT_CODES, arg_required_else_help = true)]
 pub struct Cli {
@@ -84,23 +79,4 @@ impl From<Color> for ColorChoice {
             Color::Never => Self::Never,
         }
     }
-}
-
-/// The subcommands, in the order of `torque --help`.
-#[derive(Subcommand, Debug)]
-pub enum Command {
-    Demo(demo::Args),
-    Host(host::Args),
-    Connect(connect::Args),
-    Ping(ping::Args),
-    Query(query::Args),
-    Discover(discover::Args),
-    #[cfg(feature = "gateway")]
-    Gateway(Box<gateway::Args>),
-    Keygen(keygen::Args),
-    Key(key::Args),
-    Sign(sign::Args),
-    Decode(decode::Args),
-    Completions(completions::Args),
-    Man(man::Args),
 }

@@ -1,4 +1,4 @@
-//! The `torque` command: hosts, connects, pings, queries, decodes and demonstrates TorqueSocket.
+//! The `torque` command: hosts, connects, pings, queries and decodes TorqueSocket.
 //!
 //! `cli` holds the words of the command line, `commands` one file a subcommand; the other modules are what
 //! several of them share. Every command returns a [`failure::Failure`] or nothing, and only `main` exits.
@@ -25,7 +25,7 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::Cli;
 use crate::output::Output;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.color.write_global();
     let output = Output::new(cli.json);
-    match commands::run(cli.command, &output) {
+    match commands::run(cli.command, Cli::command(), &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);

@@ -22,22 +22,6 @@ pub fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
-/// To `decimals` places, for JSON.
-pub fn rounded(number: f64, decimals: i32) -> f64 {
-    let factor = 10_f64.powi(decimals);
-    (number * factor).round() / factor
-}
-
-/// The middle value; zero of none.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        n if n % 2 == 1 => values[n / 2],
-        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
-    }
-}
-
 /// Bytes of the other side as text that cannot play tricks with a terminal.
 pub fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
@@ -107,12 +91,5 @@ mod tests {
             assert_eq!(from_hex(text), None, "{text}");
         }
         assert_eq!(from_hex(&hex(&bytes)).as_deref(), Some(&bytes[..]));
-    }
-
-    #[test]
-    fn the_median_is_the_middle_value() {
-        assert_eq!(median(vec![]), 0.0);
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
     }
 }

@@ -1,5 +1,5 @@
 /**
- * The messages of the arena, as crates/torque-cli/src/commands/demo/arena/wire.rs lists them. What the host sends is read
+ * The messages of the arena, as examples/demo/src/arena/wire.rs lists them. What the host sends is read
  * as carefully as if anybody had sent it: every reader throws a {@link Malformed}, and nothing else.
  */
 

@@ -1,9 +1,7 @@
 //! `torque completions`
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::failure::Failure;
 
 /// Print a script that completes `torque` in a shell
@@ -15,9 +13,9 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(args: &Args) -> Result<(), Failure> {
+pub fn run(args: &Args, mut program: clap::Command) -> Result<(), Failure> {
     // Written at once at the end, so that a closed pipe is no panic.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "torque", &mut script);
+    clap_complete::generate(args.shell, &mut program, "torque", &mut script);
     Ok(std::io::Write::write_all(&mut std::io::stdout(), &script)?)
 }

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::CommandFactory;
 use serde_json::json;
 
-use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -17,10 +15,10 @@ pub struct Args {
     directory: PathBuf,
 }
 
-pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
+pub fn run(args: &Args, program: clap::Command, output: &Output) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::file("writing manual pages to", &args.directory, &error);
     std::fs::create_dir_all(&args.directory).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), &args.directory).map_err(failed)?;
+    clap_mangen::generate_to(program, &args.directory).map_err(failed)?;
     output.line(format_args!(
         "Wrote the manual pages; read one with `man -l {}/torque.1`",
         args.directory.display()

@@ -3,7 +3,6 @@
 pub mod completions;
 pub mod connect;
 pub mod decode;
-pub mod demo;
 pub mod discover;
 #[cfg(feature = "gateway")]
 pub mod gateway;
@@ -15,13 +14,32 @@ pub mod ping;
 pub mod query;
 pub mod sign;
 
-use crate::cli::Command;
+use clap::Subcommand;
+
 use crate::failure::Failure;
 use crate::logs;
 use crate::output::Output;
 
-/// Runs one.
-pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
+/// The subcommands, in the order of `torque --help`.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    Host(host::Args),
+    Connect(connect::Args),
+    Ping(ping::Args),
+    Query(query::Args),
+    Discover(discover::Args),
+    #[cfg(feature = "gateway")]
+    Gateway(Box<gateway::Args>),
+    Keygen(keygen::Args),
+    Key(key::Args),
+    Sign(sign::Args),
+    Decode(decode::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Runs a subcommand. `program` describes the whole command line, for manual pages and completions.
+pub fn run(command: Command, program: clap::Command, output: &Output) -> Result<(), Failure> {
     // The gateway shows its own.
     #[cfg(feature = "gateway")]
     let has_logs = matches!(command, Command::Gateway(_));
@@ -31,7 +49,6 @@ pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
         logs::show_protocol(output);
     }
     match command {
-        Command::Demo(args) => demo::run(&args, output),
         Command::Host(args) => host::run(&args, output),
         Command::Connect(args) => connect::run(&args, output),
         Command::Ping(args) => ping::run(&args, output),
@@ -43,7 +60,7 @@ pub fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Key(args) => key::run(&args, output),
         Command::Sign(args) => sign::run(&args, output),
         Command::Decode(args) => decode::run(&args, output),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => man::run(&args, output),
+        Command::Completions(args) => completions::run(&args, program),
+        Command::Man(args) => man::run(&args, program, output),
     }
 }

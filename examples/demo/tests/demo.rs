@@ -13,7 +13,7 @@ fn number(object: &Value, key: &str) -> f64 {
 
 #[test]
 fn over_a_lossy_link_packets_are_lost_and_no_verdict_is_false() {
-    let told = json(0, &["demo", "--seconds", "3"]);
+    let told = json(0, &["--seconds", "3"]);
     let summary = told.last().unwrap();
     assert_eq!(number(summary, "connections"), 4.0);
     assert_eq!(number(summary, "mismatches"), 0.0);
@@ -38,7 +38,7 @@ fn on_a_bad_link_with_a_small_window_no_verdict_is_false() {
     let link = "delay=20,jitter=30,loss=20%,reorder=5%,duplicate=2%,corrupt=1%";
     let settings = "window=16;tag=4;ack_delay=20";
     let bad = ["--clients", "8", "--rate", "200", "--link", link, "--settings", settings];
-    let output = run(&[&["demo", "--seconds", "4", "--json"], &bad[..]].concat());
+    let output = run(&[&["--seconds", "4", "--json"][..], &bad[..]].concat());
     let told = lines(&String::from_utf8_lossy(&output.stdout));
     let summary = told.last().unwrap();
     assert_eq!(number(summary, "mismatches"), 0.0, "{summary}");
@@ -51,7 +51,7 @@ fn on_a_bad_link_with_a_small_window_no_verdict_is_false() {
 
 /// Bytes beyond the payload for each data packet, over ten seconds of real traffic.
 fn overhead() -> f64 {
-    let told = json(0, &["demo", "--seconds", "10", "--clients", "2", "--link", "perfect"]);
+    let told = json(0, &["--seconds", "10", "--clients", "2", "--link", "perfect"]);
     let summary = told.last().unwrap();
     // Nothing is lost but what crosses a close, which is not taken any more.
     assert!(number(summary, "dropped") <= 8.0, "{summary}");
@@ -76,14 +76,12 @@ fn a_packet_costs_at_most_eleven_and_a_half_bytes_when_nothing_is_lost() {
 
 #[test]
 fn without_a_terminal_it_tells_in_lines_what_it_found() {
-    let text = run_to(0, &["demo", "--seconds", "2", "--clients", "2"]);
+    let text = run_to(0, &["--seconds", "2", "--clients", "2"]);
     for part in ["client 2  ", "established ", "in flight", "0 verdicts that disagree", "delivered"] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    let told = json(
-        0,
-        &["demo", "--seconds", "1", "--clients", "1", "--difficulty", "12", "--cipher", "chacha20-poly1305"],
-    );
+    let told =
+        json(0, &["--seconds", "1", "--clients", "1", "--difficulty", "12", "--cipher", "chacha20-poly1305"]);
     event(&told, "summary");
     assert!(
         told.iter().any(|object| object["step"].as_str().is_some_and(|step| step.contains("puzzle 12 bits")))
@@ -95,15 +93,38 @@ fn without_a_terminal_it_tells_in_lines_what_it_found() {
 mod web {
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::path::{Path, PathBuf};
 
-    use super::common::{Directory, event, json, lines, torque};
+    use super::common::{demo, event, json, lines};
+
+    /// A directory that is removed with the value.
+    pub struct Directory(PathBuf);
+
+    impl Directory {
+        /// An empty directory for the test of this name.
+        pub fn new(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("torque-demo-{}-{test}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        pub fn path(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
 
     #[test]
     fn the_arena_is_played_by_bots_and_its_pages_say_where_it_is() {
-        let pages = Directory::new();
-        std::fs::write(pages.file("index.html"), "<title>here</title>").unwrap();
-        let arguments = ["demo", "--web-only", "--web-port", "0", "--bots", "2", "--seconds", "3", "--json"];
-        let mut command = torque();
+        let pages = Directory::new("bots");
+        std::fs::write(pages.path().join("index.html"), "<title>here</title>").unwrap();
+        let arguments = ["--web-only", "--web-port", "0", "--bots", "2", "--seconds", "3", "--json"];
+        let mut command = demo();
         command.args(arguments).arg("--web").arg(pages.path()).stdout(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
@@ -135,20 +156,10 @@ mod web {
 
     #[test]
     fn beside_the_arena_the_clients_run_and_are_checked_as_ever() {
-        let pages = Directory::new();
+        let pages = Directory::new("clients");
         let told = json(
             0,
-            &[
-                "demo",
-                "--seconds",
-                "1",
-                "--clients",
-                "1",
-                "--web-port",
-                "0",
-                "--web",
-                pages.path().to_str().unwrap(),
-            ],
+            &["--seconds", "1", "--clients", "1", "--web-port", "0", "--web", pages.path().to_str().unwrap()],
         );
         event(&told, "web");
         assert_eq!(event(&told, "summary")["mismatches"], 0);
@@ -156,9 +167,9 @@ mod web {
 
     #[test]
     fn what_cannot_be_is_said() {
-        let output = torque().args(["demo", "--web-only"]).output().unwrap();
+        let output = demo().args(["--web-only"]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        let output = torque().args(["demo", "--web", "/nowhere/at/all", "--web-port", "0"]).output().unwrap();
+        let output = demo().args(["--web", "/nowhere/at/all", "--web-port", "0"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/at/all"));
     }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::commands::demo::arena::chances::Chances;
-use crate::commands::demo::arena::rules::{Control, World};
+use crate::arena::chances::Chances;
+use crate::arena::rules::{Control, World};
 
 fn written(base: &State, state: &State) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
 //! js/demo/test/arena.json: a game as the host tells it over a bad network, and flights, for the pages' half to be tested by.
 //!
-//! `ARENA_VECTORS=write cargo test -p torque-cli --features gateway arena::vectors` writes the file again.
+//! `ARENA_VECTORS=write cargo test -p torque-demo --features gateway arena::vectors` writes the file again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,12 +14,21 @@ use super::guest::Guest;
 use super::rules::{Control, Motion, World, fly};
 use super::view::View;
 use super::wire::{Deed, Hello, Input, News, Welcome};
-use crate::units::{from_hex, hex, rounded};
+use crate::units::rounded;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../js/demo/test/arena.json");
 /// Packets of which one is lost, and by how many packets verdicts are late.
 const LOST: u64 = 4;
 const LATE: usize = 3;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let (digits, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    digits.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
 
 /// Snapshots that reach a player of a lively game, and what they come to.
 fn game() -> Value {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use torque_socket::{ConnectionId, SendError, Socket};
 
-use super::Args;
 use super::record::Record;
+use crate::args::Args;
 
 /// Which end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use torque_socket::{ConnectionStats, Delivery};
 
-use super::Args;
+use crate::args::Args;
 
 /// Verdicts that the view shows of each connection.
 const RECENT: usize = 240;

@@ -1,7 +1,7 @@
 //! The web part of the demo: the arena, its bots, and a gateway that serves the pages and gives them their UDP ports.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -9,37 +9,19 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use torque_gateway::{Config, Gateway, Handle};
 
-use super::arena::{Arena, Board, Bots, MAX_PLAYERS, Standing};
-use super::{Args, join, run_clients};
-use crate::failure::Failure;
+use crate::arena::{Arena, Board, Bots, MAX_PLAYERS, Standing};
+use crate::args::Args;
+use crate::clients;
+use crate::failure::{Failure, join};
 use crate::output::{DIM, GOOD, NAME, Output};
-use crate::stop::{self, LOOK_EVERY};
+use crate::stop;
 
 /// What pages read to find the arena, beside them.
 const DESCRIPTION: &str = "demo.json";
+/// How often the table of the arena is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long pages have to leave when the demo ends.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// The options of the web part.
-#[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Web pages")]
-pub struct WebArgs {
-    /// Also host an arena for web pages, with a gateway that serves the built pages of this directory
-    #[arg(long, value_name = "DIR")]
-    pub web: Option<PathBuf>,
-
-    /// Port of the pages and the gateway, TCP and UDP; 0 is a free one
-    #[arg(long, value_name = "PORT", default_value_t = torque_gateway::DEFAULT_PORT, requires = "web")]
-    pub web_port: u16,
-
-    /// Players in the arena that are programs, behind the link
-    #[arg(long, value_name = "N", default_value_t = 4, requires = "web", value_parser = clap::value_parser!(u8).range(0..=16))]
-    pub bots: u8,
-
-    /// Only the arena and the gateway, until stopped: no clients in the terminal
-    #[arg(long, requires = "web")]
-    pub web_only: bool,
-}
 
 /// Runs the web part, and the clients of the demo beside it if they are wanted.
 pub fn run(args: &Args, files: &Path, output: &Output) -> Result<(), Failure> {
@@ -47,7 +29,7 @@ pub fn run(args: &Args, files: &Path, output: &Output) -> Result<(), Failure> {
     let shown = if args.web.web_only {
         web.watch(args.seconds, output)
     } else {
-        run_clients(args, Some(web.page.clone()), output)
+        clients::run(args, Some(web.page.clone()), output)
     };
     let ended = web.end();
     shown.and(ended)
@@ -66,10 +48,10 @@ struct Web {
 
 impl Web {
     fn start(args: &Args, files: &Path, output: &Output) -> Result<Self, Failure> {
-        let arena = Arena::open(output)?;
+        let arena = Arena::open()?;
         let bots = Bots::open(args.web.bots, args.link(), args.seed.unwrap_or(1))?;
         let gateway = Gateway::spawn(config(args, files, arena.address())?)
-            .map_err(|error| Failure::failed(format!("the gateway cannot start: {error}")))?;
+            .map_err(|error| Failure::new(format!("the gateway cannot start: {error}")))?;
         let (board, url) = (Arc::new(Board::default()), arena.url());
         describe(files, &url)?;
         let page = format!("http://localhost:{}/", gateway.local_addr().port());
@@ -150,7 +132,7 @@ fn config(args: &Args, files: &Path, arena: SocketAddr) -> Result<Config, Failur
     config.targets = arena
         .to_string()
         .parse()
-        .map_err(|error| Failure::failed(format!("the arena's address is no target: {error}")))?;
+        .map_err(|error| Failure::new(format!("the arena's address is no target: {error}")))?;
     // The chat is from page to page.
     config.allow_sessions = true;
     config.files = Some(files.to_owned());
@@ -162,7 +144,9 @@ fn describe(files: &Path, arena: &str) -> Result<(), Failure> {
     let path = files.join(DESCRIPTION);
     let text = format!("{:#}\n", json!({ "url": arena, "players": MAX_PLAYERS }));
     std::fs::write(&path, text).map_err(|error| {
-        Failure::failed(format!("{} cannot be written: {error}", path.display()))
-            .next("--web names the directory of the built pages: cargo xtask demo makes it")
+        Failure::new(format!(
+            "{} cannot be written: {error}\n--web names the directory of the built pages, which cargo xtask demo makes",
+            path.display()
+        ))
     })
 }

@@ -12,8 +12,6 @@ use super::rules::{MAX_PLAYERS, TICK_RATE, World};
 use super::wire::{Deed, Hello, News, Welcome};
 use super::{APPLICATION, CLOSE_AT_MOST, Turns};
 use crate::failure::Failure;
-use crate::key_log;
-use crate::output::Output;
 
 /// Ticks between two snapshots.
 const SNAPSHOT_EVERY: u32 = 2;
@@ -39,15 +37,13 @@ pub struct Arena {
 
 impl Arena {
     /// An arena at a free port of this machine.
-    pub fn open(output: &Output) -> Result<Self, Failure> {
+    pub fn open() -> Result<Self, Failure> {
         let mut config = Config::default();
         config.application_id = APPLICATION.into();
-        let mut socket = Socket::builder().config(config).bind("127.0.0.1:0")?;
-        key_log::install(&mut socket, output)?;
+        let socket = Socket::builder().config(config).bind("127.0.0.1:0")?;
         let mut seed = [0; 8];
-        getrandom::fill(&mut seed).map_err(|error| {
-            Failure::failed(format!("the operating system gave no random bytes: {error}"))
-        })?;
+        getrandom::fill(&mut seed)
+            .map_err(|error| Failure::new(format!("the operating system gave no random bytes: {error}")))?;
         let world = World::new(u64::from_le_bytes(seed));
         Ok(Self { socket, world, seats: BTreeMap::new(), tick: 0 })
     }

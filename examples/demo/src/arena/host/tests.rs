@@ -20,7 +20,7 @@ struct Running {
 
 impl Running {
     fn new(bots: u8, link: LinkConfig) -> Self {
-        let arena = Arena::open(&Output::new(true)).unwrap();
+        let arena = Arena::open().unwrap();
         let (board, url) = (Arc::new(Board::default()), arena.url());
         let bots = Bots::open(bots, link, 1).unwrap();
         let threads = vec![

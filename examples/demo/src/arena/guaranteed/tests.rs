@@ -1,5 +1,5 @@
 use super::*;
-use crate::commands::demo::arena::chances::Chances;
+use crate::arena::chances::Chances;
 
 fn letter(number: u32) -> Letter {
     Letter { number, content: number.to_be_bytes().to_vec() }

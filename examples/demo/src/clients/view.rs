@@ -10,8 +10,9 @@ use ratatui::widgets::{Block, Borders, Paragraph};
 use ratatui::{DefaultTerminal, Frame};
 use torque_socket::{ConnectionStats, Delivery};
 
+use super::Deadline;
 use super::board::{Board, Connection};
-use super::{Args, Deadline};
+use crate::args::Args;
 use crate::failure::Failure;
 use crate::units::{millis, percent};
 

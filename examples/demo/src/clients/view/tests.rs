@@ -3,14 +3,13 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::cli::{Cli, Command};
 
 fn screen(width: u16, height: u16, connections: &[Connection]) -> String {
     screen_with(width, height, None, connections)
 }
 
 fn screen_with(width: u16, height: u16, page: Option<&str>, connections: &[Connection]) -> String {
-    let Command::Demo(args) = Cli::parse_from(["torque", "demo"]).command else { panic!("another command") };
+    let args = Args::parse_from(["torque-demo"]);
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, &args, page, connections)).unwrap();
     terminal.backend().to_string()

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use torque_socket::{ConnectOptions, ConnectionId, Event, PublicKey, Socket};
 
+use super::CLOSE_WAIT;
 use super::board::Board;
 use super::record::Record;
 use super::traffic::{self, End, Sender, Traffic};
-use super::{Args, CLOSE_WAIT};
+use crate::args::Args;
 use crate::failure::Failure;
-use crate::key_log;
-use crate::output::Output;
 use crate::units::millis;
 
 /// How often the figures on the board are renewed.
@@ -25,17 +24,14 @@ pub struct Client {
     pub record: Record,
 }
 
-pub fn open(args: &Args, number: u16, output: &Output) -> Result<Socket, Failure> {
-    let options = args.socket_options();
-    let mut config = options.config();
+pub fn open(args: &Args, number: u16) -> Result<Socket, Failure> {
+    let mut config = args.config();
     config.close_wait = CLOSE_WAIT;
-    let mut builder = options.builder()?.config(config).simulated_link(args.link());
+    let mut builder = Socket::builder().config(config).simulated_link(args.link());
     if let Some(seed) = args.seed {
         builder = builder.simulated_link_seed(seed.wrapping_add(u64::from(number) << 32));
     }
-    let mut socket = builder.bind("127.0.0.1:0")?;
-    key_log::install(&mut socket, output)?;
-    Ok(socket)
+    Ok(builder.bind("127.0.0.1:0")?)
 }
 
 /// `host`: where the host is, and the key that it has to show.

@@ -135,6 +135,6 @@ impl Summary {
     /// Whether all went as it should. The summary has said what did not, so that is not said again.
     pub fn verdict(&self) -> Result<(), Failure> {
         let good = self.tally.mismatches == 0 && self.tally.unknown == 0 && self.troubles.is_empty();
-        if good { Ok(()) } else { Err(Failure::failed(String::new())) }
+        if good { Ok(()) } else { Err(Failure::new("")) }
     }
 }

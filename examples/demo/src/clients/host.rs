@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use torque_socket::{CloseCode, ConnectionId, Event, Socket};
 
+use super::CLOSE_WAIT;
 use super::board::Board;
 use super::record::Record;
 use super::traffic::{self, End, Sender, Traffic};
-use super::{Args, CLOSE_WAIT};
+use crate::args::Args;
 use crate::failure::Failure;
-use crate::key_log;
-use crate::output::Output;
 
 const TELL_EVERY: Duration = Duration::from_millis(50);
 /// After the last client is done, every close has been settled or given up before.
@@ -20,15 +19,12 @@ const CLOSE_AT_MOST: Duration = CLOSE_WAIT.saturating_add(Duration::from_secs(5)
 /// The records of the host's ends, by the client's number.
 pub type Hosted = HashMap<u16, Record>;
 
-pub fn open(args: &Args, output: &Output) -> Result<Socket, Failure> {
-    let options = args.socket_options();
-    let mut config = options.config();
+pub fn open(args: &Args) -> Result<Socket, Failure> {
+    let mut config = args.config();
     config.close_wait = CLOSE_WAIT;
     config.puzzle.difficulty_min = args.difficulty;
     config.puzzle.difficulty_max = config.puzzle.difficulty_max.max(args.difficulty);
-    let mut socket = options.builder()?.config(config).bind("127.0.0.1:0")?;
-    key_log::install(&mut socket, output)?;
-    Ok(socket)
+    Ok(Socket::builder().config(config).bind("127.0.0.1:0")?)
 }
 
 pub fn run(mut socket: Socket, board: &Board, traffic: Traffic) -> Hosted {
