@@ -36,3 +36,8 @@ pub use policy::targets::{Target, TargetError, Targets};
 pub use service::gateway::Gateway;
 pub use service::handle::Handle;
 pub use service::http::{DESCRIPTION_PATH, FAREWELL_PATH, WEBSOCKET_PATH};
+
+/// The README's example has to work.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

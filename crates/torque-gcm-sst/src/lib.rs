@@ -85,6 +85,11 @@ fn number(bytes: &[u8]) -> u128 {
     }
 }
 
+/// The README's example has to work.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 #[path = "tests.rs"]
 mod cipher_tests;

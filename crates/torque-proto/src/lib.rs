@@ -67,3 +67,8 @@ pub use settings::{Settings, SettingsError};
 pub use stats::{ConnectionCounters, ConnectionStats, HandshakeStats, Stats};
 pub use timer::TimerKind;
 pub use transmits::{Run, Transmit, Transmits};
+
+/// The README's example has to work.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -20,3 +20,8 @@ pub use play::Play;
 pub use seeds::for_seeds;
 pub use torque_netem::{Burst, Link, LinkConfig, LinkStats, SimRng};
 pub use world::{NodeId, World};
+
+/// The README's example has to work.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
