@@ -6,8 +6,10 @@
 
 use alloc::vec::Vec;
 
+use crate::connection::Report;
+use crate::connection::packets::{Numbers, SealedPacket};
 use crate::crypto::Cipher;
-use crate::crypto::keys::{CONTROL_TAG_BYTES, ReceiveKeys};
+use crate::crypto::keys::ReceiveKeys;
 use crate::crypto::secret::TrafficSecret;
 use crate::wire::header::{Header, HeaderSize, PacketKind};
 
@@ -42,6 +44,8 @@ pub struct InspectedPacket {
     pub kind: PacketKind,
     /// The full sequence.
     pub sequence: u64,
+    /// The generation of keys that the sequence belongs to (PROTOCOL.md 6.5).
+    pub generation: u64,
     /// The full ack.
     pub ack: u64,
     /// The ack form.
@@ -104,59 +108,45 @@ impl Inspector {
     pub fn open(&mut self, from_initiator: bool, datagram: &[u8]) -> Option<InspectedPacket> {
         let size = self.size;
         let direction = if from_initiator { &mut self.from_initiator } else { &mut self.from_host };
-        let header = Header::parse(size, datagram)?;
-        let sequenced = header.kind.is_sequenced();
-        let head = size.bytes() + if sequenced { 0 } else { 2 };
-        let tag_bytes = if sequenced { direction.keys.tag_bytes() } else { CONTROL_TAG_BYTES };
-        let end = datagram.len().checked_sub(usize::from(tag_bytes)).filter(|end| *end >= head)?;
-        let (sealed, tag) = (&datagram[head..end], &datagram[end..]);
-        let counters = match sequenced {
-            true => [None, None],
-            false => {
-                counters(direction.counter, u16::from_be_bytes([datagram[head - 2], datagram[head - 1]]))
-            }
+        let packet = SealedPacket::parse(size, &direction.keys, datagram)?;
+        let Header { kind, sequence_low, ack_low, form } = packet.header;
+        let [near, far] = match packet.counter_low {
+            None => [None, None],
+            Some(low) => counters(direction.counter, low),
         };
-        let counters = if sequenced { &counters[..1] } else { &counters[..] };
+        let counters = if kind.is_sequenced() { &[near][..] } else { &[near, far] };
 
         let reach = if direction.seen { NEAR } else { FAR };
-        for sequence in around(direction.sequence, header.sequence_low, size.modulus(), reach) {
-            for ack in around(direction.ack, header.ack_low, size.modulus(), reach) {
-                for counter in counters {
-                    let mut associated = datagram[..head].to_vec();
-                    associated.extend_from_slice(&sequence.to_be_bytes());
-                    associated.extend_from_slice(&ack.to_be_bytes());
-                    let mut text = sealed.to_vec();
-                    let opened = match *counter {
-                        None => direction.keys.open_data(sequence, &associated, &mut text, tag),
-                        Some(counter) => {
-                            direction.keys.open_control(sequence, counter, &associated, &mut text, tag)
-                        }
-                    };
-                    if opened.is_err() {
+        for sequence in around(direction.sequence, sequence_low, size.modulus(), reach) {
+            for ack in around(direction.ack, ack_low, size.modulus(), reach) {
+                for &counter in counters {
+                    let numbers = Numbers { sequence, ack, counter };
+                    let mut bytes = datagram.to_vec();
+                    if packet.open(&mut direction.keys, numbers, &mut bytes).is_err() {
                         continue;
                     }
                     direction.seen = true;
                     direction.sequence = direction.sequence.max(sequence);
                     direction.ack = direction.ack.max(ack);
                     direction.counter = direction.counter.max(counter.unwrap_or(0));
-                    let (kind, form, counter) = (header.kind, header.form, *counter);
-                    let (ack_bytes, body) = split(form, &text)?;
-                    return Some(InspectedPacket { kind, sequence, ack, form, counter, ack_bytes, body });
+                    let generation = direction.keys.generation_of(sequence);
+                    let (ack_bytes, body) = Report::split(form, packet.text(&bytes))?;
+                    let (ack_bytes, body) = (ack_bytes.to_vec(), body.to_vec());
+                    return Some(InspectedPacket {
+                        kind,
+                        sequence,
+                        generation,
+                        ack,
+                        form,
+                        counter,
+                        ack_bytes,
+                        body,
+                    });
                 }
             }
         }
         None
     }
-}
-
-/// Ack bytes and what follows; `None` if there are fewer than the form says.
-fn split(form: u8, text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let (count, text) = match form {
-        7 => text.split_first().map(|(count, rest)| (*count, rest))?,
-        form => (form, text),
-    };
-    let (ack_bytes, body) = text.split_at_checked(usize::from(count))?;
-    Some((ack_bytes.to_vec(), body.to_vec()))
 }
 
 /// Full numbers with these low bits: the next one at or after `expected`, the one before it, then further ones.

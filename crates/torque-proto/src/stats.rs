@@ -125,6 +125,27 @@ counters! {
     }
 }
 
+/// The counters of packets that did not open, which an endpoint and its connections both keep.
+pub(crate) struct RefusalCounters<'a> {
+    pub(crate) malformed: &'a mut u64,
+    pub(crate) late_or_duplicate: &'a mut u64,
+    pub(crate) no_keys: &'a mut u64,
+    pub(crate) forged: &'a mut u64,
+}
+
+impl<'a> From<&'a mut Stats> for RefusalCounters<'a> {
+    fn from(Stats { malformed, late_or_duplicate, no_keys, forged, .. }: &'a mut Stats) -> Self {
+        Self { malformed, late_or_duplicate, no_keys, forged }
+    }
+}
+
+impl<'a> From<&'a mut ConnectionCounters> for RefusalCounters<'a> {
+    fn from(counters: &'a mut ConnectionCounters) -> Self {
+        let ConnectionCounters { malformed, late_or_duplicate, no_keys, forged, .. } = counters;
+        Self { malformed, late_or_duplicate, no_keys, forged }
+    }
+}
+
 /// What one connection has seen.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

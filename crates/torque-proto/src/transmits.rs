@@ -77,13 +77,18 @@ struct Entry {
 pub(crate) struct Outbox<'a> {
     transmits: &'a mut Transmits,
     cause: Cause,
-    path: Path,
+    path: &'a mut Path,
 }
 
 impl Outbox<'_> {
+    /// Sends what follows from where `arrived` came in.
+    pub(crate) fn follow(&mut self, arrived: Path) {
+        self.path.follow(arrived);
+    }
+
     /// Appends a datagram that `write` appends to the buffer; an empty one is not sent.
     pub(crate) fn push<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.transmits.push(self.cause, self.path, write)
+        self.transmits.push(self.cause, *self.path, write)
     }
 }
 
@@ -213,7 +218,7 @@ impl Transmits {
     }
 
     /// Where one connection's datagrams go.
-    pub(crate) fn outbox(&mut self, cause: Cause, path: Path) -> Outbox<'_> {
+    pub(crate) fn outbox<'a>(&'a mut self, cause: Cause, path: &'a mut Path) -> Outbox<'a> {
         Outbox { transmits: self, cause, path }
     }
 

@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use super::incoming::MAX_REPORT;
+use super::packets::Numbers;
 use super::*;
 use crate::address::Address;
 use crate::crypto::secret::TrafficSecret;
 use crate::path::Path;
 use crate::transmits::{Cause, Transmits};
-use crate::wire::header::Header;
 
 const WHERE: [u8; 4] = [10, 0, 0, 1];
 
@@ -33,6 +34,7 @@ impl Output for Application {
 struct Side {
     connection: Connection,
     transmits: Transmits,
+    path: Path,
     application: Application,
 }
 
@@ -55,13 +57,13 @@ impl Side {
         Self {
             connection: Connection::new(now, &Config::default(), parts),
             transmits: Transmits::new(100_000, 1 << 30),
+            path: Path::to(Address::from(SocketAddr::from((WHERE, 1)))),
             application: Application::default(),
         }
     }
 
     fn outbox(&mut self) -> (&mut Connection, &mut Application, Outbox<'_>) {
-        let remote = Address::from(SocketAddr::from((WHERE, 1)));
-        let outbox = self.transmits.outbox(Cause::Own, Path::to(remote));
+        let outbox = self.transmits.outbox(Cause::Own, &mut self.path);
         (&mut self.connection, &mut self.application, outbox)
     }
 
@@ -73,7 +75,7 @@ impl Side {
     /// A packet of any kind with any body, sealed as it has to be.
     fn write(&mut self, kind: PacketKind, body: &[u8]) {
         let (connection, _, mut outbox) = self.outbox();
-        assert!(connection.write(kind, MAX_REPORT, &mut outbox, |out| out.extend_from_slice(body)));
+        connection.seal_packet(kind, MAX_REPORT, &mut outbox, |out| out.extend_from_slice(body)).unwrap();
     }
 
     fn close(&mut self, now: Instant) {
@@ -83,8 +85,24 @@ impl Side {
 
     fn receive(&mut self, now: Instant, bytes: &mut [u8]) {
         let (connection, application, mut outbox) = self.outbox();
-        let opened = connection.open(bytes).unwrap();
-        connection.process(now, opened, bytes, application, &mut outbox);
+        connection.open(bytes).unwrap().process(now, application, &mut outbox);
+    }
+
+    /// A packet with these ack bytes and body, whatever the form says of them.
+    fn seal(&mut self, kind: PacketKind, form: u8, text: &[u8]) -> Vec<u8> {
+        let connection = &mut self.connection;
+        let numbers = Numbers {
+            sequence: connection.outgoing.last() + u64::from(kind.is_sequenced()),
+            ack: connection.incoming.known(),
+            counter: (!kind.is_sequenced()).then_some(connection.counter_sent + 1),
+        };
+        let mut bytes = Vec::new();
+        let keys = &mut connection.send_keys;
+        packets::seal(keys, connection.size, (kind, form), numbers, &mut bytes, |out| {
+            out.extend_from_slice(text);
+        })
+        .unwrap();
+        bytes
     }
 
     fn timeout(&mut self, now: Instant) {
@@ -229,27 +247,12 @@ fn a_packet_without_its_ack_bytes_uses_its_number_up() {
     let (mut a, mut b) = pair(now, Settings::default());
     for is_data in [true, false] {
         let kind = if is_data { PacketKind::Data } else { PacketKind::Ack };
-        let (sequence, counter) = (a.connection.outgoing.last() + u64::from(is_data), 1);
         let ack = a.connection.incoming.known();
-        let mut bytes = Vec::new();
-        Header { kind, sequence_low: sequence, ack_low: ack, form: 3 }.write(a.connection.size, &mut bytes);
-        if !is_data {
-            bytes.extend_from_slice(&1u16.to_be_bytes());
-        }
-        let associated = [&bytes[..], &sequence.to_be_bytes(), &ack.to_be_bytes()].concat();
-        let mut text = [0; 2];
-        let keys = &mut a.connection.send_keys;
-        let tag = match is_data {
-            true => keys.seal_data(sequence, &associated, &mut text).unwrap(),
-            false => keys.seal_control(sequence, counter, &associated, &mut text).unwrap(),
-        };
-        bytes.extend_from_slice(&text);
-        bytes.extend_from_slice(&tag);
+        let mut bytes = a.seal(kind, 3, &[0; 2]);
 
         let (connection, application, mut outbox) = b.outbox();
         let mut opened_bytes = bytes.clone();
-        let opened = connection.open(&mut opened_bytes).unwrap();
-        connection.process(now, opened, &opened_bytes, application, &mut outbox);
+        connection.open(&mut opened_bytes).unwrap().process(now, application, &mut outbox);
         assert_eq!(connection.open(&mut bytes).err(), Some(Refusal::LateOrDuplicate));
         assert!(application.packets.is_empty());
         if is_data {
@@ -265,15 +268,7 @@ fn every_data_packet_that_opens_is_acknowledged_whether_it_was_taken_or_not() {
     // Taken; too large; with fewer ack bytes than its form says.
     for (length, form) in [(10, 0), (2_000, 0), (0, 3)] {
         let (mut victim, mut peer) = pair(now, Settings::default());
-        let (sequence, ack) = (101, 100);
-        let mut bytes = Vec::new();
-        Header { kind: PacketKind::Data, sequence_low: sequence, ack_low: ack, form }
-            .write(peer.connection.size, &mut bytes);
-        let associated = [&bytes[..], &sequence.to_be_bytes(), &ack.to_be_bytes()].concat();
-        let mut text = alloc::vec![7; length];
-        let tag = peer.connection.send_keys.seal_data(sequence, &associated, &mut text).unwrap();
-        bytes.extend_from_slice(&text);
-        bytes.extend_from_slice(&tag);
+        let mut bytes = peer.seal(PacketKind::Data, form, &alloc::vec![7; length]);
         victim.receive(now, &mut bytes);
         let (due, kind) = victim.connection.deadline().unwrap();
         assert_eq!((due, kind), (now + Settings::default().ack_delay, TimerKind::Ack), "{length} bytes");

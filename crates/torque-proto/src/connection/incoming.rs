@@ -77,6 +77,17 @@ impl Report {
     pub(crate) fn form(&self) -> u8 {
         self.bytes.min(MAX_SHORT_REPORT + 1) as u8
     }
+
+    /// Splits an opened text into ack bytes and body; `None` if there are fewer ack bytes than the form says.
+    pub(crate) fn split(form: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
+        if usize::from(form) <= MAX_SHORT_REPORT {
+            return text.split_at_checked(usize::from(form));
+        }
+        match text.split_first()? {
+            (0, _) => None,
+            (count, rest) => rest.split_at_checked(usize::from(*count)),
+        }
+    }
 }
 
 impl Incoming {

@@ -1,5 +1,7 @@
 //! For the golden vectors: what a connection knows, and packets of each type at will.
 
+use super::incoming::{MAX_REPORT, Report};
+use super::packets::{Numbers, Opened, OpenedPacket};
 use super::*;
 use crate::wire::header::Header;
 use alloc::vec::Vec;
@@ -27,14 +29,11 @@ pub(crate) enum Reason {
     Malformed,
 }
 
-/// The numbers in the packet that was written last.
+/// The header and numbers of the packet that was written last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Written {
     pub(crate) header: Header,
-    pub(crate) sequence: u64,
-    pub(crate) ack: u64,
-    /// Of ack and control packets.
-    pub(crate) counter: Option<u64>,
+    pub(crate) numbers: Numbers,
 }
 
 /// What becomes of a report that was opened.
@@ -46,10 +45,8 @@ pub(crate) enum ReportFate {
 }
 
 /// Ack bytes with their count, and what follows, of a text that was opened; `None` if there are too few.
-pub(crate) fn split_text(kind: PacketKind, form: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let opened = Opened { kind, sequence: 0, ack: 0, form, text: 0..text.len() };
-    let (ack_bytes, rest) = opened.split(text)?;
-    let _ = ack_bytes;
+pub(crate) fn split_text(form: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, rest) = Report::split(form, text)?;
     text.split_at_checked(text.len() - rest.len())
 }
 
@@ -86,7 +83,8 @@ impl Connection {
 
     /// A control packet with these messages, as they are.
     pub(crate) fn send_control_bytes(&mut self, messages: &[u8], outbox: &mut Outbox<'_>) {
-        self.write(PacketKind::Control, MAX_REPORT, outbox, |out| out.extend_from_slice(messages));
+        self.seal_packet(PacketKind::Control, MAX_REPORT, outbox, |out| out.extend_from_slice(messages))
+            .unwrap();
     }
 
     /// Reads the header of the packet that was written last and completes its numbers.
@@ -95,7 +93,7 @@ impl Connection {
         let most = if header.kind == PacketKind::Data { MAX_SHORT_REPORT } else { MAX_REPORT };
         let report = self.incoming.report(most);
         let counter = (!header.kind.is_sequenced()).then_some(self.counter_sent);
-        Written { header, sequence: self.outgoing.last(), ack: report.ack, counter }
+        Written { header, numbers: Numbers { sequence: self.outgoing.last(), ack: report.ack, counter } }
     }
 
     /// Why [`open`](Self::open) refused a datagram just now.
@@ -124,24 +122,25 @@ impl Connection {
             (Refusal::Malformed | Refusal::LateOrDuplicate | Refusal::AckRange, _) => Reason::Malformed,
         }
     }
+}
 
-    /// What becomes of the report of a packet that was opened and is not processed yet, and which sequences it
-    /// settles, each delivered or not.
-    pub(crate) fn foresee(&self, opened: &Opened, bytes: &[u8]) -> (ReportFate, Vec<(u64, bool)>) {
-        if opened.ack > self.outgoing.last() {
-            return (ReportFate::Beyond, Vec::new());
-        }
-        if !opened.kind.is_sequenced() && opened.sequence < self.incoming.known() {
-            return (ReportFate::Old, Vec::new());
-        }
-        let (ack_bytes, _) = opened.split(&bytes[opened.text.clone()]).unwrap();
-        let settles = self.outgoing.settled() + 1..=opened.ack;
-        let verdict =
-            |sequence| (sequence, outgoing::reported(opened.ack, ack_bytes, sequence).is_delivered());
-        (ReportFate::Read, settles.map(verdict).collect())
+impl Opened<'_> {
+    pub(crate) fn kind(&self) -> PacketKind {
+        self.packet.kind
     }
 
-    pub(crate) fn opened_kind(opened: &Opened) -> PacketKind {
-        opened.kind
+    /// What will become of the packet's report, and which sequences it will settle, each delivered or not.
+    pub(crate) fn foresee(&self) -> (ReportFate, Vec<(u64, bool)>) {
+        let (connection, &OpenedPacket { sequence, ack, .. }) = (&*self.connection, &self.packet);
+        if ack > connection.outgoing.last() {
+            return (ReportFate::Beyond, Vec::new());
+        }
+        if !self.kind().is_sequenced() && sequence < connection.incoming.known() {
+            return (ReportFate::Old, Vec::new());
+        }
+        let (ack_bytes, _) = self.packet.split(self.bytes).unwrap();
+        let settles = connection.outgoing.settled() + 1..=ack;
+        let verdict = |sequence| (sequence, outgoing::reported(ack, ack_bytes, sequence).is_delivered());
+        (ReportFate::Read, settles.map(verdict).collect())
     }
 }

@@ -3,7 +3,9 @@
 //! A connection seals into an [`Outbox`] and tells its application through an [`Output`]; the endpoint
 //! provides both.
 
+mod acks;
 mod close;
+mod control;
 #[cfg(test)]
 mod hostile_tests;
 mod incoming;
@@ -12,8 +14,9 @@ pub(crate) mod inspect;
 mod liveness;
 mod numbers;
 mod outgoing;
+pub(crate) mod packets;
 mod rate;
-mod sealing;
+mod rest;
 mod verdicts;
 #[cfg(test)]
 mod worked_examples;
@@ -24,11 +27,12 @@ use alloc::boxed::Box;
 
 pub(crate) use close::Ended;
 use close::Phase;
-use incoming::{Incoming, MAX_REPORT, MAX_SHORT_REPORT};
+pub(crate) use incoming::Report;
+use incoming::{Incoming, MAX_SHORT_REPORT};
 use liveness::{Liveness, PingAction};
 use outgoing::Outgoing;
+use packets::{KeysExhausted, OpenedPacket};
 use rate::Rate;
-pub(crate) use sealing::Opened;
 
 use crate::config::Config;
 use crate::crypto::Cipher;
@@ -39,17 +43,14 @@ use crate::instant::Instant;
 use crate::micros::{Micros, Micros32};
 use crate::path::{PathData, Rtt};
 use crate::settings::Settings;
-use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeFigures, HandshakeStats};
+use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeFigures, HandshakeStats, RefusalCounters};
 use crate::timer::TimerKind;
 use crate::transmits::Outbox;
-use crate::wire::control::{ControlMessage, ControlMessages};
+use crate::wire::control::ControlMessage;
 use crate::wire::header::{HeaderSize, PacketKind};
 
 /// Sequences end here (PROTOCOL.md 6.3).
 const MAX_SEQUENCE: u64 = 1 << 53;
-
-/// Least time between reports of which the first could not say all.
-const MIN_REPORT_PAUSE: Micros = Micros::from_millis(1);
 
 /// Where a connection's events go.
 pub(crate) trait Output {
@@ -85,6 +86,19 @@ pub(crate) enum Refusal {
     Forged,
     /// Its ack is out of reach: no packet of the other side has that, unless it was held back for long.
     AckRange,
+}
+
+impl Refusal {
+    /// Counts it, for a connection or for the endpoint.
+    pub(crate) fn count<'a>(self, counters: impl Into<RefusalCounters<'a>>) {
+        let counters = counters.into();
+        *match self {
+            Self::Malformed => counters.malformed,
+            Self::LateOrDuplicate => counters.late_or_duplicate,
+            Self::NoKeys => counters.no_keys,
+            Self::Forged | Self::AckRange => counters.forged,
+        } += 1;
+    }
 }
 
 /// One established connection.
@@ -163,11 +177,8 @@ impl Connection {
         }
         let sequence = self.outgoing.last() + 1;
         self.outgoing.set_time(now.low_micros());
-        let written =
-            self.write(PacketKind::Data, MAX_SHORT_REPORT, outbox, |out| out.extend_from_slice(payload));
-        if !written {
-            return Err(SendError::Closed);
-        }
+        self.seal_packet(PacketKind::Data, MAX_SHORT_REPORT, outbox, |out| out.extend_from_slice(payload))
+            .map_err(|KeysExhausted| SendError::Closed)?;
         self.liveness.data_sent(now);
         self.rest_later();
         self.counters.sent += 1;
@@ -185,22 +196,11 @@ impl Connection {
         usize::from(self.path.max_packet_size)
     }
 
-    /// Opens a datagram with first byte 0x80 or more, in place. On `Err` the bytes mean nothing any more.
-    /// What was opened has to be given to [`process`](Self::process), or is lost.
-    pub(crate) fn open(&mut self, bytes: &mut [u8]) -> Result<Opened, Refusal> {
-        self.open_in_place(bytes).inspect_err(|refusal| match refusal {
-            Refusal::Malformed => self.counters.malformed += 1,
-            Refusal::LateOrDuplicate => self.counters.late_or_duplicate += 1,
-            Refusal::NoKeys => self.counters.no_keys += 1,
-            Refusal::Forged | Refusal::AckRange => self.counters.forged += 1,
-        })
-    }
-
-    /// Takes the datagram that was opened.
-    pub(crate) fn process(
+    /// Does what a packet says that was opened.
+    fn process(
         &mut self,
         now: Instant,
-        opened: Opened,
+        packet: &OpenedPacket,
         bytes: &[u8],
         output: &mut impl Output,
         outbox: &mut Outbox<'_>,
@@ -210,28 +210,27 @@ impl Connection {
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
 
+        let OpenedPacket { kind, sequence, ack, .. } = *packet;
         // What authenticates but has too few ack bytes comes from a peer that breaks the protocol. Its number
         // is used up all the same: nothing may be opened twice.
-        let text = &bytes[opened.text.clone()];
-        let Some((ack_bytes, body)) = opened.split(text) else {
+        let Some((ack_bytes, body)) = packet.split(bytes) else {
             self.counters.malformed += 1;
-            if opened.kind.is_sequenced() {
-                self.take(opened.sequence, false);
+            if kind.is_sequenced() {
+                self.take(sequence, false);
             }
-            if opened.kind == PacketKind::Data {
+            if kind == PacketKind::Data {
                 self.data_came(now, outbox);
             }
             return;
         };
-        let is_sequenced = opened.kind.is_sequenced();
-        let may_count = is_sequenced || opened.sequence >= self.incoming.known();
-        let counts = may_count && self.read_report(now, &opened, ack_bytes, output);
-        let wants_answer = match opened.kind {
+        let may_count = kind.is_sequenced() || sequence >= self.incoming.known();
+        let counts = may_count && self.read_report(now, kind, ack, ack_bytes, output);
+        let wants_answer = match kind {
             PacketKind::Data => {
                 // Applications and queues rely on the size that was announced.
                 let fits = body.len() <= usize::from(self.settings.max_packet_size);
-                let taken = self.phase.takes_data() && fits && output.packet(opened.sequence, body);
-                self.take(opened.sequence, taken);
+                let taken = self.phase.takes_data() && fits && output.packet(sequence, body);
+                self.take(sequence, taken);
                 if taken {
                     self.counters.received += 1;
                     self.counters.payload_received += body.len() as u64;
@@ -245,15 +244,15 @@ impl Connection {
             }
             PacketKind::Report => {
                 // Its bit says whether it was read.
-                self.take(opened.sequence, counts);
+                self.take(sequence, counts);
                 true
             }
             PacketKind::Ack => {
-                self.close_book(opened.sequence);
+                self.close_book(sequence);
                 false
             }
             PacketKind::Control => {
-                self.close_book(opened.sequence);
+                self.close_book(sequence);
                 self.read_messages(now, counts, body, output, outbox)
             }
         };
@@ -326,40 +325,6 @@ impl Connection {
         Some(next)
     }
 
-    fn rest_later(&mut self) {
-        if self.rest_at.is_none() {
-            self.rest_at = Some(self.liveness.rest_deadline());
-            // Both directions: data one way is answered by acknowledgments the other way.
-            self.send_keys.wake();
-            self.receive_keys.wake();
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_resting(&self) -> bool {
-        self.rest_at.is_none() && self.send_keys.is_resting() && self.receive_keys.is_resting()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_awake(&self) -> bool {
-        self.rest_at.is_some() && !self.send_keys.is_resting() && !self.receive_keys.is_resting()
-    }
-
-    /// Gives back memory that only data needs, if none has passed for a while.
-    fn rest(&mut self, now: Instant) {
-        let idle_since = self.liveness.rest_deadline();
-        if idle_since > now {
-            self.rest_at = Some(idle_since);
-        } else if self.outgoing.open() > 0 {
-            self.rest_at = Some(now + self.liveness.interval());
-        } else {
-            self.rest_at = None;
-            self.send_keys.rest();
-            self.receive_keys.rest();
-            self.outgoing.rest();
-        }
-    }
-
     /// At the host: the first packet has come, so long after the connect_accept and the request.
     pub(crate) fn established(&mut self, now: Instant, round_trip: Option<Duration>, total: Duration) {
         self.path.rtt = Rtt::new(now, round_trip.map(Micros::from));
@@ -418,96 +383,5 @@ impl Connection {
     fn close_book(&mut self, sequence: u64) {
         self.counters.missed += sequence.saturating_sub(self.incoming.known());
         self.incoming.close_book(sequence);
-    }
-
-    /// A data packet came, and was taken or not: an acknowledgment is due (7.4).
-    fn data_came(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
-        if !self.phase.takes_data() {
-            return;
-        }
-        self.liveness.data_came(now);
-        self.rest_later();
-        let is_much = self.incoming.unreported() >= u64::from(self.settings.packet_window / 2);
-        if is_much && self.incoming.has_news() {
-            self.send_ack(now, outbox);
-        } else if self.ack_at.is_none() {
-            self.ack_at = Some(now + self.ack_delay.get());
-        }
-    }
-
-    fn send_ack(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
-        self.counters.acks_sent += 1;
-        let is_long = self.incoming.report(MAX_REPORT).bytes > MAX_SHORT_REPORT;
-        let kind =
-            if is_long && self.outgoing.has_room_for_report() { PacketKind::Report } else { PacketKind::Ack };
-        self.write(kind, MAX_REPORT, outbox, |_| ());
-        self.ack_at = None;
-        self.go_on_reporting(now);
-    }
-
-    /// Where even the longest report could not say all, another one is due. Before a round trip is over it could
-    /// only say the same.
-    fn go_on_reporting(&mut self, now: Instant) {
-        if !self.report_is_final() && self.ack_at.is_none() {
-            let pause = self.ack_delay.get().max(self.path.rtt.smoothed()).max(MIN_REPORT_PAUSE);
-            self.ack_at = Some(now + pause);
-        }
-    }
-
-    fn send_control(&mut self, messages: &[ControlMessage<'_>], outbox: &mut Outbox<'_>) {
-        self.write(PacketKind::Control, MAX_REPORT, outbox, |out| {
-            messages.iter().for_each(|message| message.write(out));
-        });
-    }
-
-    /// Reads control messages; whether a side that lingers should answer them.
-    fn read_messages(
-        &mut self,
-        now: Instant,
-        report_counts: bool,
-        body: &[u8],
-        output: &mut impl Output,
-        outbox: &mut Outbox<'_>,
-    ) -> bool {
-        // One answer of each kind a packet: nothing may make this side send much more than it got.
-        let mut pong = None;
-        let (mut has_close, mut has_close_ack) = (false, false);
-        let mut wants_answer = false;
-        for message in ControlMessages::new(body) {
-            wants_answer |=
-                !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
-            match message {
-                Ok(ControlMessage::Ping { id, settled }) => {
-                    self.incoming.report_was_read(settled);
-                    pong = Some(id);
-                }
-                Ok(ControlMessage::Pong { id, settled }) => {
-                    self.incoming.report_was_read(settled);
-                    if let Some(sample) = self.liveness.pong(now, id) {
-                        self.path.rtt.sample(now, sample);
-                    }
-                }
-                Ok(ControlMessage::Close { .. }) if has_close => self.counters.malformed += 1,
-                Ok(ControlMessage::CloseAck { .. }) if has_close_ack => self.counters.malformed += 1,
-                Ok(ControlMessage::Close { is_final, settled, code, reason }) => {
-                    has_close = true;
-                    self.incoming.report_was_read(settled);
-                    self.on_close(now, is_final && report_counts, code, reason, output, outbox);
-                }
-                Ok(ControlMessage::CloseAck { is_final, settled }) => {
-                    has_close_ack = true;
-                    self.incoming.report_was_read(settled);
-                    self.on_close_ack(now, is_final && report_counts, settled, output, outbox);
-                }
-                Err(_) => self.counters.malformed += 1,
-            }
-        }
-        // After the end the close_ack is the answer.
-        if let Some(id) = pong.filter(|_| !self.is_over()) {
-            let settled = self.outgoing.settled();
-            self.send_control(&[ControlMessage::Pong { id, settled }], outbox);
-            self.go_on_reporting(now);
-        }
-        wants_answer
     }
 }

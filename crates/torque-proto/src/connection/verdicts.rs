@@ -2,7 +2,7 @@
 
 use super::incoming::{MAX_REPORT, MAX_SHORT_REPORT};
 use super::outgoing;
-use super::{Connection, Opened, Output};
+use super::{Connection, Output};
 use crate::event::Delivery;
 use crate::instant::Instant;
 use crate::micros::Micros;
@@ -13,11 +13,11 @@ impl Connection {
     pub(super) fn read_report(
         &mut self,
         now: Instant,
-        opened: &Opened,
+        kind: PacketKind,
+        ack: u64,
         ack_bytes: &[u8],
         output: &mut impl Output,
     ) -> bool {
-        let ack = opened.ack;
         if ack > self.outgoing.last() {
             self.counters.reports_ignored += 1;
             return false;
@@ -32,7 +32,7 @@ impl Connection {
             // A report as long as its packet takes may end before the newest packet that had come. One in a control packet
             // was asked for.
             let is_whole = ![MAX_SHORT_REPORT, MAX_REPORT].contains(&ack_bytes.len());
-            if is_whole && opened.kind != PacketKind::Control {
+            if is_whole && kind != PacketKind::Control {
                 self.time_verdict(now);
             }
         }

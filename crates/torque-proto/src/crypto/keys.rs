@@ -31,9 +31,27 @@ impl Deref for Tag {
     }
 }
 
-/// The generation of a packet with this sequence.
-const fn generation_of(sequence: u64) -> u64 {
-    sequence >> 16
+/// A chain of generations, each derived from the one before (PROTOCOL.md 6.5). It is for the sequences from `start` on, so
+/// that another chain can take over at a sequence that both sides agree on. This is the one place that decides which
+/// generation a sequence belongs to.
+#[derive(Clone, Copy, Debug)]
+struct Chain {
+    start: u64,
+}
+
+impl Chain {
+    /// The chain that the handshake leaves.
+    const FIRST: Self = Self { start: 0 };
+
+    /// The generation of a packet with this sequence.
+    const fn generation_of(self, sequence: u64) -> u64 {
+        sequence >> 16
+    }
+
+    /// The generation that the chain's secret is for.
+    const fn first_generation(self) -> u64 {
+        self.start >> 16
+    }
 }
 
 impl TrafficSecret {
@@ -99,6 +117,7 @@ impl Generation {
 pub(crate) struct SendKeys {
     cipher: Cipher,
     tag_bytes: u8,
+    chain: Chain,
     number: u64,
     keys: Generation,
     /// The lowest sequence and counter that have not been sealed: nothing below is sealed again.
@@ -109,12 +128,17 @@ pub(crate) struct SendKeys {
 impl SendKeys {
     /// `tag_bytes` as settled on; ciphers that always have 16 do not heed it.
     pub(crate) fn new(traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
+        Self::of_chain(Chain::FIRST, traffic, cipher, tag_bytes)
+    }
+
+    fn of_chain(chain: Chain, traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
         Self {
             cipher,
             tag_bytes: data_tag_bytes(cipher, tag_bytes),
-            number: 0,
+            chain,
+            number: chain.first_generation(),
             keys: Generation::new(traffic),
-            next_sequence: 0,
+            next_sequence: chain.start,
             next_counter: 0,
         }
     }
@@ -130,7 +154,7 @@ impl SendKeys {
         if sequence < self.next_sequence {
             return None;
         }
-        self.step_to(generation_of(sequence))?;
+        self.step_to(self.chain.generation_of(sequence))?;
         self.next_sequence = sequence.checked_add(1)?;
         let key = &self.keys.expand(self.cipher).data;
         let bytes = key.seal(Nonce::data(key.salt(), sequence), ad, text)?;
@@ -150,7 +174,7 @@ impl SendKeys {
         if counter < self.next_counter {
             return None;
         }
-        self.step_to(generation_of(sequence))?;
+        self.step_to(self.chain.generation_of(sequence))?;
         self.next_counter = counter.checked_add(1)?;
         let bytes = self
             .keys
@@ -200,6 +224,7 @@ pub(crate) enum OpenError {
 pub(crate) struct ReceiveKeys {
     cipher: Cipher,
     tag_bytes: u8,
+    chain: Chain,
     number: u64,
     keys: Generation,
     /// Generation `number + 1`, once a packet claimed to be of it: derived once, however many such claims are forged.
@@ -209,13 +234,23 @@ pub(crate) struct ReceiveKeys {
 impl ReceiveKeys {
     /// `tag_bytes` as settled on; ciphers that always have 16 do not heed it.
     pub(crate) fn new(traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
+        Self::of_chain(Chain::FIRST, traffic, cipher, tag_bytes)
+    }
+
+    fn of_chain(chain: Chain, traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
         Self {
             cipher,
             tag_bytes: data_tag_bytes(cipher, tag_bytes),
-            number: 0,
+            chain,
+            number: chain.first_generation(),
             keys: Generation::new(traffic),
             next: None,
         }
+    }
+
+    /// The generation that a sequence belongs to.
+    pub(crate) fn generation_of(&self, sequence: u64) -> u64 {
+        self.chain.generation_of(sequence)
     }
 
     /// Bytes of tag at the end of data packets and reports.
@@ -257,7 +292,7 @@ impl ReceiveKeys {
             return Err(OpenError::Forged);
         }
         let cipher = self.cipher;
-        let generation = generation_of(sequence);
+        let generation = self.chain.generation_of(sequence);
         let keys = self.generation_keys(generation)?;
         let authentic =
             keys.with_data(cipher, |key| key.open(Nonce::data(key.salt(), sequence), ad, text, tag));
@@ -279,7 +314,7 @@ impl ReceiveKeys {
             return Err(OpenError::Forged);
         }
         let cipher = self.cipher;
-        let generation = generation_of(sequence);
+        let generation = self.chain.generation_of(sequence);
         let keys = self.generation_keys(generation)?;
         let authentic =
             keys.with_control(cipher, |key| key.open(Nonce::control(key.salt(), counter), ad, text, tag));

@@ -241,7 +241,7 @@ impl Endpoint {
         if self.transmits.is_full() {
             return Err(SendError::Blocked);
         }
-        let mut outbox = self.transmits.outbox(Cause::Own, connected.path);
+        let mut outbox = self.transmits.outbox(Cause::Own, &mut connected.path);
         // Of packets that leave at the same time only the first one moves a deadline.
         let is_first = !connected.connection.is_sending_at(now);
         let sequence = connected.connection.send(now, payload, &mut outbox)?;

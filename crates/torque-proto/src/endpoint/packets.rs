@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use super::Endpoint;
 use super::slot::{Displaced, Sink, Slot};
@@ -50,13 +51,11 @@ impl Endpoint {
         trace_event!(TRACE, remote = %path.remote, ?refusal, "packet dropped");
         match refusal {
             None => self.stats.unknown_address += 1,
-            Some(Refusal::Malformed) => self.stats.malformed += 1,
-            Some(Refusal::LateOrDuplicate) => self.stats.late_or_duplicate += 1,
-            Some(Refusal::NoKeys) => self.stats.no_keys += 1,
-            Some(Refusal::Forged | Refusal::AckRange) => self.stats.forged += 1,
+            Some(refusal) => refusal.count(&mut self.stats),
         }
     }
 
+    /// A packet for an established connection.
     fn on_packet_of(
         &mut self,
         now: Instant,
@@ -64,26 +63,16 @@ impl Endpoint {
         path: Path,
         bytes: &mut [u8],
     ) -> Result<(), Refusal> {
-        let Some(entry) = self.slots.get_mut(id) else { return Ok(()) };
-        let Slot::Connected(connected) = &mut entry.slot else { return Ok(()) };
-        let opened = connected.connection.open(bytes)?;
-        connected.path.follow(path);
-        let mut outbox = self.transmits.outbox(Cause::Peer, connected.path);
-        let mut sink = Sink {
-            id,
-            events: &mut self.events,
-            pool: &mut self.pool,
-            queued: &mut connected.queued,
-            limits: &self.config.limits,
-            stats: &mut self.stats,
-        };
-        connected.connection.process(now, opened, bytes, &mut sink, &mut outbox);
-        let after = After::of(&mut entry.slot);
-        self.follow(id, after);
-        Ok(())
+        self.try_drive(id, Cause::Peer, |connection, sink, outbox| {
+            let opened = connection.open(bytes)?;
+            outbox.follow(path);
+            opened.process(now, sink, outbox);
+            Ok(())
+        })
     }
 
-    /// A packet for a connection that is not established here yet.
+    /// A packet for a connection that is not established here yet. The first one that is authentic establishes it, and is
+    /// received after that, so that the application hears of the connection before it hears of the packet.
     fn on_first_packet(
         &mut self,
         now: Instant,
@@ -94,23 +83,23 @@ impl Endpoint {
         let Some(Slot::Confirming(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
             return Err(Refusal::NoKeys);
         };
-        let opened = slot.connected.connection.open(bytes)?;
+        slot.connected.connection.authenticate(bytes)?;
         // If the application, or the owner of the address, closed it meanwhile, only its end is negotiated.
         if slot.connected.connection.is_open() && slot.displacing.is_none() {
             self.on_confirmed(now, id, path);
         }
-        // Nobody knows yet whether it will get the address. What was opened is processed all the same: its number is used
-        // up, and must not open again.
+        // Nobody knows yet whether it will get the address. The packet's number is used up all the same.
         let waits = matches!(self.slots.get(id).map(|entry| &entry.slot),
             Some(Slot::Confirming(slot)) if slot.displacing.is_some());
-        self.drive(id, Cause::Peer, |connection, sink, outbox| {
+        self.try_drive(id, Cause::Peer, |connection, sink, outbox| {
+            let opened = connection.open(bytes)?;
             if waits {
-                connection.process(now, opened, bytes, &mut Displaced(sink), outbox);
+                opened.process(now, &mut Displaced(sink), outbox);
             } else {
-                connection.process(now, opened, bytes, sink, outbox);
+                opened.process(now, sink, outbox);
             }
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Lets a connection act, established or waiting to be, and does what follows from it: tells its end, frees
@@ -121,13 +110,26 @@ impl Endpoint {
         cause: Cause,
         act: impl FnOnce(&mut Connection, &mut Sink<'_>, &mut Outbox<'_>),
     ) {
-        let Some(entry) = self.slots.get_mut(id) else { return };
+        let Ok(()) = self.try_drive(id, cause, |connection, sink, outbox| {
+            act(connection, sink, outbox);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    /// As [`drive`](Self::drive), but nothing follows from an error.
+    fn try_drive<E>(
+        &mut self,
+        id: ConnectionId,
+        cause: Cause,
+        act: impl FnOnce(&mut Connection, &mut Sink<'_>, &mut Outbox<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(entry) = self.slots.get_mut(id) else { return Ok(()) };
         let connected = match &mut entry.slot {
             Slot::Connected(connected) => &mut **connected,
             Slot::Confirming(slot) => &mut slot.connected,
-            _ => return,
+            _ => return Ok(()),
         };
-        let mut outbox = self.transmits.outbox(cause, connected.path);
+        let mut outbox = self.transmits.outbox(cause, &mut connected.path);
         let mut sink = Sink {
             id,
             events: &mut self.events,
@@ -136,9 +138,10 @@ impl Endpoint {
             limits: &self.config.limits,
             stats: &mut self.stats,
         };
-        act(&mut connected.connection, &mut sink, &mut outbox);
+        act(&mut connected.connection, &mut sink, &mut outbox)?;
         let after = After::of(&mut entry.slot);
         self.follow(id, after);
+        Ok(())
     }
 
     fn follow(&mut self, id: ConnectionId, after: After) {

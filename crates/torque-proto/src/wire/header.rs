@@ -27,6 +27,11 @@ impl PacketKind {
     pub const fn is_sequenced(self) -> bool {
         matches!(self, Self::Data | Self::Report)
     }
+
+    /// Bytes of control counter after the header.
+    pub const fn counter_bytes(self) -> usize {
+        if self.is_sequenced() { 0 } else { 2 }
+    }
 }
 
 /// The three sizes of headers, chosen by the packet window.
@@ -105,6 +110,20 @@ impl Header {
             ack_low: raw >> 3 & mask,
             form: (raw & 7) as u8,
         })
+    }
+
+    /// Bytes before the sealed part: the header, and the control counter where there is one.
+    pub const fn head_bytes(&self, size: HeaderSize) -> usize {
+        size.bytes() + self.kind.counter_bytes()
+    }
+
+    /// The low 16 bits of the control counter in a datagram with this header; `None` if packets of its kind have none,
+    /// or it is cut off.
+    pub fn counter_low(&self, size: HeaderSize, datagram: &[u8]) -> Option<u16> {
+        if self.kind.is_sequenced() {
+            return None;
+        }
+        datagram.get(size.bytes()..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
     }
 
     /// Writes the header, taking the low bits of what it holds.

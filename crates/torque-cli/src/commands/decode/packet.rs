@@ -34,11 +34,11 @@ pub fn closed(window: u16, bytes: &[u8]) -> Explained {
     );
     let mut at = header_fields(&mut explained, size, &header);
     if !header.kind.is_sequenced() {
-        match bytes.get(at..at + 2) {
-            Some(counter) => explained.field(at, 2, "counter_low", hex(counter)),
+        match header.counter_low(size, bytes) {
+            Some(counter) => explained.field(at, 2, "counter_low", hex(&counter.to_be_bytes())),
             None => explained.problem = Some("the control counter is missing".into()),
         }
-        at += 2;
+        at = header.head_bytes(size);
     }
     let sealed = bytes.get(at..).unwrap_or_default();
     explained.field(at, sealed.len(), "sealed", hex(sealed));
@@ -68,7 +68,7 @@ pub fn opened(packet: &InspectedPacket, from_initiator: bool, bytes: &[u8]) -> E
         explained.sealed_field(0, "counter", counter.to_string());
     }
     explained.sealed_field(0, "ack", packet.ack.to_string());
-    explained.sealed_field(0, "generation", (packet.sequence >> 16).to_string());
+    explained.sealed_field(0, "generation", packet.generation.to_string());
     explained.sealed_field(packet.ack_bytes.len(), "report", report_in_full(packet));
     match packet.kind {
         PacketKind::Data => explained.sealed_field(packet.body.len(), "payload", data(&packet.body)),

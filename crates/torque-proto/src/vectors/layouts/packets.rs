@@ -86,7 +86,7 @@ fn ack_bytes(rng: &mut Rng, vectors: &mut Vec<Json>) {
             .with("packet_type", type_name(kind))
             .with("ack_form", form)
             .with("ack", ack);
-        vectors.push(match inspect::split_text(kind, form, text) {
+        vectors.push(match inspect::split_text(form, text) {
             Some((ack_bytes, rest)) if !refused => {
                 let bits = 8 * (ack_bytes.len() - usize::from(form == 7)) as u64;
                 let is_delivered = |n: &u64| inspect::is_reported(form, ack_bytes, ack, *n);

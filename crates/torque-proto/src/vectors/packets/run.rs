@@ -10,6 +10,7 @@ use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::config::Config;
 use crate::connection::inspect::{self, Reason, ReportFate, WindowState, Written};
+use crate::connection::packets::SealedPacket;
 use crate::connection::{Connection, Output, Parts};
 use crate::crypto::Cipher;
 use crate::crypto::keys::{self, ReceiveKeys, SendKeys};
@@ -180,7 +181,8 @@ impl Run {
             End::Host => &mut self.host.connection,
         };
         let remote = Address::from_virtual(end as u64);
-        let mut outbox = self.transmits.outbox(Cause::Own, Path::to(remote));
+        let mut path = Path::to(remote);
+        let mut outbox = self.transmits.outbox(Cause::Own, &mut path);
         call(connection, self.now, &mut outbox)
     }
 
@@ -296,8 +298,15 @@ impl Run {
         }
         let before = self.state(at);
         let mut opened_bytes = bytes.clone();
-        let opened = match self.side(at).connection.open(&mut opened_bytes) {
-            Ok(opened) => opened,
+        let queue = Application { queue_is_full, ..Application::default() };
+        let arrived = self.call(at, |connection, now, outbox| {
+            let opened = connection.open(&mut opened_bytes)?;
+            let (kind, foreseen, mut application) = (opened.kind(), opened.foresee(), queue);
+            opened.process(now, &mut application, outbox);
+            Ok((kind == PacketKind::Data, foreseen, application))
+        });
+        let (is_data, (fate, mut verdicts), application) = match arrived {
+            Ok(arrived) => arrived,
             Err(refusal) => {
                 let reason = reason_name(self.side(at).connection.reason(refusal, &bytes));
                 assert_eq!(self.state(at), before);
@@ -305,12 +314,6 @@ impl Run {
                 return self.events.push(event.with("state", state_json(before)));
             }
         };
-        let is_data = Connection::opened_kind(&opened) == PacketKind::Data;
-        let (fate, mut verdicts) = self.side(at).connection.foresee(&opened, &opened_bytes);
-        let mut application = Application { queue_is_full, ..Application::default() };
-        self.call(at, |connection, now, outbox| {
-            connection.process(now, opened, &opened_bytes, &mut application, outbox);
-        });
 
         // What the report does not settle is dropped by a final close.
         let mut after = self.state(at);
@@ -359,7 +362,7 @@ impl Run {
         let written = self.side(from).connection.last_written(&bytes);
         let text = self.open_own(from, &bytes, &written);
         let kind = written.header.kind;
-        let (ack_bytes, rest) = inspect::split_text(kind, written.header.form, &text).unwrap();
+        let (ack_bytes, rest) = inspect::split_text(written.header.form, &text).unwrap();
         let datagram = self.sent.len();
         let mut event = object! {
             "event": "send",
@@ -374,13 +377,13 @@ impl Run {
             let read = || ControlMessages::new(rest).map(|message| message_json(&message.unwrap())).collect();
             event = event.with("messages", messages.unwrap_or_else(read));
         }
-        if let Some(counter) = written.counter {
+        if let Some(counter) = written.numbers.counter {
             event = event.with("counter", counter);
         }
         self.events.push(
             event
-                .with("sequence", written.sequence)
-                .with("ack", written.ack)
+                .with("sequence", written.numbers.sequence)
+                .with("ack", written.numbers.ack)
                 .with("ack_form", written.header.form)
                 .with("ack_bytes", ack_bytes)
                 .with("hex", &bytes),
@@ -391,19 +394,12 @@ impl Run {
 
     /// The sealed text of a packet that this end sent: that it opens shows that the numbers are right.
     fn open_own(&mut self, from: End, datagram: &[u8], written: &Written) -> Vec<u8> {
-        let head = self.size.bytes() + if written.counter.is_some() { 2 } else { 0 };
+        let size = self.size;
         let keys = &mut self.side(from).own_keys;
-        let tag_bytes = if written.counter.is_some() { 16 } else { usize::from(keys.tag_bytes()) };
-        let (head, sealed) = datagram.split_at(head);
-        let (text, tag) = sealed.split_at(sealed.len() - tag_bytes);
-        let associated = [head, &written.sequence.to_be_bytes(), &written.ack.to_be_bytes()].concat();
-        let mut text = text.to_vec();
-        match written.counter {
-            Some(counter) => keys.open_control(written.sequence, counter, &associated, &mut text, tag),
-            None => keys.open_data(written.sequence, &associated, &mut text, tag),
-        }
-        .unwrap();
-        text
+        let packet = SealedPacket::parse(size, keys, datagram).unwrap();
+        let mut opened = datagram.to_vec();
+        packet.open(keys, written.numbers, &mut opened).unwrap();
+        packet.text(&opened).to_vec()
     }
 }
 
