@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use torque_proto::{
-    Address, Cipher, Config, ConnectOptions, ConnectionId, Datagram, Delivery, Endpoint, Event, Instant,
-    KeyPair, Path, PuzzleProgress, Setup, Trust,
+    Address, ChallengeResponse, Cipher, Config, ConnectOptions, ConnectRequest, ConnectionId, Datagram,
+    Delivery, Endpoint, Event, Instant, KeyPair, Path, PuzzleProgress, Setup, Trust,
 };
 
 /// A host and an initiator that are connected with each other.
@@ -47,7 +47,7 @@ impl Pair {
 
     /// Connects the two from the first datagram to the host's knowing that it is established.
     pub fn connect_these(now: Instant, host: Endpoint, mut initiator: Endpoint) -> Self {
-        let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..ConnectOptions::default() };
+        let options = ConnectOptions::new(Trust::Pinned(host.public_key()));
         let at_initiator = initiator.connect(now, host_address(), options).expect("there is room");
         let mut pair = Self { now, host, initiator, at_host: at_initiator, at_initiator, buffer: Vec::new() };
         let mut established = 0;
@@ -55,7 +55,7 @@ impl Pair {
             pair.exchange();
             while let Some(event) = pair.initiator.poll_event() {
                 match event {
-                    Event::ChallengeResponse { connection, .. } => {
+                    Event::ChallengeResponse(ChallengeResponse { connection, .. }) => {
                         pair.initiator.accept_challenge(now, connection).expect("it was asked");
                     }
                     Event::Established { .. } => established += 1,
@@ -68,7 +68,7 @@ impl Pair {
             }
             while let Some(event) = pair.host.poll_event() {
                 match event {
-                    Event::ConnectRequest { connection, .. } => {
+                    Event::ConnectRequest(ConnectRequest { connection, .. }) => {
                         pair.at_host = connection;
                         pair.host.accept_connection(now, connection, b"").expect("it was asked");
                     }

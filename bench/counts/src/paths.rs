@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use torque_proto::measure::Keys;
 use torque_proto::{
-    Address, Cipher, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyPair, Path,
-    PuzzleProgress, Setup, Trust,
+    Address, ChallengeResponse, Cipher, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyPair,
+    Path, PuzzleProgress, Setup, Trust,
 };
 
 use crate::pair::{Pair, endpoint, host_address, initiator_address};
@@ -117,7 +117,7 @@ fn challenge_answered(times: usize) {
     let now = Instant::from_micros(1_000_000);
     let mut host = endpoint(now, 1, Config::default());
     let mut initiator = endpoint(now, 2, Config::default());
-    initiator.connect(now, host_address(), ConnectOptions::default()).expect("there is room");
+    initiator.connect(now, host_address(), ConnectOptions::new(Trust::Ask)).expect("there is room");
     let request = first_transmit(&mut initiator);
     let mut bytes = request.clone();
     for number in 0..times {
@@ -139,13 +139,13 @@ fn request_refused(times: usize, fault: Fault) {
     let now = Instant::from_micros(1_000_000);
     let mut host = endpoint(now, 1, Config::default());
     let mut initiator = endpoint(now, 2, Config::default());
-    let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..ConnectOptions::default() };
+    let options = ConnectOptions::new(Trust::Pinned(host.public_key()));
     initiator.connect(now, host_address(), options).expect("there is room");
     let mut bytes = first_transmit(&mut initiator);
     host.handle_datagram(now, Datagram { path: Path::to(initiator_address()), bytes: &mut bytes });
     let mut bytes = first_transmit(&mut host);
     initiator.handle_datagram(now, Datagram { path: Path::to(host_address()), bytes: &mut bytes });
-    while let Some(Event::ChallengeResponse { connection, .. }) = initiator.poll_event() {
+    while let Some(Event::ChallengeResponse(ChallengeResponse { connection, .. })) = initiator.poll_event() {
         initiator.accept_challenge(now, connection).expect("it was asked");
     }
     let mut job = initiator.poll_puzzle().expect("the host demands a little");
@@ -185,7 +185,7 @@ fn is_refused(good: &[u8], last: u8) -> bool {
     let mut host = endpoint(now, 1, Config::default());
     // Its epoch begins with the first challenge, and is the same as that of the host that is measured.
     let mut initiator = endpoint(now, 2, Config::default());
-    initiator.connect(now, host_address(), ConnectOptions::default()).expect("there is room");
+    initiator.connect(now, host_address(), ConnectOptions::new(Trust::Ask)).expect("there is room");
     let mut challenge = first_transmit(&mut initiator);
     host.handle_datagram(now, Datagram { path: Path::to(initiator_address()), bytes: &mut challenge });
     host.transmits().clear();

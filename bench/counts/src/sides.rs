@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use torque_proto::{
-    Address, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, KeyPair, Path, PuzzleProgress,
-    Setup, Trust,
+    Address, Config, ConnectOptions, ConnectRequest, Datagram, Endpoint, Event, Instant, KeyPair, Path,
+    PuzzleProgress, Setup, Trust,
 };
 
 use crate::pair::{host_address, initiator_address};
@@ -33,7 +33,7 @@ impl Side {
     /// One that has begun to connect.
     fn initiator(key_pair: &KeyPair, host: &KeyPair) -> Self {
         let mut side = Self::new(2, key_pair, host_address());
-        let options = ConnectOptions { trust: Trust::Pinned(host.public()), ..ConnectOptions::default() };
+        let options = ConnectOptions::new(Trust::Pinned(host.public()));
         side.endpoint.connect(side.now, host_address(), options).expect("there is room");
         side
     }
@@ -48,7 +48,7 @@ impl Side {
         }
         while let Some(event) = self.endpoint.poll_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => {
+                Event::ConnectRequest(ConnectRequest { connection, .. }) => {
                     self.endpoint.accept_connection(self.now, connection, b"").expect("it was asked");
                 }
                 Event::Established { .. } => self.established = true,

@@ -75,7 +75,7 @@ impl Core {
     pub fn connect(&mut self) -> Result {
         let number = self.at_client.len();
         let trust = Trust::Pinned(self.host.public_key());
-        let options = ConnectOptions { trust, ..ConnectOptions::default() };
+        let options = ConnectOptions::new(trust);
         self.client.connect(self.now, Address::from_virtual(number as u64), options)?;
         self.exchange()?;
         if self.at_client.len() == number + 1 && self.at_host.len() == number + 1 {
@@ -136,7 +136,7 @@ fn take_events(
                     seen.dropped += 1;
                 }
             }
-            Event::ConnectRequest { connection, .. } => endpoint.accept_connection(now, connection, b"")?,
+            Event::ConnectRequest(request) => endpoint.accept_connection(now, request.connection, b"")?,
             Event::Established { connection, .. } => established.push(connection),
             Event::Close { code, .. } => return Err(format!("closed: {code}").into()),
             _ => {}

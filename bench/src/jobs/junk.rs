@@ -73,7 +73,7 @@ fn run(_: &Peer, scale: Scale) -> Result<Figures> {
 fn request(host: &mut Endpoint, number: usize) -> Result<Request> {
     let (from, now) = (Address::from_virtual(number as u64), Instant::ZERO);
     let mut client = endpoint(16, DIFFICULTY, 100 + number as u8)?;
-    let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..ConnectOptions::default() };
+    let options = ConnectOptions::new(Trust::Pinned(host.public_key()));
     client.connect(now, from, options)?;
     let challenge = only_transmit(&mut client)?;
     host.handle_datagram(now, Datagram { path: Path::to(from), bytes: &mut challenge.clone() });

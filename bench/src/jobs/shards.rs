@@ -72,7 +72,7 @@ fn serve(mut socket: Socket, phase: &AtomicU8) -> (u64, Duration) {
         socket.poll();
         while let Some(event) = socket.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => drop(socket.accept_connection(connection, b"")),
+                Event::ConnectRequest(request) => drop(socket.accept_connection(request.connection, b"")),
                 Event::Packet { connection, payload, .. } => {
                     packets += u64::from(socket.send(connection, &payload).is_ok());
                 }
@@ -87,8 +87,7 @@ fn load(address: SocketAddr, key: PublicKey, scale: Scale, phase: &AtomicU8) -> 
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         let mut socket = Socket::bind("127.0.0.1:0")?;
-        let options = ConnectOptions { trust: Trust::Pinned(key), ..ConnectOptions::default() };
-        let connection = socket.connect(address, options)?;
+        let connection = socket.connect(address, Trust::Pinned(key))?;
         clients.push(Client { socket, connection, is_connected: false });
     }
     let begin = Clock::now();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use torque_socket::{
-    Builder, Cipher, Config, ConnectOptions, ConnectionId, Event, PublicKey, SendError, Settings, Socket,
+    Builder, Cipher, Config, ConnectionId, Event, PublicKey, SendError, Settings, Socket,
     Trust,
 };
 
@@ -72,15 +72,13 @@ impl Protocol for Torque {
         // Bound as the other peers' clients are; `Socket::client()` would take both families.
         let socket = builder(config).bind((Ipv4Addr::LOCALHOST, 0))?;
         let key: PublicKey = std::str::from_utf8(&invitation.key)?.parse()?;
-        // The key is pinned, so the socket goes on by itself.
-        let options = ConnectOptions { trust: Trust::Pinned(key), ..ConnectOptions::default() };
-        Ok(Box::new(TorqueEnd::new(socket, Some((invitation.address.into(), options)))))
+        Ok(Box::new(TorqueEnd::new(socket, Some((invitation.address.into(), key)))))
     }
 }
 
 struct TorqueEnd {
     socket: Socket,
-    connect: Option<(SocketAddr, ConnectOptions)>,
+    connect: Option<(SocketAddr, PublicKey)>,
     connections: Vec<ConnectionId>,
     indices: HashMap<ConnectionId, usize>,
     delivered: u64,
@@ -88,15 +86,15 @@ struct TorqueEnd {
 }
 
 impl TorqueEnd {
-    fn new(socket: Socket, connect: Option<(SocketAddr, ConnectOptions)>) -> Self {
+    fn new(socket: Socket, connect: Option<(SocketAddr, PublicKey)>) -> Self {
         Self { socket, connect, connections: Vec::new(), indices: HashMap::new(), delivered: 0, dropped: 0 }
     }
 }
 
 impl End for TorqueEnd {
     fn start(&mut self) -> Result {
-        if let Some((address, options)) = self.connect.take() {
-            self.socket.connect(address, options)?;
+        if let Some((address, key)) = self.connect.take() {
+            self.socket.connect(address, Trust::Pinned(key))?;
             self.socket.flush();
         }
         Ok(())
@@ -135,7 +133,7 @@ impl End for TorqueEnd {
                         self.dropped += 1;
                     }
                 }
-                Event::ConnectRequest { connection, .. } => self.socket.accept_connection(connection, b"")?,
+                Event::ConnectRequest(request) => self.socket.accept_connection(request.connection, b"")?,
                 Event::Established { connection, .. } => {
                     self.indices.insert(connection, self.connections.len());
                     self.connections.push(connection);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use torque_socket::{
-    Address, CloseCode, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, Settings,
-    Socket, Target, ToTarget,
+    Address, ChallengeResponse, CloseCode, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Event,
+    PublicKey, Settings, Socket, Target, ToTarget, Trust,
 };
 
 use crate::failure::Failure;
@@ -55,12 +55,11 @@ pub fn with_credential(credential: Option<&Path>, key: PublicKey, data: &[u8]) -
 /// Connects, and waits until that is done.
 pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Result<Connected, Failure> {
     let host = host_name(wish.target)?;
-    let options = ConnectOptions {
-        connect_data: with_credential(wish.credential, socket.public_key(), wish.data)?,
-        settings: wish.settings,
-        ..ConnectOptions::default()
-    };
-    let id = socket.connect(wish.target, options)?;
+    // Without a key in the URL the host's key is judged below.
+    let options = ConnectOptions::new(Trust::Ask)
+        .with_data(with_credential(wish.credential, socket.public_key(), wish.data)?)
+        .with_settings(wish.settings);
+    let id = socket.connect_with(wish.target, options)?;
     let begun = Instant::now();
     let mut is_hinted = false;
     loop {
@@ -77,7 +76,12 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
         socket.poll();
         while let Some(event) = socket.next_event() {
             match event {
-                Event::ChallengeResponse { connection, public_key, challenge_response_data, .. } => {
+                Event::ChallengeResponse(ChallengeResponse {
+                    connection,
+                    public_key,
+                    challenge_response_data,
+                    ..
+                }) => {
                     let data = &challenge_response_data;
                     if let Err(failure) = wish.trust.decide(&host, public_key, data, wish.harmless, output) {
                         let _ = socket.close(connection, b"");

@@ -83,10 +83,10 @@ impl HostSocket {
         }
     }
 
-    pub fn close(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+    pub fn refuse(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
         match self {
-            Self::One(socket) => socket.close(connection, reason),
-            Self::Sharded(sharded) => sharded.close(connection, reason),
+            Self::One(socket) => socket.refuse(connection, reason),
+            Self::Sharded(sharded) => sharded.refuse(connection, reason),
         }
     }
 

@@ -176,9 +176,9 @@ fn an_authority_vouches_for_hosts_and_for_initiators() {
     let mut thief = Socket::bind("127.0.0.1:0").unwrap();
     let stolen = std::fs::read_to_string(&guest_credential).unwrap();
     let digits = stolen.lines().last().unwrap().as_bytes().chunks(2);
-    let connect_data =
+    let connect_data: Vec<u8> =
         digits.map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap()).collect();
-    thief.connect(host.url(), ConnectOptions { connect_data, ..ConnectOptions::default() }).unwrap();
+    thief.connect_with(host.url(), ConnectOptions::default().with_data(connect_data)).unwrap();
     match thief.wait_event(Duration::from_secs(20)) {
         Some(Event::Close { code: CloseCode::Refused, reason, .. }) => {
             assert!(String::from_utf8_lossy(&reason).contains("another key"));
@@ -203,8 +203,8 @@ fn visit(host: &Host, gateway: &KeyPair, origin: &str) -> CloseCode {
         expires: now + 60,
     };
     let token = Extension { kind: EXTENSION_ORIGIN, data: sign_origin(gateway, &claims).unwrap() };
-    let options = ConnectOptions { extensions: vec![token], ..ConnectOptions::default() };
-    let connection = page.connect(host.url(), options).unwrap();
+    let options = ConnectOptions::default().with_extension(token);
+    let connection = page.connect_with(host.url(), options).unwrap();
     loop {
         match page.wait_event(Duration::from_secs(20)).expect("something happens") {
             Event::Established { .. } => page.close(connection, b"").unwrap(),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use common::{Directory, Host, event, get, json, lines, run_to, torque};
 #[cfg(unix)]
 use torque_socket::CloseCode;
-use torque_socket::{ConnectOptions, Credential, Event, KeyPair, Socket};
+use torque_socket::{Credential, Event, KeyPair, Socket};
 
 #[test]
 fn metrics_are_served_over_http() {
@@ -269,7 +269,7 @@ fn the_last_refused_requests_are_told_before_the_host_ends() {
         let host = Host::start_with(command, &["--require-data", "sesame"]);
         let mut client = Socket::client().unwrap();
         for _ in 0..12 {
-            client.connect(host.url(), ConnectOptions::default()).unwrap();
+            client.connect(host.url(), None).unwrap();
             let event = client.wait_event(Duration::from_secs(20));
             assert!(matches!(event, Some(Event::Close { code: CloseCode::Refused, .. })), "{event:?}");
         }
@@ -286,7 +286,7 @@ fn the_last_refused_requests_are_told_before_the_host_ends() {
 fn a_connection_that_was_let_in_is_pending_until_it_is_established() {
     let host = Host::start(&["--metrics", "127.0.0.1:0"]);
     let mut client = Socket::client().unwrap();
-    client.connect(host.url(), ConnectOptions::default()).unwrap();
+    client.connect(host.url(), None).unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     loop {
         assert!(Instant::now() < end, "never pending");

@@ -13,7 +13,7 @@ use common::{LIMIT, ORIGIN, gateway, gateway_with, soon, until};
 use torque_gateway::wire::control::{RefuseCode, ToPage};
 use torque_gateway::{CarrierKind, Ending};
 use torque_proto::identity::origin::{EXTENSION_ORIGIN, OriginToken};
-use torque_proto::{Address, ConnectOptions, Event, Extension, PublicKey, Trust};
+use torque_proto::{Address, ChallengeResponse, ConnectOptions, Event, Extension, PublicKey, Trust};
 use torque_socket::Socket;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,9 +37,11 @@ async fn connects_and_exchanges(kind: CarrierKind) {
     let context = socket.open(host.address).await;
 
     let now = socket.now();
-    let options = ConnectOptions { trust: Trust::Ask, ..ConnectOptions::default() };
+    let options = ConnectOptions::new(Trust::Ask);
     let connection = socket.endpoint.connect(now, Address::from(host.address), options).unwrap();
-    let Event::ChallengeResponse { public_key, .. } = socket.event().await else { panic!("no challenge") };
+    let Event::ChallengeResponse(ChallengeResponse { public_key, .. }) = socket.event().await else {
+        panic!("no challenge")
+    };
     assert_eq!(public_key, host.public_key);
     let token = socket.attest(context, public_key.as_bytes()).await;
     let parsed = OriginToken::parse(&token).unwrap();
@@ -81,9 +83,9 @@ async fn a_native_socket_connects_to_a_page_that_hosts() {
         let client = std::thread::spawn(move || connect_and_echo(address, public_key));
         loop {
             match socket.event().await {
-                Event::ConnectRequest { connection, .. } => {
+                Event::ConnectRequest(request) => {
                     let now = socket.now();
-                    socket.endpoint.accept_connection(now, connection, b"of a page").unwrap();
+                    socket.endpoint.accept_connection(now, request.connection, b"of a page").unwrap();
                 }
                 Event::Packet { connection, payload, .. } => {
                     let now = socket.now();
@@ -101,8 +103,7 @@ async fn a_native_socket_connects_to_a_page_that_hosts() {
 /// Connects natively, has fifty packets echoed, and closes.
 fn connect_and_echo(host: SocketAddr, public_key: PublicKey) {
     let mut client = Socket::bind("127.0.0.1:0").unwrap();
-    let options = ConnectOptions { trust: Trust::Pinned(public_key), ..ConnectOptions::default() };
-    let connection = client.connect(host, options).unwrap();
+    let connection = client.connect(host, Trust::Pinned(public_key)).unwrap();
     let mut echoed = 0;
     let end = Instant::now() + LIMIT;
     while Instant::now() < end {
@@ -139,16 +140,15 @@ async fn pages_connect_to_pages_if_the_operator_says_so() {
         let mut host = PageSocket::new(Page::open(&gateway, kinds.0).await);
         let mut client = PageSocket::new(Page::open(&gateway, kinds.1).await);
         client.open(host.page.address).await;
-        let options =
-            ConnectOptions { trust: Trust::Pinned(host.endpoint.public_key()), ..ConnectOptions::default() };
+        let options = ConnectOptions::new(Trust::Pinned(host.endpoint.public_key()));
         let now = client.now();
         client.endpoint.connect(now, Address::from(host.page.address), options).unwrap();
         let hosting = async {
             loop {
                 match host.event().await {
-                    Event::ConnectRequest { connection, .. } => {
+                    Event::ConnectRequest(request) => {
                         let now = host.now();
-                        host.endpoint.accept_connection(now, connection, b"").unwrap();
+                        host.endpoint.accept_connection(now, request.connection, b"").unwrap();
                     }
                     Event::Established { .. } => return,
                     _ => {}

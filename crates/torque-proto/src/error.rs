@@ -50,6 +50,8 @@ pub enum CallError {
         /// The most, in bytes.
         max: usize,
     },
+    /// Nothing says which host keys to take: no [`Trust`](crate::Trust) was given.
+    NoTrust,
     /// The endpoint holds as many connections as `limits.connections` allows.
     TooManyConnections,
     /// A connection with this address exists, or is being made.
@@ -70,6 +72,9 @@ impl fmt::Display for CallError {
             Self::Closed => f.write_str("the connection has ended"),
             Self::NotWaiting => f.write_str("the connection does not wait for this answer (any more)"),
             Self::TooLarge { max } => write!(f, "the data is too long: there is room for {max} bytes"),
+            Self::NoTrust => f.write_str(
+                "say whom to trust: a pinned key, `ask` to decide when the host shows its key, or `anyone`",
+            ),
             Self::TooManyConnections => f.write_str("limits.connections is reached: close some or raise it"),
             Self::AddressInUse => f.write_str("there is a connection with this address already"),
             Self::NotAnInfoPacket => f.write_str("an info packet begins with a byte from 0x20 to 0x7f"),

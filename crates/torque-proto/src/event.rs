@@ -1,4 +1,4 @@
-//! What an endpoint tells its application.
+//! Events: everything that an endpoint tells its application.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -41,45 +41,63 @@ pub enum ClosedBy {
     Socket,
 }
 
+/// The question that [`Event::ChallengeResponse`] asks an initiator: is this the right host?
+///
+/// Answer with [`accept_challenge`](crate::Endpoint::accept_challenge), or give the attempt up with
+/// [`close`](crate::Endpoint::close). Without an answer the attempt ends after
+/// [`application_wait`](crate::HandshakeConfig::application_wait).
+///
+/// Key and data belong together and are signed, but may be a recording: only [`Event::Established`] proves that the
+/// host is there now.
+#[must_use = "the attempt waits for `accept_challenge` or `close`"]
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ChallengeResponse {
+    /// The connection that `connect` returned.
+    pub connection: ConnectionId,
+    /// The host's identity.
+    pub public_key: PublicKey,
+    /// The data that the host shows everybody who asks, at most 511 bytes.
+    pub challenge_response_data: Vec<u8>,
+    /// Bits of client puzzle that the host demands.
+    pub difficulty: u8,
+    /// The cipher that the host chose.
+    pub cipher: Cipher,
+}
+
+/// The question that [`Event::ConnectRequest`] asks a host: may this initiator in? It has proven its address and paid
+/// the puzzle.
+///
+/// Answer with [`accept_connection`](crate::Endpoint::accept_connection), [`refuse`](crate::Endpoint::refuse), or
+/// [`ignore`](crate::Endpoint::ignore). Without an answer the request is refused after
+/// [`application_wait`](crate::HandshakeConfig::application_wait).
+#[must_use = "the initiator waits for `accept_connection`, `refuse` or `ignore`"]
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ConnectRequest {
+    /// The new pending connection.
+    pub connection: ConnectionId,
+    /// The initiator's address.
+    pub remote: Address,
+    /// The initiator's identity.
+    pub public_key: PublicKey,
+    /// The data that the initiator sent with its request, at most 1,000 bytes, encrypted for this host.
+    pub connect_data: Vec<u8>,
+    /// Typed extensions of the request, for example a gateway's origin token.
+    pub extensions: Vec<Extension>,
+    /// The web page that asks, attested by one of [`trusted_gateways`](crate::OriginPolicy::trusted_gateways).
+    /// `None` for a program, or a page that does not say which it is.
+    pub origin: Option<String>,
+}
+
 /// Something that the application should know, or has to answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// At the initiator: the host has shown its key and data. Answer with
-    /// [`accept_challenge`](crate::Endpoint::accept_challenge) or [`close`](crate::Endpoint::close).
-    ///
-    /// The key and data are authentic, but may be a recording: only [`Event::Established`] proves that the
-    /// host is there now.
-    ChallengeResponse {
-        /// The connection that `connect` returned.
-        connection: ConnectionId,
-        /// The host's identity.
-        public_key: PublicKey,
-        /// What the host shows everybody who asks, at most 511 bytes.
-        challenge_response_data: Vec<u8>,
-        /// Bits of client puzzle that the host demands.
-        difficulty: u8,
-        /// The cipher that the host chose.
-        cipher: Cipher,
-    },
-    /// At the host: an initiator has proven its address and paid the puzzle. Answer with
-    /// [`accept_connection`](crate::Endpoint::accept_connection) or [`close`](crate::Endpoint::close).
-    ConnectRequest {
-        /// The new pending connection.
-        connection: ConnectionId,
-        /// Where the request came from.
-        remote: Address,
-        /// The initiator's identity.
-        public_key: PublicKey,
-        /// What the initiator sent with its request, at most 1,000 bytes, encrypted for this host.
-        connect_data: Vec<u8>,
-        /// Typed extensions of the request, for example a gateway's origin token.
-        extensions: Vec<Extension>,
-        /// The web page that it comes from, attested by one of
-        /// [`trusted_gateways`](crate::OriginPolicy::trusted_gateways). Without one: a program, or a page that
-        /// does not say which.
-        origin: Option<String>,
-    },
+    /// At the initiator: the host has shown its key and data, and the attempt waits for an answer.
+    ChallengeResponse(ChallengeResponse),
+    /// At the host: an initiator asks to be let in, and waits for an answer.
+    ConnectRequest(ConnectRequest),
     /// The connection is up: both sides have proven their keys, or, at the initiator, the host has.
     Established {
         /// The connection.
@@ -141,8 +159,8 @@ impl Event {
     /// The connection that this event is about; `None` for info packets.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
-            Self::ChallengeResponse { connection, .. }
-            | Self::ConnectRequest { connection, .. }
+            Self::ChallengeResponse(ChallengeResponse { connection, .. })
+            | Self::ConnectRequest(ConnectRequest { connection, .. })
             | Self::Established { connection, .. }
             | Self::Close { connection, .. }
             | Self::Packet { connection, .. }

@@ -32,6 +32,13 @@ impl AsRef<[u8]> for Payload {
     }
 }
 
+impl From<Payload> for Vec<u8> {
+    /// The bytes as a vector. They are copied if the pool keeps the buffer, as it does with all of common size.
+    fn from(payload: Payload) -> Self {
+        Arc::try_unwrap(payload.0).unwrap_or_else(|shared| shared.to_vec())
+    }
+}
+
 impl PartialEq<[u8]> for Payload {
     fn eq(&self, other: &[u8]) -> bool {
         **self == *other

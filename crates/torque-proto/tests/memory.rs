@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use torque_proto::{Address, Config, ConnectOptions, Datagram, Endpoint, Event, Instant, Path, Setup, Trust};
+use torque_proto::{
+    Address, Config, ConnectOptions, ConnectRequest, Datagram, Endpoint, Event, Instant, Path, Setup, Trust,
+};
 
 /// Counts the bytes in use.
 struct Counting;
@@ -69,7 +71,7 @@ impl Victim {
             client: endpoint(2),
             recorded: Vec::new(),
         };
-        let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+        let options = ConnectOptions::new(Trust::Anyone);
         let connection = victim.client.connect(victim.now, address(0), options).unwrap();
         for _ in 0..1_000 {
             victim.pass(Duration::from_millis(1));
@@ -91,7 +93,7 @@ impl Victim {
             self.recorded.push(bytes);
         }
         while let Some(event) = self.host.poll_event() {
-            if let Event::ConnectRequest { connection, .. } = event {
+            if let Event::ConnectRequest(ConnectRequest { connection, .. }) = event {
                 self.host.accept_connection(self.now, connection, b"").unwrap();
             }
         }
@@ -107,7 +109,7 @@ impl Victim {
     /// The host asks somebody, hears a true challenge_response, and waits for the answer to its request. That response.
     fn ask_somebody(&mut self) -> Vec<u8> {
         let mut asked = endpoint(3);
-        let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+        let options = ConnectOptions::new(Trust::Anyone);
         self.host.connect(self.now, address(ASKED), options).unwrap();
         let mut response = Vec::new();
         loop {

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use torque_proto::{CloseCode, ClosedBy, ConnectionId, Delivery, Event};
+use torque_proto::{ChallengeResponse, CloseCode, ClosedBy, ConnectRequest, ConnectionId, Delivery, Event};
 
 use crate::world::NodeId;
 
@@ -139,10 +139,10 @@ impl Oracle {
     /// The application was told something.
     pub fn event(&mut self, node: NodeId, event: &Event) {
         match event {
-            Event::ConnectRequest { connection, .. } => {
+            Event::ConnectRequest(ConnectRequest { connection, .. }) => {
                 self.begin(node, *connection);
             }
-            Event::ChallengeResponse { connection, .. } => {
+            Event::ChallengeResponse(ChallengeResponse { connection, .. }) => {
                 let end = self.open_end(node, *connection, "a challenge response");
                 let established = self.ends[end.0].established;
                 self.ensure(!established, || {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use torque_proto::{
-    CallError, Config, ConnectOptions, ConnectionId, Endpoint, Event, Instant, KeyPair, PublicKey, SendError,
-    Sequence, Setup, Stats,
+    CallError, ChallengeResponse, Config, ConnectOptions, ConnectRequest, ConnectionId, Endpoint, Event,
+    Instant, KeyPair, PublicKey, SendError, Sequence, Setup, Stats, Trust,
 };
 
 use crate::oracle::{End, EndId, Oracle};
@@ -88,6 +88,7 @@ enum Task {
     AcceptRequest(ConnectionId),
     Send(EndId),
     Drain,
+    Refuse(ConnectionId),
     Close(ConnectionId, Vec<u8>),
 }
 
@@ -235,6 +236,8 @@ impl Play {
         mark[..4].copy_from_slice(MARK);
         mark[4..].copy_from_slice(&self.attempts.to_be_bytes());
         options.connect_data.splice(0..0, mark);
+        // The applications of a play have a behaviour for the question.
+        options.trust.get_or_insert(Trust::Ask);
         let remote = self.world.address(to);
         let connection = self.world.with(from, |endpoint, now| endpoint.connect(now, remote, options))?;
         let end = self.oracle.begin(from, connection);
@@ -417,12 +420,12 @@ impl Play {
         let place = node.place();
         let behaviour = &self.apps[place].behaviour;
         match &event {
-            Event::ChallengeResponse { connection, .. } => match behaviour.challenge {
+            Event::ChallengeResponse(ChallengeResponse { connection, .. }) => match behaviour.challenge {
                 Answer::Accept(after) => self.plan(after, node, Task::AcceptChallenge(*connection)),
                 Answer::Close(after) => self.plan(after, node, Task::Close(*connection, b"no".to_vec())),
                 Answer::Never => {}
             },
-            Event::ConnectRequest { connection, connect_data, .. } => {
+            Event::ConnectRequest(ConnectRequest { connection, connect_data, .. }) => {
                 let attempt = connect_data.first_chunk().and_then(|mark| self.by_mark.get(mark));
                 if let Some(attempt) = attempt {
                     let end = self.oracle.find(node, *connection);
@@ -430,7 +433,7 @@ impl Play {
                 }
                 match behaviour.request {
                     Answer::Accept(after) => self.plan(after, node, Task::AcceptRequest(*connection)),
-                    Answer::Close(after) => self.plan(after, node, Task::Close(*connection, b"no".to_vec())),
+                    Answer::Close(after) => self.plan(after, node, Task::Refuse(*connection)),
                     Answer::Never => {}
                 }
             }
@@ -456,6 +459,9 @@ impl Play {
                 let data = self.apps[place].behaviour.accept_data.clone();
                 self.world
                     .try_with(node, |endpoint, now| endpoint.accept_connection(now, connection, &data).ok());
+            }
+            Task::Refuse(connection) => {
+                self.world.try_with(node, |endpoint, now| endpoint.refuse(now, connection, b"no").ok());
             }
             Task::Close(connection, reason) => {
                 self.world.try_with(node, |endpoint, now| endpoint.close(now, connection, &reason).ok());

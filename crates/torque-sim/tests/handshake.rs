@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::{MS, SECOND, link, random_link};
 use torque_proto::{
-    Address, CallError, Cipher, CloseCode, ClosedBy, Config, ConnectOptions, ConnectionId, Event, Extension,
-    PuzzleProgress, SendError, Trust,
+    Address, CallError, ChallengeResponse, Cipher, CloseCode, ClosedBy, Config, ConnectOptions,
+    ConnectRequest, ConnectionId, Event, Extension, PuzzleProgress, SendError, Trust,
 };
 use torque_sim::oracle::Closed;
 use torque_sim::play::{Answer, Behaviour, Sending};
@@ -46,7 +46,7 @@ fn count(play: &Play, node: NodeId, pick: impl Fn(&Event) -> bool) -> usize {
 }
 
 fn challenges(play: &Play, node: NodeId) -> usize {
-    count(play, node, |event| matches!(event, Event::ChallengeResponse { .. }))
+    count(play, node, |event| matches!(event, Event::ChallengeResponse(_)))
 }
 
 /// Sends a packet from each end of every open connection of `a`, and expects them all.
@@ -156,14 +156,14 @@ fn two_that_connect_to_each_other_at_once_get_one_connection() {
 #[test]
 fn trust_asks_pins_or_takes_anyone() {
     let (mut play, a, b) = two(1, Behaviour::default(), Behaviour::default());
-    let options = |trust| ConnectOptions { trust, ..ConnectOptions::default() };
+    let options = |trust| ConnectOptions::new(trust);
     let key = play.key(b);
 
     let asked = play.connect(a, b, options(Trust::Ask));
     play.run_for(SECOND);
     assert!(play.end(a, asked).established);
     let told = play.history(a).iter().find_map(|(_, event)| match event {
-        Event::ChallengeResponse { public_key, .. } => Some(*public_key),
+        Event::ChallengeResponse(ChallengeResponse { public_key, .. }) => Some(*public_key),
         _ => None,
     });
     assert_eq!(told, Some(key));
@@ -191,7 +191,7 @@ fn trust_asks_pins_or_takes_anyone() {
         .history(b)
         .iter()
         .filter_map(|(_, event)| match event {
-            Event::ConnectRequest { public_key, .. } => Some(*public_key),
+            Event::ConnectRequest(ConnectRequest { public_key, .. }) => Some(*public_key),
             _ => None,
         })
         .collect();
@@ -364,11 +364,7 @@ fn all_that_applications_say_arrives_whole() {
     // 12 bytes are the play's own, 3 the extension's head.
     let extension = Extension { kind: 1, data: rng.bytes(100) };
     let connect_data = rng.bytes(1_000 - 12 - 3 - 100);
-    let options = ConnectOptions {
-        connect_data: connect_data.clone(),
-        extensions: vec![extension.clone()],
-        ..ConnectOptions::default()
-    };
+    let options = ConnectOptions::default().with_data(connect_data.clone()).with_extension(extension.clone());
     let connection = play.connect(guest, host, options);
     play.run_for(SECOND);
     play.close(guest, connection, &reason);
@@ -377,11 +373,11 @@ fn all_that_applications_say_arrives_whole() {
     let told = |node| play.history(node).iter().map(move |(_, event)| (node, event));
     for (node, event) in told(guest).chain(told(host)) {
         match event {
-            Event::ChallengeResponse { challenge_response_data, .. } => {
+            Event::ChallengeResponse(ChallengeResponse { challenge_response_data, .. }) => {
                 assert_eq!(*challenge_response_data, data);
                 heard += 1;
             }
-            Event::ConnectRequest { connect_data: got, extensions, remote, .. } => {
+            Event::ConnectRequest(ConnectRequest { connect_data: got, extensions, remote, .. }) => {
                 assert_eq!(got[12..], connect_data);
                 assert_eq!(*extensions, std::slice::from_ref(&extension));
                 assert_eq!(*remote, play.world.address(guest));
@@ -399,7 +395,7 @@ fn all_that_applications_say_arrives_whole() {
         }
     }
     assert_eq!(heard, 4);
-    let too_much = ConnectOptions { connect_data: vec![0; 1_001 - 12], ..ConnectOptions::default() };
+    let too_much = ConnectOptions::default().with_data(vec![0; 1_001 - 12]);
     assert!(play.try_connect(guest, host, too_much).is_err());
 }
 
@@ -560,8 +556,7 @@ fn a_puzzle_may_be_solved_elsewhere() {
         config.puzzle.difficulty_min = 8;
         let host = play.add(config, Behaviour::default());
         let guest = play.add_default();
-        let connection =
-            play.connect(guest, host, ConnectOptions { trust: Trust::Anyone, ..Default::default() });
+        let connection = play.connect(guest, host, ConnectOptions::new(Trust::Anyone));
         let mut job = None;
         let found = play.run_until(
             |play| {
@@ -733,7 +728,9 @@ fn challenge_data_may_change_all_the_time() {
     let guest = play.add_default();
     play.establish(guest, host);
     let shown = play.history(guest).iter().find_map(|(_, event)| match event {
-        Event::ChallengeResponse { challenge_response_data, .. } => Some(challenge_response_data.clone()),
+        Event::ChallengeResponse(ChallengeResponse { challenge_response_data, .. }) => {
+            Some(challenge_response_data.clone())
+        }
         _ => None,
     });
     assert_eq!(shown, Some(newest));

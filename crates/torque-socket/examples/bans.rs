@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use torque_socket::{
-    CloseCode, ConnectOptions, ConnectionId, Event, KeyPair, PublicKey, SendError, Socket, Trust,
+    CloseCode, ConnectRequest, ConnectionId, Event, KeyPair, PublicKey, SendError, Socket, Trust,
 };
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -68,9 +68,9 @@ fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<Bans, Failure> {
         let Some(event) = socket.wait_event(Duration::from_millis(20)) else { continue };
         match event {
             // The request has paid the puzzle and proven its address. Its key is proven when the connection is established.
-            Event::ConnectRequest { connection, public_key, .. } => {
+            Event::ConnectRequest(ConnectRequest { connection, public_key, .. }) => {
                 let _ = match bans.reason(&public_key) {
-                    Some(reason) => socket.close(connection, format!("banned: {reason}").as_bytes()),
+                    Some(reason) => socket.refuse(connection, format!("banned: {reason}").as_bytes()),
                     None => socket.accept_connection(connection, b""),
                 };
             }
@@ -101,7 +101,7 @@ fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<Bans, Failure> {
 /// Says one thing, and returns how that went.
 fn visit(url: &str, who: &KeyPair, says: &[u8]) -> Result<String, Failure> {
     let mut socket = Socket::builder().key_pair(who.clone()).client()?;
-    let id = socket.connect(url, ConnectOptions { trust: Trust::Ask, ..Default::default() })?;
+    let id = socket.connect(url, Trust::Ask)?;
     loop {
         match socket.wait_event(Duration::from_secs(10)).ok_or("nothing happens")? {
             Event::Established { .. } => drop(socket.send(id, says)?),

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use torque_socket::trust::{Judge, Judgement, KnownHosts};
 use torque_socket::{
-    CloseCode, ConnectOptions, ConnectionId, Event, LinkConfig, SendError, Sequence, Socket, ThreadedSocket,
+    ChallengeResponse, CloseCode, ConnectOptions, ConnectRequest, ConnectionId, Event, LinkConfig, SendError,
+    Sequence, Socket, ThreadedSocket, Trust,
 };
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -92,16 +93,18 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
     let mut left = 0;
     while left < 3 {
         match socket.next_event(WAIT).ok_or("nothing happens in the room")? {
-            Event::ConnectRequest { connection, connect_data, .. } => match String::from_utf8(connect_data) {
-                Ok(name) if !name.is_empty() => {
-                    names.insert(connection, name);
-                    // Whoever asked may be gone by now; `Close` will say so.
-                    let _ = socket.accept_connection(connection, b"");
+            Event::ConnectRequest(ConnectRequest { connection, connect_data, .. }) => {
+                match String::from_utf8(connect_data) {
+                    Ok(name) if !name.is_empty() => {
+                        names.insert(connection, name);
+                        // The client may be gone by now; `Close` will say so.
+                        let _ = socket.accept_connection(connection, b"");
+                    }
+                    _ => {
+                        let _ = socket.refuse(connection, b"a name, please");
+                    }
                 }
-                _ => {
-                    let _ = socket.close(connection, b"a name, please");
-                }
-            },
+            }
             Event::Established { connection, .. } => {
                 lines.insert(connection, Lines::default());
             }
@@ -141,13 +144,18 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
 fn run_player(name: &str, address: &str) -> Result<usize, Failure> {
     let mut known_hosts = KnownHosts::in_memory();
     let socket = Socket::client()?.spawn()?;
-    let options = ConnectOptions { connect_data: name.as_bytes().to_vec(), ..Default::default() };
-    let room = socket.connect(address, options)?;
+    let options = ConnectOptions::new(Trust::Ask).with_data(name.as_bytes());
+    let room = socket.connect_with(address, options)?;
     let mut lines = Lines { waiting: LINES.iter().map(ToString::to_string).collect(), under_way: None };
     let (mut up, mut heard, mut last) = (false, 0, Instant::now());
     loop {
         match socket.next_event(Duration::from_millis(100)) {
-            Some(Event::ChallengeResponse { connection, public_key, challenge_response_data, .. }) => {
+            Some(Event::ChallengeResponse(ChallengeResponse {
+                connection,
+                public_key,
+                challenge_response_data,
+                ..
+            })) => {
                 let judge = Judge { known_hosts: Some(&known_hosts), ..Judge::default() };
                 match judge.judge(address, public_key, &challenge_response_data) {
                     Judgement::Trusted(_) => {}

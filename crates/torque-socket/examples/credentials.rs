@@ -12,7 +12,10 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use torque_socket::trust::{Judge, Judgement, Reason};
-use torque_socket::{CloseCode, ConnectOptions, Credential, Event, KeyPair, PublicKey, Socket};
+use torque_socket::{
+    ChallengeResponse, CloseCode, ConnectOptions, ConnectRequest, Credential, Event, KeyPair, PublicKey,
+    Socket, Trust,
+};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -65,7 +68,7 @@ fn run_host(mut socket: Socket, authority: PublicKey) -> Result<Vec<String>, Fai
     let mut guests = Vec::new();
     loop {
         match socket.wait_event(Duration::from_secs(20)).ok_or("nobody comes")? {
-            Event::ConnectRequest { connection, public_key, connect_data, .. } => {
+            Event::ConnectRequest(ConnectRequest { connection, public_key, connect_data, .. }) => {
                 // Errors of these calls mean that who asked has gone, which `Close` tells.
                 let _ = match account(authority, public_key, &connect_data) {
                     Ok(name) => {
@@ -74,7 +77,7 @@ fn run_host(mut socket: Socket, authority: PublicKey) -> Result<Vec<String>, Fai
                         guests.push(name);
                         welcome
                     }
-                    Err(why) => socket.close(connection, format!("no account: {why}").as_bytes()),
+                    Err(why) => socket.refuse(connection, format!("no account: {why}").as_bytes()),
                 };
             }
             // Only this example has had its guest then, who may have missed the answer to its close.
@@ -94,12 +97,17 @@ fn visit(
     credential: &Credential,
 ) -> Result<String, Failure> {
     let mut socket = Socket::builder().key_pair(keys.clone()).client()?;
-    let options = ConnectOptions { connect_data: credential.to_bytes(), ..Default::default() };
-    socket.connect(address, options)?;
+    let options = ConnectOptions::new(Trust::Ask).with_data(credential.to_bytes());
+    socket.connect_with(address, options)?;
     let mut host_name = String::new();
     loop {
         match socket.wait_event(Duration::from_secs(10)).ok_or("nothing happens")? {
-            Event::ChallengeResponse { connection, public_key, challenge_response_data, .. } => {
+            Event::ChallengeResponse(ChallengeResponse {
+                connection,
+                public_key,
+                challenge_response_data,
+                ..
+            }) => {
                 let judge = Judge { authorities: &[authority], ..Judge::default() };
                 match judge.judge(address, public_key, &challenge_response_data) {
                     // Whether this is the host that was meant, the name says.

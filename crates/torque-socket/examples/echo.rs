@@ -7,7 +7,7 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, Event, LinkConfig, SendError, Socket};
+use torque_socket::{Event, LinkConfig, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -33,9 +33,9 @@ fn run_host(mut socket: Socket) -> Result<(), Failure> {
         socket.poll();
         while let Some(event) = socket.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    // Whoever asked may be gone by now; `Close` will say so.
-                    let _ = socket.accept_connection(connection, b"welcome");
+                Event::ConnectRequest(request) => {
+                    // The client may be gone by now; `Close` will say so.
+                    let _ = socket.accept_connection(request.connection, b"welcome");
                 }
                 // Sealed right into the outgoing batch, which leaves with the next `wait`.
                 Event::Packet { connection, payload, .. } => match socket.send(connection, &payload) {
@@ -57,7 +57,7 @@ fn run_host(mut socket: Socket) -> Result<(), Failure> {
 
 fn run_client(url: &str) -> Result<(), Failure> {
     let mut socket = Socket::client()?;
-    let id = socket.connect(url, ConnectOptions::default())?;
+    let id = socket.connect(url, None)?;
     let begun = Instant::now();
     let (mut sent, mut lost, mut echoes) = (0_u32, 0, 0);
     let mut next_send = begun;

@@ -12,7 +12,7 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, ConnectionId, Event, LinkConfig, SendError, Sequence, Socket};
+use torque_socket::{ConnectionId, Event, LinkConfig, SendError, Sequence, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -125,9 +125,9 @@ fn run_host(mut socket: Socket) -> Result<Pond, Failure> {
         socket.poll();
         while let Some(event) = socket.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    // Whoever asked may be gone by now; `Close` will say so.
-                    let _ = socket.accept_connection(connection, b"");
+                Event::ConnectRequest(request) => {
+                    // The client may be gone by now; `Close` will say so.
+                    let _ = socket.accept_connection(request.connection, b"");
                 }
                 Event::Established { connection, .. } => {
                     let view = views.entry(connection).or_default();
@@ -186,7 +186,7 @@ fn run_host(mut socket: Socket) -> Result<Pond, Failure> {
 
 fn run_player(url: &str) -> Result<Pond, Failure> {
     let mut socket = Socket::client()?;
-    socket.connect(url, ConnectOptions::default())?;
+    socket.connect(url, None)?;
     let (mut ducks, mut quacks) = ([Duck::default(); DUCKS], BTreeSet::new());
     let end = Instant::now() + Duration::from_secs(30);
     while Instant::now() < end {

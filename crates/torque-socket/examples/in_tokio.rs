@@ -11,7 +11,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use torque_socket::{AsyncSocket, ConnectOptions, ConnectionId, Event, SendError, Socket};
+use torque_socket::{AsyncSocket, ConnectionId, Event, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -62,9 +62,9 @@ async fn own(
     loop {
         tokio::select! {
             event = socket.next_event() => match event {
-                Event::ConnectRequest { connection, .. } => {
-                    // Whoever asked may be gone by now; `Close` will say so.
-                    let _ = socket.accept_connection(connection, b"");
+                Event::ConnectRequest(request) => {
+                    // The client may be gone by now; `Close` will say so.
+                    let _ = socket.accept_connection(request.connection, b"");
                 }
                 Event::Established { connection, .. } => drop(players.insert(connection, 0)),
                 Event::Close { connection, .. } => drop(players.remove(&connection)),
@@ -97,7 +97,7 @@ async fn own(
 
 async fn play(url: String, number: usize) -> Result<String, Failure> {
     let mut socket = AsyncSocket::new(Socket::client()?)?;
-    let id = socket.connect(url, ConnectOptions::default())?;
+    let id = socket.connect(url, None)?;
     let limit = tokio::time::sleep(Duration::from_secs(20));
     tokio::pin!(limit);
     loop {

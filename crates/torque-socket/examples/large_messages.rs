@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use torque_socket::{
-    Config, ConnectOptions, ConnectionId, Delivery, Event, LinkConfig, SendError, Sequence, Settings, Socket,
+    Config, ConnectionId, Delivery, Event, LinkConfig, SendError, Sequence, Settings, Socket,
 };
 
 /// Message number (4), piece (2), pieces (2).
@@ -135,8 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.settings = Settings { packet_window: 512, ..Settings::default() };
     let mut host = Socket::builder().config(config.clone()).simulated_link(link).bind("127.0.0.1:0")?;
     let mut client = Socket::builder().config(config).client()?;
-    let id =
-        client.connect(format!("{}@{}", host.public_key(), host.local_addr()), ConnectOptions::default())?;
+    let id = client.connect(format!("{}@{}", host.public_key(), host.local_addr()), None)?;
     let messages: Vec<Vec<u8>> =
         (1..=5_u32).map(|n| (0..n * 100_000).map(|i| (i * n % 251) as u8).collect()).collect();
     let (mut sender, mut receiver, mut received) =
@@ -150,8 +149,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         host.poll();
         while let Some(event) = host.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    let _ = host.accept_connection(connection, b"");
+                Event::ConnectRequest(request) => {
+                    let _ = host.accept_connection(request.connection, b"");
                 }
                 Event::Packet { connection, payload, .. } => match receiver.take(&payload) {
                     Ok(message) => received.extend(message),

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, Event, LinkConfig, SendError, Socket};
+use torque_socket::{Event, LinkConfig, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -78,8 +78,8 @@ fn main() -> Result<(), Failure> {
         let (mut packets, end) = (0_u32, Instant::now() + Duration::from_secs(30));
         while Instant::now() < end {
             match host.wait_event(Duration::from_millis(100)) {
-                Some(Event::ConnectRequest { connection, .. }) => {
-                    let _ = host.accept_connection(connection, b"");
+                Some(Event::ConnectRequest(request)) => {
+                    let _ = host.accept_connection(request.connection, b"");
                 }
                 Some(Event::Packet { .. }) => packets += 1,
                 Some(Event::Close { .. }) => {
@@ -93,7 +93,7 @@ fn main() -> Result<(), Failure> {
         packets
     });
     let mut socket = Socket::builder().simulated_link(link).client()?;
-    let id = socket.connect(url, ConnectOptions::default())?;
+    let id = socket.connect(url, None)?;
     while !matches!(
         socket.wait_event(Duration::from_secs(10)).ok_or("nobody answers")?,
         Event::Established { .. }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, ConnectionId, Event, LinkConfig, SendError, Sequence, Socket};
+use torque_socket::{ConnectionId, Event, LinkConfig, SendError, Sequence, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -76,12 +76,12 @@ fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
         socket.poll();
         while let Some(event) = socket.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => {
+                Event::ConnectRequest(request) => {
                     // Errors of these calls mean that who asked has gone, which `Close` tells.
                     let _ = if players.len() < MOST_PLAYERS {
-                        socket.accept_connection(connection, b"")
+                        socket.accept_connection(request.connection, b"")
                     } else {
-                        socket.close(connection, b"full")
+                        socket.refuse(request.connection, b"full")
                     };
                 }
                 Event::Established { connection, .. } => {
@@ -135,7 +135,7 @@ fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
 
 fn join(url: &str) -> Result<(Socket, ConnectionId), Failure> {
     let mut socket = Socket::client()?;
-    let id = socket.connect(url, ConnectOptions::default())?;
+    let id = socket.connect(url, None)?;
     loop {
         match socket.wait_event(Duration::from_secs(10)).ok_or("nobody answers")? {
             Event::Established { .. } => return Ok((socket, id)),

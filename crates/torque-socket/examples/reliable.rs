@@ -10,7 +10,7 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, ConnectionId, Delivery, Event, LinkConfig, SendError, Sequence, Socket};
+use torque_socket::{ConnectionId, Delivery, Event, LinkConfig, SendError, Sequence, Socket};
 
 /// How far ahead of the oldest message that is missing others may come. Both sides know it.
 const MAX_AHEAD: u32 = 256;
@@ -106,8 +106,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let link: LinkConfig = "delay=10,jitter=3,loss=15%".parse()?;
     let mut host = Socket::builder().simulated_link(link).bind("127.0.0.1:0")?;
     let mut client = Socket::client()?;
-    let id =
-        client.connect(format!("{}@{}", host.public_key(), host.local_addr()), ConnectOptions::default())?;
+    let id = client.connect(format!("{}@{}", host.public_key(), host.local_addr()), None)?;
     let (mut sender, mut receiver, mut received) =
         (ReliableSender::default(), ReliableReceiver::default(), 0);
     for number in 0..MESSAGES {
@@ -122,8 +121,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         host.poll();
         while let Some(event) = host.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    let _ = host.accept_connection(connection, b"");
+                Event::ConnectRequest(request) => {
+                    let _ = host.accept_connection(request.connection, b"");
                 }
                 Event::Packet { connection, payload, .. } => {
                     if let Err(why) = receiver.take(&payload) {

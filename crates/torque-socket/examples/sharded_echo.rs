@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, Event, PublicKey, SendError, ShardedSocket, Socket, Steering, Trust};
+use torque_socket::{Event, PublicKey, SendError, ShardedSocket, Socket, Steering, Trust};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -72,8 +72,8 @@ impl Run {
                         socket.poll();
                         while let Some(event) = socket.next_event() {
                             match event {
-                                Event::ConnectRequest { connection, .. } => {
-                                    let _ = socket.accept_connection(connection, b"");
+                                Event::ConnectRequest(request) => {
+                                    let _ = socket.accept_connection(request.connection, b"");
                                 }
                                 // A window that is full means that the client does not take its echoes.
                                 Event::Packet { connection, payload, .. } => {
@@ -103,8 +103,8 @@ impl Run {
                 host_thread().spawn_scoped(scope, move || {
                     while !done.load(Ordering::Relaxed) {
                         match shard.next_event(Duration::from_millis(20)) {
-                            Some(Event::ConnectRequest { connection, .. }) => {
-                                let _ = shard.accept_connection(connection, b"");
+                            Some(Event::ConnectRequest(request)) => {
+                                let _ = shard.accept_connection(request.connection, b"");
                             }
                             Some(Event::Packet { connection, payload, .. }) => {
                                 let _ = shard.send(connection, &payload);
@@ -128,8 +128,8 @@ impl Run {
             host_thread().spawn_scoped(scope, || {
                 while !done.load(Ordering::Relaxed) {
                     match host.next_event(Duration::from_millis(20)) {
-                        Some(Event::ConnectRequest { connection, .. }) => {
-                            let _ = host.accept_connection(connection, b"");
+                        Some(Event::ConnectRequest(request)) => {
+                            let _ = host.accept_connection(request.connection, b"");
                         }
                         Some(Event::Packet { connection, payload, .. }) => {
                             let _ = host.send(connection, &payload);
@@ -149,8 +149,7 @@ impl Run {
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {
             let mut socket = Socket::bind("127.0.0.1:0")?;
-            let options = ConnectOptions { trust: Trust::Pinned(key), ..ConnectOptions::default() };
-            let connection = socket.connect(address, options)?;
+            let connection = socket.connect(address, Trust::Pinned(key))?;
             clients.push((socket, connection));
         }
         let echoes = AtomicU64::new(0);

@@ -26,12 +26,11 @@ use crate::socket::{Shutdown, Socket};
 ///
 /// let mut host = AsyncSocket::new(Socket::bind("127.0.0.1:0")?)?;
 /// let mut client = AsyncSocket::new(Socket::client()?)?;
-/// let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
-/// client.connect(host.local_addr(), options)?;
+/// client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
 /// loop {
 ///     tokio::select! {
 ///         event = host.next_event() => match event {
-///             Event::ConnectRequest { connection, .. } => _ = host.accept_connection(connection, b""),
+///             Event::ConnectRequest(request) => _ = host.accept_connection(request.connection, b""),
 ///             other => println!("host: {other:?}"),
 ///         },
 ///         event = client.next_event() => match event {

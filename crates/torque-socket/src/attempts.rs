@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use torque_proto::wire::control::MAX_REASON;
 use torque_proto::{
-    Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, Endpoint, Event, Instant, Trust,
+    Address, CallError, ChallengeResponse, CloseCode, ClosedBy, ConnectOptions, ConnectionId, Endpoint,
+    Event, Instant, Trust,
 };
 
 use crate::io::Trouble;
@@ -332,7 +333,7 @@ impl Attempts {
             let mut options = named.options.clone();
             if !only_one {
                 // Two attempts may be answered; which one goes on is decided here.
-                options.trust = Trust::Ask;
+                options.trust = Some(Trust::Ask);
             }
             match endpoint.connect(now, candidate.address, options) {
                 Ok(real) => {
@@ -505,9 +506,9 @@ impl Attempts {
                 self.candidate_failed(now, endpoint, id, real, failed, None);
                 None
             }
-            Event::ChallengeResponse { public_key, .. } => {
+            Event::ChallengeResponse(ChallengeResponse { public_key, .. }) => {
                 match self.named.get(&id)?.options.trust {
-                    Trust::Pinned(pinned) if pinned != *public_key => {
+                    Some(Trust::Pinned(pinned)) if pinned != *public_key => {
                         // Somebody else may have answered in the host's name: ask again, until the limit.
                         self.silence(now, endpoint, Phase::Running(real));
                         let again = Some(now + NEXT_ADDRESS);
@@ -515,7 +516,7 @@ impl Attempts {
                         self.candidate_failed(now, endpoint, id, real, failed, again);
                         None
                     }
-                    Trust::Ask => {
+                    Some(Trust::Ask) => {
                         self.settle(now, endpoint, id, real);
                         Some(renamed(event, id, |other| other))
                     }
@@ -563,17 +564,9 @@ fn likely_since(now: Instant, endpoint: &Endpoint) -> Instant {
 /// The same event under another connection's name.
 fn renamed(event: Event, id: ConnectionId, known_as: impl FnOnce(ConnectionId) -> ConnectionId) -> Event {
     match event {
-        Event::ChallengeResponse { public_key, challenge_response_data, difficulty, cipher, .. } => {
-            Event::ChallengeResponse {
-                connection: id,
-                public_key,
-                challenge_response_data,
-                difficulty,
-                cipher,
-            }
-        }
-        Event::ConnectRequest { remote, public_key, connect_data, extensions, origin, .. } => {
-            Event::ConnectRequest { connection: id, remote, public_key, connect_data, extensions, origin }
+        Event::ChallengeResponse(mut question) => {
+            question.connection = id;
+            Event::ChallengeResponse(question)
         }
         Event::Established { remote, public_key, accept_data, settings, replaces, .. } => {
             Event::Established {

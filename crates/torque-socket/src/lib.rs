@@ -15,7 +15,7 @@
 //!
 //! // A client, which takes only the host with the key in the URL.
 //! let mut client = Socket::client()?;
-//! let connection = client.connect(url, ConnectOptions::default())?;
+//! let connection = client.connect(url, None)?;
 //!
 //! let mut arrived = false;
 //! while !arrived {
@@ -23,7 +23,7 @@
 //!     host.poll();
 //!     while let Some(event) = host.next_event() {
 //!         match event {
-//!             Event::ConnectRequest { connection, .. } => _ = host.accept_connection(connection, b"welcome"),
+//!             Event::ConnectRequest(request) => _ = host.accept_connection(request.connection, b"welcome"),
 //!             Event::Packet { payload, .. } => assert_eq!(&*payload, b"quack"),
 //!             _ => {}
 //!         }
@@ -124,10 +124,10 @@ pub use torque_proto::identity::{
     self, Credential, CredentialError, DEFAULT_PORT, HostName, TorqueUrl, Zone,
 };
 pub use torque_proto::{
-    Address, CallError, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions, ConnectionCounters,
-    ConnectionId, ConnectionStats, Delivery, Event, Extension, HandshakeConfig, HandshakeStats, KeyLogEntry,
-    KeyPair, Limits, OriginPolicy, Payload, PublicKey, PuzzleConfig, SendError, Sequence, Settings,
-    SettingsError, Stats, Trust,
+    Address, CallError, ChallengeResponse, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions,
+    ConnectRequest, ConnectionCounters, ConnectionId, ConnectionStats, Delivery, Event, Extension,
+    HandshakeConfig, HandshakeStats, KeyLogEntry, KeyPair, Limits, OriginPolicy, Payload, PublicKey,
+    PuzzleConfig, SendError, Sequence, Settings, SettingsError, Stats, Trust,
 };
 
 /// The README's example has to work.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant as StdInstant};
 use torque_netem::SimulatedPaths;
 use torque_proto::{
     Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event,
-    Instant, KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats,
+    Instant, KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats, Trust,
 };
 
 use crate::attempts::{Attempts, Standing};
@@ -22,7 +22,7 @@ use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
 use crate::resolver::Lookup;
 use crate::sharded::Shard;
-use crate::target::{ConnectError, Place, Target, ToTarget, combine_trust};
+use crate::target::{ConnectError, Place, ToTarget, combine_trust};
 use crate::waker::Waker;
 use ending::Endings;
 
@@ -157,16 +157,52 @@ impl Socket {
         self.endpoint.set_challenge_response_data(data)
     }
 
-    /// Begins a connection. Takes an address or a URL (`torque://key@name:port`); what follows is told by
-    /// events under the id that is returned.
+    /// Begins a connection. Takes an address, a name and a port, or a URL (`torque://key@name:port`). Events tell what
+    /// follows, under the id that is returned.
+    ///
+    /// A key in the URL is pinned, and `trust` may be `None`. Otherwise say whose key counts:
+    ///
+    /// ```
+    /// use torque_socket::{ConnectError, Socket, Trust};
+    ///
+    /// let host = Socket::bind("127.0.0.1:0")?;
+    /// let mut client = Socket::client()?;
+    /// // Nobody said who the host is, so anybody could be.
+    /// assert_eq!(client.connect(host.local_addr(), None), Err(ConnectError::NoTrust));
+    /// client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// A name is resolved in the background, and all of its addresses, of both families, are tried: the next
-    /// one after 250 ms of silence, or at once if one fails. A key in the URL is pinned, whatever the options say.
+    /// one after 250 ms of silence, or at once if one fails.
     ///
     /// # Errors
-    /// The text is no URL, the address is that of no host ([`ConnectError::Unspecified`]) or lacks a zone of this machine
-    /// ([`ConnectError::NoZone`], [`ConnectError::NoSuchZone`]), or the endpoint refuses.
+    /// Those of [`connect_with`](Self::connect_with).
     pub fn connect(
+        &mut self,
+        target: impl ToTarget,
+        trust: impl Into<Option<Trust>>,
+    ) -> Result<ConnectionId, ConnectError> {
+        self.connect_with(target, ConnectOptions::default().with_trust(trust))
+    }
+
+    /// Begins a connection as [`connect`](Self::connect) does, with data for the host's application and wishes for the
+    /// connection.
+    ///
+    /// ```
+    /// use torque_socket::{ConnectOptions, Socket};
+    ///
+    /// let host = Socket::bind("127.0.0.1:0")?;
+    /// let url = format!("torque://{}@{}", host.public_key(), host.local_addr());
+    /// let mut client = Socket::client()?;
+    /// client.connect_with(url, ConnectOptions::default().with_data("Ada, team red"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Nothing says whose key counts ([`ConnectError::NoTrust`]), the text is no URL, the address is that of no host ([`ConnectError::Unspecified`]) or lacks a zone of this machine
+    /// ([`ConnectError::NoZone`], [`ConnectError::NoSuchZone`]), or the endpoint refuses.
+    pub fn connect_with(
         &mut self,
         target: impl ToTarget,
         mut options: ConnectOptions,
@@ -174,9 +210,7 @@ impl Socket {
         let now = self.clock.now();
         let target = target.to_target()?;
         let place = target.place()?;
-        if let Target::Url(url) = target {
-            options.trust = combine_trust(url.key, options.trust)?;
-        }
+        options.trust = Some(combine_trust(target.key(), options.trust)?);
         let address = match place {
             Place::Address(address) => address,
             // The addresses of a name may belong to several shards.
@@ -193,7 +227,8 @@ impl Socket {
         Ok(self.attempts.connect_address(now, &mut self.endpoint, address, options)?)
     }
 
-    /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`]).
+    /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`]). To give the attempt up,
+    /// [`close`](Self::close) it.
     ///
     /// # Errors
     /// The connection has ended, or does not wait for this.
@@ -207,7 +242,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Lets an initiator in ([`Event::ConnectRequest`]); it gets `accept_data`, at most 511 bytes.
+    /// Lets an initiator in ([`Event::ConnectRequest`]). `accept_data`, at most 511 bytes, is for its application.
     ///
     /// # Errors
     /// The connection has ended, does not wait for this, or the data is too long.
@@ -223,8 +258,36 @@ impl Socket {
         }
     }
 
-    /// Refuses a pending connection or closes an established one, for a reason of at most 511 bytes that the
-    /// other side is told. [`Event::Close`] follows.
+    /// Refuses a request ([`Event::ConnectRequest`]), for a reason of at most 511 bytes that the initiator is told.
+    /// [`Event::Close`] follows, with [`CloseCode::Refused`].
+    ///
+    /// # Errors
+    /// The connection has ended, is no request that waits for an answer, or the reason is too long.
+    pub fn refuse(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => self.endpoint.refuse(self.clock.now(), real, reason),
+            Standing::Undecided => Err(CallError::NotWaiting),
+            Standing::Ended => Err(CallError::Closed),
+        }
+    }
+
+    /// Drops a request ([`Event::ConnectRequest`]) without an answer: the initiator hears nothing and gives up by
+    /// itself. Its place is free at once, and [`Event::Close`] follows.
+    ///
+    /// An initiator that begins again, with another puzzle, is a new request.
+    ///
+    /// # Errors
+    /// The connection has ended, or is no request that waits for an answer.
+    pub fn ignore(&mut self, connection: ConnectionId) -> Result<(), CallError> {
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => self.endpoint.ignore(real),
+            Standing::Undecided => Err(CallError::NotWaiting),
+            Standing::Ended => Err(CallError::Closed),
+        }
+    }
+
+    /// Ends a connection in any phase, for a reason of at most 511 bytes that the other side is told.
+    /// [`Event::Close`] follows, with [`CloseCode::Closed`]. To say no to a request, [`refuse`](Self::refuse) it.
     ///
     /// # Errors
     /// The connection has ended already, or the reason is too long.
@@ -302,8 +365,11 @@ impl Socket {
         }
     }
 
-    /// The next event. Take them until there are none: an event that is not taken keeps its place in the
-    /// packet window or the queue of received packets.
+    /// Takes the next event, if there is one. Never waits: [`poll`](Self::poll), [`wait`](Self::wait) and
+    /// [`wait_event`](Self::wait_event) bring new ones.
+    ///
+    /// Take events until there are none: an event that is not taken keeps its place in the packet window or the queue
+    /// of received packets.
     pub fn next_event(&mut self) -> Option<Event> {
         if self.endings.is_shutting_down() {
             return self.last_event();
@@ -418,9 +484,10 @@ impl Socket {
         }
     }
 
-    /// The next event, for which it waits and polls up to `timeout`. For programs that have nothing else to do.
-    pub fn wait_event(&mut self, timeout: Duration) -> Option<Event> {
-        let end = StdInstant::now().checked_add(timeout);
+    /// Waits for the next event, at most as long as `timeout` (`None`: without limit), and receives, sends and runs
+    /// timers meanwhile. Returns `None` when that time has passed. For programs that have nothing else to do.
+    pub fn wait_event(&mut self, timeout: impl Into<Option<Duration>>) -> Option<Event> {
+        let end = timeout.into().and_then(|timeout| StdInstant::now().checked_add(timeout));
         let mut polled = false;
         loop {
             if let Some(event) = self.next_event() {

@@ -30,6 +30,14 @@ pub(crate) enum Place {
 }
 
 impl Target {
+    /// The host's key, if a URL pins one.
+    pub fn key(&self) -> Option<PublicKey> {
+        match self {
+            Self::Address(_) => None,
+            Self::Url(url) => url.key,
+        }
+    }
+
     /// The address that this leads to; `None` for a name, which has to be resolved.
     ///
     /// # Errors
@@ -148,6 +156,8 @@ pub enum ConnectError {
         /// The zone of a link-local address.
         zone: String,
     },
+    /// Nothing says whose key counts: no key in the URL, and no [`Trust`]. See [`trust`](crate::trust).
+    NoTrust,
     /// The URL pins one key and the options another.
     TwoPins {
         /// The key in the URL.
@@ -196,6 +206,9 @@ impl fmt::Display for ConnectError {
                 f,
                 "this machine has no network interface `{zone}`: take the name or number of the one that leads to the host"
             ),
+            Self::NoTrust => f.write_str(
+                "nothing says which host this is: put its key into the URL (torque://tk1…@name:port), or give Trust::Pinned(key); Trust::Ask to decide when the host shows its key (trust::Judge has known hosts and authorities); or Trust::Anyone to take any host",
+            ),
             Self::TwoPins { url, options } => {
                 write!(f, "the URL pins the key {url} and the options pin {options}: leave one of them out")
             }
@@ -219,11 +232,13 @@ impl From<CallError> for ConnectError {
     }
 }
 
-/// The trust that follows from what the URL pins and what the options ask for.
-pub(crate) fn combine_trust(url: Option<PublicKey>, options: Trust) -> Result<Trust, ConnectError> {
+/// The trust that follows from the key in the URL and the trust that was given.
+pub(crate) fn combine_trust(url: Option<PublicKey>, options: Option<Trust>) -> Result<Trust, ConnectError> {
     match (url, options) {
-        (None, trust) => Ok(trust),
-        (Some(url), Trust::Pinned(options)) if url != options => Err(ConnectError::TwoPins { url, options }),
+        (None, trust) => trust.ok_or(ConnectError::NoTrust),
+        (Some(url), Some(Trust::Pinned(options))) if url != options => {
+            Err(ConnectError::TwoPins { url, options })
+        }
         (Some(url), _) => Ok(Trust::Pinned(url)),
     }
 }

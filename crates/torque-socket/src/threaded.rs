@@ -11,7 +11,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use torque_proto::{
     Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, Instant, PublicKey,
-    SendError, Sequence, Stats,
+    SendError, Sequence, Stats, Trust,
 };
 
 use crate::io::{IoStats, wait};
@@ -39,11 +39,10 @@ const HOLD_BACK: Duration = Duration::from_millis(1);
 ///
 /// let host = Socket::bind("127.0.0.1:0")?.spawn()?;
 /// let client = Socket::client()?.spawn()?;
-/// let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
-/// client.connect(host.local_addr(), options)?;
+/// client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
 /// while let Some(event) = host.next_event(Duration::from_secs(5)) {
 ///     match event {
-///         Event::ConnectRequest { connection, .. } => _ = host.accept_connection(connection, b"welcome"),
+///         Event::ConnectRequest(request) => _ = host.accept_connection(request.connection, b"welcome"),
 ///         Event::Established { .. } => break,
 ///         other => panic!("{other:?}"),
 ///     }
@@ -263,13 +262,25 @@ impl ThreadedSocket {
     /// As [`Socket::connect`].
     ///
     /// # Errors
-    /// Those of [`Socket::connect`].
+    /// Those of [`Socket::connect_with`].
     pub fn connect(
+        &self,
+        target: impl ToTarget,
+        trust: impl Into<Option<Trust>>,
+    ) -> Result<ConnectionId, ConnectError> {
+        self.with_flush(|socket| socket.connect(target, trust))
+    }
+
+    /// As [`Socket::connect_with`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::connect_with`].
+    pub fn connect_with(
         &self,
         target: impl ToTarget,
         options: ConnectOptions,
     ) -> Result<ConnectionId, ConnectError> {
-        self.with_flush(|socket| socket.connect(target, options))
+        self.with_flush(|socket| socket.connect_with(target, options))
     }
 
     /// As [`Socket::accept_challenge`].
@@ -286,6 +297,22 @@ impl ThreadedSocket {
     /// The connection has ended, does not wait for this, or the data is too long.
     pub fn accept_connection(&self, connection: ConnectionId, accept_data: &[u8]) -> Result<(), CallError> {
         self.with_flush(|socket| socket.accept_connection(connection, accept_data))
+    }
+
+    /// As [`Socket::refuse`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::refuse`].
+    pub fn refuse(&self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+        self.with_flush(|socket| socket.refuse(connection, reason))
+    }
+
+    /// As [`Socket::ignore`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::ignore`].
+    pub fn ignore(&self, connection: ConnectionId) -> Result<(), CallError> {
+        self.with_flush(|socket| socket.ignore(connection))
     }
 
     /// As [`Socket::close`].

@@ -8,23 +8,28 @@
 //! - an **authority** whose public key the program carries, and whose [`Credential`] the host shows in its
 //!   challenge response data.
 //!
+//! The last two are asked with [`Trust::Ask`](crate::Trust::Ask):
+//!
 //! ```no_run
-//! # use torque_socket::{Event, Socket, trust::{Judge, Judgement, KnownHosts}};
+//! # use torque_socket::{Event, Socket, Trust, trust::{Judge, Judgement, KnownHosts}};
 //! # fn player_agrees() -> bool { true }
-//! # let (mut socket, host) = (Socket::client()?, "example.org:28000");
+//! let host = "example.org:28000";
 //! let mut known = KnownHosts::load("known_hosts")?;
-//! if let Some(Event::ChallengeResponse { connection, public_key, challenge_response_data, .. }) = socket.next_event() {
+//! let mut socket = Socket::client()?;
+//! socket.connect(host, Trust::Ask)?;
+//! while let Some(event) = socket.wait_event(None) {
+//!     let Event::ChallengeResponse(shown) = event else { continue };
 //!     let judge = Judge { known_hosts: Some(&known), ..Judge::default() };
-//!     match judge.judge(host, public_key, &challenge_response_data) {
-//!         Judgement::Trusted(_) => socket.accept_challenge(connection)?,
+//!     match judge.judge_response(host, &shown) {
+//!         Judgement::Trusted(_) => socket.accept_challenge(shown.connection)?,
 //!         Judgement::Unknown if player_agrees() => {
-//!             known.remember(host, public_key)?;
-//!             socket.accept_challenge(connection)?;
+//!             known.remember(host, shown.public_key)?;
+//!             socket.accept_challenge(shown.connection)?;
 //!         }
-//!         Judgement::Unknown => socket.close(connection, b"")?,
+//!         Judgement::Unknown => socket.close(shown.connection, b"")?,
 //!         Judgement::Mismatch { expected } => {
 //!             eprintln!("{host} has another key than before ({expected}): somebody may be in between");
-//!             socket.close(connection, b"")?;
+//!             socket.close(shown.connection, b"")?;
 //!         }
 //!     }
 //! }
@@ -38,7 +43,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use torque_proto::identity::{Credential, KeyError};
-use torque_proto::{Event, PublicKey};
+use torque_proto::{ChallengeResponse, PublicKey};
 
 use crate::clock;
 
@@ -107,14 +112,10 @@ impl Judge<'_> {
         known.map_or(Judgement::Unknown, |expected| Judgement::Mismatch { expected })
     }
 
-    /// As [`judge`](Self::judge), of a [`Event::ChallengeResponse`]; `None` for other events.
-    pub fn judge_event(&self, host: &str, event: &Event) -> Option<Judgement> {
-        match event {
-            Event::ChallengeResponse { public_key, challenge_response_data, .. } => {
-                Some(self.judge(host, *public_key, challenge_response_data))
-            }
-            _ => None,
-        }
+    /// Judges the key and data of an [`Event::ChallengeResponse`](torque_proto::Event::ChallengeResponse), as
+    /// [`judge`](Self::judge) does.
+    pub fn judge_response(&self, host: &str, response: &ChallengeResponse) -> Judgement {
+        self.judge(host, response.public_key, &response.challenge_response_data)
     }
 
     fn signed(&self, public_key: PublicKey, data: &[u8]) -> Option<Reason> {

@@ -117,11 +117,11 @@ fn what_rejects_refuses_and_closes_comes_from_where_it_was_asked() {
             let mut ended = None;
             turns(&mut [&mut host, &mut client], |socket, index, event| {
                 match (index, event) {
-                    (0, Event::ConnectRequest { connection, .. }) if refuses => {
-                        socket.close(connection, b"no").unwrap();
+                    (0, Event::ConnectRequest(request)) if refuses => {
+                        socket.refuse(request.connection, b"no").unwrap();
                     }
-                    (0, Event::ConnectRequest { connection, .. }) => {
-                        socket.accept_connection(connection, b"").unwrap();
+                    (0, Event::ConnectRequest(request)) => {
+                        socket.accept_connection(request.connection, b"").unwrap();
                     }
                     (0, Event::Established { connection, .. }) => socket.close(connection, b"").unwrap(),
                     (1, Event::Close { code, .. }) => ended = Some(code),

@@ -8,9 +8,9 @@ use std::net::UdpSocket;
 use common::connect;
 #[cfg(unix)]
 use common::{loopback, turns};
-use torque_socket::{BindError, Socket};
 #[cfg(unix)]
-use torque_socket::{ConnectOptions, Event};
+use torque_socket::Event;
+use torque_socket::{BindError, Socket};
 
 #[test]
 fn an_existing_socket_is_adopted_with_its_address_and_families() {
@@ -47,11 +47,9 @@ fn a_socket_bound_to_an_interface_uses_no_other() {
     let shards = Socket::builder().bind_device("lo").shards(2).bind("0.0.0.0:0").unwrap();
     let port = shards.local_addr().port();
     let client = Socket::client().unwrap().spawn().unwrap();
-    client
-        .connect(format!("torque://{}@127.0.0.1:{port}", shards.public_key()), ConnectOptions::default())
-        .unwrap();
+    client.connect(format!("torque://{}@127.0.0.1:{port}", shards.public_key()), None).unwrap();
     let event = shards.next_event(common::LIMIT);
-    assert!(matches!(event, Some(Event::ConnectRequest { .. })), "{event:?}");
+    assert!(matches!(event, Some(Event::ConnectRequest(_))), "{event:?}");
 }
 
 #[cfg(unix)]
@@ -71,7 +69,7 @@ mod activation {
         let mut done = false;
         while !done {
             match host.wait_event(common::LIMIT).expect("somebody comes") {
-                Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"").unwrap(),
+                Event::ConnectRequest(request) => host.accept_connection(request.connection, b"").unwrap(),
                 Event::Packet { connection, payload, .. } => drop(host.send(connection, &payload).unwrap()),
                 Event::Close { .. } => done = true,
                 _ => {}
@@ -96,9 +94,7 @@ mod activation {
             .spawn()
             .unwrap();
         let mut client = loopback();
-        let id = client
-            .connect(address, ConnectOptions { trust: torque_socket::Trust::Anyone, ..Default::default() })
-            .unwrap();
+        let id = client.connect(address, torque_socket::Trust::Anyone).unwrap();
         let mut echoed = false;
         turns(&mut [&mut client], |socket, _, event| {
             match event {

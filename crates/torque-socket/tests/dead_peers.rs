@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::{LIMIT, skip, turns};
 use own_network::{OwnNetwork, in_own_network};
-use torque_socket::{Config, ConnectOptions, ConnectionId, Event, Settings, Socket, Trust};
+use torque_socket::{Config, ConnectionId, Event, Settings, Socket, Trust};
 
 const DEAD: [&str; 3] = ["10.91.0.11", "10.91.0.12", "10.91.0.13"];
 
@@ -36,12 +36,12 @@ fn config() -> Config {
 
 /// Connects `client`; the id at the host.
 fn join(host: &mut Socket, client: &mut Socket, address: String) -> ConnectionId {
-    client.connect(address, ConnectOptions { trust: Trust::Anyone, ..Default::default() }).unwrap();
+    client.connect(address, Trust::Anyone).unwrap();
     let mut at_host = None;
     turns(&mut [host, client], |socket, index, event| {
         match (index, event) {
-            (0, Event::ConnectRequest { connection, .. }) => {
-                socket.accept_connection(connection, b"").unwrap();
+            (0, Event::ConnectRequest(request)) => {
+                socket.accept_connection(request.connection, b"").unwrap();
             }
             (0, Event::Established { connection, .. }) => at_host = Some(connection),
             (_, Event::Close { code, .. }) => panic!("{code}"),
@@ -170,7 +170,7 @@ fn strangers_whom_nobody_can_answer_hold_nobody_up() {
         // A request as a client makes it, and many of it from each of them, who are gone when the host looks.
         let listener = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut client = Socket::client().unwrap();
-        client.connect(listener.local_addr().unwrap(), ConnectOptions::default()).unwrap();
+        client.connect(listener.local_addr().unwrap(), Trust::Anyone).unwrap();
         client.flush();
         let mut request = [0; 2_048];
         let length = listener.recv(&mut request).unwrap();

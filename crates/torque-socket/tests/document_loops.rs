@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::LIMIT;
-use torque_socket::{
-    Config, ConnectOptions, ConnectionId, Delivery, Event, PublicKey, SendError, Settings, Socket, Trust,
-};
+use torque_socket::{Config, ConnectionId, Delivery, Event, PublicKey, SendError, Settings, Socket, Trust};
 
 mod echo {
     include!("../src/guide/echo_loop.rs");
@@ -80,7 +78,7 @@ impl Client {
     /// Has begun to connect.
     fn ask(url: &str) -> Self {
         let mut socket = Socket::client().unwrap();
-        let id = socket.connect(url, ConnectOptions { trust: Trust::Anyone, ..Default::default() }).unwrap();
+        let id = socket.connect(url, Trust::Anyone).unwrap();
         socket.flush();
         Self { socket, id }
     }

@@ -124,8 +124,8 @@ fn a_host_with_many_addresses_answers_from_the_one_that_was_asked() {
     let address = std::net::SocketAddr::from(([127, 0, 0, 5], host.local_addr().port()));
     client.connect(address, pinned(&host)).unwrap();
     turns(&mut [&mut host, &mut client], |socket, index, event| match event {
-        Event::ConnectRequest { connection, .. } => {
-            socket.accept_connection(connection, b"").unwrap();
+        Event::ConnectRequest(request) => {
+            socket.accept_connection(request.connection, b"").unwrap();
             false
         }
         Event::Established { remote, .. } if index == 1 => {

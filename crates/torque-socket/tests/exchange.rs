@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{LIMIT, connect, hasty, loopback, pinned, reach, turns};
 use torque_socket::{
-    CloseCode, ClosedBy, ConnectOptions, ConnectionId, Delivery, Event, LinkConfig, SendError, Sequence,
-    Socket,
+    ChallengeResponse, CloseCode, ClosedBy, ConnectOptions, ConnectRequest, ConnectionId, Delivery, Event,
+    LinkConfig, SendError, Sequence, Socket, Trust,
 };
 
 /// What one side has sent, got and been told.
@@ -102,9 +102,7 @@ fn a_socket_for_all_addresses_is_reached_through_both_families() {
         let mut up = false;
         turns(&mut [&mut host, &mut client], |socket, index, event| {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    socket.accept_connection(connection, b"").unwrap()
-                }
+                Event::ConnectRequest(request) => socket.accept_connection(request.connection, b"").unwrap(),
                 Event::Established { connection, remote, .. } if index == 1 => {
                     assert_eq!((connection, remote), (id, address.into()));
                     up = true;
@@ -135,18 +133,23 @@ fn both_sides_see_key_data_and_accept_data() {
     let (mut host, mut client) = (loopback(), Socket::client().unwrap());
     host.set_challenge_response_data(b"the pond").unwrap();
     let (host_key, client_key) = (host.public_key(), client.public_key());
-    let options = ConnectOptions { connect_data: b"let me in".to_vec(), ..Default::default() };
-    let id = client.connect(reach(&host), options).unwrap();
+    let options = ConnectOptions::new(Trust::Ask).with_data(b"let me in");
+    let id = client.connect_with(reach(&host), options).unwrap();
     let mut seen = Vec::new();
     turns(&mut [&mut host, &mut client], |socket, index, event| {
         match event {
-            Event::ChallengeResponse { connection, public_key, challenge_response_data, .. } => {
+            Event::ChallengeResponse(ChallengeResponse {
+                connection,
+                public_key,
+                challenge_response_data,
+                ..
+            }) => {
                 assert_eq!((index, connection, public_key), (1, id, host_key));
                 assert_eq!(challenge_response_data, b"the pond");
                 seen.push("challenge");
                 socket.accept_challenge(connection).unwrap();
             }
-            Event::ConnectRequest { connection, public_key, connect_data, .. } => {
+            Event::ConnectRequest(ConnectRequest { connection, public_key, connect_data, .. }) => {
                 assert_eq!((index, public_key, connect_data.as_slice()), (0, client_key, &b"let me in"[..]));
                 seen.push("request");
                 socket.accept_connection(connection, b"slot 3").unwrap();
@@ -173,7 +176,7 @@ fn outcome(
     let mut outcome = None;
     turns(&mut [&mut host, &mut client], |socket, index, event| {
         match event {
-            Event::ConnectRequest { connection, .. } => answer(socket, connection),
+            Event::ConnectRequest(ConnectRequest { connection, .. }) => answer(socket, connection),
             Event::Close { connection, code, by, reason } if index == 1 => {
                 assert_eq!(connection, id);
                 outcome = Some((code, by, reason));
@@ -187,7 +190,8 @@ fn outcome(
 
 #[test]
 fn a_refusal_carries_its_reason() {
-    let refused = outcome(loopback(), Socket::client().unwrap(), |host, id| host.close(id, b"full").unwrap());
+    let refused =
+        outcome(loopback(), Socket::client().unwrap(), |host, id| host.refuse(id, b"full").unwrap());
     assert_eq!(refused, (CloseCode::Refused, ClosedBy::Remote, b"full".to_vec()));
 }
 
@@ -248,7 +252,7 @@ fn nobody_there_is_no_answer_and_a_closed_port_is_survived() {
     // Nothing listens there: the system answers with ICMP, which proves nothing and ends nothing.
     let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut client = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap();
-    let id = client.connect(gone, ConnectOptions::default()).unwrap();
+    let id = client.connect(gone, Trust::Anyone).unwrap();
     let begun = Instant::now();
     let event = client.wait_event(LIMIT);
     assert!(
@@ -264,7 +268,7 @@ fn nobody_there_is_no_answer_and_a_closed_port_is_survived() {
 fn an_address_that_cannot_be_sent_to_is_unreachable_at_once() {
     // A socket for IPv4 alone has no way to an IPv6 address.
     let mut client = loopback();
-    let id = client.connect("[::1]:9", ConnectOptions::default()).unwrap();
+    let id = client.connect("[::1]:9", Trust::Anyone).unwrap();
     let event = client.wait_event(Duration::from_secs(2));
     assert!(
         matches!(event, Some(Event::Close { connection, code: CloseCode::Unreachable, by: ClosedBy::Socket, .. }) if connection == id),
@@ -320,8 +324,8 @@ fn a_hard_puzzle_is_solved_beside_the_caller() {
         assert!(Instant::now() < end);
         host.poll();
         while let Some(event) = host.next_event() {
-            if let Event::ConnectRequest { connection, .. } = event {
-                host.accept_connection(connection, b"").unwrap();
+            if let Event::ConnectRequest(request) = event {
+                host.accept_connection(request.connection, b"").unwrap();
             }
         }
         host.flush();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{LIMIT, connect, hasty, loopback, pinned, turns};
 use own_network::in_own_network;
-use torque_socket::{CloseCode, ClosedBy, Config, ConnectOptions, Event, Socket};
+use torque_socket::{CloseCode, ClosedBy, Config, ConnectRequest, Event, Socket, Trust};
 
 /// A client that finds the host behind every name.
 fn client(config: Config) -> Socket {
@@ -48,7 +48,7 @@ fn a_time_without_a_route_ends_no_handshake() {
             let mut asked = None;
             turns(&mut [&mut host, &mut client], |_, index, event| {
                 match (index, event) {
-                    (0, Event::ConnectRequest { connection, .. }) => asked = Some(connection),
+                    (0, Event::ConnectRequest(ConnectRequest { connection, .. })) => asked = Some(connection),
                     (index, other) => panic!("socket {index}: {other:?}"),
                 }
                 asked.is_some()
@@ -73,7 +73,7 @@ fn a_time_without_a_route_ends_no_handshake() {
 
 /// The end of an attempt that comes to nothing: its code and reason.
 fn failed_attempt(client: &mut Socket, target: &str) -> (CloseCode, String) {
-    let id = client.connect(target, ConnectOptions::default()).unwrap();
+    let id = client.connect(target, Trust::Anyone).unwrap();
     match client.wait_event(LIMIT) {
         Some(Event::Close { connection, code, by: ClosedBy::Socket, reason }) if connection == id => {
             (code, String::from_utf8(reason).unwrap())
@@ -94,7 +94,7 @@ fn an_attempt_that_could_not_send_names_what_the_system_said() {
             let mut config = hasty();
             config.handshake.retry_max = Duration::from_millis(60);
             let mut client = Socket::builder().config(config).bind("0.0.0.0:0").unwrap();
-            let id = client.connect("127.0.0.1:28000", ConnectOptions::default()).unwrap();
+            let id = client.connect("127.0.0.1:28000", Trust::Anyone).unwrap();
             until_refused(&mut client, 1);
             network.set_route(true).unwrap();
             let event = client.wait_event(LIMIT);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{LIMIT, loopback, turns};
 use torque_socket::{
-    CallError, CloseCode, ClosedBy, ConnectError, ConnectOptions, Event, HostName, KeyPair, SendError,
+    CallError, ChallengeResponse, CloseCode, ClosedBy, ConnectError, Event, HostName, KeyPair, SendError,
     Socket, TorqueUrl, Trust,
 };
 
@@ -44,21 +44,21 @@ fn client_that_waits(wait: Duration, dead: &[&str]) -> Socket {
 fn keeps_its_id(mut client: Socket, pinned: bool, quiet: Duration) -> Duration {
     let mut host = loopback();
     let key = host.public_key();
-    let id = client.connect(url(&host, pinned), ConnectOptions::default()).unwrap();
+    let id = client.connect(url(&host, pinned), Trust::Ask).unwrap();
     assert_eq!(client.send(id, b"too early"), Err(SendError::NotEstablished));
     assert_eq!(client.accept_challenge(id), Err(CallError::NotWaiting));
     let begun = Instant::now();
     let (mut asked, mut requests, mut delivered) = (0, 0, false);
     turns(&mut [&mut host, &mut client], |socket, index, event| {
         match event {
-            Event::ChallengeResponse { connection, public_key, .. } => {
+            Event::ChallengeResponse(ChallengeResponse { connection, public_key, .. }) => {
                 assert_eq!((connection, public_key), (id, key));
                 asked += 1;
                 socket.accept_challenge(connection).unwrap();
             }
-            Event::ConnectRequest { connection, .. } => {
+            Event::ConnectRequest(request) => {
                 requests += 1;
-                socket.accept_connection(connection, b"").unwrap();
+                socket.accept_connection(request.connection, b"").unwrap();
             }
             Event::Established { connection, .. } if index == 1 => {
                 assert_eq!(connection, id);
@@ -135,7 +135,7 @@ fn a_name_without_an_address_that_answers_gets_no_answer_once() {
     let addresses = [0, 1].map(|index: usize| silent[index].local_addr().unwrap().to_string());
     let mut client = client_with(&[&addresses[0], &addresses[1]]);
     let port = silent[2].local_addr().unwrap().port();
-    let id = client.connect(format!("anything:{port}"), ConnectOptions::default()).unwrap();
+    let id = client.connect(format!("anything:{port}"), Trust::Ask).unwrap();
     let begun = Instant::now();
     let event = client.wait_event(LIMIT);
     assert!(
@@ -152,7 +152,7 @@ fn a_name_that_does_not_exist_is_named_so() {
     let mut client = Socket::client().unwrap();
     // No label of a name may have more than 63 characters, so no name server is asked.
     let nowhere = TorqueUrl { host: HostName::Name("x".repeat(64)), port: 1, key: None };
-    let id = client.connect(nowhere, ConnectOptions::default()).unwrap();
+    let id = client.connect(nowhere, Trust::Anyone).unwrap();
     let begun = Instant::now();
     let event = client.wait_event(LIMIT);
     assert!(
@@ -170,7 +170,7 @@ fn a_name_with_another_key_is_a_key_mismatch() {
         let mut host = loopback();
         let other = KeyPair::from_seed([9; 32]).public();
         let target = TorqueUrl { key: Some(other), ..url(&host, false) };
-        let id = client.connect(target, ConnectOptions::default()).unwrap();
+        let id = client.connect(target, Trust::Anyone).unwrap();
         turns(&mut [&mut host, &mut client], |_, index, event| match event {
             Event::Close { connection, code, .. } => {
                 assert_eq!((index, connection, code), (1, id, CloseCode::KeyMismatch));
@@ -184,7 +184,7 @@ fn a_name_with_another_key_is_a_key_mismatch() {
 #[test]
 fn an_attempt_can_be_given_up_before_its_name_is_resolved() {
     let (host, mut client) = (loopback(), Socket::client().unwrap());
-    let id = client.connect(url(&host, true), ConnectOptions::default()).unwrap();
+    let id = client.connect(url(&host, true), None).unwrap();
     client.close(id, b"").unwrap();
     let event = client.wait_event(LIMIT);
     assert!(
@@ -199,7 +199,7 @@ fn an_attempt_can_be_given_up_before_its_name_is_resolved() {
 fn an_attempt_can_be_given_up_while_its_addresses_are_tried() {
     let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut client = Socket::client().unwrap();
-    let id = client.connect(format!("localhost:{}", gone.port()), ConnectOptions::default()).unwrap();
+    let id = client.connect(format!("localhost:{}", gone.port()), Trust::Anyone).unwrap();
     assert!(client.wait_event(Duration::from_millis(400)).is_none());
     client.close(id, b"").unwrap();
     let event = client.wait_event(LIMIT);
@@ -213,12 +213,11 @@ fn an_attempt_can_be_given_up_while_its_addresses_are_tried() {
 fn a_bad_text_and_two_pins_are_refused_at_once() {
     let mut client = Socket::client().unwrap();
     for bad in ["", "http://localhost:1", "torque://", "torque://host:port", "torque://tk1abc@host:1"] {
-        let error = client.connect(bad, ConnectOptions::default()).unwrap_err();
+        let error = client.connect(bad, None).unwrap_err();
         assert!(matches!(error, ConnectError::BadUrl(_)), "{bad}: {error:?}");
         assert!(error.to_string().contains("torque://"), "{error}");
     }
     let [one, two] = [1, 2].map(|seed| KeyPair::from_seed([seed; 32]).public());
-    let options = ConnectOptions { trust: Trust::Pinned(two), ..Default::default() };
-    let error = client.connect(format!("torque://{one}@localhost:1"), options).unwrap_err();
+    let error = client.connect(format!("torque://{one}@localhost:1"), Trust::Pinned(two)).unwrap_err();
     assert!(matches!(error, ConnectError::TwoPins { .. }), "{error:?}");
 }

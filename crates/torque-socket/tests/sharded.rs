@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::{LIMIT, hasty};
 use torque_proto::wire::{ChallengeResponse, DatagramKind, parse_probe_echo, probe};
 use torque_socket::{
-    BindError, CloseCode, ConnectError, ConnectOptions, ConnectionId, Delivery, Event, IoStats, Sequence,
+    BindError, CloseCode, ConnectError, ConnectRequest, ConnectionId, Delivery, Event, IoStats, Sequence,
     ShardedSocket, Socket, Steering, Trust,
 };
 
@@ -38,8 +38,9 @@ struct Client {
 impl Client {
     fn new(host: &ShardedSocket, ip: IpAddr) -> Self {
         let mut socket = Socket::builder().config(hasty()).bind((ip, 0)).unwrap();
-        let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
-        let id = socket.connect(SocketAddr::new(ip, host.local_addr().port()), options).unwrap();
+        let id = socket
+            .connect(SocketAddr::new(ip, host.local_addr().port()), Trust::Pinned(host.public_key()))
+            .unwrap();
         socket.flush();
         let (verdicts, packets, closed) = Default::default();
         Self { socket, id, is_established: false, verdicts, packets, closed }
@@ -84,7 +85,7 @@ impl Echo {
         let guest = self.guests.entry(connection).or_default();
         assert_eq!(guest.closed, 0, "nothing comes after the close event");
         match event {
-            Event::ConnectRequest { remote, .. } => {
+            Event::ConnectRequest(ConnectRequest { remote, .. }) => {
                 self.remotes.insert(connection, remote);
                 host.accept_connection(connection, b"").unwrap();
             }
@@ -274,8 +275,9 @@ fn a_replayed_request_is_refused_on_whatever_shard() {
         let Some(host) = host(steering, 4, "127.0.0.1:0") else { continue };
         let mut relay = Relay::new(host.local_addr());
         let mut client = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap();
-        let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
-        let id = client.connect(relay.client_side.local_addr().unwrap(), options).unwrap();
+        let id = client
+            .connect(relay.client_side.local_addr().unwrap(), Trust::Pinned(host.public_key()))
+            .unwrap();
         let turn = |relay: &mut Relay, client: &mut Socket| {
             relay.turn();
             client.wait(Duration::from_micros(500));
@@ -283,8 +285,8 @@ fn a_replayed_request_is_refused_on_whatever_shard() {
             let mut closed = 0;
             for event in std::iter::from_fn(|| host.next_event(Duration::ZERO)) {
                 match event {
-                    Event::ConnectRequest { connection, .. } => {
-                        host.accept_connection(connection, b"").unwrap()
+                    Event::ConnectRequest(request) => {
+                        host.accept_connection(request.connection, b"").unwrap()
                     }
                     Event::Close { .. } => closed += 1,
                     _ => {}
@@ -351,7 +353,7 @@ fn all_shards_show_one_key_one_epoch_and_the_same_data() {
         // A request as any client sends it.
         let listener = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut client = Socket::bind("127.0.0.1:0").unwrap();
-        client.connect(listener.local_addr().unwrap(), ConnectOptions::default()).unwrap();
+        client.connect(listener.local_addr().unwrap(), Trust::Anyone).unwrap();
         client.flush();
         let mut request = [0; 2_048];
         let length = listener.recv(&mut request).unwrap();
@@ -410,8 +412,7 @@ fn a_full_inbox_is_counted_and_what_it_loses_is_told_as_dropped() {
     let end = Instant::now() + LIMIT;
     let (mut client, id, at_owner) = 'connected: loop {
         let mut client = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap();
-        let options = ConnectOptions { trust: Trust::Pinned(key), ..Default::default() };
-        let id = client.connect(address, options).unwrap();
+        let id = client.connect(address, Trust::Pinned(key)).unwrap();
         let mut established = None;
         while Instant::now() < end {
             client.poll();
@@ -420,8 +421,8 @@ fn a_full_inbox_is_counted_and_what_it_loses_is_told_as_dropped() {
                 shard.poll();
                 while let Some(event) = shard.next_event() {
                     match event {
-                        Event::ConnectRequest { connection, .. } => {
-                            shard.accept_connection(connection, b"").unwrap();
+                        Event::ConnectRequest(request) => {
+                            shard.accept_connection(request.connection, b"").unwrap();
                         }
                         Event::Established { connection, .. } => established = Some(connection),
                         _ => {}
@@ -500,8 +501,8 @@ fn each_shard_can_be_served_by_a_thread_of_its_own() {
                             let Some(event) = shard.next_event(Duration::from_millis(5)) else { continue };
                             assert_eq!(event.connection().map(|id| id.shard().into()), Some(number));
                             match event {
-                                Event::ConnectRequest { connection, .. } => {
-                                    shard.accept_connection(connection, b"").unwrap();
+                                Event::ConnectRequest(request) => {
+                                    shard.accept_connection(request.connection, b"").unwrap();
                                 }
                                 Event::Packet { connection, payload, .. } => {
                                     shard.send(connection, &payload).unwrap();
@@ -621,15 +622,14 @@ fn who_waits_for_all_shards_is_woken_by_each() {
         let (mut shards, mut packets) = (BTreeSet::new(), 0);
         while shards.len() < 3 {
             let client = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap().spawn().unwrap();
-            let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
-            let id = client.connect(host.local_addr(), options).unwrap();
+            let id = client.connect(host.local_addr(), Trust::Pinned(host.public_key())).unwrap();
             // Each of these comes only after the one before was answered, so the host waits for each.
             let mut answer = || {
                 let begun = Instant::now();
                 match host.next_event(LIMIT).unwrap() {
-                    Event::ConnectRequest { connection, .. } => {
-                        host.accept_connection(connection, b"").unwrap();
-                        shards.insert(connection.shard());
+                    Event::ConnectRequest(request) => {
+                        host.accept_connection(request.connection, b"").unwrap();
+                        shards.insert(request.connection.shard());
                     }
                     Event::Established { connection, .. } => drop(host.send(connection, b"ask").unwrap()),
                     Event::Verdict { .. } => {}
@@ -661,7 +661,7 @@ fn a_sharded_host_connects_from_the_shard_that_gets_the_answers() {
         for _ in 0..12 {
             let mut other = common::loopback();
             let url = format!("torque://{}@{}", other.public_key(), other.local_addr());
-            let id = host.connect(url, ConnectOptions::default()).unwrap();
+            let id = host.connect(url, None).unwrap();
             assert_eq!(usize::from(id.shard()), host.shard_of(other.local_addr()));
             used.insert(id.shard());
             let end = Instant::now() + LIMIT;
@@ -670,8 +670,8 @@ fn a_sharded_host_connects_from_the_shard_that_gets_the_answers() {
                 other.wait(Duration::from_micros(500));
                 other.poll();
                 while let Some(event) = other.next_event() {
-                    if let Event::ConnectRequest { connection, .. } = event {
-                        other.accept_connection(connection, b"").unwrap();
+                    if let Event::ConnectRequest(request) = event {
+                        other.accept_connection(request.connection, b"").unwrap();
                     }
                 }
                 other.flush();
@@ -684,11 +684,11 @@ fn a_sharded_host_connects_from_the_shard_that_gets_the_answers() {
             }
         }
         assert!(used.len() > 1, "{used:?}");
-        let failed = host.connect("torque://pond.example:28000", ConnectOptions::default());
+        let failed = host.connect("torque://pond.example:28000", None);
         assert_eq!(failed, Err(ConnectError::NameOnShard));
         let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
         let owner = host.shard_of(address);
-        let failed = host.shards()[(owner + 1) % 4].connect(address, ConnectOptions::default());
+        let failed = host.shards()[(owner + 1) % 4].connect(address, Trust::Anyone);
         assert_eq!(failed, Err(ConnectError::OtherShard { owner }));
     }
 }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::{LIMIT, hasty};
 use torque_socket::{
-    CloseCode, ClosedBy, ConnectOptions, ConnectionId, Delivery, Event, PublicKey, ShardedSocket, Shutdown,
-    Socket, ThreadedSocket, Trust,
+    CloseCode, ClosedBy, ConnectionId, Delivery, Event, PublicKey, ShardedSocket, Shutdown, Socket,
+    ThreadedSocket, Trust,
 };
 
 /// A host in each of the ways to drive one. Its application takes no events except where it says so.
@@ -84,14 +84,13 @@ impl Host {
 
 /// Connects a client to a host that is to be reached at `address`.
 fn connect(host: &mut Host, client: &mut Socket, address: SocketAddr) -> ConnectionId {
-    let options = ConnectOptions { trust: Trust::Pinned(host.place().1), ..Default::default() };
-    let id = client.connect(address, options).unwrap();
+    let id = client.connect(address, Trust::Pinned(host.place().1)).unwrap();
     let (mut here, mut there) = (false, false);
     let end = Instant::now() + LIMIT;
     while !(here && there) {
         assert!(Instant::now() < end, "{}: not connected", host.name());
         match host.next_event() {
-            Some(Event::ConnectRequest { connection, .. }) => host.accept(connection),
+            Some(Event::ConnectRequest(request)) => host.accept(request.connection),
             Some(Event::Established { .. }) => there = true,
             _ => {}
         }
@@ -236,8 +235,7 @@ fn a_shutdown_turns_newcomers_away_and_is_not_held_up_by_them() {
     let mut client = Socket::builder().config(hasty()).client().unwrap();
     connect(&mut host, &mut client, address);
     let mut newcomer = Socket::client().unwrap();
-    let options = ConnectOptions { trust: Trust::Pinned(key), ..Default::default() };
-    newcomer.connect(address, options).unwrap();
+    newcomer.connect(address, Trust::Pinned(key)).unwrap();
     // The client is not driven any more, so the host waits three seconds for it. Meanwhile the newcomer asks.
     let newcomer = thread::spawn(move || match newcomer.wait_event(LIMIT) {
         Some(Event::Close { code, by, .. }) => (code, by),

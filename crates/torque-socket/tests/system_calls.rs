@@ -77,9 +77,7 @@ fn a_packet_to_each_of_many_connections() {
         let mut all: Vec<&mut Socket> = std::iter::once(&mut host).chain(clients.iter_mut()).collect();
         turns(&mut all, |socket, index, event| {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    socket.accept_connection(connection, b"").unwrap()
-                }
+                Event::ConnectRequest(request) => socket.accept_connection(request.connection, b"").unwrap(),
                 Event::Established { connection, .. } if index == 0 => {
                     up.insert(connection);
                 }

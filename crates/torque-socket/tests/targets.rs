@@ -7,7 +7,7 @@ mod common;
 mod own_network;
 
 use common::loopback;
-use torque_socket::{ConnectError, ConnectOptions, HostName, Socket, ToTarget, TorqueUrl, Zone};
+use torque_socket::{ConnectError, HostName, Socket, ToTarget, TorqueUrl, Zone};
 
 fn is_refused(refused: Result<impl std::fmt::Debug, ConnectError>, use_instead: &str) {
     let error = refused.unwrap_err();
@@ -27,10 +27,10 @@ fn the_address_that_stands_for_all_is_none_to_connect_to() {
     {
         for target in [unspecified.to_owned(), format!("torque://{key}@{unspecified}")] {
             is_refused(target.to_target().unwrap().address(), instead);
-            is_refused(socket.connect(&target, ConnectOptions::default()), instead);
-            is_refused(threaded.connect(&target, ConnectOptions::default()), instead);
-            is_refused(sharded.connect(&target, ConnectOptions::default()), instead);
-            is_refused(shard.connect(&target, ConnectOptions::default()), instead);
+            is_refused(socket.connect(&target, None), instead);
+            is_refused(threaded.connect(&target, None), instead);
+            is_refused(sharded.connect(&target, None), instead);
+            is_refused(shard.connect(&target, None), instead);
         }
     }
     assert_eq!(socket.stats().connections_started, 0);
@@ -39,7 +39,7 @@ fn the_address_that_stands_for_all_is_none_to_connect_to() {
 #[test]
 fn a_link_local_address_without_its_zone_says_so() {
     for target in ["[fe80::7]:28000", "torque://[fe80::7]"] {
-        let error = loopback().connect(target, ConnectOptions::default()).unwrap_err();
+        let error = loopback().connect(target, None).unwrap_err();
         assert!(matches!(error, ConnectError::NoZone { .. }), "{error:?}");
         assert!(error.to_string().contains("[fe80::7%25eth0]:28000"), "{error}");
     }
@@ -49,7 +49,7 @@ fn a_link_local_address_without_its_zone_says_so() {
 fn a_zone_that_this_machine_does_not_have_is_named() {
     let target = HostName::LinkLocal { ip: "fe80::1".parse().unwrap(), zone: Zone::new("nowhere0").unwrap() };
     let target = TorqueUrl { host: target, port: 1, key: None };
-    let error = loopback().connect(target, ConnectOptions::default()).unwrap_err();
+    let error = loopback().connect(target, None).unwrap_err();
     assert!(matches!(&error, ConnectError::NoSuchZone { zone } if zone == "nowhere0"), "{error:?}");
     assert!(error.to_string().contains("nowhere0"), "{error}");
 }
@@ -77,8 +77,8 @@ mod link_local {
                 let mut client = Socket::client().unwrap();
                 client.connect(url, pinned(&host)).unwrap();
                 turns(&mut [&mut host, &mut client], |socket, index, event| match (index, event) {
-                    (0, Event::ConnectRequest { connection, .. }) => {
-                        socket.accept_connection(connection, b"").unwrap();
+                    (0, Event::ConnectRequest(request)) => {
+                        socket.accept_connection(request.connection, b"").unwrap();
                         false
                     }
                     (1, Event::Established { .. }) => true,

@@ -7,17 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, hasty};
-use torque_socket::{
-    CloseCode, ConnectOptions, ConnectionId, Delivery, Event, SendError, Socket, ThreadedSocket, Trust,
-};
+use torque_socket::{CloseCode, ConnectionId, Delivery, Event, SendError, Socket, ThreadedSocket, Trust};
 
 fn pair() -> (ThreadedSocket, ThreadedSocket, ConnectionId, ConnectionId) {
     let host = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap().spawn().unwrap();
     let client = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap().spawn().unwrap();
-    let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
-    let at_client = client.connect(host.local_addr(), options).unwrap();
+    let at_client = client.connect(host.local_addr(), Trust::Pinned(host.public_key())).unwrap();
     match host.next_event(LIMIT) {
-        Some(Event::ConnectRequest { connection, .. }) => host.accept_connection(connection, b"").unwrap(),
+        Some(Event::ConnectRequest(request)) => host.accept_connection(request.connection, b"").unwrap(),
         other => panic!("{other:?}"),
     }
     let Some(Event::Established { connection, .. }) = client.next_event(LIMIT) else {

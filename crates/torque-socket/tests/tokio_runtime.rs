@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{LIMIT, hasty};
 use torque_socket::{
-    AsyncSocket, CloseCode, Config, ConnectOptions, ConnectionId, Delivery, Event, SendError, Socket, Trust,
+    AsyncSocket, CloseCode, Config, ConnectionId, Delivery, Event, SendError, Socket, Trust,
 };
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -21,13 +21,12 @@ fn socket(config: Config) -> AsyncSocket {
 }
 
 async fn connect(host: &mut AsyncSocket, client: &mut AsyncSocket) -> (ConnectionId, ConnectionId) {
-    let options = ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() };
-    let at_client = client.connect(host.local_addr(), options).unwrap();
+    let at_client = client.connect(host.local_addr(), Trust::Pinned(host.public_key())).unwrap();
     let (mut here, mut there) = (None, None);
     while here.is_none() || there.is_none() {
         tokio::select! {
             event = host.next_event() => match event {
-                Event::ConnectRequest { connection, .. } => host.accept_connection(connection, b"").unwrap(),
+                Event::ConnectRequest(request) => host.accept_connection(request.connection, b"").unwrap(),
                 Event::Established { connection, .. } => there = Some(connection),
                 other => panic!("{other:?}"),
             },
@@ -107,7 +106,7 @@ fn an_unbound_peer_times_out_in_the_runtime_too() {
     run(async {
         let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut client = socket(hasty());
-        client.connect(gone, ConnectOptions::default()).unwrap();
+        client.connect(gone, Trust::Anyone).unwrap();
         let event = client.next_event().await;
         assert!(matches!(event, Event::Close { code: CloseCode::NoAnswer, .. }), "{event:?}");
     });
@@ -118,11 +117,11 @@ fn a_name_wakes_the_runtime_when_it_is_resolved() {
     run(async {
         let (mut host, mut client) = (socket(Config::default()), socket(Config::default()));
         let url = format!("torque://{}@localhost:{}", host.public_key(), host.local_addr().port());
-        let id = client.connect(url, ConnectOptions::default()).unwrap();
+        let id = client.connect(url, None).unwrap();
         loop {
             tokio::select! {
-                event = host.next_event() => if let Event::ConnectRequest { connection, .. } = event {
-                    host.accept_connection(connection, b"").unwrap();
+                event = host.next_event() => if let Event::ConnectRequest(request) = event {
+                    host.accept_connection(request.connection, b"").unwrap();
                 },
                 event = client.next_event() => match event {
                     Event::Established { connection, .. } => break assert_eq!(connection, id),

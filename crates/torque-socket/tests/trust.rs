@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::{loopback, reach, turns};
 use torque_socket::key_file::{self, KeyFileError};
 use torque_socket::trust::{Judge, Judgement, KnownHosts, KnownHostsError, Reason};
-use torque_socket::{ConnectOptions, Credential, Event, KeyPair, Socket};
+use torque_socket::{Credential, Event, KeyPair, Socket, Trust};
 
 /// A directory of its own, removed at the end.
 struct Dir(PathBuf);
@@ -161,12 +161,12 @@ fn a_challenge_on_the_wire_is_judged_by_its_credential() {
     let expires = expires.duration_since(UNIX_EPOCH).unwrap().as_secs();
     let credential = Credential::sign(&authority, host.public_key(), expires, "the pond").unwrap();
     host.set_challenge_response_data(&credential.to_bytes()).unwrap();
-    client.connect(reach(&host), ConnectOptions::default()).unwrap();
+    client.connect(reach(&host), Trust::Ask).unwrap();
     turns(&mut [&mut host, &mut client], |_, _, event| {
         let authorities = [authority.public()];
         let judge = Judge { authorities: &authorities, ..Judge::default() };
-        let Some(judgement) = judge.judge_event("host", &event) else { panic!("{event:?}") };
-        assert!(matches!(event, Event::ChallengeResponse { .. }));
+        let Event::ChallengeResponse(shown) = event else { panic!("{event:?}") };
+        let judgement = judge.judge_response("host", &shown);
         assert!(matches!(judgement, Judgement::Trusted(Reason::Signed { name, .. }) if name == "the pond"));
         true
     });

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use core::fmt::Write as _;
 use core::time::Duration;
 
-use torque_proto::{ClosedBy, ConnectionId, Delivery, Event};
+use torque_proto::{ChallengeResponse, ClosedBy, ConnectRequest, ConnectionId, Delivery, Event};
 
 use crate::Core;
 
@@ -17,8 +17,8 @@ impl Core {
         self.event = self.endpoint.poll_event_held();
         match &self.event {
             None => 0,
-            Some(Event::ChallengeResponse { .. }) => 1,
-            Some(Event::ConnectRequest { .. }) => 2,
+            Some(Event::ChallengeResponse(_)) => 1,
+            Some(Event::ConnectRequest(_)) => 2,
             Some(Event::Established { .. }) => 3,
             Some(Event::Close { .. }) => 4,
             Some(Event::Packet { .. }) => 5,
@@ -57,8 +57,10 @@ impl Core {
     /// The event's bytes: challenge response data, connect_data, accept_data, reason or payload.
     pub fn event_bytes(&self) -> &[u8] {
         match &self.event {
-            Some(Event::ChallengeResponse { challenge_response_data, .. }) => challenge_response_data,
-            Some(Event::ConnectRequest { connect_data, .. }) => connect_data,
+            Some(Event::ChallengeResponse(ChallengeResponse { challenge_response_data, .. })) => {
+                challenge_response_data
+            }
+            Some(Event::ConnectRequest(ConnectRequest { connect_data, .. })) => connect_data,
             Some(Event::Established { accept_data, .. }) => accept_data,
             Some(Event::Close { reason, .. }) => reason,
             Some(Event::Packet { payload, .. } | Event::InfoPacket { payload, .. }) => payload,
@@ -70,8 +72,8 @@ impl Core {
     pub fn event_public_key(&self) -> String {
         match &self.event {
             Some(
-                Event::ChallengeResponse { public_key, .. }
-                | Event::ConnectRequest { public_key, .. }
+                Event::ChallengeResponse(ChallengeResponse { public_key, .. })
+                | Event::ConnectRequest(ConnectRequest { public_key, .. })
                 | Event::Established { public_key, .. },
             ) => public_key.to_string(),
             _ => String::new(),
@@ -82,7 +84,7 @@ impl Core {
     pub fn event_remote(&self) -> String {
         match &self.event {
             Some(
-                Event::ConnectRequest { remote, .. }
+                Event::ConnectRequest(ConnectRequest { remote, .. })
                 | Event::Established { remote, .. }
                 | Event::InfoPacket { remote, .. },
             ) => remote.to_string(),
@@ -93,7 +95,7 @@ impl Core {
     /// Bits of puzzle of a challenge.
     pub fn event_difficulty(&self) -> u8 {
         match &self.event {
-            Some(Event::ChallengeResponse { difficulty, .. }) => *difficulty,
+            Some(Event::ChallengeResponse(ChallengeResponse { difficulty, .. })) => *difficulty,
             _ => 0,
         }
     }
@@ -101,8 +103,8 @@ impl Core {
     /// The cipher of a challenge, the settings of an establishment, the origin of a request (empty: none), the code of a close.
     pub fn event_text(&self) -> String {
         match &self.event {
-            Some(Event::ChallengeResponse { cipher, .. }) => cipher.to_string(),
-            Some(Event::ConnectRequest { origin, .. }) => origin.clone().unwrap_or_default(),
+            Some(Event::ChallengeResponse(ChallengeResponse { cipher, .. })) => cipher.to_string(),
+            Some(Event::ConnectRequest(ConnectRequest { origin, .. })) => origin.clone().unwrap_or_default(),
             Some(Event::Established { settings, .. }) => settings.to_string(),
             Some(Event::Close { code, .. }) => code.name().to_owned(),
             _ => String::new(),

@@ -196,12 +196,11 @@ impl Core {
             "anyone" => Trust::Anyone,
             key => Trust::Pinned(read::<PublicKey>("trust", key)?),
         };
-        let options = ConnectOptions {
-            connect_data: connect_data.to_vec(),
-            extensions: origin_extension(origin_token),
-            trust,
-            settings: if settings.is_empty() { None } else { Some(read("settings", settings)?) },
-        };
+        let mut options = ConnectOptions::new(trust).with_data(connect_data);
+        options.extensions = origin_extension(origin_token);
+        if !settings.is_empty() {
+            options.settings = Some(read("settings", settings)?);
+        }
         self.endpoint
             .connect(instant(now), address(remote)?, options)
             .map(ConnectionId::get)
@@ -220,9 +219,14 @@ impl Core {
         self.endpoint.accept_connection(instant(now), connection(number)?, data).map_err(call_error)
     }
 
-    /// Closes or refuses a connection, with a reason of at most 511 bytes.
+    /// Refuses a request that waits for an answer, else closes the connection, with a reason of at most 511 bytes.
     pub fn close(&mut self, now: f64, number: u32, reason: &[u8]) -> Result<(), String> {
-        self.endpoint.close(instant(now), connection(number)?, reason).map_err(call_error)
+        let (now, id) = (instant(now), connection(number)?);
+        match self.endpoint.refuse(now, id, reason) {
+            Err(CallError::NotWaiting) => self.endpoint.close(now, id, reason),
+            refused => refused,
+        }
+        .map_err(call_error)
     }
 
     /// Closes every connection, telling the other sides that the socket goes away.

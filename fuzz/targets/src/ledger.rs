@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use torque_proto::{ConnectionId, Delivery, Event};
+use torque_proto::{ChallengeResponse, ConnectRequest, ConnectionId, Delivery, Event};
 
 /// One connection's part.
 #[derive(Default)]
@@ -44,10 +44,10 @@ impl Ledger {
     /// An event was taken.
     pub fn told(&mut self, event: &Event) {
         match event {
-            Event::ChallengeResponse { connection, .. } => {
+            Event::ChallengeResponse(ChallengeResponse { connection, .. }) => {
                 assert!(!self.line(*connection).established, "asked after being established");
             }
-            Event::ConnectRequest { connection, .. } => {
+            Event::ConnectRequest(ConnectRequest { connection, .. }) => {
                 self.begun(*connection);
                 self.line(*connection).asked = true;
             }

@@ -4,7 +4,8 @@ use core::time::Duration;
 use std::net::SocketAddr;
 
 use torque_proto::{
-    Address, Config, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Instant, Path, Setup, Trust,
+    Address, ChallengeResponse, Config, ConnectOptions, ConnectRequest, ConnectionId, Datagram, Endpoint,
+    Event, Instant, Path, Setup, Trust,
 };
 
 use crate::ledger::Ledger;
@@ -64,7 +65,7 @@ impl Side {
 
     /// Begins to connect.
     pub fn connect(&mut self, remote: Address, trust: Trust, connect_data: &[u8]) {
-        let options = ConnectOptions { trust, connect_data: connect_data.to_vec(), ..Default::default() };
+        let options = ConnectOptions::new(trust).with_data(connect_data);
         if let Ok(connection) = self.endpoint.connect(self.now, remote, options) {
             self.ledger.begun(connection);
         }
@@ -93,8 +94,12 @@ impl Side {
             count += 1;
             self.ledger.told(&event);
             match event {
-                Event::ChallengeResponse { connection, .. } => self.waiting.push((connection, true)),
-                Event::ConnectRequest { connection, .. } => self.waiting.push((connection, false)),
+                Event::ChallengeResponse(ChallengeResponse { connection, .. }) => {
+                    self.waiting.push((connection, true))
+                }
+                Event::ConnectRequest(ConnectRequest { connection, .. }) => {
+                    self.waiting.push((connection, false))
+                }
                 Event::Established { connection, .. } => self.established.push(connection),
                 Event::Close { connection, .. } => {
                     self.established.retain(|id| *id != connection);
@@ -106,7 +111,7 @@ impl Side {
         count
     }
 
-    /// Answers the oldest question with yes, or with a close.
+    /// Answers the oldest question with yes, or with one of the ways to say no.
     pub fn answer(&mut self, yes: bool, data: &[u8]) {
         if self.waiting.is_empty() {
             return;
@@ -114,6 +119,10 @@ impl Side {
         let (connection, is_challenge) = self.waiting.remove(0);
         // The question may be void by now, which the call says.
         let _ = match (yes, is_challenge) {
+            (false, false) if data.len().is_multiple_of(3) => {
+                self.endpoint.refuse(self.now, connection, data)
+            }
+            (false, false) if data.len() % 3 == 1 => self.endpoint.ignore(connection),
             (false, _) => self.endpoint.close(self.now, connection, data),
             (true, true) => self.endpoint.accept_challenge(self.now, connection),
             (true, false) => self.endpoint.accept_connection(self.now, connection, data),

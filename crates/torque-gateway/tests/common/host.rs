@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use torque_proto::wire::{ChallengeRequest, Offers};
-use torque_socket::{Config, Event, PublicKey, Socket};
+use torque_socket::{Config, ConnectRequest, Event, PublicKey, Socket};
 
 /// A host on a thread: accepts everybody, echoes every packet.
 pub struct Host {
@@ -37,7 +37,7 @@ impl Host {
                 socket.poll();
                 while let Some(event) = socket.next_event() {
                     match event {
-                        Event::ConnectRequest { connection, origin, .. } => {
+                        Event::ConnectRequest(ConnectRequest { connection, origin, .. }) => {
                             let _ = sender.send(origin);
                             socket.accept_connection(connection, b"welcome").unwrap();
                         }

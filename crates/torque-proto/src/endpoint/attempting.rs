@@ -8,7 +8,7 @@ use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::error::CallError;
-use crate::event::{ClosedBy, Event, Extension};
+use crate::event::{ChallengeResponse, ClosedBy, Event, Extension};
 use crate::handshake::{Attempt, AttemptOptions, AttemptOutcome, Established, PuzzleJob};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -21,7 +21,7 @@ impl Endpoint {
     /// be looked at, then `Established`, or `Close` with the reason.
     ///
     /// # Errors
-    /// `AddressInUse`, `InvalidSettings`, `TooLarge`, `TooManyConnections`, `Blocked`.
+    /// `NoTrust`, `AddressInUse`, `InvalidSettings`, `TooLarge`, `TooManyConnections`, `Blocked`.
     pub fn connect(
         &mut self,
         now: Instant,
@@ -42,11 +42,12 @@ impl Endpoint {
         if !settings.is_valid() {
             return Err(CallError::InvalidSettings);
         }
+        let trust = options.trust.ok_or(CallError::NoTrust)?;
         // The attempt's puzzle names its connection, so the slot comes first.
         let id = self.slots.insert(Entry::new(Slot::Ended)).ok_or(CallError::TooManyConnections)?;
         let options = AttemptOptions {
             connection: id,
-            trust: options.trust,
+            trust,
             settings,
             connect_data: options.connect_data,
             extensions: options.extensions,
@@ -211,13 +212,13 @@ impl Endpoint {
         match outcome {
             AttemptOutcome::Waiting => {}
             AttemptOutcome::Dropped(reason) => self.count_drop(reason),
-            AttemptOutcome::Ask(question) => self.events.push(Event::ChallengeResponse {
+            AttemptOutcome::Ask(question) => self.events.push(Event::ChallengeResponse(ChallengeResponse {
                 connection: id,
                 public_key: question.public_key,
                 challenge_response_data: question.challenge_response_data,
                 difficulty: question.difficulty,
                 cipher: question.cipher,
-            }),
+            })),
             AttemptOutcome::Established(established) => {
                 return self.attempt_succeeded(now, id, path, *established);
             }

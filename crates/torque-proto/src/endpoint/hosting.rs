@@ -1,5 +1,6 @@
 //! The host's side: challenges, requests, and the application's answers (PROTOCOL.md 5.4, 5.6).
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use super::places::room;
@@ -12,7 +13,7 @@ use crate::codes::{CloseCode, RejectCode};
 use crate::connection::Connection;
 use crate::crypto::secret::Direction;
 use crate::error::CallError;
-use crate::event::{ClosedBy, Event};
+use crate::event::{self, ClosedBy, Event};
 use crate::handshake::{
     Admission, Admitted, Asking, ChallengeAnswer, ConnectionParts, DropReason, Occupancy, Role, ShortData,
 };
@@ -123,21 +124,22 @@ impl Endpoint {
             // It is let in nowhere, so it ends no attempt of our own either.
             return self.refuse_origin(now, asking, source);
         }
-        let entry = Entry::new(Slot::Asking(boxed(AskingSlot { asking, source, since: now })));
+        let slot = Slot::Asking(boxed(AskingSlot { asking, source, since: now }));
+        let entry = Entry { origin: origin.as_deref().map(Box::from), ..Entry::new(slot) };
         let Some(id) = self.insert_request(now, entry, source, room) else { return };
         if let Some(&attempt) = self.attempts.get(&path.remote) {
             self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
         }
         self.stats.connections_requested += 1;
         trace_event!(DEBUG, connection = %id, remote = %path.remote, key = %question.public_key, "requested");
-        self.events.push(Event::ConnectRequest {
+        self.events.push(Event::ConnectRequest(event::ConnectRequest {
             connection: id,
             remote: path.remote,
             public_key: question.public_key,
             connect_data: question.connect_data,
             extensions: question.extensions,
             origin,
-        });
+        }));
         self.rearm(id);
     }
 
@@ -151,7 +153,7 @@ impl Endpoint {
         });
         let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
         // There is no close event to wait for.
-        let entry = Entry { slot, close_taken: true };
+        let entry = Entry { close_taken: true, ..Entry::new(slot) };
         let Some(id) = self.insert_refused(now, entry, source) else { return };
         self.rearm(id);
     }
@@ -169,12 +171,8 @@ impl Endpoint {
     ) -> Result<(), CallError> {
         let id = connection;
         let accept_data = ShortData::new(accept_data)?;
+        self.asking(id)?;
         let entry = self.slots.get_mut(id).ok_or(CallError::Closed)?;
-        match &entry.slot {
-            Slot::Asking(_) => {}
-            Slot::Ended | Slot::Refused(_) => return Err(CallError::Closed),
-            _ => return Err(CallError::NotWaiting),
-        }
         let Slot::Asking(asking) = core::mem::replace(&mut entry.slot, Slot::Ended) else {
             return Err(CallError::NotWaiting);
         };
@@ -198,8 +196,45 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Refuses a request that the application was asked about.
-    pub(super) fn refuse(
+    /// Refuses a request. The initiator is told `refused` and the reason, at most 511 bytes, and so is this side's close
+    /// event.
+    ///
+    /// # Errors
+    /// `Closed`, `TooLarge`; `NotWaiting` if it was answered before, or is no request.
+    pub fn refuse(&mut self, now: Instant, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+        let reason = ShortData::new(reason)?;
+        self.asking(connection)?;
+        self.refuse_with(now, connection, CloseCode::Refused, ClosedBy::Application, reason);
+        Ok(())
+    }
+
+    /// Drops a request without an answer: the initiator hears nothing and gives up by itself, and the request's place is
+    /// free at once. A close event follows, with the code `closed`.
+    ///
+    /// Repeats of the request stay without an answer too, because its identity token is used up. An initiator that
+    /// begins again, with a new token and another puzzle, is a new request.
+    ///
+    /// # Errors
+    /// `Closed`; `NotWaiting` if it was answered before, or is no request.
+    pub fn ignore(&mut self, connection: ConnectionId) -> Result<(), CallError> {
+        let source = self.asking(connection)?.source;
+        self.forget_request(connection, source);
+        self.tell_close(connection, CloseCode::Closed, ClosedBy::Application, alloc::vec::Vec::new());
+        self.end_slot(connection);
+        Ok(())
+    }
+
+    /// A request that waits for the application's answer.
+    fn asking(&self, id: ConnectionId) -> Result<&AskingSlot, CallError> {
+        match &self.slots.get(id).ok_or(CallError::Closed)?.slot {
+            Slot::Asking(asking) => Ok(asking),
+            Slot::Ended | Slot::Refused(_) => Err(CallError::Closed),
+            _ => Err(CallError::NotWaiting),
+        }
+    }
+
+    /// Ends a request that the application was asked about, with any code.
+    pub(super) fn refuse_with(
         &mut self,
         now: Instant,
         id: ConnectionId,

@@ -9,6 +9,7 @@ mod hosting;
 mod maps;
 mod origins;
 mod packets;
+mod peer;
 mod places;
 mod queue;
 mod requests;
@@ -26,6 +27,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+pub use peer::Peer;
 pub use setup::{ConnectOptions, Datagram, KeyLog, KeyLogEntry, Setup};
 
 use crate::address::Address;
@@ -200,8 +202,8 @@ impl Endpoint {
         self.host.install_epoch(now, secrets);
     }
 
-    /// Closes an established connection, refuses a pending one, or gives an attempt up. A close event follows:
-    /// for established connections when both sides have their last verdicts.
+    /// Ends a connection in any phase, with the code `closed`. A close event follows: for established connections
+    /// when both sides have their last verdicts. A request is answered with [`refuse`](Self::refuse) instead.
     ///
     /// # Errors
     /// `Closed` if it has ended, `TooLarge` if the reason is above 511 bytes.
@@ -431,10 +433,7 @@ impl Endpoint {
         let entry = self.slots.get_mut(id).ok_or(CallError::Closed)?;
         match &mut entry.slot {
             Slot::Attempt(_) => self.end_attempt(id, code, by, reason.bytes()),
-            Slot::Asking(_) => {
-                let code = if code == CloseCode::Closed { CloseCode::Refused } else { code };
-                self.refuse(now, id, code, by, reason);
-            }
+            Slot::Asking(_) => self.refuse_with(now, id, code, by, reason),
             Slot::Confirming(_) | Slot::Connected(_) => {
                 if !entry.slot.connection().is_some_and(|connection| connection.is_open()) {
                     return Err(CallError::Closed);

@@ -35,17 +35,61 @@ pub struct Datagram<'a> {
     pub bytes: &'a mut [u8],
 }
 
-/// How to connect.
+/// How to connect: whom to trust, what to tell the host, and wishes for the connection.
+///
+/// ```
+/// use torque_proto::{ConnectOptions, Trust};
+///
+/// let options = ConnectOptions::new(Trust::Anyone).with_data(b"Ada, team red");
+/// assert_eq!(options.connect_data, b"Ada, team red");
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ConnectOptions {
-    /// What the host's application is shown, with `extensions` at most 1,000 bytes; encrypted for the host.
+    /// Data for the host's application, with `extensions` at most 1,000 bytes; encrypted for the host.
     pub connect_data: Vec<u8>,
     /// Typed extensions; each takes 3 bytes more than its data.
     pub extensions: Vec<Extension>,
-    /// Which host keys to take.
-    pub trust: Trust,
+    /// Which host keys to take. There is no default: without it an attempt does not begin, unless a key in the URL
+    /// says it.
+    pub trust: Option<Trust>,
     /// Wishes for this connection; `None` for those of the configuration.
     pub settings: Option<Settings>,
+}
+
+impl ConnectOptions {
+    /// Options with this trust and nothing else.
+    pub fn new(trust: Trust) -> Self {
+        Self { trust: Some(trust), ..Self::default() }
+    }
+
+    /// The same with other trust; `None` where the URL has the host's key.
+    #[must_use]
+    pub fn with_trust(mut self, trust: impl Into<Option<Trust>>) -> Self {
+        self.trust = trust.into();
+        self
+    }
+
+    /// The same with data for the host's application.
+    #[must_use]
+    pub fn with_data(mut self, connect_data: impl Into<Vec<u8>>) -> Self {
+        self.connect_data = connect_data.into();
+        self
+    }
+
+    /// The same with one more extension.
+    #[must_use]
+    pub fn with_extension(mut self, extension: Extension) -> Self {
+        self.extensions.push(extension);
+        self
+    }
+
+    /// The same with wishes for this connection.
+    #[must_use]
+    pub fn with_settings(mut self, settings: impl Into<Option<Settings>>) -> Self {
+        self.settings = settings.into();
+        self
+    }
 }
 
 /// The secrets of one connection, for tools that decrypt captures.

@@ -18,15 +18,20 @@ use crate::timer::TimerKind;
 
 use super::queue::EventQueue;
 
-/// A slot, and whether the application has taken the close event of what was in it.
+/// A slot, and what the application has to do with it.
 pub(super) struct Entry {
     pub slot: Slot,
+    /// Whether the application has taken the close event of what was in it.
     pub close_taken: bool,
+    /// The number that the application noted.
+    pub user_data: u64,
+    /// The web page that asked.
+    pub origin: Option<Box<str>>,
 }
 
 impl Entry {
     pub(super) fn new(slot: Slot) -> Self {
-        Self { slot, close_taken: false }
+        Self { slot, close_taken: false, user_data: 0, origin: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Two endpoints that hand each other their datagrams directly. What a network does to them is tested in
 //! torque-sim.
 
+mod answers;
 mod hostile;
 mod origins;
 mod shares;
@@ -11,7 +12,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::*;
-use crate::event::Delivery;
+use crate::event::{ChallengeResponse, ConnectRequest, Delivery};
 use crate::handshake::Trust;
 
 pub(super) fn address(number: u8) -> Address {
@@ -84,13 +85,13 @@ impl Pair {
 
     /// Connects, and returns the host's and the client's id.
     fn connect(&mut self) -> [ConnectionId; 2] {
-        let options =
-            ConnectOptions { trust: Trust::Anyone, connect_data: b"hello".to_vec(), ..Default::default() };
+        let options = ConnectOptions::new(Trust::Anyone).with_data(b"hello");
         let client = self.ends[CLIENT].connect(self.now, address(HOST as u8), options).unwrap();
         self.exchange();
         self.advance(Duration::from_millis(5));
         let requests = self.events(HOST);
-        let [Event::ConnectRequest { connection: host, connect_data, .. }] = &requests[..] else {
+        let [Event::ConnectRequest(ConnectRequest { connection: host, connect_data, .. })] = &requests[..]
+        else {
             panic!("{requests:?}")
         };
         assert_eq!(connect_data, b"hello");

@@ -58,7 +58,7 @@ impl Endpoint {
                 self.after_attempt(now, id, None, outcome);
             }
             Slot::Asking(_) => {
-                self.refuse(now, id, CloseCode::NoDecision, ClosedBy::Socket, ShortData::EMPTY);
+                self.refuse_with(now, id, CloseCode::NoDecision, ClosedBy::Socket, ShortData::EMPTY);
             }
             Slot::Refused(slot) => {
                 let source = slot.source;

@@ -14,11 +14,10 @@ use crate::instant::Instant;
 use crate::wire::{ChallengeResponse, Offers};
 
 /// Which host keys an attempt takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trust {
     /// The application is shown the key and the data, by
     /// [`Event::ChallengeResponse`](crate::Event::ChallengeResponse), and decides.
-    #[default]
     Ask,
     /// This key only, without asking. Other keys are ignored, and named if nothing better comes.
     Pinned(PublicKey),

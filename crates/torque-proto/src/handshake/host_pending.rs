@@ -119,6 +119,11 @@ impl Admitted {
 }
 
 impl Asking {
+    /// The initiator's identity.
+    pub(crate) fn public_key(&self) -> PublicKey {
+        self.public_key
+    }
+
     /// When to refuse with `no_decision`.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline

@@ -35,7 +35,7 @@ fn play(config: Config, rounds: u32) -> (LoggedSecrets, Capture) {
     let logged = Arc::clone(&log);
     ends[0].set_key_log(alloc::boxed::Box::new(move |entry| *logged.lock().unwrap() = Some(secrets(&entry))));
     let address = |number: usize| Address::from(SocketAddr::from(([10, 0, 0, number as u8], 28_000)));
-    let options = ConnectOptions { trust: Trust::Anyone, ..ConnectOptions::default() };
+    let options = ConnectOptions::new(Trust::Anyone);
     ends[0].connect(now, address(1), options).unwrap();
 
     let mut capture = Capture::new();
@@ -65,8 +65,8 @@ fn play(config: Config, rounds: u32) -> (LoggedSecrets, Capture) {
             }
             while let Some(event) = ends[from].poll_event() {
                 match event {
-                    Event::ConnectRequest { connection, .. } => {
-                        ends[from].accept_connection(now, connection, b"").unwrap();
+                    Event::ConnectRequest(request) => {
+                        ends[from].accept_connection(now, request.connection, b"").unwrap();
                     }
                     Event::Established { connection, .. } => open[from] = Some(connection),
                     _ => {}

@@ -23,7 +23,7 @@ impl Lure {
         let address = play.world.address(nobody);
         play.crash(nobody);
         play.world.open_mailbox(address);
-        let options = ConnectOptions { trust, ..ConnectOptions::default() };
+        let options = ConnectOptions::new(trust);
         let connection = play.connect(client, nobody, options);
         Self { play, client, address, connection, host: Host::new([8; 32]), response: Vec::new() }
     }

@@ -89,7 +89,7 @@ fn a_sign_flipped_key() {
         let request = foreign::connect_request(&stranger.response, [3; 32], identity, 128);
         stranger.ask(request.bytes);
         let asked = stranger.play.history(stranger.host).iter().find_map(|(_, event)| match event {
-            Event::ConnectRequest { public_key, .. } => Some(*public_key),
+            Event::ConnectRequest(ConnectRequest { public_key, .. }) => Some(*public_key),
             _ => None,
         });
         asked.unwrap()

@@ -25,7 +25,8 @@ use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use foreign::{Guest, Identity};
 use torque_proto::{
-    Address, CloseCode, Config, ConnectOptions, ConnectionId, Event, PublicKey, Stats, Trust,
+    Address, ChallengeResponse, CloseCode, Config, ConnectOptions, ConnectRequest, ConnectionId, Event,
+    PublicKey, Stats, Trust,
 };
 use torque_sim::play::{Answer, Behaviour, Draining, Sending};
 use torque_sim::world::{Captured, Fate, Passing};
@@ -212,7 +213,7 @@ fn survives_false_challenges(seed: u64, mut spoil: impl FnMut(&mut Vec<u8>) + 's
     let told = play
         .history(client)
         .iter()
-        .any(|(_, event)| matches!(event, Event::ChallengeResponse { public_key, .. } if *public_key == key));
+        .any(|(_, event)| matches!(event, Event::ChallengeResponse(ChallengeResponse { public_key, .. }) if *public_key == key));
     assert!(told);
     play.close_all_and_finish(60 * SECOND);
 }

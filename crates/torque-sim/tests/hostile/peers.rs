@@ -263,7 +263,7 @@ fn a_peer_that_changes_its_key_between_retries() {
                 if is_kind(passing.bytes, 3) && losing.get() { Fate::Drop } else { Fate::Pass }
             },
         );
-        let options = ConnectOptions { trust, ..ConnectOptions::default() };
+        let options = ConnectOptions::new(trust);
         let connection = play.connect(client, host, options);
         play.run_for(SECOND);
         play.crash(host);
@@ -275,7 +275,7 @@ fn a_peer_that_changes_its_key_between_retries() {
             .history(client)
             .iter()
             .filter_map(|(_, event)| match event {
-                Event::ChallengeResponse { public_key, .. } => Some(*public_key),
+                Event::ChallengeResponse(ChallengeResponse { public_key, .. }) => Some(*public_key),
                 _ => None,
             })
             .collect();

@@ -42,7 +42,7 @@ fn ask_as(stranger: &mut Stranger, victim: PublicKey, epoch: [u8; 32]) -> (Reque
     let answers = stranger.ask(request.bytes.clone());
     let asked =
         stranger.play.history(stranger.host).iter().any(
-            |(_, event)| matches!(event, Event::ConnectRequest { public_key, .. } if *public_key == victim),
+            |(_, event)| matches!(event, Event::ConnectRequest(ConnectRequest { public_key, .. }) if *public_key == victim),
         );
     assert!(asked, "its application is asked in the victim's name");
     let accept = answers.into_iter().find(|answer| is_kind(answer, 4)).expect("it accepts everybody");

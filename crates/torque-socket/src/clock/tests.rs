@@ -28,14 +28,14 @@ fn is_admitted(host: &mut Socket, gateway: &KeyPair) -> bool {
         expires: wall() / 1_000 + 60,
     };
     let data = sign_origin(gateway, &claims).unwrap();
-    let mut options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+    let mut options = ConnectOptions::new(Trust::Anyone);
     options.extensions = vec![Extension { kind: EXTENSION_ORIGIN, data }];
-    page.connect(host.local_addr(), options).unwrap();
+    page.connect_with(host.local_addr(), options).unwrap();
     let end = StdInstant::now() + LIMIT;
     loop {
         assert!(StdInstant::now() < end);
-        if let Some(Event::ConnectRequest { connection, .. }) = host.wait_event(Duration::from_millis(2)) {
-            host.accept_connection(connection, b"").unwrap();
+        if let Some(Event::ConnectRequest(request)) = host.wait_event(Duration::from_millis(2)) {
+            host.accept_connection(request.connection, b"").unwrap();
         }
         match page.wait_event(Duration::from_millis(2)) {
             Some(Event::Established { .. }) => return true,

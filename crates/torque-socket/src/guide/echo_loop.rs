@@ -8,9 +8,9 @@ fn serve(socket: &mut Socket, mut goes_on: impl FnMut() -> bool) -> Result<(), S
         socket.poll(); // receive, run timers, send
         while let Some(event) = socket.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    // Whoever asked may be gone by now; `Close` will say so.
-                    let _ = socket.accept_connection(connection, b"welcome");
+                Event::ConnectRequest(request) => {
+                    // The client may be gone by now; `Close` will say so.
+                    let _ = socket.accept_connection(request.connection, b"welcome");
                 }
                 Event::Packet { connection, payload, .. } => match socket.send(connection, &payload) {
                     // No room: this client does not keep up, and this packet is left out.

@@ -9,9 +9,9 @@ fn play(socket: &mut Socket, mut game: impl FnMut() -> Option<Vec<u8>>) -> Resul
         socket.poll();
         while let Some(event) = socket.next_event() {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    // Whoever asked may be gone by now; `Close` will say so.
-                    let _ = socket.accept_connection(connection, b"welcome");
+                Event::ConnectRequest(request) => {
+                    // The client may be gone by now; `Close` will say so.
+                    let _ = socket.accept_connection(request.connection, b"welcome");
                 }
                 Event::Established { connection, .. } => players.push(connection),
                 Event::Close { connection, .. } => players.retain(|player| *player != connection),

@@ -9,8 +9,8 @@ fn serve_each(host: &ShardedSocket, goes_on: impl Fn() -> bool + Sync) {
             threads.spawn(|| {
                 while goes_on() {
                     match shard.next_event(Duration::from_millis(10)) {
-                        Some(Event::ConnectRequest { connection, .. }) => {
-                            let _ = shard.accept_connection(connection, b"welcome");
+                        Some(Event::ConnectRequest(request)) => {
+                            let _ = shard.accept_connection(request.connection, b"welcome");
                         }
                         Some(Event::Packet { connection, payload, .. }) => {
                             let sent = shard.send(connection, &payload);

@@ -6,8 +6,8 @@ fn serve(host: &ShardedSocket, mut goes_on: impl FnMut() -> bool) -> Result<(), 
     while goes_on() {
         while let Some(event) = host.next_event(Duration::from_millis(10)) {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    let _ = host.accept_connection(connection, b"welcome");
+                Event::ConnectRequest(request) => {
+                    let _ = host.accept_connection(request.connection, b"welcome");
                 }
                 Event::Packet { connection, payload, .. } => match host.send(connection, &payload) {
                     // Too slow, or leaving: the others go on.

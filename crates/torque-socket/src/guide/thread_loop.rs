@@ -9,8 +9,8 @@ fn play(socket: &ThreadedSocket, mut game: impl FnMut() -> Option<Vec<u8>>) -> R
         // Whatever has happened, without waiting.
         while let Some(event) = socket.next_event(Duration::ZERO) {
             match event {
-                Event::ConnectRequest { connection, .. } => {
-                    let _ = socket.accept_connection(connection, b"welcome");
+                Event::ConnectRequest(request) => {
+                    let _ = socket.accept_connection(request.connection, b"welcome");
                 }
                 Event::Established { connection, .. } => players.push(connection),
                 Event::Close { connection, .. } => players.retain(|player| *player != connection),

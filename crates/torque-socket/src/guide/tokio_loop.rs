@@ -11,8 +11,8 @@ async fn play(
     loop {
         tokio::select! {
             event = socket.next_event() => match event {
-                Event::ConnectRequest { connection, .. } => {
-                    let _ = socket.accept_connection(connection, b"welcome");
+                Event::ConnectRequest(request) => {
+                    let _ = socket.accept_connection(request.connection, b"welcome");
                 }
                 Event::Established { connection, .. } => players.push(connection),
                 Event::Close { connection, .. } => players.retain(|player| *player != connection),

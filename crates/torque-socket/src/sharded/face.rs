@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use torque_proto::{
     Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, SendError, Sequence,
-    Stats,
+    Stats, Trust,
 };
 
 use super::announcer::Announcer;
@@ -137,15 +137,27 @@ impl ShardedSocket {
     /// As [`Socket::connect`], from the shard that the answers will reach. Takes an address, or a URL with one.
     ///
     /// # Errors
-    /// Those of [`Socket::connect`]; or the URL has a name, whose addresses may belong to several shards.
+    /// Those of [`Socket::connect_with`]; or the target is a name, whose addresses may belong to several shards.
     pub fn connect(
+        &self,
+        target: impl ToTarget,
+        trust: impl Into<Option<Trust>>,
+    ) -> Result<ConnectionId, ConnectError> {
+        self.connect_with(target, ConnectOptions::default().with_trust(trust))
+    }
+
+    /// As [`Socket::connect_with`], from the shard that the answers will reach.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect).
+    pub fn connect_with(
         &self,
         target: impl ToTarget,
         options: ConnectOptions,
     ) -> Result<ConnectionId, ConnectError> {
         let target = target.to_target()?;
         let remote = target.address()?.ok_or(ConnectError::NameOnShard)?;
-        self.shards[self.shard_of(remote)].connect(target, options)
+        self.shards[self.shard_of(remote)].connect_with(target, options)
     }
 
     /// As [`Socket::accept_challenge`].
@@ -162,6 +174,22 @@ impl ShardedSocket {
     /// The connection has ended, does not wait for this, or the data is too long.
     pub fn accept_connection(&self, connection: ConnectionId, accept_data: &[u8]) -> Result<(), CallError> {
         self.shard(connection).ok_or(CallError::Closed)?.accept_connection(connection, accept_data)
+    }
+
+    /// As [`Socket::refuse`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::refuse`].
+    pub fn refuse(&self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
+        self.shard(connection).ok_or(CallError::Closed)?.refuse(connection, reason)
+    }
+
+    /// As [`Socket::ignore`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::ignore`].
+    pub fn ignore(&self, connection: ConnectionId) -> Result<(), CallError> {
+        self.shard(connection).ok_or(CallError::Closed)?.ignore(connection)
     }
 
     /// As [`Socket::close`].

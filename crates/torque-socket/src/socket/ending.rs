@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant as StdInstant};
 
-use torque_proto::{ConnectionId, Endpoint, Event, Stats};
+use torque_proto::{ConnectRequest, ConnectionId, Endpoint, Event, Stats};
 
 use super::Socket;
 use crate::io::IoStats;
@@ -120,7 +120,7 @@ impl Socket {
             let event = self.take_event()?;
             let Some(turned_away) = &mut self.endings.turned_away else { return Some(event) };
             match &event {
-                Event::ConnectRequest { connection, .. } => {
+                Event::ConnectRequest(ConnectRequest { connection, .. }) => {
                     turned_away.push(*connection);
                     self.close_all();
                 }

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use torque_socket::{Config, ConnectOptions, ConnectionId, Event, Socket, Trust};
+use torque_socket::{Config, ConnectionId, Event, Socket, Trust};
 
 pub const LIMIT: Duration = Duration::from_secs(20);
 
@@ -25,8 +25,8 @@ pub fn hasty() -> Config {
     config
 }
 
-pub fn pinned(host: &Socket) -> ConnectOptions {
-    ConnectOptions { trust: Trust::Pinned(host.public_key()), ..Default::default() }
+pub fn pinned(host: &Socket) -> Trust {
+    Trust::Pinned(host.public_key())
 }
 
 /// Where another socket on this machine reaches `socket`.
@@ -74,7 +74,7 @@ pub fn connect_at(
     let (mut here, mut there) = (None, None);
     turns(&mut [host, client], |socket, index, event| {
         match event {
-            Event::ConnectRequest { connection, .. } => socket.accept_connection(connection, b"").unwrap(),
+            Event::ConnectRequest(request) => socket.accept_connection(request.connection, b"").unwrap(),
             Event::Established { connection, .. } => {
                 *(if index == 0 { &mut there } else { &mut here }) = Some(connection);
             }

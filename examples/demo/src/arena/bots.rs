@@ -81,9 +81,9 @@ impl Bot {
         match (self.connection, self.player) {
             (None, _) => {
                 let hello = Hello { bot: true, name: self.name.clone() };
-                let options = ConnectOptions { connect_data: hello.write(), ..Default::default() };
+                let options = ConnectOptions::default().with_data(hello.write());
                 // If it does not work now, then perhaps at the next turn.
-                self.connection = self.socket.connect(arena, options).ok();
+                self.connection = self.socket.connect_with(arena, options).ok();
             }
             (Some(connection), Some(player)) if is_due => self.play(connection, player),
             _ => {}

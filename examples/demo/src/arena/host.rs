@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use torque_socket::{Config, ConnectionId, Event, Socket};
+use torque_socket::{Config, ConnectRequest, ConnectionId, Event, Socket};
 
 use super::board::{Board, Standing};
 use super::guest::Guest;
@@ -78,7 +78,9 @@ impl Arena {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::ConnectRequest { connection, connect_data, .. } => self.request(connection, &connect_data),
+            Event::ConnectRequest(ConnectRequest { connection, connect_data, .. }) => {
+                self.request(connection, &connect_data)
+            }
             Event::Established { connection, .. } => self.enter(connection),
             Event::Packet { connection, payload, .. } => self.packet(connection, &payload),
             Event::Verdict { connection, sequence, delivery } => {
@@ -94,12 +96,12 @@ impl Arena {
     /// Whoever is refused has gone already, or learns why: neither is an error here.
     fn request(&mut self, connection: ConnectionId, connect_data: &[u8]) {
         let Some(Hello { bot, name }) = Hello::read(connect_data) else {
-            let _ = self.socket.close(connection, b"connect_data is no name for the arena");
+            let _ = self.socket.refuse(connection, b"connect_data is no name for the arena");
             return;
         };
         let is_free = |player: &u8| self.seats.values().all(|seat| seat.guest.player != *player);
         let Some(player) = (0..MAX_PLAYERS).find(is_free) else {
-            let _ = self.socket.close(connection, b"the arena is full");
+            let _ = self.socket.refuse(connection, b"the arena is full");
             return;
         };
         if self.socket.accept_connection(connection, &Welcome::write(player)).is_ok() {

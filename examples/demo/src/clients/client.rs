@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use torque_socket::{ConnectOptions, ConnectionId, Event, PublicKey, Socket};
+use torque_socket::{ChallengeResponse, ConnectOptions, ConnectionId, Event, PublicKey, Socket, Trust};
 
 use super::CLOSE_WAIT;
 use super::board::Board;
@@ -60,10 +60,9 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn play(&mut self, socket: &mut Socket, host: SocketAddr) {
-        let options =
-            ConnectOptions { connect_data: self.number.to_be_bytes().to_vec(), ..Default::default() };
+        let options = ConnectOptions::new(Trust::Ask).with_data(self.number.to_be_bytes());
         let begun = Instant::now();
-        match socket.connect(host, options) {
+        match socket.connect_with(host, options) {
             Ok(id) => self.id = Some(id),
             Err(error) => return self.end(error.to_string(), false),
         }
@@ -113,7 +112,7 @@ impl Running<'_> {
 
     fn event(&mut self, socket: &mut Socket, event: Event, begun: Instant) {
         match event {
-            Event::ChallengeResponse { connection, public_key, difficulty, .. } => {
+            Event::ChallengeResponse(ChallengeResponse { connection, public_key, difficulty, .. }) => {
                 if public_key != self.key {
                     return self.end("another key than the host's".into(), false);
                 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use torque_socket::{CloseCode, ConnectionId, Event, Socket};
+use torque_socket::{CloseCode, ConnectRequest, ConnectionId, Event, Socket};
 
 use super::CLOSE_WAIT;
 use super::board::Board;
@@ -75,11 +75,11 @@ struct Host<'a> {
 impl Host<'_> {
     fn event(&mut self, socket: &mut Socket, event: Event) {
         match event {
-            Event::ConnectRequest { connection, connect_data, .. } => {
+            Event::ConnectRequest(ConnectRequest { connection, connect_data, .. }) => {
                 let number = <[u8; 2]>::try_from(&connect_data[..]).map(u16::from_be_bytes);
                 let Ok(number) = number else {
                     // No client of this demo. If it has gone already, it needs no answer.
-                    let _ = socket.close(connection, b"this is a demo");
+                    let _ = socket.refuse(connection, b"this is a demo");
                     return;
                 };
                 if socket.accept_connection(connection, b"welcome").is_ok() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use torque_socket::discovery::{HostInfo, Responder};
-use torque_socket::{Address, ConnectionId, Credential, Delivery, Event, PublicKey};
+use torque_socket::{Address, ConnectRequest, ConnectionId, Credential, Delivery, Event, PublicKey};
 
 use super::Args;
 use super::figures::Figures;
@@ -91,7 +91,14 @@ impl<'a> Guests<'a> {
                 }
                 Ok(())
             }
-            Event::ConnectRequest { connection, remote, public_key, connect_data, origin, .. } => {
+            Event::ConnectRequest(ConnectRequest {
+                connection,
+                remote,
+                public_key,
+                connect_data,
+                origin,
+                ..
+            }) => {
                 let Some(socket) = socket else { return Ok(()) };
                 let (connect_data, origin) = (&connect_data[..], origin.as_deref());
                 self.request(socket, &Request { connection, remote, public_key, connect_data, origin })
@@ -198,7 +205,7 @@ impl<'a> Guests<'a> {
                 self.guests.insert(connection, Guest::default());
                 socket.accept_connection(connection, self.args.accept_data.as_bytes())
             }
-            Err(why) => socket.close(connection, why.as_bytes()),
+            Err(why) => socket.refuse(connection, why.as_bytes()),
         };
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Shared {
     }
 
     fn connect(&mut self, client: usize) {
-        let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+        let options = ConnectOptions::new(Trust::Anyone);
         self.clients[client].connect(self.now, address(0), options).unwrap();
     }
 
@@ -56,7 +56,7 @@ impl Shared {
                 }
             }
             while let Some(event) = self.host.poll_event() {
-                if let Event::ConnectRequest { connection, .. } = event {
+                if let Event::ConnectRequest(ConnectRequest { connection, .. }) = event {
                     self.host.accept_connection(self.now, connection, b"").unwrap();
                 }
                 self.host_events.push(event);
@@ -159,10 +159,12 @@ fn an_owner_that_hears_one_of_three_pings_keeps_its_address() {
 fn a_second_close_of_an_accepted_connection_is_an_error_and_one_close_event_follows() {
     let mut shared = Shared::new(1);
     shared.connect(0);
-    while !shared.host_events.iter().any(|event| matches!(event, Event::ConnectRequest { .. })) {
+    while !shared.host_events.iter().any(|event| matches!(event, Event::ConnectRequest(_))) {
         shared.advance(Duration::from_millis(1), 0..1);
     }
-    let Some(Event::ConnectRequest { connection, .. }) = shared.host_events.pop() else { panic!() };
+    let Some(Event::ConnectRequest(ConnectRequest { connection, .. })) = shared.host_events.pop() else {
+        panic!()
+    };
     take(&mut shared.host);
     shared.host.close(shared.now, connection, b"no").unwrap();
     assert_eq!(shared.host.close(shared.now, connection, b"no"), Err(CallError::Closed));
@@ -174,7 +176,7 @@ fn a_second_close_of_an_accepted_connection_is_an_error_and_one_close_event_foll
 #[test]
 fn our_own_challenge_request_is_known_wherever_it_comes_back_from() {
     let mut own = endpoint(1);
-    let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+    let options = ConnectOptions::new(Trust::Anyone);
     own.connect(Instant::from_millis(1), address(5), options).unwrap();
     let mut request = take(&mut own).remove(0);
     for from in [5, 6] {
@@ -208,7 +210,8 @@ fn a_probe_is_echoed_where_datagrams_from_there_are_welcome_and_an_echo_never() 
     let config = Config { accept_incoming: false, ..Config::default() };
     let setup = Setup { config, key_pair: None, seed: [2; 32], unix_millis: 0 };
     let mut client = Endpoint::new(Instant::from_millis(1), setup).unwrap();
-    let attempt = client.connect(Instant::from_millis(1), address(5), ConnectOptions::default()).unwrap();
+    let attempt =
+        client.connect(Instant::from_millis(1), address(5), ConnectOptions::new(Trust::Ask)).unwrap();
     take(&mut client);
     assert!(answer(&mut client, 6, &probe).is_empty());
     assert_eq!(answer(&mut client, 5, &probe), [echo.to_vec()]);

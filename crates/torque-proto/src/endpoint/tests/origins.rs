@@ -51,11 +51,14 @@ impl Pair {
     /// The client's page asks to connect. `extensions` makes what comes with its acceptance of the host's key, from
     /// the claims that an honest gateway would sign.
     fn request(&mut self, extensions: impl FnOnce(OriginClaims<'_>) -> Vec<Extension>) -> Outcome {
-        let client =
-            self.ends[CLIENT].connect(self.now, address(HOST as u8), ConnectOptions::default()).unwrap();
+        let client = self.ends[CLIENT]
+            .connect(self.now, address(HOST as u8), ConnectOptions::new(Trust::Ask))
+            .unwrap();
         self.exchange();
         let events = self.events(CLIENT);
-        let [Event::ChallengeResponse { public_key: host, .. }] = &events[..] else { panic!("{events:?}") };
+        let [Event::ChallengeResponse(ChallengeResponse { public_key: host, .. })] = &events[..] else {
+            panic!("{events:?}")
+        };
         let initiator = self.ends[CLIENT].public_key();
         let claims = OriginClaims {
             origin: GAME,
@@ -67,7 +70,7 @@ impl Pair {
         self.ends[CLIENT].accept_challenge_with(self.now, client, extensions(claims)).unwrap();
         self.advance(Duration::from_millis(5));
         match (&self.events(HOST)[..], &self.events(CLIENT)[..]) {
-            ([Event::ConnectRequest { origin, .. }], []) => Outcome::Asked(origin.clone()),
+            ([Event::ConnectRequest(ConnectRequest { origin, .. })], []) => Outcome::Asked(origin.clone()),
             ([], [Event::Close { code: CloseCode::OriginNotAllowed, by: ClosedBy::Remote, reason, .. }]) => {
                 assert!(reason.is_empty());
                 Outcome::Refused
@@ -92,7 +95,7 @@ fn a_page_of_an_allowed_origin_connects_and_the_host_is_told_which_it_is() {
     let mut pair = Pair::with_origins(policy(&["https://other.example", GAME], false));
     // Minutes after the start, so that the clock has to have advanced.
     pair.advance(Duration::from_secs(300));
-    let options = ConnectOptions { connect_data: b"hello".to_vec(), ..ConnectOptions::default() };
+    let options = ConnectOptions::new(Trust::Ask).with_data(b"hello".to_vec());
     let client = pair.ends[CLIENT].connect(pair.now, address(HOST as u8), options).unwrap();
     pair.exchange();
     let (initiator, host) = (pair.ends[CLIENT].public_key(), pair.ends[HOST].public_key());
@@ -107,7 +110,9 @@ fn a_page_of_an_allowed_origin_connects_and_the_host_is_told_which_it_is() {
     pair.ends[CLIENT].accept_challenge_with(pair.now, client, extension(token.clone())).unwrap();
     pair.advance(Duration::from_millis(5));
     let events = pair.events(HOST);
-    let [Event::ConnectRequest { connection, connect_data, extensions, origin, .. }] = &events[..] else {
+    let [Event::ConnectRequest(ConnectRequest { connection, connect_data, extensions, origin, .. })] =
+        &events[..]
+    else {
         panic!("{events:?}")
     };
     assert_eq!((origin.as_deref(), &connect_data[..]), (Some(GAME), &b"hello"[..]));
@@ -229,7 +234,8 @@ fn a_token_that_is_not_to_be_believed_counts_as_none() {
 #[test]
 fn a_refused_page_hears_it_again_and_is_forgotten_without_an_event() {
     let mut pair = Pair::with_origins(policy(&[GAME], false));
-    let client = pair.ends[CLIENT].connect(pair.now, address(HOST as u8), ConnectOptions::default()).unwrap();
+    let client =
+        pair.ends[CLIENT].connect(pair.now, address(HOST as u8), ConnectOptions::new(Trust::Ask)).unwrap();
     pair.exchange();
     pair.events(CLIENT);
     pair.ends[CLIENT].accept_challenge(pair.now, client).unwrap();
@@ -263,19 +269,21 @@ fn a_page_that_is_refused_ends_no_attempt_of_our_own_to_it() {
     for draws in 0..16 {
         let mut pair = Pair::with_origins(policy(&[GAME], false));
         for number in 0..draws {
-            pair.ends[HOST].connect(pair.now, address(100 + number), ConnectOptions::default()).unwrap();
+            pair.ends[HOST]
+                .connect(pair.now, address(100 + number), ConnectOptions::new(Trust::Ask))
+                .unwrap();
         }
         pair.ends[HOST].transmits().clear();
         let connect = |pair: &mut Pair, end: usize| {
             let remote = address(1 - end as u8);
-            pair.ends[end].connect(pair.now, remote, ConnectOptions::default()).unwrap()
+            pair.ends[end].connect(pair.now, remote, ConnectOptions::new(Trust::Ask)).unwrap()
         };
         let ids = [connect(&mut pair, HOST), connect(&mut pair, CLIENT)];
         pair.exchange();
         pair.ends[CLIENT].accept_challenge(pair.now, ids[CLIENT]).unwrap();
         pair.advance(Duration::from_millis(5));
         let events = pair.events(HOST);
-        assert!(matches!(events[..], [Event::ChallengeResponse { .. }]), "{events:?}");
+        assert!(matches!(events[..], [Event::ChallengeResponse(_)]), "{events:?}");
         let stats = pair.ends[HOST].stats();
         (refused, crossed) = (refused + stats.origin_refused, crossed + stats.crossed_request);
         pair.ends[HOST].accept_challenge(pair.now, ids[HOST]).unwrap();

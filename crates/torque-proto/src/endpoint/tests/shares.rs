@@ -67,7 +67,7 @@ impl Crowd {
         for _ in 0..count {
             self.hosts += 1;
             let target = Address::from(SocketAddr::from(([192, 0, 2, 1], self.hosts)));
-            let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+            let options = ConnectOptions::new(Trust::Anyone);
             let client = self.clients.get_mut(&from).unwrap();
             client.connect(self.now, target, options).unwrap();
             self.advance(Duration::from_millis(3));
@@ -111,7 +111,7 @@ impl Crowd {
             }
             while let Some(event) = self.host.poll_event() {
                 match event {
-                    Event::ConnectRequest { connection, .. } => {
+                    Event::ConnectRequest(ConnectRequest { connection, .. }) => {
                         self.requested.push(connection);
                         if self.accepts {
                             self.host.accept_connection(self.now, connection, b"").unwrap();
@@ -204,7 +204,7 @@ fn a_refused_request_frees_its_place() {
     let mut crowd = Crowd::new();
     crowd.connect(at(1, 5_000), 4);
     let first = crowd.requested[0];
-    crowd.host.close(crowd.now, first, b"full").unwrap();
+    crowd.host.refuse(crowd.now, first, b"full").unwrap();
     crowd.advance(Duration::from_millis(3));
     assert!(crowd.admits(at(1, 5_000)), "who was refused may ask again");
     assert!(!crowd.admits(at(1, 5_000)));
@@ -251,7 +251,7 @@ fn a_host_may_give_each_network_a_part_of_its_connections() {
     pair.connect();
     pair.ends[HOST].config.limits.connections_per_network = 1;
     let mut second = Pair::new(Config::default());
-    let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+    let options = ConnectOptions::new(Trust::Anyone);
     second.ends[CLIENT].connect(second.now, address(HOST as u8), options).unwrap();
     let from = Address::from(SocketAddr::from(([10, 0, 0, CLIENT as u8], 29_000)));
     for _ in 0..10 {
@@ -281,7 +281,7 @@ fn refusals_that_wait_to_be_repeated_take_nobodys_place() {
     for host in 1..=48 {
         assert!(crowd.admits(at(host, 5_000)), "request {host}");
         let last = *crowd.requested.last().unwrap();
-        crowd.host.close(crowd.now, last, b"full").unwrap();
+        crowd.host.refuse(crowd.now, last, b"full").unwrap();
         crowd.advance(Duration::from_millis(3));
     }
     assert_eq!(crowd.host.difficulty(crowd.now), 4, "nor do they raise the price");

@@ -40,8 +40,8 @@ impl Running {
         let mut config = Config::default();
         config.application_id = APPLICATION.into();
         let mut socket = Socket::builder().config(config).simulated_link(link).bind("127.0.0.1:0").unwrap();
-        let options = ConnectOptions { connect_data: connect_data.to_vec(), ..Default::default() };
-        let connection = socket.connect(self.url.as_str(), options).unwrap();
+        let options = ConnectOptions::default().with_data(connect_data.to_vec());
+        let connection = socket.connect_with(self.url.as_str(), options).unwrap();
         (socket, connection)
     }
 }

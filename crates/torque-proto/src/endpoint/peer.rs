@@ -1,0 +1,53 @@
+//! The other side of a connection, as an application asks for it.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+use super::Endpoint;
+use super::slot::Slot;
+use crate::address::Address;
+use crate::error::CallError;
+use crate::id::ConnectionId;
+use crate::identity::PublicKey;
+
+/// The other side of a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its address.
+    pub address: Address,
+    /// Its identity. Before the connection is established it is proven only as far as
+    /// [`Event::ConnectRequest`](crate::Event::ConnectRequest) says.
+    pub public_key: PublicKey,
+    /// The web page that it is, attested by a gateway that this host trusts; `None` for a program, and at the
+    /// initiator.
+    pub origin: Option<String>,
+    /// What [`set_user_data`](Endpoint::set_user_data) noted, 0 before that.
+    pub user_data: u64,
+}
+
+impl Endpoint {
+    /// The other side of a connection, from its request or its establishment until its close event is taken.
+    pub fn peer(&self, connection: ConnectionId) -> Option<Peer> {
+        let entry = self.slots.get(connection).filter(|entry| !entry.close_taken)?;
+        let (address, public_key) = match &entry.slot {
+            Slot::Asking(slot) => (slot.source.path.remote, slot.asking.public_key()),
+            Slot::Confirming(slot) => (slot.connected.path.remote, slot.connected.public_key),
+            Slot::Connected(slot) => (slot.path.remote, slot.public_key),
+            Slot::Attempt(_) | Slot::Refused(_) | Slot::Ended => return None,
+        };
+        let origin = entry.origin.as_deref().map(str::to_owned);
+        Some(Peer { address, public_key, origin, user_data: entry.user_data })
+    }
+
+    /// Notes a number with a connection, for example an index of the application's own tables. [`peer`](Self::peer)
+    /// tells it.
+    ///
+    /// # Errors
+    /// `Closed`: there is no such connection, or its close event was taken.
+    pub fn set_user_data(&mut self, connection: ConnectionId, user_data: u64) -> Result<(), CallError> {
+        let entry = self.slots.get_mut(connection).filter(|entry| !entry.close_taken);
+        entry.ok_or(CallError::Closed)?.user_data = user_data;
+        Ok(())
+    }
+}
