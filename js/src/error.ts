@@ -3,7 +3,7 @@ import type { CloseCode } from "./codes.js";
 /** Why a call could not be made, or a socket not begin. */
 export type CallCode =
   | "already_bound" | "bind_failed" | "blocked_by_csp" | "connections_exist" | "core_missing" | "internal" | "invalid_argument"
-  | "invalid_settings" | "not_an_info_packet" | "not_established" | "not_waiting" | "too_large" | "too_many_connections"
+  | "invalid_settings" | "no_trust" | "not_an_info_packet" | "not_established" | "not_waiting" | "too_large" | "too_many_connections"
   | "window_full" | "worker_missing";
 
 /** What became of the way to a gateway, or of what was asked of it. */
@@ -19,7 +19,7 @@ export type ErrorCode = CloseCode | CallCode | CarrierCode;
  * What went wrong, by name.
  *
  * Calls throw it, promises reject with it. `code` is one of the codes of `spec/codes.csv` (`refused`, `no_answer`, …), of a
- * call that could not be made (`window_full`, `too_large`, `not_established`, `closed`, `invalid_argument`, …), or of a carrier
+ * call that could not be made (`window_full`, `too_large`, `not_established`, `closed`, `no_trust`, `invalid_argument`, …), or of a carrier
  * (`gateway_unreachable`, `origin_not_allowed`, `target_not_allowed`, …).
  */
 export class TorqueError extends Error {

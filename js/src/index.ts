@@ -4,11 +4,17 @@
  * @packageDocumentation
  */
 
+export type { SocketEnd } from "./client.js";
 export type { CloseCode } from "./codes.js";
-export { type CloseInfo, TorqueConnection, TorqueRequest } from "./connection.js";
+export { type CloseInfo, type Peer, TorqueConnection } from "./connection.js";
 export type { Data } from "./data.js";
-export type { ClosedBy, ConnectionFigures, Delivery } from "./engine/messages.js";
+export type { ClosedBy, ConnectionFigures } from "./engine/messages.js";
 export { type CallCode, type CarrierCode, type ErrorCode, TorqueError } from "./error.js";
+export { KeyPair } from "./key_pair.js";
+export type { Verdict } from "./ledger.js";
 export type { ConnectOptions, GatewayCarrier, ReconnectOptions, ReconnectPolicy, SimulatedLink, SocketOptions } from "./options.js";
 export type { Reconnecting } from "./reconnect.js";
-export { type SocketEnd, TorqueSocket } from "./socket.js";
+export { ConnectRequest } from "./request.js";
+export { TorqueSocket } from "./socket.js";
+export type { Target } from "./target.js";
+export type { HostIdentity, Trust } from "./trust.js";

@@ -1,6 +1,8 @@
 import type { Data } from "./data.js";
 import type { EngineOptions } from "./engine/messages.js";
 import { TorqueError } from "./error.js";
+import type { KeyPair } from "./key_pair.js";
+import type { Trust } from "./trust.js";
 
 /** What a simulated link does to every datagram, in each direction. */
 export interface SimulatedLink {
@@ -37,8 +39,8 @@ export interface SocketOptions {
   carriers?: GatewayCarrier[];
   /** SHA-256 of gateway certificates to take, in base64. Default: what a gateway with certificates of its own making tells. */
   serverCertificateHashes?: string[];
-  /** The socket's key pair, `ts1…`. Default: a fresh one. */
-  keyPair?: string;
+  /** The socket's identity, or its secret text, `ts1…`. Default: a fresh one. */
+  keyPair?: KeyPair | string;
   /** At most 32 bytes of text that both programs must share. */
   applicationId?: string;
   /** Wishes for every connection: `window=128;tag=8;ack_delay=50;max_packet=1150`. */
@@ -76,11 +78,8 @@ export interface ConnectOptions {
   connectData?: Data;
   /** Wishes for this connection. */
   settings?: string;
-  /**
-   * What to do about the host's key unless the URL pins it: `anyone` takes any, `ask` waits for the answer to
-   * `on_challenge_response`, which has to be set. Default: `ask` if it is.
-   */
-  trust?: "ask" | "anyone";
+  /** Which host to believe, unless the URL names its key. There is no default. */
+  trust?: Trust;
   /** Gives the attempt up, or closes the connection. */
   signal?: AbortSignal;
 }
@@ -144,10 +143,10 @@ export function engineOptions(options: OwnOptions): EngineOptions {
 
 /** The options as the core takes them, a line each. @internal */
 export function coreOptions(options: SocketOptions): string {
-  const { difficulty } = options;
+  const { difficulty, keyPair } = options;
   const lines: [string, string | number | boolean | undefined][] = [
     ["application_id", options.applicationId],
-    ["key_pair", options.keyPair],
+    ["key_pair", typeof keyPair === "object" ? keyPair.toSecretText() : keyPair],
     ["settings", options.settings],
     ["ciphers", (options.ciphers ?? ["chacha20-poly1305", "aes128-gcm-sst", "aes128-gcm"]).join(",")],
     ["accept_incoming", options.acceptIncoming],

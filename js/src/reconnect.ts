@@ -10,7 +10,7 @@ const FINAL = new Set<ErrorCode>([
   "key_mismatch", "unknown_key_type", "version_mismatch", "application_mismatch", "no_common_cipher", "difficulty_too_high",
   "gateway_version", "no_webtransport",
   // Mistakes.
-  "invalid_argument", "invalid_settings", "too_large", "protocol_violation", "gateway_protocol", "core_missing", "internal",
+  "invalid_argument", "invalid_settings", "no_trust", "too_large", "protocol_violation", "gateway_protocol", "core_missing", "internal",
 ]);
 
 /** An attempt to come. */

@@ -10,13 +10,14 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { SocketAtEach } from "../dist/carriers/node_sockets.js";
+import { DraftSocket } from "../dist/draft.js";
 import { TorqueSocket } from "../dist/index.js";
 
 const EVERYWHERE = ["", "0.0.0.0:0", "[::]:0"];
 const text = (bytes) => new TextDecoder().decode(bytes);
 
 async function startHost(t, options) {
-  const host = new TorqueSocket(options);
+  const host = new DraftSocket(options);
   t.after(() => host.shutdown());
   host.on_connect_request = (id) => host.accept_connection(id);
   await host.bind();
@@ -27,9 +28,9 @@ async function startHost(t, options) {
 async function reach(t, url, from) {
   const socket = new TorqueSocket({ bind: from, acceptIncoming: false });
   t.after(() => socket.shutdown());
-  const connection = await socket.open(url);
-  assert.equal(await connection.send("hello"), true, url);
-  return connection.remote;
+  const connection = await socket.connect(url, { trust: "anyone" });
+  assert.equal(await connection.send("hello"), "delivered", url);
+  return connection.peer.address;
 }
 
 test("a host at every address is reached at each, and answers from there", async (t) => {
@@ -48,9 +49,9 @@ test("a host at every address is reached at each, and answers from there", async
 test("what a socket says of where it is can be connected to", async (t) => {
   for (const bind of [...EVERYWHERE, "127.0.0.1:0", "[::1]:0"]) {
     for (const acceptIncoming of [true, false]) {
-      const { address, url, publicKey } = await startHost(t, { bind, acceptIncoming });
+      const { address, url, public_key } = await startHost(t, { bind, acceptIncoming });
       assert.doesNotMatch(address, /^(0\.0\.0\.0|\[::\]):/);
-      assert.equal(url, `torque://${publicKey}@${address}`);
+      assert.equal(url, `torque://${public_key}@${address}`);
       if (acceptIncoming) await reach(t, url, "");
     }
   }
@@ -58,10 +59,11 @@ test("what a socket says of where it is can be connected to", async (t) => {
 });
 
 test("nobody's address is refused as a target at once, and told why", async (t) => {
-  const socket = await startHost(t, { bind: "127.0.0.1:0" });
+  const socket = new TorqueSocket({ bind: "127.0.0.1:0" });
+  t.after(() => socket.shutdown());
   for (const host of ["0.0.0.0", "[::]", "[0:0:0:0:0:0:0:0]", "[::ffff:0.0.0.0]"]) {
-    const url = `torque://${host}:28000`;
-    for (const attempt of [() => TorqueSocket.connect(url), () => socket.open(url), () => socket.send_info(url, "?who")]) {
+    const [url, trust] = [`torque://${host}:28000`, "anyone"];
+    for (const attempt of [() => TorqueSocket.connect(url, { trust }), () => socket.connect(url, { trust }), () => socket.sendInfo(url, "?who")]) {
       await assert.rejects(attempt(), (error) => error.code === "invalid_argument" && /localhost/.test(error.message), url);
     }
   }

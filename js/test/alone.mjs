@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 
+import { DraftSocket } from "../dist/draft.js";
 import { TorqueSocket } from "../dist/index.js";
 
 const ip = (...words) => execFileSync("ip", words);
@@ -15,7 +16,7 @@ ip("link", "set", "game", "addrgenmode", "none");
 ip("link", "set", "game", "up");
 ip("addr", "add", "fe80::1/64", "dev", "game", "nodad");
 
-const host = new TorqueSocket({ bind: "0.0.0.0:0" });
+const host = new DraftSocket({ bind: "0.0.0.0:0" });
 host.on_connect_request = (id) => host.accept_connection(id);
 const heard = [];
 host.on_info_packet = (remote) => {
@@ -39,8 +40,8 @@ async function ask(asker, to, isDone) {
 async function reaches(address, bind = "127.0.0.1:0") {
   for (let tries = 0; tries < 20; tries++) {
     const signal = AbortSignal.timeout(500);
-    const connection = await TorqueSocket.connect(`torque://${address}:${port}`, { bind, signal }).catch(() => undefined);
-    if (connection) return connection.send("hello");
+    const connection = await TorqueSocket.connect(`torque://${address}:${port}`, { bind, signal, trust: "anyone" }).catch(() => undefined);
+    if (connection) return (await connection.send("hello")) === "delivered";
   }
   return false;
 }

@@ -157,7 +157,7 @@ export async function openPage(t, site, path = "/", load = true) {
   page.on("pageerror", (error) => said.push(String(error)));
   await page.goto(site.origin + path);
   if (load) await page.evaluate(async () => {
-    globalThis.torque = await import("/torque-socket/index.js");
+    globalThis.torque = { ...(await import("/torque-socket/index.js")), ...(await import("/torque-socket/draft.js")) };
     globalThis.text = (bytes) => new TextDecoder().decode(bytes);
     globalThis.sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
     /** What a promise is rejected with. */

@@ -46,11 +46,11 @@ test("npx torque-gateway runs the gateway, a page has a session there, and a sig
     });
   });
   const page = await openPage(t, await startSite(t));
-  const delivered = await page.evaluate(
+  const verdict = await page.evaluate(
     async ([bind, url]) => (await torque.TorqueSocket.connect(url, { bind })).send("hello"),
     [url, host.url],
   );
-  assert.equal(delivered, true);
+  assert.equal(verdict, "delivered");
   gateway.kill("SIGTERM");
   assert.deepEqual(await ended, { code: 0, signal: null }, "a gateway that is asked to end has done what it should");
   await assert.rejects(fetch(url), "it has ended, and not only what started it");

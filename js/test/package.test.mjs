@@ -48,23 +48,25 @@ for (const [name, options] of Object.entries(PROJECTS)) {
   test(`TypeScript: strict, with every declared type checked (${name})`, async (t) => {
     const host = await startHost(t);
     const source = `
-import { TorqueSocket, TorqueError, type ConnectionFigures, type ErrorCode, type SocketOptions } from "torque-socket";
+import { TorqueSocket, TorqueError, type ConnectionFigures, type ErrorCode, type SocketOptions, type Trust, type Verdict } from "torque-socket";
+import { DraftSocket } from "torque-socket/draft";
 
 export async function exchange(url: string): Promise<unknown> {
   const options: SocketOptions = { settings: "window=64", simulatedLink: { delay: 1 } };
   await using socket = new TorqueSocket(options);
-  socket.on_close = (id: number, reason: Uint8Array, { code }) => {
+  new DraftSocket().on_close = (id: number, reason: Uint8Array, { code }) => {
     const known: ErrorCode = code;
     if (known === "shutting_down") return;
     // @ts-expect-error There is no such code.
     if (known === "shuting_down") throw new Error(String(id + reason.length));
   };
   try {
-    const connection = await socket.open(url, { connectData: "hi", signal: AbortSignal.timeout(20_000) });
-    const delivered: boolean = await connection.send("hello from a fresh project");
+    const trust: Trust = ({ publicKey }) => url.includes(publicKey);
+    const connection = await socket.connect(url, { trust, connectData: "hi", signal: AbortSignal.timeout(20_000) });
+    const verdict: Verdict = await connection.send("hello from a fresh project");
     const stats: ConnectionFigures | undefined = await connection.getStats();
     if (stats === undefined || connection.window !== 64) throw new Error("another window");
-    for await (const packet of connection) return { delivered, echo: new TextDecoder().decode(packet) };
+    for await (const packet of connection) return { verdict, echo: new TextDecoder().decode(packet) };
     return undefined;
   } catch (error) {
     if (error instanceof TorqueError && error.code === "no_answer") return "nobody is there";

@@ -1,10 +1,12 @@
 // Pages and native programs, in a real browser through a real gateway.
 
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import { test } from "node:test";
 
-import { TorqueSocket } from "../dist/index.js";
-import { openPage, startGateway, startHost, startSite, startTorque } from "./harness.mjs";
+import { DraftSocket } from "../dist/draft.js";
+import { dist, openPage, startGateway, startHost, startSite, startTorque } from "./harness.mjs";
+import { loadedByPage } from "./project.mjs";
 
 for (const carrier of ["webtransport", "websocket"]) {
   test(`a page talks to a native host over ${carrier}`, async (t) => {
@@ -16,12 +18,12 @@ for (const carrier of ["webtransport", "websocket"]) {
         const connection = await torque.TorqueSocket.connect(url, { bind, carriers: [carrier], connectData: "hello" });
         const seen = {
           carrier: connection.socket.carrier,
-          publicKey: connection.publicKey,
+          publicKey: connection.peer.publicKey,
           accepted: text(connection.acceptData),
-          delivered: [],
+          verdicts: [],
           echoes: [],
         };
-        for (let n = 0; n < 20; n++) seen.delivered.push(await connection.send(`packet ${n}`));
+        for (let n = 0; n < 20; n++) seen.verdicts.push(await connection.send(`packet ${n}`));
         for await (const packet of connection) if (seen.echoes.push(text(packet)) === 20) break;
         seen.stats = await connection.getStats();
         connection.close("bye");
@@ -33,7 +35,7 @@ for (const carrier of ["webtransport", "websocket"]) {
     assert.equal(seen.carrier, carrier);
     assert.equal(seen.publicKey, host.publicKey);
     assert.equal(seen.accepted, "welcome");
-    assert.deepEqual(seen.delivered, Array(20).fill(true));
+    assert.deepEqual(seen.verdicts, Array(20).fill("delivered"));
     assert.deepEqual(seen.echoes, Array.from({ length: 20 }, (_, n) => `packet ${n}`));
     assert.equal(seen.stats.counters.delivered, 20);
     assert.ok(seen.stats.rtt > 0 && seen.stats.handshake.puzzleTries > 0, JSON.stringify(seen.stats));
@@ -42,6 +44,45 @@ for (const carrier of ["webtransport", "websocket"]) {
     assert.equal(closed.code, "closed", JSON.stringify(closed));
   });
 }
+
+const USES = {
+  "/modern.js": `
+    import { TorqueSocket } from "/torque-socket/index.js";
+    export const say = async (bind, url) => (await TorqueSocket.connect(url, { bind })).send("hello");`,
+  "/draft.js": `
+    import { DraftSocket } from "/torque-socket/draft.js";
+    export const say = (bind, url) => new Promise((resolve) => {
+      const socket = new DraftSocket({ bind });
+      socket.on_established = (id) => socket.send_to(id, "hello");
+      socket.on_packet_delivery_notify = (id, packet, delivered) => resolve(delivered && "delivered");
+      socket.connect(url);
+    });`,
+};
+
+test("a page loads the class that it uses, and not the other", async (t) => {
+  const host = await startHost(t);
+  const gateway = await startGateway(t, [host.address]);
+  const site = await startSite(t, USES);
+  const loadedBy = async (file) => {
+    const page = await openPage(t, site, "/", false);
+    const { verdict, paths } = await page.evaluate(
+      async ([file, bind, url]) => {
+        const { say } = await import(file);
+        const verdict = await say(bind, url);
+        return { verdict, paths: performance.getEntriesByType("resource").map(({ name }) => new URL(name).pathname) };
+      },
+      [file, gateway.url, host.url],
+    );
+    assert.equal(verdict, "delivered");
+    return paths.filter((path) => path.startsWith("/torque-socket/")).map((path) => path.replace("/torque-socket/", "dist/")).sort();
+  };
+  const names = (await readdir(dist, { recursive: true })).map((name) => `dist/${name}`);
+  const modern = await loadedBy("/modern.js");
+  assert.deepEqual(modern, loadedByPage(names).sort());
+  const draft = await loadedBy("/draft.js");
+  assert.deepEqual(draft.filter((name) => !modern.includes(name)), ["dist/draft.js"]);
+  for (const name of ["index", "socket", "connection", "request"]) assert.ok(!draft.includes(`dist/${name}.js`), name);
+});
 
 test("WebSocket takes over where WebTransport is refused", async (t) => {
   const host = await startHost(t);
@@ -52,11 +93,11 @@ test("WebSocket takes over where WebTransport is refused", async (t) => {
       // No gateway has a certificate with this hash, so the browser refuses the session.
       const serverCertificateHashes = [btoa("x".repeat(32))];
       const connection = await torque.TorqueSocket.connect(url, { bind, serverCertificateHashes });
-      return { carrier: connection.socket.carrier, delivered: await connection.send("hello") };
+      return { carrier: connection.socket.carrier, verdict: await connection.send("hello") };
     },
     [gateway.url, host.url],
   );
-  assert.deepEqual(seen, { carrier: "websocket", delivered: true });
+  assert.deepEqual(seen, { carrier: "websocket", verdict: "delivered" });
 });
 
 test("a page hosts and a native program connects to it", async (t) => {
@@ -68,7 +109,7 @@ test("a page hosts and a native program connects to it", async (t) => {
     globalThis.seen = { packets: [] };
     (async () => {
       for await (const request of socket.requests()) {
-        seen.asked = { data: text(request.connectData), publicKey: request.publicKey, remote: request.remote };
+        seen.asked = { data: text(request.connectData), ...request.peer };
         const connection = await request.accept("come in");
         connection.onpacket = (packet) => {
           seen.packets.push(text(packet));
@@ -77,7 +118,7 @@ test("a page hosts and a native program connects to it", async (t) => {
         seen.closed = await connection.closed.then(({ code, by }) => ({ code, by }));
       }
     })();
-    return `torque://${socket.publicKey}@${socket.address}`;
+    return socket.url;
   }, gateway.url);
   const native = await startTorque(t, "connect", url, "--data", "let me in", "--send", "one", "--send", "two", "--linger", "500");
   assert.equal(await native.ended, 0, JSON.stringify(native.lines));
@@ -86,7 +127,7 @@ test("a page hosts and a native program connects to it", async (t) => {
     return seen;
   });
   assert.equal(seen.asked.data, "let me in");
-  assert.match(seen.asked.remote, /^(127\.0\.0\.1|\[::1\]):\d+$/);
+  assert.match(seen.asked.address, /^(127\.0\.0\.1|\[::1\]):\d+$/);
   assert.deepEqual(seen.packets, ["one", "two"]);
   assert.deepEqual(seen.closed, { code: "closed", by: "remote" });
   const echoed = native.lines.filter((line) => line.event === "packet").map((line) => line.text);
@@ -98,24 +139,24 @@ test("two pages talk through the gateway, and one may say no", async (t) => {
   const site = await startSite(t);
   const [host, client] = [await openPage(t, site), await openPage(t, site)];
   const url = await host.evaluate(async (bind) => {
-    const socket = new torque.TorqueSocket({ bind });
     // With the names of 2010.
+    const socket = new torque.DraftSocket({ bind });
     socket.on_connect_request = (id, key, data) => {
       if (text(data) === "friend") socket.accept_connection(id, "hello friend");
       else socket.close(id, "friends only");
     };
     socket.on_packet = (id, sequence, data) => socket.send_to(id, `you said ${text(data)}`);
     await socket.bind();
-    return `torque://${socket.publicKey}@${socket.address}`;
+    return socket.url;
   }, gateway.url);
   const seen = await client.evaluate(
     async ([bind, url]) => {
       const socket = new torque.TorqueSocket({ bind });
-      const refused = await socket.open(url, { connectData: "stranger" }).catch((error) => error);
-      const connection = await socket.open(url, { connectData: "friend" });
-      const delivered = await connection.send("hi");
+      const refused = await socket.connect(url, { connectData: "stranger" }).catch((error) => error);
+      const connection = await socket.connect(url, { connectData: "friend" });
+      const verdict = await connection.send("hi");
       for await (const packet of connection) {
-        return { refused: [refused.code, text(refused.reason)], accepted: text(connection.acceptData), delivered, answer: text(packet) };
+        return { refused: [refused.code, text(refused.reason)], accepted: text(connection.acceptData), verdict, answer: text(packet) };
       }
     },
     [gateway.url, url],
@@ -123,7 +164,7 @@ test("two pages talk through the gateway, and one may say no", async (t) => {
   assert.deepEqual(seen, {
     refused: ["refused", "friends only"],
     accepted: "hello friend",
-    delivered: true,
+    verdict: "delivered",
     answer: "you said hi",
   });
 });
@@ -133,16 +174,16 @@ test("with 5 % loss and 100 ms of delay every verdict is what happened", async (
   const site = await startSite(t);
   const [host, client] = [await openPage(t, site), await openPage(t, site)];
   const url = await host.evaluate(async (bind) => {
-    const socket = new torque.TorqueSocket({ bind });
+    const socket = new torque.DraftSocket({ bind });
     globalThis.arrived = [];
     socket.on_connect_request = (id) => socket.accept_connection(id);
     socket.on_packet = (id, sequence, data) => arrived.push(Number(text(data)));
     await socket.bind();
-    return `torque://${socket.publicKey}@${socket.address}`;
+    return socket.url;
   }, gateway.url);
   const told = await client.evaluate(
     async ([bind, url]) => {
-      const socket = new torque.TorqueSocket({ bind, simulatedLink: { delay: 100, jitter: 20, loss: 0.05 } });
+      const socket = new torque.DraftSocket({ bind, simulatedLink: { delay: 100, jitter: 20, loss: 0.05 } });
       const order = [];
       let first;
       const established = new Promise((resolve) => (socket.on_established = resolve));
@@ -169,7 +210,7 @@ test("with 5 % loss and 100 ms of delay every verdict is what happened", async (
 });
 
 test("a puzzle is solved beside what the page does, in a worker and without one", async (t) => {
-  const host = new TorqueSocket({ bind: "127.0.0.1:0", difficulty: { min: 14, max: 14 } });
+  const host = new DraftSocket({ bind: "127.0.0.1:0", difficulty: { min: 14, max: 14 } });
   t.after(() => host.shutdown());
   host.on_connect_request = (id) => host.accept_connection(id);
   await host.bind();
@@ -186,7 +227,7 @@ test("a puzzle is solved beside what the page does, in a worker and without one"
         connection.close();
         return { turns, handshake };
       },
-      [gateway.url, `torque://${host.publicKey}@${host.address}`, worker],
+      [gateway.url, host.url, worker],
     );
     const { puzzleTime, puzzleTries } = seen.handshake;
     t.diagnostic(`worker ${worker}: ${puzzleTries} tries in ${puzzleTime} ms, ${seen.turns} turns of the page meanwhile`);

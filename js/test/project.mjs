@@ -14,9 +14,9 @@ const js = join(root, "js");
 /** Something in the package's own `node_modules`. */
 export const packageTool = (...path) => join(js, "node_modules", ...path);
 
-/** Of the package's files those that a page loads whose protocol runs in a worker: the face, and the worker with all that it needs. */
+/** Of the package's files those that a page with a `TorqueSocket` loads: the class, and the worker with all that it needs. */
 export function loadedByPage(names) {
-  const elsewhere = /^dist\/(carriers\/|codes|reconnect|engine\/(?!worker|module|port))/;
+  const elsewhere = /^dist\/(carriers\/|codes|draft|reconnect|engine\/(?!worker|module|port))/;
   return names.filter((name) => /^dist\/.*\.(js|wasm)$/.test(name) && !elsewhere.test(name));
 }
 
@@ -40,14 +40,14 @@ import { TorqueSocket } from "torque-socket";
 
 export async function exchange(url, options = {}) {
   const connection = await TorqueSocket.connect(url, options);
-  const delivered = await connection.send("hello from a fresh project");
+  const verdict = await connection.send("hello from a fresh project");
   for await (const packet of connection) {
     connection.close();
-    return { delivered, echo: new TextDecoder().decode(packet) };
+    return { verdict, echo: new TextDecoder().decode(packet) };
   }
 }
 `;
-export const expected = { delivered: true, echo: "hello from a fresh project" };
+export const expected = { verdict: "delivered", echo: "hello from a fresh project" };
 
 /** Runs `exchange` in the page of this folder, which is served at /app/. */
 export async function exchangeInPage(t, folder, options = {}) {

@@ -66,7 +66,7 @@ test("where UDP is blocked WebSocket is tried before WebTransport has failed, an
       for (let n = 0; n < 2; n++) {
         order = [];
         const connection = await torque.TorqueSocket.connect(url, { bind, worker: false });
-        seen.push({ carrier: connection.socket.carrier, order: order.slice(0, 2), delivered: await connection.send("hello") });
+        seen.push({ carrier: connection.socket.carrier, order: order.slice(0, 2), verdict: await connection.send("hello") });
         connection.close();
         await connection.closed;
       }
@@ -74,7 +74,7 @@ test("where UDP is blocked WebSocket is tried before WebTransport has failed, an
     },
     [gateway.url, host.url],
   );
-  assert.deepEqual(seen[0], { carrier: "websocket", order: ["webtransport", "websocket"], delivered: true });
+  assert.deepEqual(seen[0], { carrier: "websocket", order: ["webtransport", "websocket"], verdict: "delivered" });
   assert.equal(seen[1].carrier, "websocket");
   assert.equal(seen[1].order[0], "websocket");
   assert.ok(gateway.datagrams() > 0, "UDP was tried");
@@ -85,7 +85,7 @@ test("a page may load the package from another origin", async (t) => {
   const gateway = await startGateway(t, [host.address]);
   const [site, elsewhere] = [await startSite(t), await startSite(t)];
   const page = await openPage(t, site, "/", false);
-  const delivered = await page.evaluate(
+  const verdict = await page.evaluate(
     async ([from, bind, url]) => {
       const { TorqueSocket } = await import(`${from}/torque-socket/index.js`);
       const connection = await TorqueSocket.connect(url, { bind });
@@ -93,7 +93,7 @@ test("a page may load the package from another origin", async (t) => {
     },
     [elsewhere.origin, gateway.url, host.url],
   );
-  assert.equal(delivered, true);
+  assert.equal(verdict, "delivered");
 });
 
 /** What comes of connecting in a page with this policy. */
@@ -103,7 +103,7 @@ async function underPolicy(t, policyOf, options = {}) {
   const script = `
     import { TorqueSocket } from "/torque-socket/index.js";
     globalThis.outcome = TorqueSocket.connect("${host.url}", { bind: "${gateway.url}", ...${JSON.stringify(options)} }).then(
-      (connection) => connection.send("hello").then((delivered) => ({ carrier: connection.socket.carrier, delivered })),
+      (connection) => connection.send("hello").then((verdict) => ({ carrier: connection.socket.carrier, verdict })),
       ({ code, message }) => ({ code, message }),
     );`;
   const pages = { "/page.html": "<script type=module src=/main.js></script>", "/main.js": script };
@@ -117,7 +117,7 @@ const connectTo = (gateway) => `connect-src 'self' http://${gateway} https://${g
 
 test("the documented Content-Security-Policy is enough", async (t) => {
   const policy = (gateway) => `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; ${connectTo(gateway)}`;
-  assert.deepEqual(await underPolicy(t, policy), { carrier: "webtransport", delivered: true });
+  assert.deepEqual(await underPolicy(t, policy), { carrier: "webtransport", verdict: "delivered" });
 });
 
 for (const [what, policy, options, code, advice] of [

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { TorqueError, TorqueSocket } from "../dist/index.js";
+import { DraftSocket } from "../dist/draft.js";
+import { KeyPair, TorqueError, TorqueSocket } from "../dist/index.js";
 import { Reconnector } from "../dist/reconnect.js";
 import { fakeGateway } from "./fake_gateway.mjs";
 
@@ -11,7 +12,7 @@ const soon = { firstDelay: 20, maxDelay: 100 };
 
 /** A host that may be started again at the same place with the same key. */
 async function startHost(t, { bind = "127.0.0.1:0", keyPair } = {}) {
-  const host = new TorqueSocket({ bind, keyPair: keyPair ?? (await TorqueSocket.generateKeyPair()), closeWait: 100 });
+  const host = new DraftSocket({ bind, ...(keyPair && { keyPair }), closeWait: 100 });
   t.after(() => host.shutdown());
   host.on_connect_request = (id) => host.accept_connection(id);
   await host.bind();
@@ -20,7 +21,7 @@ async function startHost(t, { bind = "127.0.0.1:0", keyPair } = {}) {
 
 /** Starts a host, connects to it, and tells the attempts. */
 async function connect(t, reconnect, options = {}) {
-  const keyPair = await TorqueSocket.generateKeyPair();
+  const keyPair = await KeyPair.generate();
   const host = await startHost(t, { keyPair });
   const connection = await TorqueSocket.connect(host.url, { reconnect, ...options });
   t.after(() => connection.close());
@@ -32,17 +33,17 @@ async function connect(t, reconnect, options = {}) {
 
 test("a host that is restarted gets its connections back, and the verdicts of before stay", async (t) => {
   const { host, connection, attempts, restart } = await connect(t, soon);
-  assert.equal(await connection.send("before"), true);
+  assert.equal(await connection.send("before"), "delivered");
   await host.shutdown();
   assert.equal((await connection.closed).code, "shutting_down");
   await assert.rejects(connection.send("lost"), { code: "closed" });
   const again = await restart();
   const next = await connection.successor;
   assert.notEqual(next, connection);
-  assert.equal(await next.send("after"), true);
+  assert.equal(await next.send("after"), "delivered");
   // That one is over already; this one goes on.
   connection.close();
-  assert.equal(await next.send("still"), true);
+  assert.equal(await next.send("still"), "delivered");
   assert.deepEqual(attempts.map(({ attempt }) => attempt), attempts.map((_, at) => at + 1));
   assert.equal(attempts[0].code, "shutting_down");
   // And again.
@@ -50,7 +51,7 @@ test("a host that is restarted gets its connections back, and the verdicts of be
   await next.closed;
   const last = await restart();
   const third = await next.successor;
-  assert.equal(await third.send("and again"), true);
+  assert.equal(await third.send("and again"), "delivered");
   const heard = new Promise((resolve) => (last.on_close = (id, reason) => resolve(new TextDecoder().decode(reason))));
   third.close("enough");
   assert.equal(await heard, "enough");
@@ -124,7 +125,7 @@ test("a page whose gateway goes goes on at another one", async (t) => {
   gateway.sessions[0].end();
   const next = await connection.successor;
   assert.equal((await connection.closed).code, "gateway_lost");
-  assert.equal(await next.send("here again"), true);
+  assert.equal(await next.send("here again"), "delivered");
   assert.deepEqual(gateway.sessions.map(({ url }) => new URL(url).hostname), ["one.test", "one.test", "two.test"]);
   next.close();
 });

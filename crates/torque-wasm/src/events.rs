@@ -128,6 +128,14 @@ impl Core {
         }
     }
 
+    /// How many packets may await their verdict, of an establishment.
+    pub fn event_window(&self) -> u16 {
+        match &self.event {
+            Some(Event::Established { settings, .. }) => settings.packet_window,
+            _ => 0,
+        }
+    }
+
     /// Counters of the whole socket, as JSON.
     pub fn stats(&mut self) -> String {
         object(self.endpoint.stats().iter())

@@ -321,6 +321,9 @@ export! {
     /// The connection whose place an established one takes; 0 if there is none.
     fn event_replaces() -> u32 { with_core(0, |core| core.event_replaces()) }
 
+    /// The packet window of an establishment.
+    fn event_window() -> u32 { with_core(0, |core| u32::from(core.event_window())) }
+
     /// The other side's public key.
     fn event_public_key() -> i32 {
         with(|instance| {

@@ -119,7 +119,7 @@ function play(now: Joined): void {
   strip.reset();
   const current = new Game(now.connection, now.rules, { field, controls, strip, onNews: learn });
   game = current;
-  show("playing", `${now.carrier} to ${now.connection.remote}`);
+  show("playing", `${now.carrier} to ${now.connection.peer.address}`);
   if (document.activeElement === document.body) field.canvas.focus({ preventScroll: true });
   void now.connection.closed.then(async ({ code, by, reason }) => {
     current.end();

@@ -3,7 +3,7 @@
  * `window.torqueChat` ({@link TorqueChat}) is for whoever wants to watch it from outside, as tests do.
  */
 
-import { TorqueError, TorqueSocket, type TorqueConnection, type TorqueRequest } from "torque-socket";
+import { TorqueError, TorqueSocket, type ConnectRequest, type TorqueConnection } from "torque-socket";
 
 import { Conversation, type Fate } from "./conversation.js";
 import { element, make, setText } from "./dom.js";
@@ -50,7 +50,7 @@ let state: TorqueChat["state"] = "closed";
 let socket: TorqueSocket | undefined;
 let connection: TorqueConnection | undefined;
 let conversation: Conversation | undefined;
-let request: TorqueRequest | undefined;
+let request: ConnectRequest | undefined;
 let lines: Line[] = [];
 let reason = "";
 let marks: { line: Line; said: number; mark: HTMLElement }[] = [];
@@ -99,7 +99,7 @@ async function openRoom(): Promise<void> {
   show("waiting", "Opening");
   const mine = (socket = await newSocket(true));
   const link = new URL(location.href);
-  link.hash = `torque://${mine.publicKey}@${mine.address}`;
+  link.hash = mine.url;
   element<HTMLInputElement>("link").value = link.href;
   show("waiting", "Waiting for somebody");
   void mine.closed.then(({ code, message }) => {
@@ -113,13 +113,13 @@ async function openRoom(): Promise<void> {
 }
 
 /** Shows a request, to be answered by the person at this page. */
-function ask(next: TorqueRequest): void {
+function ask(next: ConnectRequest): void {
   request = next;
   const name = textOf(next.connectData) || "Somebody";
-  log.add([{ b: name }, ` asks to be let in, key ${short(next.publicKey)}`], "event");
+  log.add([{ b: name }, ` asks to be let in, key ${short(next.peer.publicKey)}`], "event");
   setText(element("request-title"), `${name} asks to be let in`);
-  setText(element("request-from"), `From ${next.remote}${next.origin ? `, a page of ${next.origin}` : ""}, with the key`);
-  setText(element("request-key"), next.publicKey);
+  setText(element("request-from"), `From ${next.peer.address}${next.peer.origin ? `, a page of ${next.peer.origin}` : ""}, with the key`);
+  setText(element("request-key"), next.peer.publicKey);
   show("asked", "Somebody asks");
   element("accept").focus();
 }
@@ -149,7 +149,7 @@ async function askHost(): Promise<void> {
   try {
     const mine = (socket = await newSocket(false));
     const name = cut(names.guest.value.trim(), MAX_NAME).slice();
-    const opened = await mine.open(invitation(), { connectData: name });
+    const opened = await mine.connect(invitation(), { connectData: name, trust: "anyone" });
     void opened.closed.then(() => mine.shutdown());
     talk(opened, textOf(opened.acceptData) || "The host");
   } catch (error) {
@@ -166,7 +166,7 @@ function talk(opened: TorqueConnection, name: string): void {
   const now = new Conversation(opened, { told: tell, heard: (text) => void add({ mine: false, text, fate: "delivered", tries: 1 }) });
   conversation = now;
   opened.onpacket = (packet) => now.packet(packet);
-  log.add(["Talking with ", { b: name }, `, key ${short(opened.publicKey)}, ${opened.settings.replaceAll(";", ", ")}`], "event");
+  log.add(["Talking with ", { b: name }, `, key ${short(opened.peer.publicKey)}, ${opened.settings.replaceAll(";", ", ")}`], "event");
   setText(element("room-title"), name);
   show("talking", `Talking with ${name}`);
   sayText.focus();

@@ -71,7 +71,7 @@ export class Conversation {
         this.#told(number, "under way", tries);
       }
       this.#way.send(packetOf(letters)).then(
-        (delivered) => this.#settle(letters, delivered),
+        (verdict) => this.#settle(letters, verdict === "delivered"),
         // The connection has ended: `end` tells.
         () => this.#outbox.putBack(letters),
       );

@@ -188,7 +188,8 @@ export class Game {
     const mark = this.#strip.sent(letters, now);
     this.counters.inputs++;
     this.#connection.send(packet.bytes).then(
-      (delivered) => {
+      (verdict) => {
+        const delivered = verdict === "delivered";
         this.view.settle(packet, delivered ? "delivered" : "dropped");
         this.#strip.settle(mark, delivered);
         this.counters[delivered ? "delivered" : "dropped"]++;

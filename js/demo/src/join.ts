@@ -72,7 +72,7 @@ export async function join(options: JoinOptions): Promise<Joined> {
     await socket.bind();
     const carrier = CARRIERS[socket.carrier] ?? socket.carrier;
     tell([{ b: carrier }, ` to the gateway: this page is ${socket.address}, key ${short(socket.publicKey)}`]);
-    const connection = await socket.open(url, { connectData: hello(options.name), signal });
+    const connection = await socket.connect(url, { connectData: hello(options.name), signal });
     await tellHandshake(connection, tell);
     return { socket, connection, rules: readWelcome(connection.acceptData), carrier };
   } catch (error) {
@@ -83,7 +83,8 @@ export async function join(options: JoinOptions): Promise<Joined> {
 
 async function tellHandshake(connection: TorqueConnection, tell: JoinOptions["tell"]): Promise<void> {
   const stats = await connection.getStats();
-  tell(["Host ", { b: short(connection.publicKey) }, ` at ${connection.remote}: the key that the address asks for`]);
+  const { publicKey, address } = connection.peer;
+  tell(["Host ", { b: short(publicKey) }, ` at ${address}: the key that the address asks for`]);
   if (!stats) return;
   const { challengeTime, difficulty, puzzleTries, puzzleTime, totalTime, restarts } = stats.handshake;
   tell([`Challenged after ${milliseconds(challengeTime)}, puzzle of ${difficulty} bits: ${puzzleTries} tries in ${milliseconds(puzzleTime)}`]);

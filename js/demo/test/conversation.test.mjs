@@ -23,7 +23,7 @@ function pair(loses) {
         setTimeout(() => {
           if (!lost) conversations[1 - from].packet(bytes.slice());
           this.inFlight--;
-          resolve(!lost);
+          resolve(lost ? "dropped" : "delivered");
         }, 1);
       });
     },

@@ -37,6 +37,7 @@ interface Exports {
   event_difficulty(): number;
   event_closed_by(): number;
   event_replaces(): number;
+  event_window(): number;
   event_public_key(): number;
   event_text(): number;
   stats(): number;
@@ -53,7 +54,7 @@ type Plain = Pick<
   Exports,
   | "run" | "deadline" | "close_all" | "max_packet_size" | "release_packets" | "next_event"
   | "event_connection" | "event_sequence" | "event_delivery" | "event_difficulty"
-  | "event_closed_by" | "event_replaces" | "set_simulated_link"
+  | "event_closed_by" | "event_replaces" | "event_window" | "set_simulated_link"
 >;
 
 const encoder = new TextEncoder();

@@ -1,35 +1,20 @@
 import type { Carrier } from "../carriers/carrier.js";
-import { type CloseCode, CLOSE_MEANINGS } from "../codes.js";
+import { CLOSE_MEANINGS } from "../codes.js";
 import { TorqueError } from "../error.js";
 import type { SimulatedLink } from "../options.js";
+import { type Connection, Connections } from "./connections.js";
 import { Core } from "./core.js";
+import { type CoreEvent, eventsOf } from "./events.js";
 import { figuresOf } from "./figures.js";
-import type { ClosedBy, Command, Delivery, EngineOptions, Notice } from "./messages.js";
+import type { ClosedBy, Command, EngineOptions, Notice } from "./messages.js";
 import { openCarrier } from "./open_carrier.js";
 import { Scheduler } from "./scheduler.js";
 
-/** Kinds of the core's events (crates/torque-wasm/src/events.rs). */
-const EVENT = { challenge: 1, request: 2, established: 3, close: 4, packet: 5, verdict: 6, info: 7 } as const;
-const DELIVERIES: readonly Delivery[] = ["dropped", "delivered", "unknown"];
-const CLOSED_BY: readonly ClosedBy[] = ["application", "remote", "socket"];
 const NOTHING = new Uint8Array();
 /** So long before its carrier is gone a socket closes what is left, so that the others hear of it: milliseconds. */
 const LAST_WORDS = 1_000;
 /** So much longer than its connections may take a socket may take to end: milliseconds. */
 const END_MARGIN = 1_000;
-
-interface Connection {
-  readonly id: number;
-  /** Where an attempt goes; empty while the name is being resolved, and for those who came. */
-  remote: string;
-  /** The core's number; 0 while the name is being resolved. */
-  core: number;
-  trust: "ask" | "anyone";
-  /** The key that the last challenge showed. */
-  hostKey: string;
-  /** For each packet without a verdict, oldest first: whether the core took it. */
-  readonly sent: boolean[];
-}
 
 /**
  * Drives the core: hands in datagrams, time and commands, and hands out datagrams and notices. Runs in a worker or beside the face.
@@ -41,9 +26,7 @@ export class Engine {
   #core!: Core;
   #carrier: Carrier | undefined;
   #scheduler!: Scheduler;
-  readonly #connections = new Map<number, Connection>();
-  readonly #byCore = new Map<number, Connection>();
-  #nextId = 2;
+  readonly #connections = new Connections();
   #notices: Notice[] = [];
   #drainPending = false;
   #closeWait = 0;
@@ -130,7 +113,7 @@ export class Engine {
         void this.#connect(command);
         break;
       case "accept_challenge":
-        this.#with(command.id, (connection) => void this.#acceptChallenge(connection));
+        this.#with(command.id, (connection) => void this.#acceptChallenge(connection, command.publicKey));
         break;
       case "accept_connection":
         this.#with(command.id, ({ core }) => this.#core.acceptConnection(now, core, command.data));
@@ -139,7 +122,7 @@ export class Engine {
         this.#close(command.id, command.reason);
         break;
       case "send":
-        this.#send(now, command.id, command.data);
+        this.#send(now, command);
         break;
       case "taken":
         this.#with(command.id, ({ core }) => this.#core.plain.release_packets(core, command.packets));
@@ -192,34 +175,33 @@ export class Engine {
   }
 
   async #connect(command: Extract<Command, { kind: "connect" }>): Promise<void> {
-    const { id, trust } = command;
-    const connection: Connection = { id, core: 0, remote: "", trust, hostKey: "", sent: [] };
-    this.#connections.set(id, connection);
+    const { trust } = command;
+    const connection = this.#connections.begin(command.id, trust);
     try {
       if (this.#ending ?? this.#draining) throw this.#ending ?? this.#draining;
       const { host, port, key } = this.#core.parseUrl(command.url);
       const remote = await this.#carrier!.resolve(host, port);
-      if (!this.#connections.has(id)) return;
+      if (!this.#connections.has(connection)) return;
       connection.remote = remote;
       const token = key ? await this.#originToken(remote, key) : NOTHING;
-      if (!this.#connections.has(id)) return;
-      // To have an origin token made the host's key must be known first, so the core asks although nobody else does.
+      if (!this.#connections.has(connection)) return;
+      // An origin token is made for the host's key, so the core asks for it although nobody else does.
       const asks = trust === "ask" || this.#carrier!.attest !== undefined;
       const coreTrust = key || (asks ? "ask" : "anyone");
-      const now = performance.now();
-      connection.core = this.#core.connect(now, remote, command.settings, coreTrust, command.data, token);
-      this.#byCore.set(connection.core, connection);
+      const core = this.#core.connect(performance.now(), remote, command.settings, coreTrust, command.data, token);
+      this.#connections.named(connection, core);
     } catch (error) {
-      if (this.#connections.has(id)) this.#ended(connection, asError(error), "socket");
+      if (this.#connections.has(connection)) this.#ended(connection, asError(error), "socket");
     }
     this.#guard(() => this.#drain());
   }
 
-  async #acceptChallenge(connection: Connection): Promise<void> {
-    // Nothing has been shown yet.
-    if (!connection.hostKey) return;
+  /** Goes on with the host of this key, unless another one has answered since. */
+  async #acceptChallenge(connection: Connection, hostKey: string): Promise<void> {
+    if (!hostKey || connection.hostKey !== hostKey) return;
     try {
-      const token = await this.#originToken(connection.remote, connection.hostKey);
+      const token = await this.#originToken(connection.remote, hostKey);
+      if (connection.hostKey !== hostKey) return;
       this.#core.acceptChallenge(performance.now(), connection.core, token);
     } catch (error) {
       this.#guard(() => this.#failed(connection, error));
@@ -242,32 +224,19 @@ export class Engine {
     else this.#ended(connection, new TorqueError("closed", "closed before it began"), "application");
   }
 
-  #send(now: number, id: number, data: Uint8Array): void {
+  #send(now: number, { id, packet, data }: Extract<Command, { kind: "send" }>): void {
     const connection = this.#connections.get(id);
-    // Its close is on its way to the face, which counts what is left without a verdict.
+    // Its close is on its way to the page, and settles this packet.
     if (!connection) return;
-    let taken = true;
     try {
       this.#core.send(now, connection.core, data);
     } catch {
-      taken = false;
+      this.#notices.push({ kind: "refused", id, packet });
     }
-    connection.sent.push(taken);
-    this.#settleRefused(connection);
-  }
-
-  /** Verdicts on packets that the core did not take come in the order of sending as well. */
-  #settleRefused(connection: Connection): void {
-    while (connection.sent[0] === false) this.#verdict(connection, "dropped");
-  }
-
-  #verdict(connection: Connection, delivery: Delivery): void {
-    connection.sent.shift();
-    this.#notices.push({ kind: "verdict", id: connection.id, delivery });
   }
 
   #closeAll(now: number): void {
-    for (const connection of [...this.#connections.values()]) if (!connection.core) this.#close(connection.id, NOTHING);
+    for (const connection of this.#connections.all()) if (!connection.core) this.#close(connection.id, NOTHING);
     this.#core.plain.close_all(now);
   }
 
@@ -319,7 +288,7 @@ export class Engine {
    */
   #failed(connection: Connection, error: unknown): void {
     if (!(error instanceof TorqueError)) throw error;
-    if (error.code === "closed" || error.code === "not_waiting" || !this.#connections.has(connection.id)) return;
+    if (error.code === "closed" || error.code === "not_waiting" || !this.#connections.has(connection)) return;
     this.#ended(connection, error, "socket");
     try {
       this.#core.close(performance.now(), connection.core, NOTHING);
@@ -342,7 +311,7 @@ export class Engine {
     const carrier = this.#carrier;
     if (!carrier || this.#over) return this.#flush();
     this.#core.transmits(performance.now(), (remote, local, datagram) => carrier.send(remote, datagram, local));
-    for (let kind; (kind = this.#core.plain.next_event()) !== 0; ) this.#event(kind);
+    for (const event of eventsOf(this.#core)) this.#event(event);
     // Answering events may have made more to send.
     this.#core.transmits(performance.now(), (remote, local, datagram) => carrier.send(remote, datagram, local));
     this.#scheduler.arm();
@@ -358,91 +327,52 @@ export class Engine {
     this.notify(notices);
   }
 
-  #event(kind: number): void {
-    const { plain } = this.#core;
-    const number = plain.event_connection();
-    if (kind === EVENT.info) {
-      const remote = this.#core.eventRemote();
-      this.#notices.push({ kind: "info", remote, data: this.#core.eventBytes() });
-      return;
-    }
-    // Nobody is let in any more; once more, as this one has come since.
-    if (kind === EVENT.request && this.#ending) return plain.close_all(performance.now());
-    const connection = kind === EVENT.request ? this.#incoming(number) : this.#byCore.get(number);
+  /** Passes on what the core tells, under the number that the page knows. */
+  #event(event: CoreEvent): void {
+    if (event.kind === "info") return void this.#notices.push(event);
+    if (event.kind === "request") return this.#requested(event);
+    const connection = this.#connections.ofCore(event.id);
     if (!connection) return;
     const { id } = connection;
-    switch (kind) {
-      case EVENT.packet:
-        this.#notices.push({ kind: "packet", id, sequence: plain.event_sequence(), data: this.#core.eventBytes() });
+    switch (event.kind) {
+      case "challenge":
+        connection.hostKey = event.publicKey;
+        // With "anyone" only the engine asked, for the sake of an origin token.
+        if (connection.trust === "anyone") void this.#acceptChallenge(connection, event.publicKey);
+        else this.#notices.push({ ...event, id });
         break;
-      case EVENT.verdict:
-        this.#verdict(connection, DELIVERIES[plain.event_delivery()] ?? "unknown");
-        this.#settleRefused(connection);
+      case "established":
+        this.#notices.push({ ...event, id, replaces: this.#connections.ofCore(event.replaces)?.id ?? 0 });
         break;
-      case EVENT.challenge: {
-        const publicKey = this.#core.eventPublicKey();
-        connection.hostKey = publicKey;
-        const challenge = { difficulty: plain.event_difficulty(), cipher: this.#core.eventText() };
-        this.#notices.push({ kind: "challenge", id, publicKey, data: this.#core.eventBytes(), ...challenge });
-        if (connection.trust === "anyone") void this.#acceptChallenge(connection);
-        break;
-      }
-      case EVENT.request: {
-        const remote = this.#core.eventRemote();
-        const asked = { publicKey: this.#core.eventPublicKey(), data: this.#core.eventBytes(), origin: this.#core.eventText() };
-        this.#notices.push({ kind: "request", id, remote, ...asked });
-        break;
-      }
-      case EVENT.established: {
-        const settings = this.#core.eventText();
-        this.#notices.push({
-          kind: "established",
-          id,
-          remote: this.#core.eventRemote(),
-          publicKey: this.#core.eventPublicKey(),
-          data: this.#core.eventBytes(),
-          settings,
-          maxPacketSize: plain.max_packet_size(number),
-          window: Number(/window=(\d+)/.exec(settings)?.[1]),
-          replaces: this.#byCore.get(plain.event_replaces())?.id ?? 0,
-        });
-        break;
-      }
-      case EVENT.close: {
-        const code = this.#core.eventText() as CloseCode;
-        const by = CLOSED_BY[plain.event_closed_by()] ?? "socket";
+      case "close": {
+        const { code, by, reason } = event;
         // Closed by us because the carrier is about to go.
         if (code === "shutting_down" && by === "application" && this.#ending && this.#ending.code !== "closed") {
           return this.#ended(connection, this.#ending, "socket");
         }
-        this.#ended(connection, new TorqueError(code, CLOSE_MEANINGS[code], this.#core.eventBytes()), by);
-        break;
+        return this.#ended(connection, new TorqueError(code, CLOSE_MEANINGS[code], reason), by);
       }
+      default:
+        this.#notices.push({ ...event, id });
     }
   }
 
-  #incoming(core: number): Connection {
-    const id = this.#nextId;
-    this.#nextId += 2;
-    const connection: Connection = { id, core, remote: "", trust: "ask", hostKey: "", sent: [] };
-    this.#connections.set(id, connection);
-    this.#byCore.set(core, connection);
-    return connection;
+  #requested(event: Extract<CoreEvent, { kind: "request" }>): void {
+    // A socket that ends lets nobody in. This request came after the last `close_all`.
+    if (this.#ending) return this.#core.plain.close_all(performance.now());
+    this.#notices.push({ ...event, id: this.#connections.incoming(event.id).id });
   }
 
-  /** Tells a connection's end, and before it what is left to tell. */
   #ended(connection: Connection, error: TorqueError, by: ClosedBy): void {
-    while (connection.sent.length > 0) this.#verdict(connection, connection.sent[0] ? "unknown" : "dropped");
     const { code, message, reason } = error;
     this.#notices.push({ kind: "close", id: connection.id, code, by, reason, message });
-    this.#connections.delete(connection.id);
-    if (connection.core) this.#byCore.delete(connection.core);
+    this.#connections.remove(connection);
   }
 
   /** The socket is over: with its carrier, by a shutdown, or because it could not begin. */
   #end(error: TorqueError): void {
     if (this.#over) return;
-    for (const connection of [...this.#connections.values()]) this.#ended(connection, error, "socket");
+    for (const connection of this.#connections.all()) this.#ended(connection, error, "socket");
     this.#over = true;
     clearTimeout(this.#endTimer);
     clearTimeout(this.#drainTimer);

@@ -6,6 +6,7 @@
  */
 
 import type { ErrorCode } from "../error.js";
+import type { CoreEvent } from "./events.js";
 import type { ConnectionFigures } from "./figures.js";
 import type { GatewayCarrier, SimulatedLink } from "../options.js";
 
@@ -30,10 +31,11 @@ export interface EngineOptions {
 export type Command =
   | { kind: "begin"; options: EngineOptions; module: WebAssembly.Module }
   | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: "ask" | "anyone" }
-  | { kind: "accept_challenge"; id: number }
+  | { kind: "accept_challenge"; id: number; publicKey: string }
   | { kind: "accept_connection"; id: number; data: Uint8Array }
   | { kind: "close"; id: number; reason: Uint8Array }
-  | { kind: "send"; id: number; data: Uint8Array }
+  /** `packet` is the page's number for it. */
+  | { kind: "send"; id: number; packet: number; data: Uint8Array }
   | { kind: "send_info"; remote: string; data: Uint8Array; request: number }
   | { kind: "taken"; id: number; packets: number }
   | { kind: "set_key_pair"; text: string; request: number }
@@ -48,33 +50,17 @@ export type Command =
 /** From the engine to the face. @internal */
 export type Notice =
   | { kind: "bound"; address: string; publicKey: string; carrier: string; gatewayKey: string }
-  | { kind: "challenge"; id: number; publicKey: string; data: Uint8Array; difficulty: number; cipher: string }
-  | { kind: "request"; id: number; remote: string; publicKey: string; data: Uint8Array; origin: string }
-  | {
-      kind: "established";
-      id: number;
-      remote: string;
-      publicKey: string;
-      data: Uint8Array;
-      settings: string;
-      maxPacketSize: number;
-      window: number;
-      replaces: number;
-    }
+  /** The core's events, with the page's number of the connection. */
+  | Exclude<CoreEvent, { kind: "close" }>
   | { kind: "close"; id: number; code: ErrorCode; by: ClosedBy; reason: Uint8Array; message: string }
-  | { kind: "packet"; id: number; sequence: number; data: Uint8Array }
-  /** The verdict on the connection's oldest packet without one. */
-  | { kind: "verdict"; id: number; delivery: Delivery }
+  /** The core did not take this packet. */
+  | { kind: "refused"; id: number; packet: number }
   /** The socket's carrier goes away in so many milliseconds. */
   | { kind: "draining"; time: number }
-  | { kind: "info"; remote: string; data: Uint8Array }
   | { kind: "reply"; request: number; value: unknown; error?: { code: ErrorCode; message: string } }
   | { kind: "ended"; code: ErrorCode; message: string };
 
 /** Who ended a connection: this application, the other side, or this socket. */
 export type ClosedBy = "application" | "remote" | "socket";
-
-/** What became of a packet. */
-export type Delivery = "delivered" | "dropped" | "unknown";
 
 export type { ConnectionFigures };

@@ -1,19 +1,20 @@
-// The two faces in Node: what they take, what they refuse, and what an application may do in its listeners.
+// The two classes in Node: what they take, what they refuse, and what an application may do in its listeners.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { ClientConnection } from "../dist/client_connection.js";
 import { TorqueConnection } from "../dist/connection.js";
 import { copyOf } from "../dist/data.js";
+import { DraftSocket } from "../dist/draft.js";
 import { Engine } from "../dist/engine/engine.js";
-import { TorqueSocket } from "../dist/index.js";
+import { KeyPair, TorqueSocket } from "../dist/index.js";
 
 const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const text = (bytes) => new TextDecoder().decode(bytes);
-const url = (host) => `torque://${host.publicKey}@${host.address}`;
 
-async function bound(t, options = {}) {
-  const socket = new TorqueSocket({ bind: "127.0.0.1:0", ...options });
+async function bound(t, options = {}, Class = TorqueSocket) {
+  const socket = new Class({ bind: "127.0.0.1:0", ...options });
   t.after(() => socket.shutdown());
   await socket.bind();
   return socket;
@@ -25,7 +26,7 @@ async function startHost(t, options) {
   const accepted = (async () => {
     for await (const request of host.requests()) return request.accept("welcome");
   })();
-  return { host, url: url(host), accepted };
+  return { host, url: host.url, accepted };
 }
 
 /** The next thing that an attribute for events is told. */
@@ -59,12 +60,12 @@ test("what was handed in may be written over at once", async (t) => {
     return buffer;
   };
   const challengeResponse = Buffer.from("a fine host");
-  const host = await bound(t, { challengeResponse });
+  const host = await bound(t, { challengeResponse }, DraftSocket);
   challengeResponse.fill("x");
   const requested = next(host, "on_connect_request");
-  const client = await bound(t);
+  const client = await bound(t, {}, DraftSocket);
   const challenged = next(client, "on_challenge_response");
-  const id = client.connect(url(host).replace(/tk1\w+@/, ""), used("hello"));
+  const id = client.connect(host.url.replace(/tk1\w+@/, ""), used("hello"));
   assert.equal(text((await challenged)[2]), "a fine host");
   client.accept_challenge(id);
   const [asking, , data] = await requested;
@@ -87,39 +88,99 @@ test("a reason or answer that is too long is refused at once, and does nothing",
   const requested = (async () => {
     for await (const request of host.requests()) return request;
   })();
-  const attempt = TorqueSocket.connect(url(host));
+  const attempt = TorqueSocket.connect(host.url);
   const request = await requested;
   const long = "x".repeat(512);
   await assert.rejects(request.accept(long), { code: "too_large" });
   assert.throws(() => request.refuse(long), { code: "too_large" });
   const [server, client] = await Promise.all([request.accept("x".repeat(511)), attempt]);
   assert.throws(() => client.close(long), { code: "too_large" });
-  assert.equal(await client.send("still open"), true);
+  assert.equal(await client.send("still open"), "delivered");
   client.close("x".repeat(511));
   assert.equal((await server.closed).reason.length, 511);
   assert.equal((await client.closed).code, "closed");
 });
 
-test("a socket that asks about keys opens connections as well", async (t) => {
-  const { url, accepted } = await startHost(t);
-  const socket = await bound(t);
-  const asked = [];
-  socket.on_challenge_response = (id, key) => {
-    asked.push(key);
-    socket.accept_challenge(id);
-  };
-  const connection = await socket.open(url.replace(/tk1\w+@/, ""));
-  assert.deepEqual(asked, [connection.publicKey]);
-  assert.equal(await (await accepted).send("hello"), true);
+test("without a key or `trust` nothing is connected, at once, and the error lists the choices", async (t) => {
+  const { host } = await startHost(t);
+  const unpinned = `torque://${host.address}`;
+  const choices = (code) => (error) => error.code === code && ["URL", "list of keys", "function", '"anyone"'].every((word) => error.message.includes(word));
+  // A socket that was never bound: it fails before anything is looked up or sent.
+  const socket = new TorqueSocket();
+  for (const target of [unpinned, "torque://nowhere.invalid", { host: "127.0.0.1", port: 9 }]) {
+    await assert.rejects(socket.connect(target), choices("no_trust"));
+    await assert.rejects(TorqueSocket.connect(target), choices("no_trust"));
+  }
+  for (const trust of ["pinned", "", null, "ask", [], [3], true]) {
+    await assert.rejects(socket.connect(unpinned, { trust }), choices("invalid_argument"), `${trust}`);
+    await assert.rejects(TorqueSocket.connect(unpinned, { trust }), choices("invalid_argument"), `${trust}`);
+  }
+  assert.equal(socket.address, "");
+  const draft = new DraftSocket();
+  assert.throws(() => draft.connect(unpinned), { code: "no_trust", message: /on_challenge_response/ });
+  assert.equal(draft.address, "");
 });
 
-test("trust that is no trust is refused", async (t) => {
-  const { url } = await startHost(t);
-  const socket = await bound(t);
-  for (const trust of ["pinned", "tk1abc", "", null, "ask"]) {
-    await assert.rejects(socket.open(url, { trust }), { code: "invalid_argument" }, trust);
-    await assert.rejects(TorqueSocket.connect(url, { trust }), { code: "invalid_argument" }, trust);
+test("a host is trusted by its key, one of several, a function's answer, or as anyone", async (t) => {
+  const host = await bound(t, { challengeResponse: "a fine host" });
+  void (async () => {
+    for await (const request of host.requests()) void request.accept().catch(() => undefined);
+  })();
+  const other = (await KeyPair.generate()).publicKey;
+  const [address, port] = host.address.split(":");
+  const asked = [];
+  const parts = { host: address, port: Number(port) };
+  for (const [target, trust] of [
+    [host.url, undefined],
+    [{ ...parts, publicKey: host.publicKey }, undefined],
+    [host.url, [other, host.publicKey]],
+    [parts, host.publicKey],
+    [parts, [other, host.publicKey]],
+    [parts, "anyone"],
+    [parts, (shown) => asked.push(shown) > 0],
+    [parts, async ({ publicKey }) => publicKey === host.publicKey],
+    // A key in the URL is a pin: nobody is asked.
+    [host.url, () => assert.fail("asked about a pinned key")],
+  ]) {
+    const connection = await TorqueSocket.connect(target, trust === undefined ? {} : { trust });
+    assert.equal(await connection.send("hello"), "delivered");
+    assert.deepEqual(connection.peer, { publicKey: host.publicKey, address: host.address, origin: undefined });
+    connection.close();
   }
+  assert.equal(asked.length, 1);
+  assert.deepEqual([asked[0].publicKey, text(asked[0].challengeResponse)], [host.publicKey, "a fine host"]);
+  const mismatch = { code: "key_mismatch" };
+  await assert.rejects(TorqueSocket.connect(parts, { trust: other }), mismatch);
+  await assert.rejects(TorqueSocket.connect(parts, { trust: [other] }), mismatch);
+  await assert.rejects(TorqueSocket.connect(parts, { trust: () => false }), mismatch);
+  await assert.rejects(TorqueSocket.connect(parts, { trust: async () => false }), mismatch);
+  await assert.rejects(TorqueSocket.connect(host.url, { trust: other }), { code: "invalid_argument", message: /key in the URL/ });
+});
+
+test("a `trust` that throws trusts nobody, and its error is heard of", async (t) => {
+  const { host } = await startHost(t);
+  const thrown = uncaught(t);
+  const trust = () => { throw new Error("no list of keys"); };
+  await assert.rejects(TorqueSocket.connect(`torque://${host.address}`, { trust }), { code: "key_mismatch" });
+  assert.deepEqual(thrown, ["no list of keys"]);
+});
+
+test("one packet goes to all connections, each with its own verdict", async (t) => {
+  const host = await bound(t);
+  void (async () => {
+    for await (const request of host.requests()) void request.accept();
+  })();
+  const clients = await Promise.all([1, 2, 3].map(() => TorqueSocket.connect(host.url)));
+  const packets = clients.map(async (client) => { for await (const packet of client) return text(packet); });
+  while (host.connections.length < 3) await sleep(5);
+  const [, second] = host.connections;
+  assert.deepEqual(await Promise.all(host.sendToAll("to you all")), ["delivered", "delivered", "delivered"]);
+  assert.deepEqual(await Promise.all(packets), ["to you all", "to you all", "to you all"]);
+  second.close();
+  const [first, last] = host.sendToAll("still", [second, host.connections[1]]);
+  await assert.rejects(first, { code: "closed" });
+  assert.equal(await last, "delivered");
+  assert.equal(host.connections.length, 2);
 });
 
 test("a send that nobody looks at is no unhandled rejection", async (t) => {
@@ -136,7 +197,8 @@ test("a send that nobody looks at is no unhandled rejection", async (t) => {
   assert.equal(await client.getStats(), undefined, "nor are there figures of what has ended");
 });
 
-test("listeners that throw harm nobody, and are heard of", async (t) => {
+/** What is thrown to nobody while the test runs. */
+function uncaught(t) {
   const thrown = [];
   const { queueMicrotask } = globalThis;
   t.after(() => { globalThis.queueMicrotask = queueMicrotask; });
@@ -148,8 +210,13 @@ test("listeners that throw harm nobody, and are heard of", async (t) => {
         thrown.push(error.message);
       }
     });
+  return thrown;
+}
+
+test("listeners that throw harm nobody, and are heard of", async (t) => {
+  const thrown = uncaught(t);
   const { url, accepted } = await startHost(t);
-  const socket = await bound(t);
+  const socket = await bound(t, {}, DraftSocket);
   const told = [];
   for (const name of ["on_established", "on_packet", "on_packet_delivery_notify", "on_close"]) {
     socket[name] = (connection, value) => {
@@ -173,32 +240,25 @@ test("listeners that throw harm nobody, and are heard of", async (t) => {
   assert.deepEqual(thrown.toSorted(), [...told.map(([name]) => name), "onpacket 1", "onpacket 2", "onpacket 3"].toSorted());
 });
 
-test("requests are taken by who iterates, told to who listens, and wait for either", async (t) => {
+test("requests wait for the loop that takes them, and may be refused", async (t) => {
   const host = await bound(t);
-  // The host's first connection: refused by its number, it waits for nobody.
-  const refused = TorqueSocket.connect(url(host));
-  refused.catch(() => undefined);
+  const early = TorqueSocket.connect(host.url, { connectData: "early" });
   await sleep(100);
-  host.close(2, "no");
-  await assert.rejects(refused, { code: "refused" });
-  const early = TorqueSocket.connect(url(host));
-  await sleep(100);
-  const told = [];
-  host.on_connect_request = (id) => {
-    told.push(id);
-    host.accept_connection(id);
-  };
   const taken = [];
+  let late;
   for await (const request of host.requests()) {
-    taken.push(request.remote);
+    taken.push(text(request.connectData));
+    assert.match(request.peer.publicKey, /^tk1/);
+    if (taken.length === 2) {
+      request.refuse("enough");
+      break;
+    }
     await request.accept();
-    if (taken.length === 2) break;
-    void TorqueSocket.connect(url(host));
+    late = TorqueSocket.connect(host.url, { connectData: "late" });
   }
   await early;
-  assert.deepEqual([taken.length, told.length], [2, 0]);
-  await TorqueSocket.connect(url(host));
-  assert.deepEqual([taken.length, told.length], [2, 1], "nobody iterates any more");
+  await assert.rejects(late, (error) => error.code === "refused" && text(error.reason) === "enough");
+  assert.deepEqual(taken, ["early", "late"]);
 });
 
 test("a link may be simulated before the socket is bound, wherever that will be", async (t) => {
@@ -207,24 +267,30 @@ test("a link may be simulated before the socket is bound, wherever that will be"
   socket.setSimulatedLink("loss=100%");
   await socket.bind("127.0.0.1:0");
   const { url } = await startHost(t);
-  await assert.rejects(socket.open(url, { signal: AbortSignal.timeout(300) }), { name: "TimeoutError" });
+  await assert.rejects(socket.connect(url, { signal: AbortSignal.timeout(300) }), { name: "TimeoutError" });
 });
 
-// A connection alone, with an engine that is this test.
-const alone = () => new TorqueConnection({ post: () => undefined }, 1, undefined);
+/** A connection alone, with an engine that is this test. */
+function alone() {
+  const core = new ClientConnection(1, () => undefined);
+  return { core, connection: new TorqueConnection(undefined, undefined, core) };
+}
+
+const established = { kind: "established", id: 1, window: 16, maxPacketSize: 100 };
+const close = { kind: "close", id: 1, code: "closed", by: "application", message: "given up", reason: new Uint8Array() };
 
 test("a connection that was given up is not ready, whatever was under way", async () => {
-  const connection = alone();
+  const { core, connection } = alone();
   connection.close();
-  connection.handle({ kind: "established", id: 1, window: 16, maxPacketSize: 100 });
+  core.handle(established);
   await assert.rejects(connection.send("x"), { code: "closed" });
-  connection.handle({ kind: "close", id: 1, code: "closed", by: "application", message: "given up", reason: new Uint8Array() });
-  await assert.rejects(connection.ready, { code: "closed" });
+  core.handle(close);
+  await assert.rejects(connection.established, { code: "closed" });
 });
 
 test("a listener may stop listening, and the rest waits", () => {
-  const connection = alone();
-  for (const sequence of [1, 2, 3]) connection.handle({ kind: "packet", id: 1, sequence, data: new Uint8Array() });
+  const { core, connection } = alone();
+  for (const sequence of [1, 2, 3]) core.handle({ kind: "packet", id: 1, sequence, data: new Uint8Array() });
   const got = [];
   connection.onpacket = (packet, sequence) => {
     got.push(sequence);
@@ -233,6 +299,28 @@ test("a listener may stop listening, and the rest waits", () => {
   assert.deepEqual(got, [1]);
   connection.onpacket = (packet, sequence) => got.push(sequence);
   assert.deepEqual(got, [1, 2, 3]);
+});
+
+test("each packet has one verdict, in order, also those that the core did not take or never saw", async () => {
+  const { core, connection } = alone();
+  core.handle(established);
+  const told = [];
+  for (const n of [1, 2, 3, 4, 5, 6]) void connection.send("x").then((verdict) => told.push([n, verdict]));
+  const verdict = (verdict) => core.handle({ kind: "verdict", id: 1, verdict });
+  core.handle({ kind: "refused", id: 1, packet: 2 });
+  core.handle({ kind: "refused", id: 1, packet: 3 });
+  await sleep(0);
+  assert.deepEqual(told, [], "the first one has no verdict yet");
+  verdict("delivered");
+  await sleep(0);
+  assert.deepEqual(told, [[1, "delivered"], [2, "dropped"], [3, "dropped"]]);
+  assert.equal(connection.inFlight, 3);
+  verdict("dropped");
+  core.handle({ kind: "refused", id: 1, packet: 6 });
+  core.handle(close);
+  await sleep(0);
+  assert.deepEqual(told.slice(3), [[4, "dropped"], [5, "unknown"], [6, "dropped"]]);
+  assert.equal(connection.inFlight, 0);
 });
 
 /** A worker that is none, but takes only what a worker would. */
@@ -268,7 +356,7 @@ test("what a worker cannot be given ends the socket, which says so", async (t) =
   standInForWorkers(t);
   const socket = new TorqueSocket({ bind: "127.0.0.1:0", worker: true, notAnOption: () => undefined });
   await socket.bind();
-  const attempt = socket.open("torque://127.0.0.1:1", { settings: () => undefined });
+  const attempt = socket.connect("torque://127.0.0.1:1", { trust: "anyone", settings: () => undefined });
   await assert.rejects(attempt, { code: "internal" });
   assert.match((await socket.closed).message, /could not be cloned/);
   await socket.shutdown();
@@ -282,7 +370,7 @@ test("a worker takes data of its own, though the caller gives his away", async (
   const sent = client.send("hello");
   client.close(reason);
   structuredClone(reason.buffer, { transfer: [reason.buffer] });
-  assert.equal(await sent, true);
+  assert.equal(await sent, "delivered");
   assert.equal(text((await (await accepted).closed).reason), "bye");
 });
 

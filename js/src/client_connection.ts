@@ -1,0 +1,122 @@
+import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
+import type { Command, Notice } from "./engine/messages.js";
+import { type ErrorCode, TorqueError } from "./error.js";
+import { Ledger, type Verdict } from "./ledger.js";
+
+/** What a connection reports to the class that applications see. Verdicts go to the functions given to `send`. @internal */
+export type ConnectionEvent = Extract<Notice, { kind: "challenge" | "established" | "packet" | "close" }>;
+
+/** What a connection asks the engine to do. @internal */
+export type ConnectionCommand = Extract<Command, { id: number }>;
+
+/**
+ * One connection on the page's side: whether it is open, and which packets await their verdict. The classes that applications
+ * see stand on it.
+ *
+ * @internal
+ */
+export class ClientConnection {
+  /** Is told each event, in order. */
+  listener: (event: ConnectionEvent) => void = () => undefined;
+  /** What both sides agreed on, once the connection is established. */
+  established: Extract<Notice, { kind: "established" }> | undefined;
+  readonly #ledger = new Ledger();
+  #state: "pending" | "open" | "closing" | "closed" = "pending";
+  /** The key that the host has shown. */
+  #hostKey = "";
+  /** Why this side closed the connection, where that is not the application's doing. */
+  #failure: TorqueError | undefined;
+
+  constructor(
+    /** The number by which page and engine speak of it. */
+    readonly id: number,
+    private readonly post: (command: ConnectionCommand) => void,
+  ) {}
+
+  /** Whether packets can be sent. */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  get isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  /** How many packets await their verdict. */
+  get inFlight(): number {
+    return this.#ledger.inFlight;
+  }
+
+  /**
+   * Sends a packet whose bytes are ours, and returns its number: packets are counted from 1. `settle` is told its verdict,
+   * once. Throws a {@link TorqueError} if nothing was sent.
+   */
+  send(data: Uint8Array, settle: (verdict: Verdict, packet: number) => void): number {
+    const problem = this.#problem(data.length);
+    if (problem) throw problem;
+    const packet = this.#ledger.add(settle);
+    this.post({ kind: "send", id: this.id, packet, data });
+    return packet;
+  }
+
+  /** The application has taken packets: only now they stop counting as queued. */
+  taken(packets: number): void {
+    this.post({ kind: "taken", id: this.id, packets });
+  }
+
+  /** Goes on with the host of this key; nothing happens if another one has answered since. */
+  acceptChallenge(publicKey = this.#hostKey): void {
+    this.post({ kind: "accept_challenge", id: this.id, publicKey });
+  }
+
+  acceptConnection(data: Data | undefined): void {
+    this.post({ kind: "accept_connection", id: this.id, data: copyOf(data, MAX_SHORT_DATA) });
+  }
+
+  /** Closes, refuses or gives up, once. `failure` takes the place of the code and text that this would end with. */
+  close(reason?: Data, failure?: TorqueError): void {
+    const data = copyOf(reason, MAX_SHORT_DATA);
+    if (this.#state === "closing" || this.#state === "closed") return;
+    this.#state = "closing";
+    this.#failure = failure;
+    this.post({ kind: "close", id: this.id, reason: data });
+  }
+
+  /** Takes what the engine tells of this connection. */
+  handle(notice: Notice): void {
+    switch (notice.kind) {
+      case "verdict":
+        return this.#ledger.settle(notice.verdict);
+      case "refused":
+        return this.#ledger.refuse(notice.packet);
+      case "challenge":
+        this.#hostKey = notice.publicKey;
+        return this.listener(notice);
+      case "established":
+        this.established = notice;
+        // It may have been given up meanwhile.
+        if (this.#state !== "pending") return;
+        this.#state = "open";
+        return this.listener(notice);
+      case "packet":
+        return this.listener(notice);
+      case "close": {
+        this.#state = "closed";
+        this.#ledger.close();
+        const failure = notice.by === "application" ? this.#failure : undefined;
+        return this.listener(failure ? { ...notice, code: failure.code, message: failure.message } : notice);
+      }
+    }
+  }
+
+  /** Why a packet of this length cannot be sent now. */
+  #problem(length: number): TorqueError | undefined {
+    const fail = (code: ErrorCode, message: string) => new TorqueError(code, message);
+    if (this.#state === "pending") return fail("not_established", "the connection is not established yet");
+    if (!this.isOpen) return fail("closed", "the connection has ended");
+    const { maxPacketSize, window } = this.established!;
+    if (length > maxPacketSize) return fail("too_large", `a packet has at most ${maxPacketSize} bytes here, not ${length}`);
+    if (this.inFlight >= window) return fail("window_full", `${window} packets await their verdict: wait for one`);
+    return undefined;
+  }
+}
