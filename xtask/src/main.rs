@@ -3,6 +3,7 @@
 mod bare_root;
 mod codes;
 mod counts;
+mod documents;
 mod fuzz;
 mod lengths;
 mod npx;

@@ -3,7 +3,7 @@
 use crate::setup::{self, LintRust, Need, cargo_deny};
 use crate::shell::{self, cargo, program, run};
 use crate::steps::{self, Choice, Outcome, Step};
-use crate::{codes, counts, lengths, platforms, web, workspace};
+use crate::{codes, counts, documents, lengths, platforms, web, workspace};
 
 /// The crate that replays the committed fuzz corpus.
 const CORPUS_CRATE: &str = "torque-fuzz-targets";
@@ -30,6 +30,14 @@ const STEPS: &[Step] = &[
         needs: &[],
         wants: &[],
         run: lengths::check,
+    },
+    Step {
+        name: "documents",
+        about: "links between files lead somewhere, and ARCHITECTURE.md names files that exist",
+        seconds: 1,
+        needs: &[],
+        wants: &[],
+        run: documents::check,
     },
     Step {
         name: "codes",
