@@ -1,12 +1,11 @@
 //! AES-128 in Galois/counter mode with strong secure tags (draft-mattsson-cfrg-aes-gcm-sst, PROTOCOL.md 3.4): counter
 //! mode, and a polynomial hash with two keys that are fresh for each packet, so that a tag may be cut short.
 //!
-//! A cipher for `torque-proto`, which keeps the rules that come with it: no nonce seals twice, none opens twice, and a key is
-//! used with one length of tag only.
+//! `torque-proto` uses this cipher and keeps the rules that come with it: no nonce seals twice, none opens twice, and a key is
+//! used with one tag length only.
 //!
-//! On 64-bit Intel and AMD processors a packet takes one call of code that keeps all of it in vector registers
-//! (`x86_64`), elsewhere and on processors that lack something the crates `aes` and `polyval` are asked (`portable`). Both give
-//! the same bytes.
+//! On 64-bit Intel and AMD processors one call handles a packet and keeps all of it in vector registers (`x86_64`). Elsewhere, and
+//! on processors without the instructions, the crates `aes` and `polyval` do the work (`portable`). Both make the same bytes.
 #![no_std]
 
 #[cfg(test)]
@@ -18,7 +17,7 @@ mod x86_64;
 
 use subtle::ConstantTimeEq;
 
-/// A key. It is erased when dropped.
+/// A key, erased when dropped.
 pub struct GcmSst(Code);
 
 enum Code {
@@ -28,7 +27,7 @@ enum Code {
 }
 
 impl GcmSst {
-    /// The cipher with this key, by the fastest code for this processor.
+    /// Creates the cipher with this key, using the fastest code for this processor.
     pub fn new(key: &[u8; 16]) -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(fast) = x86_64::GcmSst::new(key) {
@@ -37,7 +36,7 @@ impl GcmSst {
         Self(Code::Portable(portable::GcmSst::new(key)))
     }
 
-    /// Encrypts `text` in place and returns the full tag, of which the first bytes are a tag as well. The nonce must not have sealed before.
+    /// Encrypts `text` in place and returns the full tag. Its first bytes are a valid shorter tag. A nonce must seal only once.
     pub fn seal(&self, nonce: &[u8; 12], ad: &[u8], text: &mut [u8]) -> [u8; 16] {
         match &self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -46,8 +45,8 @@ impl GcmSst {
         }
     }
 
-    /// Decrypts `text` in place if it is authentic, and says whether it is; if it is not, `text` is left as it was. The length of
-    /// `tag`, at most 16 bytes, is the caller's to check.
+    /// Decrypts `text` in place and returns `true` if it is authentic; otherwise leaves `text` as it is and returns `false`. The
+    /// caller checks the length of `tag`, which is at most 16 bytes.
     pub fn open(&self, nonce: &[u8; 12], ad: &[u8], text: &mut [u8], tag: &[u8]) -> bool {
         match &self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -57,20 +56,20 @@ impl GcmSst {
     }
 }
 
-/// Whether `tag` is the beginning of `full`, in constant time.
+/// Returns whether `full` begins with `tag`, in constant time.
 #[inline]
 fn begins_with(full: [u8; 16], tag: &[u8]) -> bool {
     if !matches!(tag.len(), 1..=16) {
         return false;
     }
     let difference = u128::from_le_bytes(full) ^ number(tag);
-    // Without the bytes that the tag has not.
+    // Shifts out the bytes that the tag lacks.
     let difference = difference << (128 - 8 * tag.len());
     (difference as u64 | (difference >> 64) as u64).ct_eq(&0).into()
 }
 
-/// At most 16 bytes as a number, little-endian: a block that is filled up with zeros. Read in few large pieces, because one that is
-/// put together in memory byte by byte would have to be waited for.
+/// Reads at most 16 bytes as a little-endian number: a block padded with zeros. It loads few large pieces, because the processor
+/// would have to wait for a block that is put together in memory byte by byte.
 #[inline]
 fn number(bytes: &[u8]) -> u128 {
     // The two halves may overlap, where they agree.

@@ -1,4 +1,4 @@
-//! The cipher by the crates `aes` and `polyval`.
+//! The cipher on top of the crates `aes` and `polyval`.
 
 use aes::Aes128Enc;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
@@ -10,9 +10,9 @@ use crate::begins_with;
 
 type Block = aes::Block;
 
-/// H, H2 and M: the first blocks of a packet's keystream are no keystream.
+/// H, H2 and M: the first blocks of a packet's keystream are subkeys.
 const SUBKEYS: usize = 3;
-/// Blocks that are encrypted together at first: the subkeys, and enough for most packets of a game.
+/// Blocks encrypted together at first: the subkeys, and enough for most packets of a game.
 const AT_ONCE: usize = 12;
 /// Blocks of text among them.
 const NEAR: usize = AT_ONCE - SUBKEYS;
@@ -33,7 +33,7 @@ impl GcmSst {
         full_tag(&start, ad, text)
     }
 
-    /// Decrypts `text` in place if it is authentic, and says whether it is.
+    /// Decrypts `text` in place if it is authentic, and returns whether it is.
     pub(super) fn open(&self, nonce: &[u8; 12], ad: &[u8], text: &mut [u8], tag: &[u8]) -> bool {
         let mut start = self.start(nonce, text.len());
         let mut expected = full_tag(&start, ad, text);
@@ -88,7 +88,7 @@ fn xor(text: &mut [u8], keystream: &[Block]) {
     }
 }
 
-/// Less than a block, filled up with zeros.
+/// Pads less than a block with zeros.
 fn padded(rest: &[u8]) -> Block {
     let mut block = Block::default();
     block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);

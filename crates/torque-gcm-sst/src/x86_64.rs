@@ -1,10 +1,10 @@
-//! The cipher in one call a packet, for processors with AES and carry-less multiplication.
+//! The cipher with one call for each packet, for processors with AES and carry-less multiplication.
 //!
-//! The hash keys of a packet, their powers and the keystream are in registers, or where the compiler puts those aside; nothing is
-//! kept. The only `unsafe` is the calls of functions for these processors: the instructions themselves touch no memory.
+//! A packet's hash keys, their powers and the keystream live in registers, or where the compiler spills them; nothing is
+//! kept. The only `unsafe` is calling functions for these processors: the instructions themselves touch no memory.
 //!
-//! AVX is not asked for, though its forms of these instructions take one register more: going from them to the plain ones
-//! of all other code can cost a hundred cycles each time, whenever something has left the upper halves of the registers in use.
+//! The code does not use AVX, although its encodings of these instructions take one more register: each change to the plain
+//! encodings of all other code can cost a hundred cycles, whenever something has left the upper halves of the registers in use.
 
 use core::arch::x86_64::*;
 use core::array;
@@ -15,21 +15,21 @@ use crate::{begins_with, number};
 
 cpufeatures::new!(processor, "aes", "pclmulqdq", "sse4.1");
 
-/// H, H2 and M: the first blocks of a packet's keystream are no keystream.
+/// H, H2 and M: the first blocks of a packet's keystream are subkeys.
 const SUBKEYS: usize = 3;
-/// Blocks that are encrypted together: as many as there are registers for.
+/// Blocks encrypted together: as many as fit into the registers.
 const AT_ONCE: usize = 8;
-/// Blocks of text that are encrypted together with the subkeys.
+/// Blocks of text encrypted together with the subkeys.
 const NEAR: usize = AT_ONCE - SUBKEYS;
 
-/// A key. There is one only if the processor has what all functions here need.
+/// A key. It exists only if the processor has the instructions that all functions here need.
 #[derive(ZeroizeOnDrop)]
 pub(crate) struct GcmSst {
     round_keys: [[u8; 16]; 11],
 }
 
 impl GcmSst {
-    /// `None` if the processor lacks something.
+    /// Returns `None` if the processor lacks an instruction.
     pub(crate) fn new(key: &[u8; 16]) -> Option<Self> {
         processor::get().then(|| {
             // SAFETY: the processor was just asked.
@@ -44,7 +44,7 @@ impl GcmSst {
         unsafe { self.seal_here(nonce, ad, text) }
     }
 
-    /// Decrypts `text` in place if it is authentic, and says whether it is.
+    /// Decrypts `text` in place if it is authentic, and returns whether it is.
     pub(crate) fn open(&self, nonce: &[u8; 12], ad: &[u8], text: &mut [u8], tag: &[u8]) -> bool {
         // SAFETY: `new` has asked the processor.
         unsafe { self.open_here(nonce, ad, text, tag) }
@@ -69,7 +69,7 @@ impl GcmSst {
         authentic
     }
 
-    /// Applies the keystream to `text`: `near` of it, and as much after that as is needed.
+    /// Applies the keystream to `text`: first `near`, then as much more as it needs.
     #[inline]
     #[target_feature(enable = "aes,sse4.1")]
     fn apply(&self, nonce: __m128i, near: [__m128i; NEAR], text: &mut [u8]) {
@@ -86,7 +86,7 @@ impl GcmSst {
         }
     }
 
-    /// The counters from `first` on, encrypted.
+    /// Encrypts the counters from `first` on.
     #[inline]
     #[target_feature(enable = "aes,sse4.1")]
     fn keystream<const N: usize>(&self, nonce: __m128i, first: u32) -> [__m128i; N] {
@@ -105,7 +105,7 @@ impl GcmSst {
     }
 }
 
-/// FIPS 197, section 5.2.
+/// Expands the key (FIPS 197, section 5.2).
 #[target_feature(enable = "aes,sse4.1")]
 fn expand(key: &[u8; 16]) -> [[u8; 16]; 11] {
     #[inline]
@@ -152,7 +152,7 @@ fn hash(h: __m128i, h2: __m128i, ad: &[u8], sealed: &[u8]) -> __m128i {
     Power::new(h2).times(_mm_xor_si128(sum, lengths)).reduced()
 }
 
-/// Adds to the hash some blocks and what is left of a part, together at most as many as there are powers.
+/// Adds blocks and the remainder of a part to the hash, together at most as many as there are powers.
 #[inline]
 #[target_feature(enable = "pclmulqdq,sse4.1")]
 fn absorb(powers: &[Power; 4], mut sum: __m128i, blocks: &[[u8; 16]], rest: &[u8]) -> __m128i {
@@ -175,7 +175,7 @@ fn absorb(powers: &[Power; 4], mut sum: __m128i, blocks: &[[u8; 16]], rest: &[u8
 /// x^63 + x^62 + x^57, the upper half of POLYVAL's polynomial without its highest term.
 const POLYNOMIAL: i64 = 0xc200_0000_0000_0000_u64 as i64;
 
-/// A factor, with what makes multiplying by it cheap (<https://eprint.iacr.org/2025/2171>): *D* is the factor with its halves
+/// A factor, prepared so that multiplying by it is cheap (<https://eprint.iacr.org/2025/2171>): *D* is the factor with its halves
 /// swapped, plus its lower half times the polynomial.
 struct Power {
     h: __m128i,
@@ -201,7 +201,7 @@ impl Power {
     }
 }
 
-/// A product that is not reduced: products are added first, and reduced together.
+/// An unreduced product: products are added first and then reduced together.
 struct Product {
     r: __m128i,
     f: __m128i,
@@ -236,7 +236,7 @@ fn xor<const N: usize>(text: &mut [u8], keystream: [__m128i; N]) {
     }
 }
 
-/// At most 16 bytes, filled up with zeros.
+/// Pads at most 16 bytes with zeros.
 #[inline]
 #[target_feature(enable = "sse4.1")]
 fn block(bytes: &[u8]) -> __m128i {
