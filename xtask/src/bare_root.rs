@@ -1,6 +1,5 @@
-//! `cargo xtask bare-root`: the commands of the README on a new machine, which is made here: a root file system by
-//! debootstrap with Rust, git and a C linker. A green run on a machine that has been worked on proves nothing about
-//! one that has not.
+//! `cargo xtask bare-root`: runs the README's commands on a new machine, a root file system that debootstrap makes, with
+//! Rust, git and a C linker. A green run on a developer's machine proves nothing about a new one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,14 +24,14 @@ so nothing is skipped. Linux, root; about 25 minutes on two quiet cores, 12 GB.
   --keep             leave the machine there afterwards";
 
 const SUITE: &str = "bookworm";
-/// By this file a folder is known as one that may be removed.
+/// Marks a folder as one that may be removed.
 const MARK: &str = ".torquesocket-bare-root";
-/// Root's home on the new machine, and where in it the repository is cloned to.
+/// Root's home on the new machine, and the folder in it that holds the repository.
 const HOME: &str = "/root";
 const REPOSITORY: &str = "torquesocket";
 const COMMANDS: [&str; 2] = ["cargo xtask demo --seconds 10 --json", "cargo xtask test"];
 
-/// How this machine reaches its registries; the new one is given the same.
+/// The variables by which this machine reaches its registries; the new one gets the same.
 const NETWORK_VARIABLES: [&str; 13] = [
     "http_proxy",
     "https_proxy",
@@ -49,7 +48,7 @@ const NETWORK_VARIABLES: [&str; 13] = [
     "npm_config_registry",
 ];
 
-/// Runs in a mount and process namespace of its own, which ends with it: $1 is the root, $2 the command.
+/// Runs in its own mount and process namespace, which ends with it: $1 is the root, $2 the command.
 const ENTER: &str = r#"set -e
 mount --bind "$1" "$1"
 mount -t proc proc "$1/proc"
@@ -198,7 +197,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Gives the machine the active Rust, without libraries for other targets; the path by which it is found.
+    /// Gives the machine the active Rust, without libraries for other targets. Returns the search path to it.
     fn install_rust(&self, with_rustup: bool) -> Result<String, String> {
         // Where Debian looks for programs.
         let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -246,7 +245,7 @@ impl Machine {
         shell::run(program("git", &["clone", "--quiet", &url]).arg(self.at(&format!("{HOME}/{REPOSITORY}"))))
     }
 
-    /// Runs a shell's command on the machine, with nothing of this one's surroundings but its network.
+    /// Runs a shell command on the machine, with nothing of this environment but its network.
     fn run(&self, command: &str) -> Result<(), String> {
         let own = ["--mount", "--pid", "--fork", "--kill-child", "--propagation", "slave"];
         let mut enter = program("unshare", &own);
@@ -266,12 +265,12 @@ impl Machine {
     }
 }
 
-/// Tools of the system's administrator are on no other user's path.
+/// Finds the administrator's tools, which other users do not have on their path.
 fn with_sbin() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
-/// Where this machine gets Debian's packages of the suite from; elsewhere, where everybody does.
+/// The mirror that this machine gets Debian's packages from, or the public one.
 fn debian_sources() -> Vec<String> {
     let format = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)";
     let words = ["indextargets", "--format", format, "Created-By: Packages"];

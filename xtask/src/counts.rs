@@ -1,7 +1,7 @@
-//! `cargo xtask counts`: instructions of the hot paths, counted under callgrind and compared with what was committed.
+//! `cargo xtask counts`: counts the instructions of the hot paths under callgrind and compares them with the committed figures.
 //!
-//! Counts repeat exactly for one compiler and one set of processor features. With others they are other counts, so then
-//! the commit that wrote the figures is built and counted as well, and compared with instead.
+//! Counts repeat exactly for one compiler and one set of processor features. With others they differ, so the step then builds and
+//! counts the commit that wrote the figures as well, and compares with that.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use crate::steps::Outcome;
 /// The committed figures.
 const FIGURES: &str = "bench/counts/figures.txt";
 const PACKAGE: &str = "torque-counts";
-/// A path is run so often, and so often; the difference is what it costs without what comes before and after.
+/// Each path runs this often and that often; the difference is its cost without set-up and tear-down.
 const TIMES: [u64; 2] = [64, 320];
-/// Growth in percent that fails.
+/// The growth in percent that fails.
 const LIMIT: u64 = 3;
 /// Processor features that the counted code looks for, as Linux names them; under callgrind no others are used.
 const FEATURES: [&str; 7] = ["aes", "avx", "avx2", "bmi2", "pclmulqdq", "pmull", "ssse3"];
 
 const USAGE: &str = "cargo xtask counts [--write]";
 
-/// What was counted, and on what.
+/// Counts, and the machine they were made on.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Figures {
     machine: String,
@@ -135,7 +135,7 @@ fn count(root: &Path, folder: &str) -> Result<Figures, String> {
     Ok(Figures { machine: machine()?, counts })
 }
 
-/// Instructions of one whole run of what was built in a folder.
+/// Counts the instructions of one whole run of the program in a folder.
 fn instructions(target: &Path, name: &str, times: u64) -> Result<u64, String> {
     let binary = target.join("release").join(PACKAGE);
     let out = target.join("callgrind.out");
@@ -169,7 +169,7 @@ fn machine() -> Result<String, String> {
     Ok(format!("{}, {}, {} {}", rustc.trim(), valgrind.trim(), std::env::consts::ARCH, has.join(" ")))
 }
 
-/// Counts the commit that wrote the figures, in a working tree of its own; `None` if it is not in this checkout.
+/// Counts the commit that wrote the figures, in a separate working tree; `None` if this checkout lacks it.
 fn count_commit_of_figures() -> Result<Option<Figures>, String> {
     let commit = output(&mut program("git", &["log", "-1", "--format=%H", "--", FIGURES]))?;
     let is_shallow = output(&mut program("git", &["rev-parse", "--is-shallow-repository"]))?;

@@ -1,4 +1,4 @@
-//! Files of one subject each: none longer than 600 lines, tests left out.
+//! Checks that files stay short: at most 600 lines, tests left out.
 
 use crate::shell;
 use crate::steps::Outcome;
@@ -29,7 +29,7 @@ pub fn check() -> Result<Outcome, String> {
     Err(format!("files longer than {MAX_LINES} lines, split them by subject: {}", long.join(", ")))
 }
 
-/// Whether a file holds tests only.
+/// Returns whether a file holds only tests.
 fn is_test(name: &str) -> bool {
     name.ends_with("_tests.rs") || name.ends_with("/tests.rs") || name.contains("tests/")
 }

@@ -24,23 +24,23 @@ const USAGE: &str = "cargo xtask <task>
 
   demo [arguments]         build the pages and the demo, and run it
   test [--only STEP] [--from STEP] [--list]
-                           everything that has to hold
-  setup                    install what the tests need and this machine lacks, as `test` does first
+                           every check, step by step
+  setup                    install what the tests need and this machine lacks; `test` does it first
   bare-root [--help]       run the README's commands on a new machine: Debian, Rust, git and a C linker
   web                      the npm package (js/dist) and the demo's pages (target/web)
   npm-gateway [--target TRIPLE]
-                           the gateway as npm packages for this platform, or another (target/npm)
+                           the gateway as npm packages, for this platform or another (target/npm)
   web-figures [--json]     what a page's socket costs, through a real browser and gateway (docs/web.md)
   codes [--check]          write the code tables from spec/codes.csv (--check: only compare)
   vectors [--check]        write spec/vectors (--check: only compare)
   check-wasm [--debian]    torque-proto for WebAssembly
   check-windows [--debian] the crates for Windows
   fuzz TARGET [--seconds N] [--address-sanitizer] [--minimise]
-                           coverage-guided fuzzing, or the committed corpus from what it found
-  counts [--write]         instructions of the hot paths, compared with bench/counts/figures.txt
+                           coverage-guided fuzzing; --minimise updates the committed corpus
+  counts [--write]         count the instructions of the hot paths, compare with bench/counts/figures.txt
   bench [--quick] [--json FILE] [--svg FILE] [--job NAME]... [--peer NAME]... [--list]
                            this library beside its peers (Linux; bench/README.md)
-  mutants [arguments]      change the window, nonces, puzzle and ratchet, and see the tests fail";
+  mutants [arguments]      change the window, nonces, puzzle and ratchet, and expect tests to fail";
 
 fn main() -> ExitCode {
     if let Some(code) = fuzz::compile_in_place_of_rustc() {
@@ -116,8 +116,7 @@ fn demo(arguments: &[String]) -> Result<(), String> {
     shell::run(command.args(arguments))
 }
 
-/// Builds the bench, which is a workspace of its own, and runs it where the caller stands, so that the files it writes
-/// are where they are expected.
+/// Builds the bench, a separate workspace, and runs it in the caller's folder, so that it writes its files there.
 fn bench(arguments: &[String]) -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Err("the bench measures Linux's ways of sending many packets, so it needs Linux".to_owned());
@@ -125,14 +124,14 @@ fn bench(arguments: &[String]) -> Result<(), String> {
     let mut command = std::process::Command::new("cargo");
     command.args(["run", "--release", "--locked", "--manifest-path"]);
     command.arg(shell::root().join("bench/Cargo.toml"));
-    // Build scripts of dependencies look at these, and would run again after each build by hand.
+    // Build scripts of dependencies read these, and would run again after each build by hand.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
             command.env_remove(&name);
         }
     }
-    // One of the peers is C, and its headers may be missing; the others do without.
+    // One peer needs C headers, which may be missing; the others work without.
     if shell::succeeds(&mut shell::program("pkg-config", &["--atleast-version=1.1.1", "openssl"])) {
         command.args(["--features", "openssl"]);
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask npm-gateway`: the gateway as npm packages, one for everybody and one for the platform that it is built on or for.
+//! `cargo xtask npm-gateway`: the gateway as npm packages, a common one and one for each platform.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use crate::setup::Need;
 use crate::shell;
 
-/// What building it needs.
+/// The needs of the build.
 pub const NEEDS: &[Need] = &[Need::CCompiler];
 
-/// Where the packages are put together.
+/// The folder that the packages go to.
 pub fn packages() -> PathBuf {
     shell::target_dir().join("npm")
 }
 
-/// Rust's name of a platform, and npm's for its system and processor.
+/// Rust's name of a platform, and npm's names of its system and processor.
 const PLATFORMS: &[(&str, &str, &str)] = &[
     ("aarch64-apple-darwin", "darwin", "arm64"),
     ("x86_64-apple-darwin", "darwin", "x64"),
@@ -46,7 +46,7 @@ pub fn build(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts the packages together around the `torque` of this folder; `target` is what it was built for, if not this platform.
+/// Lays the packages out around the `torque` in `built`; `target` names its platform, if that is not this one.
 pub fn lay_out(built: &Path, target: Option<&str>) -> Result<(), String> {
     let target = target.map_or_else(this_platform, |target| Ok(target.to_owned()))?;
     let (_, system, processor) = *PLATFORMS
@@ -90,7 +90,7 @@ pub fn lay_out(built: &Path, target: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-/// What this platform's compiler builds for.
+/// Rust's name of this platform.
 fn this_platform() -> Result<String, String> {
     let text = shell::output(&mut shell::program("rustc", &["--version", "--verbose"]))?;
     text.lines()

@@ -1,5 +1,5 @@
-//! Building for platforms that this machine is not: by the active Rust if it has the libraries for the target, by
-//! Debian's otherwise, which comes with their source. Flags and sources are the same by either.
+//! Builds for other platforms, with the active Rust if it has the libraries for the target, otherwise with Debian's, which comes
+//! with their source. Flags and sources are the same for both.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,20 +10,20 @@ use crate::steps::Outcome;
 
 /// The module for pages, and the core's unit tests.
 pub const WASM: &str = "wasm32-unknown-unknown";
-/// WebAssembly for which there is no `std`.
+/// WebAssembly without `std`.
 pub const WASM_CORE: &str = "wasm32v1-none";
 pub const WINDOWS: &str = "x86_64-pc-windows-gnu";
 
 /// The C compiler for Windows.
 pub const MINGW: &str = "x86_64-w64-mingw32-gcc";
 
-/// What Debian's packages install: a Rust that comes with the source of its libraries.
+/// The Rust of Debian's packages, which comes with the source of its libraries.
 pub const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 const DEBIAN_RUST: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_LINKER: &str = "/usr/bin/wasm-ld";
 
-/// What the checks of WebAssembly need.
+/// The needs of the WebAssembly checks.
 pub const WASM_NEEDS: &[Need] = &[Need::Wasm, Need::WasmCore, Need::Node];
 pub const WINDOWS_NEEDS: &[Need] = &[Need::Windows, Need::MinGw];
 
@@ -48,7 +48,7 @@ pub fn wasm(arguments: &[String]) -> Result<Outcome, String> {
     Ok(Outcome::Note(format!("by {}, unit tests and vectors run by Node", rust.name())))
 }
 
-/// Runs a test program that was built for WebAssembly; it traps where a test fails.
+/// Runs a test program built for WebAssembly; it traps when a test fails.
 fn run_tests(program: &Path) -> Result<(), String> {
     let script = "const {readFileSync} = require('node:fs');
         WebAssembly.instantiate(readFileSync(process.argv[1]), {}).then(({instance}) => {
@@ -78,7 +78,7 @@ fn is_by_debian(arguments: &[String]) -> Result<bool, String> {
     }
 }
 
-/// cargo with these words for the module for pages; what is built lies in [`wasm_folder`].
+/// Runs cargo with these words for the module for pages; the output is in [`wasm_folder`].
 pub fn cargo_for_module(words: &[&str]) -> Result<Command, String> {
     let mut command = Rust::of(WASM, false)?.cargo(WASM, "core,alloc", words);
     // Half the size of SHA-2 and AES for a fifth of their speed.
@@ -99,12 +99,12 @@ fn cargo_home() -> Option<PathBuf> {
     named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
-/// Where builds for WebAssembly are.
+/// The output folder of WebAssembly builds.
 pub fn wasm_folder() -> PathBuf {
     shell::target_dir().join(WASM).join(WASM)
 }
 
-/// Whose compiler builds.
+/// The compiler to build with.
 #[derive(Clone, Copy)]
 enum Rust {
     Active,
@@ -112,7 +112,7 @@ enum Rust {
 }
 
 impl Rust {
-    /// The active one if it can, unless Debian's is asked for.
+    /// Chooses the active one if it can build, unless Debian's is asked for.
     fn of(target: &str, by_debian: bool) -> Result<Self, String> {
         if !by_debian && active_rust_has(target) {
             Ok(Self::Active)
@@ -132,7 +132,7 @@ impl Rust {
         }
     }
 
-    /// cargo with these words for a target. Debian's builds these libraries first.
+    /// Makes a cargo command with these words for a target. Debian's Rust builds the libraries first.
     fn cargo(self, target: &str, libraries: &str, words: &[&str]) -> Command {
         let folder = shell::target_dir().join(target);
         let folder = folder.to_string_lossy();
@@ -159,7 +159,7 @@ impl Rust {
     }
 }
 
-/// Whether Debian's Rust is here, with the source of its libraries, and new enough for this workspace.
+/// Returns whether Debian's Rust is installed with the source of its libraries, and new enough for this workspace.
 fn has_debian() -> bool {
     let asked = |words: &[&str]| {
         let mut command = shell::program(DEBIAN_RUST, words);
@@ -172,7 +172,7 @@ fn has_debian() -> bool {
         && asked(&["--version"]).split(' ').nth(1).is_some_and(crate::workspace::is_new_enough)
 }
 
-/// Whether the active Rust has the libraries for a target.
+/// Returns whether the active Rust has the libraries for a target.
 fn active_rust_has(target: &str) -> bool {
     let folder = shell::output_quietly(&mut shell::program(
         "rustc",
@@ -184,7 +184,7 @@ fn active_rust_has(target: &str) -> bool {
     })
 }
 
-/// Whether either Rust builds for a target.
+/// Returns whether either Rust can build for a target.
 pub fn can_build(target: &str) -> bool {
     active_rust_has(target) || has_debian()
 }

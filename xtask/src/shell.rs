@@ -1,4 +1,4 @@
-//! Running other programs.
+//! Runs other programs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ pub fn root() -> PathBuf {
     Path::new(&manifest).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's output folder.
 pub fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => root().join(folder),
@@ -18,14 +18,14 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// A program to be run in the root, without standard input.
+/// Makes a command that runs in the root, without standard input.
 pub fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(name);
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
     command
 }
 
-/// `cargo` with these arguments.
+/// Makes a `cargo` command with these arguments.
 pub fn cargo(arguments: &[&str]) -> Command {
     program("cargo", arguments)
 }
@@ -59,7 +59,7 @@ pub fn run_both(first: &mut Command, second: &mut Command) -> Result<(), String>
     }
 }
 
-/// Runs a command and takes what it prints; its errors are passed on.
+/// Runs a command and returns its output; its errors go to the terminal.
 pub fn output(command: &mut Command) -> Result<String, String> {
     let text = as_text(command);
     let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{text}: {error}"))?;
@@ -69,28 +69,28 @@ pub fn output(command: &mut Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|_| format!("`{text}` printed what is not UTF-8"))
 }
 
-/// What a command prints, if it succeeds; of its errors nothing is shown.
+/// Returns the output of a command if it succeeds, and shows none of its errors.
 pub fn output_quietly(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok()
 }
 
-/// Whether a program can be started and succeeds; it prints nothing.
+/// Returns whether a program can be started and succeeds; it prints nothing.
 pub fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// Whether this is a run that nobody watches, in which nothing may be left out.
+/// Returns whether this is an unattended run, in which nothing may be skipped.
 pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|text| !text.is_empty())
 }
 
-/// Whether the operating system lets us do everything; elsewhere than on Unix nobody is.
+/// Returns whether this is the superuser; outside Unix it never is.
 pub fn is_root() -> bool {
     output_quietly(&mut program("id", &["-u"])).is_some_and(|id| id.trim() == "0")
 }
 
-/// A command as one would type it.
+/// Formats a command as a person would type it.
 pub fn as_text(command: &Command) -> String {
     let quoted = |text: &std::ffi::OsStr| {
         let text = text.to_string_lossy();

@@ -1,4 +1,4 @@
-//! A list of steps: set up what they need, run one after another with a heading and a time each, and a table at the
+//! Runs a list of steps: sets up what they need, runs them one after another with headings and times, and prints a table at the
 //! end. A failing step does not stop the others.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use crate::setup::{self, Need};
 use crate::shell;
 
-/// How a step went, if it did not fail.
+/// The outcome of a step that did not fail.
 pub enum Outcome {
     Done,
-    /// Nothing was checked, and why.
+    /// Nothing was checked, for this reason.
     Skipped(String),
-    /// Done, and something that should be known.
+    /// Done, with a remark.
     Note(String),
 }
 
@@ -20,15 +20,15 @@ pub enum Outcome {
 pub struct Step {
     pub name: &'static str,
     pub about: &'static str,
-    /// How long it takes from a clean checkout, after the steps before it, on two quiet cores of a cloud machine.
+    /// Its time from a clean checkout, after the steps before it, on two quiet cores of a cloud machine.
     pub seconds: u64,
     pub needs: &'static [Need],
-    /// What it can do without, but checks less.
+    /// Needs that it can do without, checking less.
     pub wants: &'static [Need],
     pub run: fn() -> Result<Outcome, String>,
 }
 
-/// What is asked for on the command line.
+/// The choice made on the command line.
 #[derive(Default, Debug, PartialEq, Eq)]
 pub struct Choice {
     only: Vec<String>,
@@ -37,7 +37,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Reads `--only STEP`, which may come more than once, `--from STEP` and `--list`.
+    /// Reads `--only STEP` (repeatable), `--from STEP` and `--list`.
     pub fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut choice = Self::default();
         let mut rest = arguments.iter();
@@ -74,15 +74,15 @@ impl Choice {
     }
 }
 
-/// What a machine lacks that could not be set up, and what that means for the steps that need it.
+/// Needs that could not be met, and what that means for the steps.
 pub struct Lacking {
-    /// Each with what to do about it.
+    /// Each need, with what to do about it.
     pub missing: BTreeMap<Need, String>,
     /// Nothing may be skipped: a step that cannot run has failed.
     pub strict: bool,
 }
 
-/// Runs the chosen steps. `task` is what one types after `cargo xtask`.
+/// Runs the chosen steps. `task` is the word after `cargo xtask`.
 pub fn run(task: &str, steps: &[Step], choice: &Choice) -> Result<(), String> {
     if choice.list {
         for step in steps {
@@ -119,7 +119,7 @@ pub fn run(task: &str, steps: &[Step], choice: &Choice) -> Result<(), String> {
     report(task, &rows)
 }
 
-/// How a step went.
+/// A step with its time and result.
 struct Row<'a> {
     step: &'a Step,
     time: Duration,
@@ -127,7 +127,7 @@ struct Row<'a> {
 }
 
 impl Outcome {
-    /// What is left of it if something that the step wants was missing.
+    /// Downgrades the outcome if something that the step wants was missing.
     fn in_part(self, why: &str) -> Self {
         match self {
             Self::Done => Self::Note(format!("in part: {why}")),
@@ -208,7 +208,7 @@ fn report(task: &str, rows: &[Row<'_>]) -> Result<(), String> {
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
-/// A duration as one says it.
+/// Formats a duration for people.
 fn about(seconds: u64) -> String {
     match seconds {
         0..=1 => "a second".to_owned(),

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that has to hold, as a list of steps.
+//! `cargo xtask test`: every check, as a list of steps.
 
 use crate::setup::{self, LintRust, Need, cargo_deny};
 use crate::shell::{self, cargo, program, run};
@@ -11,7 +11,7 @@ const CORPUS_CRATE: &str = "torque-fuzz-targets";
 /// Warnings are errors.
 const DENY: &str = "-Dwarnings";
 
-/// What tests are not held to.
+/// The lint that tests are exempt from.
 const UNWRAP: &str = "-Aclippy::unwrap_used";
 
 const STEPS: &[Step] = &[

@@ -11,14 +11,14 @@ use crate::setup::{self, Need, node};
 use crate::steps::Outcome;
 use crate::{npx, platforms, shell};
 
-/// What building the package and the pages needs.
+/// The needs of building the package and the pages.
 pub const NEEDS: &[Need] = &[Need::Node, Need::Wasm, Need::CCompiler];
 
-/// What trying them in a browser needs besides.
+/// The further needs of trying them in a browser.
 pub const TEST_NEEDS: &[Need] =
     &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Firefox, Need::Localhost];
 
-/// What measuring them needs.
+/// The needs of measuring them.
 pub const FIGURES_NEEDS: &[Need] =
     &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Localhost];
 
@@ -33,7 +33,7 @@ pub fn package() -> PathBuf {
 /// The protocol core, beside the JavaScript that loads it.
 const MODULE: &str = "core.wasm";
 
-/// Where the pages of the demo are put together.
+/// The folder that the demo's pages go to.
 pub fn pages() -> PathBuf {
     shell::target_dir().join("web")
 }
@@ -48,7 +48,7 @@ pub fn build() -> Result<(), String> {
     demo_pages()
 }
 
-/// Builds the protocol core into `js/dist/core.wasm`: by whichever Rust can, then made smaller by Binaryen.
+/// Builds the protocol core into `js/dist/core.wasm`, and makes it smaller with Binaryen.
 fn module() -> Result<(), String> {
     let words = ["build", "--profile", "web", "--locked", "-p", "torque-wasm"];
     shell::run(&mut platforms::cargo_for_module(&words)?)?;
@@ -89,7 +89,7 @@ pub fn test() -> Result<Outcome, String> {
     shell::run_both(&mut command, &mut in_firefox).map(|()| Outcome::Done)
 }
 
-/// Node's runner of tests, told where the programs are.
+/// Makes a command of Node's test runner that knows where the programs are.
 fn node_tests() -> Result<Command, String> {
     let mut command = node::command("node", &["--test", "--test-concurrency=1", "--test-reporter=spec"])?;
     command.current_dir(package()).env("CHROMIUM", chromium()?);
@@ -133,7 +133,7 @@ fn tsc(project: &[&str]) -> Result<(), String> {
     shell::run(node::command("node", &[program, "-p"])?.args(project).current_dir(package()))
 }
 
-/// The demo's pages with everything that they load.
+/// Lays out the demo's pages with everything that they load.
 fn demo_pages() -> Result<(), String> {
     let demo = package().join("demo");
     if !demo.exists() {

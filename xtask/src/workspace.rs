@@ -1,5 +1,5 @@
-//! What the manifests say: members, features, examples, the least Rust. Only the plain forms that this
-//! repository uses are read.
+//! Reads the manifests: members, features, examples, the oldest Rust. It knows only the plain forms that this
+//! repository uses.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub fn members() -> Result<Vec<Member>, String> {
     list.into_iter().map(|path| member(&root.join(path))).collect()
 }
 
-/// Whether the workspace has a member of this name.
+/// Returns whether the workspace has a member of this name.
 pub fn has(name: &str) -> Result<bool, String> {
     Ok(members()?.iter().any(|member| member.name == name))
 }
@@ -68,8 +68,8 @@ fn list_of(manifest: &str, key: &str) -> Option<Vec<String>> {
 }
 
 impl Member {
-    /// Sets of features, each to be checked: none, and with up to three features every combination, with
-    /// more each alone and all together.
+    /// Lists the sets of features to check: none, and every combination of up to three features, or, with
+    /// more, each alone and all together.
     pub fn combinations(&self) -> Vec<String> {
         let names = &self.features;
         if names.len() > 3 {
@@ -86,7 +86,7 @@ impl Member {
     }
 }
 
-/// Every package of the lock file that wants a newer Rust than the workspace promises, as text.
+/// Lists the packages of the lock file that need a newer Rust than the workspace promises.
 pub fn packages_above_rust_version() -> Result<Vec<String>, String> {
     let limit = promised_version()?;
     let metadata = shell::output(&mut shell::cargo(&["metadata", "--locked", "--format-version", "1"]))?;
@@ -96,7 +96,7 @@ pub fn packages_above_rust_version() -> Result<Vec<String>, String> {
         .collect())
 }
 
-/// Whether a version of Rust builds this workspace.
+/// Returns whether a version of Rust builds this workspace.
 pub fn is_new_enough(text: &str) -> bool {
     version(text).zip(promised_version().ok()).is_some_and(|(version, promised)| version >= promised)
 }
@@ -126,7 +126,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.ok()?, parts.next().unwrap_or(Ok(0)).ok()?))
 }
 
-/// Rust files under a folder, those of build folders left out.
+/// Collects the Rust files under a folder, without build folders.
 pub fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for entry in entries {

@@ -1,4 +1,4 @@
-//! Debian's packages. Another package manager may be at work, as on a new machine that updates itself: it is waited for.
+//! Installs Debian's packages. Waits for another package manager at work, such as the automatic updates of a new machine.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::shell::{self, program, succeeds};
 
-/// How often, and after which pause, a lock is tried again: ten minutes.
+/// How often to retry a lock, and the pause in between: ten minutes together.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Whether packages are installed with it here.
+/// Returns whether this machine uses apt.
 pub fn is_here() -> bool {
     succeeds(&mut program("apt-get", &["--version"]))
 }
@@ -60,7 +60,7 @@ fn apt_command(as_root: bool, words: &[&str]) -> Command {
     command
 }
 
-/// Runs a command and keeps what it says of errors, which is shown as well.
+/// Runs a command; keeps and shows its errors.
 fn run(mut command: Command) -> Result<(), String> {
     println!("$ {}", shell::as_text(&command));
     let started = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
@@ -77,7 +77,7 @@ fn run(mut command: Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(errors) }
 }
 
-/// Tries again while an attempt fails because of a lock that another program holds.
+/// Retries while an attempt fails because another program holds a lock.
 fn when_unlocked(
     mut attempt: impl FnMut() -> Result<(), String>,
     mut pause: impl FnMut(),
@@ -94,7 +94,7 @@ fn when_unlocked(
     attempt()
 }
 
-/// Whether apt-get says (in English) that another program holds a lock: dpkg's, that of the lists, or of the archives.
+/// Returns whether apt-get reports (in English) that another program holds the lock of dpkg, the lists or the archives.
 fn is_locked(errors: &str) -> bool {
     errors.contains("Could not get lock")
 }

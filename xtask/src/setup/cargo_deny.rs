@@ -1,13 +1,13 @@
-//! cargo-deny, which is built once and kept.
+//! Builds cargo-deny once and keeps it.
 
 use std::path::PathBuf;
 
 use crate::shell;
 
-/// The version that the checks were written against.
+/// The version that the checks were written for.
 pub const VERSION: &str = "0.20.2";
 
-/// The one that was built here, or one of the same version that is installed.
+/// Finds the one built here, or an installed one of the same version.
 pub fn find() -> Option<PathBuf> {
     let program = format!("cargo-deny{}", std::env::consts::EXE_SUFFIX);
     let built = super::cache("cargo-deny", VERSION)?.join("bin").join(program);

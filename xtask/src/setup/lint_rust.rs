@@ -1,5 +1,5 @@
-//! The Rust whose formatting and warnings are checked. Others format and warn differently, so the result would be that
-//! of whichever version is installed.
+//! The Rust version for formatting and warnings. Other versions format and warn differently, so without a fixed one the result
+//! would depend on the installed version.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use crate::shell::{self, program};
 const VERSION: &str = "1.95";
 const RELEASE: &str = "1.95.0";
 
-/// What a person calls it.
+/// Its name for people.
 pub const NAME: &str = "Rust 1.95 with clippy and rustfmt";
 
-/// What rustup is asked for.
+/// Its name for rustup.
 pub const INSTALL: &[&str] = &[
     "toolchain",
     "install",
@@ -45,7 +45,7 @@ impl LintRust {
         Self::find().ok_or(format!("{NAME} is missing: cargo xtask setup"))
     }
 
-    /// Whether it is of the right version, and has what the checks need.
+    /// Returns whether it has the right version and the components that the checks need.
     fn is_whole(self) -> bool {
         let told = shell::output_quietly(self.program("rustc").arg("--version")).unwrap_or_default();
         let rest = told.split(' ').nth(1).and_then(|version| version.strip_prefix(VERSION));
@@ -60,7 +60,7 @@ impl LintRust {
         }
     }
 
-    /// Its cargo with these words.
+    /// Makes a command of its cargo with these words.
     pub fn cargo(self, words: &[&str]) -> Command {
         let mut command = self.program("cargo");
         command.args(words);

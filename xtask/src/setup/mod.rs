@@ -1,4 +1,4 @@
-//! What the tasks use beyond Rust and this repository: looking for it, and installing what is missing.
+//! Finds what the tasks use beyond Rust and this repository, and installs what is missing.
 
 mod apt;
 pub mod cargo_deny;
@@ -44,7 +44,7 @@ pub enum Need {
 }
 
 impl Need {
-    /// What is needed, as a person names it.
+    /// Its name for people.
     fn name(self) -> &'static str {
         match self {
             Self::LintRust => lint_rust::NAME,
@@ -65,7 +65,7 @@ impl Need {
         }
     }
 
-    /// Seconds that it takes to install, on a fast network.
+    /// Seconds to install it, on a fast network.
     fn seconds(self) -> u64 {
         match self {
             Self::CargoDeny => 80,
@@ -75,7 +75,7 @@ impl Need {
         }
     }
 
-    /// Whether it is here.
+    /// Returns whether it is installed.
     pub fn is_met(self) -> bool {
         let runs = |name: &str, argument: &str| shell::succeeds(&mut program(name, &[argument]));
         match self {
@@ -103,7 +103,7 @@ impl Need {
         }
     }
 
-    /// What rustup is asked for.
+    /// Its name for rustup.
     fn of_rustup(self) -> Option<&'static [&'static str]> {
         match self {
             Self::LintRust => Some(lint_rust::INSTALL),
@@ -114,7 +114,7 @@ impl Need {
         }
     }
 
-    /// Debian's packages that bring it, or what it is installed with.
+    /// Debian's packages that provide it, or the tools that install it.
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::LintRust | Self::CargoDeny | Self::Localhost => &[],
@@ -131,7 +131,7 @@ impl Need {
         }
     }
 
-    /// The ways to get it on this machine, for somebody who has to do it by hand.
+    /// The ways to install it by hand on this machine.
     fn by_hand(self) -> String {
         let mut ways = Vec::new();
         if let Some(words) = self.of_rustup()
@@ -195,7 +195,7 @@ fn browser(variable: &str, known: &[&str]) -> Option<PathBuf> {
     candidates.find(|name| shell::succeeds(&mut program(name, &["--version"]))).map(PathBuf::from)
 }
 
-/// Installs what is missing. What is missing all the same comes back, each with how to install it by hand.
+/// Installs what is missing. Returns what could not be installed, each with how to install it by hand.
 pub fn provide(needs: &BTreeSet<Need>) -> BTreeMap<Need, String> {
     let missing = || needs.iter().copied().filter(|need| !need.is_met()).collect::<Vec<_>>();
     let at_first = missing();
@@ -226,7 +226,7 @@ pub fn provide(needs: &BTreeSet<Need>) -> BTreeMap<Need, String> {
     missing().into_iter().map(without).collect()
 }
 
-/// Where the operating system reads names such as `localhost`.
+/// The operating system's file of names such as `localhost`.
 const HOSTS: &str = "/etc/hosts";
 
 /// Writes the file of names, as installers do, if there is none.
@@ -249,7 +249,7 @@ pub fn require(needs: &[Need]) -> Result<(), String> {
     if missing.is_empty() { Ok(()) } else { Err(missing.into_values().collect::<Vec<_>>().join("\n")) }
 }
 
-/// Fails with how to install a cargo subcommand that is missing.
+/// Fails with how to install the cargo subcommand, if it is missing.
 pub fn need_cargo_tool(name: &str) -> Result<(), String> {
     if shell::succeeds(&mut shell::cargo(&[name, "--version"])) {
         return Ok(());

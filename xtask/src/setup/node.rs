@@ -10,19 +10,19 @@ use crate::shell::{self, program};
 
 const REQUIREMENTS: &str = "xtask/node-requirements.txt";
 
-/// The folder of a Node that will do: empty if it is on the machine's path.
+/// Finds the folder of a suitable Node: empty if it is on the machine's path.
 pub fn find() -> Option<PathBuf> {
     [PathBuf::new(), programs_of(&installed()?)].into_iter().find(|folder| is_whole(folder))
 }
 
-/// Whether a folder has a Node and npm that will do.
+/// Returns whether a folder has a suitable Node and npm.
 fn is_whole(folder: &Path) -> bool {
     let mut node = program(&folder.join("node").to_string_lossy(), &["--version"]);
     let version = shell::output_quietly(&mut node).unwrap_or_default();
     will_do(&version) && shell::succeeds(with_path(&mut program(&npm(folder), &["--version"]), folder))
 }
 
-/// Whether the tools that `js/package-lock.json` names run on this version of Node.
+/// Returns whether the tools of `js/package-lock.json` run on this version of Node.
 fn will_do(version: &str) -> bool {
     let mut parts =
         version.trim().trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
@@ -39,7 +39,7 @@ fn npm(folder: &Path) -> String {
     folder.join(name).to_string_lossy().into_owned()
 }
 
-/// Puts a folder, unless it is empty, first on the path of what a command starts.
+/// Puts a folder, unless it is empty, first on the search path of a command.
 fn with_path<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     if folder.as_os_str().is_empty() {
         return command;
@@ -70,7 +70,7 @@ pub fn packages() -> &'static [&'static str] {
     }
 }
 
-/// Installs the pinned Node. What is found there later is whole: it takes its place at the very end.
+/// Installs the pinned Node. It takes its place at the very end, so an interrupted installation is not found later.
 pub fn install() -> Result<(), String> {
     if !cfg!(unix) {
         return Err("Node is installed by hand on this system: nodejs.org".to_owned());
@@ -93,14 +93,14 @@ pub fn install() -> Result<(), String> {
     std::fs::remove_dir_all(&making).map_err(failed)
 }
 
-/// Where the pinned Node is, or would be: another folder for each version.
+/// The folder of the pinned Node, a different one for each version.
 fn installed() -> Option<PathBuf> {
     let requirements = shell::read(&shell::root().join(REQUIREMENTS)).ok()?;
     let version = requirements.lines().find_map(|line| line.split_once("==")?.1.split_whitespace().next())?;
     super::cache("node", version)
 }
 
-/// Where [`link_programs`] puts its links.
+/// The folder of the links that [`link_programs`] makes.
 fn programs_of(package: &Path) -> PathBuf {
     package.join("programs")
 }
