@@ -24,7 +24,7 @@ mod metrics;
 mod policy;
 mod service;
 mod session;
-mod shared;
+mod weak_map;
 pub mod wire;
 
 pub use config::{CertificateError, Certificates, Config, DEFAULT_PORT, StartError};

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::metrics::Refusal;
 use crate::policy::origins::Origins;
-use crate::policy::places::{Place, Places};
+use crate::policy::quota::{Permit, Quota};
 use crate::policy::rules::Limits;
 
 /// Decides, and counts.
 #[derive(Debug)]
 pub struct Admission {
     origins: Origins,
-    places: Arc<Places>,
+    places: Arc<Quota>,
 }
 
 /// Whom a session is for. Its place is taken as long as this lives.
@@ -22,13 +22,13 @@ pub struct Admitted {
     pub client: SocketAddr,
     /// The page's origin.
     pub origin: String,
-    _place: Place,
+    _place: Permit,
 }
 
 impl Admission {
     /// For these origins, within these limits.
     pub fn new(origins: Origins, limits: Limits) -> Self {
-        Self { origins, places: Places::new(limits.sessions as usize, limits.sessions_of_client as usize) }
+        Self { origins, places: Quota::new(limits.sessions as usize, limits.sessions_of_client as usize) }
     }
 
     /// Whether a page with this `Origin` header may have a session at all.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::policy::targets::Network;
+use crate::policy::network::{Network, full_bits};
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u8) -> Network {
     Network::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits)
@@ -15,7 +15,7 @@ const fn v6(segments: [u16; 8], bits: u8) -> Network {
 
 /// The networks of IANA's registries of special-purpose addresses that are not global, with multicast and what is
 /// reserved.
-pub const FORBIDDEN: &[Network] = &[
+const FORBIDDEN: &[Network] = &[
     v4(0, 0, 0, 0, 8),       // this network, unspecified
     v4(10, 0, 0, 0, 8),      // private
     v4(100, 64, 0, 0, 10),   // shared
@@ -51,6 +51,13 @@ pub fn is_forbidden(ip: IpAddr) -> bool {
     let within = |ip: IpAddr| FORBIDDEN.iter().any(|network| network.contains(ip));
     let ip = ip.to_canonical();
     within(ip) || matches!(ip, IpAddr::V6(v6) if carried(v6).is_some_and(|v4| within(v4.into())))
+}
+
+/// Whether the range lies inside one forbidden range, so listing it is a deliberate exception.
+pub fn is_exception(network: &Network) -> bool {
+    // A single address that carries a forbidden IPv4 address is one too.
+    FORBIDDEN.iter().any(|forbidden| forbidden.covers(network))
+        || (network.bits == full_bits(network.first) && is_forbidden(network.first))
 }
 
 /// The IPv4 address that an IPv6 address carries: compatible, translated (SIIT, NAT64) or of 6to4. Mapped ones are IPv4

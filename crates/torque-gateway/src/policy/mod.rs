@@ -3,9 +3,10 @@
 pub mod admission;
 pub mod client;
 pub mod forbidden;
+pub mod network;
 pub mod origins;
 pub mod pacing;
-pub mod places;
 pub mod ports;
+pub mod quota;
 pub mod rules;
 pub mod targets;

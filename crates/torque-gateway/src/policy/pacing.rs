@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::policy::client::site;
-use crate::shared::SharedBy;
+use crate::weak_map::WeakMap;
 
 /// How fast a budget fills, and how much it holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,8 +151,8 @@ impl FloodGauge {
 pub struct TargetMeters {
     rate: Rate,
     rate_of_client: Rate,
-    of_all: SharedBy<SocketAddr, Mutex<Meter>>,
-    of_clients: SharedBy<(IpAddr, SocketAddr), Mutex<Meter>>,
+    of_all: WeakMap<SocketAddr, Mutex<Meter>>,
+    of_clients: WeakMap<(IpAddr, SocketAddr), Mutex<Meter>>,
 }
 
 /// What a client's sessions may send to one target.
@@ -165,7 +165,7 @@ pub struct TargetMeter {
 impl TargetMeters {
     /// Meters for each target: of one rate for all sessions, of another for those of one client.
     pub fn new(rate: Rate, rate_of_client: Rate) -> Self {
-        Self { rate, rate_of_client, of_all: SharedBy::default(), of_clients: SharedBy::default() }
+        Self { rate, rate_of_client, of_all: WeakMap::default(), of_clients: WeakMap::default() }
     }
 
     /// The meter of a client for a target.

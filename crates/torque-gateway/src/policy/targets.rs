@@ -5,55 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use crate::policy::forbidden::{FORBIDDEN, is_forbidden};
-
-/// The addresses that begin with the same bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Network {
-    first: IpAddr,
-    bits: u8,
-}
-
-impl Network {
-    /// The addresses whose first `bits` are those of `first`.
-    pub const fn new(first: IpAddr, bits: u8) -> Self {
-        Self { first, bits }
-    }
-
-    /// Whether an address is in it. Mapped addresses count as IPv4.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match (self.first, ip.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(ip)) => {
-                same_bits(first.to_bits().into(), ip.to_bits().into(), 32, self.bits)
-            }
-            (IpAddr::V6(first), IpAddr::V6(ip)) => same_bits(first.to_bits(), ip.to_bits(), 128, self.bits),
-            _ => false,
-        }
-    }
-
-    /// Whether every address of `other` is in it.
-    fn covers(&self, other: &Self) -> bool {
-        self.bits <= other.bits && self.contains(other.first)
-    }
-
-    /// Whether all its addresses are forbidden for one reason: then who lists it means such addresses.
-    fn is_special(&self) -> bool {
-        // A single address that carries a forbidden one is special as well.
-        FORBIDDEN.iter().any(|network| network.covers(self))
-            || (self.bits == full_bits(self.first) && is_forbidden(self.first))
-    }
-}
-
-const fn full_bits(ip: IpAddr) -> u8 {
-    match ip {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
-}
-
-fn same_bits(a: u128, b: u128, of: u32, bits: u8) -> bool {
-    (a ^ b).checked_shr(of.saturating_sub(bits.into())).unwrap_or(0) == 0
-}
+use crate::policy::forbidden::{is_exception, is_forbidden};
+use crate::policy::network::{Network, full_bits};
 
 /// One entry of the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,7 +61,7 @@ impl Targets {
             Place::Network(network) => {
                 target.ports.contains(&address.port())
                     && network.contains(address.ip())
-                    && (!is_forbidden || network.is_special())
+                    && (!is_forbidden || is_exception(network))
             }
             Place::Name(_) => false,
         });

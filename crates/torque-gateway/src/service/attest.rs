@@ -6,14 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use torque_proto::identity::PublicKey;
 use torque_proto::identity::origin::{OriginClaims, sign_origin};
 
-use crate::service::gateway::Shared;
+use crate::service::state::State;
 
 /// How long a token is good for, in seconds.
 const LIFE: u64 = 60;
 
 /// A token for a session at this address; empty if it cannot be made.
 pub fn token(
-    shared: &Shared,
+    state: &State,
     origin: &str,
     address: Option<SocketAddr>,
     initiator: &[u8; 32],
@@ -29,11 +29,11 @@ pub fn token(
             address: address?,
             expires: now + LIFE,
         };
-        sign_origin(&shared.key_pair, &claims).ok()
+        sign_origin(&state.key_pair, &claims).ok()
     };
     let token = sign().unwrap_or_default();
     if !token.is_empty() {
-        shared.rules.metrics.token_signed();
+        state.rules.metrics.token_signed();
     }
     token
 }

@@ -15,12 +15,13 @@ use crate::policy::ports::SessionPort;
 use crate::service::attest;
 use crate::service::carrier::{Carrier, Received};
 use crate::service::farewells::{Expected, Frames, PATIENCE};
-use crate::service::gateway::{Phase, Shared};
 use crate::service::resolve::ClientResolver;
 use crate::service::session_log::Logged;
+use crate::service::state::{Phase, State};
 use crate::service::udp::{SessionSocket, is_of_a_remote, local_towards};
+use crate::session::Session;
+use crate::session::action::Action;
 use crate::session::opening::Found;
-use crate::session::{Action, Session};
 use crate::wire::control::{ClosingCode, ToPage};
 use crate::wire::form::MAX_DATAGRAM_BYTES;
 use crate::wire::frame::MAX_CONTEXT_BYTES;
@@ -31,17 +32,17 @@ const BATCH: usize = 32;
 const MAX_ERRORS: u32 = 16;
 
 /// Runs a session until it ends.
-pub async fn run<C: Carrier>(shared: Arc<Shared>, mut carrier: C, socket: SessionSocket, admitted: Admitted) {
+pub async fn run<C: Carrier>(state: Arc<State>, mut carrier: C, socket: SessionSocket, admitted: Admitted) {
     let logged =
         Logged { carrier: C::KIND, client: admitted.client, origin: &admitted.origin, port: socket.port() };
-    shared.rules.metrics.session_opened(C::KIND);
-    shared.log.opened(logged);
+    state.rules.metrics.session_opened(C::KIND);
+    state.log.opened(logged);
     // A gateway that goes away waits for those that listen.
-    let _words_to_say = shared.phase.subscribe();
-    let ending = Driver::new(&shared, socket, &admitted).drive(&mut carrier).await;
+    let _words_to_say = state.phase.subscribe();
+    let ending = Driver::new(&state, socket, &admitted).drive(&mut carrier).await;
     // The port is free by now, while last words may still be on their way.
-    shared.rules.metrics.session_ended(C::KIND, ending);
-    shared.log.ended(logged, ending);
+    state.rules.metrics.session_ended(C::KIND, ending);
+    state.log.ended(logged, ending);
     carrier.finish().await;
 }
 
@@ -66,7 +67,7 @@ pub async fn refuse<C: Carrier>(mut carrier: C, refusal: Refusal) {
 }
 
 struct Driver<'a> {
-    shared: &'a Arc<Shared>,
+    state: &'a Arc<State>,
     origin: &'a str,
     session: Session,
     resolver: ClientResolver,
@@ -78,33 +79,33 @@ struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    fn new(shared: &'a Arc<Shared>, socket: SessionSocket, admitted: &'a Admitted) -> Self {
-        let ip = shared.address_towards(admitted.client).unwrap_or(admitted.client.ip());
+    fn new(state: &'a Arc<State>, socket: SessionSocket, admitted: &'a Admitted) -> Self {
+        let ip = state.address_towards(admitted.client).unwrap_or(admitted.client.ip());
         let welcome = ToPage::Welcome {
-            public_key: *shared.key_pair.public().as_bytes(),
+            public_key: *state.key_pair.public().as_bytes(),
             address: SocketAddr::new(ip, socket.port()),
         };
         Self {
-            shared,
+            state,
             origin: &admitted.origin,
             session: Session::new(
-                Arc::clone(&shared.rules),
+                Arc::clone(&state.rules),
                 admitted.client.ip(),
                 random,
                 welcome,
                 Instant::now(),
             ),
-            resolver: shared.resolver.of_client(admitted.client.ip()),
+            resolver: state.resolver.of_client(admitted.client.ip()),
             resolving: JoinSet::new(),
             errors: 0,
             farewell: None,
-            _port: shared.rules.ports.register(socket.port()),
+            _port: state.rules.ports.register(socket.port()),
             socket,
         }
     }
 
     async fn drive<C: Carrier>(mut self, carrier: &mut C) -> Ending {
-        let mut phase = self.shared.phase.subscribe();
+        let mut phase = self.state.phase.subscribe();
         phase.mark_changed();
         let mut set_for = Instant::now();
         let mut timer = std::pin::pin!(sleep_until(set_for.into()));
@@ -157,7 +158,7 @@ impl<'a> Driver<'a> {
                 Action::Probe { remote, datagram } => {
                     // A probe that is lost here is repeated as one that is lost elsewhere.
                     if self.socket.try_send(&datagram, remote).is_ok() {
-                        self.shared.rules.metrics.probe_sent();
+                        self.state.rules.metrics.probe_sent();
                     }
                 }
                 Action::Resolve { context, host, port } => {
@@ -165,14 +166,14 @@ impl<'a> Driver<'a> {
                     self.resolving.spawn(async move { (context, resolver.resolve(&host, port).await) });
                 }
                 Action::Attest { request, remote, initiator, host } => {
-                    let address = self.shared.address_towards(remote);
+                    let address = self.state.address_towards(remote);
                     let address = address.map(|ip| SocketAddr::new(ip, self.socket.port()));
-                    let token = attest::token(self.shared, self.origin, address, &initiator, &host);
+                    let token = attest::token(self.state, self.origin, address, &initiator, &host);
                     carrier.send_control(&ToPage::Attested { request, token }.to_bytes())?;
                 }
                 Action::ExpectFarewell(key) => {
                     if self.farewell.is_none() {
-                        self.farewell = self.shared.farewells.expect(key);
+                        self.farewell = self.state.farewells.expect(key);
                     }
                 }
                 Action::Close(code, reason) => {
@@ -206,7 +207,7 @@ impl<'a> Driver<'a> {
 
     fn page_datagram(&mut self, frame: &[u8]) {
         let Some((remote, datagram)) = self.session.page_datagram(frame, Instant::now()) else { return };
-        let metrics = &self.shared.rules.metrics;
+        let metrics = &self.state.rules.metrics;
         match self.socket.try_send(datagram, remote) {
             Ok(()) => metrics.passed(Direction::ToRemote, datagram.len()),
             Err(_) => metrics.dropped(Direction::ToRemote, DropReason::Network),
@@ -244,7 +245,7 @@ impl<'a> Driver<'a> {
             self.act(carrier)?;
             let start = MAX_CONTEXT_BYTES - prefix.as_bytes().len();
             buffer[start..MAX_CONTEXT_BYTES].copy_from_slice(prefix.as_bytes());
-            let metrics = &self.shared.rules.metrics;
+            let metrics = &self.state.rules.metrics;
             match carrier.send_datagram(&buffer[start..MAX_CONTEXT_BYTES + length]) {
                 Ok(()) => metrics.passed(Direction::ToPage, length),
                 Err(why) => metrics.dropped(Direction::ToPage, why),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{self, DefaultBodyLimit, Request};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -27,11 +27,11 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::{debug, warn};
 
 use crate::metrics::Refusal;
-use crate::policy::places::{Place, Places};
+use crate::policy::quota::{Permit, Quota};
 use crate::service::driver;
 use crate::service::farewells;
-use crate::service::gateway::{Phase, Shared};
 use crate::service::session_log::PERIOD;
+use crate::service::state::{Phase, State};
 use crate::service::websocket::{WebSocketCarrier, bounded};
 
 /// The path of the description.
@@ -56,13 +56,13 @@ const SPARE_CONNECTIONS_OF_CLIENT: usize = 32;
 const SEND_BUFFER: usize = 64 * 1_024;
 
 /// What is served to pages.
-pub fn pages(shared: &Arc<Shared>) -> Router {
+pub fn pages(state: &Arc<State>) -> Router {
     let router = Router::new()
         .route(DESCRIPTION_PATH, get(description))
         .route(WEBSOCKET_PATH, get(websocket))
         .route(FAREWELL_PATH, post(farewell).layer(DefaultBodyLimit::max(farewells::MAX_BYTES)))
-        .with_state(Arc::clone(shared));
-    match &shared.files {
+        .with_state(Arc::clone(state));
+    match &state.files {
         None => router,
         Some(files) => router.fallback_service(
             tower::ServiceBuilder::new()
@@ -80,16 +80,16 @@ pub fn pages(shared: &Arc<Shared>) -> Router {
 }
 
 /// What is served to the operator.
-pub fn metrics(shared: &Arc<Shared>) -> Router {
-    let text = |State(shared): State<Arc<Shared>>| async move {
-        ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.rules.metrics.text())
+pub fn metrics(state: &Arc<State>) -> Router {
+    let text = |extract::State(state): extract::State<Arc<State>>| async move {
+        ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.rules.metrics.text())
     };
-    Router::new().route("/metrics", get(text)).with_state(Arc::clone(shared))
+    Router::new().route("/metrics", get(text)).with_state(Arc::clone(state))
 }
 
-async fn description(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let own = own_origin(&headers, shared.is_tls);
-    let text = shared.description(origin(&headers).or(own.as_deref())).to_string();
+async fn description(extract::State(state): extract::State<Arc<State>>, headers: HeaderMap) -> Response {
+    let own = own_origin(&headers, state.is_tls);
+    let text = state.description(origin(&headers).or(own.as_deref())).to_string();
     let head = [
         (CONTENT_TYPE, "application/json"),
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
@@ -100,8 +100,8 @@ async fn description(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> R
 }
 
 /// The key says whose it is, so that the origin, which not every page tells, does not matter. Nobody reads the answer.
-async fn farewell(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {
-    if shared.farewells.say(body) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
+async fn farewell(extract::State(state): extract::State<Arc<State>>, body: Bytes) -> StatusCode {
+    if state.farewells.say(body) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
 fn origin(headers: &HeaderMap) -> Option<&str> {
@@ -119,17 +119,17 @@ fn own_origin(headers: &HeaderMap, is_tls: bool) -> Option<String> {
 
 /// Who is at the other end of a connection, and the connection's place.
 #[derive(Clone)]
-struct Client(SocketAddr, Arc<Place>);
+struct Client(SocketAddr, Arc<Permit>);
 
 async fn websocket(
-    State(shared): State<Arc<Shared>>,
+    extract::State(state): extract::State<Arc<State>>,
     axum::Extension(Client(client, place)): axum::Extension<Client>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    match shared.admit(client, origin(&headers)) {
+    match state.admit(client, origin(&headers)) {
         Ok((socket, admitted)) => bounded(upgrade).on_upgrade(async move |websocket| {
-            driver::run(shared, WebSocketCarrier::new(websocket), socket, admitted).await;
+            driver::run(state, WebSocketCarrier::new(websocket), socket, admitted).await;
             drop(place);
         }),
         Err(Refusal::Origin) => (StatusCode::FORBIDDEN, "this origin is not allowed here\n").into_response(),
@@ -141,14 +141,14 @@ async fn websocket(
 }
 
 /// Serves connections until the gateway is over, at most so many at a time.
-pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
-    let limits = &shared.rules.limits;
+pub async fn serve(state: Arc<State>, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+    let limits = &state.rules.limits;
     let of_client = limits.sessions_of_client as usize;
-    let connections = Places::new(
+    let connections = Quota::new(
         SPARE_CONNECTIONS + limits.sessions as usize,
         of_client.max(SPARE_CONNECTIONS_OF_CLIENT) + of_client,
     );
-    let mut phase = shared.phase.subscribe();
+    let mut phase = state.phase.subscribe();
     let mut next_warning = Instant::now();
     loop {
         let accepted = tokio::select! {
@@ -171,7 +171,7 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAc
             Ok(place) => Arc::new(place),
             Err(why) => {
                 // The end of the connection tells it.
-                shared.refuse_connection(client, why.into());
+                state.refuse_connection(client, why.into());
                 continue;
             }
         };

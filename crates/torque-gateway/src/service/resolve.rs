@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::policy::client::site;
 use crate::service::udp::local_towards;
 use crate::session::opening::{Found, MAX_ADDRESSES};
-use crate::shared::SharedBy;
+use crate::weak_map::WeakMap;
 
 /// How long a name may take, with the time that it waits.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
 pub struct Resolver {
     look_up: LookUp,
     all: Arc<Semaphore>,
-    clients: SharedBy<IpAddr, Semaphore>,
+    clients: WeakMap<IpAddr, Semaphore>,
 }
 
 impl Default for Resolver {
@@ -38,7 +38,7 @@ impl Default for Resolver {
 
 impl Resolver {
     fn new(look_up: LookUp) -> Self {
-        Self { look_up, all: Arc::new(Semaphore::new(AT_ONCE)), clients: SharedBy::default() }
+        Self { look_up, all: Arc::new(Semaphore::new(AT_ONCE)), clients: WeakMap::default() }
     }
 
     /// For the pages of one client.

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::metrics::{CarrierKind, Ending, Refusal};
 use crate::policy::origins::shown;
-use crate::policy::places::{Place, Places};
+use crate::policy::quota::{Permit, Quota};
 
 /// How long a period is: how often [`SessionLog::summarise`] is to be called.
 pub const PERIOD: Duration = Duration::from_secs(10);
@@ -102,14 +102,14 @@ fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> {
 /// The lines of one period, of `N` kinds.
 #[derive(Debug)]
 struct Lines<const N: usize> {
-    places: Arc<Places>,
-    taken: Vec<Place>,
+    places: Arc<Quota>,
+    taken: Vec<Permit>,
     left_out: [u64; N],
 }
 
 impl<const N: usize> Lines<N> {
     fn new((altogether, of_client): (usize, usize)) -> Self {
-        Self { places: Places::new(altogether, of_client), taken: Vec::new(), left_out: [0; N] }
+        Self { places: Quota::new(altogether, of_client), taken: Vec::new(), left_out: [0; N] }
     }
 
     /// Whether a client may have another line. If not, it is counted by its kind.

@@ -15,10 +15,11 @@ use wtransport::quinn::{Endpoint, IdleTimeout, Incoming, TokioRuntime, VarInt as
 use wtransport::{Connection, RecvStream, SendStream, ServerConfig, VarInt};
 
 use crate::metrics::{CarrierKind, DropReason, Ending, Metrics, Refusal};
-use crate::policy::places::Places;
+use crate::policy::quota::Quota;
 use crate::service::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
 use crate::service::driver;
-use crate::service::gateway::{Phase, Shared, udp};
+use crate::service::listeners::udp;
+use crate::service::state::{Phase, State};
 use crate::wire::control::MAX_MESSAGE_BYTES;
 
 /// A page that is silent for as long is gone: its browser answers keep-alives by itself.
@@ -122,25 +123,25 @@ fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint> {
 }
 
 /// Gives pages sessions, until the gateway goes away.
-pub async fn serve(shared: Arc<Shared>, listener: Arc<Listener>) {
-    let mut phase = shared.phase.subscribe();
+pub async fn serve(state: Arc<State>, listener: Arc<Listener>) {
+    let mut phase = state.phase.subscribe();
     tokio::select! {
         _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
         never = async {
             loop {
                 let endpoint = listener.endpoint().clone();
                 if let Some(endpoint) = endpoint {
-                    begin_sessions(&shared, endpoint).await;
+                    begin_sessions(&state, endpoint).await;
                 }
-                listener.reopen(&shared.rules.metrics).await;
+                listener.reopen(&state.rules.metrics).await;
             }
         } => never,
     }
 }
 
 /// Until the endpoint takes no more.
-async fn begin_sessions(shared: &Arc<Shared>, endpoint: Endpoint) {
-    let beginning = Places::new(BEGINNING, BEGINNING_OF_CLIENT);
+async fn begin_sessions(state: &Arc<State>, endpoint: Endpoint) {
+    let beginning = Quota::new(BEGINNING, BEGINNING_OF_CLIENT);
     while let Some(incoming) = endpoint.accept().await {
         let client = incoming.remote_address();
         if !incoming.remote_address_validated() && beginning.is_crowded(client.ip()) {
@@ -151,17 +152,17 @@ async fn begin_sessions(shared: &Arc<Shared>, endpoint: Endpoint) {
         let place = match beginning.take(client.ip()) {
             Ok(place) => place,
             Err(why) => {
-                shared.refuse_connection(client, why.into());
+                state.refuse_connection(client, why.into());
                 incoming.refuse();
                 continue;
             }
         };
-        let shared = Arc::clone(shared);
+        let state = Arc::clone(state);
         tokio::spawn(async move {
-            let begun = timeout(BEGIN, begin(&shared, client, incoming)).await;
+            let begun = timeout(BEGIN, begin(&state, client, incoming)).await;
             drop(place);
             if let Ok(Some((carrier, socket, admitted))) = begun {
-                driver::run(shared, carrier, socket, admitted).await;
+                driver::run(state, carrier, socket, admitted).await;
             }
         });
     }
@@ -171,7 +172,7 @@ type Begun = (WebTransport, crate::service::udp::SessionSocket, crate::policy::a
 
 /// From the first packet to the control stream; `None` if it came to nothing. `client` is where the handshake comes from: where
 /// a connection is said to have moved since then is not proven yet.
-async fn begin(shared: &Arc<Shared>, client: SocketAddr, incoming: Incoming) -> Option<Begun> {
+async fn begin(state: &Arc<State>, client: SocketAddr, incoming: Incoming) -> Option<Begun> {
     let request = match IncomingSessionFuture::with_quic_incoming(incoming).await {
         Ok(request) => request,
         Err(error) => {
@@ -179,7 +180,7 @@ async fn begin(shared: &Arc<Shared>, client: SocketAddr, incoming: Incoming) -> 
             return None;
         }
     };
-    match shared.admit(client, request.origin()) {
+    match state.admit(client, request.origin()) {
         Ok((socket, admitted)) => Some((accept(request).await?, socket, admitted)),
         Err(Refusal::Origin) => {
             request.forbidden().await;

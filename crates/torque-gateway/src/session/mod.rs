@@ -1,6 +1,7 @@
 //! The state of one session: what may pass, and what is to be said to the page. It has no socket, clock or randomness of
 //! its own: datagrams, messages and the time are handed in, and after each call [`Action`]s are to be taken out.
 
+pub mod action;
 pub mod consent;
 pub mod contexts;
 pub mod opening;
@@ -17,11 +18,12 @@ use crate::metrics::{Direction, DropReason};
 use crate::policy::pacing::{Budget, FloodGauge, Meter, Pace};
 use crate::policy::rules::Rules;
 use crate::policy::targets::normal_name;
+use crate::session::action::Action;
 use crate::session::contexts::Contexts;
 use crate::session::opening::{Found, Opening, Stage};
 use crate::session::sources::{Sources, most_strangers};
 use crate::wire::control::{ClosingCode, FromPage, RefuseCode, ToPage};
-use crate::wire::form::{Form, PROBE_BYTES};
+use crate::wire::form::Form;
 use crate::wire::frame::{self, CONTEXT_LIMIT, Prefix};
 
 /// *alive* is said after as much silence.
@@ -32,44 +34,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const MAX_OPENING: usize = 16;
 /// Control messages of a page; each may cost a signature or a look-up.
 const CONTROL: Pace = Pace::new(32, Duration::from_secs(4));
-
-/// What the driver has to do.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Say this to the page.
-    Tell(ToPage),
-    /// Send a probe.
-    Probe {
-        /// Where to.
-        remote: SocketAddr,
-        /// The datagram.
-        datagram: [u8; PROBE_BYTES],
-    },
-    /// Find the addresses of a host and call [`Session::resolved`].
-    Resolve {
-        /// The context that they are for.
-        context: u32,
-        /// A name or an IP address.
-        host: String,
-        /// UDP port.
-        port: u16,
-    },
-    /// Sign an origin token and say it to the page.
-    Attest {
-        /// The page's number for it.
-        request: u32,
-        /// The host that it is for.
-        remote: SocketAddr,
-        /// The public key of the page's socket.
-        initiator: [u8; 32],
-        /// The host's.
-        host: [u8; 32],
-    },
-    /// Expect a farewell that shows this key.
-    ExpectFarewell([u8; 16]),
-    /// The session is over, once this was said to the page.
-    Close(ClosingCode, &'static str),
-}
 
 /// One session.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use torque_proto::wire::probe;
 
-use crate::session::Action;
+use crate::session::action::Action;
 
 /// How long addresses have to answer a probe.
 const PATIENCE: Duration = Duration::from_secs(3);

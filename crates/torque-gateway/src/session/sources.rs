@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::policy::client::network;
 use crate::policy::pacing::{Budget, Meter, Pace, Rate};
-use crate::shared::SharedBy;
+use crate::weak_map::WeakMap;
 
 /// Remotes that write first; each costs memory here and a message to the page. Of all networks, and of one.
 const ARRIVALS: Pace = Pace::new(32, Duration::from_secs(2));
@@ -31,7 +31,7 @@ pub fn most_strangers(contexts: u16) -> (usize, usize) {
 pub struct Sources {
     rate_of_one: Rate,
     all: Left,
-    each: SharedBy<IpAddr, Mutex<Left>>,
+    each: WeakMap<IpAddr, Mutex<Left>>,
 }
 
 /// A network from which remotes write; what is left for them is remembered as long as one of them is.
@@ -62,7 +62,7 @@ impl Sources {
         Self {
             rate_of_one: session_rate.at_most(TO_PAGE_OF_ONE),
             all: Left::all(session_rate.at_most(TO_PAGE), now),
-            each: SharedBy::default(),
+            each: WeakMap::default(),
         }
     }
 

@@ -9,7 +9,7 @@ fn connect() -> (DuplexStream, JoinHandle<Result<(), AnyError>>) {
     let (client, server) = duplex(4_096);
     let router = Router::new().route("/", get(|| async { vec![b'x'; 1 << 20] }));
     let address: SocketAddr = "192.0.2.1:5".parse().unwrap();
-    let place = Places::new(1, 1).take(address.ip()).unwrap();
+    let place = Quota::new(1, 1).take(address.ip()).unwrap();
     (client, tokio::spawn(requests(server, Client(address, Arc::new(place)), router)))
 }
 

@@ -25,9 +25,9 @@ async fn an_endpoint_that_ends_is_opened_again_at_the_same_port() {
     let gateway = Gateway::start(Config::development(0)).await.unwrap();
     let socket = udp("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
-    let tls = gateway.shared().certificates().tls(WEBTRANSPORT_ALPN).unwrap();
+    let tls = gateway.state().certificates.tls(WEBTRANSPORT_ALPN).unwrap();
     let listener = Arc::new(Listener::new(address, socket, tls).unwrap());
-    let serving = tokio::spawn(serve(Arc::clone(gateway.shared()), Arc::clone(&listener)));
+    let serving = tokio::spawn(serve(Arc::clone(gateway.state()), Arc::clone(&listener)));
     assert!(is_answered(address, &gateway).await);
 
     // That is how it looks from above when its driver has ended.

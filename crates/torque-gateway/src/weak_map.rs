@@ -6,15 +6,15 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// One value for each key, which lives as long as somebody has it.
-pub struct SharedBy<K, V>(Mutex<HashMap<K, Weak<V>>>);
+pub struct WeakMap<K, V>(Mutex<HashMap<K, Weak<V>>>);
 
-impl<K, V> Default for SharedBy<K, V> {
+impl<K, V> Default for WeakMap<K, V> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Eq + Hash, V> SharedBy<K, V> {
+impl<K: Eq + Hash, V> WeakMap<K, V> {
     /// The value of a key; `new` makes it if nobody has it.
     pub fn of(&self, key: K, new: impl FnOnce() -> V) -> Arc<V> {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,9 +31,9 @@ impl<K: Eq + Hash, V> SharedBy<K, V> {
     }
 }
 
-impl<K, V> fmt::Debug for SharedBy<K, V> {
+impl<K, V> fmt::Debug for WeakMap<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SharedBy")
+        f.write_str("WeakMap")
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_value_is_shared_and_goes_with_the_last_who_has_it() {
-        let shared = SharedBy::default();
+        let shared = WeakMap::default();
         let one = shared.of("a", || 1);
         assert_eq!(*shared.of("a", || 2), 1);
         assert_eq!(*shared.of("b", || 3), 3);
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn what_nobody_has_makes_room() {
-        let shared = SharedBy::default();
+        let shared = WeakMap::default();
         for key in 0..10_000 {
             shared.of(key, || ());
         }

@@ -1,4 +1,4 @@
-//! Places that are taken and given back: so many altogether, and so many for one client (GATEWAY.md 4.3).
+//! Quota that are taken and given back: so many altogether, and so many for one client (GATEWAY.md 4.3).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,7 +15,7 @@ const SITE_PART: usize = 4;
 
 /// A bounded number of places.
 #[derive(Debug)]
-pub struct Places {
+pub struct Quota {
     altogether: usize,
     of_client: usize,
     of_site: usize,
@@ -31,30 +31,30 @@ struct Taken {
 
 /// Why there is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NoPlace {
+pub enum QuotaError {
     /// All are taken.
     Full,
     /// This client has as many as it may.
     Client,
 }
 
-impl From<NoPlace> for Refusal {
-    fn from(why: NoPlace) -> Self {
+impl From<QuotaError> for Refusal {
+    fn from(why: QuotaError) -> Self {
         match why {
-            NoPlace::Full => Self::Full,
-            NoPlace::Client => Self::Client,
+            QuotaError::Full => Self::Full,
+            QuotaError::Client => Self::Client,
         }
     }
 }
 
 /// A place, as long as this lives.
 #[derive(Debug)]
-pub struct Place {
+pub struct Permit {
     client: IpAddr,
-    places: Arc<Places>,
+    places: Arc<Quota>,
 }
 
-impl Places {
+impl Quota {
     /// So many, of which one client may have so many.
     pub fn new(altogether: usize, of_client: usize) -> Arc<Self> {
         let of_site = of_client.saturating_mul(SITE_TIMES).min((altogether / SITE_PART).max(of_client));
@@ -62,18 +62,18 @@ impl Places {
     }
 
     /// Takes one for a client.
-    pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Place, NoPlace> {
+    pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Permit, QuotaError> {
         let mut taken = self.taken();
         if taken.altogether >= self.altogether {
-            return Err(NoPlace::Full);
+            return Err(QuotaError::Full);
         }
         if !taken.has_less(client, self.of_client, self.of_site) {
-            return Err(NoPlace::Client);
+            return Err(QuotaError::Client);
         }
         *taken.of_networks.entry(network(client)).or_default() += 1;
         *taken.of_sites.entry(site(client)).or_default() += 1;
         taken.altogether += 1;
-        Ok(Place { client, places: Arc::clone(self) })
+        Ok(Permit { client, places: Arc::clone(self) })
     }
 
     /// Whether half of all are taken, or half of this client's. The rest is for clients who have proven their address: somebody
@@ -98,7 +98,7 @@ impl Taken {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.altogether -= 1;
@@ -121,16 +121,16 @@ fn give_back(of: &mut HashMap<IpAddr, usize>, key: IpAddr) {
 mod tests {
     use super::*;
 
-    fn take(places: &Arc<Places>, client: &str) -> Result<Place, NoPlace> {
+    fn take(places: &Arc<Quota>, client: &str) -> Result<Permit, QuotaError> {
         places.take(client.parse().unwrap())
     }
 
     #[test]
     fn a_client_has_so_many_places_and_gives_them_back() {
-        let places = Places::new(10, 2);
+        let places = Quota::new(10, 2);
         let held = [take(&places, "192.0.2.1"), take(&places, "::ffff:192.0.2.1")];
         assert!(held.iter().all(Result::is_ok));
-        assert_eq!(take(&places, "192.0.2.1").unwrap_err(), NoPlace::Client);
+        assert_eq!(take(&places, "192.0.2.1").unwrap_err(), QuotaError::Client);
         assert!(places.is_crowded("192.0.2.1".parse().unwrap()));
         assert!(!places.is_crowded("192.0.2.2".parse().unwrap()));
         assert!(take(&places, "192.0.2.2").is_ok(), "another client");
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn half_of_all_places_and_of_a_clients_are_for_addresses_that_are_proven() {
-        let places = Places::new(100, 10);
+        let places = Quota::new(100, 10);
         let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         // As if somebody forged the client's address, as often as that is believed.
         let forged = |client| -> Vec<_> {
@@ -164,19 +164,19 @@ mod tests {
 
     #[test]
     fn all_addresses_of_an_ipv6_network_are_one_client() {
-        let places = Places::new(10, 1);
+        let places = Quota::new(10, 1);
         let _held = take(&places, "2001:db8:0:1::1").unwrap();
-        assert_eq!(take(&places, "2001:db8:0:1:ffff::9").unwrap_err(), NoPlace::Client);
+        assert_eq!(take(&places, "2001:db8:0:1:ffff::9").unwrap_err(), QuotaError::Client);
         assert!(take(&places, "2001:db8:0:2::1").is_ok());
     }
 
     #[test]
     fn all_networks_of_an_ipv6_site_have_the_places_of_four_clients() {
-        let places = Places::new(100, 2);
+        let places = Quota::new(100, 2);
         let held: Vec<_> =
             (0..100).filter_map(|n| take(&places, &format!("2001:db8:0:{n:x}::1")).ok()).collect();
         assert_eq!(held.len(), 8);
-        assert_eq!(take(&places, "2001:db8:0:ffff::1").unwrap_err(), NoPlace::Client);
+        assert_eq!(take(&places, "2001:db8:0:ffff::1").unwrap_err(), QuotaError::Client);
         assert!(places.is_crowded("2001:db8:0:ffff::1".parse().unwrap()));
         assert!(take(&places, "2001:db8:1::1").is_ok(), "another site");
         drop(held);
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_site_has_a_quarter_of_all_places_at_most_but_no_less_than_a_client() {
         for (altogether, of_client, of_site) in [(1_000, 128, 250), (100, 30, 30), (2, 2, 2)] {
-            let places = Places::new(altogether, of_client);
+            let places = Quota::new(altogether, of_client);
             let held: Vec<_> =
                 (0..1_000).filter_map(|n| take(&places, &format!("2001:db8:0:{n:x}::1")).ok()).collect();
             assert_eq!(held.len(), of_site);
@@ -196,9 +196,9 @@ mod tests {
 
     #[test]
     fn there_are_so_many_places_altogether() {
-        let places = Places::new(2, 2);
+        let places = Quota::new(2, 2);
         let _held = [take(&places, "192.0.2.1").unwrap(), take(&places, "192.0.2.2").unwrap()];
-        assert_eq!(take(&places, "192.0.2.3").unwrap_err(), NoPlace::Full);
+        assert_eq!(take(&places, "192.0.2.3").unwrap_err(), QuotaError::Full);
         assert!(places.is_crowded("192.0.2.3".parse().unwrap()));
         assert!(places.taken.lock().unwrap().of_networks.len() == 2, "who was refused is not counted");
     }

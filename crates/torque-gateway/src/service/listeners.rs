@@ -1,0 +1,105 @@
+//! The sockets that a gateway listens at: TCP and UDP, at every address, with one port.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use socket2::Type;
+
+use crate::config::StartError;
+use crate::service::udp::bind;
+
+/// The buffer of the UDP port that all pages share, each way, so that a page that sends in bursts does not cost the others
+/// datagrams. Linux gives at most `net.core.rmem_max` and `wmem_max`.
+const ALL_PAGES_BUFFER: usize = 4 * 1_024 * 1_024;
+/// How often a free port is looked for.
+const PORT_TRIES: usize = 64;
+
+/// Sockets at all addresses, with one port.
+pub struct Listeners {
+    /// The port that they share.
+    pub port: u16,
+    /// The sockets of each address.
+    pub sockets: Vec<(SocketAddr, TcpListener, UdpSocket)>,
+}
+
+impl Listeners {
+    /// Binds all addresses, with one port. Port 0 finds one that is free for both at every address.
+    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, StartError> {
+        let port = addresses.first().ok_or(StartError::Listen)?.port();
+        if addresses.iter().any(|address| address.port() != port) {
+            return Err(StartError::Listen);
+        }
+        if port != 0 {
+            return Self::at(addresses, port);
+        }
+        for _ in 0..PORT_TRIES {
+            // TCP's choice, which UDP may find taken.
+            let free = tcp(addresses[0]).and_then(|tcp| tcp.local_addr());
+            let free = free.map_err(|error| StartError::Bind { address: addresses[0], error })?;
+            if let Ok(listeners) = Self::at(addresses, free.port()) {
+                return Ok(listeners);
+            }
+        }
+        Err(StartError::NoPort)
+    }
+
+    fn at(addresses: &[SocketAddr], port: u16) -> Result<Self, StartError> {
+        let mut sockets = Vec::new();
+        let mut missing = None;
+        for address in addresses {
+            let address = SocketAddr::new(address.ip(), port);
+            let both = tcp(address).and_then(|tcp| Ok((address, tcp, udp(address)?)));
+            match both {
+                Ok(both) => sockets.push(both),
+                Err(error) if is_missing_family(&error) => {
+                    missing = Some(StartError::Bind { address, error })
+                }
+                Err(error) => return Err(StartError::Bind { address, error }),
+            }
+        }
+        match missing {
+            Some(error) if sockets.is_empty() => Err(error),
+            _ => Ok(Self { port, sockets }),
+        }
+    }
+
+    /// The addresses that were bound.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|(address, ..)| *address).collect()
+    }
+}
+
+/// A listening TCP socket.
+pub fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bind(address, Type::STREAM)?;
+    socket.listen(1_024)?;
+    Ok(socket.into())
+}
+
+/// The UDP socket that all pages share.
+pub fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = bind(address, Type::DGRAM)?;
+    // What the system does not give is done without.
+    let _ = socket.set_recv_buffer_size(ALL_PAGES_BUFFER);
+    let _ = socket.set_send_buffer_size(ALL_PAGES_BUFFER);
+    Ok(socket.into())
+}
+
+/// Whether an address cannot be had because the machine lacks the family, not because somebody else has it.
+fn is_missing_family(error: &io::Error) -> bool {
+    // EAFNOSUPPORT has no kind of its own.
+    error.kind() == io::ErrorKind::AddrNotAvailable || matches!(error.raw_os_error(), Some(47 | 97 | 10_047))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_all_pages_keeps_as_much_as_the_system_gives() {
+        let most: usize =
+            std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
+        let socket = udp("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert!(socket2::SockRef::from(&socket).recv_buffer_size().unwrap() >= most.min(ALL_PAGES_BUFFER));
+    }
+}
