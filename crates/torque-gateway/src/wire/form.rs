@@ -1,62 +1,41 @@
-//! What has the form of TorqueSocket, and so may pass at all (GATEWAY.md 4).
-
-use std::ops::RangeInclusive;
+//! The form that a datagram must have to pass at all (GATEWAY.md 4).
 
 pub use torque_proto::wire::PROBE_BYTES;
-use torque_proto::wire::{ChallengeRequest, parse_probe_echo};
+use torque_proto::wire::{ChallengeRequest, DatagramKind, parse_probe_echo};
 
-/// No datagram that passes is longer.
+/// The longest datagram that passes.
 pub const MAX_DATAGRAM_BYTES: usize = 1_232;
-const PROBE: u8 = 0x0b;
-const PROBE_ECHO: u8 = 0x0c;
-/// A header of three bytes and a tag of four (PROTOCOL.md 6).
-const MIN_PACKET_BYTES: usize = 7;
 
-/// What passing depends on.
+/// The kinds of datagrams that the rules tell apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
-    /// A challenge_request: may go to who has not consented, at a low pace.
+    /// A challenge_request. A few may go to a remote that has not consented.
     Greeting,
     /// An echo of a probe.
     Echo {
-        /// What it echoes.
+        /// The probe's nonce.
         nonce: [u8; 16],
     },
-    /// Anything else that may pass.
+    /// Any other datagram that may pass.
     Other,
 }
 
 impl Form {
     /// The form of a datagram; `None` if it must not pass.
     pub fn of(datagram: &[u8]) -> Option<Self> {
-        let first = *datagram.first()?;
-        if !lengths(first)?.contains(&datagram.len()) {
+        let kind = DatagramKind::of(datagram);
+        // Reserved kinds have no lengths. They would carry content of anyone's choice to hosts, which drop them.
+        let is_possible = datagram.len() <= MAX_DATAGRAM_BYTES && kind.lengths()?.contains(&datagram.len());
+        if !is_possible {
             return None;
         }
-        match first {
-            // It may go where nobody has asked for it, so it carries nothing of somebody's choice but what it must.
-            0x01 => ChallengeRequest::parse(datagram).ok().map(|_| Self::Greeting),
-            PROBE_ECHO => parse_probe_echo(datagram).ok().map(|nonce| Self::Echo { nonce }),
+        match kind {
+            // It may go to a remote that expects nothing, so it is checked whole: nobody else chooses its content.
+            DatagramKind::ChallengeRequest => ChallengeRequest::parse(datagram).ok().map(|_| Self::Greeting),
+            DatagramKind::ProbeEcho => parse_probe_echo(datagram).ok().map(|nonce| Self::Echo { nonce }),
             _ => Some(Self::Other),
         }
     }
-}
-
-/// The lengths that datagrams with this first byte can have.
-fn lengths(first: u8) -> Option<RangeInclusive<usize>> {
-    Some(match first {
-        0x01 => 768..=768,
-        0x02 => 175..=686,
-        0x03 => 169..=1_169,
-        0x04 => 117..=628,
-        0x05 => 53..=564,
-        0x06 => 49..=49,
-        0x07 => 19..=19,
-        // 0x08 to 0x0a are reserved for introductions and roaming. Hosts drop them, and they would carry what anybody likes.
-        PROBE | PROBE_ECHO => PROBE_BYTES..=PROBE_BYTES,
-        0x80..=0xff => MIN_PACKET_BYTES..=MAX_DATAGRAM_BYTES,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -76,28 +55,20 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_passes_at_the_lengths_that_it_can_have_and_at_no_others() {
-        for first in 0..=0xff_u8 {
-            for length in 1..=1_300 {
-                let mut datagram = vec![0; length];
-                datagram[0] = first;
-                let may = match first {
-                    // Without magic and offers it is none, whatever its length.
-                    0x01 => false,
-                    0x02 => (175..=686).contains(&length),
-                    0x03 => (169..=1_169).contains(&length),
-                    0x04 => (117..=628).contains(&length),
-                    0x05 => (53..=564).contains(&length),
-                    0x06 => length == 49,
-                    0x07 => length == 19,
-                    0x0b | 0x0c => length == 17,
-                    0x80.. => (7..=1_232).contains(&length),
-                    _ => false,
-                };
-                assert_eq!(Form::of(&datagram).is_some(), may, "{first:#04x}, {length} bytes");
-            }
+    fn what_torque_sockets_never_send_does_not_pass() {
+        // DNS, NTP, STUN and DHCP: services that an open relay would be used against.
+        let dns = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\xff\x00\x01";
+        let mut ntp = [0; 48];
+        ntp[0] = 0x1b;
+        let stun = b"\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl";
+        let mut dhcp = [0; 240];
+        dhcp[0] = 1;
+        for foreign in
+            [&dns[..], &ntp, stun, &dhcp, b"", b"\x20info", &[0x08; 100], &[0x80; 6], &[0x80; 1_233]]
+        {
+            assert_eq!(Form::of(foreign), None, "{foreign:02x?}");
         }
-        assert_eq!(Form::of(&[]), None);
+        assert_eq!(Form::of(&[0x80; 1_232]), Some(Form::Other));
     }
 
     #[test]

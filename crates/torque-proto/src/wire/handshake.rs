@@ -374,7 +374,7 @@ impl ReplyKind {
     }
 
     /// The least and the most bytes of what is sealed, tag included.
-    const fn sealed_bytes(self) -> (usize, usize) {
+    pub(super) const fn sealed_bytes(self) -> (usize, usize) {
         let (head, data) = match self {
             Self::Refuse => (RefusePayload::HEAD_BYTES, MAX_SHORT_DATA),
             Self::Pending => (0, 0),

@@ -53,34 +53,3 @@ impl DatagramKind {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::DatagramKind as Kind;
-
-    #[test]
-    fn every_first_byte_has_the_kind_that_the_table_gives_it() {
-        let named = [
-            (0x01, Kind::ChallengeRequest),
-            (0x02, Kind::ChallengeResponse),
-            (0x03, Kind::ConnectRequest),
-            (0x04, Kind::ConnectAccept),
-            (0x05, Kind::ConnectRefuse),
-            (0x06, Kind::ConnectPending),
-            (0x07, Kind::Reject),
-            (0x0b, Kind::Probe),
-            (0x0c, Kind::ProbeEcho),
-        ];
-        for first in 0..=0xff_u8 {
-            let wanted = match named.iter().find(|(byte, _)| *byte == first) {
-                Some((_, kind)) => *kind,
-                None if first < 0x20 => Kind::Reserved,
-                None if first < 0x80 => Kind::Info,
-                None => Kind::Packet,
-            };
-            assert_eq!(Kind::of(&[first]), wanted, "{first:#04x}");
-            assert_eq!(Kind::of(&[first, 1, 2, 3]), wanted, "{first:#04x}");
-        }
-        assert_eq!(Kind::of(&[]), Kind::Empty);
-    }
-}

@@ -6,6 +6,7 @@ pub mod control;
 mod handshake;
 pub mod header;
 mod kind;
+mod lengths;
 mod probe;
 mod sealed;
 
