@@ -14,7 +14,7 @@ use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::path::Path;
 use crate::transmits::Cause;
-use crate::wire::DatagramKind;
+use crate::wire::{DatagramKind, Reply};
 
 impl Endpoint {
     /// Begins to connect to the host at `remote`. What follows are events: `ChallengeResponse` if the host's key is to
@@ -28,11 +28,7 @@ impl Endpoint {
         remote: Address,
         options: ConnectOptions,
     ) -> Result<ConnectionId, CallError> {
-        let is_connected = self
-            .connections
-            .get(&remote)
-            .is_some_and(|id| self.slots.get(*id).is_some_and(|e| e.slot.is_open()));
-        if is_connected || self.attempts.contains_key(&remote) {
+        if self.is_connected(&remote) || self.attempts.asking(&remote).is_some() {
             return Err(CallError::AddressInUse);
         }
         if self.transmits.is_full() {
@@ -147,57 +143,60 @@ impl Endpoint {
         self.after_attempt(now, id, None, outcome);
     }
 
-    /// Whether an attempt has this nonce: then its request has come back to us, from the address that was asked
-    /// or from any other (5.4, step 2).
-    pub(super) fn is_own_nonce(&self, nonce: &[u8; 16]) -> bool {
-        self.own_nonces.contains_key(nonce)
-    }
-
     /// Notes the nonce of an attempt, which changes with each fresh beginning.
     fn note_nonce(&mut self, id: ConnectionId) {
         let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
         let nonce = slot.attempt.initiator_nonce().copied();
-        if nonce != slot.nonce {
-            if let Some(old) = core::mem::replace(&mut slot.nonce, nonce) {
-                self.own_nonces.remove(&old);
-            }
-            self.own_nonces.extend(nonce.map(|nonce| (nonce, id)));
-        }
+        self.attempts.note(id, &mut slot.nonce, nonce);
     }
 
     /// Takes an attempt out of the tables that find it.
     fn forget_attempt(&mut self, id: ConnectionId) {
-        if let Some(Slot::Attempt(slot)) = self.slots.get(id).map(|entry| &entry.slot) {
+        if let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) {
             self.attempts.remove(&slot.remote);
-            if let Some(nonce) = &slot.nonce {
-                self.own_nonces.remove(nonce);
-            }
+            self.attempts.note(id, &mut slot.nonce, None);
         }
         self.puzzles.retain(|puzzle| *puzzle != id);
     }
 
     pub(super) fn attempt_at(&self, remote: &Address) -> Option<&AttemptSlot> {
-        match &self.slots.get(*self.attempts.get(remote)?)?.slot {
+        match &self.slots.get(self.attempts.asking(remote)?)?.slot {
             Slot::Attempt(slot) => Some(slot),
             _ => None,
         }
     }
 
-    /// A handshake answer: for the attempt to that address.
-    pub(super) fn on_reply(&mut self, now: Instant, path: Path, bytes: &[u8]) {
-        if DatagramKind::of(bytes) == DatagramKind::Reject {
+    /// A host's answer goes to the attempt whose nonce it carries, whichever address it comes from (5.5).
+    pub(super) fn on_reply(&mut self, now: Instant, path: Path, kind: DatagramKind, bytes: &[u8]) {
+        if kind == DatagramKind::Reject {
             self.stats.rejects_heard += 1;
         }
-        let Some(&id) = self.attempts.get(&path.remote) else {
-            self.stats.stray_handshake += 1;
-            return;
+        let Ok(reply) = Reply::parse(kind, bytes) else { return self.stats.malformed += 1 };
+        let owner = self.attempts.owner(reply.initiator_nonce());
+        let Some(id) = owner.filter(|id| !self.is_taken(&path.remote, *id)) else {
+            return self.stats.stray_handshake += 1;
         };
         let Some(Slot::Attempt(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else { return };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let outcome = self
             .transmits
-            .push(Cause::Own, Path::to(path.remote), |out| slot.attempt.handle_datagram(&mut cx, bytes, out));
+            .push(Cause::Own, Path::to(slot.remote), |out| slot.attempt.handle_reply(&mut cx, reply, out));
         self.after_attempt(now, id, Some(path), outcome);
+    }
+
+    /// Whether an address that `attempt` did not ask belongs to something else here: a source can be forged, and what
+    /// comes from there must cost nobody else that address.
+    fn is_taken(&self, remote: &Address, attempt: ConnectionId) -> bool {
+        match self.attempts.asking(remote) {
+            Some(asking) => asking != attempt,
+            None => self.is_connected(remote) || self.confirming.contains_key(remote),
+        }
+    }
+
+    /// Whether a connection that the application can use has this address.
+    fn is_connected(&self, remote: &Address) -> bool {
+        let owner = self.connections.get(remote).and_then(|id| self.slots.get(*id));
+        owner.is_some_and(|entry| entry.slot.is_open())
     }
 
     /// Does what an attempt's outcome asks for.
@@ -247,10 +246,11 @@ impl Endpoint {
         established: Established,
     ) {
         let Some(Slot::Attempt(slot)) = self.slots.get(id).map(|entry| &entry.slot) else { return };
-        let remote = slot.remote;
+        // The connection lives where its accept came from.
+        let path = path.unwrap_or(Path::to(slot.remote));
+        let remote = path.remote;
         self.forget_attempt(id);
         let Established { parts, accept_data } = established;
-        let path = path.unwrap_or(Path::to(remote));
         let public_key = parts.public_key;
         let unheard = Some(self.config.handshake.wait);
         // After a repeat the time says nothing about the path.

@@ -15,14 +15,14 @@ use crate::crypto::secret::Direction;
 use crate::error::CallError;
 use crate::event::{self, ClosedBy, Event};
 use crate::handshake::{
-    Admission, Admitted, Asking, ChallengeAnswer, ConnectionParts, DropReason, Occupancy, Role, ShortData,
+    Admission, Admitted, Asking, ConnectionParts, DropReason, Occupancy, Role, ShortData, reject,
 };
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::path::Path;
 use crate::settings::Settings;
 use crate::transmits::Cause;
-use crate::wire::{ConnectRequest, ParseError};
+use crate::wire::{ChallengeRequest, ConnectRequest, ParseError};
 
 /// Accepted connections of one address that wait for their first packet.
 const MAX_CONFIRMING: usize = 4;
@@ -36,23 +36,27 @@ impl Endpoint {
         if !self.transmits.takes_answers() {
             return self.transmits.count_unanswered();
         }
+        let request = match ChallengeRequest::parse(bytes) {
+            Ok(request) => request,
+            Err(ParseError::Version { initiator_nonce, .. }) => {
+                let code = RejectCode::VersionMismatch;
+                self.transmits.push(Cause::Stranger, path, |out| reject(code, initiator_nonce, out));
+                return self.count_reject(code);
+            }
+            Err(_) => return self.stats.malformed += 1,
+        };
+        if self.attempts.owner(&request.initiator_nonce).is_some() {
+            return self.stats.reflected += 1;
+        }
         let pending = self.requests.waiting();
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-        let (host, own_nonces) = (&mut self.host, &self.own_nonces);
-        let answer = self.transmits.push(Cause::Stranger, path, |out| {
-            host.answer_challenge(
-                &mut cx,
-                path.remote,
-                bytes,
-                |nonce| own_nonces.contains_key(nonce),
-                pending,
-                out,
-            )
+        let host = &mut self.host;
+        let answered = self.transmits.push(Cause::Stranger, path, |out| {
+            host.answer_challenge(&mut cx, path.remote, &request, pending, out)
         });
-        match answer {
-            ChallengeAnswer::Answered => self.stats.challenges_answered += 1,
-            ChallengeAnswer::Rejected(code) => self.count_reject(code),
-            ChallengeAnswer::Dropped(reason) => self.count_drop(reason),
+        match answered {
+            Ok(()) => self.stats.challenges_answered += 1,
+            Err(code) => self.count_reject(code),
         }
     }
 
@@ -66,7 +70,7 @@ impl Endpoint {
             Err(ParseError::Version { .. }) => return self.stats.version_mismatch += 1,
             Err(_) => return self.stats.malformed += 1,
         };
-        if self.is_own_nonce(&request.initiator_nonce) {
+        if self.attempts.owner(&request.initiator_nonce).is_some() {
             return self.stats.reflected += 1;
         }
         if let Some(id) = self.requests.get(path.remote, request.initiator_nonce) {
@@ -127,7 +131,7 @@ impl Endpoint {
         let slot = Slot::Asking(boxed(AskingSlot { asking, source, since: now }));
         let entry = Entry { origin: origin.as_deref().map(Box::from), ..Entry::new(slot) };
         let Some(id) = self.insert_request(now, entry, source, room) else { return };
-        if let Some(&attempt) = self.attempts.get(&path.remote) {
+        if let Some(attempt) = self.attempts.asking(&path.remote) {
             self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
         }
         self.stats.connections_requested += 1;
@@ -346,7 +350,7 @@ impl Endpoint {
         let (remote, public_key) = (connected.path.remote, connected.public_key);
         let settings: Settings = connected.connection.settings();
         // There is one connection now: an attempt of our own to the same address has lost (5.4, step 9).
-        if let Some(&attempt) = self.attempts.get(&remote) {
+        if let Some(attempt) = self.attempts.asking(&remote) {
             self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
         }
         let replaces = self.displace_owner(remote);

@@ -69,5 +69,49 @@ impl Owners {
     }
 }
 
+/// How the endpoint finds its own attempts.
+pub(crate) struct Attempts {
+    /// By initiator_nonce: for answers, which may come from elsewhere than was asked, and for requests of our own that
+    /// come back to us.
+    owners: Map<[u8; 16], ConnectionId>,
+    /// By the address that is asked, which only one attempt does at a time.
+    asking: AddressMap<ConnectionId>,
+}
+
+impl Attempts {
+    pub(crate) fn new(seeded: Seeded) -> Self {
+        Self { owners: Map::with_hasher(seeded.clone()), asking: AddressMap::with_hasher(seeded) }
+    }
+
+    /// The attempt that drew this nonce.
+    pub(crate) fn owner(&self, initiator_nonce: &[u8; 16]) -> Option<ConnectionId> {
+        self.owners.get(initiator_nonce).copied()
+    }
+
+    /// The attempt that asks this address.
+    pub(crate) fn asking(&self, remote: &Address) -> Option<ConnectionId> {
+        self.asking.get(remote).copied()
+    }
+
+    pub(crate) fn insert(&mut self, remote: Address, id: ConnectionId) {
+        self.asking.insert(remote, id);
+    }
+
+    pub(crate) fn remove(&mut self, remote: &Address) {
+        self.asking.remove(remote);
+    }
+
+    /// Notes the present nonce of an attempt at one address, instead of the one that was `noted` before.
+    pub(crate) fn note(&mut self, id: ConnectionId, noted: &mut Option<[u8; 16]>, present: Option<[u8; 16]>) {
+        if *noted == present {
+            return;
+        }
+        if let Some(old) = core::mem::replace(noted, present) {
+            self.owners.remove(&old);
+        }
+        self.owners.extend(present.map(|nonce| (nonce, id)));
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,7 @@ use crate::stats::{ConnectionStats, Stats};
 use crate::transmits::{Cause, Transmits};
 use crate::wire::DatagramKind;
 
-use maps::{AddressMap, Map, Owners, Seeded};
+use maps::{AddressMap, Attempts, Owners, Seeded};
 use queue::{EventQueue, Frees};
 use requests::Requests;
 use slab::Slab;
@@ -74,10 +74,8 @@ pub struct Endpoint {
     connections: Owners,
     /// Connections that have been accepted and wait for their first packet, or for the owner's answer.
     confirming: AddressMap<Vec<ConnectionId>>,
-    /// Our own attempts, by the host's address.
-    attempts: AddressMap<ConnectionId>,
-    /// The initiator_nonces of our own attempts.
-    own_nonces: Map<[u8; 16], ConnectionId>,
+    /// Our own attempts.
+    attempts: Attempts,
     requests: Requests,
     /// Attempts whose puzzle nobody has taken.
     puzzles: Vec<ConnectionId>,
@@ -107,8 +105,7 @@ impl Endpoint {
             pool: Pool::new(POOLED_BUFFERS),
             connections: Owners::new(seeded.clone()),
             confirming: AddressMap::with_hasher(seeded.clone()),
-            attempts: AddressMap::with_hasher(seeded.clone()),
-            own_nonces: Map::with_hasher(seeded.clone()),
+            attempts: Attempts::new(seeded.clone()),
             requests: Requests::new(seeded),
             puzzles: Vec::new(),
             widest_window: 0,

@@ -15,7 +15,8 @@ impl Endpoint {
         let Datagram { path, bytes } = datagram;
         self.stats.datagrams_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
-        match DatagramKind::of(bytes) {
+        let kind = DatagramKind::of(bytes);
+        match kind {
             DatagramKind::Packet => self.on_packet(now, path, bytes),
             DatagramKind::ChallengeRequest => self.on_challenge_request(now, path, bytes),
             DatagramKind::ConnectRequest => self.on_connect_request(now, path, bytes),
@@ -23,7 +24,7 @@ impl Endpoint {
             | DatagramKind::ConnectAccept
             | DatagramKind::ConnectRefuse
             | DatagramKind::ConnectPending
-            | DatagramKind::Reject => self.on_reply(now, path, bytes),
+            | DatagramKind::Reject => self.on_reply(now, path, kind, bytes),
             DatagramKind::Info => self.on_info(path, bytes),
             DatagramKind::Probe => self.on_probe(path, bytes),
             // Endpoints send no probes, and an echo that were answered could go round for ever.
@@ -37,7 +38,7 @@ impl Endpoint {
     fn on_probe(&mut self, path: Path, bytes: &[u8]) {
         let Ok(nonce) = parse_probe(bytes) else { return self.stats.malformed += 1 };
         let remote = &path.remote;
-        let is_known = self.attempts.contains_key(remote) || self.connections.get(remote).is_some();
+        let is_known = self.attempts.asking(remote).is_some() || self.connections.get(remote).is_some();
         if !self.config.accept_incoming && !is_known {
             return self.stats.not_accepting += 1;
         }
@@ -60,8 +61,6 @@ impl Endpoint {
         trace_event!(TRACE, ?reason, "handshake datagram dropped");
         let stats = &mut self.stats;
         let counter = match reason {
-            DropReason::Malformed => &mut stats.malformed,
-            DropReason::Reflected => &mut stats.reflected,
             DropReason::FalseToken => &mut stats.false_token,
             DropReason::FalseSolution => &mut stats.false_solution,
             DropReason::ReplayedToken => &mut stats.replayed_token,

@@ -4,6 +4,7 @@
 mod answers;
 mod hostile;
 mod origins;
+mod replies;
 mod shares;
 
 use alloc::vec;

@@ -20,10 +20,7 @@ use crate::instant::Instant;
 use crate::settings::Settings;
 use crate::stats::HandshakeStats;
 use crate::timer::TimerKind;
-use crate::wire::{
-    ChallengeResponse, ConnectAccept, DatagramKind, MAX_CONNECT_DATA, Offers, ParseError, Reject,
-    RequestPayload, SealedReply,
-};
+use crate::wire::{ChallengeResponse, MAX_CONNECT_DATA, Offers, ParseError, Reply, RequestPayload};
 
 /// What the application asked for with `connect`.
 #[derive(Clone, Debug)]
@@ -196,45 +193,35 @@ impl Attempt {
         })
     }
 
-    /// Takes a datagram of kind challenge_response, connect_accept, connect_refuse, connect_pending or reject that
-    /// came from the address that was asked.
-    pub(crate) fn handle_datagram(
+    /// Takes an answer to what this attempt sent. One with another nonce than its present one is dropped.
+    pub(crate) fn handle_reply(
         &mut self,
         cx: &mut Context<'_>,
-        bytes: &[u8],
+        reply: Reply<'_>,
         out: &mut Vec<u8>,
     ) -> AttemptOutcome {
-        match DatagramKind::of(bytes) {
-            DatagramKind::ChallengeResponse => self.handle_challenge_response(cx, bytes),
-            DatagramKind::ConnectAccept => match ConnectAccept::parse(bytes) {
-                Ok(accept) => self.handle_answer(cx, &accept.initiator_nonce, |request| {
-                    request.open_accept(cx.key_pair, &accept)
-                }),
-                Err(_) => AttemptOutcome::Dropped(DropReason::Malformed),
-            },
-            DatagramKind::ConnectRefuse | DatagramKind::ConnectPending => match SealedReply::parse(bytes) {
-                Ok(reply) => self.handle_answer(cx, &reply.initiator_nonce, |request| request.open(&reply)),
-                Err(_) => AttemptOutcome::Dropped(DropReason::Malformed),
-            },
-            DatagramKind::Reject => self.handle_reject(cx, bytes, out),
-            _ => AttemptOutcome::Dropped(DropReason::Stray),
+        if self.initiator_nonce() != Some(reply.initiator_nonce()) {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        }
+        match reply {
+            Reply::Challenge(response) => self.handle_challenge_response(cx, Ok(response)),
+            Reply::Unreadable { error: ParseError::KeyType { .. }, .. } => {
+                self.handle_challenge_response(cx, Err(CloseCode::UnknownKeyType))
+            }
+            Reply::Unreadable { .. } => self.handle_challenge_response(cx, Err(CloseCode::ProtocolViolation)),
+            Reply::Accept(accept) => {
+                self.handle_answer(cx, |request| request.open_accept(cx.key_pair, &accept))
+            }
+            Reply::Sealed(reply) => self.handle_answer(cx, |request| request.open(&reply)),
+            Reply::Reject(reject) => self.handle_reject(cx, reject.code, out),
         }
     }
 
-    fn handle_challenge_response(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> AttemptOutcome {
-        let (initiator_nonce, examined) = match ChallengeResponse::parse(bytes) {
-            Ok(response) => (response.initiator_nonce, Ok(response)),
-            Err(ParseError::Version { initiator_nonce, .. }) => {
-                (initiator_nonce, Err(CloseCode::ProtocolViolation))
-            }
-            Err(ParseError::KeyType { initiator_nonce, .. }) => {
-                (initiator_nonce, Err(CloseCode::UnknownKeyType))
-            }
-            Err(_) => return AttemptOutcome::Dropped(DropReason::Malformed),
-        };
-        if self.initiator_nonce() != Some(&initiator_nonce) {
-            return AttemptOutcome::Dropped(DropReason::Stray);
-        }
+    fn handle_challenge_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        examined: Result<ChallengeResponse<'_>, CloseCode>,
+    ) -> AttemptOutcome {
         let State::Challenging(state) = &mut self.state else {
             return examined.map_or(AttemptOutcome::Dropped(DropReason::Stray), |response| {
                 self.keep_other_response(cx, &response)
@@ -406,12 +393,8 @@ impl Attempt {
     fn handle_answer(
         &mut self,
         cx: &Context<'_>,
-        initiator_nonce: &[u8; 16],
         open: impl Fn(&Requesting) -> Option<Answer>,
     ) -> AttemptOutcome {
-        if self.initiator_nonce() != Some(initiator_nonce) {
-            return AttemptOutcome::Dropped(DropReason::Stray);
-        }
         let Some(answer) = self.open_answer(open) else {
             let waits = matches!(self.state, State::Requesting(_)) || !self.others.requesting.is_empty();
             return AttemptOutcome::Dropped(if waits { DropReason::Forged } else { DropReason::Stray });
@@ -456,14 +439,8 @@ impl Attempt {
     }
 
     /// A reject is not authentic: it may cause a few fresh beginnings, and else is a hint.
-    fn handle_reject(&mut self, cx: &mut Context<'_>, bytes: &[u8], out: &mut Vec<u8>) -> AttemptOutcome {
-        let Ok(reject) = Reject::parse(bytes) else {
-            return AttemptOutcome::Dropped(DropReason::Malformed);
-        };
-        if self.initiator_nonce() != Some(&reject.initiator_nonce) {
-            return AttemptOutcome::Dropped(DropReason::Stray);
-        }
-        let hint = match reject.code {
+    fn handle_reject(&mut self, cx: &mut Context<'_>, code: RejectCode, out: &mut Vec<u8>) -> AttemptOutcome {
+        let hint = match code {
             RejectCode::VersionMismatch => CloseCode::VersionMismatch,
             RejectCode::ApplicationMismatch => CloseCode::ApplicationMismatch,
             RejectCode::NoCommonCipher => CloseCode::NoCommonCipher,

@@ -20,7 +20,7 @@ use crate::crypto::secret::HandshakeSecret;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
 use crate::wire::{
-    ChallengeRequest, ChallengeResponse, ConnectRequest, PROTOCOL_VERSION, ParseError, Reject, RequestPayload,
+    ChallengeRequest, ChallengeResponse, ConnectRequest, PROTOCOL_VERSION, Reject, RequestPayload,
 };
 
 /// A request may ask for this much less than the host asks for at that moment.
@@ -32,17 +32,6 @@ pub(crate) struct Occupancy<F> {
     pub(crate) pending: usize,
     /// Whether another one of this source finds a place. Asked only of those who have paid.
     pub(crate) has_room: F,
-}
-
-/// What became of a challenge_request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ChallengeAnswer {
-    /// A challenge_response was appended.
-    Answered,
-    /// A reject was appended.
-    Rejected(RejectCode),
-    /// Nothing was appended.
-    Dropped(DropReason),
 }
 
 /// What became of a connect_request.
@@ -154,33 +143,25 @@ impl Host {
         self.clock_millis.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
     }
 
-    /// Answers a challenge_request. No state is kept, and no answer is longer than the request.
-    /// `is_own_nonce` tells whether an attempt of this socket has that initiator_nonce.
+    /// Answers a challenge_request: steps 3 and 4 of PROTOCOL.md 5.4. No state is kept, and no answer is longer than the
+    /// request.
+    ///
+    /// # Errors
+    /// The code of the reject that was appended instead of a challenge_response.
     pub(crate) fn answer_challenge(
         &mut self,
         cx: &mut Context<'_>,
         remote: Address,
-        bytes: &[u8],
-        is_own_nonce: impl FnOnce(&[u8; 16]) -> bool,
+        request: &ChallengeRequest,
         pending: usize,
         out: &mut Vec<u8>,
-    ) -> ChallengeAnswer {
-        let request = match ChallengeRequest::parse(bytes) {
-            Ok(request) => request,
-            Err(ParseError::Version { initiator_nonce, .. }) => {
-                return ChallengeAnswer::Rejected(reject(RejectCode::VersionMismatch, initiator_nonce, out));
-            }
-            Err(_) => return ChallengeAnswer::Dropped(DropReason::Malformed),
-        };
+    ) -> Result<(), RejectCode> {
         let nonce = request.initiator_nonce;
-        if is_own_nonce(&nonce) {
-            return ChallengeAnswer::Dropped(DropReason::Reflected);
-        }
         if request.application_tag != self.application_tag {
-            return ChallengeAnswer::Rejected(reject(RejectCode::ApplicationMismatch, nonce, out));
+            return Err(reject(RejectCode::ApplicationMismatch, nonce, out));
         }
         let Some(cipher) = request.offers.choose(&cx.config.ciphers) else {
-            return ChallengeAnswer::Rejected(reject(RejectCode::NoCommonCipher, nonce, out));
+            return Err(reject(RejectCode::NoCommonCipher, nonce, out));
         };
         let difficulty = self.difficulty(cx.now, cx.config, pending);
         let unix_millis = self.unix_millis(cx.now);
@@ -204,7 +185,7 @@ impl Host {
             data: epoch.data(),
         }
         .write(out);
-        ChallengeAnswer::Answered
+        Ok(())
     }
 
     /// Admits a connect_request, or says why not: steps 3 to 8 of PROTOCOL.md 5.4. `bytes` is the datagram

@@ -24,7 +24,7 @@ pub use self::epoch::EpochSecrets;
 pub use self::puzzle::{PuzzleJob, PuzzleProgress};
 
 pub(crate) use self::attempt::{Attempt, AttemptOptions, AttemptOutcome, Established};
-pub(crate) use self::host::{Admission, Admitted, ChallengeAnswer, Host, Occupancy, reject};
+pub(crate) use self::host::{Admission, Admitted, Host, Occupancy, reject};
 pub(crate) use self::host_pending::{Asking, Confirming, Refused};
 pub(crate) use self::settle::Agreed;
 
@@ -57,10 +57,6 @@ impl Context<'_> {
 /// Why a handshake datagram came to nothing; each has a counter in [`Stats`](crate::Stats).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum DropReason {
-    /// No legal message.
-    Malformed,
-    /// Our own challenge_request came back to us.
-    Reflected,
     /// The identity token is not ours for this address and these fields.
     FalseToken,
     /// The solution does not solve the puzzle.

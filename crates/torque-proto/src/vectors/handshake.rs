@@ -18,8 +18,8 @@ use crate::crypto::secret::{AnswerSecret, HandshakeSecret};
 use crate::event::Extension;
 use crate::handshake::internals::{TokenClaims, application_tag};
 use crate::handshake::{
-    Admission, Asking, Attempt, AttemptOptions, AttemptOutcome, ChallengeAnswer, ConnectionParts, Context,
-    Host, Occupancy, PuzzleProgress, ShortData, Trust,
+    Admission, Asking, Attempt, AttemptOptions, AttemptOutcome, ConnectionParts, Context, Host, Occupancy,
+    PuzzleProgress, ShortData, Trust,
 };
 use crate::id::ConnectionId;
 use crate::identity::KeyPair;
@@ -27,8 +27,8 @@ use crate::instant::Instant;
 use crate::settings::Settings;
 use crate::wire::header::HeaderSize;
 use crate::wire::{
-    AcceptPayload, ChallengeResponse, ConnectAccept, ConnectRequest, MAX_INITIAL_SEQUENCE, Offers,
-    RequestPayload, SealedReply,
+    AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind,
+    MAX_INITIAL_SEQUENCE, Offers, Reply, RequestPayload, SealedReply,
 };
 
 /// What the two applications choose; the rest is drawn.
@@ -203,11 +203,12 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
     let mut attempt = Attempt::start(&mut initiator.cx(), options, &mut challenge_request).unwrap();
     let mut challenge_response = Vec::new();
     let cx = &mut host_side.cx();
-    let answer = host.answer_challenge(cx, remote, &challenge_request, |_| false, 0, &mut challenge_response);
-    assert_eq!(answer, ChallengeAnswer::Answered);
+    let request = ChallengeRequest::parse(&challenge_request).unwrap();
+    let answer = host.answer_challenge(cx, remote, &request, 0, &mut challenge_response);
+    assert_eq!(answer, Ok(()));
 
     let mut connect_request = Vec::new();
-    let outcome = attempt.handle_datagram(&mut initiator.cx(), &challenge_response, &mut connect_request);
+    let outcome = hear(&mut attempt, &mut initiator, &challenge_response, &mut connect_request);
     assert!(matches!(outcome, AttemptOutcome::Waiting));
     let noise = trace::last_exchange();
     let mut job = attempt.take_puzzle().unwrap();
@@ -239,6 +240,11 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
         connect_request,
         noise,
     }
+}
+
+fn hear(attempt: &mut Attempt, side: &mut Side, answer: &[u8], out: &mut Vec<u8>) -> AttemptOutcome {
+    let reply = Reply::parse(DatagramKind::of(answer), answer).unwrap();
+    attempt.handle_reply(&mut side.cx(), reply, out)
 }
 
 fn vector(choices: &Choices) -> Json {
@@ -292,14 +298,11 @@ fn vector(choices: &Choices) -> Json {
         [&connect_pending, &connect_refuse].map(|answer| SealedReply::parse(answer).unwrap());
     assert_eq!([accept.host_salt, pending.host_salt, refuse.host_salt], [host_salt; 3]);
     assert_eq!(DhSecret::from_bytes(e2_secret).public(), &accept.e2);
-    let hear = |attempt: &mut Attempt, side: &mut Side, answer: &[u8]| {
-        attempt.handle_datagram(&mut side.cx(), answer, &mut Vec::new())
-    };
-    let outcome = hear(&mut attempt, &mut initiator, &connect_pending);
+    let outcome = hear(&mut attempt, &mut initiator, &connect_pending, &mut Vec::new());
     assert!(matches!(outcome, AttemptOutcome::Waiting));
-    let outcome = hear(&mut attempt, &mut initiator, &connect_accept);
+    let outcome = hear(&mut attempt, &mut initiator, &connect_accept, &mut Vec::new());
     let AttemptOutcome::Established(established) = outcome else { panic!("{}", choices.name) };
-    let outcome = hear(&mut again.attempt, &mut again.initiator, &connect_refuse);
+    let outcome = hear(&mut again.attempt, &mut again.initiator, &connect_refuse, &mut Vec::new());
     assert!(matches!(outcome, AttemptOutcome::Ended(ended) if ended.reason == choices.reason));
     let at_initiator = &established.parts;
     assert_eq!(at_initiator.secret.prk(), at_host.secret.prk());

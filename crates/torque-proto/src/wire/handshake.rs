@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{
-    AcceptPayload, DatagramKind, PROTOCOL_VERSION, ParseError, Reader, RefusePayload, RequestPayload,
-};
+use super::{AcceptPayload, PROTOCOL_VERSION, ParseError, Reader, RefusePayload, RequestPayload};
 use crate::codes::RejectCode;
 use crate::crypto::Cipher;
 
@@ -366,6 +364,14 @@ pub enum ReplyKind {
 }
 
 impl ReplyKind {
+    const fn from_first_byte(first: u8) -> Option<Self> {
+        match first {
+            0x05 => Some(Self::Refuse),
+            0x06 => Some(Self::Pending),
+            _ => None,
+        }
+    }
+
     const fn first_byte(self) -> u8 {
         match self {
             Self::Refuse => 0x05,
@@ -402,13 +408,8 @@ impl<'a> SealedReply<'a> {
     /// # Errors
     /// Says what is wrong.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let kind = match DatagramKind::of(bytes) {
-            DatagramKind::ConnectRefuse => ReplyKind::Refuse,
-            DatagramKind::ConnectPending => ReplyKind::Pending,
-            _ => return Err(ParseError::Kind),
-        };
         let mut reader = Reader::new(bytes);
-        check_kind(&mut reader, kind.first_byte())?;
+        let kind = ReplyKind::from_first_byte(reader.u8()?).ok_or(ParseError::Kind)?;
         let initiator_nonce = reader.array()?;
         let host_salt = reader.array()?;
         let sealed = reader.rest();

@@ -8,6 +8,7 @@ pub mod header;
 mod kind;
 mod lengths;
 mod probe;
+mod reply;
 mod sealed;
 
 pub use handshake::{
@@ -20,6 +21,7 @@ pub use handshake::{
 };
 pub use kind::DatagramKind;
 pub use probe::{PROBE_BYTES, parse_probe, parse_probe_echo, probe, probe_echo};
+pub use reply::Reply;
 pub use sealed::{AcceptPayload, RefusePayload, RequestPayload};
 
 use core::fmt;

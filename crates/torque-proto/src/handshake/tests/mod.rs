@@ -16,11 +16,11 @@ use super::challenge::Question;
 use super::host_pending::RequestQuestion;
 use super::*;
 use crate::address::Address;
-use crate::codes::CloseCode;
+use crate::codes::{CloseCode, RejectCode};
 use crate::event::{ClosedBy, Extension};
 use crate::id::ConnectionId;
 use crate::settings::Settings;
-use crate::wire::ConnectRequest;
+use crate::wire::{ChallengeRequest, ConnectRequest, DatagramKind, Reply};
 
 pub(super) const CALM: Occupancy<fn() -> bool> = Occupancy { pending: 0, has_room: || true };
 pub(super) const FULL: Occupancy<fn() -> bool> = Occupancy { pending: 0, has_room: || false };
@@ -92,17 +92,21 @@ impl World {
     }
 
     /// What the host says to a challenge_request.
-    pub(super) fn challenge(&mut self, request: &[u8]) -> (ChallengeAnswer, Vec<u8>) {
+    pub(super) fn challenge(&mut self, request: &[u8]) -> (Result<(), RejectCode>, Vec<u8>) {
         let mut out = Vec::new();
         let mut cx = self.at_host.cx(self.now);
-        let answer = self.host.answer_challenge(&mut cx, self.remote, request, |_| false, 0, &mut out);
+        let request = ChallengeRequest::parse(request).expect("a well-formed request");
+        let answer = self.host.answer_challenge(&mut cx, self.remote, &request, 0, &mut out);
         (answer, out)
     }
 
     /// What the attempt makes of a datagram.
     pub(super) fn hear(&mut self, attempt: &mut Attempt, bytes: &[u8]) -> (AttemptOutcome, Vec<u8>) {
         let mut out = Vec::new();
-        let outcome = attempt.handle_datagram(&mut self.at_initiator.cx(self.now), bytes, &mut out);
+        let outcome = match Reply::parse(DatagramKind::of(bytes), bytes) {
+            Ok(reply) => attempt.handle_reply(&mut self.at_initiator.cx(self.now), reply, &mut out),
+            Err(_) => AttemptOutcome::Dropped(DropReason::Stray),
+        };
         (outcome, out)
     }
 

@@ -1,0 +1,203 @@
+//! Which attempt a host's answer belongs to, and what an answer can cost others (PROTOCOL.md 5.5).
+
+use super::*;
+use crate::codes::RejectCode;
+use crate::wire::{Reject, Reply};
+
+/// A socket that connects, and hosts that accept whatever comes. Each host has an address of its own.
+struct Hosts {
+    now: Instant,
+    client: Endpoint,
+    hosts: Vec<Endpoint>,
+    events: Vec<Event>,
+}
+
+fn endpoint(seed: u8) -> Endpoint {
+    let setup =
+        Setup { config: Config::default(), key_pair: None, seed: [seed; 32], unix_millis: 1_700_000_000_000 };
+    Endpoint::new(Instant::from_millis(1), setup).unwrap()
+}
+
+/// The address of the client. That of a host is its index.
+const OURS: u8 = 200;
+
+fn elsewhere() -> Address {
+    Address::from(SocketAddr::from(([10, 0, 0, 0], 1_234)))
+}
+
+impl Hosts {
+    fn new(hosts: u8) -> Self {
+        Self {
+            now: Instant::from_millis(1),
+            client: endpoint(100),
+            hosts: (0..hosts).map(endpoint).collect(),
+            events: Vec::new(),
+        }
+    }
+
+    fn connect(&mut self, host: u8) -> ConnectionId {
+        let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+        self.client.connect(self.now, address(host), options).unwrap()
+    }
+
+    /// Lets time pass. `source` says where a host's datagram seems to come from; without one it is lost.
+    fn advance(&mut self, millis: u64, mut source: impl FnMut(usize, &mut Vec<u8>) -> Option<Address>) {
+        for _ in 0..millis {
+            self.now += Duration::from_millis(1);
+            self.client.handle_timeout(self.now);
+            let sent: Vec<_> =
+                self.client.transmits().iter().map(|sent| (sent.path.remote, sent.bytes.to_vec())).collect();
+            self.client.transmits().clear();
+            for (to, mut bytes) in sent {
+                // The first host is also reached elsewhere.
+                let to = if to == elsewhere() { address(0) } else { to };
+                for (host, number) in self.hosts.iter_mut().zip(0..) {
+                    if address(number) == to {
+                        let datagram = Datagram { path: Path::to(address(OURS)), bytes: &mut bytes };
+                        host.handle_datagram(self.now, datagram);
+                    }
+                }
+            }
+            for index in 0..self.hosts.len() {
+                let host = &mut self.hosts[index];
+                host.handle_timeout(self.now);
+                while let Some(event) = host.poll_event() {
+                    if let Event::ConnectRequest { connection, .. } = event {
+                        host.accept_connection(self.now, connection, b"").unwrap();
+                    }
+                }
+                let sent: Vec<_> = host.transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
+                host.transmits().clear();
+                for mut bytes in sent {
+                    if let Some(from) = source(index, &mut bytes) {
+                        let datagram = Datagram { path: Path::to(from), bytes: &mut bytes };
+                        self.client.handle_datagram(self.now, datagram);
+                    }
+                }
+            }
+            self.events.extend(core::iter::from_fn(|| self.client.poll_event()));
+        }
+    }
+
+    fn established(&self) -> Vec<(ConnectionId, Address, Option<ConnectionId>)> {
+        let established = |event: &Event| match event {
+            Event::Established { connection, remote, replaces, .. } => {
+                Some((*connection, *remote, *replaces))
+            }
+            _ => None,
+        };
+        self.events.iter().filter_map(established).collect()
+    }
+}
+
+fn is_reply(bytes: &[u8]) -> bool {
+    Reply::parse(DatagramKind::of(bytes), bytes).is_ok()
+}
+
+#[test]
+fn answers_from_another_port_establish_the_connection_there() {
+    let mut hosts = Hosts::new(1);
+    let id = hosts.connect(0);
+    hosts.advance(1_000, |_, _| Some(elsewhere()));
+    assert_eq!(hosts.established(), [(id, elsewhere(), None)]);
+    hosts.client.send(hosts.now, id, b"hello").unwrap();
+    assert_eq!(hosts.client.transmits().get(0).unwrap().path.remote, elsewhere());
+    hosts.advance(1_000, |_, _| Some(elsewhere()));
+    let verdict = hosts.events.iter().any(|event| {
+        matches!(event, Event::Verdict { connection, delivery: Delivery::Delivered, .. } if *connection == id)
+    });
+    assert!(verdict, "the connection works there: {:?}", hosts.events);
+}
+
+#[test]
+fn an_answer_with_a_nonce_that_no_attempt_has_is_counted_and_nothing_else() {
+    let mut hosts = Hosts::new(1);
+    let id = hosts.connect(0);
+    let mut forged = 0;
+    hosts.advance(2_000, |_, bytes| {
+        // Every kind of them begins with its kind; rejects and challenge_responses have a version, too.
+        let at = if matches!(bytes[0], 2 | 7) { 2 } else { 1 };
+        if is_reply(bytes) {
+            bytes[at + 15] ^= 1;
+            forged += 1;
+        }
+        Some(address(0))
+    });
+    assert!(forged > 2);
+    assert_eq!(hosts.client.stats().stray_handshake, forged);
+    assert_eq!(hosts.client.stats().malformed + hosts.client.stats().bad_reply, 0);
+    assert_eq!((hosts.events.len(), hosts.client.attempt_problem(id)), (0, None));
+    hosts.advance(3_000, |_, _| Some(address(0)));
+    assert_eq!(hosts.established(), [(id, address(0), None)]);
+}
+
+#[test]
+fn two_attempts_do_not_mix() {
+    let mut hosts = Hosts::new(2);
+    let ids = [hosts.connect(0), hosts.connect(1)];
+    // Each host's answers come from the other one's address.
+    hosts.advance(600, |host, _| Some(address(1 - host as u8)));
+    assert!(hosts.events.is_empty(), "{:?}", hosts.events);
+    assert!(hosts.client.stats().stray_handshake >= 4);
+    hosts.advance(3_000, |host, _| Some(address(host as u8)));
+    let mut established = hosts.established();
+    established.sort_unstable();
+    let keys: Vec<_> = hosts
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Established { connection, public_key, .. } => Some((*connection, *public_key)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(established, [(ids[0], address(0), None), (ids[1], address(1), None)]);
+    for (id, key) in keys {
+        let host = usize::from(id == ids[1]);
+        assert_eq!(key, hosts.hosts[host].public_key());
+    }
+}
+
+#[test]
+fn answers_that_seem_to_come_from_a_connected_address_cost_that_connection_nothing() {
+    let mut hosts = Hosts::new(2);
+    let first = hosts.connect(0);
+    hosts.advance(1_000, |host, _| Some(address(host as u8)));
+    let second = hosts.connect(1);
+    hosts.advance(600, |_, _| Some(address(0)));
+    assert_eq!(hosts.established(), [(first, address(0), None)]);
+    hosts.advance(3_000, |host, _| Some(address(host as u8)));
+    assert_eq!(hosts.established(), [(first, address(0), None), (second, address(1), None)]);
+    assert_eq!(hosts.client.connections().count(), 2);
+}
+
+#[test]
+fn a_host_answers_no_challenge_request_that_is_malformed_or_its_own() {
+    let mut host = endpoint(1);
+    let mut client = endpoint(2);
+    let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+    client.connect(Instant::from_millis(1), address(0), options).unwrap();
+    let good = client.transmits().get(0).unwrap().bytes.to_vec();
+    client.transmits().clear();
+
+    let hear = |endpoint: &mut Endpoint, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        let datagram = Datagram { path: Path::to(address(OURS)), bytes: &mut bytes };
+        endpoint.handle_datagram(Instant::from_millis(2), datagram);
+        let answer = endpoint.transmits().get(0).map(|answer| answer.bytes.to_vec());
+        endpoint.transmits().clear();
+        answer
+    };
+    let malformed: [&dyn Fn(&mut Vec<u8>); 3] =
+        [&|bytes| bytes[1] ^= 1, &|bytes| bytes[767] = 1, &|bytes| bytes.truncate(767)];
+    for change in malformed {
+        assert_eq!(hear(&mut host, change), None);
+    }
+    assert_eq!(host.stats().malformed, 3);
+    let reject = hear(&mut host, &|bytes| bytes[9] = 2).unwrap();
+    assert_eq!(Reject::parse(&reject).unwrap().code, RejectCode::VersionMismatch);
+    assert_eq!(host.stats().version_mismatch, 1);
+    assert_eq!(hear(&mut client, &|_| {}), None, "its own request has come back");
+    assert_eq!(client.stats().reflected, 1);
+    assert!(hear(&mut host, &|_| {}).is_some());
+}
