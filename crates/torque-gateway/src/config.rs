@@ -1,4 +1,4 @@
-//! What an operator decides.
+//! The operator's settings.
 
 use std::fmt;
 use std::io;
@@ -12,50 +12,50 @@ use crate::policy::origins::Origins;
 use crate::policy::rules::{Limits, Strangers};
 use crate::policy::targets::Targets;
 
-/// The port that a gateway has if none is named.
+/// The default port of a gateway.
 pub const DEFAULT_PORT: u16 = 4_433;
 
-/// How a gateway is to be. Closed by default: no origin may use it, and no target may be reached.
+/// The settings of a gateway. By default it is closed: no origin may use it, and no target may be reached.
 #[derive(Clone)]
 pub struct Config {
-    /// Where to listen; all with one port number, for UDP and TCP. Port 0 takes one that is free for both. Addresses of a
-    /// family that this machine has not are passed over, if another is left.
+    /// The addresses to listen at, for UDP and TCP, all with the same port. Port 0 finds one that is free for both. An address
+    /// of a family that this machine lacks is skipped if another remains.
     pub listen: Vec<SocketAddr>,
-    /// The gateway's identity, which signs origin tokens. Without one it has a new one each time.
+    /// The gateway's identity, which signs origin tokens. `None` makes a new one at each start.
     pub key_pair: Option<KeyPair>,
-    /// What browsers are shown.
+    /// The certificates that browsers see.
     pub certificates: Certificates,
-    /// How often certificate files are looked at, and certificates for development renewed if it is time to.
+    /// The interval at which certificate files are read again, and development certificates renewed when they are due.
     pub check_certificates_every: Duration,
-    /// By which addresses remotes see the gateway, one of each family at most, if it is not by its own (address translation).
+    /// The addresses by which remotes see the gateway, at most one per family. Needed behind address translation.
     pub public_ips: Vec<IpAddr>,
-    /// Whose pages may use the gateway.
+    /// The origins whose pages may use the gateway.
     pub origins: Origins,
-    /// What pages may reach.
+    /// The targets that pages may reach.
     pub targets: Targets,
     /// Whether pages may talk to pages through this gateway. Default: no.
     pub allow_sessions: bool,
-    /// Which remotes that are not on the list of targets may write to a page first, and be answered, so that pages can be
-    /// hosts. Default: none, as whoever helps a page is reached through the gateway then (SECURITY.md); in development all, as
-    /// everything is on this machine.
+    /// The remotes beyond the list of targets that may write to a page first and be answered, so that pages can be hosts.
+    /// Default: none, because a page could then reach any machine that cooperates with it (SECURITY.md). In development: all,
+    /// because everything is on this machine.
     pub strangers: Strangers,
-    /// How much.
+    /// The limits of sessions.
     pub limits: Limits,
     /// A directory of static files to serve at the same TCP port.
     pub files: Option<PathBuf>,
-    /// Where to serve Prometheus metrics over HTTP, at `/metrics`. It is not protected: keep it inside.
+    /// The address that serves Prometheus metrics, at `/metrics`. It is not protected: keep it on a private network.
     pub metrics: Option<SocketAddr>,
 }
 
-/// What browsers are shown.
+/// The certificates that browsers see.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Certificates {
-    /// Certificates of the gateway's own making, which the page takes by their hash. HTTP and WebSocket are then without TLS,
-    /// which browsers allow from pages of `http://localhost` only.
+    /// Certificates that the gateway makes, and that pages accept by their hash. HTTP and WebSocket then have no TLS, which
+    /// browsers allow only for pages of `http://localhost`.
     Development,
-    /// Files in PEM form, as from Let's Encrypt. They are read again when they change.
+    /// Files in PEM form, such as Let's Encrypt writes. They are read again when they change.
     Files {
-        /// The certificate and those that it was signed with.
+        /// The certificate and its chain.
         chain: PathBuf,
         /// Its private key.
         key: PathBuf,
@@ -63,7 +63,7 @@ pub enum Certificates {
 }
 
 impl Config {
-    /// For development: on this machine only, at a port, for pages of this machine.
+    /// Settings for development: listens on this machine only, at `port`, and serves pages of this machine.
     pub fn development(port: u16) -> Self {
         Self {
             listen: vec![
@@ -76,7 +76,7 @@ impl Config {
         }
     }
 
-    /// For everybody: at all addresses, at [`DEFAULT_PORT`], with these certificates.
+    /// Settings for the public: listens at all addresses, at [`DEFAULT_PORT`], with these certificates.
     pub fn with_certificates(certificates: Certificates) -> Self {
         Self {
             listen: vec![SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), DEFAULT_PORT)],
@@ -107,46 +107,43 @@ impl fmt::Debug for Config {
     }
 }
 
-/// Why a gateway cannot start.
+/// The reason why a gateway cannot start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
     /// The configuration names no address to listen at, or addresses with different ports.
     Listen,
-    /// An address cannot be listened at.
+    /// Listening at an address failed.
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's reason.
         error: io::Error,
     },
-    /// No port is free for UDP and TCP at all addresses.
+    /// No port was free for UDP and TCP at all addresses.
     NoPort,
     /// A certificate cannot be used.
     Certificate(CertificateError),
-    /// The directory of static files is none.
+    /// The path of static files is not a directory.
     Files(PathBuf),
     /// The operating system gave no random bytes.
     Random(getrandom::Error),
-    /// No thread or runtime could be made.
+    /// Starting a thread or the runtime failed.
     Runtime(io::Error),
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen => f.write_str("name one or more addresses to listen at, all with the same port"),
+            Self::Listen => f.write_str("give one or more addresses to listen at, all with the same port"),
             Self::Bind { address, error } => {
-                write!(
-                    f,
-                    "listening at {address} failed: {error}; name another port, or 0 for one that is free"
-                )
+                write!(f, "listening at {address} failed: {error}; choose another port, or 0 for a free one")
             }
             Self::NoPort => f.write_str(
-                "no port was found that is free for UDP and TCP at all addresses: name one yourself",
+                "found no port that is free for UDP and TCP at all addresses: choose one yourself",
             ),
             Self::Certificate(error) => write!(f, "{error}"),
-            Self::Files(path) => write!(f, "{} is no directory that can be read", path.display()),
+            Self::Files(path) => write!(f, "{} is not a readable directory", path.display()),
             Self::Random(error) => write!(f, "the operating system gave no random bytes: {error}"),
             Self::Runtime(error) => write!(f, "no thread could be started for the gateway: {error}"),
         }
@@ -169,7 +166,7 @@ impl From<CertificateError> for StartError {
     }
 }
 
-/// Why a certificate cannot be used.
+/// The reason why a certificate cannot be used.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CertificateError {
@@ -177,17 +174,17 @@ pub enum CertificateError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's reason.
         error: io::Error,
     },
-    /// A file does not hold what it should. What it holds is not repeated here.
+    /// A file has the wrong content. The content is not repeated here.
     Content {
         /// The file.
         path: PathBuf,
-        /// What was expected.
+        /// The expected content.
         expected: &'static str,
     },
-    /// Certificate and key cannot be used together.
+    /// The certificate and the key do not work together.
     Unusable(String),
 }
 
@@ -196,7 +193,7 @@ impl fmt::Display for CertificateError {
         match self {
             Self::Unreadable { path, error } => write!(f, "{} cannot be read: {error}", path.display()),
             Self::Content { path, expected } => {
-                write!(f, "{} does not hold {expected}, in PEM form", path.display())
+                write!(f, "{} does not hold {expected} in PEM form", path.display())
             }
             Self::Unusable(why) => {
                 write!(f, "the certificate cannot be used: {why}; do certificate and key belong together?")

@@ -1,6 +1,7 @@
-//! A gateway lends web pages, which cannot open a UDP socket, a UDP port each: over WebTransport, or over WebSocket where that
-//! is missing. The page's `TorqueSocket`, keys included, stays in the page; the gateway moves datagrams that it can neither
-//! read nor forge. The protocol between page and gateway is `spec/GATEWAY.md`; items name the section that they implement.
+//! A gateway lends each web page a UDP port, which a page cannot open by itself. Pages reach it over WebTransport, or over
+//! WebSocket where that is missing. A page keeps its `TorqueSocket` and its keys; the gateway moves datagrams that it can
+//! neither read nor forge. `spec/GATEWAY.md` is the protocol between page and gateway. Items name the section that they
+//! implement.
 //!
 //! ```no_run
 //! use torque_gateway::{Config, Gateway};
@@ -16,7 +17,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It is no open proxy: see [`Config`] for what has to be allowed, and GATEWAY.md 4 for what never passes.
+//! It is not an open proxy: [`Config`] lists what the operator must allow, and GATEWAY.md 4 what never passes.
+//!
+//! Inside, each folder uses only those before it: `wire`, `policy`, `session`, `service`.
 #![forbid(unsafe_code)]
 
 mod config;

@@ -1,11 +1,11 @@
-//! Counters of the whole gateway, and their text for Prometheus.
+//! Counters of the whole gateway, and their text form for Prometheus.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::wire::control::{ClosingCode, RefuseCode};
 
-/// An enumeration whose members have names, and can be counted by.
+/// An enumeration with a name for each member, which also indexes an array of counters.
 macro_rules! labels {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$about])*
@@ -15,7 +15,7 @@ macro_rules! labels {
         impl $name {
             pub(crate) const NAMES: &'static [&'static str] = &[$($text),+];
 
-            /// Its name in metrics and logs.
+            /// The name in metrics and logs.
             pub const fn name(self) -> &'static str {
                 Self::NAMES[self as usize]
             }
@@ -24,7 +24,7 @@ macro_rules! labels {
 }
 
 labels! {
-    /// How a page reaches the gateway.
+    /// The way by which a page reaches the gateway.
     CarrierKind {
         /// WebTransport.
         WebTransport = "webtransport",
@@ -34,7 +34,7 @@ labels! {
 }
 
 labels! {
-    /// Where a datagram goes.
+    /// The direction of a datagram.
     Direction {
         /// From a page to a remote.
         ToRemote = "to_remote",
@@ -44,59 +44,59 @@ labels! {
 }
 
 labels! {
-    /// Why a datagram was dropped.
+    /// The reason why a datagram was dropped.
     DropReason {
-        /// It has not the form of TorqueSocket.
+        /// It does not have the form of a TorqueSocket datagram.
         Form = "form",
-        /// Its context stands for nothing.
+        /// Its context is not in use.
         Context = "context",
         /// The remote has not consented.
         Consent = "consent",
-        /// The session sends or receives more than it may.
+        /// The session exceeds its rate.
         SessionRate = "session_rate",
-        /// More goes to this target than may.
+        /// The target's rate is exceeded.
         TargetRate = "target_rate",
-        /// A remote that writes first, and may not, or for which there is no context.
+        /// The remote wrote first, and may not, or no context is left for it.
         Stranger = "stranger",
-        /// The page takes its datagrams too slowly.
+        /// The page reads its datagrams too slowly.
         SlowPage = "slow_page",
-        /// It does not fit into a datagram of the carrier.
+        /// It is too long for a datagram of the carrier.
         TooLarge = "too_large",
-        /// The operating system did not take it.
+        /// The operating system refused it.
         Network = "network",
     }
 }
 
 labels! {
-    /// Why somebody was not given a session.
+    /// The reason why a client got no session.
     Refusal {
         /// The origin is missing or not allowed.
         Origin = "origin",
-        /// There are as many sessions as may be.
+        /// All sessions are in use.
         Full = "full",
-        /// This client has as many sessions as it may.
+        /// This client uses all of its sessions.
         Client = "client",
         /// The gateway is going away.
         Draining = "draining",
-        /// There is no UDP port to be had.
+        /// No UDP port is free.
         NoPort = "no_port",
     }
 }
 
 labels! {
-    /// Why a session ended.
+    /// The reason why a session ended.
     Ending {
         /// The page went away.
         Left = "left",
         /// The gateway is going away.
         Draining = "draining",
-        /// The page sent far more than it may.
+        /// The page sent far more than its rate.
         Flooding = "flooding",
-        /// The page did not keep to the protocol.
+        /// The page broke the protocol.
         Protocol = "protocol",
-        /// Nothing was sent or received for too long.
+        /// The session was idle for too long.
         Idle = "idle",
-        /// The page does not take its control messages, or does not answer.
+        /// The page does not read its control messages, or does not answer.
         Stuck = "stuck",
         /// The session's UDP port failed.
         Port = "port",
@@ -110,7 +110,7 @@ impl From<ClosingCode> for Ending {
             ClosingCode::Flooding => Self::Flooding,
             ClosingCode::Protocol => Self::Protocol,
             ClosingCode::Idle => Self::Idle,
-            // The first two are said before there is a session.
+            // Only the last of them can end a session; the others refuse one.
             ClosingCode::Full | ClosingCode::TooManySessions | ClosingCode::NoPort => Self::Port,
         }
     }
@@ -118,7 +118,7 @@ impl From<ClosingCode> for Ending {
 
 const REFUSE_CODES: [&str; 4] = ["target_not_allowed", "name_not_found", "too_many", "no_route"];
 
-/// Counters; all of them only grow, but for the open sessions.
+/// The counters of a gateway. All but the number of open sessions only grow.
 #[derive(Debug, Default)]
 pub struct Metrics {
     opened: [AtomicU64; CarrierKind::NAMES.len()],
@@ -189,38 +189,38 @@ impl Metrics {
         add(&self.tokens, 1);
     }
 
-    /// A certificate was taken into use, or could not be.
+    /// Counts a new certificate, or one that could not be used.
     pub(crate) fn certificate(&self, is_good: bool) {
         add(if is_good { &self.certificates } else { &self.certificate_failures }, 1);
     }
 
-    /// A QUIC endpoint has ended.
+    /// Counts a QUIC endpoint that ended.
     pub(crate) fn listener_failed(&self) {
         add(&self.listener_failures, 1);
     }
 
-    /// Sessions that are open now.
+    /// The number of open sessions.
     pub fn open_sessions(&self) -> u64 {
         let sum = |counters: &[AtomicU64]| counters.iter().map(get).sum::<u64>();
         sum(&self.opened).saturating_sub(sum(&self.ended))
     }
 
-    /// Datagrams that were dropped for this reason.
+    /// The number of datagrams dropped for this reason.
     pub fn dropped_for(&self, direction: Direction, why: DropReason) -> u64 {
         get(&self.dropped[direction as usize][why as usize])
     }
 
-    /// Sessions that were refused for this reason.
+    /// The number of sessions refused for this reason.
     pub fn refused_for(&self, refusal: Refusal) -> u64 {
         get(&self.refusals[refusal as usize])
     }
 
-    /// Sessions that ended for this reason.
+    /// The number of sessions that ended for this reason.
     pub fn ended_for(&self, ending: Ending) -> u64 {
         get(&self.endings[ending as usize])
     }
 
-    /// Everything, in the text format of Prometheus.
+    /// All counters, in the text format of Prometheus.
     pub fn text(&self) -> String {
         let mut text = Text(String::new());
         let carriers = CarrierKind::NAMES.iter().zip(self.opened.iter().zip(&self.ended));
@@ -256,7 +256,7 @@ impl Metrics {
         }
         text.family(
             "contexts_refused_total",
-            "contexts that pages asked for in vain",
+            "contexts that were refused to pages",
             "code",
             &REFUSE_CODES,
             &self.contexts_refused,
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_counted_is_told_under_its_name() {
+    fn every_counter_appears_under_its_name() {
         let metrics = Metrics::default();
         metrics.session_opened(CarrierKind::WebSocket);
         metrics.session_opened(CarrierKind::WebSocket);

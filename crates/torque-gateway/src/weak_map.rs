@@ -1,11 +1,11 @@
-//! Values that are shared by whoever names the same thing.
+//! A weak map: one shared value per key, dropped with its last user.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// One value for each key, which lives as long as somebody has it.
+/// One shared value per key. A value lives as long as someone holds it.
 pub struct WeakMap<K, V>(Mutex<HashMap<K, Weak<V>>>);
 
 impl<K, V> Default for WeakMap<K, V> {
@@ -15,13 +15,13 @@ impl<K, V> Default for WeakMap<K, V> {
 }
 
 impl<K: Eq + Hash, V> WeakMap<K, V> {
-    /// The value of a key; `new` makes it if nobody has it.
+    /// Returns the value of a key. `new` makes it if nobody holds one.
     pub fn of(&self, key: K, new: impl FnOnce() -> V) -> Arc<V> {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = values.get(&key).and_then(Weak::upgrade) {
             return value;
         }
-        // Before the map would grow, those that nobody has any more make room.
+        // Before the map grows, values that nobody holds make room.
         if values.len() == values.capacity() {
             values.retain(|_, value| value.strong_count() > 0);
         }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_shared_and_goes_with_the_last_who_has_it() {
+    fn a_value_is_shared_and_dropped_with_its_last_user() {
         let shared = WeakMap::default();
         let one = shared.of("a", || 1);
         assert_eq!(*shared.of("a", || 2), 1);
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_makes_room() {
+    fn values_that_nobody_holds_make_room() {
         let shared = WeakMap::default();
         for key in 0..10_000 {
             shared.of(key, || ());

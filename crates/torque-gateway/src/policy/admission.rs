@@ -1,4 +1,4 @@
-//! Who gets a session: by origin, by how many there are, and by how many a client has (GATEWAY.md 1, 4.3).
+//! Admits pages: by their origin, and by the sessions that are left, in all and for one client (GATEWAY.md 1, 4.3).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,40 +8,40 @@ use crate::policy::origins::Origins;
 use crate::policy::quota::{Permit, Quota};
 use crate::policy::rules::Limits;
 
-/// Decides, and counts.
+/// Decides who gets a session.
 #[derive(Debug)]
 pub struct Admission {
     origins: Origins,
-    places: Arc<Quota>,
+    quota: Arc<Quota>,
 }
 
-/// Whom a session is for. Its place is taken as long as this lives.
+/// A page that was admitted. It occupies one session of the quota until it is dropped.
 #[derive(Debug)]
 pub struct Admitted {
     /// The client's address.
     pub client: SocketAddr,
     /// The page's origin.
     pub origin: String,
-    _place: Permit,
+    _permit: Permit,
 }
 
 impl Admission {
-    /// For these origins, within these limits.
+    /// Admits these origins, within these limits.
     pub fn new(origins: Origins, limits: Limits) -> Self {
-        Self { origins, places: Quota::new(limits.sessions as usize, limits.sessions_of_client as usize) }
+        Self { origins, quota: Quota::new(limits.sessions as usize, limits.sessions_of_client as usize) }
     }
 
-    /// Whether a page with this `Origin` header may have a session at all.
+    /// Returns whether a page with this `Origin` header may have a session at all.
     pub fn allows(&self, origin: Option<&str>) -> bool {
         origin.is_some_and(|origin| self.origins.allow(origin))
     }
 
-    /// Gives a client's page a place.
+    /// Admits a page of a client, if its origin is allowed and the quota has room.
     pub fn admit(&self, client: SocketAddr, origin: Option<&str>) -> Result<Admitted, Refusal> {
         let origin = origin.filter(|_| self.allows(origin)).ok_or(Refusal::Origin)?.to_owned();
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-        let place = self.places.take(client.ip())?;
-        Ok(Admitted { client, origin, _place: place })
+        let permit = self.quota.take(client.ip())?;
+        Ok(Admitted { client, origin, _permit: permit })
     }
 }
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_that_is_missing_or_another_is_refused_and_costs_no_place() {
+    fn a_missing_or_foreign_origin_is_refused_and_uses_no_quota() {
         let limits = Limits { sessions: 2, sessions_of_client: 1, ..Limits::default() };
         let admission = Admission::new("https://a.example".parse().unwrap(), limits);
         let client = "192.0.2.1:5".parse().unwrap();

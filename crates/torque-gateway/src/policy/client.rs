@@ -1,13 +1,14 @@
-//! Who counts as one client (GATEWAY.md 4.3).
+//! The addresses that count as one client (GATEWAY.md 4.3).
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network that a client surely has: all of IPv6's addresses with the same 64 bits, one address of IPv4.
+/// The network that a client certainly has: one IPv4 address, or the IPv6 addresses that share 64 bits.
 pub fn network(ip: IpAddr) -> IpAddr {
     first_bits(ip, 64)
 }
 
-/// The largest network that one client may well have: of IPv6, 48 bits, in which there are 65,536 [networks](network).
+/// The largest network that one client may well have: one IPv4 address, or 48 bits of IPv6, which hold 65,536
+/// [networks](network).
 pub fn site(ip: IpAddr) -> IpAddr {
     first_bits(ip, 48)
 }

@@ -1,4 +1,4 @@
-//! Addresses that no name may lead a page to, unless the operator names the address itself (GATEWAY.md 4.1).
+//! The addresses that a page cannot reach by a name, unless the operator lists the address itself (GATEWAY.md 4.1).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,8 +13,7 @@ const fn v6(segments: [u16; 8], bits: u8) -> Network {
     Network::new(IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), bits)
 }
 
-/// The networks of IANA's registries of special-purpose addresses that are not global, with multicast and what is
-/// reserved.
+/// The ranges in IANA's registries of special-purpose addresses that are not global, plus multicast and reserved ranges.
 const FORBIDDEN: &[Network] = &[
     v4(0, 0, 0, 0, 8),       // this network, unspecified
     v4(10, 0, 0, 0, 8),      // private
@@ -46,22 +45,22 @@ const FORBIDDEN: &[Network] = &[
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),      // multicast
 ];
 
-/// Whether pages are kept from an address. IPv6 addresses that carry an IPv4 address are judged by that one too.
+/// Returns whether an address is closed to pages. An IPv6 address that carries an IPv4 address is judged by both.
 pub fn is_forbidden(ip: IpAddr) -> bool {
     let within = |ip: IpAddr| FORBIDDEN.iter().any(|network| network.contains(ip));
     let ip = ip.to_canonical();
     within(ip) || matches!(ip, IpAddr::V6(v6) if carried(v6).is_some_and(|v4| within(v4.into())))
 }
 
-/// Whether the range lies inside one forbidden range, so listing it is a deliberate exception.
+/// Returns whether a range lies inside one forbidden range, so that listing it is a deliberate exception.
 pub fn is_exception(network: &Network) -> bool {
     // A single address that carries a forbidden IPv4 address is one too.
     FORBIDDEN.iter().any(|forbidden| forbidden.covers(network))
         || (network.bits == full_bits(network.first) && is_forbidden(network.first))
 }
 
-/// The IPv4 address that an IPv6 address carries: compatible, translated (SIIT, NAT64) or of 6to4. Mapped ones are IPv4
-/// already.
+/// The IPv4 address inside an IPv6 address: IPv4-compatible, translated (SIIT, NAT64) or 6to4. IPv4-mapped addresses are
+/// IPv4 already.
 fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let last = |bits: u128| Ipv4Addr::from_bits(bits as u32);
     match ip.segments() {
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_address_that_is_not_public_is_forbidden() {
+    fn every_kind_of_private_address_is_forbidden() {
         let forbidden = [
             "0.0.0.0",
             "0.1.2.3",
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_are_not_forbidden_and_ranges_end_where_they_end() {
+    fn public_addresses_are_not_forbidden() {
         let public = [
             "1.1.1.1",
             "9.255.255.255",

@@ -2,20 +2,22 @@
 
 use std::net::IpAddr;
 
-/// The addresses that begin with the same bits.
+/// The addresses that share their first bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Network {
+    /// An address of the range.
     pub first: IpAddr,
+    /// The number of shared bits.
     pub bits: u8,
 }
 
 impl Network {
-    /// The addresses whose first `bits` are those of `first`.
+    /// The addresses whose first `bits` equal those of `first`.
     pub const fn new(first: IpAddr, bits: u8) -> Self {
         Self { first, bits }
     }
 
-    /// Whether an address is in it. Mapped addresses count as IPv4.
+    /// Returns whether an address is in the range. IPv4-mapped addresses count as IPv4.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.first, ip.to_canonical()) {
             (IpAddr::V4(first), IpAddr::V4(ip)) => {
@@ -26,7 +28,7 @@ impl Network {
         }
     }
 
-    /// Whether every address of `other` is in it.
+    /// Returns whether every address of `other` is in the range.
     pub fn covers(&self, other: &Self) -> bool {
         self.bits <= other.bits && self.contains(other.first)
     }

@@ -1,12 +1,12 @@
-//! Which pages may use the gateway, by their origin (GATEWAY.md 1).
+//! The origins whose pages may use the gateway (GATEWAY.md 1).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// No origin is longer: tokens have one byte for its length.
+/// The longest origin, in bytes: tokens have one byte for its length.
 pub const MAX_ORIGIN_BYTES: usize = 255;
 
-/// The origins that may use the gateway. Empty, as by default: none.
+/// The origins that may use the gateway. The empty default allows none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Origins(Vec<Pattern>);
 
@@ -14,12 +14,12 @@ pub struct Origins(Vec<Pattern>);
 enum Pattern {
     Any,
     Exactly(String),
-    /// Scheme and host; any port.
+    /// Scheme and host, at any port.
     AnyPort(String),
 }
 
 impl Origins {
-    /// Pages of this machine: `http` and `https`, at any port of `localhost`, `127.0.0.1` and `[::1]`.
+    /// The pages of this machine: `http` and `https`, at any port of `localhost`, `127.0.0.1` and `[::1]`.
     pub fn localhost() -> Self {
         let of = |scheme| {
             ["localhost", "127.0.0.1", "[::1]"].map(|host| Pattern::AnyPort(format!("{scheme}://{host}")))
@@ -27,19 +27,19 @@ impl Origins {
         Self([of("http"), of("https")].concat())
     }
 
-    /// Whether none is allowed.
+    /// Returns whether no origin is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds those of another list.
+    /// Adds the origins of another list.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// Whether a page with this `Origin` header may use the gateway. `null` never may.
+    /// Returns whether a page with this `Origin` header may use the gateway. `null` never may.
     pub fn allow(&self, origin: &str) -> bool {
-        // Browsers write origins in lower case and without what is the default.
+        // Browsers write origins in lower case and leave out the default port.
         is_origin(origin)
             && self.0.iter().any(|pattern| match pattern {
                 Pattern::Any => true,
@@ -49,7 +49,7 @@ impl Origins {
     }
 }
 
-/// Whether a text has the form of an origin: scheme, host, perhaps a port, and nothing else.
+/// Returns whether a text has the form of an origin: scheme, host, an optional port, and nothing else.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return false };
     text.len() <= MAX_ORIGIN_BYTES
@@ -63,7 +63,7 @@ fn is_port_part(rest: &str) -> bool {
     rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
-/// What is logged of an origin that is refused, which may be anything.
+/// The part of a refused origin that is logged. The origin may be any text of any length.
 pub fn shown(origin: &str) -> &str {
     let end = (0..=MAX_ORIGIN_BYTES.min(origin.len())).rev().find(|end| origin.is_char_boundary(*end));
     &origin[..end.unwrap_or_default()]
@@ -86,7 +86,7 @@ impl FromStr for Origins {
     }
 }
 
-/// Browsers leave the port out if it is the scheme's own.
+/// Browsers leave out the default port of the scheme.
 fn without_default_port(origin: String) -> String {
     for (scheme, port) in [("http://", ":80"), ("https://", ":443")] {
         if let Some(short) = origin.strip_suffix(port)
@@ -99,7 +99,7 @@ fn without_default_port(origin: String) -> String {
 }
 
 impl fmt::Display for Origins {
-    /// With commas in between.
+    /// Separates the origins by commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, pattern) in self.0.iter().enumerate() {
             f.write_str(if index == 0 { "" } else { ", " })?;
@@ -113,7 +113,7 @@ impl fmt::Display for Origins {
     }
 }
 
-/// A text that is no origin.
+/// The text is not an origin.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OriginError(String);
 
@@ -121,8 +121,8 @@ impl fmt::Display for OriginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` is no origin: write https://game.example, with :PORT if it is not the usual one, :* for any port, \
-             and nothing behind; or * for every origin",
+            "`{}` is not an origin: write https://game.example, with :PORT if it is not the default or :* for any port, \
+             and nothing after it; or * for every origin",
             self.0
         )
     }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn any_port_is_any_port_and_nothing_else() {
+    fn any_port_allows_every_port_and_nothing_else() {
         let origins: Origins = "http://localhost:*".parse().unwrap();
         assert!(origins.allow("http://localhost") && origins.allow("http://localhost:5173"));
         for other in
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_not_even_any_origin() {
+    fn any_origin_does_not_include_null() {
         let any: Origins = "*".parse().unwrap();
         assert!(any.allow("https://a.example") && any.allow("chrome-extension://abcdef"));
         let long = format!("https://{}.example", "a".repeat(MAX_ORIGIN_BYTES));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_told() {
+    fn a_text_that_is_no_origin_is_refused_with_the_right_form() {
         for text in ["game.example", "https://game.example/", "https://", "null", "https://*.example", ""] {
             let error = text.parse::<Origins>().unwrap_err().to_string();
             assert!(error.contains("https://game.example"), "{error}");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_origin_only_the_beginning_is_shown() {
+    fn only_the_beginning_of_a_long_origin_is_logged() {
         assert_eq!(shown(""), "");
         assert_eq!(shown("https://a.example"), "https://a.example");
         assert_eq!(shown(&"a".repeat(400_000)), "a".repeat(255));

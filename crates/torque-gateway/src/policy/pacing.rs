@@ -1,4 +1,4 @@
-//! How much may pass in how much time: budgets that fill up again, and what counts as flooding (GATEWAY.md 4.2, 4.3).
+//! Rates: budgets that refill, and the measure of a flood (GATEWAY.md 4.2, 4.3).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,46 +7,46 @@ use std::time::{Duration, Instant};
 use crate::policy::client::site;
 use crate::weak_map::WeakMap;
 
-/// How fast a budget fills, and how much it holds.
+/// The speed at which a budget refills, and its size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pace {
-    /// Units in a second, at least 1.
+    /// Units per second, at least 1.
     per_second: u64,
-    /// How long it takes to fill an empty budget.
+    /// The time that an empty budget takes to fill.
     window: Duration,
 }
 
 impl Pace {
-    /// So many units a second, and bursts of as many as come together in `window`.
+    /// A pace of `per_second` units, with bursts of up to what accumulates in `window`.
     pub const fn new(per_second: u64, window: Duration) -> Self {
         Self { per_second: if per_second == 0 { 1 } else { per_second }, window }
     }
 
-    /// The time in which `units` come together.
+    /// The time in which `units` accumulate.
     fn time_of(&self, units: u64) -> Duration {
         let nanos = u128::from(units) * 1_000_000_000 / u128::from(self.per_second);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
-/// A budget that fills at a [`Pace`]. Kept as the one moment at which it will be full.
+/// A budget that refills at a [`Pace`]. It is stored as the moment at which it will be full.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     full_at: Instant,
 }
 
 impl Budget {
-    /// A full one.
+    /// A full budget.
     pub fn full(now: Instant) -> Self {
         Self { full_at: now }
     }
 
-    /// Whether `units` can be taken now.
+    /// Returns whether `units` are there.
     pub fn has(&self, pace: Pace, units: u64, now: Instant) -> bool {
         self.after(pace, units, now).is_some()
     }
 
-    /// Takes `units`, if they are there.
+    /// Takes `units` if they are there, and returns whether they were.
     pub fn take(&mut self, pace: Pace, units: u64, now: Instant) -> bool {
         let after = self.after(pace, units, now);
         if let Some(full_at) = after {
@@ -61,26 +61,26 @@ impl Budget {
     }
 }
 
-/// What may pass in a second, in datagrams and bytes.
+/// A rate in datagrams and bytes per second.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
-    /// Datagrams a second.
+    /// Datagrams per second.
     pub datagrams: u32,
-    /// Bytes a second, those of the datagrams alone.
+    /// Bytes per second, counting the datagrams alone.
     pub bytes: u32,
 }
 
-/// Bursts are what comes together in this time.
+/// A burst is at most what accumulates in this time.
 const RATE_WINDOW: Duration = Duration::from_millis(500);
 
 impl Rate {
-    /// The lower of two, of each.
+    /// The lower of two rates, in datagrams and in bytes.
     pub fn at_most(self, other: Self) -> Self {
         Self { datagrams: self.datagrams.min(other.datagrams), bytes: self.bytes.min(other.bytes) }
     }
 
     fn paces(self) -> (Pace, Pace) {
-        // One datagram has to fit, however low the rate.
+        // One datagram must fit, however low the rate.
         let window = |per_second: u32, least: u64| {
             let least = Pace::new(per_second.into(), RATE_WINDOW).time_of(least);
             Pace::new(per_second.into(), RATE_WINDOW.max(least))
@@ -89,7 +89,7 @@ impl Rate {
     }
 }
 
-/// What is left of a [`Rate`].
+/// The budget that is left of a [`Rate`].
 #[derive(Clone, Copy, Debug)]
 pub struct Meter {
     datagrams: (Pace, Budget),
@@ -97,13 +97,13 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter with everything left.
+    /// A meter with full budgets.
     pub fn new(rate: Rate, now: Instant) -> Self {
         let (datagrams, bytes) = rate.paces();
         Self { datagrams: (datagrams, Budget::full(now)), bytes: (bytes, Budget::full(now)) }
     }
 
-    /// Takes one datagram of so many bytes, if that is left.
+    /// Takes one datagram of `bytes` if the budget allows it, and returns whether it did.
     pub fn take(&mut self, bytes: usize, now: Instant) -> bool {
         let (pace, budget) = &mut self.datagrams;
         let (byte_pace, byte_budget) = &mut self.bytes;
@@ -113,7 +113,7 @@ impl Meter {
     }
 }
 
-/// Tells floods from bursts: ten times a rate, for five seconds.
+/// Distinguishes floods from bursts: a flood is ten times a rate, for five seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct FloodGauge {
     second: Instant,
@@ -126,12 +126,12 @@ impl FloodGauge {
     const TIMES: u64 = 10;
     const SECONDS: u32 = 5;
 
-    /// A gauge that has seen nothing.
+    /// A gauge that has counted nothing.
     pub fn new(now: Instant) -> Self {
         Self { second: now, datagrams: 0, bytes: 0, hot_seconds: 0 }
     }
 
-    /// Counts one datagram, whether it passes or not. Whether this is a flood.
+    /// Counts one datagram, whether it passes or not. Returns whether this is a flood.
     pub fn count(&mut self, rate: Rate, bytes: usize, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.second).as_secs();
         if elapsed > 0 {
@@ -146,7 +146,7 @@ impl FloodGauge {
     }
 }
 
-/// What may be sent to each target: by all sessions together, and by those of one client, so that none takes it all.
+/// The meters of each target: one for all sessions together, and one per client, so that no client takes it all.
 #[derive(Debug)]
 pub struct TargetMeters {
     rate: Rate,
@@ -155,7 +155,7 @@ pub struct TargetMeters {
     of_clients: WeakMap<(IpAddr, SocketAddr), Mutex<Meter>>,
 }
 
-/// What a client's sessions may send to one target.
+/// The meters of one client's sessions for one target.
 #[derive(Debug)]
 pub struct TargetMeter {
     of_client: Arc<Mutex<Meter>>,
@@ -163,12 +163,12 @@ pub struct TargetMeter {
 }
 
 impl TargetMeters {
-    /// Meters for each target: of one rate for all sessions, of another for those of one client.
+    /// Meters with one rate for all sessions together, and another for each client.
     pub fn new(rate: Rate, rate_of_client: Rate) -> Self {
         Self { rate, rate_of_client, of_all: WeakMap::default(), of_clients: WeakMap::default() }
     }
 
-    /// The meter of a client for a target.
+    /// The meters of a client for a target.
     pub fn of(&self, client: IpAddr, target: SocketAddr, now: Instant) -> TargetMeter {
         let meter = |rate| move || Mutex::new(Meter::new(rate, now));
         TargetMeter {
@@ -179,7 +179,7 @@ impl TargetMeters {
 }
 
 impl TargetMeter {
-    /// Takes one datagram of so many bytes: first of what the client has left.
+    /// Takes one datagram of `bytes`, first from the client's budget.
     pub fn take(&self, bytes: usize, now: Instant) -> bool {
         let take =
             |meter: &Mutex<Meter>| meter.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, now);

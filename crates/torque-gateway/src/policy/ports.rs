@@ -1,19 +1,19 @@
-//! The gateway's own ports, which pages must not reach as if they were somebody else's (GATEWAY.md 4.1).
+//! The gateway's own ports, which pages must not reach like foreign ones (GATEWAY.md 4.1).
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Whose a port of this gateway is.
+/// The owner of a port of this gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
-    /// The gateway listens there.
+    /// The gateway itself.
     Service,
-    /// A session's.
+    /// A session.
     Session,
 }
 
-/// The ports that are in use.
+/// The ports of a gateway and its sessions.
 #[derive(Debug)]
 pub struct Ports {
     services: Vec<u16>,
@@ -22,13 +22,13 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Ports of a gateway that listens at `services`, and is known elsewhere by `public_ips` too.
+    /// The ports of a gateway that listens at `services`, and that remotes also know by `public_ips`.
     pub fn new(services: Vec<u16>, public_ips: Vec<IpAddr>) -> Self {
         Self { services, public_ips, sessions: Mutex::default() }
     }
 
-    /// Whose an address is; `None`: not this gateway's. `local` tells the address from which this machine would send there,
-    /// which is the same one if it is the machine's own.
+    /// The owner of an address; `None` if it is not this gateway's. `local` returns the address from which this machine would
+    /// send there: the machine's own addresses are sent to from themselves.
     pub fn owner(&self, address: SocketAddr, local: impl FnOnce() -> Option<IpAddr>) -> Option<Owner> {
         let owner = match address.port() {
             port if self.services.contains(&port) => Owner::Service,
@@ -43,19 +43,19 @@ impl Ports {
         is_own.then_some(owner)
     }
 
-    /// Whether a session has this port.
+    /// Returns whether a session has this port.
     pub fn is_session(&self, port: u16) -> bool {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(&port)
     }
 
-    /// Notes the port of a session, until what is returned is dropped.
+    /// Registers the port of a session until the returned value is dropped.
     pub fn register(self: &Arc<Self>, port: u16) -> SessionPort {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
         SessionPort { ports: Arc::clone(self), port }
     }
 }
 
-/// A session's port, while it is one.
+/// The registration of a session's port.
 #[derive(Debug)]
 pub struct SessionPort {
     ports: Arc<Ports>,
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_ports_are_known_by_every_address_of_the_machine_and_others_are_not() {
+    fn own_ports_are_recognised_at_every_address_of_the_machine() {
         let public = "198.51.100.9".parse().unwrap();
         let ports = Arc::new(Ports::new(vec![4433], vec![public]));
         let session = ports.register(50_000);

@@ -1,4 +1,4 @@
-//! What every session of a gateway has to keep to.
+//! The rules and limits of every session.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,34 +10,34 @@ use crate::policy::pacing::{Rate, TargetMeters};
 use crate::policy::ports::{Owner, Ports};
 use crate::policy::targets::Targets;
 
-/// How much sessions may do (GATEWAY.md 4.3).
+/// The limits of sessions (GATEWAY.md 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// The most sessions. Default: 1,000.
     pub sessions: u32,
-    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. One of 48 bits has four times as many,
-    /// but no more than a quarter of all unless one client may have that.
-    /// Default: 128, as many players may be behind one address (a school, a provider's translation).
+    /// The most sessions of one client: an IPv4 address, or an IPv6 network of 64 bits. An IPv6 network of 48 bits has four
+    /// times as many, but at most a quarter of all sessions, or one client's share if that is more.
+    /// Default: 128, because many players may share one address (a school, a provider's translation).
     pub sessions_of_client: u32,
     /// The most contexts of a session. Default: 256.
     pub contexts: u16,
-    /// What may pass in a session, in each direction. Default: 2,000 datagrams and 2,000,000 bytes a second.
+    /// The rate of a session, in each direction. Default: 2,000 datagrams and 2,000,000 bytes a second.
     pub session_rate: Rate,
-    /// What all sessions together may send to one remote. Default: 20,000 datagrams and 20,000,000 bytes a second.
+    /// The rate of all sessions together to one remote. Default: 20,000 datagrams and 20,000,000 bytes a second.
     pub target_rate: Rate,
-    /// What the sessions of one client may send to one remote; of IPv6, one network of 48 bits. Less than
-    /// [`target_rate`](Self::target_rate), or one client could keep all others away. Default: a quarter of it.
+    /// The rate of one client's sessions together to one remote. An IPv6 network of 48 bits is one client here. Keep it below
+    /// [`target_rate`](Self::target_rate), so that one client cannot keep all others away. Default: a quarter of it.
     pub target_rate_of_client: Rate,
-    /// How long a session may be without a datagram in either direction, at most [`MAX_IDLE`](Self::MAX_IDLE). Default: one
+    /// How long a session may go without a datagram in either direction, at most [`MAX_IDLE`](Self::MAX_IDLE). Default: one
     /// hour.
     pub idle: Duration,
 }
 
 impl Limits {
-    /// The most that [`idle`](Self::idle) can be; what is more counts as this: one day.
+    /// The longest value of [`idle`](Self::idle), one day. Longer ones count as this.
     pub const MAX_IDLE: Duration = Duration::from_secs(86_400);
 
-    /// When a session has been idle for too long that is not from now on.
+    /// The idle deadline of a session last active at `now`.
     pub(crate) fn idle_at(&self, now: Instant) -> Instant {
         now + self.idle.min(Self::MAX_IDLE)
     }
@@ -57,14 +57,14 @@ impl Default for Limits {
     }
 }
 
-/// Which remotes may write to a page first and be answered, beside those on the list of targets.
+/// The remotes, beyond the list of targets, that may write to a page first and be answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strangers {
     /// None.
     Refused,
-    /// Those with public addresses.
+    /// Remotes with public addresses.
     Public,
-    /// Any: those of this machine and of private networks too.
+    /// All remotes, including this machine and private networks.
     Local,
 }
 
@@ -78,27 +78,27 @@ impl Strangers {
     }
 }
 
-/// The operator's will, and what is shared to carry it out.
+/// The operator's rules, and the shared state that they need.
 #[derive(Debug)]
 pub struct Rules {
-    /// What pages may reach.
+    /// The targets that pages may reach.
     pub targets: Targets,
     /// Whether pages may talk to pages.
     pub allow_sessions: bool,
-    /// Which remotes that are not on the list may write first.
+    /// The remotes beyond that list that may write first.
     pub strangers: Strangers,
-    /// How much.
+    /// The limits of sessions.
     pub limits: Limits,
     /// The gateway's own ports.
     pub ports: Arc<Ports>,
-    /// What goes to each target.
+    /// The meters of what all sessions send to each target.
     pub target_meters: TargetMeters,
-    /// What is counted.
+    /// The counters.
     pub metrics: Arc<Metrics>,
 }
 
 impl Rules {
-    /// Whether a page may reach an address. `local`: from where this machine would send there.
+    /// Returns whether a page may reach an address. `local` is the address from which this machine would send there.
     pub fn allow(&self, address: SocketAddr, is_named: bool, local: Option<IpAddr>) -> bool {
         match self.ports.owner(address, || local) {
             Some(Owner::Service) => false,
@@ -107,7 +107,7 @@ impl Rules {
         }
     }
 
-    /// Whether a remote that writes first may be heard.
+    /// Returns whether a remote may write first.
     pub fn allow_stranger(&self, remote: SocketAddr, local: impl FnOnce() -> Option<IpAddr>) -> bool {
         match self.ports.owner(remote, local) {
             Some(Owner::Service) => false,
@@ -116,7 +116,7 @@ impl Rules {
         }
     }
 
-    /// Whether it is worth to resolve a name that is not on the list.
+    /// Returns whether a name that is not on the list is worth resolving.
     pub fn may_have_address(&self, port: u16) -> bool {
         self.targets.has_addresses(port) || (self.allow_sessions && self.ports.is_session(port))
     }

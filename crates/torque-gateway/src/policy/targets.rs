@@ -1,4 +1,4 @@
-//! What pages may reach: the operator's list (GATEWAY.md 4.1).
+//! The operator's list of targets that pages may reach (GATEWAY.md 4.1).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use crate::policy::forbidden::{is_exception, is_forbidden};
 use crate::policy::network::{Network, full_bits};
 
-/// One entry of the list.
+/// An entry of the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Target {
     place: Place,
@@ -22,39 +22,39 @@ enum Place {
     Network(Network),
 }
 
-/// What pages may reach. Empty, as by default: nothing.
+/// The targets that pages may reach. The empty default allows none.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Targets(Vec<Target>);
 
 impl Targets {
-    /// The list of these entries.
+    /// Makes a list of these entries.
     pub fn new(targets: impl IntoIterator<Item = Target>) -> Self {
         Self(targets.into_iter().collect())
     }
 
-    /// Adds those of another list.
+    /// Adds the entries of another list.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// Whether nothing is on it.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this name, in lower case, is on the list with this port. Its addresses are not judged yet.
+    /// Returns whether this name, in lower case, is listed with this port. Its addresses are judged later.
     pub fn names(&self, name: &str, port: u16) -> bool {
         self.0.iter().any(|target| {
             matches!(&target.place, Place::Name(n) if n == name) && target.ports.contains(&port)
         })
     }
 
-    /// Whether some address may be reached at this port, whatever its name.
+    /// Returns whether any address may be reached at this port, by any name.
     pub fn has_addresses(&self, port: u16) -> bool {
         self.0.iter().any(|target| matches!(target.place, Place::Network(_)) && target.ports.contains(&port))
     }
 
-    /// Whether an address may be reached. `is_named`: the name that it was found under [is listed](Self::names).
+    /// Returns whether an address may be reached. `is_named` says that it belongs to a [listed name](Self::names).
     pub fn allow(&self, address: SocketAddr, is_named: bool) -> bool {
         let is_forbidden = is_forbidden(address.ip());
         let by_address = self.0.iter().any(|target| match &target.place {
@@ -75,7 +75,7 @@ impl FromIterator<Target> for Targets {
     }
 }
 
-/// The name without the dot at its end, in lower case; `None` if it is no name of a host.
+/// The name of a host in lower case, without a dot at its end; `None` if the text is not such a name.
 pub fn normal_name(name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
@@ -84,17 +84,17 @@ pub fn normal_name(name: &str) -> Option<String> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // A last label of digits, or hex, would be an IPv4 address in one of its odd forms.
+    // A numeric last label would make it an IPv4 address in an unusual form.
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_numeric = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
     (name.len() <= 253 && !is_numeric && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
 }
 
 impl Target {
-    /// Reads an entry of a list. `localhost` stands for both addresses that it has, so one text may be two entries.
+    /// Reads an entry of the list. `localhost` becomes two entries, one for each of its addresses.
     ///
     /// # Errors
-    /// [`TargetError`] says what is wrong with it.
+    /// [`TargetError`] says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Vec<Self>, TargetError> {
         let error = |why| TargetError { text: text.to_owned(), why };
         let (host, ports) = split_ports(text.trim()).ok_or(error(Why::NoPort))?;
@@ -121,7 +121,7 @@ impl Target {
     }
 }
 
-/// Host and ports. IPv6 needs its brackets here, but not if a network's length ends it.
+/// Splits host and ports. An IPv6 address needs brackets, unless a prefix length follows it.
 fn split_ports(text: &str) -> Option<(&str, &str)> {
     let (host, ports) = text.rsplit_once(':')?;
     let is_bare_v6 = host.contains(':') && !host.starts_with('[') && !host.contains('/');
@@ -146,7 +146,7 @@ fn parse_ports(text: &str) -> Option<RangeInclusive<u16>> {
     (!ports.is_empty()).then_some(ports)
 }
 
-/// Why a text is no target.
+/// The reason why a text is not a target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TargetError {
     text: String,
@@ -167,13 +167,16 @@ impl fmt::Display for TargetError {
         match why {
             Why::NoPort => write!(
                 f,
-                "`{text}` names no ports: write HOST:PORT, HOST:FIRST-LAST or HOST:*, IPv6 as [ADDRESS]:PORT"
+                "`{text}` has no ports: write HOST:PORT, HOST:FIRST-LAST or HOST:*, IPv6 as [ADDRESS]:PORT"
             ),
             Why::Ports => {
-                write!(f, "the ports of `{text}` are no number from 1 to 65535, no range of them and not `*`")
+                write!(
+                    f,
+                    "the ports of `{text}` are neither a number from 1 to 65535, nor a range of them, nor `*`"
+                )
             }
             Why::Network => {
-                write!(f, "`{text}` is no network: write 198.51.100.0/24:PORTS or [2001:db8::]/32:PORTS")
+                write!(f, "`{text}` is not a network: write 198.51.100.0/24:PORTS or [2001:db8::]/32:PORTS")
             }
             Why::Host => {
                 write!(f, "the host of `{text}` is neither a name, nor an IP address, nor a network")
@@ -207,7 +210,7 @@ impl fmt::Display for Target {
 }
 
 impl fmt::Display for Targets {
-    /// With commas in between.
+    /// Separates the entries by commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, target) in self.0.iter().enumerate() {
             write!(f, "{}{target}", if index == 0 { "" } else { ", " })?;
@@ -219,7 +222,7 @@ impl fmt::Display for Targets {
 impl FromStr for Targets {
     type Err = TargetError;
 
-    /// Reads entries with commas in between.
+    /// Reads entries separated by commas.
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let mut targets = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {

@@ -5,40 +5,40 @@ use std::net::SocketAddr;
 use crate::wire::control::{ClosingCode, ToPage};
 use crate::wire::form::PROBE_BYTES;
 
-/// What the driver has to do.
+/// A task for the driver.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Say this to the page.
+    /// Send this message to the page.
     Tell(ToPage),
     /// Send a probe.
     Probe {
-        /// Where to.
+        /// The destination.
         remote: SocketAddr,
         /// The datagram.
         datagram: [u8; PROBE_BYTES],
     },
-    /// Find the addresses of a host and call [`Session::resolved`].
+    /// Resolve a host and call `Session::resolved`.
     Resolve {
-        /// The context that they are for.
+        /// The context that waits for the addresses.
         context: u32,
         /// A name or an IP address.
         host: String,
         /// UDP port.
         port: u16,
     },
-    /// Sign an origin token and say it to the page.
+    /// Sign an origin token and send it to the page.
     Attest {
-        /// The page's number for it.
+        /// The page's number for the request.
         request: u32,
-        /// The host that it is for.
+        /// The host's address.
         remote: SocketAddr,
         /// The public key of the page's socket.
         initiator: [u8; 32],
-        /// The host's.
+        /// The host's public key.
         host: [u8; 32],
     },
-    /// Expect a farewell that shows this key.
+    /// Expect a farewell with this key.
     ExpectFarewell([u8; 16]),
-    /// The session is over, once this was said to the page.
+    /// Tell the page this, and end the session.
     Close(ClosingCode, &'static str),
 }

@@ -1,46 +1,47 @@
-//! Whether a remote wants what a session sends it (GATEWAY.md 4.2).
+//! The consent of a remote to what a session sends it (GATEWAY.md 4.2).
 
 use std::time::{Duration, Instant};
 
 use crate::policy::pacing::{Budget, Pace};
 use crate::wire::form::{Form, MAX_DATAGRAM_BYTES};
 
-/// How long an echo is consent for.
+/// The time for which an echo gives consent.
 pub const CONSENT: Duration = Duration::from_secs(30);
-/// When the next probe is due, once there is consent.
+/// The age of a consent at which it is renewed.
 const RENEW_AFTER: Duration = Duration::from_secs(15);
-/// The least time between two probes to one remote.
+/// The shortest time between two probes to one remote.
 const PROBE_GAP: Duration = Duration::from_millis(250);
-/// How long a nonce is asked with. An echo may be late, but not any time later.
+/// The time for which a nonce is used. Its echo may come late, but not at any time.
 const NONCE_LIFE: Duration = Duration::from_secs(10);
-/// The most datagrams that can be owed.
+/// The most datagrams that a page may send in answer.
 const MAX_CREDIT: u32 = 64;
 
-/// The most probes that datagrams of a stranger are the reason for.
+/// The most probes that the datagrams of a stranger can earn.
 const MAX_STRANGER_PROBES: u32 = 4;
 
-/// Greetings to one remote without consent.
+/// The pace of greetings to one remote without consent.
 pub const GREETINGS_TO_ONE: Pace = Pace::new(4, Duration::from_secs(1));
-/// Greetings of a session to remotes without consent.
+/// The pace of a session's greetings to all remotes without consent.
 pub const GREETINGS_OF_SESSION: Pace = Pace::new(16, Duration::from_secs(1));
 
-/// What one remote has shown of its will.
+/// The state of one remote's consent.
 #[derive(Debug)]
 pub struct Consent {
-    /// Until when it consents.
+    /// The end of its consent.
     until: Option<Instant>,
-    /// What it is asked with, and since when.
+    /// The nonce of the probes, and its age.
     asked: Option<([u8; 16], Instant)>,
     last_probe: Option<Instant>,
     greetings: Budget,
-    /// Datagrams and bytes that came and were not answered.
+    /// Datagrams and bytes of the remote that the page may still answer.
     credit: (u32, u32),
-    /// Datagrams that came and were no reason for a probe yet: a stranger, whose address may be forged, is asked no more often.
+    /// Datagrams of the remote that no probe was sent for yet. A stranger gets no more probes than it sent datagrams, because its
+    /// address may be forged.
     unprobed: u32,
 }
 
 impl Consent {
-    /// Of a remote that nothing is known of.
+    /// The consent of an unknown remote: none.
     pub fn new(now: Instant) -> Self {
         Self {
             until: None,
@@ -52,12 +53,12 @@ impl Consent {
         }
     }
 
-    /// Whether the remote consents.
+    /// Returns whether the remote consents.
     pub fn is_given(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)
     }
 
-    /// Whether a datagram may go to the remote. `session` is the session's budget for greetings, if it may be greeted.
+    /// Returns whether a datagram may go to the remote. `session` is the session's budget for greetings, if it may be greeted.
     pub fn allows(&mut self, form: Form, bytes: usize, session: Option<&mut Budget>, now: Instant) -> bool {
         if self.is_given(now) {
             return true;
@@ -79,7 +80,7 @@ impl Consent {
         }
     }
 
-    /// Notes a datagram of the remote, which may be answered even without consent.
+    /// Counts a datagram of the remote. It may be answered even without consent.
     pub fn heard(&mut self, bytes: usize, now: Instant) {
         if self.is_given(now) {
             return;
@@ -90,8 +91,8 @@ impl Consent {
         self.credit.1 = self.credit.1.saturating_add(bytes).min(MAX_CREDIT * MAX_DATAGRAM_BYTES as u32);
     }
 
-    /// The page has sent something to a remote that wrote first: the nonce to probe with, if it is time to, and if it has written
-    /// as often as it was asked, or has consented before.
+    /// Notes that the page sent something to a remote that wrote first. Returns the nonce to probe with, if a probe is due and
+    /// the remote has earned one with a datagram or an earlier consent.
     pub fn probe_stranger(
         &mut self,
         fresh: impl FnOnce() -> Option<[u8; 16]>,
@@ -105,7 +106,7 @@ impl Consent {
         Some(nonce)
     }
 
-    /// The page has sent something: the nonce to probe with, if it is time to.
+    /// Notes that the page sent something. Returns the nonce to probe with, if a probe is due.
     pub fn probe(&mut self, fresh: impl FnOnce() -> Option<[u8; 16]>, now: Instant) -> Option<[u8; 16]> {
         let is_fresh = self.until.is_some_and(|until| now + (CONSENT - RENEW_AFTER) < until);
         if is_fresh || self.last_probe.is_some_and(|last| now < last + PROBE_GAP) {
@@ -123,7 +124,7 @@ impl Consent {
         Some(nonce)
     }
 
-    /// Whether an echo is what was asked for; then the remote consents from now on.
+    /// Notes an echo. If it answers a probe, the remote consents from now on. Returns whether it does.
     pub fn echoed(&mut self, nonce: &[u8; 16], now: Instant) -> bool {
         let is_it = self.asked.is_some_and(|(asked, since)| asked == *nonce && now < since + 2 * NONCE_LIFE);
         if is_it {
@@ -132,7 +133,7 @@ impl Consent {
         is_it
     }
 
-    /// The remote has echoed a probe.
+    /// Notes that the remote echoed a probe.
     pub fn grant(&mut self, now: Instant) {
         self.until = Some(now + CONSENT);
         self.asked = None;

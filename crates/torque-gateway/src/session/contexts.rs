@@ -1,4 +1,4 @@
-//! The contexts of one session: which number stands for which remote, and what is known of each (GATEWAY.md 2).
+//! The contexts of one session: the numbers that stand for remotes, and the state of each remote (GATEWAY.md 2).
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,43 +11,43 @@ use crate::session::consent::Consent;
 use crate::session::sources::Source;
 use crate::wire::frame::Prefix;
 
-/// How long a remote is remembered without a datagram either way.
+/// The idle time after which a remote is forgotten.
 pub const REMEMBERED: Duration = Duration::from_secs(120);
-/// The same for a remote that wrote first and has not consented: its address may be forged, and memory is finite.
+/// The same for a stranger: its address may be forged, and memory is finite.
 pub const STRANGERS_REMEMBERED: Duration = Duration::from_secs(15);
 
-/// One remote of a session.
+/// A remote of a session.
 #[derive(Debug)]
 pub struct Remote {
-    /// What datagrams to the page begin with.
+    /// The prefix of its datagrams to the page.
     pub prefix: Prefix,
     context: u32,
-    /// Whether the page has asked for it, and the operator's list has let it.
+    /// Set if the page asked for it, and the operator's list allowed it.
     pub is_asked_for: bool,
-    /// What it wants.
+    /// Its consent.
     pub consent: Consent,
-    /// What may still be sent to it.
+    /// The budget for sending to it.
     pub meter: TargetMeter,
-    /// Where it writes from, which counts as long as it is a stranger.
+    /// The network that it writes from, which matters while it is a stranger.
     pub source: Source,
     last_datagram: Instant,
 }
 
 impl Remote {
-    /// Notes a datagram of the remote.
+    /// Notes a datagram from the remote.
     pub fn heard(&mut self, bytes: usize, now: Instant) {
         self.last_datagram = now;
         self.consent.heard(bytes, now);
     }
 
-    /// Notes a datagram of the page. It does not keep a stranger: that is for the stranger to say.
+    /// Notes a datagram from the page. It does not prolong the memory of a stranger, which must write itself.
     pub fn addressed(&mut self, now: Instant) {
         if !self.is_stranger(now) {
             self.last_datagram = now;
         }
     }
 
-    /// Whether nothing but datagrams, which may be forged, speaks for it.
+    /// Returns whether it is a stranger: only datagrams, which may be forged, speak for it.
     pub fn is_stranger(&self, now: Instant) -> bool {
         !self.is_asked_for && !self.consent.is_given(now)
     }
@@ -58,16 +58,16 @@ impl Remote {
     }
 }
 
-/// The table.
+/// The contexts and remotes of a session.
 #[derive(Debug, Default)]
 pub struct Contexts {
-    /// More than one may stand for the same remote; the remote knows the newest.
+    /// Several contexts may stand for one remote. The remote uses the newest.
     addresses: HashMap<u32, SocketAddr>,
     remotes: HashMap<SocketAddr, Remote>,
 }
 
 impl Contexts {
-    /// How many there are.
+    /// The number of contexts.
     pub fn len(&self) -> usize {
         self.addresses.len()
     }
@@ -77,7 +77,7 @@ impl Contexts {
         self.addresses.get(&context).copied()
     }
 
-    /// The remote that a context stands for.
+    /// The remote that a context stands for, with its address.
     pub fn remote(&mut self, context: u32) -> Option<(SocketAddr, &mut Remote)> {
         let address = *self.addresses.get(&context)?;
         Some((address, self.remotes.get_mut(&address)?))
@@ -88,7 +88,7 @@ impl Contexts {
         self.remotes.get_mut(&address)
     }
 
-    /// Has a context stand for an address from now on. `meter` and `source` are asked if the remote is new.
+    /// Makes a context stand for an address. `meter` and `source` are called if the remote is new.
     pub fn insert(
         &mut self,
         context: u32,
@@ -115,7 +115,7 @@ impl Contexts {
         remote
     }
 
-    /// Forgets a context, and its remote if nothing else stands for it.
+    /// Forgets a context, and its remote if no other context stands for it.
     pub fn remove(&mut self, context: u32) {
         let Some(address) = self.addresses.remove(&context) else { return };
         let other = self.addresses.iter().find(|(_, other)| **other == address).map(|(context, _)| *context);
@@ -129,8 +129,8 @@ impl Contexts {
         }
     }
 
-    /// Who has to go for one more stranger, if there may be so many, and so many of one network: one of the newcomer's network
-    /// if that has as many, else one of the network that has the most; the one that was heard longest ago.
+    /// The stranger that makes room for a new one, if the quota is full: the least recently heard one. It comes from the
+    /// newcomer's network if that has `most_of_one`, and otherwise, if there are `most`, from the network with the most.
     pub fn displaced(
         &self,
         newcomer: SocketAddr,
@@ -157,7 +157,7 @@ impl Contexts {
         goes.map(|(_, remote)| remote.context)
     }
 
-    /// Forgets what has been idle; the contexts that stand for nothing any more.
+    /// Forgets idle remotes, and returns their contexts.
     pub fn forget_idle(&mut self, now: Instant) -> Vec<u32> {
         let Self { addresses, remotes } = self;
         remotes.retain(|_, remote| !remote.is_forgotten(now));

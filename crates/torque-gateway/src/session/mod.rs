@@ -1,5 +1,5 @@
-//! The state of one session: what may pass, and what is to be said to the page. It has no socket, clock or randomness of
-//! its own: datagrams, messages and the time are handed in, and after each call [`Action`]s are to be taken out.
+//! The state of one session. It decides what may pass, and what to tell the page. It has no socket, clock or randomness:
+//! the driver hands in datagrams, messages and the time, and takes [`Action`]s out after each call.
 
 pub mod action;
 pub mod consent;
@@ -26,13 +26,13 @@ use crate::wire::control::{ClosingCode, FromPage, RefuseCode, ToPage};
 use crate::wire::form::Form;
 use crate::wire::frame::{self, CONTEXT_LIMIT, Prefix};
 
-/// *alive* is said after as much silence.
+/// The silence after which the gateway sends *alive*.
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
-/// How often idle contexts are looked for.
+/// The interval at which idle contexts are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// How many contexts a page may be waiting for at a time.
+/// The most contexts that a page may wait for at a time.
 const MAX_OPENING: usize = 16;
-/// Control messages of a page; each may cost a signature or a look-up.
+/// The pace of a page's control messages. Each may cost a signature or a look-up.
 const CONTROL: Pace = Pace::new(32, Duration::from_secs(4));
 
 /// One session.

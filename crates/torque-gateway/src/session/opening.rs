@@ -1,4 +1,4 @@
-//! A context that a page has asked for, until it is known which address it stands for (GATEWAY.md 3, open).
+//! A context that a page asked for, until its address is decided (GATEWAY.md 3, open).
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -8,11 +8,11 @@ use torque_proto::wire::probe;
 
 use crate::session::action::Action;
 
-/// How long addresses have to answer a probe.
+/// The time in which an address must answer a probe.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often they are asked in that time.
+/// The interval of probes in that time.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-/// The most addresses of a name that are considered.
+/// The most addresses of a name that are tried.
 pub const MAX_ADDRESSES: usize = 8;
 
 /// An address of a host.
@@ -20,41 +20,41 @@ pub const MAX_ADDRESSES: usize = 8;
 pub struct Found {
     /// The address.
     pub address: SocketAddr,
-    /// From where this machine would send there; `None` if it cannot.
+    /// The address from which this machine would send there; `None` if it has no route.
     pub local: Option<IpAddr>,
 }
 
-/// A context on its way.
+/// A context that is being opened.
 #[derive(Debug)]
 pub struct Opening {
     /// The page's number for it.
     pub context: u32,
-    /// Whether the host's name is on the operator's list.
+    /// Set if the host's name is on the operator's list.
     pub is_named: bool,
-    /// How far it is.
+    /// Its progress.
     pub stage: Stage,
 }
 
-/// How far an [`Opening`] is.
+/// The progress of an [`Opening`].
 #[derive(Debug)]
 pub enum Stage {
     /// Its addresses are being looked up.
     Resolving,
-    /// The same, but the page does not want it any more. It keeps its place until the look-up is done.
+    /// The same, but the page gave it up. It still counts until the look-up is done.
     Forgotten,
-    /// More than one is allowed: the first that answers is taken.
+    /// Several addresses are allowed; the first that answers is taken.
     Probing {
-        /// The addresses, best first, each with a nonce of its own: who receives at one must not be able to answer for another.
+        /// The addresses, best first, each with its own nonce, so that one cannot answer for another.
         candidates: Vec<(SocketAddr, [u8; 16])>,
-        /// When they are asked again.
+        /// The time of the next probes.
         probe_at: Instant,
-        /// When the best one is taken.
+        /// The time at which the best one is taken.
         decide_at: Instant,
     },
 }
 
 impl Opening {
-    /// The page does not want it any more. Whether it is to stay.
+    /// Gives it up. Returns whether it must stay until a look-up is done.
     pub fn forget(&mut self) -> bool {
         let is_resolving = matches!(self.stage, Stage::Resolving | Stage::Forgotten);
         if is_resolving {
@@ -63,9 +63,9 @@ impl Opening {
         is_resolving
     }
 
-    /// Asks all of these addresses from now on.
+    /// Probes all of these addresses from now on.
     pub fn probe_all(&mut self, addresses: &[SocketAddr], random: fn() -> Option<[u8; 16]>, now: Instant) {
-        // Without randomness nobody is asked, and the best address is taken.
+        // Without randomness there are no probes, and the best address is taken.
         let with_nonce = |address: &SocketAddr| Some((*address, random()?));
         let asked: Option<Vec<_>> = addresses.iter().take(MAX_ADDRESSES).map(with_nonce).collect();
         let patience = if asked.is_some() { PATIENCE } else { Duration::ZERO };
@@ -74,12 +74,12 @@ impl Opening {
         self.stage = Stage::Probing { candidates, probe_at: now, decide_at: now + patience };
     }
 
-    /// Whether this is the echo of an address that is asked.
+    /// Returns whether an echo answers one of its probes.
     pub fn is_answered(&self, address: SocketAddr, nonce: &[u8; 16]) -> bool {
         matches!(&self.stage, Stage::Probing { candidates, .. } if candidates.contains(&(address, *nonce)))
     }
 
-    /// When [`due`](Self::due) has something to do.
+    /// The time at which [`due`](Self::due) must be called.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Resolving | Stage::Forgotten => None,
@@ -87,7 +87,7 @@ impl Opening {
         }
     }
 
-    /// Sends probes if it is time to; the best address, if nobody has answered in time.
+    /// Sends probes if they are due. Returns the best address if none has answered in time.
     pub fn due(&mut self, now: Instant, actions: &mut VecDeque<Action>) -> Option<SocketAddr> {
         let Stage::Probing { candidates, probe_at, decide_at } = &mut self.stage else { return None };
         if *decide_at <= now {

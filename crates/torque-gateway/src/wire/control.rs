@@ -1,17 +1,17 @@
-//! Control messages to bytes and back (GATEWAY.md 3).
+//! The control messages between page and gateway, and their bytes (GATEWAY.md 3).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The version that *welcome* tells.
+/// The protocol version in *welcome*.
 pub const VERSION: u8 = 1;
-/// No control message is longer.
+/// The longest control message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 4_096;
 
-/// What a page asks for.
+/// A message from a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FromPage<'a> {
-    /// Datagrams of this context are to go to this host.
+    /// Asks for datagrams of this context to go to this host.
     Open {
         /// The context.
         context: u32,
@@ -20,14 +20,14 @@ pub enum FromPage<'a> {
         /// UDP port.
         port: u16,
     },
-    /// The page is done with a context.
+    /// Gives a context back.
     Forget {
         /// The context.
         context: u32,
     },
-    /// The page wants an origin token.
+    /// Asks for an origin token.
     Attest {
-        /// A number of the page's choice that comes back with the token.
+        /// A number that the page chooses, and that comes back with the token.
         request: u32,
         /// The context of the host.
         context: u32,
@@ -36,14 +36,14 @@ pub enum FromPage<'a> {
         /// The host's public key.
         host: [u8; 32],
     },
-    /// When the page is gone, a farewell may come that shows this key.
+    /// Announces the key of the farewell that may follow when the page is gone.
     Farewell {
-        /// Random, of the page's choice.
+        /// A random key that the page chooses.
         key: [u8; 16],
     },
 }
 
-/// What a gateway tells.
+/// A message from a gateway.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ToPage {
     /// The first message.
@@ -53,23 +53,23 @@ pub enum ToPage {
         /// The session's address as others see it.
         address: SocketAddr,
     },
-    /// Datagrams of this context go to this address from now on.
+    /// Datagrams of this context now go to this address.
     Opened {
         /// The context.
         context: u32,
         /// The address.
         address: SocketAddr,
     },
-    /// A context that the page asked for is not to be had.
+    /// The requested context was refused.
     Refused {
         /// The context.
         context: u32,
-        /// Why, for programs.
+        /// The reason, for programs.
         code: RefuseCode,
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
-    /// A remote has written to this session.
+    /// A remote wrote to this session first.
     Context {
         /// The context that stands for it.
         context: u32,
@@ -78,65 +78,65 @@ pub enum ToPage {
     },
     /// An origin token.
     Attested {
-        /// The number that the page gave.
+        /// The number from the page's request.
         request: u32,
-        /// The token; empty if it could not be made.
+        /// The token, or nothing if it could not be made.
         token: Vec<u8>,
     },
-    /// Nothing else was said for a while.
+    /// The gateway is there, and has nothing else to tell.
     Alive,
     /// The session ends.
     Closing {
-        /// Why, for programs.
+        /// The reason, for programs.
         code: ClosingCode,
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
-    /// A context has been idle and stands for nothing any more.
+    /// An idle context was given up.
     Forgotten {
         /// The context.
         context: u32,
     },
-    /// The gateway goes away.
+    /// The gateway is about to go away.
     Draining {
-        /// In as many milliseconds; `u32::MAX`: that or more.
+        /// The time until then in milliseconds; `u32::MAX` means that or more.
         millis: u32,
     },
 }
 
-/// Codes of *refused*.
+/// The codes of *refused*.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RefuseCode {
     /// The operator does not allow this address or port.
     TargetNotAllowed = 1,
     /// The name has no address.
     NameNotFound = 2,
-    /// The session or the gateway holds as many contexts as it may, or the gateway is draining.
+    /// The session or the gateway uses all of its contexts, or the gateway is draining.
     TooMany = 3,
     /// The gateway has no address of that family.
     NoRoute = 4,
 }
 
-/// Codes of *closing*.
+/// The codes of *closing*.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ClosingCode {
     /// The gateway is going away.
     Draining = 1,
-    /// The session sent far more than it may.
+    /// The session sent far more than its rate.
     Flooding = 2,
-    /// The page did not keep to the protocol.
+    /// The page broke the protocol.
     Protocol = 3,
-    /// Nothing was sent or received for as long as the operator allows.
+    /// The session was idle for as long as the operator allows.
     Idle = 4,
-    /// The gateway has as many sessions as it may.
+    /// All sessions of the gateway are in use.
     Full = 5,
-    /// This client has as many sessions as it may.
+    /// This client uses all of its sessions.
     TooManySessions = 6,
     /// The gateway has no UDP port for the session, or the port failed.
     NoPort = 7,
 }
 
-/// A control message that ends too early or too late, or has a field with a value that it cannot have.
+/// A control message has the wrong length, or a field with an impossible value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Malformed;
 
@@ -149,10 +149,10 @@ impl fmt::Display for Malformed {
 impl std::error::Error for Malformed {}
 
 impl<'a> FromPage<'a> {
-    /// Reads a message of a page; `None` if it is of a kind that is not known, which is ignored.
+    /// Reads a message from a page. `None`: its kind is unknown, and it is ignored.
     ///
     /// # Errors
-    /// [`Malformed`]: the session ends.
+    /// [`Malformed`] ends the session.
     pub fn parse(message: &'a [u8]) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader(message);
         let parsed = match reader.u8()? {
@@ -201,7 +201,7 @@ impl<'a> FromPage<'a> {
 }
 
 impl ToPage {
-    /// Reads a message of a gateway; `None` if it is of a kind that is not known, which is ignored.
+    /// Reads a message from a gateway. `None`: its kind is unknown, and it is ignored.
     ///
     /// # Errors
     /// [`Malformed`].
@@ -297,7 +297,7 @@ impl ToPage {
     }
 }
 
-/// Takes fields off the front.
+/// Takes fields off the front of a message.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -358,7 +358,7 @@ fn put_address(out: &mut Vec<u8>, address: SocketAddr) {
     out.extend(address.port().to_be_bytes());
 }
 
-/// What is too long is cut: neither names nor reasons nor tokens are.
+/// Cuts what is too long; names, reasons and tokens never are.
 fn put_counted(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     out.extend(length.to_be_bytes());

@@ -1,11 +1,11 @@
-//! Contexts in front of datagrams: QUIC's variable-length integers (GATEWAY.md 2).
+//! The context in front of each datagram, a variable-length integer of QUIC (GATEWAY.md 2).
 
-/// Contexts are below this number.
+/// All contexts are below this number.
 pub const CONTEXT_LIMIT: u32 = 1 << 30;
-/// The most bytes that a context takes.
+/// The length of the longest context, in bytes.
 pub const MAX_CONTEXT_BYTES: usize = 4;
 
-/// Takes a context off the front of a frame. `None`: there is none, or not in its shortest form.
+/// Splits a frame into its context and its datagram. `None`: it has no context, or not in its shortest form.
 pub fn split(frame: &[u8]) -> Option<(u32, &[u8])> {
     let first = *frame.first()?;
     let (number, least, rest) = match first >> 6 {
@@ -23,7 +23,7 @@ pub fn split(frame: &[u8]) -> Option<(u32, &[u8])> {
     (number >= least).then_some((number, rest))
 }
 
-/// A context as it is written, for [`CONTEXT_LIMIT`] and more the last that can be.
+/// The bytes of a context. Numbers from [`CONTEXT_LIMIT`] on become the highest context.
 #[derive(Clone, Copy, Debug)]
 pub struct Prefix {
     bytes: [u8; MAX_CONTEXT_BYTES],
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_context_takes_the_bytes_of_rfc_9000_and_reads_back() {
+    fn a_context_has_the_bytes_of_rfc_9000_and_reads_back() {
         let table: [(u32, &[u8]); 7] = [
             (0, &[0]),
             (37, &[0x25]),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_forms_than_needed_and_cut_ones_are_no_contexts() {
+    fn long_forms_and_truncated_ones_are_not_contexts() {
         let long: [&[u8]; 3] = [&[0x40, 0x3f, 1], &[0x80, 0, 0x3f, 0xff, 1], &[0xc0, 0, 0, 0, 0, 0, 0, 0, 1]];
         let cut: [&[u8]; 4] = [&[], &[0x40], &[0x80, 0, 0x40], &[0xff]];
         for frame in long.into_iter().chain(cut) {
