@@ -1,4 +1,4 @@
-//! Origin tokens: what the gateway tells hosts about pages (GATEWAY.md 5).
+//! Origin tokens, which tell hosts the origin of a page (GATEWAY.md 5).
 
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,10 +8,10 @@ use torque_proto::identity::origin::{OriginClaims, sign_origin};
 
 use crate::service::state::State;
 
-/// How long a token is good for, in seconds.
+/// The lifetime of a token, in seconds.
 const LIFE: u64 = 60;
 
-/// A token for a session at this address; empty if it cannot be made.
+/// Signs a token for a session at this address. It is empty if it cannot be made.
 pub fn token(
     state: &State,
     origin: &str,

@@ -1,4 +1,4 @@
-//! What browsers are shown: certificates from files, or of the gateway's own making (GATEWAY.md 6).
+//! The certificates that browsers see: from files, or made by the gateway (GATEWAY.md 6).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,18 +15,18 @@ use wtransport::tls::self_signed::time::OffsetDateTime;
 use crate::config::{CertificateError, Certificates};
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// Browsers take certificates by their hash if they are valid for at most 14 days.
+/// Browsers accept a certificate by its hash only if it is valid for at most 14 days.
 const VALID: Duration = Duration::from_secs(13 * 86_400);
-/// A certificate is valid from a while ago, for browsers whose clock is behind.
+/// Certificates start to be valid this long ago, for browsers whose clock is behind.
 const BACKDATED: Duration = DAY;
-/// The next certificate is made, and its hash told, when the present one is so old;
+/// The age of a certificate at which the next one is made, and its hash published.
 const NEXT_AFTER: Duration = Duration::from_secs(5 * 86_400);
-/// and it is shown when it is so old itself: then no page has the old hash alone any more.
+/// The age at which the next one is put to use. By then no page knows the old hash alone.
 const SHOWN_AFTER: Duration = DAY;
-/// No certificate is shown for longer, whatever became of the next.
+/// The age up to which a certificate is used, even if there is no next one.
 const SHOWN_UNTIL: Duration = Duration::from_secs(11 * 86_400);
 
-/// The certificate that is shown at present, and where the next comes from.
+/// The current certificate, and the source of the next.
 #[derive(Debug)]
 pub struct CertificateStore {
     provider: Arc<CryptoProvider>,
@@ -39,7 +39,7 @@ enum State {
     Files { chain: PathBuf, key: PathBuf, content: Content, shown: Arc<CertifiedKey> },
 }
 
-/// A certificate of our own making.
+/// A certificate that the gateway made.
 #[derive(Clone, Debug)]
 struct Made {
     certified: Arc<CertifiedKey>,
@@ -47,7 +47,7 @@ struct Made {
     made: SystemTime,
 }
 
-/// What the files held last, so that a change is noticed. The second is secret.
+/// The last content of the files, to notice a change. The second one is secret.
 #[derive(PartialEq, Eq)]
 struct Content(Vec<u8>, Vec<u8>);
 
@@ -72,7 +72,7 @@ impl CertificateStore {
         Ok(Self { provider, state: Mutex::new(state) })
     }
 
-    /// TLS with whatever certificate is shown at the time.
+    /// A TLS configuration that always uses the current certificate.
     pub fn tls(self: &Arc<Self>, protocol: &[u8]) -> Result<ServerConfig, CertificateError> {
         let mut tls = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&version::TLS13])
@@ -83,8 +83,8 @@ impl CertificateStore {
         Ok(tls)
     }
 
-    /// Whether a certificate of our own making is no good at this time: the clock was set, or the machine slept, and it is time
-    /// to [`renew`](Self::renew).
+    /// Returns whether a certificate that the gateway made cannot be used now, because the clock was set or the machine slept.
+    /// Then it is time to [`renew`](Self::renew).
     pub fn is_stale(&self, now: SystemTime) -> bool {
         match &*self.state() {
             State::Development { shown, next } => {
@@ -94,7 +94,7 @@ impl CertificateStore {
         }
     }
 
-    /// Hashes of the certificates of our own making: the one that is shown, and the one that will be.
+    /// The hashes of the certificates that the gateway made: the current one and the next.
     pub fn hashes(&self) -> Vec<[u8; 32]> {
         match &*self.state() {
             State::Development { shown, next } => {
@@ -104,7 +104,7 @@ impl CertificateStore {
         }
     }
 
-    /// Renews what it is time to renew. Whether another certificate is shown from now on. May block: it reads files.
+    /// Renews what is due. Returns whether the current certificate changed. May block, because it reads files.
     pub fn renew(&self, now: SystemTime) -> Result<bool, CertificateError> {
         let files = match &mut *self.state() {
             State::Development { shown, next } => return self.renew_made(shown, next, now),
@@ -134,12 +134,12 @@ impl CertificateStore {
         Ok(false)
     }
 
-    /// The files are read while handshakes go on, which need the certificate that is shown.
+    /// Reads the files without the lock, because handshakes go on meanwhile.
     fn read_again(&self, chain: &Path, key: &Path) -> Result<bool, CertificateError> {
         let new = Content::read(chain, key)?;
         match &mut *self.state() {
             State::Files { content, shown, .. } if new != *content => {
-                // What cannot be used is told once. Half-written files are read again as they change further.
+                // An unusable file is reported once. Half-written files change again, and are read again.
                 let certified = new.certified(&self.provider, chain, key);
                 *content = new;
                 *shown = certified?;
@@ -172,8 +172,8 @@ impl Made {
         now.duration_since(self.made).unwrap_or_default()
     }
 
-    /// Whether it may be shown: valid, also to a browser whose clock is somewhat behind, and not about to expire. One that was
-    /// made while the clock was ahead begins to be valid in the future.
+    /// Returns whether it can be used: it is valid, also for a browser whose clock is somewhat behind, and not about to expire.
+    /// A certificate made while the clock was ahead is not valid yet.
     fn is_good(&self, now: SystemTime) -> bool {
         let ahead = self.made.duration_since(now).unwrap_or_default();
         ahead <= BACKDATED / 2 && self.age(now) < SHOWN_UNTIL
@@ -181,7 +181,7 @@ impl Made {
 
     fn new(provider: &CryptoProvider, now: SystemTime) -> Result<Self, CertificateError> {
         let from = OffsetDateTime::from(now - BACKDATED);
-        // P-256, which is what browsers want.
+        // P-256, which browsers require.
         let identity = wtransport::Identity::self_signed_builder()
             .subject_alt_names(["localhost", "127.0.0.1", "::1"])
             .validity_period(from, from + VALID)

@@ -1,4 +1,4 @@
-//! Runs one session: its UDP port, its carrier and its timers, around the rules of [`Session`].
+//! Runs one session: connects its UDP port, its carrier and its timers to the rules of [`Session`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,9 +26,9 @@ use crate::wire::control::{ClosingCode, ToPage};
 use crate::wire::form::MAX_DATAGRAM_BYTES;
 use crate::wire::frame::MAX_CONTEXT_BYTES;
 
-/// How many datagrams are taken from the port in one turn, so that the page is heard too.
+/// The most datagrams that are read from the port in one turn, so that the page gets its turn too.
 const BATCH: usize = 32;
-/// As many errors of the port in a row end the session.
+/// The number of consecutive errors of the port that ends the session.
 const MAX_ERRORS: u32 = 16;
 
 /// Runs a session until it ends.
@@ -37,28 +37,28 @@ pub async fn run<C: Carrier>(state: Arc<State>, mut carrier: C, socket: SessionS
         Logged { carrier: C::KIND, client: admitted.client, origin: &admitted.origin, port: socket.port() };
     state.rules.metrics.session_opened(C::KIND);
     state.log.opened(logged);
-    // A gateway that goes away waits for those that listen.
+    // A gateway that goes away waits for its subscribers.
     let _words_to_say = state.phase.subscribe();
     let ending = Driver::new(&state, socket, &admitted).drive(&mut carrier).await;
-    // The port is free by now, while last words may still be on their way.
+    // The port is free by now, while the last messages may still be under way.
     state.rules.metrics.session_ended(C::KIND, ending);
     state.log.ended(logged, ending);
     carrier.finish().await;
 }
 
-/// Tells a page why it gets no session. One of another origin is not told so here (GATEWAY.md 1).
+/// Tells a page why it gets no session. A foreign origin is refused by HTTP instead (GATEWAY.md 1).
 pub async fn refuse<C: Carrier>(mut carrier: C, refusal: Refusal) {
     let (code, reason) = match refusal {
         Refusal::Origin => return,
         Refusal::Draining => {
-            (ClosingCode::Draining, "the gateway is going away: connect to another, or again later")
+            (ClosingCode::Draining, "the gateway is going away: connect to another one, or try again later")
         }
-        Refusal::Full => (ClosingCode::Full, "the gateway has as many sessions as it may"),
+        Refusal::Full => (ClosingCode::Full, "all sessions of the gateway are in use: try again later"),
         Refusal::Client => (
             ClosingCode::TooManySessions,
-            "the gateway has as many sessions from this network address as it may; its operator can raise the limit",
+            "all sessions for this network address are in use; the operator of the gateway can raise the limit",
         ),
-        Refusal::NoPort => (ClosingCode::NoPort, "the gateway has no UDP port for another session"),
+        Refusal::NoPort => (ClosingCode::NoPort, "the gateway has no free UDP port for another session"),
     };
     let closing = ToPage::Closing { code, reason: reason.to_owned() };
     if carrier.send_control(&closing.to_bytes()).is_ok() {
@@ -113,7 +113,7 @@ impl<'a> Driver<'a> {
             if let Err(ending) = self.act(carrier) {
                 return ending;
             }
-            // A deadline that moves back is not moved in the timer: it rings, finds nothing due, and is set again.
+            // A deadline that moves back does not move the timer: it fires, finds nothing due, and is set again.
             let deadline = self.session.deadline();
             if deadline < set_for || timer.is_elapsed() {
                 timer.as_mut().reset(deadline.into());
@@ -150,13 +150,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Does what the session wants done.
+    /// Carries out the tasks of the session.
     fn act<C: Carrier>(&mut self, carrier: &mut C) -> Result<(), Ending> {
         while let Some(action) = self.session.next_action() {
             match action {
                 Action::Tell(message) => carrier.send_control(&message.to_bytes())?,
                 Action::Probe { remote, datagram } => {
-                    // A probe that is lost here is repeated as one that is lost elsewhere.
+                    // A probe lost here is repeated like one lost elsewhere.
                     if self.socket.try_send(&datagram, remote).is_ok() {
                         self.state.rules.metrics.probe_sent();
                     }
@@ -185,7 +185,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// A page that has left may still have something to say to its remotes, which know it by this session's port.
+    /// Waits for the farewell of a page that left. Its remotes know the page by this session's port.
     async fn wait_for_farewell(&mut self, ending: Ending, mut phase: watch::Receiver<Phase>) {
         let may_come = self.farewell.is_some() && ending == Ending::Left;
         if !may_come || *phase.borrow_and_update() != Phase::Open {
@@ -214,13 +214,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Takes datagrams from the port, a bounded number.
+    /// Reads a bounded number of datagrams from the port.
     fn remote_datagrams<C: Carrier>(&mut self, carrier: &mut C, ready: io::Result<()>) -> Result<(), Ending> {
         if ready.is_err() {
             self.port_failed();
             return Ok(());
         }
-        // Room for the context before the datagram, and for one byte that shows that it is too long.
+        // Space for the context before the datagram, and for one byte that shows that it is too long.
         let mut buffer = [0; MAX_CONTEXT_BYTES + MAX_DATAGRAM_BYTES + 1];
         for _ in 0..BATCH {
             let (length, remote) = match self.socket.try_receive(&mut buffer[MAX_CONTEXT_BYTES..]) {
@@ -259,7 +259,7 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// Waits for a farewell; for ever if none is expected.
+/// Waits for a farewell, for ever if none is expected.
 async fn farewell(expected: &mut Option<Expected>) -> Frames {
     match expected {
         Some(expected) => expected.frames().await,
@@ -267,7 +267,7 @@ async fn farewell(expected: &mut Option<Expected>) -> Frames {
     }
 }
 
-/// A nonce; `None` if the operating system has none.
+/// A random nonce; `None` if the operating system has none.
 fn random() -> Option<[u8; 16]> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).ok().map(|()| nonce)

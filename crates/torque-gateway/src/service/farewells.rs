@@ -1,5 +1,5 @@
-//! The last datagrams of pages that are gone already (GATEWAY.md 1.1). A browser ends a session when its page goes away, often
-//! before the page knows; what the page had to say then comes by a request that outlives it.
+//! Farewells: the last datagrams of pages that are gone (GATEWAY.md 1.1). A browser ends a session when its page goes away,
+//! often before the page knows. The page's last datagrams then come in a request that outlives it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,18 +9,18 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::sync::oneshot;
 
-/// So long the port of a session that its page has left is kept for a farewell.
+/// The time for which a session keeps its port for a farewell after its page left.
 pub const PATIENCE: Duration = Duration::from_secs(1);
-/// No farewell is longer: browsers give all requests that outlive a page as much.
+/// The longest farewell: browsers allow this much for all requests that outlive a page.
 pub const MAX_BYTES: usize = 64 * 1_024;
-/// What a page shows with its farewell: it chose it at random, and nobody else knows it.
+/// The key that a page sends with its farewell. It is random, and nobody else knows it.
 pub type Key = [u8; 16];
 
-/// Those that are expected.
+/// The farewells that sessions expect.
 #[derive(Debug, Default)]
 pub struct Farewells(Mutex<HashMap<Key, oneshot::Sender<Bytes>>>);
 
-/// A farewell that is expected as long as this lives.
+/// An expected farewell. Dropping it ends the expectation.
 #[derive(Debug)]
 pub struct Expected {
     all: Arc<Farewells>,
@@ -29,7 +29,7 @@ pub struct Expected {
 }
 
 impl Farewells {
-    /// Expects the farewell with this key. `None`: another session does.
+    /// Expects the farewell with this key. `None`: another session already does.
     pub fn expect(self: &Arc<Self>, key: Key) -> Option<Expected> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Entry::Vacant(place) = all.entry(key) else { return None };
@@ -39,7 +39,7 @@ impl Farewells {
         Some(Expected { all: Arc::clone(self), key, receiver })
     }
 
-    /// Hands the body of a request to the session that expects it: key, then frames. Whether there is one.
+    /// Hands the body of a request, a key and then frames, to the session that expects it. Returns whether there is one.
     pub fn say(&self, mut body: Bytes) -> bool {
         let Some(key) = body.first_chunk().copied() else { return false };
         body.advance(size_of::<Key>());
@@ -49,11 +49,11 @@ impl Farewells {
 }
 
 impl Expected {
-    /// Waits for it. May be cancelled; is not to be called again once it has come.
+    /// Waits for the farewell. It may be cancelled. Do not call it again once it has returned.
     pub async fn frames(&mut self) -> Frames {
         match (&mut self.receiver).await {
             Ok(bytes) => Frames(bytes),
-            // Only who hands it over takes the sender away.
+            // Only `say` removes the sender.
             Err(_) => std::future::pending().await,
         }
     }
@@ -65,7 +65,7 @@ impl Drop for Expected {
     }
 }
 
-/// The frames of a farewell, each after its length (2); what is cut off at the end is left out.
+/// The frames of a farewell, each after its two-byte length. A truncated frame at the end is left out.
 #[derive(Debug)]
 pub struct Frames(Bytes);
 

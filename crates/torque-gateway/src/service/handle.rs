@@ -1,4 +1,4 @@
-//! A gateway on a thread of its own, for programs without a tokio runtime.
+//! A gateway with its own threads, for programs without a tokio runtime.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,22 +12,22 @@ use torque_proto::PublicKey;
 use crate::config::{Config, StartError};
 use crate::service::gateway::Gateway;
 
-/// How long the runtime has to end what is left of a gateway.
+/// The time in which the runtime must end the remaining tasks of a gateway.
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
-/// A gateway that runs by itself. Dropping it ends all sessions at once; [`drain`](Self::drain) does so politely.
+/// A gateway that runs in its own threads. Dropping it ends all sessions at once; [`drain`](Self::drain) warns pages first.
 pub struct Handle {
     local_addrs: Vec<SocketAddr>,
     metrics_addr: Option<SocketAddr>,
     public_key: PublicKey,
     description: String,
-    /// How long to drain; taken when that is told.
+    /// Sends the patience of a drain. `None` once it was sent.
     end: Option<oneshot::Sender<Duration>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Gateway {
-    /// Starts a gateway on threads of its own.
+    /// Starts a gateway in its own threads.
     ///
     /// # Errors
     /// [`StartError`] says what to change.
@@ -43,7 +43,7 @@ impl Gateway {
             let gateway = match Self::start(config).await {
                 Ok(gateway) => gateway,
                 Err(error) => {
-                    // The caller waits.
+                    // The caller waits for this.
                     let _ = started.send(Err(error));
                     return;
                 }
@@ -80,17 +80,17 @@ impl Gateway {
 }
 
 impl Handle {
-    /// The first address that it listens at, with the port that was found.
+    /// The first address that it listens at. If the port was 0, this has the port that was found.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addrs[0]
     }
 
-    /// All of them.
+    /// All addresses that it listens at.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.local_addrs
     }
 
-    /// Where metrics are served.
+    /// The address that serves metrics, if any.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_addr
     }
@@ -100,13 +100,13 @@ impl Handle {
         self.public_key
     }
 
-    /// What it told about itself when it started (GATEWAY.md 6), as JSON. Certificates change: pages ask it themselves.
+    /// The description that it had when it started (GATEWAY.md 6), as JSON. Certificates change, so pages request it themselves.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// Gives no sessions any more, tells pages that it goes away and when, and waits until they have left, but no longer than
-    /// this, nor than 49 days.
+    /// Stops giving sessions, tells pages when the gateway goes away, and waits until they have left, for `patience` at
+    /// most. 49 days is the longest patience.
     pub fn drain(mut self, patience: Duration) {
         if let Some(end) = self.end.take() {
             // If its thread is gone, so are its sessions.

@@ -1,4 +1,4 @@
-//! HTTP: the description, static files, the way to a WebSocket; and metrics, at an address of their own (GATEWAY.md 1, 6).
+//! The HTTP server: the description, static files and WebSockets, and metrics at another address (GATEWAY.md 1, 6).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,26 +36,26 @@ use crate::service::websocket::{WebSocketCarrier, bounded};
 
 /// The path of the description.
 pub const DESCRIPTION_PATH: &str = "/.well-known/torque-gateway";
-/// Where pages say their farewells.
+/// The path of farewells.
 pub const FAREWELL_PATH: &str = "/torque/farewell";
 /// The path of WebSockets.
 pub const WEBSOCKET_PATH: &str = "/torque";
 
-/// How long TLS, and the head of a request, may take.
+/// The time that a TLS handshake, and the head of a request, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a connection may last that becomes no WebSocket: at first politely, with the answer that is on its way; after
-/// some more time whatever is on its way, as clients that read slowly would keep their places for ever.
+/// The lifetime of a connection that does not become a WebSocket. After it, only the current answer is finished.
 const CONNECTION: Duration = Duration::from_secs(60);
+/// The time for that last answer. Clients that read slowly would otherwise occupy connections for ever.
 const LAST_ANSWER: Duration = Duration::from_secs(60);
-/// The most that is kept of the head of a request.
+/// The longest head of a request.
 const HEAD_BYTES: usize = 16 * 1_024;
-/// Connections beside those of sessions. One client has as many as it may have sessions, and at least so many.
+/// Connections beyond those of sessions: of all clients, and the least of one. A client may have as many as it has sessions.
 const SPARE_CONNECTIONS: usize = 1_024;
 const SPARE_CONNECTIONS_OF_CLIENT: usize = 32;
-/// What the system keeps of a WebSocket that is not taken: what is older than that is worth little.
+/// The send buffer of a WebSocket. A page that reads slowly has little use for older data.
 const SEND_BUFFER: usize = 64 * 1_024;
 
-/// What is served to pages.
+/// The routes for pages.
 pub fn pages(state: &Arc<State>) -> Router {
     let router = Router::new()
         .route(DESCRIPTION_PATH, get(description))
@@ -79,7 +79,7 @@ pub fn pages(state: &Arc<State>) -> Router {
     }
 }
 
-/// What is served to the operator.
+/// The routes for the operator.
 pub fn metrics(state: &Arc<State>) -> Router {
     let text = |extract::State(state): extract::State<Arc<State>>| async move {
         ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.rules.metrics.text())
@@ -99,7 +99,8 @@ async fn description(extract::State(state): extract::State<Arc<State>>, headers:
     (head, text).into_response()
 }
 
-/// The key says whose it is, so that the origin, which not every page tells, does not matter. Nobody reads the answer.
+/// Takes a farewell. Its key identifies the session, so the origin, which not every page sends, does not matter. Nobody reads
+/// the answer.
 async fn farewell(extract::State(state): extract::State<Arc<State>>, body: Bytes) -> StatusCode {
     if state.farewells.say(body) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
@@ -108,8 +109,8 @@ fn origin(headers: &HeaderMap) -> Option<&str> {
     headers.get(ORIGIN)?.to_str().ok()
 }
 
-/// The origin of a page that asks the server that it is from: browsers do not name it then. Good enough to explain things,
-/// not to admit anybody.
+/// The origin of a page that was served here. Browsers send no origin to the page's own server. Good enough for explanations,
+/// but not to admit a page.
 fn own_origin(headers: &HeaderMap, is_tls: bool) -> Option<String> {
     let is_own = headers.get("sec-fetch-site")?.as_bytes() == b"same-origin";
     let scheme = if is_tls { "https" } else { "http" };
@@ -117,30 +118,30 @@ fn own_origin(headers: &HeaderMap, is_tls: bool) -> Option<String> {
     is_own.then(|| format!("{scheme}://{host}"))
 }
 
-/// Who is at the other end of a connection, and the connection's place.
+/// The address of a client, and the permit of its connection.
 #[derive(Clone)]
 struct Client(SocketAddr, Arc<Permit>);
 
 async fn websocket(
     extract::State(state): extract::State<Arc<State>>,
-    axum::Extension(Client(client, place)): axum::Extension<Client>,
+    axum::Extension(Client(client, permit)): axum::Extension<Client>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     match state.admit(client, origin(&headers)) {
         Ok((socket, admitted)) => bounded(upgrade).on_upgrade(async move |websocket| {
             driver::run(state, WebSocketCarrier::new(websocket), socket, admitted).await;
-            drop(place);
+            drop(permit);
         }),
         Err(Refusal::Origin) => (StatusCode::FORBIDDEN, "this origin is not allowed here\n").into_response(),
         Err(refusal) => bounded(upgrade).on_upgrade(async move |websocket| {
             driver::refuse(WebSocketCarrier::new(websocket), refusal).await;
-            drop(place);
+            drop(permit);
         }),
     }
 }
 
-/// Serves connections until the gateway is over, at most so many at a time.
+/// Serves connections until the gateway is over, within a quota.
 pub async fn serve(state: Arc<State>, listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
     let limits = &state.rules.limits;
     let of_client = limits.sessions_of_client as usize;
@@ -158,19 +159,19 @@ pub async fn serve(state: Arc<State>, listener: TcpListener, tls: Option<TlsAcce
         let (stream, client) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Often too many open files: wait until some are closed.
+                // Often there are too many open files: wait until some are closed.
                 if next_warning <= Instant::now() {
                     next_warning = Instant::now() + PERIOD;
-                    warn!(%error, "connections cannot be taken at present");
+                    warn!(%error, "no connections can be accepted at present");
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let place = match connections.take(client.ip()) {
-            Ok(place) => Arc::new(place),
+        let permit = match connections.take(client.ip()) {
+            Ok(permit) => Arc::new(permit),
             Err(why) => {
-                // The end of the connection tells it.
+                // Closing the connection tells the client.
                 state.refuse_connection(client, why.into());
                 continue;
             }
@@ -178,10 +179,10 @@ pub async fn serve(state: Arc<State>, listener: TcpListener, tls: Option<TlsAcce
         let (tls, router, mut phase) = (tls.clone(), router.clone(), phase.clone());
         tokio::spawn(async move {
             tokio::select! {
-                ended = connection(stream, Client(client, place), tls, router) => if let Err(error) = ended {
+                ended = connection(stream, Client(client, permit), tls, router) => if let Err(error) = ended {
                     debug!(%error, %client, "a connection ended");
                 },
-                // What became a session has its own end.
+                // Sessions end by themselves.
                 _ = phase.wait_for(|phase| *phase == Phase::Over) => {}
             }
         });

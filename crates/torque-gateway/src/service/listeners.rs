@@ -8,10 +8,10 @@ use socket2::Type;
 use crate::config::StartError;
 use crate::service::udp::bind;
 
-/// The buffer of the UDP port that all pages share, each way, so that a page that sends in bursts does not cost the others
-/// datagrams. Linux gives at most `net.core.rmem_max` and `wmem_max`.
+/// The buffer, each way, of the UDP port that all pages share. It is large, so that one page's bursts do not push out the
+/// datagrams of others. Linux gives at most `net.core.rmem_max` and `wmem_max`.
 const ALL_PAGES_BUFFER: usize = 4 * 1_024 * 1_024;
-/// How often a free port is looked for.
+/// The number of ports that are tried.
 const PORT_TRIES: usize = 64;
 
 /// Sockets at all addresses, with one port.
@@ -33,7 +33,7 @@ impl Listeners {
             return Self::at(addresses, port);
         }
         for _ in 0..PORT_TRIES {
-            // TCP's choice, which UDP may find taken.
+            // A port that is free for TCP may be taken for UDP.
             let free = tcp(addresses[0]).and_then(|tcp| tcp.local_addr());
             let free = free.map_err(|error| StartError::Bind { address: addresses[0], error })?;
             if let Ok(listeners) = Self::at(addresses, free.port()) {
@@ -79,13 +79,13 @@ pub fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
 /// The UDP socket that all pages share.
 pub fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = bind(address, Type::DGRAM)?;
-    // What the system does not give is done without.
+    // A smaller buffer will do.
     let _ = socket.set_recv_buffer_size(ALL_PAGES_BUFFER);
     let _ = socket.set_send_buffer_size(ALL_PAGES_BUFFER);
     Ok(socket.into())
 }
 
-/// Whether an address cannot be had because the machine lacks the family, not because somebody else has it.
+/// Returns whether binding failed because the machine lacks the address family, not because the address is in use.
 fn is_missing_family(error: &io::Error) -> bool {
     // EAFNOSUPPORT has no kind of its own.
     error.kind() == io::ErrorKind::AddrNotAvailable || matches!(error.raw_os_error(), Some(47 | 97 | 10_047))
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_of_all_pages_keeps_as_much_as_the_system_gives() {
+    fn the_shared_port_has_the_largest_buffer_that_the_system_gives() {
         let most: usize =
             std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
         let socket = udp("127.0.0.1:0".parse().unwrap()).unwrap();

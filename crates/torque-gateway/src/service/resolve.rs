@@ -1,4 +1,4 @@
-//! Names to addresses, for pages, which have no resolver of their own (GATEWAY.md 3, open).
+//! Resolves names for pages, which have no resolver (GATEWAY.md 3, open).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -12,17 +12,17 @@ use crate::service::udp::local_towards;
 use crate::session::opening::{Found, MAX_ADDRESSES};
 use crate::weak_map::WeakMap;
 
-/// How long a name may take, with the time that it waits.
+/// The time that a name may take, waiting included.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many names are looked up at a time; others wait.
+/// The most look-ups at a time. Others wait.
 const AT_ONCE: usize = 32;
-/// The same for one client, so that names that take long do not make all others wait.
+/// The same for one client, so that its slow names do not make others wait.
 const OF_CLIENT_AT_ONCE: usize = 4;
 
-/// The operating system's answer; may take its time.
+/// A look-up by the operating system, which may take long.
 type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
 
-/// Looks names up, a bounded number at a time.
+/// Resolves names, a bounded number at a time.
 #[derive(Debug)]
 pub struct Resolver {
     look_up: LookUp,
@@ -41,14 +41,14 @@ impl Resolver {
         Self { look_up, all: Arc::new(Semaphore::new(AT_ONCE)), clients: WeakMap::default() }
     }
 
-    /// For the pages of one client.
+    /// The resolver for the pages of one client.
     pub fn of_client(&self, client: IpAddr) -> ClientResolver {
         let of_client = self.clients.of(site(client), || Semaphore::new(OF_CLIENT_AT_ONCE));
         ClientResolver { look_up: self.look_up, all: Arc::clone(&self.all), of_client }
     }
 }
 
-/// Looks names up for one client.
+/// Resolves names for one client.
 #[derive(Debug, Clone)]
 pub struct ClientResolver {
     look_up: LookUp,
@@ -57,7 +57,7 @@ pub struct ClientResolver {
 }
 
 impl ClientResolver {
-    /// The addresses of a host, best first; none if there are none, or they do not come in time.
+    /// The addresses of a host, best first. None if the name has none, or the look-up takes too long.
     pub async fn resolve(&self, host: &str, port: u16) -> Vec<Found> {
         let addresses = match host.parse::<IpAddr>() {
             Ok(ip) => vec![SocketAddr::new(ip, port)],
@@ -77,14 +77,14 @@ impl ClientResolver {
         let Some(permits) = self.permits().await else { return Vec::new() };
         let (look_up, host) = (self.look_up, host.to_owned());
         let looking = tokio::task::spawn_blocking(move || {
-            // The operating system goes on when nobody waits any more, and counts until it is done.
+            // The look-up goes on when nobody waits for it, and counts until it is done.
             let _permits = permits;
             look_up(&host, port).unwrap_or_default()
         });
         looking.await.unwrap_or_default()
     }
 
-    /// One of the client and one of all, in this order: a client waits for all with no more than its own.
+    /// One permit of the client, and then one of all, so that a client never holds more than its share.
     async fn permits(&self) -> Option<[OwnedSemaphorePermit; 2]> {
         let of_client = Arc::clone(&self.of_client).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;

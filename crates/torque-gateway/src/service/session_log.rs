@@ -1,5 +1,5 @@
-//! What is logged of sessions, and of those who get none: so many lines in a period, so many for each client, and the rest in
-//! summary. Whoever can connect could fill a disk otherwise.
+//! The log of sessions and refusals. Each period has a quota of lines, and so has each client; the rest is summarised.
+//! Otherwise anyone who can connect could fill the disk.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,27 +12,27 @@ use crate::metrics::{CarrierKind, Ending, Refusal};
 use crate::policy::origins::shown;
 use crate::policy::quota::{Permit, Quota};
 
-/// How long a period is: how often [`SessionLog::summarise`] is to be called.
+/// The length of a period, after which [`SessionLog::summarise`] must be called.
 pub const PERIOD: Duration = Duration::from_secs(10);
 
-/// Lines about refusals in a period: of all clients, and of one.
+/// The lines about refusals in a period: in all, and for one client.
 const REFUSALS: (usize, usize) = (64, 4);
-/// Lines about sessions that open and end.
+/// The lines about sessions that open and end.
 const SESSIONS: (usize, usize) = (512, 64);
 
-/// The log.
+/// The log of sessions.
 #[derive(Debug)]
 pub struct SessionLog {
     refusals: Mutex<Lines<{ Refusal::NAMES.len() }>>,
     sessions: Mutex<Lines<2>>,
 }
 
-/// A session, as it is logged.
+/// The facts about a session that are logged.
 #[derive(Clone, Copy, Debug)]
 pub struct Logged<'a> {
-    /// How the page reaches the gateway.
+    /// The carrier of the page.
     pub carrier: CarrierKind,
-    /// From where.
+    /// The client's address.
     pub client: SocketAddr,
     /// The page's origin.
     pub origin: &'a str,
@@ -47,7 +47,7 @@ impl Default for SessionLog {
 }
 
 impl SessionLog {
-    /// Somebody gets no session; `error` is the operating system's, if it is the reason.
+    /// Logs that a client got no session. `error` is the operating system's, if that is the reason.
     pub fn refused(&self, client: SocketAddr, origin: Option<&str>, why: Refusal, error: Option<&io::Error>) {
         if !lock(&self.refusals).take(client.ip(), why as usize) {
             return;
@@ -59,14 +59,14 @@ impl SessionLog {
         }
     }
 
-    /// A connection finds no place.
+    /// Logs that a connection was refused.
     pub fn connection_refused(&self, client: SocketAddr, why: Refusal) {
         if lock(&self.refusals).take(client.ip(), why as usize) {
             info!(%client, reason = why.name(), "connection refused");
         }
     }
 
-    /// A session begins.
+    /// Logs that a session began.
     pub fn opened(&self, session: Logged<'_>) {
         if lock(&self.sessions).take(session.client.ip(), 0) {
             let Logged { carrier, client, origin, port } = session;
@@ -74,7 +74,7 @@ impl SessionLog {
         }
     }
 
-    /// A session is over.
+    /// Logs that a session ended.
     pub fn ended(&self, session: Logged<'_>, ending: Ending) {
         if lock(&self.sessions).take(session.client.ip(), 1) {
             let Logged { carrier, client, origin, port } = session;
@@ -82,7 +82,7 @@ impl SessionLog {
         }
     }
 
-    /// A period is over: what had no line of its own is told as a number.
+    /// Ends a period: logs the number of events that had no line.
     pub fn summarise(&self) {
         let refused = lock(&self.refusals).next_period();
         for (reason, count) in Refusal::NAMES.iter().zip(refused).filter(|(_, count)| *count > 0) {
@@ -99,33 +99,33 @@ fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The lines of one period, of `N` kinds.
+/// The lines of one period, about `N` kinds of events.
 #[derive(Debug)]
 struct Lines<const N: usize> {
-    places: Arc<Quota>,
-    taken: Vec<Permit>,
+    quota: Arc<Quota>,
+    used: Vec<Permit>,
     left_out: [u64; N],
 }
 
 impl<const N: usize> Lines<N> {
-    fn new((altogether, of_client): (usize, usize)) -> Self {
-        Self { places: Quota::new(altogether, of_client), taken: Vec::new(), left_out: [0; N] }
+    fn new((total, per_client): (usize, usize)) -> Self {
+        Self { quota: Quota::new(total, per_client), used: Vec::new(), left_out: [0; N] }
     }
 
-    /// Whether a client may have another line. If not, it is counted by its kind.
+    /// Takes a line for a client. Returns whether there was one; if not, the event is counted by its kind.
     fn take(&mut self, client: IpAddr, kind: usize) -> bool {
-        let place = self.places.take(client).ok();
-        let has_place = place.is_some();
-        self.taken.extend(place);
-        if !has_place {
+        let permit = self.quota.take(client).ok();
+        let has_line = permit.is_some();
+        self.used.extend(permit);
+        if !has_line {
             self.left_out[kind] += 1;
         }
-        has_place
+        has_line
     }
 
-    /// What had no lines, by kind.
+    /// Starts the next period. Returns the events without a line, by kind.
     fn next_period(&mut self) -> [u64; N] {
-        self.taken.clear();
+        self.used.clear();
         std::mem::replace(&mut self.left_out, [0; N])
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_has_so_many_lines_of_a_client_and_of_all_and_counts_the_rest() {
+    fn a_period_limits_the_lines_of_a_client_and_of_all_and_counts_the_rest() {
         let mut lines = Lines::<2>::new((10, 4));
         let ip = |text: String| text.parse::<IpAddr>().unwrap();
         for _ in 0..2 {

@@ -22,27 +22,27 @@ use crate::service::session_log::SessionLog;
 use crate::service::udp::{SessionSocket, local_towards};
 use crate::wire::control;
 
-/// How far a gateway is.
+/// The phase of a gateway's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
     /// It gives sessions.
     Open,
-    /// It gives none any more, and those that there are end then.
+    /// It gives no more sessions, and those that are open end later.
     Draining {
-        /// When.
+        /// The time at which they end.
         until: Instant,
     },
     /// All sessions end.
     Over,
 }
 
-/// What all parts of a gateway share.
+/// The state that all parts of a gateway share.
 pub struct State {
     pub rules: Arc<Rules>,
     pub key_pair: KeyPair,
     pub resolver: Resolver,
     pub files: Option<PathBuf>,
-    /// Whether HTTP is with TLS.
+    /// Set if HTTP uses TLS.
     pub is_tls: bool,
     pub phase: watch::Sender<Phase>,
     pub log: SessionLog,
@@ -55,7 +55,7 @@ pub struct State {
 }
 
 impl State {
-    /// Gives a page a session, and its UDP port. Whom it gives none has to be [told](crate::service::driver::refuse).
+    /// Gives a page a session and its UDP port. If it refuses, [`driver::refuse`](crate::service::driver::refuse) must tell the page.
     pub fn admit(
         &self,
         client: SocketAddr,
@@ -79,21 +79,21 @@ impl State {
         })
     }
 
-    /// Counts a connection that is refused before there is anything to look at.
+    /// Counts a connection that is refused before its first request.
     pub fn refuse_connection(&self, client: SocketAddr, refusal: Refusal) {
         self.rules.metrics.refused(refusal);
         self.log.connection_refused(client, refusal);
     }
 
-    /// By which address a remote sees this gateway.
+    /// The address by which a remote sees this gateway.
     pub fn address_towards(&self, remote: SocketAddr) -> Option<IpAddr> {
         let of_family = |ip: &&IpAddr| ip.is_ipv4() == remote.ip().to_canonical().is_ipv4();
         self.public_ips.iter().find(of_family).copied().or_else(|| local_towards(remote))
     }
 
-    /// What pages are told before they have a session (GATEWAY.md 6).
+    /// The description for pages without a session (GATEWAY.md 6).
     pub fn description(&self, origin: Option<&str>) -> Value {
-        // The clock may have been set since it was looked at last.
+        // The clock may have been set since the last look.
         if self.certificates.is_stale(SystemTime::now()) {
             self.renew_certificates();
         }
@@ -110,17 +110,17 @@ impl State {
         description
     }
 
-    /// Renews certificates if it is time to. May block, if they are in files.
+    /// Renews certificates that are due. May block if they are in files.
     pub fn renew_certificates(&self) {
         match self.certificates.renew(SystemTime::now()) {
             Ok(false) => {}
             Ok(true) => {
                 self.rules.metrics.certificate(true);
-                info!("another certificate is shown from now on");
+                info!("a new certificate is in use");
             }
             Err(error) => {
                 self.rules.metrics.certificate(false);
-                warn!(%error, "the certificate stays what it was");
+                warn!(%error, "the certificate was not renewed");
             }
         }
     }

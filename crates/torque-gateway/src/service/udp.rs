@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-/// A UDP port of one session: IPv4 and IPv6 where the machine has both.
+/// The UDP port of one session, for IPv4 and IPv6 where the machine has both.
 #[derive(Debug)]
 pub struct SessionSocket {
     socket: UdpSocket,
@@ -15,7 +15,7 @@ pub struct SessionSocket {
 }
 
 impl SessionSocket {
-    /// A free port at all addresses.
+    /// Binds a free port at all addresses.
     pub fn bind() -> io::Result<Self> {
         let (socket, is_v6) = match bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0), Type::DGRAM) {
             Ok(socket) => (socket, true),
@@ -26,23 +26,23 @@ impl SessionSocket {
         Ok(Self { socket, is_v6, port })
     }
 
-    /// Its number.
+    /// The port number.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Waits until something can be received.
+    /// Waits until a datagram can be received.
     pub async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }
 
-    /// One datagram, if there is one. What is longer than the buffer is cut.
+    /// Receives one datagram, if there is one. One that is longer than the buffer is cut.
     pub fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let (length, from) = self.socket.try_recv_from(buffer)?;
         Ok((length, SocketAddr::new(from.ip().to_canonical(), from.port())))
     }
 
-    /// Sends one datagram, if the operating system has room for it.
+    /// Sends one datagram, if the operating system has space for it.
     pub fn try_send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
         let ip = match to.ip() {
             IpAddr::V4(ip) if self.is_v6 => ip.to_ipv6_mapped().into(),
@@ -52,14 +52,14 @@ impl SessionSocket {
     }
 }
 
-/// A socket of TCP (STREAM) or UDP (DGRAM) at an address, not listening yet. At `[::]` it takes IPv4 too.
+/// Binds a TCP (STREAM) or UDP (DGRAM) socket that does not listen yet. At `[::]` it accepts IPv4 too.
 pub fn bind(address: SocketAddr, kind: Type) -> io::Result<Socket> {
     let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
-    // Elsewhere than on Unix this would let others take the port.
+    // On other systems this would let other programs take the port.
     if cfg!(unix) && kind == Type::STREAM {
         socket.set_reuse_address(true)?;
     }
@@ -68,16 +68,16 @@ pub fn bind(address: SocketAddr, kind: Type) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Whether an error of receiving is about what one remote sent or did not take, not about the port: some systems tell here
-/// of earlier datagrams that did not arrive, or of one that is longer than the buffer.
+/// Returns whether an error of receiving is about one remote, not about the port. Some systems report here that an earlier
+/// datagram did not arrive, or that one is longer than the buffer.
 pub fn is_of_a_remote(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
-    // WSAEMSGSIZE and WSAENETRESET have no kinds of their own; elsewhere the numbers mean nothing.
+    // WSAEMSGSIZE and WSAENETRESET have no error kind. On other systems the numbers mean nothing.
     matches!(error.kind(), ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable)
         || matches!(error.raw_os_error(), Some(10_040 | 10_052))
 }
 
-/// The address from which this machine would send to another; `None` if there is no way there. Nothing is sent.
+/// The address from which this machine would send to a remote; `None` if it has no route. Sends nothing.
 pub fn local_towards(remote: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = match remote.ip().to_canonical() {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_remote_can_cause_is_no_error_of_the_port() {
+    fn errors_that_a_remote_can_cause_are_not_errors_of_the_port() {
         for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::HostUnreachable] {
             assert!(is_of_a_remote(&kind.into()));
         }

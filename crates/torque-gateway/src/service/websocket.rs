@@ -15,17 +15,17 @@ use crate::metrics::{CarrierKind, DropReason, Ending};
 use crate::service::carrier::{Carrier, MAX_WAITING_BYTES, Received, TOO_LONG};
 use crate::wire::control::MAX_MESSAGE_BYTES;
 
-/// How often a page is asked whether it is there. Two questions without an answer are enough.
+/// The interval of pings. After two without an answer the page is gone.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const MISSED: u32 = 2;
-/// How long a page has to take the last words.
+/// The time in which a page must read the last messages.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// What a message takes beside its bytes, about.
+/// The approximate memory of a message beyond its bytes.
 const MESSAGE_BYTES: usize = 64;
-/// Sessions are many, and messages small.
+/// Buffers are small, because there are many sessions, and messages are short.
 const BUFFER: usize = 4_096;
 
-/// What is allowed of a WebSocket.
+/// Sets the limits of a WebSocket.
 pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         .max_message_size(1 + MAX_MESSAGE_BYTES)
@@ -44,14 +44,14 @@ pub struct WebSocketCarrier {
 }
 
 impl WebSocketCarrier {
-    /// Takes over a WebSocket that was just opened.
+    /// Takes over a new WebSocket.
     pub fn new(socket: WebSocket) -> Self {
         let mut pings = interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { socket, waiting: Waiting::default(), pings, unanswered: 0 }
     }
 
-    /// Hands on what waits, as far as the page takes it.
+    /// Sends what waits, as far as the page reads it.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ending>> {
         while !self.waiting.messages.is_empty() {
             ready!(Pin::new(&mut self.socket).poll_ready(context)).map_err(|_| Ending::Left)?;
@@ -67,9 +67,9 @@ impl WebSocketCarrier {
                 return Poll::Ready(Err(Ending::Stuck));
             }
             self.unanswered += 1;
-            // One in ten seconds, and no more than two: they need no bound.
+            // At most two wait at a time, so they need no bound.
             self.waiting.push(Message::Ping(Bytes::new()), usize::MAX);
-            // For the next tick.
+            // So that the next tick is polled.
             context.waker().wake_by_ref();
         }
         if let Poll::Ready(Err(ending)) = self.poll_send(context) {
@@ -97,13 +97,13 @@ impl WebSocketCarrier {
     }
 }
 
-/// Whether what came is a message that is longer than is allowed.
+/// Returns whether a message was too long.
 fn is_too_long(error: &axum::Error) -> bool {
     let inner = std::error::Error::source(error).and_then(|inner| inner.downcast_ref());
     matches!(inner, Some(tungstenite::Error::Capacity(_)))
 }
 
-/// Messages that wait, and what they take.
+/// The messages that wait, and their size.
 #[derive(Default)]
 struct Waiting {
     messages: VecDeque<Message>,
@@ -111,14 +111,14 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Adds a message if not more than so many bytes are taken then. Whether it was.
-    fn push(&mut self, message: Message, most: usize) -> bool {
-        let is_room = self.bytes + size(&message) <= most;
-        if is_room {
+    /// Queues `message` unless that would exceed `limit` bytes. Returns whether it was queued.
+    fn push(&mut self, message: Message, limit: usize) -> bool {
+        let fits = self.bytes + size(&message) <= limit;
+        if fits {
             self.bytes += size(&message);
             self.messages.push_back(message);
         }
-        is_room
+        fits
     }
 
     fn pop(&mut self) -> Option<Message> {
@@ -128,7 +128,7 @@ impl Waiting {
     }
 }
 
-/// What a message takes while it waits: a small one, more than its bytes.
+/// The memory of a message that waits. A small one takes more than its bytes.
 fn size(message: &Message) -> usize {
     match message {
         Message::Binary(bytes) => MESSAGE_BYTES + bytes.len(),
@@ -147,9 +147,9 @@ impl Carrier for WebSocketCarrier {
         let mut framed = BytesMut::with_capacity(1 + message.len());
         framed.extend_from_slice(&[0]);
         framed.extend_from_slice(message);
-        // Datagrams leave room for them.
-        let is_room = self.waiting.push(Message::Binary(framed.freeze()), 2 * MAX_WAITING_BYTES);
-        is_room.then_some(()).ok_or(Ending::Stuck)
+        // Datagrams may use half of this, so control messages find space.
+        let fits = self.waiting.push(Message::Binary(framed.freeze()), 2 * MAX_WAITING_BYTES);
+        fits.then_some(()).ok_or(Ending::Stuck)
     }
 
     fn send_datagram(&mut self, frame: &[u8]) -> Result<(), DropReason> {
@@ -161,18 +161,18 @@ impl Carrier for WebSocketCarrier {
         let last_words = async {
             if poll_fn(|context| self.poll_send(context)).await.is_ok() {
                 let _ = self.socket.send(Message::Close(None)).await;
-                // Until the page has answered, or is gone.
+                // Wait until the page has answered, or is gone.
                 loop {
                     match poll_fn(|context| Pin::new(&mut self.socket).poll_next(context)).await {
                         Some(Ok(_)) => {}
-                        // Closing a connection with something unread in it would take the last words back.
+                        // Closing a connection with unread input would discard the last messages.
                         Some(Err(error)) if is_too_long(&error) => std::future::pending().await,
                         Some(Err(_)) | None => break,
                     }
                 }
             }
         };
-        // Too late: then they are lost.
+        // After that they are lost.
         let _ = timeout(LAST_WORDS, last_words).await;
     }
 }
@@ -187,7 +187,7 @@ mod tests {
         let message = || Message::Binary(Bytes::from_static(&[1]));
         let pushed = (0..100_000).filter(|_| waiting.push(message(), 64 * 1_024)).count();
         assert_eq!(pushed, 64 * 1_024 / 65);
-        assert!(waiting.push(message(), 65 * 1_024), "there is room left for those that may have more");
+        assert!(waiting.push(message(), 65 * 1_024), "control messages still find space");
         while waiting.pop().is_some() {}
         assert_eq!(waiting.bytes, 0);
     }

@@ -22,37 +22,37 @@ use crate::service::listeners::udp;
 use crate::service::state::{Phase, State};
 use crate::wire::control::MAX_MESSAGE_BYTES;
 
-/// A page that is silent for as long is gone: its browser answers keep-alives by itself.
+/// A page that is silent for this long is gone: its browser answers keep-alives by itself.
 const IDLE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
-/// How long a page may take from its first datagram until it has opened the control stream.
+/// The time that a page may take from its first packet until it opens the control stream.
 const BEGIN: Duration = Duration::from_secs(10);
-/// How long a page has to take the last words.
+/// The time in which a page must read the last messages.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How many may be beginning at a time, and of one client. From half of either on an address has to be proven first.
+/// The most connections without a session: in all, and of one client. Above half of either, addresses must be proven first.
 const BEGINNING: usize = 256;
 const BEGINNING_OF_CLIENT: usize = 64;
-/// What waits to be looked at: first packets, and bytes of each and of all. They wait for no longer than a turn of `serve`.
+/// The most first packets that wait, the most bytes of each, and of all. They wait for one turn of `serve` at most.
 const INCOMING: usize = 1_024;
 const INCOMING_BYTES: u64 = 16 * 1_024;
 const ALL_INCOMING_BYTES: u64 = 4 * 1_024 * 1_024;
-/// How often a port that has failed is tried again.
+/// The interval at which a failed port is tried again.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
-/// Datagrams that wait for a page or for the gateway, in bytes. Older ones make room: they are the least worth.
+/// The most bytes of datagrams that wait for a page or for the gateway. The oldest make room.
 const DATAGRAM_BUFFER: usize = 64 * 1_024;
-/// A packet of 1,232 bytes passes every network with IPv6, and has room for the largest datagrams of the default settings.
+/// A packet of 1,232 bytes passes every IPv6 network, and fits the largest datagram of the default settings.
 const PACKET_BYTES: u16 = 1_232;
 
 /// A UDP port at which pages begin sessions.
 pub struct Listener {
     address: SocketAddr,
     tls: TlsServerConfig,
-    /// None while the port is lost.
+    /// `None` while the port is lost.
     endpoint: Mutex<Option<Endpoint>>,
 }
 
 impl Listener {
-    /// Begins to listen at a port.
+    /// Starts to listen at a port.
     pub fn new(address: SocketAddr, socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Self> {
         let endpoint = listen(socket, tls.clone())?;
         Ok(Self { address, tls, endpoint: Mutex::new(Some(endpoint)) })
@@ -62,14 +62,14 @@ impl Listener {
         self.endpoint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives an endpoint up that has ended, which only a fault below can do, and opens another at the same port.
+    /// Replaces an endpoint that has ended, which only a fault in the system can cause, by another at the same port.
     async fn reopen(&self, metrics: &Metrics) {
         metrics.listener_failed();
-        error!(address = %self.address, "the QUIC endpoint has ended, and its sessions with it; it is opened again");
+        error!(address = %self.address, "the QUIC endpoint and its sessions have ended; opening it again");
         drop(self.endpoint().take());
         let mut last_error = None;
         loop {
-            // The port is free when the last connection has noticed.
+            // The port is free once the last connection has noticed.
             match udp(self.address).and_then(|socket| listen(socket, self.tls.clone())) {
                 Ok(endpoint) => {
                     *self.endpoint() = Some(endpoint);
@@ -86,7 +86,7 @@ impl Listener {
         }
     }
 
-    /// Ends all of its connections.
+    /// Closes all of its connections.
     pub async fn close(&self) {
         let endpoint = self.endpoint().take();
         if let Some(endpoint) = endpoint {
@@ -104,13 +104,13 @@ fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint> {
         .initial_mtu(PACKET_BYTES)
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER))
         .datagram_send_buffer_size(DATAGRAM_BUFFER)
-        // One for the session, one for control; three of HTTP/3, and room for those that mean nothing.
+        // One for the session and one for control, three for HTTP/3, and some for streams without meaning.
         .max_concurrent_bidi_streams(QuicVarInt::from_u32(4))
         .max_concurrent_uni_streams(QuicVarInt::from_u32(8))
         .stream_receive_window(QuicVarInt::from_u32(64 * 1_024))
         .receive_window(QuicVarInt::from_u32(256 * 1_024))
         .send_window(256 * 1_024);
-    // quinn's endpoint rather than wtransport's, which panics where quinn's tells that it has ended.
+    // quinn's endpoint instead of wtransport's: when it ends, quinn's reports it, and wtransport's panics.
     let mut config =
         ServerConfig::builder().with_bind_default(0).with_custom_tls_and_transport(tls, transport).build();
     config
@@ -122,7 +122,7 @@ fn listen(socket: UdpSocket, tls: TlsServerConfig) -> io::Result<Endpoint> {
     Endpoint::new(endpoint, Some(quic), socket, Arc::new(TokioRuntime))
 }
 
-/// Gives pages sessions, until the gateway goes away.
+/// Gives sessions to pages until the gateway goes away.
 pub async fn serve(state: Arc<State>, listener: Arc<Listener>) {
     let mut phase = state.phase.subscribe();
     tokio::select! {
@@ -139,18 +139,18 @@ pub async fn serve(state: Arc<State>, listener: Arc<Listener>) {
     }
 }
 
-/// Until the endpoint takes no more.
+/// Begins sessions until the endpoint ends.
 async fn begin_sessions(state: &Arc<State>, endpoint: Endpoint) {
     let beginning = Quota::new(BEGINNING, BEGINNING_OF_CLIENT);
     while let Some(incoming) = endpoint.accept().await {
         let client = incoming.remote_address();
         if !incoming.remote_address_validated() && beginning.is_crowded(client.ip()) {
-            // It can only fail for an address that is proven.
+            // This fails only for proven addresses.
             let _ = incoming.retry();
             continue;
         }
-        let place = match beginning.take(client.ip()) {
-            Ok(place) => place,
+        let permit = match beginning.take(client.ip()) {
+            Ok(permit) => permit,
             Err(why) => {
                 state.refuse_connection(client, why.into());
                 incoming.refuse();
@@ -160,7 +160,7 @@ async fn begin_sessions(state: &Arc<State>, endpoint: Endpoint) {
         let state = Arc::clone(state);
         tokio::spawn(async move {
             let begun = timeout(BEGIN, begin(&state, client, incoming)).await;
-            drop(place);
+            drop(permit);
             if let Ok(Some((carrier, socket, admitted))) = begun {
                 driver::run(state, carrier, socket, admitted).await;
             }
@@ -170,13 +170,13 @@ async fn begin_sessions(state: &Arc<State>, endpoint: Endpoint) {
 
 type Begun = (WebTransport, crate::service::udp::SessionSocket, crate::policy::admission::Admitted);
 
-/// From the first packet to the control stream; `None` if it came to nothing. `client` is where the handshake comes from: where
-/// a connection is said to have moved since then is not proven yet.
+/// Leads a connection from its first packet to the control stream. `None`: no session came of it. `client` is the address of the
+/// handshake, because an address to which a connection moved since then is not proven yet.
 async fn begin(state: &Arc<State>, client: SocketAddr, incoming: Incoming) -> Option<Begun> {
     let request = match IncomingSessionFuture::with_quic_incoming(incoming).await {
         Ok(request) => request,
         Err(error) => {
-            debug!(%error, "no session came of a QUIC connection");
+            debug!(%error, "a QUIC connection did not become a session");
             return None;
         }
     };
@@ -193,7 +193,7 @@ async fn begin(state: &Arc<State>, client: SocketAddr, incoming: Incoming) -> Op
     }
 }
 
-/// Until the page has opened the control stream.
+/// Accepts a session, and waits until the page opens the control stream.
 async fn accept(request: SessionRequest) -> Option<WebTransport> {
     let connection = request.accept().await.ok()?;
     let (writer, reader) = connection.accept_bi().await.ok()?;
@@ -205,14 +205,14 @@ pub struct WebTransport {
     connection: Connection,
     reader: RecvStream,
     writer: SendStream,
-    /// What has come of control messages.
+    /// Received bytes of control messages.
     incoming: BytesMut,
-    /// Control messages that wait, each with its length.
+    /// Control messages that wait, each after its length.
     outgoing: BytesMut,
 }
 
 impl WebTransport {
-    /// The next whole control message.
+    /// The next complete control message.
     fn message(&mut self) -> Option<Received> {
         let length = usize::from(u16::from_be_bytes(*self.incoming.first_chunk()?));
         if length > MAX_MESSAGE_BYTES {
@@ -262,7 +262,7 @@ impl Carrier for WebTransport {
     }
 
     fn send_datagram(&mut self, frame: &[u8]) -> Result<(), DropReason> {
-        // Old datagrams would make room for this one; that they do is told by what is left of the room.
+        // Old datagrams make room for this one. The space that is left tells whether they have to.
         let is_full = self.connection.quic_connection().datagram_send_buffer_space() < frame.len();
         match self.connection.send_datagram(frame) {
             Ok(()) if is_full => Err(DropReason::SlowPage),
@@ -277,11 +277,11 @@ impl Carrier for WebTransport {
     async fn finish(mut self) {
         let last_words = async {
             if self.writer.write_all(&self.outgoing).await.is_ok() && self.writer.finish().await.is_ok() {
-                // The page's browser has them; the page, soon.
+                // The browser has them now, and the page soon.
                 self.connection.closed().await;
             }
         };
-        // Too late: then they are lost.
+        // After that they are lost.
         let _ = timeout(LAST_WORDS, last_words).await;
         self.connection.close(VarInt::from_u32(0), b"");
     }

@@ -35,7 +35,7 @@ const MAX_OPENING: usize = 16;
 /// The pace of a page's control messages. Each may cost a signature or a look-up.
 const CONTROL: Pace = Pace::new(32, Duration::from_secs(4));
 
-/// One session.
+/// A session of a page.
 #[derive(Debug)]
 pub struct Session {
     rules: Arc<Rules>,
@@ -43,7 +43,7 @@ pub struct Session {
     random: fn() -> Option<[u8; 16]>,
     contexts: Contexts,
     openings: Vec<Opening>,
-    /// The last that the page gave out; they only grow.
+    /// The last context of the page. They only grow.
     last_of_page: u32,
     next_of_gateway: u32,
     to_remotes: Meter,
@@ -61,7 +61,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A client's session, which begins with *welcome*. `random` makes nonces of probes, and may fail.
+    /// A session of a client, which begins with *welcome*. `random` makes nonces for probes, and may fail.
     pub fn new(
         rules: Arc<Rules>,
         client: IpAddr,
@@ -93,12 +93,12 @@ impl Session {
         }
     }
 
-    /// What is to be done next; to be called after every other call until there is nothing.
+    /// The next task for the driver. Call it after every other call, until it returns `None`.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) must be called.
     pub fn deadline(&self) -> Instant {
         let due = self.openings.iter().filter_map(Opening::deadline);
         due.chain([self.alive_at, self.idle_at])
@@ -107,13 +107,13 @@ impl Session {
             .unwrap_or(self.alive_at)
     }
 
-    /// A datagram of the page with its context: where it may go, and without its context.
+    /// Judges a frame of the page. Returns the destination and the datagram without its context, if it may pass.
     pub fn page_datagram<'a>(&mut self, frame: &'a [u8], now: Instant) -> Option<(SocketAddr, &'a [u8])> {
         if self.is_over {
             return None;
         }
         if self.flood.count(self.rules.limits.session_rate, frame.len(), now) {
-            self.close(ClosingCode::Flooding, "ten times the datagrams or bytes that a session may send");
+            self.close(ClosingCode::Flooding, "the page sent ten times the rate of a session");
             return None;
         }
         self.judge_of_page(frame, now)
@@ -141,7 +141,7 @@ impl Session {
         if let Some(nonce) = nonce {
             self.actions.push_back(Action::Probe { remote: address, datagram: probe(nonce) });
         }
-        // A stranger has not been asked for: what goes there is an answer, greetings too.
+        // The page did not ask for a stranger, so anything that it sends there is an answer, greetings included.
         let greetings = remote.is_asked_for.then_some(&mut self.greetings);
         if !remote.consent.allows(form, datagram.len(), greetings, now) {
             return Err(DropReason::Consent);
@@ -152,8 +152,8 @@ impl Session {
         Ok((address, datagram))
     }
 
-    /// A datagram of a remote: what stands before it on its way to the page, if it may go there. Actions come first: they
-    /// may name the context. `local` tells from where this machine would send to the remote.
+    /// Judges a datagram of a remote. Returns the prefix for the page if it may pass. Take the actions first: they may announce
+    /// the context. `local` returns the address from which this machine would send to the remote.
     pub fn remote_datagram(
         &mut self,
         remote: SocketAddr,
@@ -188,7 +188,7 @@ impl Session {
             self.meet(address, local, now)?;
         }
         let remote = self.contexts.at(address).ok_or(DropReason::Stranger)?;
-        // What strangers send, or is sent in their name, leaves to the others what is theirs.
+        // Strangers, whose addresses may be forged, have their own budget, so that they cannot use up that of others.
         let has_left = match remote.is_stranger(now) {
             true => self.sources.take(&remote.source, datagram.len(), now),
             false => self.to_page.take(datagram.len(), now),
@@ -201,7 +201,7 @@ impl Session {
         Ok(Some(remote.prefix))
     }
 
-    /// An echo, of a probe of ours or not.
+    /// Notes an echo. Returns whether it answers a probe of this session.
     fn echo(&mut self, address: SocketAddr, nonce: &[u8; 16], now: Instant) -> bool {
         if let Some(index) = self.openings.iter().position(|opening| opening.is_answered(address, nonce)) {
             let opening = self.openings.swap_remove(index);
@@ -216,7 +216,7 @@ impl Session {
         true
     }
 
-    /// A remote writes first.
+    /// Gives a remote that writes first a context, if it may have one.
     fn meet(
         &mut self,
         address: SocketAddr,
@@ -224,7 +224,7 @@ impl Session {
         now: Instant,
     ) -> Result<(), DropReason> {
         let source = self.sources.of(address, now);
-        // Who is not allowed costs the others nothing.
+        // Refused strangers use up no budget.
         let is_welcome = self.next_of_gateway < CONTEXT_LIMIT
             && self.sources.may_arrive(&source, now)
             && self.rules.allow_stranger(address, local);
@@ -247,7 +247,7 @@ impl Session {
         Ok(())
     }
 
-    /// A control message of the page.
+    /// Handles a control message of the page.
     pub fn control(&mut self, message: &[u8], now: Instant) {
         if self.is_over {
             return;
@@ -280,7 +280,7 @@ impl Session {
         if !is_next {
             return self.close(
                 ClosingCode::Protocol,
-                "a context has to be even, below 2^30, and above the ones before",
+                "a context must be even, below 2^30, and above the ones before",
             );
         }
         self.last_of_page = context;
@@ -291,18 +291,13 @@ impl Session {
             return self.refuse(context, RefuseCode::TooMany, "the gateway is going away", now);
         }
         if self.is_full() || self.openings.len() >= MAX_OPENING {
-            return self.refuse(
-                context,
-                RefuseCode::TooMany,
-                "the session holds as many contexts as it may",
-                now,
-            );
+            return self.refuse(context, RefuseCode::TooMany, "the session uses all of its contexts", now);
         }
         let Some(host) = address.map(|ip| ip.to_string()).or(name) else {
             return self.refuse(
                 context,
                 RefuseCode::NameNotFound,
-                "that is neither a name nor an address",
+                "the host is neither a name nor an address",
                 now,
             );
         };
@@ -313,7 +308,7 @@ impl Session {
         self.actions.push_back(Action::Resolve { context, host, port });
     }
 
-    /// The addresses of a host, best first, after [`Action::Resolve`].
+    /// Hands in the addresses of a host, best first, after [`Action::Resolve`].
     pub fn resolved(&mut self, context: u32, found: Vec<Found>, now: Instant) {
         let Some(index) = self.openings.iter().position(|opening| opening.context == context) else {
             return;
@@ -342,18 +337,23 @@ impl Session {
             [_, _, ..] => self.openings[index].probe_all(&reachable, self.random, now),
             [] => {
                 self.openings.swap_remove(index);
-                // Who may not reach a name learns nothing about it either.
+                // A page that may not reach a name learns nothing about it.
                 if allowed.is_empty() {
                     self.refuse_target(context, now);
                 } else {
-                    self.refuse(context, RefuseCode::NoRoute, "the gateway has no way to that address", now);
+                    self.refuse(
+                        context,
+                        RefuseCode::NoRoute,
+                        "the gateway has no route to that address",
+                        now,
+                    );
                 }
             }
         }
         self.openings_due(now);
     }
 
-    /// Something may be due: see [`deadline`](Self::deadline).
+    /// Does what is due. See [`deadline`](Self::deadline).
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.is_over {
             return;
@@ -366,14 +366,14 @@ impl Session {
             }
         }
         if self.idle_at <= now {
-            return self.close(ClosingCode::Idle, "nothing was sent or received for a long time");
+            return self.close(ClosingCode::Idle, "the session was idle for too long");
         }
         if self.alive_at <= now {
             self.tell(ToPage::Alive, now);
         }
     }
 
-    /// Sends the probes that are due, and decides where nobody has answered.
+    /// Sends the probes that are due, and takes the best address where none has answered.
     fn openings_due(&mut self, now: Instant) {
         let mut undecided = Vec::new();
         for opening in &mut self.openings {
@@ -386,7 +386,7 @@ impl Session {
         }
     }
 
-    /// The gateway goes away then: the page is told, and may go on until the session is [ended](Self::end).
+    /// Tells the page that the gateway goes away at `until`. The session goes on until it is [ended](Self::end).
     pub fn drain(&mut self, until: Instant, now: Instant) {
         if !self.is_over && !self.is_draining {
             self.is_draining = true;
@@ -395,7 +395,7 @@ impl Session {
         }
     }
 
-    /// The session ends, for a reason that is not of these rules.
+    /// Ends the session for a reason outside these rules.
     pub fn end(&mut self, code: ClosingCode, reason: &'static str) {
         if !self.is_over {
             self.close(code, reason);
