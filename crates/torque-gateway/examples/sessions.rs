@@ -1,11 +1,11 @@
-//! What sessions cost: memory of an open one, and processor time of a datagram. For Linux, as it asks /proc.
+//! Measures the cost of sessions: memory of an open one, and processor time of a datagram. Linux only: it reads /proc.
 //!
 //! ```sh
 //! ulimit -n 8192
 //! cargo run --release -p torque-gateway --example sessions -- [SESSIONS] [webtransport|websocket]
 //! ```
 //!
-//! The gateway is a process of its own, this program started again; pages, and a socket that echoes, are in the first one.
+//! The program starts itself again as the gateway. The pages and an echoing socket stay in the first process.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that goes wrong ends")]
 
 #[path = "../tests/common/mod.rs"]
@@ -37,7 +37,7 @@ fn main() {
     let kind = match arguments.get(1).map(String::as_str) {
         None | Some("webtransport") => WebTransport,
         Some("websocket") => WebSocket,
-        Some(other) => panic!("{other} is no carrier"),
+        Some(other) => panic!("{other} is not a carrier"),
     };
     tokio::runtime::Runtime::new().unwrap().block_on(measure(sessions, kind));
 }

@@ -33,7 +33,7 @@ pub struct Config {
     pub origins: Origins,
     /// The targets that pages may reach.
     pub targets: Targets,
-    /// Whether pages may talk to pages through this gateway. Default: no.
+    /// Set to let pages talk to pages through this gateway. Default: no.
     pub allow_sessions: bool,
     /// The remotes beyond the list of targets that may write to a page first and be answered, so that pages can be hosts.
     /// Default: none, because a page could then reach any machine that cooperates with it (SECURITY.md). In development: all,

@@ -1,4 +1,4 @@
-//! Who counts as which client over QUIC, whose addresses may be forged until they have answered, and may change.
+//! The identity of QUIC clients: their addresses may be forged until they answer, and may change.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
@@ -19,7 +19,7 @@ use wtransport::tls::client::ServerHashVerification;
 use wtransport::tls::{Sha256Digest, WEBTRANSPORT_ALPN};
 use wtransport::{ClientConfig, Endpoint, quinn};
 
-/// The first datagrams of so many QUIC connections, all different.
+/// The first datagrams of a number of different QUIC connections.
 async fn first_datagrams(count: usize) -> Vec<Vec<u8>> {
     let sink = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", sink.local_addr().unwrap());
@@ -65,7 +65,7 @@ async fn beginnings_in_the_name_of_a_client_do_not_keep_it_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_asks_for_no_session_is_ended_although_it_keeps_itself_alive() {
+async fn a_connection_that_asks_for_no_session_is_closed() {
     let gateway = gateway("").await;
     let hash = Sha256Digest::new(hashes(&gateway)[0]);
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -124,7 +124,7 @@ async fn open_by(gateway: &Gateway, address: SocketAddr) -> Result<Page, String>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_whose_address_changes_keeps_its_session_and_the_place_where_it_began() {
+async fn a_page_whose_address_changes_keeps_its_session_and_its_quota() {
     let mut kept = 0;
     for change_after in 1..10 {
         let gateway = gateway_with("", |config| config.limits.sessions_of_client = 1).await;

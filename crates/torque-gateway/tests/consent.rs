@@ -1,4 +1,4 @@
-//! What reaches a socket that has not asked for it: a plain UDP socket counts.
+//! The datagrams that reach a socket without consent, counted by a plain UDP socket.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
@@ -15,7 +15,7 @@ use torque_proto::wire::{parse_probe, probe_echo};
 const PACKET: &[u8] = &[0x80; 200];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_that_never_echoes_gets_few_greetings_and_probes_and_nothing_else() {
+async fn a_socket_that_never_echoes_gets_a_few_greetings_and_probes_only() {
     for kind in [WebTransport, WebSocket] {
         let sink = Sink::start();
         let gateway = gateway(&sink.address.to_string()).await;

@@ -1,4 +1,4 @@
-//! What pages say when they are gone already (GATEWAY.md 1.1).
+//! Farewells of pages that are gone (GATEWAY.md 1.1).
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
@@ -35,7 +35,7 @@ async fn say_farewell(gateway: SocketAddr, key: [u8; 16], frames: &[Vec<u8>]) ->
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// The next datagram that is no probe, and where it came from.
+/// The next datagram that is not a probe, and its source.
 fn next_of(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = [0; 2_048];
     loop {
@@ -71,7 +71,7 @@ fn remote() -> UdpSocket {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_has_left_reaches_its_remotes_from_its_port_for_a_moment_and_once() {
+async fn a_page_that_left_can_say_one_farewell_from_its_port() {
     for kind in [WebTransport, WebSocket] {
         let remote = remote();
         let gateway = gateway(&remote.local_addr().unwrap().to_string()).await;
@@ -84,7 +84,7 @@ async fn a_page_that_has_left_reaches_its_remotes_from_its_port_for_a_moment_and
             404,
             "another's key"
         );
-        // What may not pass otherwise does not pass so.
+        // A farewell passes nothing that may not pass otherwise.
         let frames = [frame(b" info"), frame(&[0x82; 50]), [&[63][..], PACKET].concat(), frame(&[0x83; 50])];
         assert_eq!(say_farewell(gateway.local_addr(), KEY, &frames).await, 204);
         assert_eq!(next_of(&remote), (vec![0x82; 50], address));

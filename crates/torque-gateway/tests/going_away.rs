@@ -68,7 +68,7 @@ async fn a_gateway_that_is_dropped_ends_its_sessions() {
 }
 
 #[test]
-fn a_gateway_runs_on_threads_of_its_own_for_programs_without_a_runtime() {
+fn a_gateway_runs_in_its_own_threads_without_a_runtime() {
     let mut config = Config::development(0);
     config.targets = "localhost:28000".parse().unwrap();
     let gateway = Gateway::spawn(config.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! What the TCP port serves: the description, files, WebSockets with TLS; and metrics beside it.
+//! The TCP port: the description, files, WebSockets with TLS, and metrics.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;

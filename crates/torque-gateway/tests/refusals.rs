@@ -1,4 +1,4 @@
-//! Who gets no session, and what ends one.
+//! Refused sessions, and sessions that the gateway ends.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;
@@ -14,7 +14,7 @@ use torque_gateway::wire::control::{ClosingCode, FromPage, RefuseCode, ToPage};
 use torque_gateway::{Ending, Rate, Refusal};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_origins_that_are_not_allowed_and_programs_without_one_get_no_session() {
+async fn foreign_origins_and_programs_without_one_get_no_session() {
     let gateway = gateway_with("", |config| config.origins = "https://game.example".parse().unwrap()).await;
     let (address, hashes) = (gateway.local_addr(), hashes(&gateway));
     let bad = [
@@ -41,7 +41,7 @@ async fn pages_of_origins_that_are_not_allowed_and_programs_without_one_get_no_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_has_as_many_sessions_as_it_may_over_both_carriers_together() {
+async fn a_clients_sessions_are_limited_over_both_carriers_together() {
     let gateway = gateway_with("", |config| config.limits.sessions_of_client = 2).await;
     let (address, hashes) = (gateway.local_addr(), hashes(&gateway));
     let open = async |kind| Page::try_open(address, &hashes, kind, Some(ORIGIN)).await;
@@ -71,7 +71,7 @@ async fn a_gateway_has_as_many_sessions_as_it_may_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_that_are_told_why_they_get_no_session_have_as_many_connections_as_others() {
+async fn refused_pages_that_stay_connected_count_against_the_limit() {
     let gateway = gateway_with("", |config| {
         (config.limits.sessions, config.limits.sessions_of_client) = (1, 1);
     })

@@ -444,7 +444,7 @@ fn a_queue_that_fills_shows_in_the_round_trip_time_at_once() {
 }
 
 #[test]
-fn a_host_that_stood_still_spoils_the_round_trip_time_for_a_second_at_most() {
+fn a_paused_host_distorts_the_round_trip_time_for_a_second_at_most() {
     let mut play = Play::new(22);
     play.world.set_default_link(link("delay=1"));
     let (a, b) = (play.add(Config::default(), steady(20 * MS)), play.add_default());
@@ -482,7 +482,7 @@ fn a_host_that_stood_still_spoils_the_round_trip_time_for_a_second_at_most() {
 }
 
 #[test]
-fn a_host_that_is_gone_is_missed_within_ten_seconds_whatever_the_window() {
+fn a_lost_host_is_noticed_within_ten_seconds_at_every_window() {
     for window in [8, 128, 2_048, 32_768] {
         let mut play = Play::new(23);
         let mut config = Config::default();

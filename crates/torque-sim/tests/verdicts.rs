@@ -176,7 +176,7 @@ fn nothing_is_dropped_or_unknown_on_a_perfect_network() {
 }
 
 #[test]
-fn a_close_over_a_lossy_network_leaves_nothing_unknown_when_both_sides_live() {
+fn a_close_over_a_lossy_network_leaves_nothing_unknown() {
     let mut unknown = 0;
     let mut sent = 0;
     for_seeds(150, |seed| {
@@ -249,7 +249,7 @@ fn verdicts_come_while_both_live_even_when_nothing_more_is_sent() {
 }
 
 #[test]
-fn an_application_that_drains_late_gets_what_was_delivered_and_no_more() {
+fn an_application_that_drains_late_gets_exactly_what_was_delivered() {
     for_seeds(60, |seed| {
         let mut rng = SimRng::new(seed);
         let mut config = Config::default();

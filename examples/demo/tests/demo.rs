@@ -63,7 +63,7 @@ fn overhead() -> f64 {
 }
 
 #[test]
-fn a_packet_costs_at_most_eleven_and_a_half_bytes_when_nothing_is_lost() {
+fn a_packet_costs_at_most_eleven_and_a_half_bytes_without_loss() {
     // 3 bytes of header and 8 of tag, and what is left for pings, acks and closing. A machine that stalls makes
     // the protocol probe, which is not what a packet costs: then it is counted again.
     let mut counts = Vec::new();

@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ipv6_client_has_a_network_and_a_site_and_an_ipv4_client_one_address() {
+    fn an_ipv6_client_has_a_network_and_a_site_an_ipv4_client_one_address() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let v6 = ip("2001:db8:1:2:3:4:5:6");
         assert_eq!((network(v6), site(v6)), (ip("2001:db8:1:2::"), ip("2001:db8:1::")));

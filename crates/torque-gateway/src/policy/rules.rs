@@ -83,7 +83,7 @@ impl Strangers {
 pub struct Rules {
     /// The targets that pages may reach.
     pub targets: Targets,
-    /// Whether pages may talk to pages.
+    /// Set if pages may talk to pages.
     pub allow_sessions: bool,
     /// The remotes beyond that list that may write first.
     pub strangers: Strangers,

@@ -87,7 +87,7 @@ pub fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Returns whether binding failed because the machine lacks the address family, not because the address is in use.
 fn is_missing_family(error: &io::Error) -> bool {
-    // EAFNOSUPPORT has no kind of its own.
+    // EAFNOSUPPORT has no error kind.
     error.kind() == io::ErrorKind::AddrNotAvailable || matches!(error.raw_os_error(), Some(47 | 97 | 10_047))
 }
 

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_period_limits_the_lines_of_a_client_and_of_all_and_counts_the_rest() {
+    fn a_period_limits_lines_per_client_and_in_all_and_counts_the_rest() {
         let mut lines = Lines::<2>::new((10, 4));
         let ip = |text: String| text.parse::<IpAddr>().unwrap();
         for _ in 0..2 {
@@ -144,7 +144,7 @@ mod tests {
             let of_others = (2..100).filter(|n| lines.take(ip(format!("192.0.2.{n}")), 0)).count();
             assert_eq!(of_others, 6, "one client leaves room for others");
             assert_eq!(lines.next_period(), [48 + 92, 48]);
-            assert_eq!(lines.next_period(), [0, 0], "it is told once");
+            assert_eq!(lines.next_period(), [0, 0], "reported once");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What all parts of a running gateway share.
+//! The state that all parts of a running gateway share.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ pub enum Phase {
     Over,
 }
 
-/// The state that all parts of a gateway share.
+/// The shared state of a gateway.
 pub struct State {
     pub rules: Arc<Rules>,
     pub key_pair: KeyPair,

@@ -1,4 +1,4 @@
-//! What a session asks of its driver.
+//! The tasks that a session gives its driver.
 
 use std::net::SocketAddr;
 

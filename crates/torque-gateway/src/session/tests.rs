@@ -36,7 +36,7 @@ struct Test {
     next_context: u32,
     /// Probes that nobody has looked at.
     probes: Vec<(SocketAddr, [u8; 16])>,
-    /// What is to be looked up.
+    /// The look-ups that the session asked for.
     resolving: Vec<(u32, String, u16)>,
 }
 
@@ -80,7 +80,7 @@ impl Test {
         other
     }
 
-    /// What was said to the page since the last time.
+    /// The messages to the page since the last call.
     fn said(&mut self) -> Vec<ToPage> {
         let mut said = Vec::new();
         while let Some(action) = self.session.next_action() {
@@ -141,7 +141,7 @@ impl Test {
         }
     }
 
-    /// Whether a datagram of the page goes out.
+    /// Returns whether a datagram of the page passes.
     fn sends(&mut self, context: u32, datagram: &[u8]) -> bool {
         let frame = [Prefix::new(context).as_bytes(), datagram].concat();
         let sent = self.session.page_datagram(&frame, self.now);
@@ -295,7 +295,7 @@ fn frames_without_a_context_that_is_known_go_nowhere() {
 }
 
 #[test]
-fn a_remote_that_writes_first_gets_an_odd_context_and_is_answered_as_much_as_it_sent() {
+fn a_remote_that_writes_first_may_be_answered_as_much_as_it_sent() {
     let mut test = Test::new();
     let stranger = "5.5.5.9:4000";
     assert_eq!(test.receives(stranger, &challenge_request()), Some(1));
@@ -311,7 +311,7 @@ fn a_remote_that_writes_first_gets_an_odd_context_and_is_answered_as_much_as_it_
 }
 
 #[test]
-fn strangers_are_not_heard_if_the_operator_says_so_and_listed_remotes_are() {
+fn listed_remotes_are_heard_where_strangers_are_refused() {
     let mut test = Test::with(|rules| rules.strangers = Strangers::Refused);
     assert_eq!(test.receives("5.5.5.9:4000", &challenge_request()), None);
     assert_eq!(test.receives(LISTED, &challenge_request()), Some(1));
@@ -327,7 +327,7 @@ fn strangers_are_heard_only_if_the_operator_says_so() {
 }
 
 #[test]
-fn strangers_with_addresses_that_are_closed_to_pages_are_not_heard_unless_they_are_listed_or_let() {
+fn strangers_at_private_addresses_are_heard_only_if_listed_or_allowed() {
     let local = ["127.0.0.1:53", "10.0.0.1:53", "169.254.169.254:80", "[::1]:53", "[fe80::1]:28000"];
     let mut test = Test::new();
     for stranger in local {
@@ -342,7 +342,7 @@ fn strangers_with_addresses_that_are_closed_to_pages_are_not_heard_unless_they_a
 }
 
 #[test]
-fn a_stranger_that_does_not_consent_is_greeted_in_answer_only_and_forgotten_whatever_the_page_sends() {
+fn a_stranger_without_consent_is_only_answered_and_soon_forgotten() {
     let mut test = Test::new();
     assert_eq!(test.receives("5.5.5.5:4000", &challenge_request()), Some(1));
     let _ = test.said();
@@ -356,7 +356,7 @@ fn a_stranger_that_does_not_consent_is_greeted_in_answer_only_and_forgotten_what
 }
 
 #[test]
-fn a_flood_of_forged_strangers_neither_fills_the_table_for_long_nor_the_page() {
+fn a_flood_of_forged_strangers_fills_neither_the_table_nor_the_page() {
     let mut test = Test::new();
     let mut met = 0;
     for number in 0..10_000_u32 {
@@ -385,7 +385,7 @@ fn strangers_have_a_quarter_of_the_contexts_and_the_oldest_make_room() {
     }
     let forgotten = said.iter().filter(|said| matches!(said, ToPage::Forgotten { .. })).count();
     assert_eq!((test.session.contexts.len(), forgotten), (2, 19));
-    // Who has consented is no stranger.
+    // A remote that has consented is not a stranger.
     assert!(test.sends(1, PACKET));
     test.echo("5.5.5.5:4000");
     assert!(test.receives("5.5.7.1:4000", PACKET).is_some());
@@ -406,9 +406,9 @@ fn strangers_do_not_use_up_what_a_page_may_get_from_others() {
     for _ in 0..1_000 {
         assert_eq!(test.receives("10.9.9.9:53", PACKET), None);
     }
-    // What comes within half a second: 50 a second of one network, 200 of all.
+    // Half a second at 50 a second from one network, and at 200 from all.
     let mut of = |stranger: &str| (0..1_000).filter(|_| test.receives(stranger, PACKET).is_some()).count();
-    assert_eq!([of("5.5.5.5:4000"), of("5.5.5.5:4001")], [25, 0], "whatever its port");
+    assert_eq!([of("5.5.5.5:4000"), of("5.5.5.5:4001")], [25, 0], "at every port");
     assert_eq!([of("5.5.5.6:4000"), of("5.5.5.7:4000"), of("[2a00::1]:4000")], [25; 3]);
     assert_eq!([of("[2a00::2]:4000"), of("5.5.5.8:4000")], [0, 0], "all strangers together");
     assert_eq!((0..1_000).filter(|_| test.receives(LISTED, PACKET).is_some()).count(), 200);
@@ -417,11 +417,11 @@ fn strangers_do_not_use_up_what_a_page_may_get_from_others() {
     assert!(test.sends(context, PACKET), "it is owed an answer");
     test.echo("5.5.5.5:4000");
     let passed = (0..1_000).filter(|_| test.receives("5.5.5.5:4000", PACKET).is_some()).count();
-    assert_eq!(passed, 200, "who has consented is no stranger");
+    assert_eq!(passed, 200, "a remote that has consented is not a stranger");
 }
 
 #[test]
-fn a_network_that_writes_first_from_many_ports_leaves_room_for_strangers_of_others() {
+fn one_network_with_many_ports_leaves_room_for_strangers_of_others() {
     let mut test = Test::new();
     let mut quiet = Vec::new();
     for second in 0..10 {
@@ -442,7 +442,7 @@ fn a_network_that_writes_first_from_many_ports_leaves_room_for_strangers_of_othe
 }
 
 #[test]
-fn when_strangers_have_all_their_contexts_the_network_with_the_most_gives_one() {
+fn the_network_with_the_most_strangers_makes_room_for_a_new_one() {
     let mut test = Test::with(|rules| rules.limits.contexts = 32);
     for stranger in
         ["5.5.5.5:1", "5.5.5.6:1", "5.5.5.7:1", "5.5.5.8:1", "5.5.5.9:1", "5.5.5.10:1", "5.5.5.6:2"]
@@ -545,7 +545,7 @@ fn the_gateways_own_ports_are_nobodys_targets() {
 }
 
 #[test]
-fn sessions_reach_sessions_if_the_operator_says_so_and_never_the_service() {
+fn sessions_reach_sessions_if_allowed_and_never_the_service() {
     let mut test = Test::with(|rules| {
         rules.allow_sessions = true;
         rules.targets = "".parse().unwrap();
@@ -566,7 +566,7 @@ fn of_several_addresses_the_first_that_answers_is_taken_and_consents() {
     assert_eq!(said, []);
     let asked: HashMap<_, _> = test.probes.iter().copied().collect();
     assert_eq!(asked.len(), 2, "only those that are allowed and can be reached: {asked:?}");
-    // Who is at one address cannot answer for the other.
+    // One address cannot answer for the other.
     let of_first = asked[&address("[2001:db8::1]:28000")];
     assert_eq!(test.receives("10.0.0.1:28000", &probe_echo(of_first)), None);
     assert_eq!(test.said(), []);
@@ -615,7 +615,7 @@ fn look_ups_that_a_page_has_forgotten_count_until_they_are_done() {
 }
 
 #[test]
-fn a_session_holds_as_many_contexts_as_it_may_and_forgetting_makes_room() {
+fn a_session_has_a_limit_of_contexts_and_forgetting_makes_room() {
     let mut test = Test::with(|rules| rules.limits.contexts = 3);
     test.open("192.0.2.1:28000");
     let second = test.open("192.0.2.2:28000");
@@ -685,7 +685,7 @@ fn a_session_sends_and_receives_at_its_rate() {
 }
 
 #[test]
-fn sessions_keep_to_the_rate_of_a_target_and_leave_some_of_it_to_other_clients() {
+fn sessions_keep_to_a_targets_rate_and_leave_some_to_other_clients() {
     let rate = |datagrams| Rate { datagrams, bytes: 1_000_000 };
     let mut test = Test::with(|rules| rules.target_meters = TargetMeters::new(rate(30), rate(20)));
     let mut of_same_client = test.another_session(CLIENT);
@@ -737,7 +737,7 @@ fn tokens_are_for_remotes_that_the_page_has_a_context_for() {
 }
 
 #[test]
-fn a_gateway_that_has_said_nothing_for_two_seconds_says_that_it_is_alive() {
+fn a_silent_gateway_says_every_two_seconds_that_it_is_alive() {
     let mut test = Test::new();
     assert_eq!(test.pass(1_999 * MILLISECOND), []);
     assert_eq!(test.pass(MILLISECOND), [ToPage::Alive]);
@@ -769,7 +769,7 @@ fn no_idle_time_is_too_long_to_be_reckoned_with() {
 }
 
 #[test]
-fn a_session_that_is_drained_says_so_once_and_goes_on_without_new_contexts() {
+fn a_drained_session_says_so_once_and_opens_no_new_contexts() {
     let mut test = Test::new();
     let context = test.open_consenting(LISTED);
     let until = test.now + 20 * SECOND;
@@ -783,7 +783,7 @@ fn a_session_that_is_drained_says_so_once_and_goes_on_without_new_contexts() {
     assert_eq!(
         test.session.next_action(),
         Some(Action::Close(ClosingCode::Draining, "it has gone away")),
-        "what is left is told its end"
+        "the remaining sessions are told that they end"
     );
     assert!(!test.sends(context, PACKET));
 }

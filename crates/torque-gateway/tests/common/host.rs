@@ -1,4 +1,4 @@
-//! A native host that echoes packets, and a UDP socket that is no host at all.
+//! A native host that echoes packets, and a plain UDP socket.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Sink {
         Self { address: socket.local_addr().unwrap(), socket, datagrams: AtomicU64::new(0) }
     }
 
-    /// What has come since the last call.
+    /// The datagrams since the last call.
     pub fn take(&self) -> Vec<Vec<u8>> {
         let mut buffer = [0; 2_048];
         let mut taken = Vec::new();

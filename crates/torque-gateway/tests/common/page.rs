@@ -19,7 +19,7 @@ use super::{ORIGIN, soon};
 
 pub use CarrierKind::{WebSocket, WebTransport};
 
-/// What a page gets.
+/// Input for a page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Got {
     Control(ToPage),
@@ -145,7 +145,7 @@ impl Page {
         }
     }
 
-    /// What comes within some time, *alive* left out.
+    /// The input within a time, without *alive*.
     pub async fn next_within(&mut self, time: std::time::Duration) -> Option<Got> {
         tokio::time::timeout(time, self.next()).await.ok()
     }

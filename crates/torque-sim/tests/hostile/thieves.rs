@@ -50,7 +50,7 @@ fn ask_as(stranger: &mut Stranger, victim: PublicKey, epoch: [u8; 32]) -> (Reque
 }
 
 #[test]
-fn a_thief_of_the_epoch_key_asks_in_anybodys_name_and_establishes_in_nobodys() {
+fn a_stolen_epoch_key_asks_in_any_name_but_establishes_in_none() {
     for_seeds(3, |seed| {
         let mut stranger = Stranger::new(seed);
         let epoch = steal_epoch_key(&mut stranger.play, stranger.host);
@@ -142,7 +142,7 @@ impl Loot {
 }
 
 #[test]
-fn a_thief_of_all_long_lived_keys_reads_the_question_and_nothing_after_the_answer() {
+fn stolen_long_lived_keys_read_the_request_and_nothing_later() {
     for_seeds(3, |seed| {
         let loot = Loot::new(seed);
         let opened = loot.thief.open(loot.of_kind(2), loot.of_kind(3)).expect("it has both keys of the host");
@@ -171,7 +171,7 @@ fn a_thief_of_all_long_lived_keys_reads_the_question_and_nothing_after_the_answe
 }
 
 #[test]
-fn false_keys_of_the_host_in_an_accept_are_dropped_and_the_true_accept_establishes() {
+fn forged_host_keys_in_an_accept_do_not_stop_the_true_accept() {
     for_seeds(3, |seed| {
         let (mut play, client, host, connection) = attempt(seed, ConnectOptions::default(), move |passing| {
             if is_kind(passing.bytes, 4) {

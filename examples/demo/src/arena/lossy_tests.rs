@@ -155,6 +155,6 @@ fn play(seed: u64) {
 }
 
 #[test]
-fn whatever_is_lost_players_see_what_the_host_has_and_every_deed_and_point_counts_once() {
+fn despite_loss_players_see_the_hosts_state_and_deeds_count_once() {
     (0..24).for_each(play);
 }

@@ -87,7 +87,7 @@ fn a_wide_network_does_not_open_addresses_that_are_not_public() {
 }
 
 #[test]
-fn addresses_that_are_not_public_are_reached_if_they_are_named_themselves() {
+fn private_addresses_are_reached_only_if_they_are_listed_themselves() {
     assert!(allows("127.0.0.1:7", "127.0.0.1:7"));
     assert!(!allows("127.0.0.1:7", "127.0.0.2:7"));
     assert!(allows("10.1.0.0/16:*", "10.1.2.3:9"));

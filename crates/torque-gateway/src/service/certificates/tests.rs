@@ -48,7 +48,7 @@ fn hash(der: &[u8]) -> [u8; 32] {
 }
 
 #[test]
-fn a_certificate_for_development_is_shown_for_days_after_its_hash_was_listed() {
+fn a_development_certificate_is_used_a_day_after_its_hash_is_listed() {
     let start = SystemTime::now();
     let store = CertificateStore::new(&Certificates::Development, start).unwrap();
     let hour = Duration::from_secs(3_600);
@@ -79,7 +79,7 @@ fn a_certificate_for_development_is_shown_for_days_after_its_hash_was_listed() {
 }
 
 #[test]
-fn browsers_take_it_by_its_hash_p256_and_at_most_fourteen_days_and_valid_while_it_is_shown() {
+fn a_development_certificate_is_one_that_browsers_accept_by_hash() {
     let now = SystemTime::now();
     let made = Made::new(&ring::default_provider(), now).unwrap();
     let scheme = made.certified.key.algorithm();
@@ -142,7 +142,7 @@ fn a_next_certificate_that_was_made_under_a_wrong_clock_is_made_again() {
 }
 
 #[test]
-fn files_are_read_again_when_they_change_and_what_is_no_good_changes_nothing() {
+fn changed_files_are_read_again_and_unusable_ones_change_nothing() {
     let (directory, now) = (Directory::new(), SystemTime::now());
     let (first, second) = (identity(), identity());
     directory.write(&first, &first);
@@ -153,7 +153,7 @@ fn files_are_read_again_when_they_change_and_what_is_no_good_changes_nothing() {
 
     directory.write(&second, &first);
     assert!(matches!(store.renew(now), Err(CertificateError::Unusable(_))), "they do not belong together");
-    assert!(!store.renew(now).unwrap(), "which is told once");
+    assert!(!store.renew(now).unwrap(), "reported once");
     std::fs::write(directory.0.join("chain.pem"), "half a certif").unwrap();
     assert!(matches!(store.renew(now), Err(CertificateError::Content { .. })));
     std::fs::remove_file(directory.0.join("chain.pem")).unwrap();

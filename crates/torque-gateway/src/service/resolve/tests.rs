@@ -31,7 +31,7 @@ fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 #[tokio::test]
-async fn a_client_has_so_many_look_ups_at_a_time_until_they_are_done_and_others_do_not_wait_for_it() {
+async fn a_clients_look_ups_are_limited_and_do_not_hold_up_others() {
     let opener = Opener;
     let resolver = Resolver::new(look_up);
     let slow: Vec<_> = (0..100)
@@ -44,7 +44,7 @@ async fn a_client_has_so_many_look_ups_at_a_time_until_they_are_done_and_others_
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(resolver.of_client(ip("198.51.100.2")).resolve("quick", 1).await.len(), 1);
-    // Nobody waits for the client's any more, and its sessions are gone: what runs still counts.
+    // Nobody waits for the client's look-ups, and its sessions are gone: running ones still count.
     slow.iter().for_each(tokio::task::JoinHandle::abort);
     for look_up in slow {
         assert!(look_up.await.unwrap_err().is_cancelled());

@@ -5,7 +5,7 @@ use wtransport::{ClientConfig, Endpoint as Page, tls::WEBTRANSPORT_ALPN};
 use crate::config::Config;
 use crate::service::gateway::Gateway;
 
-/// Whether a program of no allowed origin, which is refused by HTTP and so has been answered, reaches somebody there.
+/// Returns whether the gateway answers a program without an allowed origin, which it refuses by HTTP.
 async fn is_answered(address: SocketAddr, gateway: &Gateway) -> bool {
     let description: serde_json::Value = serde_json::from_str(&gateway.description(None)).unwrap();
     let hash = description["certificate_hashes"][0].as_str().unwrap();

@@ -22,7 +22,7 @@ fn without_consent_only_greetings_pass_and_four_a_second() {
 }
 
 #[test]
-fn a_session_greets_sixteen_times_a_second_however_many_remotes_it_has() {
+fn a_session_greets_at_most_sixteen_times_a_second() {
     let start = Instant::now();
     let mut session = Budget::full(start);
     let greeted = (0..100)
@@ -32,7 +32,7 @@ fn a_session_greets_sixteen_times_a_second_however_many_remotes_it_has() {
 }
 
 #[test]
-fn a_greeting_that_the_session_has_no_budget_for_costs_the_remote_nothing() {
+fn a_greeting_beyond_the_sessions_budget_costs_the_remote_nothing() {
     let start = Instant::now();
     let mut consent = Consent::new(start);
     let mut empty = Budget::full(start);
@@ -126,7 +126,7 @@ fn without_randomness_there_is_no_probe() {
 }
 
 #[test]
-fn a_stranger_is_asked_no_more_often_than_it_writes_until_it_has_consented() {
+fn a_stranger_gets_no_more_probes_than_it_sends_until_it_consents() {
     let start = Instant::now();
     let mut consent = Consent::new(start);
     let asked = |consent: &mut Consent, seconds: std::ops::Range<u64>| {

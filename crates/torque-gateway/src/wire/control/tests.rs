@@ -87,7 +87,7 @@ fn kinds_that_are_not_known_are_ignored() {
 
 #[test]
 fn fields_with_values_that_they_cannot_have_are_malformed() {
-    // A host that is no UTF-8.
+    // A host that is not UTF-8.
     assert_eq!(FromPage::parse(&[1, 0, 0, 0, 2, 0, 1, 0xff, 0, 1]), Err(Malformed));
     // A family that is neither 4 nor 6, codes and a version that do not exist.
     assert_eq!(ToPage::parse(&[0x81, 0, 0, 0, 2, 5, 1, 2, 3, 4, 0, 1]), Err(Malformed));

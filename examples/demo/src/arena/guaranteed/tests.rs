@@ -6,7 +6,7 @@ fn letter(number: u32) -> Letter {
 }
 
 #[test]
-fn a_dropped_letter_goes_again_before_newer_ones_and_a_delivered_one_never() {
+fn dropped_letters_are_sent_again_first_and_delivered_ones_never() {
     let mut outbox = Outbox::default();
     (0..4).for_each(|number: u32| outbox.push(number.to_be_bytes().to_vec()));
     let (first, second) = (outbox.take(20), outbox.take(20));
@@ -46,7 +46,7 @@ fn letters_do_not_run_further_ahead_than_an_inbox_keeps() {
 }
 
 #[test]
-fn an_inbox_gives_out_each_letter_once_in_order_and_refuses_what_nobody_honest_sends() {
+fn an_inbox_gives_out_each_letter_once_and_in_order() {
     let mut inbox = Inbox::default();
     assert!(inbox.take(letter(1)));
     assert_eq!(inbox.next(), None);

@@ -116,7 +116,7 @@ fn over_a_lossy_link_a_player_sees_bots_shoot_and_knows_the_points() {
 }
 
 #[test]
-fn who_has_no_name_or_comes_when_all_places_are_taken_is_refused_with_a_reason() {
+fn guests_without_a_name_or_a_free_seat_are_refused_with_a_reason() {
     let perfect = LinkConfig::perfect();
     let running = Running::new(MAX_PLAYERS, perfect);
     let (mut socket, _) = running.connect(perfect, b"");

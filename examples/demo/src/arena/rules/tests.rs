@@ -37,7 +37,7 @@ fn a_ship_speeds_up_to_its_limit_and_glides_to_rest() {
 }
 
 #[test]
-fn nothing_that_a_player_does_gets_a_ship_out_of_the_arena_or_into_a_pillar() {
+fn no_control_takes_a_ship_out_of_the_arena_or_into_a_pillar() {
     let mut chances = Chances::new(3);
     for _ in 0..200 {
         let mut motion = Motion { x: chances.between(22.0, 1_578.0), y: 30.0, ..Motion::default() };
@@ -85,7 +85,7 @@ fn the_shot_after_three_hits_bursts_a_ship_and_it_comes_back() {
 }
 
 #[test]
-fn shots_that_come_late_count_but_no_more_than_a_ship_could_have_fired() {
+fn late_shots_count_up_to_what_a_ship_could_have_fired() {
     let mut world = world(1);
     let fired = (0..10).filter(|deed| world.fire(0, 0, *deed)).count();
     assert_eq!(fired, SHOTS_SAVED as usize);
@@ -125,7 +125,7 @@ fn who_leaves_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_full_arena_in_which_everybody_shoots_has_no_more_shots_than_a_snapshot_has_room_for() {
+fn the_shots_of_a_full_arena_fit_a_snapshot() {
     let mut world = world(MAX_PLAYERS);
     let mut most = 0;
     for tick in 0..400_u32 {

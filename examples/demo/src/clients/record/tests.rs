@@ -39,7 +39,7 @@ fn every_kind_of_lie_is_a_mismatch() {
 }
 
 #[test]
-fn a_verdict_that_is_missing_twice_out_of_order_or_on_nothing_is_a_mismatch() {
+fn missing_repeated_misordered_and_unfounded_verdicts_are_mismatches() {
     let (mut sender, receiver) = truth();
     sender.verdict(Sequence(10), Delivered);
     sender.verdict(Sequence(11), Dropped);
