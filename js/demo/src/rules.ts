@@ -1,4 +1,4 @@
-/** How ships fly and shots move (arena/rules.rs), so that one's own need not wait for the host. Its figures are the host's. */
+/** How ships fly and shots move (examples/demo/src/arena/flight.rs), so that one's own need not wait for the host. Its figures are the host's. */
 
 import { angle, SCALE, type ShipState, type ShotState } from "./state.js";
 import type { Control, Welcome } from "./wire.js";

@@ -4,7 +4,7 @@ use torque_socket::{Builder, ConnectOptions, ConnectionId, Event, LinkConfig, So
 
 use super::board::Board;
 use super::brain::Brain;
-use super::rules::TICK_RATE;
+use super::flight::TICK_RATE;
 use super::view::View;
 use super::wire::{Deed, Hello, Welcome};
 use super::{APPLICATION, CLOSE_AT_MOST, Turns};

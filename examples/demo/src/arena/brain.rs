@@ -3,7 +3,7 @@
 use std::f64::consts::{PI, TAU};
 
 use super::chances::Chances;
-use super::rules::{Control, HEIGHT, PILLARS, SHOT_SPEED, TICK_RATE, WIDTH};
+use super::flight::{Control, HEIGHT, PILLARS, SHOT_SPEED, TICK_RATE, WIDTH};
 use super::state::{SCALE, ShipState, State};
 
 /// How far it sees, and the distance that it likes.

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::wire::{MAX_LETTERS, letter_bytes};
-
+/// The most letters that one packet brings.
+pub const MAX_LETTERS: usize = 32;
 /// How far numbers may run ahead of the oldest letter that has not arrived: what an inbox has to keep at most.
 pub const AHEAD: u32 = 64;
 
@@ -15,6 +15,12 @@ pub const AHEAD: u32 = 64;
 pub struct Letter {
     pub number: u32,
     pub content: Vec<u8>,
+}
+
+/// The bytes that letters take in a packet, beyond one for their count.
+pub fn letter_bytes(letter: &Letter) -> usize {
+    // A number takes at most 5 bytes.
+    letter.content.len() + 6
 }
 
 /// Letters on their way out.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use torque_socket::Sequence;
 
 use super::delta;
-use super::guaranteed::{Inbox, Letter, Outbox};
-use super::rules::Control;
+use super::flight::Control;
+use super::guaranteed::{Inbox, Letter, Outbox, letter_bytes};
 use super::state::State;
-use super::wire::{Deed, Input, News, Snapshot, letter_bytes, put_letters};
+use super::wire::{Deed, Input, News, Snapshot, put_letters};
 
 /// Ticks after which a delivered state is no base any more, because its player keeps none for longer: two seconds.
 pub const BASE_AGE: u32 = 120;

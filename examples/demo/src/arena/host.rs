@@ -7,8 +7,9 @@ use std::sync::Arc;
 use torque_socket::{Config, ConnectRequest, ConnectionId, Event, Socket};
 
 use super::board::{Board, Standing};
+use super::flight::TICK_RATE;
 use super::guest::Guest;
-use super::rules::{MAX_PLAYERS, TICK_RATE, World};
+use super::rules::{MAX_PLAYERS, World};
 use super::wire::{Deed, Hello, News, Welcome};
 use super::{APPLICATION, CLOSE_AT_MOST, Turns};
 use crate::failure::Failure;

@@ -5,7 +5,7 @@
 //! done once**: a shot, a line of chat or a point whose packet was dropped goes again with the next packet, and since a
 //! verdict is never false, nobody has to look for doubles (`guaranteed`).
 //!
-//! `rules` is the game without any network, `state` what can be seen of it, `wire` the messages, `guest` the host's half
+//! `flight` and `rules` are the game without any network, `state` what can be seen of it, `wire` the messages, `guest` the host's half
 //! of a connection and `view` the player's; `host` and `bots` drive sockets. The pages (js/demo) have the player's half
 //! in TypeScript, held to this one by `vectors`.
 
@@ -14,6 +14,7 @@ mod bots;
 mod brain;
 mod chances;
 mod delta;
+mod flight;
 mod guaranteed;
 mod guest;
 mod host;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rules::{self, SHOT_SPEED, TICK_RATE};
+use super::flight::{SHOT_SPEED, TICK_RATE, direction};
 
 /// Places and speeds are told in sixteenths of a unit.
 pub const SCALE: f64 = 16.0;
@@ -61,7 +61,7 @@ impl ShotState {
     /// Where it is, in units.
     pub fn position(&self, tick: u32) -> (f64, f64) {
         let flown = SHOT_SPEED * f64::from(tick.saturating_sub(self.fired_at)) / f64::from(TICK_RATE);
-        let (x, y) = rules::direction(self.aim);
+        let (x, y) = direction(self.aim);
         (f64::from(self.x) / SCALE + x * flown, f64::from(self.y) / SCALE + y * flown)
     }
 }

@@ -10,8 +10,9 @@ use torque_socket::Sequence;
 
 use super::brain::Brain;
 use super::chances::Chances;
+use super::flight::{Control, Motion, fly};
 use super::guest::Guest;
-use super::rules::{Control, Motion, World, fly};
+use super::rules::World;
 use super::view::View;
 use super::wire::{Deed, Hello, Input, News, Welcome};
 use crate::units::rounded;

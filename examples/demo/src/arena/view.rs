@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use torque_socket::Sequence;
 
 use super::delta;
+use super::flight::Control;
 use super::guaranteed::{Inbox, Letter, Outbox};
 use super::guest::BASE_AGE;
-use super::rules::Control;
 use super::state::State;
 use super::wire::{Deed, Input, News, Reader, Snapshot};
 

@@ -12,15 +12,14 @@
 //! | content to the host, [`Deed`] | 1 fire: aim (2) · 2 say: text |
 //! | content to a player, [`News`] | 1 joined: player (1), flags (1), points (2), name as text · 2 left: player (1) · 3 burst: by (1), ship (1) · 4 said: player (1), text |
 
-use super::guaranteed::Letter;
-use super::rules::{self, Control, MAX_PLAYERS};
+use super::flight::{self, Control};
+use super::guaranteed::{Letter, MAX_LETTERS};
+use super::rules::{self, MAX_PLAYERS};
 
 /// The longest name, in bytes.
 pub const MAX_NAME: usize = 24;
 /// The longest line of chat, in bytes.
 pub const MAX_SAID: usize = 200;
-/// The most letters that one packet brings.
-pub const MAX_LETTERS: usize = 32;
 
 /// Reads fields one after the other; `None` where they end too early or mean nothing.
 #[derive(Debug)]
@@ -106,12 +105,6 @@ fn put_text(out: &mut Vec<u8>, text: &str, most: usize) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// The bytes that letters take in a packet, beyond one for their count.
-pub fn letter_bytes(letter: &Letter) -> usize {
-    // A number takes at most 5 bytes.
-    letter.content.len() + 6
-}
-
 /// Writes at most [`MAX_LETTERS`] letters, none longer than 255 bytes.
 pub fn put_letters(out: &mut Vec<u8>, letters: &[Letter]) {
     out.push(letters.len() as u8);
@@ -172,16 +165,16 @@ pub struct Welcome;
 impl Welcome {
     /// Every rule that a page needs to draw the arena and to fly its own ship before the host's word comes.
     pub fn write(player: u8) -> Vec<u8> {
-        let mut out = vec![player, rules::TICK_RATE as u8, rules::SHOT_LIFE as u8, rules::SHOT_EVERY as u8];
+        let mut out = vec![player, flight::TICK_RATE as u8, rules::SHOT_LIFE as u8, rules::SHOT_EVERY as u8];
         out.push(rules::SHIELD);
-        let units = [rules::WIDTH, rules::HEIGHT, rules::ACCELERATION, rules::SHOT_SPEED];
+        let units = [flight::WIDTH, flight::HEIGHT, flight::ACCELERATION, flight::SHOT_SPEED];
         // Thousandths, which are exact enough to fly by for the time of a round trip.
-        let parts = [rules::GLIDE * 1e3, rules::BOUNCE * 1e3, rules::SHIP_RADIUS, rules::SHOT_RADIUS];
-        let pillars = rules::PILLARS.iter().flat_map(|pillar| [pillar.x, pillar.y, pillar.radius]);
+        let parts = [flight::GLIDE * 1e3, flight::BOUNCE * 1e3, flight::SHIP_RADIUS, rules::SHOT_RADIUS];
+        let pillars = flight::PILLARS.iter().flat_map(|pillar| [pillar.x, pillar.y, pillar.radius]);
         for figure in units.into_iter().chain(parts) {
             out.extend_from_slice(&(figure.round() as u16).to_be_bytes());
         }
-        out.push(rules::PILLARS.len() as u8);
+        out.push(flight::PILLARS.len() as u8);
         for figure in pillars {
             out.extend_from_slice(&(figure.round() as u16).to_be_bytes());
         }

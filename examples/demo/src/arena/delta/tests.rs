@@ -1,6 +1,7 @@
 use super::*;
 use crate::arena::chances::Chances;
-use crate::arena::rules::{Control, World};
+use crate::arena::flight::Control;
+use crate::arena::rules::World;
 
 fn written(base: &State, state: &State) -> Vec<u8> {
     let mut bytes = Vec::new();

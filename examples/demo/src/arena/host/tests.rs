@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use torque_socket::{CloseCode, ConnectOptions, LinkConfig};
 
 use super::super::Bots;
-use super::super::rules::Control;
+use super::super::flight::Control;
 use super::super::view::View;
 use super::*;
 
