@@ -110,11 +110,11 @@ impl HostSocket {
     }
 
     /// The next event. Waits for it until `end`, and hands on what is queued before that.
-    pub fn next_event(&mut self, end: Instant) -> Option<Event> {
+    pub fn event_before(&mut self, end: Instant) -> Option<Event> {
         let left = end.saturating_duration_since(Instant::now());
         match self {
             Self::One(socket) => socket.wait_event(left),
-            Self::Sharded(sharded) => sharded.next_event(left),
+            Self::Sharded(sharded) => sharded.wait_event(left),
         }
     }
 

@@ -92,7 +92,7 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
     let mut lines: BTreeMap<ConnectionId, Lines> = BTreeMap::new();
     let mut left = 0;
     while left < 3 {
-        match socket.next_event(WAIT).ok_or("nothing happens in the room")? {
+        match socket.wait_event(WAIT).ok_or("nothing happens in the room")? {
             Event::ConnectRequest(ConnectRequest { connection, connect_data, .. }) => {
                 match String::from_utf8(connect_data) {
                     Ok(name) if !name.is_empty() => {
@@ -149,7 +149,7 @@ fn run_player(name: &str, address: &str) -> Result<usize, Failure> {
     let mut lines = Lines { waiting: LINES.iter().map(ToString::to_string).collect(), under_way: None };
     let (mut up, mut heard, mut last) = (false, 0, Instant::now());
     loop {
-        match socket.next_event(Duration::from_millis(100)) {
+        match socket.wait_event(Duration::from_millis(100)) {
             Some(Event::ChallengeResponse(ChallengeResponse {
                 connection,
                 public_key,

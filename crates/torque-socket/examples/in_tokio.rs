@@ -61,7 +61,7 @@ async fn own(
     let mut players: BTreeMap<ConnectionId, u32> = BTreeMap::new();
     loop {
         tokio::select! {
-            event = socket.next_event() => match event {
+            Some(event) = socket.wait_event(None) => match event {
                 Event::ConnectRequest(request) => {
                     // The client may be gone by now; `Close` will say so.
                     let _ = socket.accept_connection(request.connection, b"");
@@ -102,7 +102,7 @@ async fn play(url: String, number: usize) -> Result<String, Failure> {
     tokio::pin!(limit);
     loop {
         tokio::select! {
-            event = socket.next_event() => match event {
+            Some(event) = socket.wait_event(None) => match event {
                 Event::Established { .. } => {
                     socket.send(id, format!("\"player {number} is here\"").as_bytes())?;
                     socket.flush();

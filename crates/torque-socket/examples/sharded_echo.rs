@@ -102,7 +102,7 @@ impl Run {
                 let done = &done;
                 host_thread().spawn_scoped(scope, move || {
                     while !done.load(Ordering::Relaxed) {
-                        match shard.next_event(Duration::from_millis(20)) {
+                        match shard.wait_event(Duration::from_millis(20)) {
                             Some(Event::ConnectRequest(request)) => {
                                 let _ = shard.accept_connection(request.connection, b"");
                             }
@@ -127,7 +127,7 @@ impl Run {
         thread::scope(|scope| {
             host_thread().spawn_scoped(scope, || {
                 while !done.load(Ordering::Relaxed) {
-                    match host.next_event(Duration::from_millis(20)) {
+                    match host.wait_event(Duration::from_millis(20)) {
                         Some(Event::ConnectRequest(request)) => {
                             let _ = host.accept_connection(request.connection, b"");
                         }

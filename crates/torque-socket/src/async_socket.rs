@@ -1,39 +1,49 @@
 //! A socket in the tokio runtime.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
-use std::task::Poll;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Sleep, sleep_until};
-use torque_proto::Event;
+use torque_netem::LinkConfig;
+use torque_proto::{
+    Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Delivery, Event, KeyPair,
+    Peer, PublicKey, SendError, Sequence, Stats, Trust,
+};
 
+use crate::calls::calls_through_a_lock;
+use crate::io::IoStats;
 use crate::socket::{Shutdown, Socket};
+use crate::target::{ConnectError, ToTarget};
 
 /// A [`Socket`] in a task of the tokio runtime (feature `tokio`). It waits for datagrams and for the protocol's
 /// next deadline, never for an interval.
 ///
-/// All calls of `Socket` are there. Await [`next_event`](Self::next_event) again and again: the socket receives,
-/// sends and runs its timers inside of it. It can be cancelled without losing anything, so it may stand in a
-/// `select!` beside whatever else the task waits for.
+/// The calls are those of `Socket`, without the ones that block. Await [`wait_event`](Self::wait_event) again and again:
+/// the socket receives, sends and runs its timers inside of it. It can be cancelled without losing anything, so it may
+/// stand in a `select!` beside whatever else the task waits for.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// use torque_socket::{AsyncSocket, ConnectOptions, Event, Socket, Trust};
+/// use torque_socket::{AsyncSocket, Event, Socket, Trust};
 ///
 /// let mut host = AsyncSocket::new(Socket::bind("127.0.0.1:0")?)?;
 /// let mut client = AsyncSocket::new(Socket::client()?)?;
 /// client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
 /// loop {
 ///     tokio::select! {
-///         event = host.next_event() => match event {
+///         Some(event) = host.wait_event(None) => match event {
 ///             Event::ConnectRequest(request) => _ = host.accept_connection(request.connection, b""),
 ///             other => println!("host: {other:?}"),
 ///         },
-///         event = client.next_event() => match event {
+///         Some(event) = client.wait_event(None) => match event {
 ///             Event::Established { .. } => break,
 ///             other => println!("client: {other:?}"),
 ///         },
@@ -43,16 +53,70 @@ use crate::socket::{Shutdown, Socket};
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Other tasks send through an [`AsyncConnection`], and may await the verdict on each packet.
 pub struct AsyncSocket {
-    socket: Socket,
+    shared: Arc<Shared>,
     timer: Pin<Box<Sleep>>,
     /// When the timer rings.
     set_for: Option<torque_proto::Instant>,
 }
 
+struct Shared {
+    state: Mutex<State>,
+    /// An [`AsyncConnection`] has queued something to send.
+    queued: Notify,
+}
+
+struct State {
+    socket: Socket,
+    /// Verdicts that an [`AsyncConnection`] was promised.
+    promised: HashMap<(ConnectionId, Sequence), oneshot::Sender<Delivery>>,
+}
+
 impl fmt::Debug for AsyncSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AsyncSocket").field(&self.socket).finish()
+        f.debug_struct("AsyncSocket").field("local_addr", &self.local_addr()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under the lock, and if it did, the socket would be between two calls.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The next event that is the application's: verdicts that were promised keep their promise.
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            let event = self.socket.next_event()?;
+            if !self.promised.is_empty()
+                && let Event::Verdict { connection, sequence, delivery } = event
+                && let Some(promise) = self.promised.remove(&(connection, sequence))
+            {
+                // Perhaps nobody waits for it any more.
+                let _ = promise.send(delivery);
+                continue;
+            }
+            return Some(event);
+        }
+    }
+
+    /// Receives, runs timers, sends, and takes the next event.
+    fn turn(&mut self) -> Option<Event> {
+        // Events first, unless a timer is due: an application that is given much must not miss its pings.
+        let is_due = self.socket.deadline().is_some_and(|at| at <= Instant::now());
+        if !is_due && let Some(event) = self.next_event() {
+            return Some(event);
+        }
+        self.socket.poll();
+        let event = self.next_event();
+        if event.is_none() {
+            self.socket.flush();
+        }
+        event
     }
 }
 
@@ -69,24 +133,51 @@ impl AsyncSocket {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "a shard is driven by a thread"));
         }
         socket.udp_mut().move_to_tokio()?;
-        Ok(Self { socket, timer: Box::pin(sleep_until(tokio::time::Instant::now())), set_for: None })
+        let state = Mutex::new(State { socket, promised: HashMap::new() });
+        Ok(Self {
+            shared: Arc::new(Shared { state, queued: Notify::new() }),
+            timer: Box::pin(sleep_until(tokio::time::Instant::now())),
+            set_for: None,
+        })
     }
 
-    /// The next event, for which it waits as long as it takes.
-    pub async fn next_event(&mut self) -> Event {
+    /// The address that the socket is bound to, with its real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.with(|socket| socket.local_addr())
+    }
+
+    /// A handle to send on one connection from any task.
+    pub fn connection(&self, id: ConnectionId) -> AsyncConnection {
+        AsyncConnection { id, shared: Arc::downgrade(&self.shared) }
+    }
+
+    calls_through_a_lock!();
+
+    fn with<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
+        call(&mut self.shared.lock().socket)
+    }
+
+    /// What is queued leaves with the next `wait_event`, for which the task comes back at once.
+    fn with_flush<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
+        self.with(call)
+    }
+
+    /// Takes the next event, if there is one. Never waits: [`wait_event`](Self::wait_event) brings new ones.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.shared.lock().next_event()
+    }
+
+    /// Waits for the next event, at most as long as `timeout` (`None`: without limit). Returns `None` when that time has
+    /// passed. The socket receives, sends and runs its timers inside of this.
+    pub async fn wait_event(&mut self, timeout: impl Into<Option<Duration>>) -> Option<Event> {
+        let mut end = timeout.into().map(|timeout| Box::pin(tokio::time::sleep(timeout)));
         loop {
-            // Events first, unless a timer is due: an application that is given much must not miss its pings.
-            let due = self.socket.deadline().is_some_and(|at| at <= Instant::now());
-            if !due && let Some(event) = self.socket.next_event() {
+            let event = self.shared.lock().turn();
+            if event.is_some() {
                 return event;
             }
-            self.socket.poll();
-            if let Some(event) = self.socket.next_event() {
-                return event;
-            }
-            self.socket.flush();
-            if !self.socket.has_events() {
-                self.ready().await;
+            if self.ready_before(end.as_mut().map(Pin::as_mut)).await {
+                return None;
             }
         }
     }
@@ -95,8 +186,8 @@ impl AsyncSocket {
     pub async fn drive_for(&mut self, time: Duration) {
         let mut end = Box::pin(tokio::time::sleep(time));
         loop {
-            self.socket.poll();
-            if self.ready_before(end.as_mut()).await {
+            self.with(Socket::poll);
+            if self.ready_before(Some(end.as_mut())).await {
                 return;
             }
         }
@@ -104,26 +195,28 @@ impl AsyncSocket {
 
     /// As [`Socket::shutdown`]: closes all connections, and gives every event to `event` before it returns.
     pub async fn shutdown(mut self, limit: Duration, mut event: impl FnMut(Event)) -> Shutdown {
-        self.socket.begin_shutdown();
+        self.with(Socket::begin_shutdown);
         let mut end = Box::pin(tokio::time::sleep(limit));
         loop {
-            self.socket.poll();
-            while let Some(next) = self.socket.next_event() {
+            self.with(Socket::poll);
+            while let Some(next) = self.next_event() {
                 event(next);
             }
-            self.socket.flush();
-            if self.socket.has_shut_down() || end.is_elapsed() {
-                return self.socket.shutdown_result();
+            self.flush();
+            if self.with(Socket::has_shut_down) || end.is_elapsed() {
+                return self.with(Socket::shutdown_result);
             }
-            self.ready_before(end.as_mut()).await;
+            self.ready_before(Some(end.as_mut())).await;
         }
     }
 
-    /// Waits as `ready` does, or until `end` has come: whether it has.
-    async fn ready_before(&mut self, mut end: Pin<&mut Sleep>) -> bool {
-        let mut ready = std::pin::pin!(self.ready());
+    /// Waits as `ready` does, or until `end` has come. Returns whether it has.
+    async fn ready_before(&mut self, mut end: Option<Pin<&mut Sleep>>) -> bool {
+        let mut ready = pin!(self.ready());
         poll_fn(|context| {
-            if end.as_mut().poll(context).is_ready() {
+            if let Some(end) = &mut end
+                && end.as_mut().poll(context).is_ready()
+            {
                 return Poll::Ready(true);
             }
             ready.as_mut().poll(context).map(|()| false)
@@ -131,22 +224,25 @@ impl AsyncSocket {
         .await
     }
 
-    /// Waits until there is something to do: datagrams, room to send if that was wanting, or the deadline.
+    /// Waits until there is something to do: datagrams, room to send if that was wanting, something to send, or the
+    /// deadline.
     async fn ready(&mut self) {
-        let deadline = self.socket.next_deadline();
-        if deadline.is_some()
-            && self.set_for != deadline
-            && let Some(at) = self.socket.deadline()
-        {
-            self.timer.as_mut().reset(at.into());
-            self.set_for = deadline;
-        }
-        let blocked = self.socket.is_blocked();
-        let Self { socket, timer, set_for } = self;
-        let Some(udp) = socket.udp().tokio() else { return };
-        let rang = poll_fn(|context| {
-            if udp.poll_recv_ready(context).is_ready() || (blocked && udp.poll_send_ready(context).is_ready())
+        let Self { shared, timer, set_for } = self;
+        let (deadline, is_blocked) = {
+            let socket = &shared.lock().socket;
+            let deadline = socket.next_deadline();
+            if deadline.is_some()
+                && *set_for != deadline
+                && let Some(at) = socket.deadline()
             {
+                timer.as_mut().reset(at.into());
+                *set_for = deadline;
+            }
+            (deadline, socket.is_blocked())
+        };
+        let mut queued = pin!(shared.queued.notified());
+        let rang = poll_fn(|context| {
+            if queued.as_mut().poll(context).is_ready() || is_ready(shared, context, is_blocked) {
                 return Poll::Ready(false);
             }
             if deadline.is_some() && timer.as_mut().poll(context).is_ready() {
@@ -158,20 +254,103 @@ impl AsyncSocket {
         if rang {
             *set_for = None;
         }
-        socket.udp_mut().count_wake();
+        shared.lock().socket.udp_mut().count_wake();
     }
 }
 
-impl Deref for AsyncSocket {
-    type Target = Socket;
+/// Whether datagrams have come, or there is room to send if that was wanting. If not, the task is woken when there is.
+fn is_ready(shared: &Shared, context: &mut Context<'_>, is_blocked: bool) -> bool {
+    let state = shared.lock();
+    state.socket.udp().tokio().is_none_or(|udp| {
+        udp.poll_recv_ready(context).is_ready() || (is_blocked && udp.poll_send_ready(context).is_ready())
+    })
+}
 
-    fn deref(&self) -> &Socket {
-        &self.socket
+/// One connection of an [`AsyncSocket`], to send on from any task. [`AsyncSocket::connection`] gives it; it is cheap to
+/// clone.
+///
+/// Packets leave, and verdicts come, while the socket's own task awaits [`AsyncSocket::wait_event`]. The verdict on a
+/// packet goes to its sender, and not to `wait_event` as well.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// use torque_socket::{AsyncSocket, Delivery, Event, Socket, Trust};
+///
+/// let mut host = AsyncSocket::new(Socket::bind("127.0.0.1:0")?)?;
+/// let mut client = AsyncSocket::new(Socket::client()?)?;
+/// let id = client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
+/// let connection = client.connection(id);
+/// let serve = async {
+///     while let Some(event) = host.wait_event(None).await {
+///         if let Event::ConnectRequest(request) = event {
+///             let _ = host.accept_connection(request.connection, b"");
+///         }
+///     }
+/// };
+/// let play = async {
+///     while !matches!(client.wait_event(None).await, Some(Event::Established { .. })) {}
+///     let verdict = connection.send(b"shoot")?;
+///     // In a game this task goes on with its events; here there is nothing else to do.
+///     tokio::select! {
+///         delivery = verdict => assert_eq!(delivery, Delivery::Delivered),
+///         event = client.wait_event(None) => panic!("{event:?}"),
+///     }
+///     Ok::<(), torque_socket::SendError>(())
+/// };
+/// tokio::select! {
+///     () = serve => unreachable!("it waits without limit"),
+///     played = play => played?,
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct AsyncConnection {
+    id: ConnectionId,
+    shared: Weak<Shared>,
+}
+
+impl fmt::Debug for AsyncConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncConnection").field(&self.id).finish()
     }
 }
 
-impl DerefMut for AsyncSocket {
-    fn deref_mut(&mut self) -> &mut Socket {
-        &mut self.socket
+impl AsyncConnection {
+    /// The connection's id.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Sends one packet, once, and returns the promise of its verdict. The packet is sealed before the call returns,
+    /// whether or not the promise is awaited.
+    ///
+    /// # Errors
+    /// [`SendError`], as [`Socket::send`]; [`SendError::Closed`] if the socket is gone. Nothing was sent then.
+    pub fn send(&self, payload: &[u8]) -> Result<PendingVerdict, SendError> {
+        let shared = self.shared.upgrade().ok_or(SendError::Closed)?;
+        let (promise, verdict) = oneshot::channel();
+        {
+            let mut state = shared.lock();
+            let sequence = state.socket.send(self.id, payload)?;
+            state.promised.insert((self.id, sequence), promise);
+        }
+        // The socket's task sends what has gathered.
+        shared.queued.notify_one();
+        Ok(PendingVerdict(verdict))
+    }
+}
+
+/// The verdict on one packet, to be awaited: a [`Delivery`], [`Unknown`](Delivery::Unknown) if the socket is dropped
+/// before. Dropping it does no harm.
+#[derive(Debug)]
+pub struct PendingVerdict(oneshot::Receiver<Delivery>);
+
+impl Future for PendingVerdict {
+    type Output = Delivery;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Delivery> {
+        Pin::new(&mut self.0).poll(context).map(|told| told.unwrap_or(Delivery::Unknown))
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket}
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Type};
-use torque_netem::{LinkConfig, SimulatedPaths};
+use torque_netem::LinkConfig;
 use torque_proto::{Config, Endpoint, KeyPair, Setup};
 use zeroize::Zeroizing;
 
@@ -66,7 +66,7 @@ impl Builder {
     }
 
     /// Sends every datagram, out and in, through a simulated link, in any build: to feel what a bad network
-    /// does. Links to different remotes do not share a rate limit.
+    /// does. Links to different remotes do not share a rate limit. [`Socket::set_simulated_link`] changes it later.
     ///
     /// ```
     /// use torque_socket::{LinkConfig, Socket};
@@ -323,11 +323,10 @@ impl Builder {
             },
         )?;
         let link_seed = self.seed.unwrap_or(u64::from_le_bytes(link_seed.try_into().unwrap_or([0; 8])));
-        let simulated = self.link.map(|link| Box::new(SimulatedPaths::new(link, link_seed)));
         #[cfg(feature = "tracing")]
         tracing::debug!(address = %udp.local_addr(), "bound");
         let lookup = self.lookup.unwrap_or_else(resolver::system);
-        Ok(Socket::from_parts(endpoint, udp, clock, simulated, lookup, shard))
+        Ok(Socket::from_parts(endpoint, udp, clock, self.link, link_seed, lookup, shard))
     }
 }
 

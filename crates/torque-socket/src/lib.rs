@@ -93,6 +93,7 @@ mod activation;
 mod async_socket;
 mod attempts;
 mod builder;
+mod calls;
 mod clock;
 pub mod discovery;
 mod error;
@@ -111,7 +112,7 @@ mod waker;
 mod zones;
 
 #[cfg(feature = "tokio")]
-pub use async_socket::AsyncSocket;
+pub use async_socket::{AsyncConnection, AsyncSocket, PendingVerdict};
 pub use builder::Builder;
 pub use error::BindError;
 pub use io::IoStats;
@@ -126,7 +127,7 @@ pub use torque_proto::identity::{
 pub use torque_proto::{
     Address, CallError, ChallengeResponse, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions,
     ConnectRequest, ConnectionCounters, ConnectionId, ConnectionStats, Delivery, Event, Extension,
-    HandshakeConfig, HandshakeStats, KeyLogEntry, KeyPair, Limits, OriginPolicy, Payload, PublicKey,
+    HandshakeConfig, HandshakeStats, KeyLogEntry, KeyPair, Limits, OriginPolicy, Payload, Peer, PublicKey,
     PuzzleConfig, SendError, Sequence, Settings, SettingsError, Stats, Trust,
 };
 

@@ -7,10 +7,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as StdInstant};
 
-use torque_netem::SimulatedPaths;
+use torque_netem::{LinkConfig, SimulatedPaths};
 use torque_proto::{
     Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event,
-    Instant, KeyLogEntry, KeyPair, PublicKey, SendError, Sequence, Stats, Trust,
+    Instant, KeyLogEntry, KeyPair, Peer, PublicKey, SendError, Sequence, Stats, Trust,
 };
 
 use crate::attempts::{Attempts, Standing};
@@ -64,6 +64,8 @@ pub struct Socket {
     attempts: Attempts,
     puzzles: Puzzles,
     simulated: Option<Box<SimulatedPaths>>,
+    /// The seed of a simulated link's chances.
+    link_seed: u64,
     waker: Option<Waker>,
     /// Set if this socket is one shard of several.
     shard: Option<Box<Shard>>,
@@ -111,24 +113,28 @@ impl Socket {
         endpoint: Endpoint,
         udp: Udp,
         clock: Clock,
-        simulated: Option<Box<SimulatedPaths>>,
+        link: Option<LinkConfig>,
+        link_seed: u64,
         lookup: Lookup,
         own_shard: Option<Box<Shard>>,
     ) -> Self {
         let shard = endpoint.config().shard;
-        Self {
+        let mut socket = Self {
             endpoint,
             udp,
             clock,
             attempts: Attempts::new(shard, lookup),
             puzzles: Puzzles::default(),
-            simulated,
+            simulated: None,
+            link_seed,
             waker: own_shard.as_ref().map(|shard| shard.waker()),
             shard: own_shard,
             batch_began: None,
             held_back: false,
             endings: Endings::default(),
-        }
+        };
+        socket.set_simulated_link(link);
+        socket
     }
 
     /// The address that the socket is bound to, with its real port.
@@ -155,6 +161,18 @@ impl Socket {
     /// [`CallError::TooLarge`].
     pub fn set_challenge_response_data(&mut self, data: &[u8]) -> Result<(), CallError> {
         self.endpoint.set_challenge_response_data(data)
+    }
+
+    /// Puts a simulated link between this socket and the network, changes it, or takes it away (`None`), at any time.
+    /// What is under way arrives as it would have. See [`Builder::simulated_link`].
+    pub fn set_simulated_link(&mut self, link: impl Into<Option<LinkConfig>>) {
+        match (&mut self.simulated, link.into()) {
+            (Some(simulated), link) => simulated.set_config(link.unwrap_or_default()),
+            (simulated @ None, Some(link)) => {
+                *simulated = Some(Box::new(SimulatedPaths::new(link, self.link_seed)));
+            }
+            (None, None) => {}
+        }
     }
 
     /// Begins a connection. Takes an address, a name and a port, or a URL (`torque://key@name:port`). Events tell what
@@ -329,6 +347,30 @@ impl Socket {
             self.flush();
         }
         Ok(sequence)
+    }
+
+    /// Sends the same packet on several connections, and tells for each what [`send`](Self::send) would.
+    ///
+    /// ```
+    /// # use torque_socket::{ConnectionId, SendError, Socket};
+    /// # fn tick(socket: &mut Socket, players: &[ConnectionId], state: &[u8]) -> Result<(), SendError> {
+    /// for (player, sent) in socket.send_to_all(players.iter().copied(), state) {
+    ///     match sent {
+    ///         Ok(_) => {}
+    ///         Err(SendError::TooLarge { max }) => return Err(SendError::TooLarge { max }),
+    ///         // No room, or leaving: this player sees a later state.
+    ///         Err(error) => println!("{player}: {error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_to_all(
+        &mut self,
+        connections: impl IntoIterator<Item = ConnectionId>,
+        payload: &[u8],
+    ) -> Vec<(ConnectionId, Result<Sequence, SendError>)> {
+        connections.into_iter().map(|connection| (connection, self.send(connection, payload))).collect()
     }
 
     /// Sends a datagram outside any connection: not encrypted, not confirmed. Its first byte is 0x20 to 0x7f.
@@ -552,6 +594,28 @@ impl Socket {
     /// The established connections.
     pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
         self.endpoint.connections().map(|real| self.attempts.known_as(real))
+    }
+
+    /// The other side of a connection: address, key, origin, and the number that the application noted. From its request
+    /// or its establishment until its [`Event::Close`] is taken, else `None`.
+    pub fn peer(&self, connection: ConnectionId) -> Option<Peer> {
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => self.endpoint.peer(real),
+            Standing::Undecided | Standing::Ended => None,
+        }
+    }
+
+    /// Notes a number with a connection, for example an index of the application's own tables. [`peer`](Self::peer)
+    /// tells it.
+    ///
+    /// # Errors
+    /// [`CallError::Closed`]; [`CallError::NotWaiting`] while a name is being resolved.
+    pub fn set_user_data(&mut self, connection: ConnectionId, user_data: u64) -> Result<(), CallError> {
+        match self.attempts.standing(connection) {
+            Standing::Endpoint(real) => self.endpoint.set_user_data(real, user_data),
+            Standing::Undecided => Err(CallError::NotWaiting),
+            Standing::Ended => Err(CallError::Closed),
+        }
     }
 
     /// Bits of client puzzle that a connect request is asked for now (PROTOCOL.md 5.7).

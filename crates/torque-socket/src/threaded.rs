@@ -9,11 +9,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as StdInstant};
 
+use torque_netem::LinkConfig;
 use torque_proto::{
-    Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, Instant, PublicKey,
-    SendError, Sequence, Stats, Trust,
+    Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, Instant, KeyPair,
+    Peer, PublicKey, SendError, Sequence, Stats, Trust,
 };
 
+use crate::calls::calls_through_a_lock;
 use crate::io::{IoStats, wait};
 use crate::sharded::Announcer;
 use crate::socket::{Shutdown, Socket};
@@ -29,9 +31,9 @@ const HOLD_BACK: Duration = Duration::from_millis(1);
 /// A [`Socket`] that a background thread drives: it receives, answers pings and runs timers while the
 /// application is busy with something else, so that long frames cost neither round-trip time nor connections.
 ///
-/// Made by [`Socket::spawn`]. All calls take `&self` and may come from any thread; they have the names and
+/// [`Socket::spawn`] makes one. All calls take `&self` and may come from any thread; they have the names and
 /// meanings of those of `Socket`. Packets leave with [`flush`](Self::flush), when
-/// [`next_event`](Self::next_event) has nothing left to give, or after a millisecond.
+/// [`next_event`](Self::next_event) or [`wait_event`](Self::wait_event) finds no event, or after a millisecond.
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,7 +42,7 @@ const HOLD_BACK: Duration = Duration::from_millis(1);
 /// let host = Socket::bind("127.0.0.1:0")?.spawn()?;
 /// let client = Socket::client()?.spawn()?;
 /// client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
-/// while let Some(event) = host.next_event(Duration::from_secs(5)) {
+/// while let Some(event) = host.wait_event(Duration::from_secs(5)) {
 ///     match event {
 ///         Event::ConnectRequest(request) => _ = host.accept_connection(request.connection, b"welcome"),
 ///         Event::Established { .. } => break,
@@ -53,9 +55,28 @@ const HOLD_BACK: Duration = Duration::from_millis(1);
 /// End with [`shutdown`](Self::shutdown): dropping it ends the thread, tells the connections so once, and loses
 /// events that were not taken.
 pub struct ThreadedSocket {
+    /// First, because it ends before what it drives.
+    thread: Thread,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
     local_addr: SocketAddr,
+}
+
+/// The background thread, which ends when this is dropped.
+struct Thread {
+    handle: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.waker.wake();
+        if let Some(handle) = self.handle.take() {
+            // It does not panic, and if it did, the socket would still be in order.
+            let _ = handle.join();
+        }
+    }
 }
 
 struct Shared {
@@ -63,19 +84,18 @@ struct Shared {
     /// Told when there are events and somebody waits for them.
     events: Condvar,
     announcer: Option<Arc<Announcer>>,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     waker: Waker,
 }
 
 struct State {
-    /// Taken only by `stop`.
-    socket: Option<Socket>,
+    socket: Socket,
     /// Until when the thread sleeps, if it does and nothing comes; `None` inside: without limit. By the socket's clock, as
     /// `flush_at`: the same deadline read through two clocks would never be quite the same.
     asleep: Option<Option<Instant>>,
     /// When packets that the application has queued leave by themselves.
     flush_at: Option<Instant>,
-    /// Threads that wait in `next_event`.
+    /// Threads that wait in `wait_event`.
     readers: usize,
 }
 
@@ -112,17 +132,18 @@ impl Socket {
         };
         let (receives, bell) = self.bell();
         let watched = Watched { udp, receives, bell: bell.map(UdpSocket::try_clone).transpose()? };
+        let stop = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { socket: Some(self), asleep: None, flush_at: None, readers: 0 }),
+            state: Mutex::new(State { socket: self, asleep: None, flush_at: None, readers: 0 }),
             events: Condvar::new(),
             announcer,
-            stop: AtomicBool::new(false),
-            waker,
+            stop: Arc::clone(&stop),
+            waker: waker.clone(),
         });
         let for_thread = Arc::clone(&shared);
-        let thread =
+        let handle =
             thread::Builder::new().name("torque-socket".into()).spawn(move || for_thread.run(&watched))?;
-        Ok(ThreadedSocket { shared, thread: Some(thread), local_addr })
+        Ok(ThreadedSocket { thread: Thread { handle: Some(handle), stop, waker }, shared, local_addr })
     }
 }
 
@@ -136,7 +157,7 @@ impl Shared {
     fn run(&self, watched: &Watched) {
         while !self.stop.load(Ordering::Acquire) {
             let mut state = self.lock();
-            let Some(Turn { blocked, held_back, limit }) = state.turn() else { return };
+            let Turn { blocked, held_back, limit } = state.turn();
             self.tell(state);
             let Watched { udp, receives, bell } = watched;
             if wait::sleep(udp, *receives && !held_back, blocked, bell.as_ref(), limit).is_err() {
@@ -145,23 +166,32 @@ impl Shared {
             }
             let mut state = self.lock();
             state.asleep = None;
-            if let Some(socket) = &mut state.socket {
-                socket.udp_mut().count_wake();
-            }
+            state.socket.udp_mut().count_wake();
         }
     }
 
     /// Calls `call` with the socket, and wakes the thread if it would sleep past what the call brought about.
-    fn with<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> Option<R> {
+    fn with<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
         let mut state = self.lock();
-        let result = call(state.socket.as_mut()?);
+        let result = call(&mut state.socket);
         self.nudge(&mut state);
         self.tell(state);
-        Some(result)
+        result
     }
 
+    /// The next event. If there is none, what is queued is sent.
+    fn take_event(&self, state: &mut State) -> Option<Event> {
+        let event = state.socket.next_event();
+        if event.is_none() {
+            state.socket.flush();
+            self.nudge(state);
+        }
+        event
+    }
+
+    /// Wakes the thread if it would sleep past the socket's next deadline.
     fn nudge(&self, state: &mut State) {
-        let Some(socket) = &mut state.socket else { return };
+        let socket = &mut state.socket;
         if socket.queued() > 0 {
             state.flush_at.get_or_insert_with(|| socket.now() + FLUSH_AFTER);
         } else {
@@ -177,10 +207,9 @@ impl Shared {
         }
     }
 
-    /// Tells those who wait that there are events, if there are both. The lock is released first: whoever is woken
-    /// needs it.
+    /// Wakes the threads that wait for events, if there are events. The lock is released first, because they need it.
     fn tell(&self, state: MutexGuard<'_, State>) {
-        let has_events = state.socket.as_ref().is_some_and(Socket::has_events);
+        let has_events = state.socket.has_events();
         let has_readers = state.readers > 0;
         drop(state);
         if has_events && has_readers {
@@ -193,8 +222,8 @@ impl Shared {
 }
 
 impl State {
-    fn turn(&mut self) -> Option<Turn> {
-        let socket = self.socket.as_mut()?;
+    fn turn(&mut self) -> Turn {
+        let socket = &mut self.socket;
         socket.receive_and_run();
         if self.flush_at.is_none_or(|at| at <= socket.now()) {
             socket.flush();
@@ -210,7 +239,7 @@ impl State {
         if held_back {
             limit = Some(limit.map_or(HOLD_BACK, |limit| limit.min(HOLD_BACK)));
         }
-        Some(Turn { blocked: socket.is_blocked(), held_back, limit })
+        Turn { blocked: socket.is_blocked(), held_back, limit }
     }
 }
 
@@ -237,158 +266,49 @@ impl ThreadedSocket {
         self.local_addr
     }
 
-    /// The socket's identity.
-    pub fn public_key(&self) -> PublicKey {
-        self.with(|socket| socket.public_key())
-    }
-
-    /// Any call of [`Socket`], made while the thread waits. Do not block in it.
+    /// Makes any call of [`Socket`] while the thread waits. Do not block in it.
     pub fn with<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
-        match self.shared.with(call) {
-            Some(result) => result,
-            // Only `stop` takes the socket, and it takes `self` too.
-            None => unreachable!("a stopped socket has no owner"),
-        }
+        self.shared.with(call)
     }
 
-    /// As [`Socket::set_challenge_response_data`].
-    ///
-    /// # Errors
-    /// The data is too long.
-    pub fn set_challenge_response_data(&self, data: &[u8]) -> Result<(), CallError> {
-        self.with(|socket| socket.set_challenge_response_data(data))
+    calls_through_a_lock!();
+
+    /// Takes the next event, if there is one. Never waits. If there is none, what is queued is sent.
+    pub fn next_event(&self) -> Option<Event> {
+        self.shared.take_event(&mut self.shared.lock())
     }
 
-    /// As [`Socket::connect`].
-    ///
-    /// # Errors
-    /// Those of [`Socket::connect_with`].
-    pub fn connect(
-        &self,
-        target: impl ToTarget,
-        trust: impl Into<Option<Trust>>,
-    ) -> Result<ConnectionId, ConnectError> {
-        self.with_flush(|socket| socket.connect(target, trust))
-    }
-
-    /// As [`Socket::connect_with`].
-    ///
-    /// # Errors
-    /// Those of [`Socket::connect_with`].
-    pub fn connect_with(
-        &self,
-        target: impl ToTarget,
-        options: ConnectOptions,
-    ) -> Result<ConnectionId, ConnectError> {
-        self.with_flush(|socket| socket.connect_with(target, options))
-    }
-
-    /// As [`Socket::accept_challenge`].
-    ///
-    /// # Errors
-    /// The connection has ended, or does not wait for this.
-    pub fn accept_challenge(&self, connection: ConnectionId) -> Result<(), CallError> {
-        self.with_flush(|socket| socket.accept_challenge(connection))
-    }
-
-    /// As [`Socket::accept_connection`].
-    ///
-    /// # Errors
-    /// The connection has ended, does not wait for this, or the data is too long.
-    pub fn accept_connection(&self, connection: ConnectionId, accept_data: &[u8]) -> Result<(), CallError> {
-        self.with_flush(|socket| socket.accept_connection(connection, accept_data))
-    }
-
-    /// As [`Socket::refuse`].
-    ///
-    /// # Errors
-    /// Those of [`Socket::refuse`].
-    pub fn refuse(&self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
-        self.with_flush(|socket| socket.refuse(connection, reason))
-    }
-
-    /// As [`Socket::ignore`].
-    ///
-    /// # Errors
-    /// Those of [`Socket::ignore`].
-    pub fn ignore(&self, connection: ConnectionId) -> Result<(), CallError> {
-        self.with_flush(|socket| socket.ignore(connection))
-    }
-
-    /// As [`Socket::close`].
-    ///
-    /// # Errors
-    /// The connection has ended already, or the reason is too long.
-    pub fn close(&self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
-        self.with_flush(|socket| socket.close(connection, reason))
-    }
-
-    /// As [`Socket::close_all`].
-    pub fn close_all(&self) {
-        self.with_flush(Socket::close_all);
-    }
-
-    /// As [`Socket::send`]: sealed at once by the calling thread.
-    ///
-    /// # Errors
-    /// [`SendError`]; no sequence is taken then.
-    pub fn send(&self, connection: ConnectionId, payload: &[u8]) -> Result<Sequence, SendError> {
-        self.with(|socket| socket.send(connection, payload))
-    }
-
-    /// As [`Socket::send_info`].
-    ///
-    /// # Errors
-    /// It is no info packet, or too much is queued.
-    pub fn send_info(&self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
-        self.send_info_from(None, remote, payload)
-    }
-
-    /// As [`Socket::send_info_from`].
-    ///
-    /// # Errors
-    /// It is no info packet, or too much is queued.
-    pub fn send_info_from(
-        &self,
-        local: Option<IpAddr>,
-        remote: impl Into<Address>,
-        payload: &[u8],
-    ) -> Result<(), CallError> {
-        self.with(|socket| socket.send_info_from(local, remote, payload))
-    }
-
-    /// Hands all queued datagrams to the operating system.
-    pub fn flush(&self) {
-        self.with(Socket::flush);
-    }
-
-    /// The next event, for which it waits up to `timeout` (zero: not at all).
-    pub fn next_event(&self, timeout: Duration) -> Option<Event> {
+    /// Waits for the next event, at most as long as `timeout` (`None`: without limit). Returns `None` when that time has
+    /// passed.
+    pub fn wait_event(&self, timeout: impl Into<Option<Duration>>) -> Option<Event> {
         let mut state = self.shared.lock();
-        let mut end = None;
+        // The first look costs no clock.
+        if let Some(event) = self.shared.take_event(&mut state) {
+            return Some(event);
+        }
+        let end = timeout.into().and_then(|timeout| StdInstant::now().checked_add(timeout));
         loop {
-            let socket = state.socket.as_mut()?;
-            if let Some(event) = socket.next_event() {
-                return Some(event);
-            }
-            socket.flush();
-            self.shared.nudge(&mut state);
-            let now = StdInstant::now();
-            let end = *end.get_or_insert_with(|| now.checked_add(timeout).unwrap_or(now));
-            let left = end.saturating_duration_since(now);
-            if left.is_zero() {
+            let left = end.map(|end| end.saturating_duration_since(StdInstant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
                 return None;
             }
             state.readers += 1;
-            state = self.shared.events.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let events = &self.shared.events;
+            state = match left {
+                Some(left) => events.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => events.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
             state.readers -= 1;
+            if let Some(event) = self.shared.take_event(&mut state) {
+                return Some(event);
+            }
         }
     }
 
     /// Appends up to `max` events to `events`, without waiting. If there are none, what is queued is sent.
     pub(crate) fn take_events(&self, max: usize, events: &mut VecDeque<Event>) {
         let mut state = self.shared.lock();
-        let Some(socket) = &mut state.socket else { return };
+        let socket = &mut state.socket;
         let before = events.len();
         while events.len() - before < max
             && let Some(event) = socket.next_event()
@@ -401,45 +321,25 @@ impl ThreadedSocket {
         }
     }
 
-    /// As [`Socket::max_packet_size`].
-    pub fn max_packet_size(&self, connection: ConnectionId) -> Option<usize> {
-        self.with(|socket| socket.max_packet_size(connection))
-    }
-
-    /// A copy of the counters of the protocol.
-    pub fn stats(&self) -> Stats {
-        self.with(|socket| socket.stats().clone())
-    }
-
-    /// A copy of the counters of the driver.
-    pub fn io_stats(&self) -> IoStats {
-        self.with(|socket| *socket.io_stats())
-    }
-
-    /// As [`Socket::connection_stats`].
-    pub fn connection_stats(&self, connection: ConnectionId) -> Option<ConnectionStats> {
-        self.with(|socket| socket.connection_stats(connection))
-    }
-
-    /// As [`Socket::attempt_problem`].
-    pub fn attempt_problem(&self, connection: ConnectionId) -> Option<CloseCode> {
-        self.with(|socket| socket.attempt_problem(connection))
-    }
-
-    /// As [`Socket::metrics`].
-    pub fn metrics(&self) -> String {
-        self.with(|socket| socket.metrics())
-    }
-
     /// As [`Socket::shutdown`]: closes all connections, and gives every event to `event` before it returns.
     pub fn shutdown(self, limit: Duration, event: impl FnMut(Event)) -> Shutdown {
-        self.stop().map_or_else(Shutdown::default, |socket| socket.shutdown(limit, event))
+        self.stop().shutdown(limit, event)
     }
 
     /// Ends the thread and gives the socket back, connections and all.
-    pub fn stop(mut self) -> Option<Socket> {
-        self.end_thread();
-        self.shared.lock().socket.take()
+    pub fn stop(self) -> Socket {
+        let Self { thread, mut shared, .. } = self;
+        // Waits for the thread, which lets go of its half.
+        drop(thread);
+        loop {
+            match Arc::try_unwrap(shared) {
+                Ok(Shared { state, .. }) => {
+                    return state.into_inner().unwrap_or_else(PoisonError::into_inner).socket;
+                }
+                Err(still_shared) => shared = still_shared,
+            }
+            thread::yield_now();
+        }
     }
 
     fn with_flush<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
@@ -448,19 +348,5 @@ impl ThreadedSocket {
             socket.flush();
             result
         })
-    }
-
-    fn end_thread(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.waker.wake();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for ThreadedSocket {
-    fn drop(&mut self) {
-        self.end_thread();
     }
 }

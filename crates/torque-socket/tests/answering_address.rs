@@ -91,7 +91,7 @@ fn a_sharded_host_answers_from_where_it_was_asked() {
             let asker = hears_only(address);
             asker.set_read_timeout(Some(LIMIT)).unwrap();
             asker.send(b"?who").unwrap();
-            let Some(Event::InfoPacket { remote, local, .. }) = host.next_event(LIMIT) else { panic!() };
+            let Some(Event::InfoPacket { remote, local, .. }) = host.wait_event(LIMIT) else { panic!() };
             host.send_info_from(local, remote, b"!me").unwrap();
             host.flush();
             let mut bytes = [0; 8];

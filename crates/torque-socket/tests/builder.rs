@@ -48,7 +48,7 @@ fn a_socket_bound_to_an_interface_uses_no_other() {
     let port = shards.local_addr().port();
     let client = Socket::client().unwrap().spawn().unwrap();
     client.connect(format!("torque://{}@127.0.0.1:{port}", shards.public_key()), None).unwrap();
-    let event = shards.next_event(common::LIMIT);
+    let event = shards.wait_event(common::LIMIT);
     assert!(matches!(event, Some(Event::ConnectRequest(_))), "{event:?}");
 }
 

@@ -182,7 +182,7 @@ fn a_shutdown_settles_every_verdict() {
     assert_eq!((delivered, closes), (50, 1));
     let mut packets = 0;
     loop {
-        match host.next_event(LIMIT) {
+        match host.wait_event(LIMIT) {
             Some(Event::Packet { .. }) => packets += 1,
             Some(Event::Close { code, .. }) => {
                 break assert_eq!((packets, code), (50, CloseCode::ShuttingDown));

@@ -114,7 +114,7 @@ fn until(
     let end = Instant::now() + LIMIT;
     while !done(clients, echo) {
         assert!(Instant::now() < end, "nothing more happened: {:?}", host.io_stats());
-        while let Some(event) = host.next_event(Duration::from_micros(200)) {
+        while let Some(event) = host.wait_event(Duration::from_micros(200)) {
             echo.take(host, event);
         }
         clients.iter_mut().for_each(Client::turn);
@@ -283,7 +283,7 @@ fn a_replayed_request_is_refused_on_whatever_shard() {
             client.wait(Duration::from_micros(500));
             client.poll();
             let mut closed = 0;
-            for event in std::iter::from_fn(|| host.next_event(Duration::ZERO)) {
+            for event in std::iter::from_fn(|| host.next_event()) {
                 match event {
                     Event::ConnectRequest(request) => {
                         host.accept_connection(request.connection, b"").unwrap()
@@ -498,7 +498,7 @@ fn each_shard_can_be_served_by_a_thread_of_its_own() {
                     scope.spawn(move || {
                         let mut packets = 0;
                         while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                            let Some(event) = shard.next_event(Duration::from_millis(5)) else { continue };
+                            let Some(event) = shard.wait_event(Duration::from_millis(5)) else { continue };
                             assert_eq!(event.connection().map(|id| id.shard().into()), Some(number));
                             match event {
                                 Event::ConnectRequest(request) => {
@@ -580,7 +580,7 @@ fn a_busy_shard_does_not_keep_the_events_of_another_waiting() {
             assert!(Instant::now() < end);
             std::thread::sleep(Duration::from_millis(1));
         }
-        let shards: Vec<usize> = std::iter::from_fn(|| host.next_event(Duration::ZERO))
+        let shards: Vec<usize> = std::iter::from_fn(|| host.next_event())
             .filter(|event| matches!(event, Event::Packet { .. }))
             .filter_map(|event| event.connection().map(|id| id.shard().into()))
             .collect();
@@ -602,14 +602,14 @@ fn a_broadcast_question_is_seen_once() {
     asker.set_broadcast(true).unwrap();
     for (asked, everybody) in [("127.0.0.1", 0), ("127.255.255.255", 3)] {
         asker.send_to(b"?", (asked, host.local_addr().port())).unwrap();
-        let event = host.next_event(LIMIT);
+        let event = host.wait_event(LIMIT);
         assert!(matches!(event, Some(Event::InfoPacket { .. })), "{event:?}");
         let end = Instant::now() + LIMIT;
         while host.io_stats().datagrams_received < host.stats().info_received + everybody {
             assert!(Instant::now() < end, "{:?}", host.io_stats());
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(host.next_event(Duration::ZERO).is_none());
+        assert!(host.next_event().is_none());
         assert_eq!(host.io_stats().broadcast_copies, everybody);
     }
     assert_eq!(host.stats().info_received, 2);
@@ -626,7 +626,7 @@ fn who_waits_for_all_shards_is_woken_by_each() {
             // Each of these comes only after the one before was answered, so the host waits for each.
             let mut answer = || {
                 let begun = Instant::now();
-                match host.next_event(LIMIT).unwrap() {
+                match host.wait_event(LIMIT).unwrap() {
                     Event::ConnectRequest(request) => {
                         host.accept_connection(request.connection, b"").unwrap();
                         shards.insert(request.connection.shard());
@@ -639,15 +639,15 @@ fn who_waits_for_all_shards_is_woken_by_each() {
                 assert!(begun.elapsed() < LIMIT, "woken, and not by the end of its patience");
             };
             answer();
-            assert!(matches!(client.next_event(LIMIT), Some(Event::Established { .. })));
+            assert!(matches!(client.wait_event(LIMIT), Some(Event::Established { .. })));
             answer();
-            assert!(matches!(client.next_event(LIMIT), Some(Event::Packet { .. })));
+            assert!(matches!(client.wait_event(LIMIT), Some(Event::Packet { .. })));
             client.send(id, b"answer").unwrap();
             client.flush();
             answer();
             answer();
             client.close(id, b"").unwrap();
-            assert!(matches!(host.next_event(LIMIT), Some(Event::Close { .. })));
+            assert!(matches!(host.wait_event(LIMIT), Some(Event::Close { .. })));
         }
         assert!(packets >= 3);
     }
@@ -675,7 +675,7 @@ fn a_sharded_host_connects_from_the_shard_that_gets_the_answers() {
                     }
                 }
                 other.flush();
-                match host.next_event(Duration::ZERO) {
+                match host.next_event() {
                     Some(Event::Established { connection, .. }) if connection == id => break,
                     Some(Event::Close { connection, .. }) if connection != id => {}
                     None => {}

@@ -51,8 +51,8 @@ impl Host {
         let patience = Duration::from_millis(1);
         match self {
             Self::Own(socket) => socket.wait_event(patience),
-            Self::Thread(socket) => socket.next_event(patience),
-            Self::Shards(socket) => socket.next_event(patience),
+            Self::Thread(socket) => socket.wait_event(patience),
+            Self::Shards(socket) => socket.wait_event(patience),
         }
     }
 

@@ -13,15 +13,15 @@ fn pair() -> (ThreadedSocket, ThreadedSocket, ConnectionId, ConnectionId) {
     let host = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap().spawn().unwrap();
     let client = Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap().spawn().unwrap();
     let at_client = client.connect(host.local_addr(), Trust::Pinned(host.public_key())).unwrap();
-    match host.next_event(LIMIT) {
+    match host.wait_event(LIMIT) {
         Some(Event::ConnectRequest(request)) => host.accept_connection(request.connection, b"").unwrap(),
         other => panic!("{other:?}"),
     }
-    let Some(Event::Established { connection, .. }) = client.next_event(LIMIT) else {
+    let Some(Event::Established { connection, .. }) = client.wait_event(LIMIT) else {
         panic!("not connected")
     };
     assert_eq!(connection, at_client);
-    let Some(Event::Established { connection: at_host, .. }) = host.next_event(LIMIT) else {
+    let Some(Event::Established { connection: at_host, .. }) = host.wait_event(LIMIT) else {
         panic!("not up")
     };
     (host, client, at_host, at_client)
@@ -34,7 +34,7 @@ fn asking_for_events_in_vain_wakes_no_thread() {
     std::thread::sleep(Duration::from_millis(100));
     let before = host.io_stats().wakes;
     for _ in 0..1_000 {
-        assert!(host.next_event(Duration::ZERO).is_none());
+        assert!(host.next_event().is_none());
         // Long enough for a thread that was woken to fall asleep again.
         std::thread::sleep(Duration::from_micros(50));
     }
@@ -62,7 +62,7 @@ fn packets_and_verdicts_pass_between_two_threads() {
     let end = Instant::now() + LIMIT;
     while arrived < 2_000 || delivered < 2_000 {
         assert!(Instant::now() < end, "{arrived} arrived, {delivered} verdicts");
-        while let Some(event) = client.next_event(Duration::ZERO) {
+        while let Some(event) = client.next_event() {
             match event {
                 Event::Verdict { delivery, .. } => {
                     assert_eq!(delivery, Delivery::Delivered);
@@ -71,7 +71,7 @@ fn packets_and_verdicts_pass_between_two_threads() {
                 other => panic!("{other:?}"),
             }
         }
-        if let Some(event) = host.next_event(Duration::from_millis(1)) {
+        if let Some(event) = host.wait_event(Duration::from_millis(1)) {
             let Event::Packet { payload, .. } = event else { panic!("{event:?}") };
             assert_eq!(&*payload, format!("packet {arrived}").as_bytes(), "loopback keeps order");
             arrived += 1;
@@ -86,7 +86,7 @@ fn long_frames_cost_neither_round_trip_time_nor_the_connection() {
     // Ten ping intervals (150 ms, three may go unanswered) pass in one frame of both applications.
     std::thread::sleep(Duration::from_millis(1_500));
     for (socket, id) in [(&host, at_host), (&client, at_client)] {
-        assert!(socket.next_event(Duration::ZERO).is_none(), "nothing has happened");
+        assert!(socket.next_event().is_none(), "nothing has happened");
         let rtt = socket.connection_stats(id).unwrap().rtt;
         assert!(rtt < Duration::from_millis(20), "{rtt:?}");
     }
@@ -97,7 +97,7 @@ fn packets_leave_without_a_flush() {
     let (host, client, _, at_client) = pair();
     client.send(at_client, b"no flush").unwrap();
     let begun = Instant::now();
-    let event = host.next_event(LIMIT);
+    let event = host.wait_event(LIMIT);
     assert!(matches!(event, Some(Event::Packet { .. })), "{event:?}");
     assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
 }
@@ -106,7 +106,7 @@ fn packets_leave_without_a_flush() {
 fn a_wait_for_events_ends_with_its_time() {
     let socket = Socket::bind("127.0.0.1:0").unwrap().spawn().unwrap();
     let begun = Instant::now();
-    assert!(socket.next_event(Duration::from_millis(80)).is_none());
+    assert!(socket.wait_event(Duration::from_millis(80)).is_none());
     let waited = begun.elapsed();
     assert!(waited >= Duration::from_millis(80) && waited < Duration::from_millis(400), "{waited:?}");
 }
@@ -114,14 +114,14 @@ fn a_wait_for_events_ends_with_its_time() {
 #[test]
 fn a_stopped_socket_comes_back_with_its_connections() {
     let (host, client, _, at_client) = pair();
-    let mut client = client.stop().unwrap();
+    let mut client = client.stop();
     assert_eq!(client.connections().collect::<Vec<_>>(), [at_client]);
     client.send(at_client, b"still here").unwrap();
     client.flush();
-    let event = host.next_event(LIMIT);
+    let event = host.wait_event(LIMIT);
     assert!(matches!(event, Some(Event::Packet { .. })), "{event:?}");
     drop(client);
-    let event = host.next_event(LIMIT);
+    let event = host.wait_event(LIMIT);
     assert!(matches!(event, Some(Event::Close { code: CloseCode::ShuttingDown, .. })), "{event:?}");
 }
 

@@ -25,12 +25,12 @@ async fn connect(host: &mut AsyncSocket, client: &mut AsyncSocket) -> (Connectio
     let (mut here, mut there) = (None, None);
     while here.is_none() || there.is_none() {
         tokio::select! {
-            event = host.next_event() => match event {
+            Some(event) = host.wait_event(None) => match event {
                 Event::ConnectRequest(request) => host.accept_connection(request.connection, b"").unwrap(),
                 Event::Established { connection, .. } => there = Some(connection),
                 other => panic!("{other:?}"),
             },
-            event = client.next_event() => match event {
+            Some(event) = client.wait_event(None) => match event {
                 Event::Established { connection, .. } => here = Some(connection),
                 other => panic!("{other:?}"),
             },
@@ -47,7 +47,7 @@ fn packets_and_verdicts_pass_between_two_tasks() {
         let (at_client, _) = connect(&mut host, &mut client).await;
         let echo = async {
             loop {
-                match host.next_event().await {
+                match host.wait_event(None).await.unwrap() {
                     Event::Packet { connection, payload, .. } => match host.send(connection, &payload) {
                         Ok(_) | Err(SendError::WindowFull) => {}
                         Err(error) => panic!("{error}"),
@@ -64,7 +64,7 @@ fn packets_and_verdicts_pass_between_two_tasks() {
                     client.send(at_client, &[sent as u8; 50]).unwrap();
                     sent += 1;
                 }
-                match client.next_event().await {
+                match client.wait_event(None).await.unwrap() {
                     Event::Verdict { delivery, .. } => {
                         assert_eq!(delivery, Delivery::Delivered);
                         verdicts += 1;
@@ -74,7 +74,7 @@ fn packets_and_verdicts_pass_between_two_tasks() {
                 }
             }
             client.close(at_client, b"enough").unwrap();
-            while !matches!(client.next_event().await, Event::Close { .. }) {}
+            while !matches!(client.wait_event(None).await.unwrap(), Event::Close { .. }) {}
         };
         let (code, ()) = tokio::join!(echo, talk);
         assert_eq!(code, CloseCode::Closed);
@@ -107,7 +107,7 @@ fn an_unbound_peer_times_out_in_the_runtime_too() {
         let gone = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut client = socket(hasty());
         client.connect(gone, Trust::Anyone).unwrap();
-        let event = client.next_event().await;
+        let event = client.wait_event(None).await.unwrap();
         assert!(matches!(event, Event::Close { code: CloseCode::NoAnswer, .. }), "{event:?}");
     });
 }
@@ -120,10 +120,10 @@ fn a_name_wakes_the_runtime_when_it_is_resolved() {
         let id = client.connect(url, None).unwrap();
         loop {
             tokio::select! {
-                event = host.next_event() => if let Event::ConnectRequest(request) = event {
+                Some(event) = host.wait_event(None) => if let Event::ConnectRequest(request) = event {
                     host.accept_connection(request.connection, b"").unwrap();
                 },
-                event = client.next_event() => match event {
+                Some(event) = client.wait_event(None) => match event {
                     Event::Established { connection, .. } => break assert_eq!(connection, id),
                     other => panic!("{other:?}"),
                 },
@@ -144,7 +144,7 @@ fn a_shutdown_gives_out_every_packet_that_was_reported_delivered() {
         while delivered < 100 {
             tokio::select! {
                 () = host.drive_for(LIMIT) => panic!("verdicts are missing"),
-                event = client.next_event() => match event {
+                Some(event) = client.wait_event(None) => match event {
                     Event::Verdict { delivery: Delivery::Delivered, .. } => delivered += 1,
                     other => panic!("{other:?}"),
                 },
@@ -157,11 +157,77 @@ fn a_shutdown_gives_out_every_packet_that_was_reported_delivered() {
                 Event::Close { .. } => closes += 1,
                 other => panic!("{other:?}"),
             }),
-            client.next_event(),
+            client.wait_event(None),
         );
-        assert!(matches!(event, Event::Close { code: CloseCode::ShuttingDown, .. }), "{event:?}");
+        assert!(matches!(event, Some(Event::Close { code: CloseCode::ShuttingDown, .. })), "{event:?}");
         assert_eq!((shown, closes, shutdown.unfinished), ((0..100).collect(), 1, 0));
         // The host may still ask the client, which waits for that.
         assert_eq!(client.shutdown(LIMIT, |event| panic!("{event:?}")).await.unfinished, 0);
+    });
+}
+
+#[test]
+fn each_task_awaits_the_verdicts_on_what_it_sent() {
+    run(async {
+        let (mut host, mut client) = (socket(Config::default()), socket(Config::default()));
+        let (at_client, at_host) = connect(&mut host, &mut client).await;
+        let talkers: Vec<_> = (0..4_u8)
+            .map(|number| {
+                let connection = client.connection(at_client);
+                tokio::spawn(async move {
+                    for _ in 0..25 {
+                        assert_eq!(connection.send(&[number]).unwrap().await, Delivery::Delivered);
+                    }
+                    // Nobody waits for this one, which is sent all the same.
+                    drop(connection.send(b"last").unwrap());
+                })
+            })
+            .collect();
+        let mut taken = 0;
+        while taken < 104 {
+            tokio::select! {
+                Some(event) = host.wait_event(None) => match event {
+                    Event::Packet { .. } => taken += 1,
+                    other => panic!("{other:?}"),
+                },
+                Some(event) = client.wait_event(None) => panic!("verdicts went elsewhere: {event:?}"),
+            }
+        }
+        for talker in talkers {
+            talker.await.unwrap();
+        }
+        // What the socket itself sends is told by its events, as before.
+        client.send(at_client, b"from the socket").unwrap();
+        let told = loop {
+            tokio::select! {
+                Some(_) = host.wait_event(None) => {}
+                told = client.wait_event(LIMIT) => break told,
+            }
+        };
+        assert!(matches!(told, Some(Event::Verdict { delivery: Delivery::Delivered, .. })), "{told:?}");
+        host.close(at_host, b"").unwrap();
+    });
+}
+
+#[test]
+fn a_verdict_is_unknown_when_the_socket_is_dropped_and_sending_is_over() {
+    run(async {
+        let (mut host, mut client) = (socket(Config::default()), socket(Config::default()));
+        let (at_client, _) = connect(&mut host, &mut client).await;
+        let connection = client.connection(at_client);
+        let verdict = connection.send(b"?").unwrap();
+        drop(client);
+        assert_eq!(verdict.await, Delivery::Unknown);
+        assert_eq!(connection.send(b"?").unwrap_err(), SendError::Closed);
+    });
+}
+
+#[test]
+fn waiting_for_an_event_ends_when_its_time_has_passed() {
+    run(async {
+        let mut socket = socket(Config::default());
+        assert!(socket.next_event().is_none());
+        assert!(socket.wait_event(Duration::ZERO).await.is_none());
+        assert!(socket.wait_event(Duration::from_millis(30)).await.is_none());
     });
 }

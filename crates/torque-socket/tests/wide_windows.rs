@@ -56,7 +56,7 @@ fn a_socket_with_a_thread_waits_for_its_application_too() {
     let (mut arrived, mut verdicts, end) = (0, 0, Instant::now() + LIMIT);
     while verdicts < WINDOW {
         assert!(Instant::now() < end);
-        arrived += std::iter::from_fn(|| host.next_event(Duration::ZERO)).count();
+        arrived += std::iter::from_fn(|| host.next_event()).count();
         client.poll();
         while let Some(event) = client.next_event() {
             verdicts += u16::from(matches!(event, Event::Verdict { .. }));

@@ -161,7 +161,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
             break;
         }
         let turn_end = end.map_or(now + LOOK_EVERY, |end| end.min(now + LOOK_EVERY));
-        while let Some(event) = socket.next_event(turn_end) {
+        while let Some(event) = socket.event_before(turn_end) {
             guests.event(Some(&mut socket), event)?;
             if turn_end <= Instant::now() || is_done(&guests) {
                 break;

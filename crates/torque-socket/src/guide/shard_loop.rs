@@ -8,7 +8,7 @@ fn serve_each(host: &ShardedSocket, goes_on: impl Fn() -> bool + Sync) {
         for shard in host.shards() {
             threads.spawn(|| {
                 while goes_on() {
-                    match shard.next_event(Duration::from_millis(10)) {
+                    match shard.wait_event(Duration::from_millis(10)) {
                         Some(Event::ConnectRequest(request)) => {
                             let _ = shard.accept_connection(request.connection, b"welcome");
                         }

@@ -4,7 +4,7 @@ use torque_socket::{Event, SendError, ShardedSocket};
 /// Sends back what comes, while `goes_on` says so: one thread for all shards.
 fn serve(host: &ShardedSocket, mut goes_on: impl FnMut() -> bool) -> Result<(), SendError> {
     while goes_on() {
-        while let Some(event) = host.next_event(Duration::from_millis(10)) {
+        while let Some(event) = host.wait_event(Duration::from_millis(10)) {
             match event {
                 Event::ConnectRequest(request) => {
                     let _ = host.accept_connection(request.connection, b"welcome");

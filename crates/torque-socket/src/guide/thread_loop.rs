@@ -7,7 +7,7 @@ fn play(socket: &ThreadedSocket, mut game: impl FnMut() -> Option<Vec<u8>>) -> R
     let mut next_frame = Instant::now();
     loop {
         // Whatever has happened, without waiting.
-        while let Some(event) = socket.next_event(Duration::ZERO) {
+        while let Some(event) = socket.next_event() {
             match event {
                 Event::ConnectRequest(request) => {
                     let _ = socket.accept_connection(request.connection, b"welcome");

@@ -10,7 +10,7 @@ async fn play(
     let mut frames = tokio::time::interval(Duration::from_micros(16_667));
     loop {
         tokio::select! {
-            event = socket.next_event() => match event {
+            Some(event) = socket.wait_event(None) => match event {
                 Event::ConnectRequest(request) => {
                     let _ = socket.accept_connection(request.connection, b"welcome");
                 }

@@ -1,4 +1,4 @@
-//! Telling whoever waits for events of any shard.
+//! Waking the threads that wait for events of any shard.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,16 +16,21 @@ pub(crate) struct Announcer {
 impl Announcer {
     /// To be called when there are events, after the lock under which they were put was taken.
     pub(crate) fn announce(&self) {
-        // Who waits has raised the number before its last look at the events, under the same lock: either it saw
-        // them, or it is seen here.
+        // A thread that waits has raised the number before its last look at the events, under the same lock: either it
+        // saw them, or it is seen here.
         if self.waiting.load(Ordering::SeqCst) > 0 {
             *self.lock() += 1;
             self.told.notify_all();
         }
     }
 
-    /// Calls `look` until it gives something, or until `end`: once at least, and again after each announcement.
-    pub(crate) fn wait_until<T>(&self, end: Instant, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    /// Calls `look` until it gives something, or until `end` (`None`: without limit): once at least, and again after
+    /// each announcement.
+    pub(crate) fn wait_until<T>(
+        &self,
+        end: Option<Instant>,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
         let _waiting = Waiting::new(&self.waiting);
         loop {
             let seen = *self.lock();
@@ -34,11 +39,14 @@ impl Announcer {
             }
             let mut news = self.lock();
             while *news == seen {
-                let left = end.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return None;
-                }
-                news = self.told.wait_timeout(news, left).unwrap_or_else(PoisonError::into_inner).0;
+                let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+                news = match left {
+                    Some(left) if left.is_zero() => return None,
+                    Some(left) => {
+                        self.told.wait_timeout(news, left).unwrap_or_else(PoisonError::into_inner).0
+                    }
+                    None => self.told.wait(news).unwrap_or_else(PoisonError::into_inner),
+                };
             }
         }
     }

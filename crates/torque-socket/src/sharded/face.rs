@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use torque_netem::LinkConfig;
 use torque_proto::{
-    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, PublicKey, SendError, Sequence,
-    Stats, Trust,
+    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, Peer, PublicKey, SendError,
+    Sequence, Stats, Trust,
 };
 
 use super::announcer::Announcer;
@@ -134,6 +135,12 @@ impl ShardedSocket {
         self.shards.iter().try_for_each(|shard| shard.set_challenge_response_data(data))
     }
 
+    /// As [`Socket::set_simulated_link`], in all shards.
+    pub fn set_simulated_link(&self, link: impl Into<Option<LinkConfig>>) {
+        let link = link.into();
+        self.shards.iter().for_each(|shard| shard.set_simulated_link(link));
+    }
+
     /// As [`Socket::connect`], from the shard that the answers will reach. Takes an address, or a URL with one.
     ///
     /// # Errors
@@ -213,6 +220,15 @@ impl ShardedSocket {
         self.shard(connection).ok_or(SendError::Closed)?.send(connection, payload)
     }
 
+    /// As [`Socket::send_to_all`], to connections of any shards.
+    pub fn send_to_all(
+        &self,
+        connections: impl IntoIterator<Item = ConnectionId>,
+        payload: &[u8],
+    ) -> Vec<(ConnectionId, Result<Sequence, SendError>)> {
+        connections.into_iter().map(|connection| (connection, self.send(connection, payload))).collect()
+    }
+
     /// As [`Socket::send_info`].
     ///
     /// # Errors
@@ -240,19 +256,18 @@ impl ShardedSocket {
         self.shards.iter().for_each(ThreadedSocket::flush);
     }
 
-    /// The next event of any shard, for which it waits up to `timeout` (zero: not at all). The shards take turns.
-    pub fn next_event(&self, timeout: Duration) -> Option<Event> {
+    /// Waits for the next event of any shard, at most as long as `timeout` (`None`: without limit). Returns `None` when
+    /// that time has passed.
+    pub fn wait_event(&self, timeout: impl Into<Option<Duration>>) -> Option<Event> {
         // The first look costs no clock and tells nobody.
-        self.look().or_else(|| {
-            let now = Instant::now();
-            if timeout.is_zero() {
-                return None;
-            }
-            self.announcer.wait_until(now.checked_add(timeout).unwrap_or(now), || self.look())
+        self.next_event().or_else(|| {
+            let end = timeout.into().and_then(|timeout| Instant::now().checked_add(timeout));
+            self.announcer.wait_until(end, || self.next_event())
         })
     }
 
-    fn look(&self) -> Option<Event> {
+    /// Takes the next event of any shard, if there is one. Never waits. The shards take turns.
+    pub fn next_event(&self) -> Option<Event> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let Taken { events, next } = &mut *taken;
         for _ in 0..self.shards.len() {
@@ -268,6 +283,19 @@ impl ShardedSocket {
     /// As [`Socket::max_packet_size`].
     pub fn max_packet_size(&self, connection: ConnectionId) -> Option<usize> {
         self.shard(connection)?.max_packet_size(connection)
+    }
+
+    /// As [`Socket::peer`].
+    pub fn peer(&self, connection: ConnectionId) -> Option<Peer> {
+        self.shard(connection)?.peer(connection)
+    }
+
+    /// As [`Socket::set_user_data`].
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub fn set_user_data(&self, connection: ConnectionId, user_data: u64) -> Result<(), CallError> {
+        self.shard(connection).ok_or(CallError::Closed)?.set_user_data(connection, user_data)
     }
 
     /// The counters of the protocol, of all shards together.
@@ -291,8 +319,7 @@ impl ShardedSocket {
 
     /// The established connections.
     pub fn connections(&self) -> Vec<ConnectionId> {
-        let of = |shard: &ThreadedSocket| shard.with(|socket| socket.connections().collect::<Vec<_>>());
-        self.shards.iter().flat_map(of).collect()
+        self.shards.iter().flat_map(ThreadedSocket::connections).collect()
     }
 
     /// The counters and connections of all shards together, and the greatest difficulty, as text that Prometheus
@@ -309,14 +336,14 @@ impl ShardedSocket {
         self.shards.iter().for_each(|shard| shard.with(Socket::begin_shutdown));
         let begun = Instant::now();
         loop {
-            while let Some(next) = self.next_event(Duration::ZERO) {
+            while let Some(next) = self.next_event() {
                 event(next);
             }
             let has_ended = self.shards.iter().all(|shard| shard.with(Socket::has_shut_down));
             let left = limit.saturating_sub(begun.elapsed());
             // What ended last may have been told since. That nobody asks any more is told by no event.
             let wait = if has_ended { Duration::ZERO } else { left.min(LOOK_EVERY) };
-            match self.next_event(wait) {
+            match self.wait_event(wait) {
                 Some(next) => event(next),
                 None if has_ended || left.is_zero() => break,
                 None => {}
