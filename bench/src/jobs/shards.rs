@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant as Clock};
 
-use torque_socket::{ConnectOptions, ConnectionId, Event, PublicKey, SendError, Socket, Trust};
+use torque_socket::{ConnectionId, Event, PublicKey, SendError, Socket, Trust};
 
 use super::{Job, Scale};
 use crate::failure::Result;
