@@ -1,13 +1,28 @@
-// Makes the package's programs: of each file of `src` one in `dist`, without types, comments and long names. They are not
-// bundled, so that tools find the worker and the module where the files say they are; only the worker is one file with all
-// that it needs, as not every tool can cut a worker into several.
-import { readFile, writeFile } from "node:fs/promises";
+// Makes the package's programs in `dist`, without types, comments and long names: one file for each class that applications
+// import, and chunks in `dist/engine` for what they share and for what is loaded where it is used. The worker is one file with
+// all that it needs, as not every tool can cut a worker into several.
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 
 import { build } from "esbuild";
 
-const options = { format: "esm", target: "es2022", minify: true, sourcemap: true, sourcesContent: false, logLevel: "warning" };
+const options = { bundle: true, target: "es2022", minify: true, sourcemap: true, sourcesContent: false, logLevel: "warning" };
+// It holds the worker and the module, and is written last.
+const modules = { ...options, format: "esm", external: ["./inline.js"] };
 
-await build({ ...options, entryPoints: ["src/**/*.ts"], outbase: "src", outdir: "dist" });
+// Chunks of an earlier build have other names, and would be packed.
+const old = (await readdir("dist", { recursive: true })).filter((name) => /\.js(\.map)?$/.test(name));
+for (const name of old) await rm(`dist/${name}`);
+
+await build({
+  ...modules,
+  entryPoints: ["src/index.ts", "src/draft.ts"],
+  outdir: "dist",
+  splitting: true,
+  // There they find worker and module by `new URL("./worker.js", import.meta.url)`, as the files in `src/engine` say.
+  chunkNames: "engine/[name]-[hash]",
+});
+// For the tests, which take it apart: the same in one file, so that what they need does not decide what pages load.
+await build({ ...modules, entryPoints: ["src/testing.ts"], outfile: "dist/engine/testing.js" });
 
 // The worker is given the module, and runs in pages only.
 const elsewhere = {
@@ -18,7 +33,7 @@ const elsewhere = {
   },
 };
 const worker = "dist/engine/worker.js";
-await build({ ...options, entryPoints: ["src/engine/worker.ts"], outfile: worker, bundle: true, format: "iife", plugins: [elsewhere] });
+await build({ ...options, entryPoints: ["src/engine/worker.ts"], outfile: worker, format: "iife", plugins: [elsewhere] });
 
 const program = (await readFile(worker, "utf8")).replace(/\/\/# sourceMappingURL.*\n?$/, "");
 const module = (await readFile("dist/core.wasm")).toString("base64");

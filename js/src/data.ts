@@ -8,7 +8,7 @@ export const MAX_SHORT_DATA = 511;
 
 const encoder = new TextEncoder();
 
-/** What an application hands in, as bytes of our own: it may write to its buffer, or give it away, at once. @internal */
+/** Copies data of the application, which may write to its buffer, or give it away, at once. @internal */
 export function copyOf(data: Data | undefined, max = Infinity): Uint8Array {
   const bytes = ownBytes(data);
   if (bytes.length > max) throw new TorqueError("too_large", `${bytes.length} bytes: at most ${max} go here`);

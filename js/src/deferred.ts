@@ -1,4 +1,4 @@
-/** A promise, and what settles it. @internal */
+/** A promise and the functions that settle it. @internal */
 export class Deferred<T> {
   resolve!: (value: T | PromiseLike<T>) => void;
   reject!: (error: Error) => void;

@@ -30,7 +30,7 @@ export type { GatewayCarrier, SimulatedLink, SocketOptions } from "./options.js"
  * socket.connect("torque://tk1…@game.example");
  * ```
  *
- * Events have the draft's arguments in its order, and after them an object with what is new.
+ * Events have the draft's arguments in its order, and after them an object with the rest.
  */
 export class DraftSocket {
   /** A host has shown its key and data: answer with `accept_challenge` or `close`. Not called for a key that the URL names. */
@@ -47,7 +47,7 @@ export class DraftSocket {
     | null = null;
   /** The connection has ended: once for each, as its last event. */
   on_close: ((connection: number, reason: Uint8Array, more: { code: ErrorCode; by: ClosedBy }) => void) | null = null;
-  /** A packet of the other application. `packet_sequence` rises; what is missing in between was dropped. */
+  /** A packet of the other application. `packet_sequence` rises; the numbers missing in between were dropped. */
   on_packet: ((connection: number, packet_sequence: number, packet_data: Uint8Array) => void) | null = null;
   /** The verdict on a packet, by the number that `send_to` gave it: once for each, in the order of sending. */
   on_packet_delivery_notify:
@@ -121,7 +121,7 @@ export class DraftSocket {
     this.#connection(pending_connection).acceptChallenge();
   }
 
-  /** Accepts what `on_connect_request` told of. */
+  /** Accepts the request that `on_connect_request` reported. */
   accept_connection(pending_connection: number, accept_data?: Data): void {
     this.#connection(pending_connection).acceptConnection(accept_data);
   }

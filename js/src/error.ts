@@ -1,22 +1,22 @@
 import type { CloseCode } from "./codes.js";
 
-/** Why a call could not be made, or a socket not begin. */
+/** Why a call failed, or a socket could not begin. */
 export type CallCode =
   | "already_bound" | "bind_failed" | "blocked_by_csp" | "connections_exist" | "core_missing" | "internal" | "invalid_argument"
   | "invalid_settings" | "no_trust" | "not_an_info_packet" | "not_established" | "not_waiting" | "too_large" | "too_many_connections"
   | "window_full" | "worker_missing";
 
-/** What became of the way to a gateway, or of what was asked of it. */
+/** Why a gateway cannot be used, or why it declined a request. */
 export type CarrierCode =
   | "flooding" | "gateway_draining" | "gateway_full" | "gateway_idle" | "gateway_lost" | "gateway_no_port" | "gateway_protocol"
   | "gateway_silent" | "gateway_unreachable" | "gateway_version" | "no_route" | "no_webtransport" | "target_not_allowed"
   | "too_many_contexts" | "too_many_sessions";
 
-/** The name of what happened: one of a connection's end (`spec/codes.csv`), of a call, or of a carrier. */
+/** The code of an error: of a connection's end (`spec/codes.csv`), of a call, or of a carrier. */
 export type ErrorCode = CloseCode | CallCode | CarrierCode;
 
 /**
- * What went wrong, by name.
+ * An error with a code.
  *
  * Calls throw it, promises reject with it. `code` is one of the codes of `spec/codes.csv` (`refused`, `no_answer`, …), of a
  * call that could not be made (`window_full`, `too_large`, `not_established`, `closed`, `no_trust`, `invalid_argument`, …), or of a carrier
@@ -26,7 +26,7 @@ export class TorqueError extends Error {
   override readonly name = "TorqueError";
 
   constructor(
-    /** The name of what happened. */
+    /** The code: what went wrong. */
     readonly code: ErrorCode,
     message: string,
     /** What the application on the other side said, if it refused or closed. */
@@ -42,7 +42,7 @@ export class TorqueError extends Error {
   }
 }
 
-/** Calls what the application gave. What that throws is uncaught, and does no harm here. @internal */
+/** Calls a function of the application. What it throws is an uncaught error of the program, and does no harm here. @internal */
 export function guarded(call: () => void): void {
   try {
     call();

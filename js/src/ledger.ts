@@ -46,7 +46,7 @@ export class Ledger {
     this.#settleRefused();
   }
 
-  /** The connection has ended: what is still open stays unknown. */
+  /** The connection has ended: the fate of packets still open stays unknown. */
   close(): void {
     while (this.#open.length > 0) this.settle("unknown");
   }

@@ -4,7 +4,7 @@ import { TorqueError } from "./error.js";
 import type { KeyPair } from "./key_pair.js";
 import type { Trust } from "./trust.js";
 
-/** What a simulated link does to every datagram, in each direction. */
+/** How a simulated link treats every datagram, in each direction. */
 export interface SimulatedLink {
   /** Milliseconds that every datagram takes. */
   delay?: number;
@@ -21,7 +21,7 @@ export interface SimulatedLink {
 /** The carriers of a page, in `spec/GATEWAY.md`. */
 export type GatewayCarrier = "webtransport" | "websocket";
 
-/** What a socket is made with. All of it may be left out. */
+/** Options of a socket. All of them may be left out. */
 export interface SocketOptions {
   /**
    * Where the socket is. In a page the URL of a gateway, `https://gateway.example:4433`, or `http://localhost:4433` in
@@ -37,21 +37,21 @@ export interface SocketOptions {
    * through counts. Default: WebTransport, then WebSocket; for five minutes the other way round when WebSocket came first.
    */
   carriers?: GatewayCarrier[];
-  /** SHA-256 of gateway certificates to take, in base64. Default: what a gateway with certificates of its own making tells. */
+  /** SHA-256 of gateway certificates to accept, in base64. Default: what a gateway that signs its own certificates reports. */
   serverCertificateHashes?: string[];
   /** The socket's identity, or its secret text, `ts1…`. Default: a fresh one. */
   keyPair?: KeyPair | string;
   /** At most 32 bytes of text that both programs must share. */
   applicationId?: string;
-  /** Wishes for every connection: `window=128;tag=8;ack_delay=50;max_packet=1150`. */
+  /** Preferred settings for every connection: `window=128;tag=8;ack_delay=50;max_packet=1150`. */
   settings?: string;
   /** Ciphers to offer and allow, the best first. Default: ChaCha20-Poly1305 first, which is fast without AES hardware. */
   ciphers?: ("chacha20-poly1305" | "aes128-gcm-sst" | "aes128-gcm")[];
   /** Whether others may connect to this socket. Default: yes. */
   acceptIncoming?: boolean;
-  /** What everybody who asks is shown, at most 511 bytes; signed and public. */
+  /** Data that this host shows everyone who asks, at most 511 bytes; signed and public. */
   challengeResponse?: Data;
-  /** Keys of gateways whose word on origins is believed. */
+  /** Keys of gateways whose attested origins are believed. */
   trustedGateways?: string[];
   /** Origins whose pages may connect; with at least one, others are refused. */
   allowedOrigins?: string[];
@@ -72,11 +72,11 @@ export interface SocketOptions {
 /** How to connect. */
 export interface ConnectOptions {
   /**
-   * What the host's application is shown, at most 1,000 bytes; encrypted for the host. Through a gateway the page's origin is
-   * attested in the same message, which takes up to 128 bytes of them and the length of the origin.
+   * Data for the host's application, at most 1,000 bytes; encrypted for the host. Through a gateway the page's origin is
+   * attested in the same message, which takes up to 128 of these bytes and the length of the origin.
    */
   connectData?: Data;
-  /** Wishes for this connection. */
+  /** Preferred settings for this connection. */
   settings?: string;
   /** Which host to believe, unless the URL names its key. There is no default. */
   trust?: Trust;
@@ -88,20 +88,20 @@ export interface ConnectOptions {
 export interface ReconnectPolicy {
   /**
    * Milliseconds before the first attempt (default 500). It is doubled for each further one, up to `maxDelay` (default 30,000);
-   * what is waited is chance, between half of that and all of it, so that those who lost the same host do not come back at once.
+   * the wait is random, between half of that and all of it, so that clients who lost the same host do not come back at once.
    */
   firstDelay?: number;
   maxDelay?: number;
-  /** So many attempts are made for one connection that has ended (default: any number). */
+  /** How many attempts are made after a connection has ended (default: any number). */
   attempts?: number;
 }
 
-/** How to connect from a socket of its own. */
+/** How to connect from a socket that is made for this connection. */
 export interface ReconnectOptions {
   /**
-   * When the connection ends for a reason that may pass (the host or the gateway is restarted, the network is gone for a while),
-   * another one is made: {@link TorqueConnection.successor}. Not if this application or the host's closes it, or the host refuses, or
-   * has another key than expected. Default: no. Give a `keyPair` if the host is to know this program again.
+   * Makes another connection, {@link TorqueConnection.successor}, when this one ends for a reason that may pass: the host or the
+   * gateway is restarted, the network is gone for a while. Not if either application closes it, the host refuses, or it has
+   * another key than expected. Default: no. Give a `keyPair` if the host is to know this program again.
    */
   reconnect?: boolean | ReconnectPolicy;
 }
@@ -130,7 +130,7 @@ function usualCarriers(): GatewayCarrier[] | undefined {
   return performance.now() < webSocketUntil ? ["websocket", "webtransport"] : undefined;
 }
 
-/** What the engine needs of the options, and nothing that may not be sent to a worker. @internal */
+/** Picks the options that the engine needs, in a form that can be sent to a worker. @internal */
 export function engineOptions(options: OwnOptions): EngineOptions {
   const { carriers, serverCertificateHashes, closeWait = 3_000, challengeResponse, simulatedLink } = options;
   const origin = typeof location !== "undefined" && /^https?:$/.test(location.protocol) ? location.origin : "";
@@ -141,7 +141,7 @@ export function engineOptions(options: OwnOptions): EngineOptions {
   return { core, bind, origin, isHost, closeWait, carriers: carriers ?? usualCarriers(), serverCertificateHashes, challengeResponse, simulatedLink };
 }
 
-/** The options as the core takes them, a line each. @internal */
+/** Writes the options as the core reads them, a line each. @internal */
 export function coreOptions(options: SocketOptions): string {
   const { difficulty, keyPair } = options;
   const lines: [string, string | number | boolean | undefined][] = [

@@ -1,6 +1,6 @@
-/** What this runs on. By way of globalThis: bundlers look for a package in place of a bare `process`. */
+/** The runtime. By way of globalThis: bundlers look for a package in place of a bare `process`. */
 
-/** Whether it is Node, or what does as Node does. */
+/** Whether this is Node, or a runtime that behaves as Node does. */
 export const isNode: boolean = globalThis.process?.versions?.node !== undefined;
 
 /** A module of Node's own. Not imported: bundlers for pages would look for it. */

@@ -2,11 +2,11 @@ import type { TorqueConnection } from "./connection.js";
 import { type ErrorCode, guarded, TorqueError } from "./error.js";
 import type { ReconnectPolicy } from "./options.js";
 
-/** What will not be otherwise at the next attempt (spec/API.md 11). */
+/** Codes that the next attempt would not change (spec/API.md 11). */
 const FINAL = new Set<ErrorCode>([
-  // Somebody's decision.
+  // Decisions.
   "closed", "refused", "origin_not_allowed", "target_not_allowed", "replaced", "superseded", "flooding",
-  // What the two sides are.
+  // Differences between the two sides.
   "key_mismatch", "unknown_key_type", "version_mismatch", "application_mismatch", "no_common_cipher", "difficulty_too_high",
   "gateway_version", "no_webtransport",
   // Mistakes.
@@ -23,14 +23,14 @@ export interface Reconnecting {
   delay: number;
 }
 
-/** Makes connections again, one after another. @internal */
+/** Makes one connection after another. @internal */
 export class Reconnector {
   readonly #stop = new AbortController();
   readonly #policy: Required<ReconnectPolicy>;
 
   constructor(
     policy: ReconnectPolicy,
-    /** Of the application: no more of it. */
+    /** The application's: ends all of it. */
     private readonly signal: AbortSignal | undefined,
     private readonly connect: (by: Reconnector, signal: AbortSignal) => Promise<TorqueConnection>,
   ) {

@@ -9,10 +9,9 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { SocketAtEach } from "../dist/carriers/node_sockets.js";
-import { DraftSocket } from "../dist/draft.js";
-import { TorqueSocket } from "../dist/index.js";
+import { DraftSocket, nodeSockets, TorqueSocket } from "../dist/engine/testing.js";
 
+const { SocketAtEach } = await nodeSockets();
 const EVERYWHERE = ["", "0.0.0.0:0", "[::]:0"];
 const text = (bytes) => new TextDecoder().decode(bytes);
 

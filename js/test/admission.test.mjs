@@ -105,16 +105,15 @@ test("forged, foreign and replayed origin tokens are no better than none", async
   const outcomes = await page.evaluate(
     async ([bind, url, elsewhereKey]) => {
       // Direct, so that the engine is on this side of the worker.
-      const { GatewaySession } = await import("/torque-socket/carriers/gateway.js");
+      const { Core, GatewaySession, TorqueSocket } = await import("/torque-socket/engine/testing.js");
       const { attest } = GatewaySession.prototype;
       const tokens = [];
       const attempt = async (change) => {
         GatewaySession.prototype.attest = async function (remote, initiatorKey, hostKey) {
           return change(await attest.call(this, remote, initiatorKey, hostKey), this, remote, initiatorKey);
         };
-        return torque.TorqueSocket.connect(url, { bind, worker: false }).then(() => "connected", ({ code }) => code);
+        return TorqueSocket.connect(url, { bind, worker: false }).then(() => "connected", ({ code }) => code);
       };
-      const { Core } = await import("/torque-socket/engine/core.js");
       const otherKey = (await Core.load()).publicKeyBytes(elsewhereKey);
       return {
         honest: await attempt((token) => (tokens.push(token), token)),
@@ -247,13 +246,13 @@ test("a page that floods is held back, and others are not", async (t) => {
   );
   const flood = flooder.evaluate(
     async ([bind, url]) => {
-      const { GatewaySession } = await import("/torque-socket/carriers/gateway.js");
+      const { GatewaySession, TorqueSocket } = await import("/torque-socket/engine/testing.js");
       const { send } = GatewaySession.prototype;
       // Every datagram a hundred times.
       GatewaySession.prototype.send = function (remote, datagram) {
         for (let n = 0; n < 100; n++) send.call(this, remote, datagram);
       };
-      const connection = await torque.TorqueSocket.connect(url, { bind, worker: false });
+      const connection = await TorqueSocket.connect(url, { bind, worker: false });
       connection.onpacket = () => undefined;
       const flooding = setInterval(() => {
         for (let n = 0; n < 8; n++) connection.send("flood").catch(() => undefined);

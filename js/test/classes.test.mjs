@@ -3,12 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ClientConnection } from "../dist/client_connection.js";
-import { TorqueConnection } from "../dist/connection.js";
-import { copyOf } from "../dist/data.js";
-import { DraftSocket } from "../dist/draft.js";
-import { Engine } from "../dist/engine/engine.js";
-import { KeyPair, TorqueSocket } from "../dist/index.js";
+import { ClientConnection, copyOf, DraftSocket, Engine, KeyPair, TorqueConnection, TorqueSocket } from "../dist/engine/testing.js";
 
 const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const text = (bytes) => new TextDecoder().decode(bytes);

@@ -3,7 +3,7 @@
 
 import { createSocket } from "node:dgram";
 
-import { Core } from "../dist/engine/core.js";
+import { Core } from "../dist/engine/testing.js";
 
 const core = await Core.load();
 const key = core.publicKeyBytes(core.publicKeyOf(core.generateKeyPair()));

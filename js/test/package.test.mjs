@@ -18,13 +18,13 @@ const LIMIT = 150_000;
 test("what is packed is what is meant to be, and small", async (t) => {
   const { folder, packed } = await project(t, {});
   const names = packed.files.map(({ path }) => path);
-  for (const name of ["dist/index.js", "dist/index.d.ts", "dist/index.js.map", "dist/core.wasm", "dist/engine/worker.js", "src/index.ts", "README.md", "LICENSE-MIT", "LICENSE-APACHE"]) {
+  for (const name of ["dist/index.js", "dist/index.d.ts", "dist/index.js.map", "dist/core.wasm", "dist/draft.js", "dist/draft.d.ts", "dist/engine/worker.js", "dist/engine/inline.js", "src/index.ts", "README.md", "LICENSE-MIT", "LICENSE-APACHE"]) {
     assert.ok(names.includes(name), `${name} in ${names.join(" ")}`);
   }
   assert.ok(!names.some((name) => /test|node_modules|demo/.test(name)), names.join(" "));
-  const loaded = loadedByPage(names);
+  const dist = join(folder, "node_modules", "torque-socket", "dist");
   let size = 0;
-  for (const name of loaded) size += gzipSync(await readFile(join(folder, "node_modules", "torque-socket", name)), { level: 9 }).length;
+  for (const name of await loadedByPage(dist)) size += gzipSync(await readFile(join(dist, name)), { level: 9 }).length;
   t.diagnostic(`a page loads ${(size / 1_000).toFixed(1)} kB gzipped`);
   assert.ok(size < LIMIT, `${size} bytes are more than ${LIMIT}`);
 });

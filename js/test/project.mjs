@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, posix } from "node:path";
 import { promisify } from "node:util";
 
 import { openPage, root, startGateway, startHost, startSite, temporaryFolder } from "./harness.mjs";
@@ -14,10 +14,19 @@ const js = join(root, "js");
 /** Something in the package's own `node_modules`. */
 export const packageTool = (...path) => join(js, "node_modules", ...path);
 
-/** Of the package's files those that a page with a `TorqueSocket` loads: the class, and the worker with all that it needs. */
-export function loadedByPage(names) {
-  const elsewhere = /^dist\/(carriers\/|codes|draft|reconnect|engine\/(?!worker|module|port))/;
-  return names.filter((name) => /^dist\/.*\.(js|wasm)$/.test(name) && !elsewhere.test(name));
+/**
+ * The files that a page with a `TorqueSocket` loads, by their names in `folder`, the package's `dist`: the class, the worker, and
+ * the module.
+ */
+export async function loadedByPage(folder) {
+  const loaded = new Set(["index.js", "engine/worker.js", "core.wasm"]);
+  for (const name of loaded) {
+    if (name === "index.js" || name.startsWith("engine/chunk-")) {
+      const program = await readFile(join(folder, name), "utf8");
+      for (const [, path] of program.matchAll(/(?:from|import)"(\.[^"]+)"/g)) loaded.add(posix.join(posix.dirname(name), path));
+    }
+  }
+  return [...loaded].sort();
 }
 
 /** A fresh project of these files with the package installed from its tarball. */

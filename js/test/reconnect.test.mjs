@@ -3,9 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DraftSocket } from "../dist/draft.js";
-import { KeyPair, TorqueError, TorqueSocket } from "../dist/index.js";
-import { Reconnector } from "../dist/reconnect.js";
+import { DraftSocket, KeyPair, Reconnector, TorqueError, TorqueSocket } from "../dist/engine/testing.js";
 import { fakeGateway } from "./fake_gateway.mjs";
 
 const soon = { firstDelay: 20, maxDelay: 100 };

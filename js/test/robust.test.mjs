@@ -9,10 +9,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 
-import { DraftSocket } from "../dist/draft.js";
-import { Core } from "../dist/engine/core.js";
-import { Scheduler } from "../dist/engine/scheduler.js";
-import { TorqueSocket } from "../dist/index.js";
+import { Core, DraftSocket, Scheduler, TorqueSocket } from "../dist/engine/testing.js";
 
 const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 

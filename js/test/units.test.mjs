@@ -3,9 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import * as control from "../dist/carriers/control.js";
-import { readContext, withContext } from "../dist/carriers/varint.js";
-import { coreOptions, engineOptions, linkOf, noteCarrier } from "../dist/options.js";
+import { control, coreOptions, engineOptions, linkOf, noteCarrier, readContext, withContext } from "../dist/engine/testing.js";
 
 const hex = (text) => Uint8Array.from(Buffer.from(text.replaceAll(" ", ""), "hex"));
 

@@ -12,7 +12,7 @@ export function addressText(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The other way; `undefined` for what is no such text. */
+/** Reads such a text; `undefined` if it is not one. */
 export function parseAddress(text: string): Address | undefined {
   const at = text.lastIndexOf(":");
   const host = text.startsWith("[") ? text.slice(1, at - 1) : text.slice(0, at);
@@ -20,7 +20,7 @@ export function parseAddress(text: string): Address | undefined {
   return at > 0 && port > 0 ? { host, port } : undefined;
 }
 
-/** Whether an IP address stands for all addresses of a machine, and is nobody's: `0.0.0.0`, `::`, `::ffff:0.0.0.0`. */
+/** Returns whether an IP address stands for all addresses of a machine: `0.0.0.0`, `::`, `::ffff:0.0.0.0`. */
 export function isUnspecified(host: string): boolean {
   return /^(::ffff:)?[0:.]+$/i.test(host);
 }

@@ -1,7 +1,7 @@
 import type { TorqueError } from "../error.js";
 
 /**
- * What takes the datagrams of one socket from here to there. Remotes are IP addresses and ports, `192.0.2.1:28000` or
+ * Moves the datagrams of one socket. Remotes are IP addresses and ports, `192.0.2.1:28000` or
  * `[2001:db8::1]:28000` (with a zone, its number: `[fe80::1%3]:28000`), whatever carries the datagrams: origin tokens are made
  * for an address, and hosts check them against it.
  */
@@ -10,31 +10,31 @@ export interface Carrier {
   readonly name: "webtransport" | "websocket" | "udp" | "direct-sockets";
   /** The socket's address as others see it. */
   readonly address: string;
-  /** The key of the gateway, 32 bytes; where there is none, nothing. */
+  /** The key of the gateway, 32 bytes, if there is one. */
   readonly gatewayKey?: Uint8Array;
-  /** The remote that a host and port stand for. Rejects with a {@link TorqueError} that says why there is none. */
+  /** Resolves a host and port to a remote. Rejects with a {@link TorqueError} that says why there is none. */
   resolve(host: string, port: number): Promise<string>;
   /**
    * Sends a datagram, or loses it; from this local IP address if one is named and the carrier can. The bytes are valid only
    * until this returns.
    */
   send(remote: string, datagram: Uint8Array, local: string): void;
-  /** An origin token for a connection to this remote; `undefined` if none can be had. */
+  /** An origin token for a connection to this remote; `undefined` if there is none. */
   attest?(remote: string, initiatorKey: Uint8Array, hostKey: Uint8Array): Promise<Uint8Array | undefined>;
   /** The page goes away. What `act` sends reaches its remotes although the page may be gone before it leaves the browser. */
   leave?(act: () => void): void;
-  /** Lets go of everything. Nothing is told afterwards. */
+  /** Releases everything. The listener hears nothing afterwards. */
   close(): void;
 }
 
-/** Whom a carrier tells. */
+/** Hears what happens to a carrier. */
 export interface CarrierListener {
   /** A datagram has come; to this local IP address, where the carrier can tell. */
   datagram(remote: string, datagram: Uint8Array, local?: string): void;
-  /** The carrier will be gone in so many milliseconds, and connects to no other remote any more. */
+  /** The carrier will be gone in `time` milliseconds, and connects to no other remote until then. */
   draining(time: number): void;
   /** The page goes away: its browser has begun to end what it has open. */
   pageLeaves(): void;
-  /** The carrier is gone, and why. Told once. */
+  /** The carrier is gone, and why. Called once. */
   lost(error: TorqueError): void;
 }

@@ -22,7 +22,7 @@ declare const UDPSocket: new (options: { localAddress: string; localPort?: numbe
   close(): Promise<void>;
 };
 
-/** Whether this is a place with UDP of its own: an Isolated Web App in Chromium. */
+/** Returns whether this page may use UDP itself: an Isolated Web App in Chromium. */
 export function hasDirectSockets(): boolean {
   return typeof UDPSocket !== "undefined";
 }

@@ -13,7 +13,7 @@ export class Farewell {
 
   constructor(private readonly gateway: URL) {}
 
-  /** From now on what is sent belongs to it. */
+  /** From now on, datagrams that are sent belong to it. */
   begin(): void {
     if (this.#frames) return;
     this.#frames = [this.key];

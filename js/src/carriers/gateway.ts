@@ -13,7 +13,7 @@ export interface Transport {
   close(): void;
 }
 
-/** A gateway that has said nothing for so long is gone (spec/GATEWAY.md 1). */
+/** After this much silence a gateway is gone: milliseconds (spec/GATEWAY.md 1). */
 const SILENCE_LIMIT = 7_000;
 /** Datagrams that came before the message that names their context, and how long they are kept. */
 const EARLY_DATAGRAMS = 16;
@@ -165,7 +165,7 @@ export class GatewaySession implements Carrier {
   lost(error: TorqueError): void {
     if (this.#over) return;
     this.close();
-    // Before the welcome, whoever opens it may have another way.
+    // Before the welcome, the caller may have another way.
     if (!this.address) return this.#welcomed?.reject(error);
     for (const waiting of [...this.#opening.values(), ...this.#attesting.values()]) waiting.reject(error);
     this.listener.lost(error);

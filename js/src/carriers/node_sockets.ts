@@ -17,7 +17,7 @@ const dgram = builtin<typeof Dgram>("node:dgram");
 const BUFFER_BYTES = 1 << 21;
 /** How often the addresses of the machine are looked up again: milliseconds. */
 const REFRESH_TIME = 2_000;
-/** So many ports are tried until one is free at every address. */
+/** How many ports are tried until one is free at every address. */
 const PORT_TRIES = 16;
 /** Documentation's addresses: nobody's, and so beyond the way that most of the world is reached by. Nothing is sent there. */
 const FAR = { udp4: "192.0.2.1", udp6: "2001:db8::1" } as const;
@@ -29,7 +29,7 @@ export type Listen = (message: Buffer, from: Dgram.RemoteInfo, local: string) =>
 /** What a carrier sends through. */
 export interface Sockets {
   readonly port: number;
-  /** Whether addresses of this family can be reached. */
+  /** Returns whether addresses of this family can be reached. */
   reaches(type: Type): boolean;
   /** The address that others reach it by, without the port. */
   reachableAt(): Promise<string>;
@@ -173,7 +173,7 @@ export class SocketAtEach implements Sockets {
     await this.#openMissing(now, false);
   }
 
-  /** Opens what is missing. What cannot be opened yet, such as an IPv6 address that is still being checked, waits for the next time. */
+  /** Opens the sockets that are missing. One that cannot be opened yet, such as at an IPv6 address that is still being checked, waits for the next time. */
   async #openMissing(all: Place[], isStart: boolean): Promise<void> {
     let failure: unknown;
     for (const place of all.filter(({ address }) => !this.#sockets.has(address))) {
@@ -184,7 +184,7 @@ export class SocketAtEach implements Sockets {
       } catch (error) {
         if (!place.isOwn) continue;
         failure ??= error;
-        // Somebody else would get what is meant for this host.
+        // Another program would get what is meant for this host.
         if (isStart && (error as NodeJS.ErrnoException).code === "EADDRINUSE") throw error;
       }
     }

@@ -11,15 +11,15 @@ import { Probes } from "./probes.js";
 
 const dns = builtin<typeof Dns>("node:dns/promises");
 
-/** So many addresses of a name are tried. */
+/** How many addresses of a name are tried. */
 const MAX_TRIED = 4;
-/** So many remotes are remembered in each {@link Sources}. */
+/** How many remotes each {@link Sources} remembers. */
 const MAX_SOURCES = 16_384;
 
 /** By remote, the local address from which it is written to where the core names none; the oldest are forgotten. */
 type Sources = Map<string, string>;
 
-/** UDP in Node. `bind` is an address and port; empty for any. Who is no host needs no socket at every address. */
+/** UDP in Node. `bind` is an address and port; empty for any. Only a host needs a socket at every address. */
 export async function openNodeUdp(bind: string, isHost: boolean, listener: CarrierListener): Promise<Carrier> {
   const { host, port } = parseBind(bind);
   const carrier = new NodeUdp(listener);
@@ -103,7 +103,7 @@ function remember(sources: Sources, remote: string, local: string): void {
   if (sources.size > MAX_SOURCES) sources.delete(sources.keys().next().value!);
 }
 
-/** Whether a datagram is an info packet (spec/PROTOCOL.md 2.1). */
+/** Returns whether a datagram is an info packet (spec/PROTOCOL.md 2.1). */
 function isInfo(datagram: Uint8Array): boolean {
   return datagram[0]! >= 0x20 && datagram[0]! < 0x80;
 }

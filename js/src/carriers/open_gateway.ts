@@ -6,7 +6,7 @@ import { openWebTransport } from "./webtransport.js";
 
 /** How long to wait for a description: milliseconds. */
 const DESCRIPTION_TIME = 5_000;
-/** So much earlier than the next one a carrier is tried: milliseconds. */
+/** Milliseconds that a carrier has before the next one is tried as well. */
 const HEAD_START = 300;
 
 /** What a gateway says of itself (spec/GATEWAY.md 6). */
@@ -134,12 +134,12 @@ function race(ways: readonly ((signal: AbortSignal) => Promise<Carrier>)[], sign
   });
 }
 
-/** Whether an error is what somebody has said, and not just that a carrier did not work. */
+/** Returns whether an error was a decision of the gateway, and not just a carrier that did not work. */
 function isTold(error: unknown): boolean {
   return error instanceof TorqueError && !/^gateway_(lost|silent)$/.test(error.code);
 }
 
-/** Tells whether the page's Content-Security-Policy does not allow reaching the gateway. */
+/** Notices whether the page's Content-Security-Policy forbids reaching the gateway. */
 type Violation = () => Promise<TorqueError | undefined>;
 
 /** Looks out for that: the errors that come of it do not say so. */

@@ -29,7 +29,7 @@ export class Probes {
     for (const resolve of this.#waiting.values()) resolve("");
   }
 
-  /** Whether a datagram was an echo that is waited for. */
+  /** Returns whether a datagram is an echo that somebody waits for, and tells them. */
   heard(remote: string, datagram: Uint8Array): boolean {
     if (datagram[0] !== 0x0c || datagram.length !== 17 || this.#waiting.size === 0) return false;
     const resolve = this.#waiting.get(datagram.subarray(1).join());

@@ -16,7 +16,7 @@ export function withContext(context: number, datagram: Uint8Array): Uint8Array<A
   return message;
 }
 
-/** The context before a datagram, and how many bytes it takes; `undefined` for what is none. */
+/** Reads the context before a datagram, and how many bytes it takes; `undefined` if the message has none. */
 export function readContext(message: Uint8Array): { context: number; length: number } | undefined {
   const first = message[0];
   if (first === undefined || first >= 0xc0) return undefined;

@@ -2,7 +2,7 @@ import { TorqueError } from "../error.js";
 import type { CarrierListener } from "./carrier.js";
 import { GatewaySession, type Transport } from "./gateway.js";
 
-/** What waits in the browser beyond so many bytes is lost here instead: late datagrams are worth nothing. */
+/** How many bytes may wait in the browser. Beyond that, datagrams are dropped here: late ones are worth nothing. */
 const WAITING_BYTES = 256 * 1_024;
 
 /** The code of RFC 6455 with which a browser closes what a page leaves open. */

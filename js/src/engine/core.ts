@@ -151,7 +151,7 @@ export class Core {
 
   /**
    * Gives every datagram that is to be sent: where to, and the local IP address to send from, empty where that does not
-   * matter. The bytes are the core's own: copy what is to be kept.
+   * matter. The bytes are the core's own: copy what you keep.
    */
   transmits(now: number, give: (remote: string, local: string, datagram: Uint8Array) => void): void {
     for (let length; (length = this.#exports.next_transmit(now)) > 0; ) {

@@ -11,15 +11,15 @@ import { openCarrier } from "./open_carrier.js";
 import { Scheduler } from "./scheduler.js";
 
 const NOTHING = new Uint8Array();
-/** So long before its carrier is gone a socket closes what is left, so that the others hear of it: milliseconds. */
+/** Milliseconds before its carrier is gone that a socket closes what is left, so that the other sides hear of it. */
 const LAST_WORDS = 1_000;
-/** So much longer than its connections may take a socket may take to end: milliseconds. */
+/** Milliseconds that a socket may take to end beyond what its connections may take. */
 const END_MARGIN = 1_000;
 
 /**
- * Drives the core: hands in datagrams, time and commands, and hands out datagrams and notices. Runs in a worker or beside the face.
+ * Drives the core: hands in datagrams, time and commands, and hands out datagrams and notices. Runs in a worker or in the page.
  *
- * Every entrance ends in {@link Engine.#drain}: transmits, then events, then the deadline. If the core breaks there, the socket
+ * Every call from outside ends in {@link Engine.#drain}: transmits, then events, then the deadline. If the core breaks there, the socket
  * is over, and says so.
  */
 export class Engine {
@@ -43,7 +43,7 @@ export class Engine {
   /** Notices are given in groups: all that one turn has brought. */
   constructor(private readonly notify: (notices: Notice[]) => void) {}
 
-  /** Does what the face asks for, in order. */
+  /** Carries out commands, in order. */
   handle(commands: Command[]): void {
     this.#guard(() => {
       for (const command of commands) {
@@ -105,7 +105,7 @@ export class Engine {
     }
   }
 
-  /** Commands but `shutdown` come only after the socket is bound: the face sees to it. */
+  /** Commands other than `shutdown` come only after the socket is bound: the page sees to it. */
   #handle(command: Exclude<Command, { kind: "begin" }>): void {
     const now = performance.now();
     switch (command.kind) {
@@ -240,7 +240,7 @@ export class Engine {
     this.#core.plain.close_all(now);
   }
 
-  /** The page goes away: what is still open ends now. */
+  /** The page goes away: everything that is still open ends now. */
   #leave(): void {
     const close = () => {
       this.#closeAll(performance.now());

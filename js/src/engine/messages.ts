@@ -1,8 +1,8 @@
 /**
- * What passes between the face, which the application sees, and the engine, which may be in a worker.
+ * Messages between the page's side of a socket and the engine, which may run in a worker.
  *
- * Connections have numbers of their own here: odd ones are given by the face, so that `connect` can return at once, even
- * ones by the engine.
+ * Both call a connection by the same number: the page gives odd ones, so that `connect` can return at once, and the engine
+ * gives even ones.
  */
 
 import type { ErrorCode } from "../error.js";
@@ -10,11 +10,11 @@ import type { CoreEvent } from "./events.js";
 import type { ConnectionFigures } from "./figures.js";
 import type { GatewayCarrier, SimulatedLink } from "../options.js";
 
-/** What the engine needs of a socket's options. */
+/** The part of a socket's options that the engine needs. */
 export interface EngineOptions {
   /** Those of the core, as it takes them. */
   core: string;
-  /** Where the socket may be: the first place that works. */
+  /** Places to bind the socket to: the first one that works counts. */
   bind: string[];
   /** The origin of the page; empty elsewhere. */
   origin: string;
@@ -27,7 +27,7 @@ export interface EngineOptions {
   simulatedLink: Required<SimulatedLink> | undefined;
 }
 
-/** From the face to the engine. @internal */
+/** From the page to the engine. @internal */
 export type Command =
   | { kind: "begin"; options: EngineOptions; module: WebAssembly.Module }
   | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: "ask" | "anyone" }
@@ -47,7 +47,7 @@ export type Command =
   /** The page goes away: close everything now, and wait for nothing. */
   | { kind: "leave" };
 
-/** From the engine to the face. @internal */
+/** From the engine to the page. @internal */
 export type Notice =
   | { kind: "bound"; address: string; publicKey: string; carrier: string; gatewayKey: string }
   /** The core's events, with the page's number of the connection. */
@@ -55,7 +55,7 @@ export type Notice =
   | { kind: "close"; id: number; code: ErrorCode; by: ClosedBy; reason: Uint8Array; message: string }
   /** The core did not take this packet. */
   | { kind: "refused"; id: number; packet: number }
-  /** The socket's carrier goes away in so many milliseconds. */
+  /** The socket's carrier goes away in `time` milliseconds. */
   | { kind: "draining"; time: number }
   | { kind: "reply"; request: number; value: unknown; error?: { code: ErrorCode; message: string } }
   | { kind: "ended"; code: ErrorCode; message: string };

@@ -43,7 +43,7 @@ async function readFile(): Promise<Uint8Array<ArrayBuffer>> {
   return response.ok ? new Uint8Array(await response.arrayBuffer()) : new Uint8Array();
 }
 
-/** Whether it begins as modules do: servers of single-page applications answer with a page to everything. */
+/** Returns whether the bytes begin as a module does: servers of single-page applications answer everything with a page. */
 function isModule(bytes: Uint8Array): boolean {
   return String.fromCharCode(...bytes.subarray(0, 4)) === "\0asm";
 }

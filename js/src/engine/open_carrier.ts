@@ -1,4 +1,5 @@
 import type { Carrier, CarrierListener } from "../carriers/carrier.js";
+import { TorqueError } from "../error.js";
 import { isNode } from "../platform.js";
 import type { EngineOptions } from "./messages.js";
 
@@ -29,6 +30,5 @@ async function openAt(bind: string, options: EngineOptions, listener: CarrierLis
   }
   const { hasDirectSockets, openDirectUdp } = await import("../carriers/direct_udp.js");
   if (hasDirectSockets()) return openDirectUdp(bind, listener);
-  const { TorqueError } = await import("../error.js");
   throw new TorqueError("invalid_argument", `${bind}: in a page a socket is bound to the URL of a gateway, https://…`);
 }

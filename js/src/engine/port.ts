@@ -1,7 +1,7 @@
 import { TorqueError } from "../error.js";
 import type { Command, Notice } from "./messages.js";
 
-/** The face's way to its engine. Commands of one turn go together. */
+/** The page's way to its engine. Commands of one turn go together. */
 export interface Port {
   post(command: Command): void;
   /** Sends what has gathered at once. */
@@ -10,7 +10,7 @@ export interface Port {
   end(): void;
 }
 
-/** An engine in a worker, or beside the face. */
+/** Starts an engine, in a worker or in the page itself. */
 export async function openPort(inWorker: boolean, listen: (notices: Notice[]) => void): Promise<Port> {
   if (inWorker) return openWorker(listen);
   const { Engine } = await import("./engine.js");
@@ -36,7 +36,7 @@ async function openWorker(listen: (notices: Notice[]) => void): Promise<Port> {
 /** The worker of the file beside this one, as a rule; where that is not found, or of another origin, of the copy in a text. */
 async function startWorker(): Promise<Worker> {
   try {
-    // In this form bundlers see that it is a file of its own.
+    // In this form bundlers see that it is a separate file.
     return await running(new Worker(new URL("./worker.js", import.meta.url), { name: "torque-socket" }));
   } catch (first) {
     let url: string | undefined;
