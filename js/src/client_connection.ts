@@ -73,6 +73,13 @@ export class ClientConnection {
     this.post({ kind: "accept_connection", id: this.id, data: copyOf(data, MAX_SHORT_DATA) });
   }
 
+  /** Drops a request, and says nothing to the one who asks. */
+  ignore(): void {
+    if (this.#state !== "pending") return;
+    this.#state = "closing";
+    this.post({ kind: "ignore", id: this.id });
+  }
+
   /** Closes, refuses or gives up, once. `failure` takes the place of the code and text that this would end with. */
   close(reason?: Data, failure?: TorqueError): void {
     const data = copyOf(reason, MAX_SHORT_DATA);

@@ -37,7 +37,7 @@ export class DraftSocket {
   on_challenge_response:
     | ((connection: number, public_key: string, challenge_response: Uint8Array, more: { difficulty: number; cipher: string }) => void)
     | null = null;
-  /** Somebody wants to connect: answer with `accept_connection` or `close`. */
+  /** Somebody wants to connect: answer with `accept_connection`, `close` or `ignore_connection`. */
   on_connect_request:
     | ((connection: number, public_key: string, connect_data: Uint8Array, more: { remote: string; origin: string | undefined }) => void)
     | null = null;
@@ -124,6 +124,11 @@ export class DraftSocket {
   /** Accepts the request that `on_connect_request` reported. */
   accept_connection(pending_connection: number, accept_data?: Data): void {
     this.#connection(pending_connection).acceptConnection(accept_data);
+  }
+
+  /** Drops the request that `on_connect_request` reported. The other side is told nothing, and gives up by itself. */
+  ignore_connection(pending_connection: number): void {
+    this.#connection(pending_connection).ignore();
   }
 
   /** Closes or refuses a connection, or gives it up. */

@@ -28,4 +28,9 @@ export class ConnectRequest {
   refuse(reason?: Data): void {
     this.client.close(reason);
   }
+
+  /** Drops the request. The other side is told nothing, and gives up by itself. */
+  ignore(): void {
+    this.client.ignore();
+  }
 }

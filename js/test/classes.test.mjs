@@ -256,6 +256,26 @@ test("requests wait for the loop that takes them, and may be refused", async (t)
   assert.deepEqual(taken, ["early", "late"]);
 });
 
+test("a request that is ignored leaves nothing at the host, and its initiator hears nothing", async (t) => {
+  const host = await bound(t);
+  const attempt = TorqueSocket.connect(host.url, { signal: AbortSignal.timeout(700) });
+  for await (const request of host.requests()) {
+    request.ignore();
+    await assert.rejects(request.accept(), { code: "closed" });
+    break;
+  }
+  await assert.rejects(attempt, { name: "TimeoutError" });
+  const { datagrams_sent: sent, connections_closed: ended } = await host.getStats();
+  assert.deepEqual([sent, ended], [1, 1], "the challenge_response alone was sent");
+  const draft = await bound(t, {}, DraftSocket);
+  draft.on_connect_request = (id) => draft.ignore_connection(id);
+  const closed = next(draft, "on_close");
+  const other = TorqueSocket.connect(draft.url, { signal: AbortSignal.timeout(700) });
+  const [, , { code, by }] = await closed;
+  assert.deepEqual([code, by], ["closed", "application"]);
+  await assert.rejects(other, { name: "TimeoutError" });
+});
+
 test("a link may be simulated before the socket is bound, wherever that will be", async (t) => {
   const socket = new TorqueSocket();
   t.after(() => socket.shutdown());

@@ -238,6 +238,14 @@ export! {
         })
     }
 
+    /// Drops a request without an answer.
+    fn ignore(connection: u32) -> f64 {
+        with(|instance| {
+            let done = instance.parts([]).and_then(|(core, [])| core.ignore(connection));
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
     /// Closes every connection.
     fn close_all(now: f64) { with_core((), |core| core.close_all(now)); }
 

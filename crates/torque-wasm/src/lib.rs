@@ -229,6 +229,11 @@ impl Core {
         .map_err(call_error)
     }
 
+    /// Drops a request that waits for an answer, and says nothing to the initiator.
+    pub fn ignore(&mut self, number: u32) -> Result<(), String> {
+        self.endpoint.ignore(connection(number)?).map_err(call_error)
+    }
+
     /// Closes every connection, telling the other sides that the socket goes away.
     pub fn close_all(&mut self, now: f64) {
         self.endpoint.close_all(instant(now));

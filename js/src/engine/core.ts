@@ -19,6 +19,7 @@ interface Exports {
   accept_challenge(now: number, connection: number, token: number): number;
   accept_connection(now: number, connection: number, length: number): number;
   close(now: number, connection: number, length: number): number;
+  ignore(connection: number): number;
   close_all(now: number): void;
   send(now: number, connection: number, length: number): number;
   send_info(remote: number, length: number): number;
@@ -137,6 +138,10 @@ export class Core {
 
   close(now: number, connection: number, reason: Uint8Array): void {
     this.#check(this.#exports.close(now, connection, this.#write([reason])));
+  }
+
+  ignore(connection: number): void {
+    this.#check(this.#exports.ignore(connection));
   }
 
   send(now: number, connection: number, payload: Uint8Array): number {

@@ -118,6 +118,9 @@ export class Engine {
       case "accept_connection":
         this.#with(command.id, ({ core }) => this.#core.acceptConnection(now, core, command.data));
         break;
+      case "ignore":
+        this.#with(command.id, ({ core }) => this.#core.ignore(core));
+        break;
       case "close":
         this.#close(command.id, command.reason);
         break;

@@ -33,6 +33,7 @@ export type Command =
   | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: "ask" | "anyone" }
   | { kind: "accept_challenge"; id: number; publicKey: string }
   | { kind: "accept_connection"; id: number; data: Uint8Array }
+  | { kind: "ignore"; id: number }
   | { kind: "close"; id: number; reason: Uint8Array }
   /** `packet` is the page's number for it. */
   | { kind: "send"; id: number; packet: number; data: Uint8Array }
