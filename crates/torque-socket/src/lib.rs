@@ -131,7 +131,8 @@ pub use torque_proto::{
     PuzzleConfig, SendError, Sequence, Settings, SettingsError, Stats, Trust,
 };
 
-/// The README's example has to work.
+/// The examples of the project's README and of this crate's have to work.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
