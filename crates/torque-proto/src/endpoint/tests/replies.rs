@@ -36,7 +36,7 @@ impl Hosts {
     }
 
     fn connect(&mut self, host: u8) -> ConnectionId {
-        let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+        let options = ConnectOptions { trust: Some(Trust::Anyone), ..Default::default() };
         self.client.connect(self.now, address(host), options).unwrap()
     }
 
@@ -62,8 +62,8 @@ impl Hosts {
                 let host = &mut self.hosts[index];
                 host.handle_timeout(self.now);
                 while let Some(event) = host.poll_event() {
-                    if let Event::ConnectRequest { connection, .. } = event {
-                        host.accept_connection(self.now, connection, b"").unwrap();
+                    if let Event::ConnectRequest(request) = event {
+                        host.accept_connection(self.now, request.connection, b"").unwrap();
                     }
                 }
                 let sent: Vec<_> = host.transmits().iter().map(|sent| sent.bytes.to_vec()).collect();
@@ -174,7 +174,7 @@ fn answers_that_seem_to_come_from_a_connected_address_cost_that_connection_nothi
 fn a_host_answers_no_challenge_request_that_is_malformed_or_its_own() {
     let mut host = endpoint(1);
     let mut client = endpoint(2);
-    let options = ConnectOptions { trust: Trust::Anyone, ..Default::default() };
+    let options = ConnectOptions { trust: Some(Trust::Anyone), ..Default::default() };
     client.connect(Instant::from_millis(1), address(0), options).unwrap();
     let good = client.transmits().get(0).unwrap().bytes.to_vec();
     client.transmits().clear();
