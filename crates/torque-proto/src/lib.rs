@@ -42,6 +42,7 @@ pub mod measure;
 mod micros;
 mod path;
 mod payload;
+pub mod schedule;
 mod settings;
 mod stats;
 mod timer;

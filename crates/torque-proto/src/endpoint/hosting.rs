@@ -115,8 +115,7 @@ impl Endpoint {
     fn on_admitted(&mut self, now: Instant, path: Path, admitted: Admitted, room: Room) {
         let nonce = *admitted.initiator_nonce();
         // Both sides connect to each other: the attempt with the smaller nonce survives (5.4, step 9).
-        let ours = self.attempt_at(&path.remote).and_then(|slot| slot.attempt.initiator_nonce());
-        if ours.is_some_and(|ours| *ours < nonce) {
+        if self.own_nonce_at(&path.remote).is_some_and(|ours| *ours < nonce) {
             self.stats.crossed_request += 1;
             return;
         }
@@ -131,9 +130,7 @@ impl Endpoint {
         let slot = Slot::Asking(boxed(AskingSlot { asking, source, since: now }));
         let entry = Entry { origin: origin.as_deref().map(Box::from), ..Entry::new(slot) };
         let Some(id) = self.insert_request(now, entry, source, room) else { return };
-        if let Some(attempt) = self.attempts.asking(&path.remote) {
-            self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
-        }
+        self.supersede_attempt(now, path.remote);
         self.stats.connections_requested += 1;
         trace_event!(DEBUG, connection = %id, remote = %path.remote, key = %question.public_key, "requested");
         self.events.push(Event::ConnectRequest(event::ConnectRequest {
@@ -350,9 +347,7 @@ impl Endpoint {
         let (remote, public_key) = (connected.path.remote, connected.public_key);
         let settings: Settings = connected.connection.settings();
         // There is one connection now: an attempt of our own to the same address has lost (5.4, step 9).
-        if let Some(attempt) = self.attempts.asking(&remote) {
-            self.end_attempt(attempt, CloseCode::Superseded, ClosedBy::Socket, &[]);
-        }
+        self.supersede_attempt(now, remote);
         let replaces = self.displace_owner(remote);
         self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);

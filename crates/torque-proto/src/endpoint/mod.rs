@@ -4,7 +4,8 @@
 //! `hosting`, `attempting` or `packets` hand it to the handshake's or the connection's state and turn the outcome into
 //! events. Its way out: [`Endpoint::send`] seals into [`Transmits`], which the driver empties.
 
-mod attempting;
+mod candidates;
+mod connecting;
 mod hosting;
 mod maps;
 mod origins;

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::config::Limits;
 use crate::connection::{Connection, Output};
 use crate::event::Delivery;
-use crate::handshake::{Asking, Attempt, Confirming, Refused};
+use crate::handshake::{Asking, Confirming, Refused};
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::PublicKey;
 use crate::instant::Instant;
@@ -16,6 +16,7 @@ use crate::payload::Pool;
 use crate::stats::Stats;
 use crate::timer::TimerKind;
 
+use super::candidates::Candidates;
 use super::queue::EventQueue;
 
 /// A slot, and what the application has to do with it.
@@ -38,7 +39,7 @@ impl Entry {
 /// The states of a connection, from either side.
 pub(super) enum Slot {
     /// Ours, on its way to the host.
-    Attempt(Box<AttemptSlot>),
+    Attempt(Box<Candidates>),
     /// As host: the application is asked.
     Asking(Box<AskingSlot>),
     /// As host: accepted, and waiting for the first packet, or for the address to be free.
@@ -49,13 +50,6 @@ pub(super) enum Slot {
     Connected(Box<Connected>),
     /// Over; the close event was not taken yet.
     Ended,
-}
-
-pub(super) struct AttemptSlot {
-    pub attempt: Attempt,
-    pub remote: Address,
-    /// Its initiator_nonce, by which the endpoint knows its own requests.
-    pub nonce: Option<[u8; 16]>,
 }
 
 /// Where a request came from.
@@ -133,7 +127,7 @@ pub(super) struct Connected {
 impl Slot {
     pub(super) fn deadline(&self) -> Option<(Instant, TimerKind)> {
         match self {
-            Self::Attempt(slot) => slot.attempt.deadline(),
+            Self::Attempt(candidates) => candidates.deadline(),
             Self::Asking(slot) => Some((slot.asking.deadline(), TimerKind::Handshake)),
             Self::Refused(slot) => Some((slot.refused.deadline(), TimerKind::Handshake)),
             // Once it is being closed, it has timers of its own.
@@ -152,7 +146,7 @@ impl Slot {
 
     pub(super) fn remote(&self) -> Option<Address> {
         match self {
-            Self::Attempt(slot) => Some(slot.remote),
+            Self::Attempt(candidates) => candidates.remote(),
             Self::Asking(slot) => Some(slot.source.path.remote),
             Self::Refused(slot) => Some(slot.source.path.remote),
             Self::Confirming(slot) => Some(slot.connected.path.remote),

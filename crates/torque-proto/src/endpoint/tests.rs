@@ -2,6 +2,7 @@
 //! torque-sim.
 
 mod answers;
+mod candidates;
 mod hostile;
 mod origins;
 mod replies;

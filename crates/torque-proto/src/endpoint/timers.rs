@@ -7,7 +7,6 @@ use crate::event::ClosedBy;
 use crate::handshake::ShortData;
 use crate::id::ConnectionId;
 use crate::instant::Instant;
-use crate::path::Path;
 use crate::timer::TimerKind;
 use crate::transmits::Cause;
 
@@ -50,12 +49,10 @@ impl Endpoint {
             return self.rearm(id);
         }
         match &mut entry.slot {
-            Slot::Attempt(slot) => {
-                let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
-                let outcome = self
-                    .transmits
-                    .push(Cause::Own, Path::to(slot.remote), |out| slot.attempt.handle_timeout(&mut cx, out));
-                self.after_attempt(now, id, None, outcome);
+            Slot::Attempt(_) => {
+                self.attempt(now, id, None, |candidates, cx, transmits| {
+                    candidates.handle_timeout(cx, transmits)
+                });
             }
             Slot::Asking(_) => {
                 self.refuse_with(now, id, CloseCode::NoDecision, ClosedBy::Socket, ShortData::EMPTY);

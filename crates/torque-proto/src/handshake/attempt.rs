@@ -34,6 +34,16 @@ pub(crate) struct AttemptOptions {
     pub(crate) extensions: Vec<Extension>,
 }
 
+impl AttemptOptions {
+    /// Whether a request has room for it.
+    ///
+    /// # Errors
+    /// `TooLarge` if connect_data and extensions (three bytes more for each) exceed 1,000 bytes.
+    pub(crate) fn check(&self) -> Result<(), CallError> {
+        check_room(&self.connect_data, &self.extensions)
+    }
+}
+
 /// What all states share.
 pub(super) struct Common {
     pub(super) connection: ConnectionId,
@@ -124,33 +134,29 @@ impl Others {
 }
 
 impl Attempt {
-    /// Begins, and appends the first challenge_request.
-    ///
-    /// # Errors
-    /// `TooLarge` if connect_data and extensions (three bytes more for each) exceed 1,000 bytes.
-    pub(crate) fn start(
-        cx: &mut Context<'_>,
-        options: AttemptOptions,
-        out: &mut Vec<u8>,
-    ) -> Result<Self, CallError> {
-        check_room(&options.connect_data, &options.extensions)?;
+    /// Begins, and appends the first challenge_request. The options passed their [`check`](AttemptOptions::check).
+    pub(crate) fn start(cx: &mut Context<'_>, options: AttemptOptions, out: &mut Vec<u8>) -> Self {
         let mut wishes = options.settings;
         wishes.tag_bytes = wishes.tag_bytes.max(cx.config.min_tag_bytes);
-        // `Config::validate` sees to it that there is an offer.
-        let offers = Offers::new(&cx.config.ciphers).or_else(|| Offers::new(&crate::Cipher::DEFAULT_OFFER));
         let common = Common {
             connection: options.connection,
             trust: options.trust,
             wishes,
             connect_data: options.connect_data,
             extensions: options.extensions,
-            offers: offers.ok_or(TOO_LARGE)?,
+            // `Config::validate` sees to it that there is an offer.
+            offers: Offers::new(&cx.config.ciphers).unwrap_or(Offers::DEFAULT),
             application_tag: application_tag(&cx.config.application_id),
             started: cx.now,
             stats: HandshakeStats::default(),
         };
         let state = State::Challenging(Challenging::begin(&common, cx, None, out));
-        Ok(Self { common: Box::new(common), state, others: Others::default() })
+        Self { common: Box::new(common), state, others: Others::default() }
+    }
+
+    /// Whether it still waits for a challenge_response that it goes on with.
+    pub(crate) fn is_challenging(&self) -> bool {
+        matches!(self.state, State::Challenging(_))
     }
 
     /// The initiator_nonce in use. It changes whenever a fresh challenge is fetched.

@@ -200,7 +200,7 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
         extensions: choices.extensions.clone(),
     };
     let mut challenge_request = Vec::new();
-    let mut attempt = Attempt::start(&mut initiator.cx(), options, &mut challenge_request).unwrap();
+    let mut attempt = Attempt::start(&mut initiator.cx(), options, &mut challenge_request);
     let mut challenge_response = Vec::new();
     let cx = &mut host_side.cx();
     let request = ChallengeRequest::parse(&challenge_request).unwrap();

@@ -45,6 +45,12 @@ fn check_version(version: u8, initiator_nonce: [u8; 16]) -> Result<(), ParseErro
 pub struct Offers([u8; 4]);
 
 impl Offers {
+    /// All ciphers, in the order of [`Cipher::DEFAULT_OFFER`].
+    pub const DEFAULT: Self = {
+        let [first, second, third] = Cipher::DEFAULT_OFFER;
+        Self([first.number(), second.number(), third.number(), 0])
+    };
+
     /// The offer of these ciphers; `None` if there are none, more than four, or one twice.
     pub fn new(ciphers: &[Cipher]) -> Option<Self> {
         let mut numbers = [0; 4];

@@ -1,47 +1,56 @@
 //! Which attempt a host's answer belongs to, and what an answer can cost others (PROTOCOL.md 5.5).
 
+use alloc::collections::BTreeSet;
+
 use super::*;
 use crate::codes::RejectCode;
 use crate::wire::{Reject, Reply};
 
 /// A socket that connects, and hosts that accept whatever comes. Each host has an address of its own.
-struct Hosts {
-    now: Instant,
-    client: Endpoint,
-    hosts: Vec<Endpoint>,
-    events: Vec<Event>,
+pub(super) struct Hosts {
+    pub(super) now: Instant,
+    pub(super) client: Endpoint,
+    pub(super) hosts: Vec<Endpoint>,
+    pub(super) events: Vec<Event>,
+    /// Where the client has sent to.
+    pub(super) addresses_asked: BTreeSet<Address>,
 }
 
-fn endpoint(seed: u8) -> Endpoint {
+pub(super) fn endpoint(seed: u8) -> Endpoint {
     let setup =
         Setup { config: Config::default(), key_pair: None, seed: [seed; 32], unix_millis: 1_700_000_000_000 };
     Endpoint::new(Instant::from_millis(1), setup).unwrap()
 }
 
 /// The address of the client. That of a host is its index.
-const OURS: u8 = 200;
+pub(super) const OURS: u8 = 200;
 
 fn elsewhere() -> Address {
     Address::from(SocketAddr::from(([10, 0, 0, 0], 1_234)))
 }
 
 impl Hosts {
-    fn new(hosts: u8) -> Self {
+    pub(super) fn new(hosts: u8) -> Self {
         Self {
             now: Instant::from_millis(1),
             client: endpoint(100),
             hosts: (0..hosts).map(endpoint).collect(),
             events: Vec::new(),
+            addresses_asked: BTreeSet::new(),
         }
     }
 
     fn connect(&mut self, host: u8) -> ConnectionId {
-        let options = ConnectOptions { trust: Some(Trust::Anyone), ..Default::default() };
+        let options = ConnectOptions::new(Trust::Anyone);
         self.client.connect(self.now, address(host), options).unwrap()
     }
 
     /// Lets time pass. `source` says where a host's datagram seems to come from; without one it is lost.
-    fn advance(&mut self, millis: u64, mut source: impl FnMut(usize, &mut Vec<u8>) -> Option<Address>) {
+    pub(super) fn advance(
+        &mut self,
+        millis: u64,
+        mut source: impl FnMut(usize, &mut Vec<u8>) -> Option<Address>,
+    ) {
         for _ in 0..millis {
             self.now += Duration::from_millis(1);
             self.client.handle_timeout(self.now);
@@ -49,6 +58,7 @@ impl Hosts {
                 self.client.transmits().iter().map(|sent| (sent.path.remote, sent.bytes.to_vec())).collect();
             self.client.transmits().clear();
             for (to, mut bytes) in sent {
+                self.addresses_asked.insert(to);
                 // The first host is also reached elsewhere.
                 let to = if to == elsewhere() { address(0) } else { to };
                 for (host, number) in self.hosts.iter_mut().zip(0..) {
@@ -79,7 +89,7 @@ impl Hosts {
         }
     }
 
-    fn established(&self) -> Vec<(ConnectionId, Address, Option<ConnectionId>)> {
+    pub(super) fn established(&self) -> Vec<(ConnectionId, Address, Option<ConnectionId>)> {
         let established = |event: &Event| match event {
             Event::Established { connection, remote, replaces, .. } => {
                 Some((*connection, *remote, *replaces))
@@ -89,6 +99,8 @@ impl Hosts {
         self.events.iter().filter_map(established).collect()
     }
 }
+
+type Change = fn(&mut Vec<u8>);
 
 fn is_reply(bytes: &[u8]) -> bool {
     Reply::parse(DatagramKind::of(bytes), bytes).is_ok()
@@ -174,12 +186,12 @@ fn answers_that_seem_to_come_from_a_connected_address_cost_that_connection_nothi
 fn a_host_answers_no_challenge_request_that_is_malformed_or_its_own() {
     let mut host = endpoint(1);
     let mut client = endpoint(2);
-    let options = ConnectOptions { trust: Some(Trust::Anyone), ..Default::default() };
+    let options = ConnectOptions::new(Trust::Anyone);
     client.connect(Instant::from_millis(1), address(0), options).unwrap();
     let good = client.transmits().get(0).unwrap().bytes.to_vec();
     client.transmits().clear();
 
-    let hear = |endpoint: &mut Endpoint, change: &dyn Fn(&mut Vec<u8>)| {
+    let hear = |endpoint: &mut Endpoint, change: Change| {
         let mut bytes = good.clone();
         change(&mut bytes);
         let datagram = Datagram { path: Path::to(address(OURS)), bytes: &mut bytes };
@@ -188,16 +200,15 @@ fn a_host_answers_no_challenge_request_that_is_malformed_or_its_own() {
         endpoint.transmits().clear();
         answer
     };
-    let malformed: [&dyn Fn(&mut Vec<u8>); 3] =
-        [&|bytes| bytes[1] ^= 1, &|bytes| bytes[767] = 1, &|bytes| bytes.truncate(767)];
+    let malformed: [Change; 3] = [|bytes| bytes[1] ^= 1, |bytes| bytes[767] = 1, |bytes| bytes.truncate(767)];
     for change in malformed {
         assert_eq!(hear(&mut host, change), None);
     }
     assert_eq!(host.stats().malformed, 3);
-    let reject = hear(&mut host, &|bytes| bytes[9] = 2).unwrap();
+    let reject = hear(&mut host, |bytes| bytes[9] = 2).unwrap();
     assert_eq!(Reject::parse(&reject).unwrap().code, RejectCode::VersionMismatch);
     assert_eq!(host.stats().version_mismatch, 1);
-    assert_eq!(hear(&mut client, &|_| {}), None, "its own request has come back");
+    assert_eq!(hear(&mut client, |_| {}), None, "its own request has come back");
     assert_eq!(client.stats().reflected, 1);
-    assert!(hear(&mut host, &|_| {}).is_some());
+    assert!(hear(&mut host, |_| {}).is_some());
 }

@@ -87,7 +87,7 @@ impl World {
     pub(super) fn start(&mut self, trust: Trust) -> (Attempt, Vec<u8>) {
         let options = self.options(trust);
         let mut out = Vec::new();
-        let attempt = Attempt::start(&mut self.at_initiator.cx(self.now), options, &mut out).unwrap();
+        let attempt = Attempt::start(&mut self.at_initiator.cx(self.now), options, &mut out);
         (attempt, out)
     }
 

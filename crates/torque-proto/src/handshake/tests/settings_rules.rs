@@ -71,7 +71,7 @@ fn an_initiator_never_asks_for_a_shorter_tag_than_it_takes() {
     options.settings.tag_bytes = 4;
     world.at_initiator.config.min_tag_bytes = 10;
     let mut out = Vec::new();
-    let mut attempt = Attempt::start(&mut world.at_initiator.cx(world.now), options, &mut out).unwrap();
+    let mut attempt = Attempt::start(&mut world.at_initiator.cx(world.now), options, &mut out);
     let (_, response) = world.challenge(&out);
     world.hear(&mut attempt, &response);
     let request = world.solve(&mut attempt);

@@ -1,0 +1,417 @@
+//! The addresses at which one attempt looks for its host: when each is asked, which one is gone on with, and what the
+//! attempt ends with if none is (PROTOCOL.md 5.5; RFC 8305 calls it Happy Eyeballs).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::maps::Attempts;
+use crate::address::Address;
+use crate::codes::CloseCode;
+use crate::error::CallError;
+use crate::event::{ClosedBy, Extension};
+use crate::handshake::{
+    Attempt, AttemptEnded, AttemptOptions, AttemptOutcome, Context, DropReason, PuzzleJob,
+};
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::path::Path;
+use crate::schedule::{MAX_CANDIDATES, NEXT_CANDIDATE};
+use crate::timer::TimerKind;
+use crate::transmits::{Cause, Transmits};
+use crate::wire::Reply;
+use crate::wire::control::MAX_REASON;
+
+/// One attempt to connect, with the handshake at each address.
+pub(super) struct Candidates {
+    list: Vec<Candidate>,
+    /// Until a host has answered as the attempt's trust wants: then it is the only candidate.
+    race: Option<Box<Race>>,
+}
+
+/// What is needed while no host has answered.
+struct Race {
+    /// For the handshakes that begin later.
+    options: AttemptOptions,
+    /// When the next address is asked that was not asked yet.
+    next: Instant,
+    /// How many addresses there have been.
+    count: usize,
+    /// Whether more may come.
+    is_open: bool,
+    /// What the attempt ends with if nothing better comes.
+    last: AttemptEnded,
+}
+
+struct Candidate {
+    address: Address,
+    phase: Phase,
+    /// Its initiator_nonce, as the endpoint's table has it.
+    noted: Option<[u8; 16]>,
+    obstacle: Option<Obstacle>,
+}
+
+enum Phase {
+    /// Its turn has not come.
+    Waiting,
+    Asked(Box<Attempt>),
+    /// It failed, or another one has answered.
+    Over,
+}
+
+/// What the driver last said when a datagram could not be sent. The datagram counts as lost, and the attempt goes on; if
+/// nothing comes of it, this is the likely reason.
+struct Obstacle {
+    at: Instant,
+    ended: AttemptEnded,
+}
+
+fn ended(code: CloseCode) -> AttemptEnded {
+    AttemptEnded { code, by: ClosedBy::Socket, reason: Vec::new() }
+}
+
+fn unreachable(cause: &str) -> AttemptEnded {
+    let mut length = cause.len().min(MAX_REASON);
+    while !cause.is_char_boundary(length) {
+        length -= 1;
+    }
+    AttemptEnded { reason: cause.as_bytes()[..length].to_vec(), ..ended(CloseCode::Unreachable) }
+}
+
+/// The addresses in the order in which they are asked: each once, and the families in turns, beginning with that of the
+/// first, so that a family that leads nowhere costs one step. Unspecified addresses, with which some name servers answer
+/// instead of not at all, are left out.
+fn interleaved(addresses: &[Address]) -> Vec<Address> {
+    let is_v6 = |address: &Address| address.socket_addr().is_some_and(|address| address.is_ipv6());
+    let is_unspecified = |address: &Address| {
+        address.socket_addr().is_some_and(|address: SocketAddr| address.ip().is_unspecified())
+    };
+    let mut families = [Vec::new(), Vec::new()];
+    let first = addresses.iter().find(|address| !is_unspecified(address)).map(is_v6);
+    for address in addresses {
+        let family = &mut families[usize::from(Some(is_v6(address)) != first)];
+        if !is_unspecified(address) && !family.contains(address) {
+            family.push(*address);
+        }
+    }
+    let [one, other] = &families;
+    let turns = 0..one.len().max(other.len());
+    turns.flat_map(|turn| [one.get(turn), other.get(turn)]).flatten().copied().collect()
+}
+
+impl Candidates {
+    /// An attempt that has no address yet.
+    ///
+    /// # Errors
+    /// `TooLarge` if connect_data and extensions do not fit into a request.
+    pub(super) fn new(now: Instant, options: AttemptOptions) -> Result<Self, CallError> {
+        options.check()?;
+        let race = Race { options, next: now, count: 0, is_open: true, last: ended(CloseCode::NoAnswer) };
+        Ok(Self { list: Vec::new(), race: Some(Box::new(race)) })
+    }
+
+    /// Adds addresses, as many as there is room for, but those that are `taken`. `insert` is called for each that is
+    /// added. They are asked when [`run`](Self::run) is called, each in its turn.
+    ///
+    /// # Errors
+    /// `NotWaiting` if a host has answered, or no more addresses were to come.
+    pub(super) fn add(
+        &mut self,
+        addresses: &[Address],
+        taken: &[Address],
+        mut insert: impl FnMut(Address),
+    ) -> Result<(), CallError> {
+        let Some(race) = self.race.as_mut().filter(|race| race.is_open) else {
+            return Err(CallError::NotWaiting);
+        };
+        for address in interleaved(addresses) {
+            if race.count == MAX_CANDIDATES {
+                break;
+            }
+            race.count += 1;
+            if !taken.contains(&address) {
+                insert(address);
+                self.list.push(Candidate { address, phase: Phase::Waiting, noted: None, obstacle: None });
+            } else {
+                race.last = ended(CloseCode::AddressInUse);
+            }
+        }
+        Ok(())
+    }
+
+    /// No more addresses will come. If there were none, the attempt ends as `reason` says.
+    ///
+    /// # Errors
+    /// `NotWaiting` if a host has answered, or that was said before.
+    pub(super) fn close_list(&mut self, reason: AttemptEnded) -> Result<(), CallError> {
+        let Some(race) = self.race.as_mut().filter(|race| race.is_open) else {
+            return Err(CallError::NotWaiting);
+        };
+        race.is_open = false;
+        if race.count == 0 {
+            race.last = reason;
+        }
+        Ok(())
+    }
+
+    /// Asks the next address if its turn has come; says whether the attempt goes on.
+    pub(super) fn run(&mut self, cx: &mut Context<'_>, transmits: &mut Transmits) -> AttemptOutcome {
+        let Some(race) = &mut self.race else { return AttemptOutcome::Waiting };
+        if race.next <= cx.now
+            && let Some(next) = self.list.iter_mut().find(|other| matches!(other.phase, Phase::Waiting))
+        {
+            let options = race.options.clone();
+            let begun =
+                transmits.push(Cause::Own, Path::to(next.address), |out| Attempt::start(cx, options, out));
+            next.phase = Phase::Asked(Box::new(begun));
+            race.next = cx.now + NEXT_CANDIDATE;
+        }
+        let is_over = !race.is_open && self.list.iter().all(|other| matches!(other.phase, Phase::Over));
+        if is_over { AttemptOutcome::Ended(race.last.clone()) } else { AttemptOutcome::Waiting }
+    }
+
+    /// Takes a host's answer. It belongs to the address whose nonce it carries.
+    pub(super) fn handle_reply(
+        &mut self,
+        cx: &mut Context<'_>,
+        transmits: &mut Transmits,
+        reply: Reply<'_>,
+    ) -> AttemptOutcome {
+        let nonce = *reply.initiator_nonce();
+        let of_reply = |other: &Candidate| other.initiator_nonce() == Some(&nonce);
+        let Some(index) = self.list.iter().position(of_reply) else {
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        };
+        self.call(index, cx, transmits, |attempt, cx, out| attempt.handle_reply(cx, reply, out))
+    }
+
+    /// Runs what is due at every address.
+    pub(super) fn handle_timeout(
+        &mut self,
+        cx: &mut Context<'_>,
+        transmits: &mut Transmits,
+    ) -> AttemptOutcome {
+        for index in 0..self.list.len() {
+            if self.list[index].deadline().is_some_and(|(at, _)| at <= cx.now) {
+                let outcome =
+                    self.call(index, cx, transmits, |attempt, cx, out| attempt.handle_timeout(cx, out));
+                if !matches!(outcome, AttemptOutcome::Waiting) {
+                    return outcome;
+                }
+            }
+        }
+        self.run(cx, transmits)
+    }
+
+    /// As [`Attempt::accept`].
+    pub(super) fn accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        transmits: &mut Transmits,
+        extensions: Option<Vec<Extension>>,
+    ) -> Result<AttemptOutcome, CallError> {
+        match (&self.race, self.list.first_mut()) {
+            (None, Some(Candidate { address, phase: Phase::Asked(attempt), .. })) => {
+                transmits.push(Cause::Own, Path::to(*address), |out| attempt.accept(cx, extensions, out))
+            }
+            _ => Err(CallError::NotWaiting),
+        }
+    }
+
+    /// As [`Attempt::has_puzzle`].
+    pub(super) fn has_puzzle(&self) -> bool {
+        self.list.iter().filter_map(Candidate::attempt).any(Attempt::has_puzzle)
+    }
+
+    /// As [`Attempt::take_puzzle`].
+    pub(super) fn take_puzzle(&mut self) -> Option<PuzzleJob> {
+        self.list.iter_mut().filter_map(Candidate::attempt_mut).find_map(Attempt::take_puzzle)
+    }
+
+    /// As [`Attempt::return_puzzle`].
+    pub(super) fn return_puzzle(
+        &mut self,
+        cx: &mut Context<'_>,
+        transmits: &mut Transmits,
+        job: PuzzleJob,
+    ) -> AttemptOutcome {
+        match (&self.race, self.list.is_empty()) {
+            (None, false) => {
+                self.call(0, cx, transmits, |attempt, cx, out| attempt.return_puzzle(cx, job, out))
+            }
+            _ => AttemptOutcome::Waiting,
+        }
+    }
+
+    /// A datagram to this address could not be sent: the next one is asked beside it. If no other datagram to there will
+    /// fare better, the address has failed.
+    pub(super) fn hinder(
+        &mut self,
+        cx: &mut Context<'_>,
+        transmits: &mut Transmits,
+        address: Address,
+        (cause, is_final): (&str, bool),
+    ) -> AttemptOutcome {
+        let Some(index) = self.list.iter().position(|other| other.address == address) else {
+            return AttemptOutcome::Waiting;
+        };
+        let ended = unreachable(cause);
+        if is_final {
+            return self.fail(index, cx, transmits, ended);
+        }
+        self.list[index].obstacle = Some(Obstacle { at: cx.now, ended });
+        if let Some(race) = &mut self.race {
+            race.next = cx.now;
+        }
+        self.run(cx, transmits)
+    }
+
+    /// This address is lost to another connection.
+    pub(super) fn supersede(
+        &mut self,
+        cx: &mut Context<'_>,
+        transmits: &mut Transmits,
+        address: Address,
+    ) -> AttemptOutcome {
+        match self.list.iter().position(|other| other.address == address) {
+            Some(index) => self.fail(index, cx, transmits, ended(CloseCode::Superseded)),
+            None => AttemptOutcome::Waiting,
+        }
+    }
+
+    /// Lets the handshake at one address act, and decides what follows for the attempt.
+    fn call(
+        &mut self,
+        index: usize,
+        cx: &mut Context<'_>,
+        transmits: &mut Transmits,
+        act: impl FnOnce(&mut Attempt, &mut Context<'_>, &mut Vec<u8>) -> AttemptOutcome,
+    ) -> AttemptOutcome {
+        let Candidate { address, phase: Phase::Asked(attempt), obstacle, .. } = &mut self.list[index] else {
+            return AttemptOutcome::Waiting;
+        };
+        let outcome = transmits.push(Cause::Own, Path::to(*address), |out| act(attempt, cx, out));
+        if let AttemptOutcome::Ended(ended) = outcome {
+            // An obstacle is the likely reason of silence if it met the last repeat, too.
+            let pause = cx.config.handshake.retry_max * 5 / 4;
+            let ended = match obstacle.take() {
+                Some(obstacle)
+                    if ended.code == CloseCode::NoAnswer && cx.now.saturating_since(obstacle.at) <= pause =>
+                {
+                    obstacle.ended
+                }
+                _ => ended,
+            };
+            return self.fail(index, cx, transmits, ended);
+        }
+        let Some(race) = &mut self.race else { return outcome };
+        if attempt.is_challenging() {
+            if attempt.problem().is_some() {
+                // It will hardly answer better: the next one need not wait.
+                race.next = cx.now;
+                let run = self.run(cx, transmits);
+                debug_assert!(matches!(run, AttemptOutcome::Waiting), "this address still goes on");
+            }
+            return outcome;
+        }
+        // This is the host. The others end without a word.
+        self.race = None;
+        for (other, candidate) in self.list.iter_mut().enumerate() {
+            if other != index {
+                candidate.phase = Phase::Over;
+            }
+        }
+        outcome
+    }
+
+    /// One address has failed; the next one is asked at once.
+    fn fail(
+        &mut self,
+        index: usize,
+        cx: &mut Context<'_>,
+        transmits: &mut Transmits,
+        ended: AttemptEnded,
+    ) -> AttemptOutcome {
+        self.list[index].phase = Phase::Over;
+        let Some(race) = &mut self.race else { return AttemptOutcome::Ended(ended) };
+        // "No answer" says less than whatever else was learned.
+        if ended.code != CloseCode::NoAnswer {
+            race.last = ended;
+        }
+        race.next = cx.now;
+        self.run(cx, transmits)
+    }
+
+    /// Brings the endpoint's tables up to date, and forgets addresses that are over.
+    pub(super) fn note(&mut self, id: ConnectionId, table: &mut Attempts) {
+        self.list.retain_mut(|candidate| {
+            let present = candidate.initiator_nonce().copied();
+            table.note(id, &mut candidate.noted, present);
+            let is_over = matches!(candidate.phase, Phase::Over);
+            if is_over {
+                table.remove(&candidate.address);
+            }
+            !is_over
+        });
+    }
+
+    /// Ends all of it.
+    pub(super) fn forget(&mut self, id: ConnectionId, table: &mut Attempts) {
+        for candidate in &mut self.list {
+            candidate.phase = Phase::Over;
+        }
+        self.note(id, table);
+    }
+
+    /// The nonce with which an address is asked.
+    pub(super) fn nonce_at(&self, address: &Address) -> Option<&[u8; 16]> {
+        self.list.iter().find(|other| other.address == *address)?.initiator_nonce()
+    }
+
+    /// The address, if there is only one.
+    pub(super) fn remote(&self) -> Option<Address> {
+        match self.list.as_slice() {
+            [only] => Some(only.address),
+            _ => None,
+        }
+    }
+
+    /// As [`Attempt::problem`], of the first address that has one.
+    pub(super) fn problem(&self) -> Option<CloseCode> {
+        self.list.iter().filter_map(Candidate::attempt).find_map(Attempt::problem)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due, and for what.
+    pub(super) fn deadline(&self) -> Option<(Instant, TimerKind)> {
+        let waits = self.list.iter().any(|other| matches!(other.phase, Phase::Waiting));
+        let next = self.race.as_ref().filter(|_| waits).map(|race| (race.next, TimerKind::Handshake));
+        self.list.iter().filter_map(Candidate::deadline).chain(next).min_by_key(|(at, _)| *at)
+    }
+}
+
+impl Candidate {
+    fn attempt(&self) -> Option<&Attempt> {
+        match &self.phase {
+            Phase::Asked(attempt) => Some(attempt),
+            Phase::Waiting | Phase::Over => None,
+        }
+    }
+
+    fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        match &mut self.phase {
+            Phase::Asked(attempt) => Some(attempt),
+            Phase::Waiting | Phase::Over => None,
+        }
+    }
+
+    fn initiator_nonce(&self) -> Option<&[u8; 16]> {
+        self.attempt()?.initiator_nonce()
+    }
+
+    fn deadline(&self) -> Option<(Instant, TimerKind)> {
+        self.attempt()?.deadline()
+    }
+}
+
+#[cfg(test)]
+mod tests;
