@@ -91,7 +91,6 @@
 mod activation;
 #[cfg(feature = "tokio")]
 mod async_socket;
-mod attempts;
 mod builder;
 mod calls;
 mod clock;

@@ -1,6 +1,6 @@
 //! Names are resolved on threads of their own: a slow name server holds nobody up.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -13,8 +13,6 @@ use crate::waker::Waker;
 
 /// Lookups at a time; further ones wait.
 const MAX_RUNNING: usize = 8;
-/// Addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 16;
 
 /// Finds the addresses of a name, best first. Called on a thread where it may take its time.
 pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -32,6 +30,8 @@ pub(crate) struct Answer {
 
 struct Question {
     connection: ConnectionId,
+    /// Names the look-up itself: the id of an attempt that was closed may be that of another one by the time of the answer.
+    number: u64,
     name: String,
     port: u16,
 }
@@ -40,71 +40,83 @@ struct Question {
 pub(crate) struct Resolver {
     lookup: Lookup,
     waker: Option<Waker>,
-    answers: Sender<Answer>,
-    incoming: Receiver<Answer>,
+    answers: Sender<(u64, Answer)>,
+    incoming: Receiver<(u64, Answer)>,
     running: usize,
     waiting: VecDeque<Question>,
+    /// The look-ups whose answers are wanted.
+    wanted: HashMap<ConnectionId, u64>,
+    count: u64,
 }
 
 impl Resolver {
-    pub(crate) fn new(lookup: Lookup, waker: Option<Waker>) -> Self {
+    pub(crate) fn new(lookup: Lookup) -> Self {
         let (answers, incoming) = channel();
-        Self { lookup, waker, answers, incoming, running: 0, waiting: VecDeque::new() }
+        Self {
+            lookup,
+            waker: None,
+            answers,
+            incoming,
+            running: 0,
+            waiting: VecDeque::new(),
+            wanted: HashMap::new(),
+            count: 0,
+        }
     }
 
-    /// Begins a lookup for a connection.
-    pub(crate) fn resolve(&mut self, connection: ConnectionId, name: String, port: u16) {
-        self.waiting.push_back(Question { connection, name, port });
+    /// Begins a look-up for a connection. `waker` makes what wakes the socket when it is done.
+    pub(crate) fn resolve(
+        &mut self,
+        connection: ConnectionId,
+        name: String,
+        port: u16,
+        waker: impl FnOnce() -> Option<Waker>,
+    ) {
+        self.waker = self.waker.take().or_else(waker);
+        self.count += 1;
+        self.wanted.insert(connection, self.count);
+        self.waiting.push_back(Question { connection, number: self.count, name, port });
         self.start();
     }
 
-    /// The next lookup that has ended.
+    /// The answer for this connection is not wanted any more.
+    pub(crate) fn cancel(&mut self, connection: ConnectionId) {
+        if self.wanted.remove(&connection).is_some() {
+            self.waiting.retain(|question| question.connection != connection);
+        }
+    }
+
+    /// The next look-up that has ended and is wanted.
     pub(crate) fn answer(&mut self) -> Option<Answer> {
-        let answer = self.incoming.try_recv().ok()?;
-        self.running = self.running.saturating_sub(1);
-        self.start();
-        Some(answer)
+        while self.running > 0 {
+            let (number, answer) = self.incoming.try_recv().ok()?;
+            self.running -= 1;
+            self.start();
+            if self.wanted.get(&answer.connection) == Some(&number) {
+                self.wanted.remove(&answer.connection);
+                return Some(answer);
+            }
+        }
+        None
     }
 
     fn start(&mut self) {
         while self.running < MAX_RUNNING
-            && let Some(Question { connection, name, port }) = self.waiting.pop_front()
+            && let Some(Question { connection, number, name, port }) = self.waiting.pop_front()
         {
             let (answers, waker) = (self.answers.clone(), self.waker.clone());
             let lookup = Arc::clone(&self.lookup);
             self.running += 1;
             let started = thread::Builder::new().name("torque-resolver".into()).spawn(move || {
-                let addresses = lookup(&name, port).map(in_turns);
-                let _ = answers.send(Answer { connection, addresses });
+                let addresses = lookup(&name, port);
+                let _ = answers.send((number, Answer { connection, addresses }));
                 if let Some(waker) = waker {
                     waker.wake();
                 }
             });
             if let Err(error) = started {
-                let _ = self.answers.send(Answer { connection, addresses: Err(error) });
+                let _ = self.answers.send((number, Answer { connection, addresses: Err(error) }));
             }
         }
     }
-}
-
-/// Families in turns, beginning with the one that the system puts first, so that a family that leads nowhere
-/// costs one step.
-pub(crate) fn in_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let v6_first = found.first().is_some_and(SocketAddr::is_ipv6);
-    let mut unique: Vec<SocketAddr> = Vec::new();
-    for address in found {
-        // Some name servers answer so instead of not at all.
-        if !address.ip().is_unspecified() && !unique.contains(&address) {
-            unique.push(address);
-        }
-    }
-    let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
-        unique.into_iter().partition(|address| address.is_ipv6() == v6_first);
-    let mut ordered = Vec::new();
-    while ordered.len() < MAX_ADDRESSES && !(first.is_empty() && second.is_empty()) {
-        ordered.extend(first.pop_front());
-        ordered.extend(second.pop_front());
-    }
-    ordered.truncate(MAX_ADDRESSES);
-    ordered
 }

@@ -13,14 +13,13 @@ use torque_proto::{
     Instant, KeyLogEntry, KeyPair, Peer, PublicKey, SendError, Sequence, Stats, Trust,
 };
 
-use crate::attempts::{Attempts, Standing};
 use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::error::BindError;
-use crate::io::{IoStats, Udp, wait};
+use crate::io::{IoStats, Trouble, Udp, wait};
 use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
-use crate::resolver::Lookup;
+use crate::resolver::{Answer, Lookup, Resolver};
 use crate::sharded::Shard;
 use crate::target::{ConnectError, Place, ToTarget, combine_trust};
 use crate::waker::Waker;
@@ -61,7 +60,7 @@ pub struct Socket {
     endpoint: Endpoint,
     udp: Udp,
     clock: Clock,
-    attempts: Attempts,
+    resolver: Resolver,
     puzzles: Puzzles,
     simulated: Option<Box<SimulatedPaths>>,
     /// The seed of a simulated link's chances.
@@ -118,12 +117,11 @@ impl Socket {
         lookup: Lookup,
         own_shard: Option<Box<Shard>>,
     ) -> Self {
-        let shard = endpoint.config().shard;
         let mut socket = Self {
             endpoint,
             udp,
             clock,
-            attempts: Attempts::new(shard, lookup),
+            resolver: Resolver::new(lookup),
             puzzles: Puzzles::default(),
             simulated: None,
             link_seed,
@@ -234,15 +232,16 @@ impl Socket {
             // The addresses of a name may belong to several shards.
             Place::Name { .. } if self.shard.is_some() => return Err(ConnectError::NameOnShard),
             Place::Name { name, port } => {
+                let id = self.endpoint.connect_unresolved(now, options)?;
                 let (waker, udp) = (&mut self.waker, &mut self.udp);
-                let waker = || get_waker(waker, udp);
-                return Ok(self.attempts.connect_name(name, port, options, waker)?);
+                self.resolver.resolve(id, name, port, || get_waker(waker, udp));
+                return Ok(id);
             }
         };
         if let Some(owner) = self.shard.as_ref().and_then(|shard| shard.other_owner(address)) {
             return Err(ConnectError::OtherShard { owner });
         }
-        Ok(self.attempts.connect_address(now, &mut self.endpoint, address, options)?)
+        Ok(self.endpoint.connect(now, address, options)?)
     }
 
     /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`]). To give the attempt up,
@@ -251,11 +250,7 @@ impl Socket {
     /// # Errors
     /// The connection has ended, or does not wait for this.
     pub fn accept_challenge(&mut self, connection: ConnectionId) -> Result<(), CallError> {
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => self.endpoint.accept_challenge(self.clock.now(), real)?,
-            Standing::Undecided => return Err(CallError::NotWaiting),
-            Standing::Ended => return Err(CallError::Closed),
-        }
+        self.endpoint.accept_challenge(self.clock.now(), connection)?;
         self.take_puzzles();
         Ok(())
     }
@@ -269,11 +264,7 @@ impl Socket {
         connection: ConnectionId,
         accept_data: &[u8],
     ) -> Result<(), CallError> {
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => self.endpoint.accept_connection(self.clock.now(), real, accept_data),
-            Standing::Undecided => Err(CallError::NotWaiting),
-            Standing::Ended => Err(CallError::Closed),
-        }
+        self.endpoint.accept_connection(self.clock.now(), connection, accept_data)
     }
 
     /// Refuses a request ([`Event::ConnectRequest`]), for a reason of at most 511 bytes that the initiator is told.
@@ -282,11 +273,7 @@ impl Socket {
     /// # Errors
     /// The connection has ended, is no request that waits for an answer, or the reason is too long.
     pub fn refuse(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => self.endpoint.refuse(self.clock.now(), real, reason),
-            Standing::Undecided => Err(CallError::NotWaiting),
-            Standing::Ended => Err(CallError::Closed),
-        }
+        self.endpoint.refuse(self.clock.now(), connection, reason)
     }
 
     /// Drops a request ([`Event::ConnectRequest`]) without an answer: the initiator hears nothing and gives up by
@@ -297,11 +284,7 @@ impl Socket {
     /// # Errors
     /// The connection has ended, or is no request that waits for an answer.
     pub fn ignore(&mut self, connection: ConnectionId) -> Result<(), CallError> {
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => self.endpoint.ignore(real),
-            Standing::Undecided => Err(CallError::NotWaiting),
-            Standing::Ended => Err(CallError::Closed),
-        }
+        self.endpoint.ignore(connection)
     }
 
     /// Ends a connection in any phase, for a reason of at most 511 bytes that the other side is told.
@@ -311,22 +294,15 @@ impl Socket {
     /// The connection has ended already, or the reason is too long.
     pub fn close(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
         let now = self.clock.now();
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => {
-                self.endpoint.close(now, real, reason)?;
-                self.puzzles.cancel(real);
-            }
-            Standing::Undecided => self.attempts.close_undecided(now, &mut self.endpoint, connection),
-            Standing::Ended => return Err(CallError::Closed),
-        }
+        self.endpoint.close(now, connection, reason)?;
+        self.puzzles.cancel(connection);
+        self.resolver.cancel(connection);
         Ok(())
     }
 
     /// Closes everything; the other sides are told that this socket is shutting down. Close events follow.
     pub fn close_all(&mut self) {
-        let now = self.clock.now();
-        self.attempts.close_all_undecided(now, &mut self.endpoint);
-        self.endpoint.close_all(now);
+        self.endpoint.close_all(self.clock.now());
     }
 
     /// Sends one packet: numbers and seals it at once, and leaves it for the next `flush`, `poll` or `wait` to
@@ -335,14 +311,9 @@ impl Socket {
     /// # Errors
     /// [`SendError`]; no sequence is taken then.
     pub fn send(&mut self, connection: ConnectionId, payload: &[u8]) -> Result<Sequence, SendError> {
-        let real = match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => real,
-            Standing::Undecided => return Err(SendError::NotEstablished),
-            Standing::Ended => return Err(SendError::Closed),
-        };
         // One look at the clock for all that leaves together.
         let now = *self.batch_began.get_or_insert_with(|| self.clock.now());
-        let sequence = self.endpoint.send(now, real, payload)?;
+        let sequence = self.endpoint.send(now, connection, payload)?;
         if self.endpoint.transmits().len() >= FLUSH_AT {
             self.flush();
         }
@@ -401,10 +372,7 @@ impl Socket {
 
     /// The largest payload that `send` takes on a connection, in bytes; `None` before it is established.
     pub fn max_packet_size(&self, connection: ConnectionId) -> Option<usize> {
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => self.endpoint.max_packet_size(real),
-            Standing::Undecided | Standing::Ended => None,
-        }
+        self.endpoint.max_packet_size(connection)
     }
 
     /// Takes the next event, if there is one. Never waits: [`poll`](Self::poll), [`wait`](Self::wait) and
@@ -420,24 +388,6 @@ impl Socket {
     }
 
     fn take_event(&mut self) -> Option<Event> {
-        if self.attempts.is_quiet() {
-            return self.take_endpoint_event();
-        }
-        loop {
-            if let Some(event) = self.attempts.next_event() {
-                return Some(event);
-            }
-            // Without an event of its own the endpoint may still cause one of the attempts.
-            let event = self.take_endpoint_event()?;
-            let now = self.clock.now();
-            if let Some(event) = self.attempts.translate(now, &mut self.endpoint, event) {
-                return Some(event);
-            }
-            self.take_puzzles();
-        }
-    }
-
-    fn take_endpoint_event(&mut self) -> Option<Event> {
         let event = self.endpoint.poll_event();
         if let Some(Event::Close { connection, by: ClosedBy::Remote, .. }) = &event {
             self.endings.closed_by_remote(*connection, &self.endpoint);
@@ -445,9 +395,9 @@ impl Socket {
         event
     }
 
-    /// Whether `next_event` may have something. (An event that concerns only the driver counts too.)
+    /// Whether `next_event` has something.
     pub fn has_events(&self) -> bool {
-        self.endpoint.has_events() || self.attempts.has_events()
+        self.endpoint.has_events()
     }
 
     /// Receives all that has come, runs the timers that are due, and hands on all that is to be sent. Never blocks.
@@ -469,6 +419,20 @@ impl Socket {
         self.batch_began = None;
         let (endpoint, clock) = (&self.endpoint, &self.clock);
         self.udp.mind_pressure(|| endpoint.silent_addresses(clock.now(), SILENT_AFTER).collect());
+        loop {
+            self.hand_to_system();
+            if !self.udp.has_troubles() {
+                break;
+            }
+            // An attempt may now have another address to ask, which is to leave as well.
+            let now = self.clock.now();
+            for Trouble { remote, is_final, cause } in self.udp.take_troubles() {
+                self.endpoint.obstacle(now, remote, &cause, is_final);
+            }
+        }
+    }
+
+    fn hand_to_system(&mut self) {
         match &mut self.simulated {
             None => {
                 let transmits = self.endpoint.transmits();
@@ -482,10 +446,6 @@ impl Socket {
                 let udp = &mut self.udp;
                 simulated.departures(now, |path, bytes| udp.send_single(path, bytes));
             }
-        }
-        if self.udp.has_troubles() {
-            let troubles = self.udp.take_troubles();
-            self.attempts.send_failed(self.clock.now(), &mut self.endpoint, &troubles);
         }
     }
 
@@ -559,7 +519,7 @@ impl Socket {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let endpoint = self.endpoint.poll_timeout().map(|(at, _)| at);
         let simulated = self.simulated.as_ref().and_then(|simulated| simulated.deadline());
-        [endpoint, simulated, self.attempts.deadline()].into_iter().flatten().min()
+        [endpoint, simulated].into_iter().flatten().min()
     }
 
     /// Whether datagrams wait for room in the operating system's buffer: wait for writability too.
@@ -579,43 +539,33 @@ impl Socket {
 
     /// Figures of one connection; `None` if there is no such connection (yet).
     pub fn connection_stats(&self, connection: ConnectionId) -> Option<ConnectionStats> {
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => self.endpoint.connection_stats(real),
-            Standing::Undecided | Standing::Ended => None,
-        }
+        self.endpoint.connection_stats(connection)
     }
 
     /// What is wrong with the answers to an attempt that goes on: the code that it would end with if nothing better came,
     /// for example `KeyMismatch` or `ApplicationMismatch`. A hint: anybody can send such an answer.
     pub fn attempt_problem(&self, connection: ConnectionId) -> Option<CloseCode> {
-        self.attempts.running(connection).find_map(|real| self.endpoint.attempt_problem(real))
+        self.endpoint.attempt_problem(connection)
     }
 
     /// The established connections.
     pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.endpoint.connections().map(|real| self.attempts.known_as(real))
+        self.endpoint.connections()
     }
 
     /// The other side of a connection: address, key, origin, and the number that the application noted. From its request
     /// or its establishment until its [`Event::Close`] is taken, else `None`.
     pub fn peer(&self, connection: ConnectionId) -> Option<Peer> {
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => self.endpoint.peer(real),
-            Standing::Undecided | Standing::Ended => None,
-        }
+        self.endpoint.peer(connection)
     }
 
     /// Notes a number with a connection, for example an index of the application's own tables. [`peer`](Self::peer)
     /// tells it.
     ///
     /// # Errors
-    /// [`CallError::Closed`]; [`CallError::NotWaiting`] while a name is being resolved.
+    /// [`CallError::Closed`].
     pub fn set_user_data(&mut self, connection: ConnectionId, user_data: u64) -> Result<(), CallError> {
-        match self.attempts.standing(connection) {
-            Standing::Endpoint(real) => self.endpoint.set_user_data(real, user_data),
-            Standing::Undecided => Err(CallError::NotWaiting),
-            Standing::Ended => Err(CallError::Closed),
-        }
+        self.endpoint.set_user_data(connection, user_data)
     }
 
     /// Bits of client puzzle that a connect request is asked for now (PROTOCOL.md 5.7).
@@ -644,7 +594,17 @@ impl Socket {
         while let Some(job) = self.puzzles.finished() {
             self.endpoint.puzzle_solved(now, job);
         }
-        self.attempts.run(now, &mut self.endpoint);
+        while let Some(Answer { connection, addresses }) = self.resolver.answer() {
+            let (found, said) = match addresses {
+                Ok(found) => (found, String::new()),
+                Err(error) => (Vec::new(), error.to_string()),
+            };
+            let found: Vec<_> = found.into_iter().map(Address::from).collect();
+            // The attempt may have been closed meanwhile.
+            if self.endpoint.add_candidates(now, connection, &found).is_ok() {
+                let _ = self.endpoint.end_candidates(now, connection, CloseCode::NameNotFound, &said);
+            }
+        }
         self.take_puzzles();
     }
 

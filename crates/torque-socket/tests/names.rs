@@ -4,12 +4,14 @@
 mod common;
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, loopback, turns};
 use torque_socket::{
-    CallError, ChallengeResponse, CloseCode, ClosedBy, ConnectError, Event, HostName, KeyPair, SendError,
-    Socket, TorqueUrl, Trust,
+    CallError, ChallengeResponse, CloseCode, ClosedBy, ConnectError, ConnectionId, Event, HostName, KeyPair,
+    SendError, Socket, TorqueUrl, Trust,
 };
 
 fn url(host: &Socket, pinned: bool) -> TorqueUrl {
@@ -155,10 +157,9 @@ fn a_name_that_does_not_exist_is_named_so() {
     let id = client.connect(nowhere, Trust::Anyone).unwrap();
     let begun = Instant::now();
     let event = client.wait_event(LIMIT);
-    assert!(
-        matches!(event, Some(Event::Close { connection, code: CloseCode::NameNotFound, by: ClosedBy::Socket, .. }) if connection == id),
-        "{event:?}"
-    );
+    let Some(Event::Close { connection, code, by, reason }) = event else { panic!("{event:?}") };
+    assert_eq!((connection, code, by), (id, CloseCode::NameNotFound, ClosedBy::Socket));
+    assert!(!reason.is_empty(), "what the system said");
     assert!(begun.elapsed() < Duration::from_secs(5), "the answer wakes the socket");
     assert!(client.wait_event(Duration::from_millis(20)).is_none());
 }
@@ -220,4 +221,53 @@ fn a_bad_text_and_two_pins_are_refused_at_once() {
     let [one, two] = [1, 2].map(|seed| KeyPair::from_seed([seed; 32]).public());
     let error = client.connect(format!("torque://{one}@localhost:1"), Trust::Pinned(two)).unwrap_err();
     assert!(matches!(error, ConnectError::TwoPins { .. }), "{error:?}");
+}
+
+/// Begins an attempt and gives it up; its id.
+fn passing(client: &mut Socket, target: &str) -> ConnectionId {
+    let id = client.connect(target, Trust::Anyone).unwrap();
+    client.close(id, b"").unwrap();
+    let event = client.next_event();
+    assert!(matches!(event, Some(Event::Close { connection, .. }) if connection == id), "{event:?}");
+    id
+}
+
+#[test]
+fn the_answer_to_an_old_look_up_is_not_taken_for_that_of_a_new_attempt() {
+    let (mut wrong, mut right) = (loopback(), loopback());
+    let (ports, gates) = ([&wrong, &right].map(|host| host.local_addr().port()), [(); 2].map(|()| channel()));
+    let [(old, old_gate), (new, new_gate)] = gates;
+    let gates = Mutex::new((old_gate, new_gate));
+    let (answered, has_answered) = channel();
+    let mut client = Socket::builder()
+        .config(common::hasty())
+        .resolve_with(move |name, _| {
+            let is_old = name == "old";
+            // Only one look-up waits at a time: the new one begins when the old one has answered.
+            let gates = gates.lock().unwrap();
+            let () = if is_old { &gates.0 } else { &gates.1 }.recv().unwrap();
+            answered.send(()).unwrap();
+            Ok(vec![([127, 0, 0, 1], ports[usize::from(!is_old)]).into()])
+        })
+        .bind("127.0.0.1:0")
+        .unwrap();
+    // Ids come again after a while. How soon they do is found out, then the same id is that of a new attempt.
+    let id = passing(&mut client, "old:1");
+    let rest = (0..).find(|_| passing(&mut client, "127.0.0.1:9") == id).unwrap();
+    for _ in 0..rest {
+        assert_ne!(passing(&mut client, "127.0.0.1:9"), id);
+    }
+    assert_eq!(client.connect("new:1", Trust::Anyone).unwrap(), id);
+    old.send(()).unwrap();
+    has_answered.recv_timeout(LIMIT).unwrap();
+    for _ in 0..20 {
+        let event = client.wait_event(Duration::from_millis(5));
+        assert!(event.is_none(), "{event:?}");
+        wrong.poll();
+    }
+    assert_eq!(wrong.stats().datagrams_received, 0);
+    new.send(()).unwrap();
+    turns(&mut [&mut right, &mut client], |_, index, event| {
+        matches!((index, event), (0, Event::ConnectRequest(_)))
+    });
 }

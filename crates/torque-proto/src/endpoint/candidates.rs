@@ -66,16 +66,13 @@ struct Obstacle {
     ended: AttemptEnded,
 }
 
-fn ended(code: CloseCode) -> AttemptEnded {
-    AttemptEnded { code, by: ClosedBy::Socket, reason: Vec::new() }
-}
-
-fn unreachable(cause: &str) -> AttemptEnded {
-    let mut length = cause.len().min(MAX_REASON);
-    while !cause.is_char_boundary(length) {
+/// How an attempt ends without a connection, and why, as text. The text is cut to the length of a reason.
+pub(super) fn ended(code: CloseCode, why: &str) -> AttemptEnded {
+    let mut length = why.len().min(MAX_REASON);
+    while !why.is_char_boundary(length) {
         length -= 1;
     }
-    AttemptEnded { reason: cause.as_bytes()[..length].to_vec(), ..ended(CloseCode::Unreachable) }
+    AttemptEnded { code, by: ClosedBy::Socket, reason: why.as_bytes()[..length].to_vec() }
 }
 
 /// The addresses in the order in which they are asked: each once, and the families in turns, beginning with that of the
@@ -106,7 +103,7 @@ impl Candidates {
     /// `TooLarge` if connect_data and extensions do not fit into a request.
     pub(super) fn new(now: Instant, options: AttemptOptions) -> Result<Self, CallError> {
         options.check()?;
-        let race = Race { options, next: now, count: 0, is_open: true, last: ended(CloseCode::NoAnswer) };
+        let race = Race { options, next: now, count: 0, is_open: true, last: ended(CloseCode::NoAnswer, "") };
         Ok(Self { list: Vec::new(), race: Some(Box::new(race)) })
     }
 
@@ -133,7 +130,7 @@ impl Candidates {
                 insert(address);
                 self.list.push(Candidate { address, phase: Phase::Waiting, noted: None, obstacle: None });
             } else {
-                race.last = ended(CloseCode::AddressInUse);
+                race.last = ended(CloseCode::AddressInUse, "");
             }
         }
         Ok(())
@@ -255,7 +252,7 @@ impl Candidates {
         let Some(index) = self.list.iter().position(|other| other.address == address) else {
             return AttemptOutcome::Waiting;
         };
-        let ended = unreachable(cause);
+        let ended = ended(CloseCode::Unreachable, cause);
         if is_final {
             return self.fail(index, cx, transmits, ended);
         }
@@ -274,7 +271,7 @@ impl Candidates {
         address: Address,
     ) -> AttemptOutcome {
         match self.list.iter().position(|other| other.address == address) {
-            Some(index) => self.fail(index, cx, transmits, ended(CloseCode::Superseded)),
+            Some(index) => self.fail(index, cx, transmits, ended(CloseCode::Superseded, "")),
             None => AttemptOutcome::Waiting,
         }
     }

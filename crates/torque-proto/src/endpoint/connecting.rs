@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, ended};
 use super::setup::ConnectOptions;
 use super::slab::Slab;
 use super::slot::{Connected, Entry, Slot};
@@ -11,9 +11,7 @@ use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::error::CallError;
 use crate::event::{ChallengeResponse, ClosedBy, Event, Extension};
-use crate::handshake::{
-    AttemptEnded, AttemptOptions, AttemptOutcome, Context, Established, PuzzleJob, ShortData,
-};
+use crate::handshake::{AttemptOptions, AttemptOutcome, Context, Established, PuzzleJob};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::path::Path;
@@ -66,7 +64,7 @@ impl Endpoint {
     ) -> Result<ConnectionId, CallError> {
         let id = self.connect_unresolved(now, options)?;
         self.add_candidates(now, id, addresses)?;
-        self.end_candidates(now, id, CloseCode::NameNotFound, b"")?;
+        self.end_candidates(now, id, CloseCode::NameNotFound, "")?;
         Ok(id)
     }
 
@@ -126,21 +124,20 @@ impl Endpoint {
         Ok(())
     }
 
-    /// No more addresses will come. If there were none, the attempt ends with this code and reason, which is at most 511
-    /// bytes.
+    /// No more addresses will come. If there were none, the attempt ends with this code and reason, of which 511 bytes are
+    /// kept.
     ///
     /// # Errors
-    /// `Closed`, `TooLarge`; `NotWaiting` if a host has answered, or that was said before.
+    /// `Closed`; `NotWaiting` if a host has answered, or that was said before.
     pub fn end_candidates(
         &mut self,
         now: Instant,
         connection: ConnectionId,
         code: CloseCode,
-        reason: &[u8],
+        reason: &str,
     ) -> Result<(), CallError> {
-        let reason = ShortData::new(reason)?.bytes().to_vec();
         let candidates = candidates_of(&mut self.slots, connection)?;
-        candidates.close_list(AttemptEnded { code, by: ClosedBy::Socket, reason })?;
+        candidates.close_list(ended(code, reason))?;
         self.attempt(now, connection, None, |candidates, cx, transmits| candidates.run(cx, transmits));
         Ok(())
     }

@@ -152,13 +152,13 @@ fn an_attempt_waits_for_its_addresses_and_ends_without_any() {
     assert_eq!(hosts.established(), [(id, address(0), None)]);
     assert_eq!(hosts.client.add_candidates(hosts.now, id, &[silent(2)]), Err(CallError::NotWaiting));
     assert_eq!(
-        hosts.client.end_candidates(hosts.now, id, CloseCode::NameNotFound, b""),
+        hosts.client.end_candidates(hosts.now, id, CloseCode::NameNotFound, ""),
         Err(CallError::NotWaiting)
     );
 
     hosts.events.clear();
     let id = hosts.client.connect_unresolved(hosts.now, options()).unwrap();
-    hosts.client.end_candidates(hosts.now, id, CloseCode::NameNotFound, b"no such host").unwrap();
+    hosts.client.end_candidates(hosts.now, id, CloseCode::NameNotFound, "no such host").unwrap();
     hosts.pass(1);
     hosts.assert_ended(id, CloseCode::NameNotFound, b"no such host");
     assert_eq!(hosts.client.add_candidates(hosts.now, id, &[address(0)]), Err(CallError::Closed));
