@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use torque_socket::key_file::{self, KeyFileError};
-use torque_socket::{Credential, CredentialError, KeyPair, PublicKey};
+use torque_socket::{Credential, CredentialError, Generate, KeyPair, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -27,10 +27,8 @@ pub struct KeyFile {
 
 /// A new pair from the operating system's randomness.
 pub fn generate() -> Result<KeyPair, Failure> {
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed)
-        .map_err(|error| Failure::failed(format!("the operating system gave no random bytes: {error}")))?;
-    Ok(KeyPair::from_seed(*seed))
+    KeyPair::generate()
+        .map_err(|error| Failure::failed(format!("the operating system gave no random bytes: {error}")))
 }
 
 /// The text of a key file.

@@ -65,7 +65,7 @@ pub use instant::Instant;
 pub use path::Path;
 pub use payload::Payload;
 pub use settings::{Settings, SettingsError};
-pub use stats::{ConnectionCounters, ConnectionStats, HandshakeStats, Stats};
+pub use stats::{ByteRate, ConnectionCounters, ConnectionStats, HandshakeStats, Stats};
 pub use timer::TimerKind;
 pub use transmits::{Run, Transmit, Transmits};
 

@@ -21,6 +21,12 @@ macro_rules! counters {
                 [$((stringify!($field), self.$field),)*].into_iter()
             }
 
+            /// What was counted between `earlier` and this, two looks at the same counters.
+            #[must_use]
+            pub fn since(&self, earlier: &Self) -> Self {
+                Self { $($field: self.$field.saturating_sub(earlier.$field),)* }
+            }
+
             /// Adds the counters of another one, for a socket that is made of several.
             pub fn add(&mut self, other: &Self) {
                 $(self.$field = self.$field.saturating_add(other.$field);)*
@@ -216,6 +222,69 @@ counters! {
         reports_ignored,
         /// Packets not taken because the application's queue was full.
         queue_full,
+    }
+}
+
+impl ConnectionStats {
+    /// The share of sent packets that were lost, from 0.0 to 1.0, since the connection was established. See
+    /// [`ConnectionCounters::loss`].
+    pub fn loss(&self) -> f32 {
+        self.counters.loss()
+    }
+}
+
+impl ConnectionCounters {
+    /// The share of sent packets that were lost, from 0.0 to 1.0: those dropped among those with a verdict. 0.0 if there
+    /// was no verdict.
+    ///
+    /// For a recent figure take the difference of two looks:
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use torque_proto::ConnectionCounters;
+    ///
+    /// /// What a game shows of its connection, once a second.
+    /// fn show(before: &ConnectionCounters, now: &ConnectionCounters) -> String {
+    ///     let passed = now.since(before);
+    ///     let rate = passed.bytes_per_second(Duration::from_secs(1));
+    ///     format!("{:.0} % lost, {} B/s up, {} B/s down", passed.loss() * 100.0, rate.sent, rate.received)
+    /// }
+    /// assert_eq!(show(&Default::default(), &Default::default()), "0 % lost, 0 B/s up, 0 B/s down");
+    /// ```
+    pub fn loss(&self) -> f32 {
+        share(self.dropped, self.delivered)
+    }
+
+    /// The share of the other side's sequences that never came or came too late, from 0.0 to 1.0.
+    pub fn loss_received(&self) -> f32 {
+        share(self.missed, self.received)
+    }
+
+    /// The bytes of datagrams each second, if these counters are what was counted in `time`, which
+    /// [`since`](Self::since) tells. Headers of UDP and IP are not among them.
+    pub fn bytes_per_second(&self, time: Duration) -> ByteRate {
+        let rate = |bytes: u64| {
+            let nanos = time.as_nanos().max(1);
+            u64::try_from(u128::from(bytes) * 1_000_000_000 / nanos).unwrap_or(u64::MAX)
+        };
+        ByteRate { sent: rate(self.bytes_sent), received: rate(self.bytes_received) }
+    }
+}
+
+/// Bytes each second, in each direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct ByteRate {
+    /// Sent.
+    pub sent: u64,
+    /// Received.
+    pub received: u64,
+}
+
+fn share(part: u64, rest: u64) -> f32 {
+    match part.saturating_add(rest) {
+        0 => 0.0,
+        all => (part as f64 / all as f64) as f32,
     }
 }
 

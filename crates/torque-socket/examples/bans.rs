@@ -1,51 +1,30 @@
 //! A host that bans players by their key, which they keep from visit to visit, whatever address they come from.
 //!
-//! A key costs nothing to make, so a ban by key alone keeps out who wants to stay the same person: with friends, a
-//! rank, things of their own. Where every player needs an account, see the example `credentials`.
+//! A key costs nothing to make, so a ban by key alone keeps out only players who want to stay the same person: with friends,
+//! a rank, things of their own. Where every player needs an account, see the example `credentials`.
 //!
 //! Run it: `cargo run --example bans`
 #![allow(clippy::print_stdout)]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use torque_socket::{
-    CloseCode, ConnectRequest, ConnectionId, Event, KeyPair, PublicKey, SendError, Socket, Trust,
-};
+use torque_socket::{BanSet, CloseCode, Event, Generate, KeyPair, SendError, Socket, Trust};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// What a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
-/// Who may not come in, and why. A real host keeps this in a file: keys are written `tk1…`, and read by `parse`.
-#[derive(Default)]
-struct Bans(Vec<(PublicKey, String)>);
-
-impl Bans {
-    /// Two keys can be one identity, so they are not compared with `==`.
-    fn reason(&self, key: &PublicKey) -> Option<&str> {
-        let ban = self.0.iter().find(|(banned, _)| banned.same_identity(key));
-        ban.map(|(_, reason)| reason.as_str())
-    }
-
-    fn add(&mut self, key: PublicKey, reason: &str) {
-        if self.reason(&key).is_none() {
-            self.0.push((key, reason.to_owned()));
-        }
-    }
-}
-
 fn main() -> Result<(), Failure> {
     let host = Socket::bind("127.0.0.1:0")?;
     let url = format!("torque://{}@{}", host.public_key(), host.local_addr());
     static DONE: AtomicBool = AtomicBool::new(false);
     let host = thread::spawn(move || run_host(host, &DONE));
-    // Keys from fixed seeds only here: a real player's comes from `key_file`.
-    let (ada, bob) = (KeyPair::from_seed([1; 32]), KeyPair::from_seed([2; 32]));
+    // A real player's key comes from a file (`key_file`), so that it is the same the next day.
+    let (ada, bob) = (KeyPair::generate()?, KeyPair::generate()?);
     let first = visit(&url, &ada, b"hello")?;
     let banned = visit(&url, &bob, b"buy cheap ducks")?;
     let again = visit(&url, &bob, b"hello")?;
@@ -57,32 +36,35 @@ fn main() -> Result<(), Failure> {
     }
     assert_eq!((first.as_str(), friend.as_str()), ("a good visit", "a good visit"));
     assert!(banned.contains("closed") && again.contains("refused"), "{banned}; {again}");
-    assert!(bans.reason(&bob.public()).is_some() && bans.reason(&ada.public()).is_none());
+    assert!(bans.contains(&bob.public()) && !bans.contains(&ada.public()));
     Ok(())
 }
 
-fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<Bans, Failure> {
-    let mut bans = Bans::default();
-    let mut players: BTreeMap<ConnectionId, PublicKey> = BTreeMap::new();
+fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<BanSet, Failure> {
+    // A real host keeps this in a file: keys are written `tk1…`, and read by `parse`.
+    let mut bans = BanSet::new();
     while !done.load(Ordering::Relaxed) {
         let Some(event) = socket.wait_event(Duration::from_millis(20)) else { continue };
         match event {
             // The request has paid the puzzle and proven its address. Its key is proven when the connection is established.
-            Event::ConnectRequest(ConnectRequest { connection, public_key, .. }) => {
-                let _ = match bans.reason(&public_key) {
-                    Some(reason) => socket.refuse(connection, format!("banned: {reason}").as_bytes()),
-                    None => socket.accept_connection(connection, b""),
+            Event::ConnectRequest(request) => {
+                // The client may be gone by now; `Close` will say so.
+                let _ = if bans.contains(&request.public_key) {
+                    socket.refuse(request.connection, b"banned: advertising")
+                } else {
+                    socket.accept_connection(request.connection, b"")
                 };
             }
-            Event::Established { connection, public_key, .. } => drop(players.insert(connection, public_key)),
-            Event::Close { connection, .. } => drop(players.remove(&connection)),
             Event::Packet { connection, payload, .. } => {
-                let Some(key) = players.get(&connection) else { continue };
+                let Some(player) = socket.peer(connection) else { continue };
                 if payload.windows(5).any(|word| word == b"cheap") {
-                    bans.add(*key, "advertising");
-                    // Everywhere where this key is, not only on this connection.
-                    for (other, _) in players.iter().filter(|(_, other)| other.same_identity(key)) {
-                        let _ = socket.close(*other, b"banned: advertising");
+                    bans.insert(player.public_key);
+                    // Everywhere where this player is, not only on this connection.
+                    let all: Vec<_> = socket.connections().collect();
+                    for other in all {
+                        if socket.peer(other).is_some_and(|other| bans.contains(&other.public_key)) {
+                            let _ = socket.close(other, b"banned: advertising");
+                        }
                     }
                     continue;
                 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Type};
 use torque_netem::LinkConfig;
 use torque_proto::{Config, Endpoint, KeyPair, Setup};
-use zeroize::Zeroizing;
 
 use crate::clock::{self, Clock, WallClock};
 use crate::error::BindError;
+use crate::generate::Generate;
 use crate::io::Udp;
 use crate::resolver::{self, Lookup};
 use crate::sharded::{Shard, ShardedBuilder};
@@ -283,11 +283,7 @@ impl Builder {
     pub(crate) fn key_pair_or_fresh(&self) -> Result<KeyPair, BindError> {
         match &self.key_pair {
             Some(key_pair) => Ok(key_pair.clone()),
-            None => {
-                let mut seed = Zeroizing::new([0; 32]);
-                getrandom::fill(&mut *seed).map_err(|error| BindError::Randomness(error.into()))?;
-                Ok(KeyPair::from_seed(*seed))
-            }
+            None => KeyPair::generate().map_err(BindError::Randomness),
         }
     }
 

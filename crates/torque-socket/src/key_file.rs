@@ -18,6 +18,8 @@ use torque_proto::KeyPair;
 use torque_proto::identity::KeyError;
 use zeroize::Zeroizing;
 
+use crate::generate::Generate;
+
 /// A key file is one line; more than this is no key file.
 const MAX_BYTES: u64 = 4_096;
 
@@ -48,9 +50,7 @@ pub fn load_or_create(path: impl AsRef<Path>) -> Result<KeyPair, KeyFileError> {
         Err(KeyFileError::NotFound { .. }) => {}
         other => return other,
     }
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed).map_err(|error| KeyFileError::unwritable(path, error.into()))?;
-    let key_pair = KeyPair::from_seed(*seed);
+    let key_pair = KeyPair::generate().map_err(|error| KeyFileError::unwritable(path, error))?;
     match create(path, &key_pair) {
         Ok(()) => Ok(key_pair),
         // Another process was quicker: its key counts.

@@ -96,6 +96,8 @@ mod calls;
 mod clock;
 pub mod discovery;
 mod error;
+mod event_socket;
+mod generate;
 pub mod guide;
 mod io;
 pub mod key_file;
@@ -114,6 +116,8 @@ mod zones;
 pub use async_socket::{AsyncConnection, AsyncSocket, PendingVerdict};
 pub use builder::Builder;
 pub use error::BindError;
+pub use event_socket::EventSocket;
+pub use generate::Generate;
 pub use io::IoStats;
 pub use sharded::{ShardedBuilder, ShardedSocket, Steering};
 pub use socket::{Shutdown, Socket, Wake};
@@ -121,13 +125,13 @@ pub use target::{ConnectError, Target, ToTarget};
 pub use threaded::ThreadedSocket;
 pub use torque_netem::{Burst, LinkConfig, LinkConfigError};
 pub use torque_proto::identity::{
-    self, Credential, CredentialError, DEFAULT_PORT, HostName, TorqueUrl, Zone,
+    self, BanSet, Credential, CredentialError, DEFAULT_PORT, HostName, TorqueUrl, Zone,
 };
 pub use torque_proto::{
-    Address, CallError, ChallengeResponse, Cipher, CloseCode, ClosedBy, Config, ConfigError, ConnectOptions,
-    ConnectRequest, ConnectionCounters, ConnectionId, ConnectionStats, Delivery, Event, Extension,
-    HandshakeConfig, HandshakeStats, KeyLogEntry, KeyPair, Limits, OriginPolicy, Payload, Peer, PublicKey,
-    PuzzleConfig, SendError, Sequence, Settings, SettingsError, Stats, Trust,
+    Address, ByteRate, CallError, ChallengeResponse, Cipher, CloseCode, ClosedBy, Config, ConfigError,
+    ConnectOptions, ConnectRequest, ConnectionCounters, ConnectionId, ConnectionStats, Delivery, Event,
+    Extension, HandshakeConfig, HandshakeStats, KeyLogEntry, KeyPair, Limits, OriginPolicy, Payload, Peer,
+    PublicKey, PuzzleConfig, SendError, Sequence, Settings, SettingsError, Stats, Trust,
 };
 
 /// The examples of the project's README and of this crate's have to work.

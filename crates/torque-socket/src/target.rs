@@ -77,7 +77,14 @@ impl Target {
     }
 }
 
-/// What can be made a [`Target`]: a URL or its text (`torque://` may be left out), or an address.
+/// What can be made a [`Target`]: a URL or its text (`torque://` may be left out), an address, or a host and a port.
+///
+/// ```
+/// use torque_socket::ToTarget;
+///
+/// assert_eq!(("pond.example", 28_001).to_target(), "torque://pond.example:28001".to_target());
+/// assert_eq!(("::1", 28_001).to_target(), "[::1]:28001".to_target());
+/// ```
 pub trait ToTarget {
     /// The target.
     ///
@@ -126,6 +133,31 @@ impl ToTarget for str {
 impl ToTarget for String {
     fn to_target(&self) -> Result<Target, ConnectError> {
         self.as_str().to_target()
+    }
+}
+
+/// A name or an IP address, as in a URL but for the brackets of an IPv6 address, and a port.
+impl ToTarget for (&str, u16) {
+    fn to_target(&self) -> Result<Target, ConnectError> {
+        let (host, port) = *self;
+        match IpAddr::from_str(host.trim()) {
+            Ok(ip) => (ip, port).to_target(),
+            // With a zone.
+            Err(_) if host.contains(':') => format!("[{}]:{port}", host.trim()).to_target(),
+            Err(_) => format!("{}:{port}", host.trim()).to_target(),
+        }
+    }
+}
+
+impl ToTarget for (String, u16) {
+    fn to_target(&self) -> Result<Target, ConnectError> {
+        (self.0.as_str(), self.1).to_target()
+    }
+}
+
+impl ToTarget for (IpAddr, u16) {
+    fn to_target(&self) -> Result<Target, ConnectError> {
+        SocketAddr::from(*self).to_target()
     }
 }
 

@@ -54,17 +54,18 @@ impl PublicKey {
         &self.0
     }
 
-    /// Whether both are one identity to the Diffie-Hellman exchange: equal X25519 forms. Ban lists compare
-    /// with this, since a key and its negative are one secret's to use.
+    /// Whether both are one identity to the Diffie-Hellman exchange: equal X25519 forms. Compare bans so, or use a
+    /// [`BanSet`](super::BanSet): one secret can use a key and its negative.
     pub fn same_identity(&self, other: &Self) -> bool {
-        // u = (1 + y) / (1 - y), so two forms are equal when the encodings are, but for the sign.
-        self.unsigned() == other.unsigned()
+        self.identity() == other.identity()
     }
 
-    fn unsigned(&self) -> [u8; 32] {
+    /// What two keys of the [same identity](Self::same_identity) have in common, as the key of a map.
+    pub fn identity(&self) -> Identity {
+        // u = (1 + y) / (1 - y), so two X25519 forms are equal when the encodings are, but for the sign.
         let mut bytes = self.0;
         bytes[31] &= 0x7f;
-        bytes
+        Identity(bytes)
     }
 
     /// The X25519 form.
@@ -89,6 +90,11 @@ impl PublicKey {
         key.verify_strict(&message, &Signature::from_bytes(signature)).is_ok()
     }
 }
+
+/// An identity, however its public key is written: what [`PublicKey::identity`] gives. It stands for the key's X25519
+/// form (PROTOCOL.md 3.1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Identity([u8; 32]);
 
 fn check_order(point: &EdwardsPoint) -> Result<(), KeyError> {
     if point.is_small_order() {
