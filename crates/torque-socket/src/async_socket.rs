@@ -129,7 +129,7 @@ impl AsyncSocket {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(mut socket: Socket) -> io::Result<Self> {
-        if socket.bell().1.is_some() {
+        if socket.wake_socket().1.is_some() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "a shard is driven by a thread"));
         }
         socket.udp_mut().move_to_tokio()?;

@@ -38,7 +38,7 @@ pub struct Builder {
     seed: Option<u64>,
     send_buffer: Option<usize>,
     receive_buffer: Option<usize>,
-    one_family: bool,
+    single_stack: bool,
     device: Option<String>,
     lookup: Option<Lookup>,
     wall: Option<WallClock>,
@@ -51,14 +51,14 @@ impl fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Figures and limits (default [`Config::default`]).
+    /// Sets figures and limits (default [`Config::default`]).
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// Who the socket is. Without it a pair is made, and forgotten with the socket.
+    /// Sets the socket's identity. Without it a pair is made, and forgotten with the socket.
     #[must_use]
     pub fn key_pair(mut self, key_pair: KeyPair) -> Self {
         self.key_pair = Some(key_pair);
@@ -81,32 +81,32 @@ impl Builder {
         self
     }
 
-    /// The seed of the simulated link's chances (default: drawn from the operating system).
+    /// Sets the seed of the simulated link's chances (default: drawn from the operating system).
     #[must_use]
     pub fn simulated_link_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Bytes that the operating system may hold for sending (default 1 MiB; it may give less).
+    /// Sets how many bytes the operating system may hold for sending (default 1 MiB; it may give less).
     #[must_use]
     pub fn send_buffer_size(mut self, bytes: usize) -> Self {
         self.send_buffer = Some(bytes);
         self
     }
 
-    /// Bytes that the operating system may hold for this program to receive (default 1 MiB; it may give less).
+    /// Sets how many bytes the operating system may hold for this program to receive (default 1 MiB; it may give less).
     #[must_use]
     pub fn receive_buffer_size(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(bytes);
         self
     }
 
-    /// Keeps a socket for all addresses to the family that it was bound with (default: both families, where
-    /// the machine has both).
+    /// Whether a socket for all addresses takes both IPv4 and IPv6, where the machine has both (default true). With
+    /// `false` it takes the family that it was bound with.
     #[must_use]
-    pub fn one_family(mut self) -> Self {
-        self.one_family = true;
+    pub fn dual_stack(mut self, both: bool) -> Self {
+        self.single_stack = !both;
         self
     }
 
@@ -118,8 +118,8 @@ impl Builder {
         self
     }
 
-    /// Finds the addresses of names in another way than the operating system's: a table of one's own, for
-    /// example. It is called on a thread where it may take its time, and gives addresses best first.
+    /// Replaces how the operating system finds the addresses of names, for example by a table. `lookup` is called on a
+    /// thread where it may take its time, and gives addresses best first.
     #[must_use]
     pub fn resolve_with(
         mut self,
@@ -223,7 +223,7 @@ impl Builder {
 
     /// A bound socket, and whether it takes both families.
     fn open(&self, address: SocketAddr) -> Result<(UdpSocket, bool), BindError> {
-        if address.ip().is_unspecified() && !self.one_family {
+        if address.ip().is_unspecified() && !self.single_stack {
             let both = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
             match self.open_at(both, true, false) {
                 Ok(udp) => return Ok((udp, true)),

@@ -153,7 +153,7 @@ pub mod connecting {}
 /// queued behind its back.
 pub mod verdicts {}
 
-/// # Trouble: errors, limits, counters, bad networks on purpose
+/// # Errors, limits, counters, and bad networks on purpose
 ///
 /// Errors are told by whom they blame. What the caller does wrong is an error of the call
 /// ([`SendError`](crate::SendError), [`CallError`](crate::CallError), [`ConnectError`](crate::ConnectError), [`BindError`](crate::BindError)). What the other side does wrong ends its connection with a
@@ -173,4 +173,4 @@ pub mod verdicts {}
 /// let socket = Socket::builder().simulated_link(link).bind("127.0.0.1:0")?;
 /// # Ok::<(), torque_socket::BindError>(())
 /// ```
-pub mod trouble {}
+pub mod errors_and_limits {}

@@ -66,7 +66,7 @@
 //! ([`guide::many_cores`]).
 //!
 //! The calls have the same names and meanings in each. More chapters: [`guide::connecting`] (both sides' consent,
-//! keys and trust), [`guide::verdicts`] (what to build on them), [`guide::trouble`] (errors, limits, counters,
+//! keys and trust), [`guide::verdicts`] (what to build on them), [`guide::errors_and_limits`] (errors, limits, counters,
 //! bad networks on purpose).
 //!
 //! # Features

@@ -468,9 +468,9 @@ impl Socket {
         if !self.begin_sleep() {
             return Wake::Ready;
         }
-        let (receives, bell) = self.bell();
+        let (receives, wake_socket) = self.wake_socket();
         let ready = match self.udp.plain() {
-            Some(socket) => wait::sleep(socket, receives, self.udp.is_blocked(), bell, limit),
+            Some(socket) => wait::sleep(socket, receives, self.udp.is_blocked(), wake_socket, limit),
             // A runtime owns the socket, and waits for it.
             None => return Wake::Ready,
         };
@@ -644,8 +644,8 @@ impl Socket {
     }
 
     /// Whether the socket receives by itself, and what else it has to be waited for by.
-    pub(crate) fn bell(&self) -> (bool, Option<&UdpSocket>) {
-        self.shard.as_ref().map_or((true, None), |shard| (shard.receives(), Some(shard.bell())))
+    pub(crate) fn wake_socket(&self) -> (bool, Option<&UdpSocket>) {
+        self.shard.as_ref().map_or((true, None), |shard| (shard.receives(), Some(shard.wake_socket())))
     }
 
     /// Whether the last turn left datagrams in the kernel, until events have been taken.

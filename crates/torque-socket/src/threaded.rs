@@ -103,7 +103,7 @@ struct State {
 struct Watched {
     udp: UdpSocket,
     receives: bool,
-    bell: Option<UdpSocket>,
+    wake_socket: Option<UdpSocket>,
 }
 
 impl fmt::Debug for ThreadedSocket {
@@ -130,8 +130,9 @@ impl Socket {
             Some(socket) => socket.try_clone()?,
             None => return Err(io::Error::other("a runtime owns this socket")),
         };
-        let (receives, bell) = self.bell();
-        let watched = Watched { udp, receives, bell: bell.map(UdpSocket::try_clone).transpose()? };
+        let (receives, wake_socket) = self.wake_socket();
+        let watched =
+            Watched { udp, receives, wake_socket: wake_socket.map(UdpSocket::try_clone).transpose()? };
         let stop = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             state: Mutex::new(State { socket: self, asleep: None, flush_at: None, readers: 0 }),
@@ -159,8 +160,8 @@ impl Shared {
             let mut state = self.lock();
             let Turn { blocked, held_back, limit } = state.turn();
             self.tell(state);
-            let Watched { udp, receives, bell } = watched;
-            if wait::sleep(udp, *receives && !held_back, blocked, bell.as_ref(), limit).is_err() {
+            let Watched { udp, receives, wake_socket } = watched;
+            if wait::sleep(udp, *receives && !held_back, blocked, wake_socket.as_ref(), limit).is_err() {
                 // The system cannot wait, so at least do not spin.
                 thread::sleep(Duration::from_millis(1));
             }

@@ -40,13 +40,13 @@ impl Waker {
     /// A waker with a socket of its own, which becomes readable when it wakes: for sockets that share their port, so
     /// that a datagram to it might wake another one.
     pub(crate) fn with_bell() -> io::Result<(Self, UdpSocket)> {
-        let bell = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+        let wake_socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
             .or_else(|_| UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)))?;
-        bell.set_nonblocking(true)?;
-        let (waker, port) = Self::new(bell.local_addr()?)?;
+        wake_socket.set_nonblocking(true)?;
+        let (waker, port) = Self::new(wake_socket.local_addr()?)?;
         // Nobody else rings it.
-        bell.connect((bell.local_addr()?.ip(), port))?;
-        Ok((waker, bell))
+        wake_socket.connect((wake_socket.local_addr()?.ip(), port))?;
+        Ok((waker, wake_socket))
     }
 
     /// If this fails, the socket's buffer is full: then it is readable anyway.

@@ -120,7 +120,7 @@ fn a_host_with_many_addresses_answers_from_the_one_that_was_asked() {
         return; // Elsewhere 127.0.0.5 is not an address of the machine.
     }
     let mut host = Socket::bind("0.0.0.0:0").unwrap();
-    let mut client = Socket::builder().one_family().bind("127.0.0.1:0").unwrap();
+    let mut client = Socket::builder().dual_stack(false).bind("127.0.0.1:0").unwrap();
     let address = std::net::SocketAddr::from(([127, 0, 0, 5], host.local_addr().port()));
     client.connect(address, pinned(&host)).unwrap();
     turns(&mut [&mut host, &mut client], |socket, index, event| match event {

@@ -115,7 +115,7 @@ impl ShardedBuilder {
 
         let wakers: Vec<(Waker, UdpSocket)> =
             udp.iter().map(|_| Waker::with_bell()).collect::<io::Result<_>>().map_err(failed("waking"))?;
-        let (wakers, bells): (Vec<_>, Vec<_>) = wakers.into_iter().unzip();
+        let (wakers, wake_sockets): (Vec<_>, Vec<_>) = wakers.into_iter().unzip();
         let group = Arc::new(Group {
             rule,
             inboxes: wakers.into_iter().map(|waker| Inbox::new(waker, self.inbox_datagrams)).collect(),
@@ -123,9 +123,9 @@ impl ShardedBuilder {
             epoch_turn: Mutex::new(()),
         });
         let key_pair = self.builder.key_pair_or_fresh()?;
-        let sockets = (0..count).zip(udp).zip(bells).map(|((number, udp), bell)| {
+        let sockets = (0..count).zip(udp).zip(wake_sockets).map(|((number, udp), wake_socket)| {
             let receives = steering != Steering::OneSocket || number == 0;
-            let shard = Shard::new(Arc::clone(&group), number.into(), receives, bell);
+            let shard = Shard::new(Arc::clone(&group), number.into(), receives, wake_socket);
             self.builder.for_shard(number, &key_pair).finish(udp, dual_stack, Some(Box::new(shard)))
         });
         Ok((sockets.collect::<Result<_, _>>()?, rule, steering))

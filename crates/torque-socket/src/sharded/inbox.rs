@@ -1,4 +1,4 @@
-//! What other shards leave for a shard: datagrams that are its own but reached them, and new epochs.
+//! A shard's inbox: datagrams that are its own but reached other shards, and new epochs.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,9 +11,9 @@ const MAX_BYTES: usize = 4 << 20;
 /// Epochs that live at a time (PROTOCOL.md 5.2).
 const MAX_EPOCHS: usize = 2;
 
-/// Datagrams in a row of bytes.
+/// Datagrams, one behind the other.
 #[derive(Default)]
-pub(super) struct Parcels {
+pub(super) struct Batch {
     heads: Vec<Head>,
     bytes: Vec<u8>,
 }
@@ -24,7 +24,7 @@ struct Head {
     len: usize,
 }
 
-impl Parcels {
+impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.heads.is_empty()
     }
@@ -38,7 +38,7 @@ impl Parcels {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Gives each datagram once, in the order of pushing, and forgets all.
+    /// Gives each datagram once, in order, and forgets all.
     pub(super) fn drain(&mut self, mut give: impl FnMut(Path, &mut [u8])) {
         let mut rest = self.bytes.as_mut_slice();
         for Head { path, len } in self.heads.drain(..) {
@@ -50,62 +50,62 @@ impl Parcels {
     }
 }
 
-/// What waits.
+/// What waits in an inbox.
 #[derive(Default)]
-pub(super) struct Mail {
-    pub(super) parcels: Parcels,
+pub(super) struct Contents {
+    pub(super) batch: Batch,
     /// With the identity that signed each.
     pub(super) epochs: Vec<(PublicKey, EpochSecrets)>,
-    /// The owner sleeps, or is about to: who leaves something has to wake it.
+    /// The owner sleeps, or is about to, and has to be woken.
     is_owner_asleep: bool,
 }
 
 /// One shard's inbox. Bounded; its lock is held only for copying.
 pub(super) struct Inbox {
-    mail: Mutex<Mail>,
+    contents: Mutex<Contents>,
     pub(super) waker: Waker,
     max_datagrams: usize,
 }
 
 impl Inbox {
     pub(super) fn new(waker: Waker, max_datagrams: usize) -> Self {
-        Self { mail: Mutex::default(), waker, max_datagrams }
+        Self { contents: Mutex::default(), waker, max_datagrams }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Mail> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Contents> {
         // Nothing in here is left half done by a panic.
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves datagrams, as far as there is room, and forgets the others. Returns how many were left.
-    pub(super) fn leave(&self, parcels: &mut Parcels) -> usize {
-        let mut mail = self.lock();
-        let mut left = 0;
-        parcels.drain(|path, bytes| {
-            let waiting = &mut mail.parcels;
+    /// Puts datagrams in as far as there is room, and drops the others. Returns how many it took.
+    pub(super) fn push(&self, batch: &mut Batch) -> usize {
+        let mut contents = self.lock();
+        let mut taken = 0;
+        batch.drain(|path, bytes| {
+            let waiting = &mut contents.batch;
             if waiting.heads.len() < self.max_datagrams && waiting.bytes.len() + bytes.len() <= MAX_BYTES {
                 waiting.push(path, bytes);
-                left += 1;
+                taken += 1;
             }
         });
-        self.wake(mail);
-        left
+        self.wake(contents);
+        taken
     }
 
-    /// Leaves a new epoch. Only the newest two matter.
-    pub(super) fn leave_epoch(&self, identity: PublicKey, secrets: EpochSecrets) {
-        let mut mail = self.lock();
-        if mail.epochs.len() >= MAX_EPOCHS {
-            mail.epochs.remove(0);
+    /// Puts a new epoch in. Only the newest two matter.
+    pub(super) fn push_epoch(&self, identity: PublicKey, secrets: EpochSecrets) {
+        let mut contents = self.lock();
+        if contents.epochs.len() >= MAX_EPOCHS {
+            contents.epochs.remove(0);
         }
-        mail.epochs.push((identity, secrets));
-        self.wake(mail);
+        contents.epochs.push((identity, secrets));
+        self.wake(contents);
     }
 
     /// Once for each sleep is enough.
-    fn wake(&self, mut mail: MutexGuard<'_, Mail>) {
-        let is_asleep = std::mem::take(&mut mail.is_owner_asleep);
-        drop(mail);
+    fn wake(&self, mut contents: MutexGuard<'_, Contents>) {
+        let is_asleep = std::mem::take(&mut contents.is_owner_asleep);
+        drop(contents);
         if is_asleep {
             self.waker.wake();
         }
@@ -113,8 +113,8 @@ impl Inbox {
 
     /// Whether the owner may sleep: nothing waits, and from now on it is woken when something comes.
     pub(super) fn begin_sleep(&self) -> bool {
-        let mut mail = self.lock();
-        mail.is_owner_asleep = mail.parcels.is_empty() && mail.epochs.is_empty();
-        mail.is_owner_asleep
+        let mut contents = self.lock();
+        contents.is_owner_asleep = contents.batch.is_empty() && contents.epochs.is_empty();
+        contents.is_owner_asleep
     }
 }

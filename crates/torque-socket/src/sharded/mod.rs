@@ -9,18 +9,18 @@
 //! - `steering`: the rule as a program for the kernel.
 //! - `inbox`, `shard`: what one shard leaves for another: datagrams that are not its own, and new epochs.
 //! - `binding`: the sockets, on each system.
-//! - `face`: one face for the application.
+//! - `socket`: what the application sees.
 
 mod announcer;
 mod binding;
-mod face;
 mod inbox;
 mod rule;
 mod shard;
+mod socket;
 #[cfg(any(target_os = "linux", test))]
 mod steering;
 
 pub(crate) use announcer::Announcer;
 pub use binding::{ShardedBuilder, Steering};
-pub use face::ShardedSocket;
 pub(crate) use shard::Shard;
+pub use socket::ShardedSocket;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use torque_proto::wire::DatagramKind;
 use torque_proto::{Address, Endpoint, Instant, Path};
 
-use super::inbox::{Inbox, Parcels};
+use super::inbox::{Batch, Inbox};
 use super::rule::Rule;
 use crate::io::IoStats;
 use crate::waker::Waker;
@@ -29,27 +29,27 @@ pub(crate) struct Shard {
     receives: bool,
     /// Becomes readable when another thread wakes this shard. The shards share a port, so that a datagram to it
     /// could wake any of them.
-    bell: UdpSocket,
+    wake_socket: UdpSocket,
     /// Datagrams for others, until the receive call that brought them is done with.
-    outgoing: Box<[Parcels]>,
+    outgoing: Box<[Batch]>,
     /// Changes places with what is in the inbox.
-    incoming: Parcels,
-    /// Copies of broadcasts that were left to their owner.
+    incoming: Batch,
+    /// Copies of broadcasts, of which the owner has one too.
     copies: u64,
 }
 
 impl Shard {
-    pub(super) fn new(group: Arc<Group>, number: usize, receives: bool, bell: UdpSocket) -> Self {
-        let outgoing = group.inboxes.iter().map(|_| Parcels::default()).collect();
-        Self { group, number, receives, bell, outgoing, incoming: Parcels::default(), copies: 0 }
+    pub(super) fn new(group: Arc<Group>, number: usize, receives: bool, wake_socket: UdpSocket) -> Self {
+        let outgoing = group.inboxes.iter().map(|_| Batch::default()).collect();
+        Self { group, number, receives, wake_socket, outgoing, incoming: Batch::default(), copies: 0 }
     }
 
     pub(crate) fn receives(&self) -> bool {
         self.receives
     }
 
-    pub(crate) fn bell(&self) -> &UdpSocket {
-        &self.bell
+    pub(crate) fn wake_socket(&self) -> &UdpSocket {
+        &self.wake_socket
     }
 
     pub(crate) fn waker(&self) -> Waker {
@@ -61,8 +61,8 @@ impl Shard {
         Some(self.group.rule.owner(remote)).filter(|owner| *owner != self.number)
     }
 
-    /// Whether a received datagram is this shard's own. If not, it is put aside for its owner.
-    pub(crate) fn keeps(&mut self, path: Path, bytes: &[u8]) -> bool {
+    /// Returns whether a received datagram is this shard's own. If not, puts it aside for its owner.
+    pub(crate) fn owns(&mut self, path: Path, bytes: &[u8]) -> bool {
         let Some(owner) = self.other_owner(path.remote) else { return true };
         if self.group.is_steered && DatagramKind::of(bytes) == DatagramKind::Info {
             // The kernel steers what is sent to one address, and copies what is sent to all to every socket of
@@ -75,29 +75,28 @@ impl Shard {
         false
     }
 
-    /// Hands on what was put aside. What finds no room is lost on the way, like any datagram: its sender is not
-    /// told that it arrived.
+    /// Hands on what was put aside. What finds no room is lost, as on any path: its sender is not told that it arrived.
     pub(crate) fn hand_on(&mut self, stats: &mut IoStats) {
         stats.broadcast_copies += std::mem::take(&mut self.copies);
-        for (parcels, inbox) in self.outgoing.iter_mut().zip(&self.group.inboxes) {
-            if !parcels.is_empty() {
-                let count = parcels.len();
-                let left = inbox.leave(parcels);
-                stats.handed_on += left as u64;
-                stats.inbox_full += (count - left) as u64;
+        for (batch, inbox) in self.outgoing.iter_mut().zip(&self.group.inboxes) {
+            if !batch.is_empty() {
+                let count = batch.len();
+                let taken = inbox.push(batch);
+                stats.handed_on += taken as u64;
+                stats.inbox_full += (count - taken) as u64;
             }
         }
     }
 
-    /// Takes what is in the inbox; `give` gets the endpoint and each datagram.
-    pub(crate) fn take_mail(
+    /// Empties the inbox; `give` gets the endpoint and each datagram.
+    pub(crate) fn drain_inbox(
         &mut self,
         now: Instant,
         endpoint: &mut Endpoint,
         mut give: impl FnMut(&mut Self, &mut Endpoint, Path, &mut [u8]),
     ) {
         let mut taken = std::mem::take(&mut self.incoming);
-        std::mem::swap(&mut self.group.inboxes[self.number].lock().parcels, &mut taken);
+        std::mem::swap(&mut self.group.inboxes[self.number].lock().batch, &mut taken);
         self.install_epochs(now, endpoint);
         taken.drain(|path, bytes| give(self, endpoint, path, bytes));
         self.incoming = taken;
@@ -113,14 +112,14 @@ impl Shard {
         }
     }
 
-    /// To be called before a datagram is handed to the endpoint: if it would make it begin an epoch, the epoch is
-    /// begun for all shards, by one of them.
-    pub(crate) fn see_to_epoch(&self, now: Instant, endpoint: &mut Endpoint, bytes: &[u8]) {
+    /// Begins an epoch for all shards, if the endpoint would begin one at this datagram. To be called before the datagram
+    /// is handed in.
+    pub(crate) fn ensure_epoch(&self, now: Instant, endpoint: &mut Endpoint, bytes: &[u8]) {
         if DatagramKind::of(bytes) != DatagramKind::ChallengeRequest || !endpoint.epoch_is_due(now) {
             return;
         }
         let _turn = self.group.epoch_turn.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another shard may have been faster; epochs are left in inboxes only in one's turn.
+        // Another shard may have been faster; epochs are put into inboxes only in turn.
         self.install_epochs(now, endpoint);
         if endpoint.config().accept_incoming
             && endpoint.epoch_is_due(now)
@@ -128,12 +127,12 @@ impl Shard {
         {
             let others = self.group.inboxes.iter().enumerate().filter(|(index, _)| *index != self.number);
             for (_, inbox) in others {
-                inbox.leave_epoch(endpoint.public_key(), secrets.clone());
+                inbox.push_epoch(endpoint.public_key(), secrets.clone());
             }
         }
     }
 
-    /// Whether this shard may sleep. If so, whoever leaves something for it will ring the bell.
+    /// Whether this shard may sleep. If so, it is woken when something is put into its inbox.
     pub(crate) fn begin_sleep(&self) -> bool {
         self.group.inboxes[self.number].begin_sleep()
     }

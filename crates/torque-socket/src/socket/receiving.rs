@@ -47,7 +47,7 @@ impl Socket {
                 // One look at the clock for all that one call received.
                 let now = *now.get_or_insert_with(|| clock.now());
                 budget = budget.saturating_sub(1);
-                if shard.as_mut().is_some_and(|shard| !shard.keeps(path, bytes)) {
+                if shard.as_mut().is_some_and(|shard| !shard.owns(path, bytes)) {
                     return;
                 }
                 match simulated {
@@ -71,7 +71,7 @@ impl Socket {
     fn receive_from_shards(&mut self) {
         let Self { endpoint, clock, simulated, shard: Some(shard), .. } = self else { return };
         let now = clock.now();
-        shard.take_mail(now, endpoint, |shard, endpoint, path, bytes| match simulated {
+        shard.drain_inbox(now, endpoint, |shard, endpoint, path, bytes| match simulated {
             None => hand_in(now, clock, endpoint, Some(shard), path, bytes),
             Some(simulated) => simulated.take_received(now, path, bytes),
         });
@@ -91,7 +91,7 @@ fn hand_in(
         endpoint.set_unix_millis(now, clock.unix_millis());
     }
     if let Some(shard) = shard {
-        shard.see_to_epoch(now, endpoint, bytes);
+        shard.ensure_epoch(now, endpoint, bytes);
     }
     endpoint.handle_datagram(now, Datagram { path, bytes });
 }

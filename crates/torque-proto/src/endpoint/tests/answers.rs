@@ -108,9 +108,12 @@ fn a_peer_is_known_from_its_request_to_its_close() {
     pair.advance(Duration::from_millis(5));
     assert_eq!(pair.ends[HOST].peer(request).unwrap().user_data, 28);
     assert_eq!(pair.ends[CLIENT].peer(attempt).unwrap().public_key, keys[HOST]);
-    pair.ends[HOST].close(pair.now, request, b"").unwrap();
-    pair.advance(Duration::from_secs(8));
+    pair.ends[CLIENT].close(pair.now, attempt, b"").unwrap();
+    pair.advance(Duration::from_millis(50));
+    assert_eq!(pair.ends[HOST].peer(request).unwrap().user_data, 28, "its close event was not taken yet");
     assert!(pair.events(HOST).iter().any(|event| matches!(event, Event::Close { .. })));
+    // It lingers, to answer the other side, and is nothing to the application.
+    assert_eq!(pair.ends[HOST].slots_used(), 1);
     assert_eq!(pair.ends[HOST].peer(request), None);
     assert_eq!(pair.ends[HOST].set_user_data(request, 1), Err(CallError::Closed));
 }
