@@ -96,7 +96,7 @@ test("a reason or answer that is too long is refused at once, and does nothing",
   assert.equal((await client.closed).code, "closed");
 });
 
-test("without a key or `trust` nothing is connected, at once, and the error lists the choices", async (t) => {
+test("without a key or `trust` nothing is connected, at once, and the error lists the choices", { timeout: 10_000 }, async (t) => {
   const { host } = await startHost(t);
   const unpinned = `torque://${host.address}`;
   const choices = (code) => (error) => error.code === code && ["URL", "list of keys", "function", '"anyone"'].every((word) => error.message.includes(word));
