@@ -13,6 +13,7 @@ export { type CallCode, type CarrierCode, type ErrorCode, TorqueError } from "./
 export { KeyPair } from "./key_pair.js";
 export type { Verdict } from "./ledger.js";
 export type { ConnectOptions, GatewayCarrier, ReconnectOptions, ReconnectPolicy, SimulatedLink, SocketOptions } from "./options.js";
+export { type Rates, ratesBetween } from "./rates.js";
 export type { Reconnecting } from "./reconnect.js";
 export { ConnectRequest } from "./request.js";
 export { TorqueSocket } from "./socket.js";

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { inspect } from "node:util";
 
 import { DraftSocket } from "../dist/draft.js";
-import { KeyPair, TorqueError, TorqueSocket } from "../dist/index.js";
+import { KeyPair, ratesBetween, TorqueError, TorqueSocket } from "../dist/index.js";
 import { startHost, startTorque } from "./harness.mjs";
 
 const text = (bytes) => new TextDecoder().decode(bytes);
@@ -106,6 +106,29 @@ test("packets that nobody takes are bounded, and their sender is told that they 
   hosted.onpacket = () => taken++;
   assert.equal(taken, 1_024);
   assert.equal(await connection.send("room again"), "delivered");
+  connection.close();
+});
+
+test("figures tell losses and bytes, since the beginning and between two looks", async (t) => {
+  const host = await startEcho(t);
+  const connection = await TorqueSocket.connect(host.url);
+  const before = await connection.getStats();
+  assert.equal(before.loss, 0);
+  connection.socket.setSimulatedLink("loss=30%");
+  const verdicts = [];
+  for (let n = 0; n < 200; n++) verdicts.push(await connection.send(new Uint8Array(500)));
+  const after = await connection.getStats();
+  const dropped = verdicts.filter((verdict) => verdict === "dropped").length;
+  assert.ok(dropped > 0);
+  assert.equal(after.loss, dropped / 200);
+  const rates = ratesBetween(before, after);
+  assert.equal(rates.loss, after.loss);
+  const seconds = (after.time - before.time) / 1_000;
+  assert.equal(rates.bytesSent, (after.counters.bytes_sent - before.counters.bytes_sent) / seconds);
+  assert.ok(rates.bytesReceived > 0 && rates.lossReceived > 0, JSON.stringify(rates));
+  const nothing = ratesBetween(after, after);
+  assert.deepEqual(nothing, { loss: 0, lossReceived: 0, bytesSent: 0, bytesReceived: 0 });
+  connection.socket.setSimulatedLink("perfect");
   connection.close();
 });
 

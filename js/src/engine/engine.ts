@@ -163,7 +163,7 @@ export class Engine {
       case "connection_stats": {
         const connection = this.#connections.get(command.id);
         const json = connection?.core ? this.#core.connectionStats(connection.core) : "";
-        return json ? figuresOf(json) : undefined;
+        return json ? figuresOf(json, performance.now()) : undefined;
       }
       case "set_key_pair":
         this.#core.setKeyPair(command.text);

@@ -1,12 +1,19 @@
 /** Figures of one connection. Times are in milliseconds. */
 export interface ConnectionFigures {
-  /** Smoothed round-trip time, its latest sample, the least one of the last 5 to 10 s, and its mean deviation. A round trip or two old while data is sent. */
+  /** When they were taken, on a clock of this socket: for the time between two looks. */
+  time: number;
+  /**
+   * Smoothed round-trip time, its latest sample, the least sample of the last 5 to 10 s, and the mean deviation. While data is
+   * sent they are a round trip or two old.
+   */
   rtt: number;
   rttLatest: number;
   rttMin: number;
   jitter: number;
   /** Packets delivered each second, over the last whole second in which verdicts came. */
   deliveryRate: number;
+  /** The share of this side's packets that were lost since the connection was established, 0 to 1. `ratesBetween` tells it for a span. */
+  loss: number;
   /** Packets that await their verdict. */
   inFlight: number;
   /** What both sides settled on, as text. */
@@ -49,16 +56,19 @@ interface CoreFigures {
   counters: Record<string, number>;
 }
 
-/** From the core's JSON, whose times are in microseconds. */
-export function figuresOf(json: string): ConnectionFigures {
+/** Reads the core's JSON, whose times are in microseconds. `time` is now. */
+export function figuresOf(json: string, time: number): ConnectionFigures {
   const core = JSON.parse(json) as CoreFigures;
   const { handshake } = core;
+  const { delivered = 0, dropped = 0 } = core.counters;
   return {
+    time,
     rtt: core.rtt / 1_000,
     rttLatest: core.rtt_latest / 1_000,
     rttMin: core.rtt_min / 1_000,
     jitter: core.jitter / 1_000,
     deliveryRate: core.delivery_rate,
+    loss: dropped > 0 ? dropped / (delivered + dropped) : 0,
     inFlight: core.in_flight,
     settings: core.settings,
     cipher: core.cipher,
