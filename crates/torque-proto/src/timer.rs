@@ -16,6 +16,8 @@ pub enum TimerKind {
     Probe,
     /// The other side has been silent, or the round-trip time is stale.
     Ping,
+    /// A control message is to be repeated or given up.
+    Control,
     /// A close is to be repeated or given up.
     Close,
     /// A connection that has carried no data for a while gives memory back.

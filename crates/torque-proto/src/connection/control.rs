@@ -1,11 +1,15 @@
 //! Control packets: sends their messages, and does what those of the other side say (PROTOCOL.md 8).
 
+use alloc::vec::Vec;
+
 use super::incoming::MAX_REPORT;
+use super::reliable::{ControlError, ControlStats, Reliable};
 use super::{Connection, Output};
 use crate::instant::Instant;
 use crate::transmits::Outbox;
-use crate::wire::control::{ControlMessage, ControlMessages};
+use crate::wire::control::{ControlMessage, ControlMessages, MalformedControl};
 use crate::wire::header::PacketKind;
+use crate::wire::reliable::{ReliableKind, ReliableMessages};
 
 impl Connection {
     pub(super) fn send_control(&mut self, messages: &[ControlMessage<'_>], outbox: &mut Outbox<'_>) {
@@ -57,6 +61,9 @@ impl Connection {
                 Err(_) => self.counters.malformed += 1,
             }
         }
+        if self.reliable.is_some() {
+            self.read_reliable(now, body, output, outbox);
+        }
         // After the end the close_ack is the answer.
         if let Some(id) = pong.filter(|_| !self.is_over()) {
             let settled = self.outgoing.settled();
@@ -64,5 +71,73 @@ impl Connection {
             self.go_on_reporting(now);
         }
         wants_answer
+    }
+
+    /// Reads reliable control messages from now on, which are passed over otherwise.
+    pub(crate) fn enable_reliable(&mut self) -> &mut Reliable {
+        self.reliable.get_or_insert_default()
+    }
+
+    /// Sends a reliable control message; it is repeated until the other side has it.
+    pub(crate) fn send_reliable(
+        &mut self,
+        now: Instant,
+        attempt: u32,
+        kind: ReliableKind,
+        body: &[u8],
+        outbox: &mut Outbox<'_>,
+    ) -> Result<u16, ControlError> {
+        if !self.phase.takes_data() {
+            return Err(ControlError::Closed);
+        }
+        let serial = self.enable_reliable().send(now, attempt, kind, body)?;
+        self.flush_reliable(now, outbox);
+        Ok(serial)
+    }
+
+    fn read_reliable(
+        &mut self,
+        now: Instant,
+        body: &[u8],
+        output: &mut impl Output,
+        outbox: &mut Outbox<'_>,
+    ) {
+        let Some(reliable) = self.reliable.as_mut().filter(|_| self.phase.takes_data()) else { return };
+        for message in ReliableMessages::new(body) {
+            match message {
+                Ok(message) => reliable.receive(now, message, |event| output.control(event)),
+                Err(MalformedControl) => reliable.count_malformed(),
+            }
+        }
+        self.flush_reliable(now, outbox);
+    }
+
+    /// Repeats and gives up what is due.
+    pub(super) fn run_reliable(&mut self, now: Instant, output: &mut impl Output, outbox: &mut Outbox<'_>) {
+        let Some(reliable) = &mut self.reliable else { return };
+        if reliable.deadline().is_some_and(|at| at <= now) {
+            reliable.handle_timeout(now, |event| output.control(event));
+            self.flush_reliable(now, outbox);
+        }
+    }
+
+    fn flush_reliable(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+        let mut body = Vec::new();
+        while self.reliable.as_mut().is_some_and(|reliable| reliable.write(now, &mut body)) {
+            let _ = self.seal_packet(PacketKind::Control, MAX_REPORT, outbox, |out| {
+                out.append(&mut body);
+            });
+            body.clear();
+        }
+    }
+
+    /// When a reliable control message is due.
+    pub(super) fn reliable_deadline(&self) -> Option<Instant> {
+        self.reliable.as_ref().and_then(|reliable| reliable.deadline())
+    }
+
+    /// What reliable control messages came to, if any were used.
+    pub(crate) fn reliable_stats(&self) -> Option<&ControlStats> {
+        self.reliable.as_ref().map(|reliable| reliable.stats())
     }
 }

@@ -29,6 +29,10 @@ impl Output for Application {
     fn verdict(&mut self, sequence: u64, delivery: Delivery) {
         self.verdicts.push((sequence, delivery));
     }
+
+    fn control(&mut self, _: ControlEvent) -> bool {
+        panic!("nothing uses control messages here")
+    }
 }
 
 struct Side {

@@ -16,6 +16,7 @@ mod numbers;
 mod outgoing;
 pub(crate) mod packets;
 mod rate;
+pub(crate) mod reliable;
 mod rest;
 mod verdicts;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use liveness::{Liveness, PingAction};
 use outgoing::Outgoing;
 use packets::{KeysExhausted, OpenedPacket};
 use rate::Rate;
+use reliable::{ControlEvent, Reliable};
 
 use crate::config::Config;
 use crate::crypto::Cipher;
@@ -58,6 +60,8 @@ pub(crate) trait Output {
     fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool;
     /// Tells the verdict on a packet.
     fn verdict(&mut self, sequence: u64, delivery: Delivery);
+    /// Offers what reliable control messages tell; whether it was taken.
+    fn control(&mut self, event: ControlEvent) -> bool;
 }
 
 /// What a handshake leaves behind for its connection.
@@ -123,6 +127,8 @@ pub(crate) struct Connection {
     liveness: Liveness,
     phase: Phase,
     ended: Option<Box<Ended>>,
+    /// Reliable control messages, once something uses them here.
+    reliable: Option<Box<Reliable>>,
     counters: ConnectionCounters,
     handshake: HandshakeFigures,
 }
@@ -153,6 +159,7 @@ impl Connection {
             liveness: Liveness::new(now, config),
             phase: Phase::new(now, parts.unheard.map(Micros::from)),
             ended: None,
+            reliable: None,
             counters: ConnectionCounters::default(),
             handshake: parts.handshake.into(),
         }
@@ -284,6 +291,7 @@ impl Connection {
         if self.rest_at.is_some_and(|at| at <= now) {
             self.rest(now);
         }
+        self.run_reliable(now, output, outbox);
         // Until the host is heard, the phase has pings and a limit of its own.
         if self.phase.is_unheard() {
             return;
@@ -321,6 +329,9 @@ impl Connection {
         }
         if let Some(at) = self.rest_at {
             consider(at, TimerKind::Rest);
+        }
+        if let Some(at) = self.reliable_deadline() {
+            consider(at, TimerKind::Control);
         }
         Some(next)
     }

@@ -6,6 +6,7 @@
 
 mod candidates;
 mod connecting;
+mod control;
 mod hosting;
 mod maps;
 mod origins;
@@ -47,6 +48,7 @@ use crate::stats::{ConnectionStats, Stats};
 use crate::transmits::{Cause, Transmits};
 use crate::wire::DatagramKind;
 
+use control::ControlQueue;
 use maps::{AddressMap, Attempts, Owners, Seeded};
 use queue::{EventQueue, Frees};
 use requests::Requests;
@@ -69,6 +71,7 @@ pub struct Endpoint {
     slots: Slab<Entry>,
     wheel: Wheel,
     events: EventQueue,
+    control: ControlQueue,
     transmits: Transmits,
     pool: Pool,
     /// The connection that owns an address.
@@ -101,6 +104,7 @@ impl Endpoint {
             host: Host::new(now, &config, unix_millis),
             slots: Slab::new(config.shard, config.limits.connections),
             wheel: Wheel::new(now),
+            control: ControlQueue::default(),
             events: EventQueue::new(),
             transmits: Transmits::new(config.limits.queued_transmits, config.limits.queued_transmit_bytes),
             pool: Pool::new(POOLED_BUFFERS),

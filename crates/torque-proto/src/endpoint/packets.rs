@@ -135,6 +135,7 @@ impl Endpoint {
             events: &mut self.events,
             pool: &mut self.pool,
             queued: &mut connected.queued,
+            control: &mut self.control,
             limits: &self.config.limits,
             stats: &mut self.stats,
         };

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::address::Address;
 use crate::config::Limits;
+use crate::connection::reliable::ControlEvent;
 use crate::connection::{Connection, Output};
 use crate::event::Delivery;
 use crate::handshake::{Asking, Confirming, Refused};
@@ -17,6 +18,7 @@ use crate::stats::Stats;
 use crate::timer::TimerKind;
 
 use super::candidates::Candidates;
+use super::control::ControlQueue;
 use super::queue::EventQueue;
 
 /// A slot, and what the application has to do with it.
@@ -184,6 +186,7 @@ pub(super) struct Sink<'a> {
     pub events: &'a mut EventQueue,
     pub pool: &'a mut Pool,
     pub queued: &'a mut u32,
+    pub control: &'a mut ControlQueue,
     pub limits: &'a Limits,
     pub stats: &'a mut Stats,
 }
@@ -203,6 +206,10 @@ impl Output for Sink<'_> {
     fn verdict(&mut self, sequence: u64, delivery: Delivery) {
         self.events.push_verdict(self.id, Sequence(sequence), delivery);
     }
+
+    fn control(&mut self, event: ControlEvent) -> bool {
+        self.control.offer(self.id, event)
+    }
 }
 
 /// Takes no packet: the connection waits for its address (PROTOCOL.md 5.6).
@@ -216,5 +223,9 @@ impl Output for Displaced<'_, '_> {
 
     fn verdict(&mut self, sequence: u64, delivery: Delivery) {
         self.0.verdict(sequence, delivery);
+    }
+
+    fn control(&mut self, _: ControlEvent) -> bool {
+        false
     }
 }

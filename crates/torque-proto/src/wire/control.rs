@@ -50,12 +50,7 @@ const CLOSE_ACK: u8 = 4;
 impl<'a> ControlMessage<'a> {
     /// Appends the message.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let mut message = |kind: u8, parts: &[&[u8]]| {
-            let length: usize = parts.iter().map(|part| part.len()).sum();
-            out.push(kind);
-            out.extend_from_slice(&(length as u16).to_be_bytes());
-            parts.iter().for_each(|part| out.extend_from_slice(part));
-        };
+        let mut message = |kind: u8, parts: &[&[u8]]| write_message(kind, parts, out);
         match *self {
             Self::Ping { id, settled } => message(PING, &[&id.to_be_bytes(), &settled.to_be_bytes()]),
             Self::Pong { id, settled } => message(PONG, &[&id.to_be_bytes(), &settled.to_be_bytes()]),
@@ -105,6 +100,21 @@ impl<'a> ControlMessage<'a> {
     }
 }
 
+/// Splits kind and body of the first message from those after it; `None` if the first is cut off.
+pub(super) fn split_message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let [kind, l0, l1, tail @ ..] = bytes else { return None };
+    let (body, rest) = tail.split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))?;
+    Some((*kind, body, rest))
+}
+
+/// Appends a message.
+pub(super) fn write_message(kind: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    out.push(kind);
+    out.extend_from_slice(&(length as u16).to_be_bytes());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
 fn u64_of(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
@@ -131,18 +141,14 @@ impl<'a> Iterator for ControlMessages<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
-            let message = match self.rest {
-                [kind, l0, l1, tail @ ..] => tail
-                    .split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))
-                    .map(|parts| (*kind, parts)),
-                _ => None,
+            let message = match split_message(self.rest) {
+                None => Some(Err(MalformedControl)),
+                Some((kind, body, rest)) => {
+                    self.rest = rest;
+                    ControlMessage::parse(kind, body)
+                }
             };
-            let Some((kind, (body, rest))) = message else {
-                self.rest = &[];
-                return Some(Err(MalformedControl));
-            };
-            self.rest = rest;
-            if let Some(message) = ControlMessage::parse(kind, body) {
+            if let Some(message) = message {
                 if message.is_err() {
                     self.rest = &[];
                 }

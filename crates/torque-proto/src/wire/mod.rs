@@ -8,6 +8,7 @@ pub mod header;
 mod kind;
 mod lengths;
 mod probe;
+pub mod reliable;
 mod reply;
 mod sealed;
 

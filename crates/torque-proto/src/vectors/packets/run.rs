@@ -11,6 +11,7 @@ use crate::codes::CloseCode;
 use crate::config::Config;
 use crate::connection::inspect::{self, Reason, ReportFate, WindowState, Written};
 use crate::connection::packets::SealedPacket;
+use crate::connection::reliable::ControlEvent;
 use crate::connection::{Connection, Output, Parts};
 use crate::crypto::Cipher;
 use crate::crypto::keys::{self, ReceiveKeys, SendKeys};
@@ -83,6 +84,10 @@ impl Output for Application {
 
     fn verdict(&mut self, sequence: u64, delivery: Delivery) {
         self.verdicts.push((sequence, delivery.is_delivered()));
+    }
+
+    fn control(&mut self, _: ControlEvent) -> bool {
+        panic!("nothing uses control messages here")
     }
 }
 

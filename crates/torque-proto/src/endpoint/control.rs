@@ -1,0 +1,96 @@
+//! Reliable control messages of connections, for what is built on them: introductions, paths and key exchange.
+//!
+//! A connection passes them over until [`Endpoint::enable_control`], so no peer makes one keep anything that nothing uses.
+
+use alloc::collections::VecDeque;
+
+use super::Endpoint;
+use super::slot::Slot;
+use crate::connection::reliable::{ControlError, ControlEvent, ControlStats};
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::transmits::Cause;
+use crate::wire::reliable::ReliableKind;
+
+/// Messages that wait, and how many of them may be one connection's.
+const MAX_QUEUED: usize = 256;
+const MAX_QUEUED_OF_CONNECTION: usize = 32;
+
+/// What reliable control messages told, until it is taken.
+#[derive(Default)]
+pub(super) struct ControlQueue {
+    events: VecDeque<(ConnectionId, ControlEvent)>,
+}
+
+impl ControlQueue {
+    /// Takes an event, unless it is one message too many. Other events are as many as messages were sent, which
+    /// [`has_room`](Self::has_room) bounds.
+    pub(super) fn offer(&mut self, id: ConnectionId, event: ControlEvent) -> bool {
+        let takes = !matches!(event, ControlEvent::Message { .. }) || self.has_room(id);
+        if takes {
+            self.events.push_back((id, event));
+        }
+        takes
+    }
+
+    fn has_room(&self, id: ConnectionId) -> bool {
+        let of_connection = || self.events.iter().filter(|(other, _)| *other == id).count();
+        self.events.len() < MAX_QUEUED && of_connection() < MAX_QUEUED_OF_CONNECTION
+    }
+}
+
+/// Not part of the interface yet.
+impl Endpoint {
+    /// Reads the reliable control messages of a connection from now on.
+    ///
+    /// # Errors
+    /// `Closed`.
+    #[doc(hidden)]
+    pub fn enable_control(&mut self, connection: ConnectionId) -> Result<(), ControlError> {
+        match self.slots.get_mut(connection).map(|entry| &mut entry.slot) {
+            Some(Slot::Connected(connected)) if connected.connection.is_open() => {
+                connected.connection.enable_reliable();
+                Ok(())
+            }
+            _ => Err(ControlError::Closed),
+        }
+    }
+
+    /// Sends a reliable control message and returns its serial. A `Received` or `Failed` with that serial follows, unless the
+    /// connection ends first.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    #[doc(hidden)]
+    pub fn send_control(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        attempt: u32,
+        kind: ReliableKind,
+        body: &[u8],
+    ) -> Result<u16, ControlError> {
+        if !self.control.has_room(connection) {
+            return Err(ControlError::TooMany);
+        }
+        let mut sent = Err(ControlError::Closed);
+        if self.slots.get(connection).is_some_and(|entry| entry.slot.is_open()) {
+            self.drive(connection, Cause::Own, |connection, _, outbox| {
+                sent = connection.send_reliable(now, attempt, kind, body, outbox);
+            });
+        }
+        sent
+    }
+
+    /// What reliable control messages told, oldest first.
+    #[doc(hidden)]
+    pub fn poll_control(&mut self) -> Option<(ConnectionId, ControlEvent)> {
+        self.control.events.pop_front()
+    }
+
+    /// What came of a connection's reliable control messages; `None` if it uses none.
+    #[doc(hidden)]
+    pub fn control_stats(&self, connection: ConnectionId) -> Option<&ControlStats> {
+        self.slots.get(connection)?.slot.connection()?.reliable_stats()
+    }
+}
