@@ -327,11 +327,9 @@ impl Reliable {
                     partial.parts |= bit;
                 }
                 if partial.is_complete() {
-                    // It stays here until it is taken: its last part comes again.
-                    let partial = self.partial.swap_remove(index);
-                    if !self.handle(now, attempt, serial, kind, &partial.body, take) {
-                        self.partial.push(partial);
-                    }
+                    // If it is not taken, all its parts come again.
+                    let body = self.partial.swap_remove(index).body;
+                    self.handle(now, attempt, serial, kind, &body, take);
                 }
             }
         }
@@ -342,7 +340,7 @@ impl Reliable {
         self.stats.malformed += 1;
     }
 
-    /// Handles a whole message, if it was not handled before, and has it confirmed. Tells whether it is done with.
+    /// Handles a whole message, if it was not handled before, and has it confirmed.
     fn handle(
         &mut self,
         now: Instant,
@@ -351,17 +349,16 @@ impl Reliable {
         kind: ReliableKind,
         body: &[u8],
         mut take: impl FnMut(ControlEvent) -> bool,
-    ) -> bool {
-        let Some(index) = self.heard(now, attempt) else { return false };
+    ) {
+        let Some(index) = self.heard(now, attempt) else { return };
         if self.heard[index].has(serial) {
-            self.answer_again(attempt, serial);
-            return true;
+            return self.answer_again(attempt, serial);
         }
         let heard = &mut self.heard[index];
         let is_out_of_date = heard.is_out_of_date(kind, serial);
         if !is_out_of_date && !take(ControlEvent::Message { attempt, serial, kind, body: body.to_vec() }) {
             self.stats.queue_full += 1;
-            return false;
+            return;
         }
         heard.note(serial);
         if kind.is_state() && !is_out_of_date {
@@ -370,7 +367,6 @@ impl Reliable {
         }
         *if is_out_of_date { &mut self.stats.out_of_date } else { &mut self.stats.handled } += 1;
         self.answers.push((attempt, serial));
-        true
     }
 
     /// The word that it was received was lost.

@@ -279,7 +279,8 @@ struct Run {
 impl Run {
     /// Until `end`, in milliseconds, packets are lost, doubled and overtake each other.
     fn pass(&mut self, rng: &mut Rng, loss: u64, end: u64) {
-        loop {
+        for step in 0.. {
+            assert!(step < 100_000, "something is always due");
             for from in 0..2 {
                 for packet in packets(&mut self.sides[from], at(self.now)) {
                     let copies = u64::from(rng.below(100) >= loss) * (1 + u64::from(rng.below(10) == 0));
