@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use torque_socket::{
-    Builder, Cipher, Config, ConnectionId, Event, PublicKey, SendError, Settings, Socket,
-    Trust,
+    Builder, Cipher, Config, ConnectionId, Event, PublicKey, SendError, Settings, Socket, Trust,
 };
 
 use super::plain::{SOCKET_BUFFER, WAIT};
