@@ -334,7 +334,14 @@ impl ReceiveKeys {
     }
 
     /// Steps to the packet's generation, and erases the older keys, only if the packet was authentic.
+    #[inline]
     fn settle(&mut self, authentic: bool, generation: u64) -> Result<(), OpenError> {
+        if authentic && generation == self.number { Ok(()) } else { self.settle_other(authentic, generation) }
+    }
+
+    /// Settles what is rare: a forged packet, or the first of a new generation.
+    #[cold]
+    fn settle_other(&mut self, authentic: bool, generation: u64) -> Result<(), OpenError> {
         if !authentic {
             // What is forged costs a connection that rests no memory.
             if self.keys.expanded.is_none() {
