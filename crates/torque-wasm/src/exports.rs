@@ -203,7 +203,7 @@ export! {
     /// When to run next; infinity for never.
     fn deadline() -> f64 { with_core(f64::INFINITY, |core| core.deadline()) }
 
-    /// The connection's number. Scratch: remote, settings, trust, connect_data, origin token.
+    /// The connection's number. Scratch: remote (or several, one a line), settings, trust, connect_data, origin token.
     fn connect(now: f64, remote: usize, settings: usize, trust: usize, data: usize, token: usize) -> f64 {
         with(|instance| {
             let parts = instance.parts([remote, settings, trust, data, token]);

@@ -65,6 +65,25 @@ fn two_cores_connect_and_a_packet_gets_its_verdict() {
 }
 
 #[test]
+fn the_addresses_of_a_host_are_asked_in_turn() {
+    let mut core = Core::new("", [1; 32], 1.7e12, 1.0).unwrap();
+    let id = core.connect(1.0, &PLACES.join("\n"), ("", "anyone"), b"", b"").unwrap();
+    let mut asked = Vec::new();
+    for now in [1.0, 240.0, 260.0] {
+        core.run(now);
+        while core.next_transmit(now).is_some() {
+            asked.push((now, core.transmit_path()));
+        }
+    }
+    let first = (1.0, format!("{}\n", PLACES[0]));
+    assert_eq!((&asked[0], asked[1].0), (&first, 260.0));
+    assert!(asked.iter().any(|(_, path)| *path == format!("{}\n", PLACES[1])), "{asked:?}");
+    core.close(252.0, id, b"").unwrap();
+    let error = core.connect(1.0, "192.0.2.1:1\n", ("", "anyone"), b"", b"").unwrap_err();
+    assert!(error.starts_with("invalid_argument: "), "{error}");
+}
+
+#[test]
 fn what_cannot_be_used_is_named() {
     for (options, expected) in [
         ("colour=blue", "`colour` is no option"),

@@ -4,14 +4,11 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use torque_proto::schedule::{PROBE_WAIT, PROBES_AT};
 use torque_proto::wire::probe;
 
 use crate::session::action::Action;
 
-/// The time in which an address must answer a probe.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The interval of probes in that time.
-const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// The most addresses of a name that are tried.
 pub const MAX_ADDRESSES: usize = 8;
 
@@ -46,8 +43,10 @@ pub enum Stage {
     Probing {
         /// The addresses, best first, each with its own nonce, so that one cannot answer for another.
         candidates: Vec<(SocketAddr, [u8; 16])>,
-        /// The time of the next probes.
-        probe_at: Instant,
+        /// The time of the first probes.
+        begun: Instant,
+        /// Rounds of probes so far.
+        rounds: usize,
         /// The time at which the best one is taken.
         decide_at: Instant,
     },
@@ -68,10 +67,10 @@ impl Opening {
         // Without randomness there are no probes, and the best address is taken.
         let with_nonce = |address: &SocketAddr| Some((*address, random()?));
         let asked: Option<Vec<_>> = addresses.iter().take(MAX_ADDRESSES).map(with_nonce).collect();
-        let patience = if asked.is_some() { PATIENCE } else { Duration::ZERO };
+        let patience = if asked.is_some() { PROBE_WAIT } else { Duration::ZERO };
         let candidates =
             asked.unwrap_or_else(|| addresses.iter().map(|address| (*address, [0; 16])).collect());
-        self.stage = Stage::Probing { candidates, probe_at: now, decide_at: now + patience };
+        self.stage = Stage::Probing { candidates, begun: now, rounds: 0, decide_at: now + patience };
     }
 
     /// Returns whether an echo answers one of its probes.
@@ -83,18 +82,21 @@ impl Opening {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Resolving | Stage::Forgotten => None,
-            Stage::Probing { probe_at, decide_at, .. } => Some(*probe_at.min(decide_at)),
+            Stage::Probing { begun, rounds, decide_at, .. } => {
+                Some(next_round(*begun, *rounds).map_or(*decide_at, |at| at.min(*decide_at)))
+            }
         }
     }
 
     /// Sends probes if they are due. Returns the best address if none has answered in time.
     pub fn due(&mut self, now: Instant, actions: &mut VecDeque<Action>) -> Option<SocketAddr> {
-        let Stage::Probing { candidates, probe_at, decide_at } = &mut self.stage else { return None };
+        let Stage::Probing { candidates, begun, rounds, decide_at } = &mut self.stage else { return None };
         if *decide_at <= now {
             return candidates.first().map(|(address, _)| *address);
         }
-        if *probe_at <= now {
-            *probe_at = now + PROBE_EVERY;
+        if next_round(*begun, *rounds).is_some_and(|at| at <= now) {
+            // A round that was missed is not made up for.
+            *rounds = PROBES_AT.iter().filter(|after| *begun + **after <= now).count();
             let probes = candidates
                 .iter()
                 .map(|(remote, nonce)| Action::Probe { remote: *remote, datagram: probe(*nonce) });
@@ -102,4 +104,9 @@ impl Opening {
         }
         None
     }
+}
+
+/// The time of the next round of probes, after `rounds` of them.
+fn next_round(begun: Instant, rounds: usize) -> Option<Instant> {
+    PROBES_AT.get(rounds).map(|after| begun + *after)
 }
