@@ -122,7 +122,8 @@ pub enum Event {
         /// Who ended it.
         by: ClosedBy,
         /// What the closing or refusing application said, at most 511 bytes. With
-        /// [`Unreachable`](CloseCode::Unreachable), what this machine said, as text.
+        /// [`Unreachable`](CloseCode::Unreachable) and [`NameNotFound`](CloseCode::NameNotFound), what this machine
+        /// said, as text.
         reason: Vec<u8>,
     },
     /// A packet of the other application.
