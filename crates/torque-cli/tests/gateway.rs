@@ -180,7 +180,7 @@ fn a_gateway_without_descriptors_says_so_and_serves_again_when_it_has_some() {
     drop(held);
     assert!(description().contains("public_key"));
     let logs = gateway.end();
-    let said = "connections cannot be taken at present";
+    let said = "no connections can be accepted at present";
     assert_eq!(logs.iter().filter(|log| log["fields"]["message"] == said).count(), 1, "{logs:?}");
 }
 

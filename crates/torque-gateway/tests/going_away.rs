@@ -75,7 +75,7 @@ fn a_gateway_runs_in_its_own_threads_without_a_runtime() {
     let address = gateway.local_addr();
     assert!(gateway.description().contains(&gateway.public_key().to_string()));
     let taken = Gateway::spawn(Config { listen: vec![address], ..config.clone() }).unwrap_err().to_string();
-    assert!(taken.contains(&address.to_string()) && taken.contains("name another port"), "{taken}");
+    assert!(taken.contains(&address.to_string()) && taken.contains("choose another port"), "{taken}");
     gateway.drain(Duration::from_secs(1));
     let again = Gateway::spawn(Config { listen: vec![address], ..config }).unwrap();
     assert_eq!(again.local_addr(), address, "the port is free again");

@@ -1,4 +1,4 @@
-//! What one direction of a network path does to datagrams.
+//! A model of one direction of a network path.
 //!
 //! ```
 //! use torque_proto::Instant;
@@ -26,7 +26,7 @@ use torque_proto::Instant;
 
 use crate::rng::SimRng;
 
-/// What a link does. Probabilities are from 0 to 1 and are drawn for each datagram on its own.
+/// The behaviour of a link. Probabilities range from 0 to 1, and each datagram draws its own chance.
 ///
 /// As text: `delay=40,jitter=10,loss=5%`, or a preset and changes to it: `mobile,loss=10%`. The keys are
 /// the field names; times are in milliseconds, or with a unit (`us`, `ms`, `s`); probabilities are `5%` or
@@ -34,17 +34,17 @@ use crate::rng::SimRng;
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct LinkConfig {
-    /// How long every datagram takes.
+    /// The delay of every datagram.
     pub delay: Duration,
-    /// How much longer some take: drawn evenly from zero to this. Order is kept, as on most real paths.
+    /// The most that is added to the delay, drawn evenly from zero. Order is kept, as on most real paths.
     pub jitter: Duration,
     /// Probability that a datagram is lost, apart from bursts.
     pub loss: f64,
-    /// Loss that comes in bursts.
+    /// Loss in bursts.
     pub burst: Option<Burst>,
-    /// Probability that a datagram is held back, so that later ones overtake it.
+    /// Probability that a datagram is held back and overtaken by later ones.
     pub reorder: f64,
-    /// How long such a datagram is held at most (drawn evenly, at least a microsecond).
+    /// The longest time that such a datagram is held back, drawn evenly from one microsecond.
     pub reorder_delay: Duration,
     /// Probability that a datagram arrives twice; the copy takes its own time.
     pub duplicate: f64,
@@ -54,14 +54,14 @@ pub struct LinkConfig {
     pub truncate: f64,
     /// The longest datagram that passes, in bytes; longer ones are lost.
     pub mtu: usize,
-    /// Bits per second that the link carries; 0 is no limit.
+    /// The rate limit in bits per second; 0 means none.
     pub rate: u64,
-    /// Bytes that may wait when there is a rate limit; what finds no room is lost.
+    /// The size of the queue before the rate limit, in bytes. Datagrams that do not fit are lost.
     pub queue: usize,
 }
 
-/// Loss in bursts, after Gilbert and Elliott: the link is in a good or a bad state, and may change with
-/// each datagram.
+/// Loss in bursts, after Gilbert and Elliott: a link is in a good or a bad state, and each datagram may change
+/// it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Burst {
     /// Probability, at each datagram, that a good link turns bad.
@@ -73,7 +73,7 @@ pub struct Burst {
 }
 
 impl LinkConfig {
-    /// Names and configurations of the presets, mildest first.
+    /// The presets by name, mildest first.
     pub const PRESETS: [(&'static str, Self); 4] = [
         ("perfect", Self::perfect()),
         ("home", Self::home()),
@@ -154,7 +154,7 @@ impl Default for LinkConfig {
     }
 }
 
-/// What a link has done so far, in datagrams.
+/// Counters of a link, in datagrams.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct LinkStats {
@@ -166,7 +166,7 @@ pub struct LinkStats {
     pub lost: u64,
     /// Lost because the queue before the rate limit was full.
     pub overflowed: u64,
-    /// Lost because they were longer than the MTU.
+    /// Lost because they exceeded the MTU.
     pub too_long: u64,
     /// Held back for others to overtake.
     pub reordered: u64,
@@ -178,14 +178,14 @@ pub struct LinkStats {
     pub truncated: u64,
 }
 
-/// One direction of a path. Datagrams go in with `push` and come out of `poll` when their time has come.
+/// One direction of a path. Datagrams go in by `push` and come out of `poll` when they arrive.
 #[derive(Debug)]
 pub struct Link {
     config: LinkConfig,
     rng: SimRng,
-    /// Whether the link is in the bad state of a burst.
+    /// Set in the bad state of a burst.
     bad: bool,
-    /// When the rate limit has let everything through that was pushed.
+    /// The time at which the rate limit has passed everything that was pushed.
     free_at: Instant,
     /// The latest delivery that keeps order: the next one is not before it.
     last_in_order: Instant,
@@ -195,7 +195,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link that draws its chances from `seed`.
+    /// Makes a link that draws its chances from `seed`.
     pub fn new(config: LinkConfig, seed: u64) -> Self {
         Self {
             config,
@@ -209,22 +209,22 @@ impl Link {
         }
     }
 
-    /// What the link does.
+    /// The behaviour of the link.
     pub fn config(&self) -> &LinkConfig {
         &self.config
     }
 
-    /// Makes the link do something else from now on. What is under way arrives as it would have.
+    /// Changes the behaviour. Datagrams under way arrive as planned.
     pub fn set_config(&mut self, config: LinkConfig) {
         self.config = config;
     }
 
-    /// What the link has done so far.
+    /// The counters so far.
     pub fn stats(&self) -> LinkStats {
         self.stats
     }
 
-    /// Sends a datagram: none, one or two deliveries follow.
+    /// Sends a datagram. It arrives once, twice or never.
     pub fn push(&mut self, now: Instant, datagram: &[u8]) {
         self.stats.pushed += 1;
         if datagram.len() > self.config.mtu {
@@ -248,7 +248,7 @@ impl Link {
         }
     }
 
-    /// The next datagram that has arrived by `now`, if there is one. Call until `None`.
+    /// Returns the next datagram that has arrived by `now`. Call it until it returns `None`.
     pub fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.next_delivery()? > now {
             return None;
@@ -258,17 +258,17 @@ impl Link {
         Some(arrived.datagram)
     }
 
-    /// When the next datagram arrives; `None` if nothing is under way.
+    /// The time of the next arrival; `None` if nothing is under way.
     pub fn next_delivery(&self) -> Option<Instant> {
         self.in_flight.peek().map(|next| next.due)
     }
 
-    /// How many datagrams are under way.
+    /// The number of datagrams under way.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// When the datagram has left the rate limit behind; `None` if the queue before it is full.
+    /// The time at which a datagram has passed the rate limit; `None` if the queue is full.
     fn depart(&mut self, now: Instant, len: usize) -> Option<Instant> {
         if self.config.rate == 0 {
             return Some(now);
@@ -292,7 +292,7 @@ impl Link {
         lost || (self.bad && lost_in_burst)
     }
 
-    /// When a datagram that departs at `departure` arrives.
+    /// The arrival of a datagram that departs at `departure`.
     fn arrive(&mut self, departure: Instant) -> Instant {
         let due = departure + self.config.delay + self.rng.duration(self.config.jitter);
         if self.rng.chance(self.config.reorder) {
@@ -330,7 +330,7 @@ struct InFlight {
 }
 
 impl Ord for InFlight {
-    /// The greatest is the one that arrives first; of two at once, the one pushed first.
+    /// The greatest delivery is the earliest; of two at once, the one that was pushed first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.due, other.order).cmp(&(self.due, self.order))
     }

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use crate::link::{Burst, LinkConfig};
 
-/// A link text that cannot be used, and what to write instead.
+/// A text does not describe a link. The message says what to write instead.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LinkConfigError(String);
 
@@ -26,7 +26,7 @@ const KEYS: &str =
 impl FromStr for LinkConfig {
     type Err = LinkConfigError;
 
-    /// Reads `delay=40,jitter=10,loss=5%` or `mobile,loss=10%`; the empty text is a perfect link.
+    /// Reads `delay=40,jitter=10,loss=5%` or `mobile,loss=10%`. The empty text is a perfect link.
     fn from_str(text: &str) -> Result<Self, LinkConfigError> {
         let mut config = Self::perfect();
         for (place, part) in text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate() {
@@ -65,7 +65,7 @@ impl FromStr for LinkConfig {
 }
 
 impl fmt::Display for LinkConfig {
-    /// The shortest text that reads back as the same link: what differs from a perfect one.
+    /// Writes the shortest text that reads back as the same link: the differences from a perfect one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let perfect = Self::perfect();
         if *self == perfect {
@@ -126,7 +126,7 @@ fn time(part: &str, value: &str) -> Result<Duration, LinkConfigError> {
         (value, 1_000.0)
     };
     match number.trim().parse::<f64>() {
-        // An hour: longer is a slip of the pen.
+        // More than an hour is surely a mistake.
         Ok(number) if (0.0..=3.6e9).contains(&(number * micros_per_unit)) => {
             // Rounded to the nearest; no_std has no round().
             Ok(Duration::from_micros((number * micros_per_unit + 0.5) as u64))

@@ -1,4 +1,4 @@
-//! A bad network for trying things out: every datagram of a real socket, out and in, passes a simulated link.
+//! A simulated network for a real socket: each datagram, out and in, passes a link.
 
 use alloc::vec::Vec;
 
@@ -6,16 +6,16 @@ use torque_proto::{Instant, Path, Transmits};
 
 use crate::link::{Link, LinkConfig};
 
-/// Paths to more remotes than this are forgotten, those first on which nothing is under way.
+/// The most remotes with a path. Beyond it, paths are forgotten, first those with nothing under way.
 const MAX_PATHS: usize = 4_096;
 
-/// One link each way for every remote, so that a rate limit is one of the path. What a driver puts between its
-/// endpoint and its carrier.
+/// A link each way for every remote, so that a rate limit belongs to one path. A driver puts it between its endpoint
+/// and its carrier.
 #[derive(Debug)]
 pub struct SimulatedPaths {
     config: LinkConfig,
     seed: u64,
-    /// In the order of addresses. Few, as a rule, and a map would weigh much in a page.
+    /// Sorted by address. There are few, and a map would add much code to a page.
     paths: Vec<Simulated>,
 }
 
@@ -29,19 +29,19 @@ struct Simulated {
 }
 
 impl Simulated {
-    /// When something next leaves or arrives.
+    /// The time of the next departure or arrival.
     fn next(&self) -> Option<Instant> {
         [self.out.next_delivery(), self.back.next_delivery()].into_iter().flatten().min()
     }
 }
 
 impl SimulatedPaths {
-    /// Paths that all do the same, and draw their chances from `seed`.
+    /// Paths with the same behaviour, which draw their chances from `seed`.
     pub fn new(config: LinkConfig, seed: u64) -> Self {
         Self { config, seed, paths: Vec::new() }
     }
 
-    /// Makes all paths do something else from now on. What is under way arrives as it would have.
+    /// Changes the behaviour of all paths. Datagrams under way arrive as planned.
     pub fn set_config(&mut self, config: LinkConfig) {
         self.config = config;
         for path in &mut self.paths {
@@ -72,7 +72,7 @@ impl SimulatedPaths {
         simulated
     }
 
-    /// Takes everything that is to be sent.
+    /// Takes all datagrams that wait to be sent.
     pub fn take(&mut self, now: Instant, transmits: &mut Transmits) {
         for transmit in transmits.iter() {
             self.path(transmit.path).out.push(now, transmit.bytes);
@@ -80,12 +80,12 @@ impl SimulatedPaths {
         transmits.clear();
     }
 
-    /// Takes a datagram that was received.
+    /// Takes a received datagram.
     pub fn take_received(&mut self, now: Instant, path: Path, bytes: &[u8]) {
         self.path(path).back.push(now, bytes);
     }
 
-    /// Gives each datagram that leaves now, with its path.
+    /// Passes each datagram that leaves now to `give`, with its path.
     pub fn departures(&mut self, now: Instant, mut give: impl FnMut(Path, &[u8])) {
         for Simulated { path, out, .. } in &mut self.paths {
             while let Some(datagram) = out.poll(now) {
@@ -94,7 +94,7 @@ impl SimulatedPaths {
         }
     }
 
-    /// Gives each datagram that arrives now, with its path.
+    /// Passes each datagram that arrives now to `give`, with its path.
     pub fn arrivals(&mut self, now: Instant, mut give: impl FnMut(Path, &mut [u8])) {
         for Simulated { path, back, .. } in &mut self.paths {
             while let Some(mut datagram) = back.poll(now) {
@@ -103,7 +103,7 @@ impl SimulatedPaths {
         }
     }
 
-    /// When something next leaves or arrives.
+    /// The time of the next departure or arrival.
     pub fn deadline(&self) -> Option<Instant> {
         self.paths.iter().filter_map(Simulated::next).min()
     }

@@ -1,17 +1,17 @@
-//! The generator behind everything that is random in a simulation.
+//! The random generator of simulations.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// A small deterministic generator (SplitMix64). The same seed gives the same numbers for ever.
+/// A small deterministic generator (SplitMix64). The same seed always gives the same numbers.
 ///
-/// **Not cryptographic**: whoever sees one number knows all that follow.
+/// **Not cryptographic**: one number reveals all that follow.
 #[derive(Clone, Debug)]
 pub struct SimRng(u64);
 
 impl SimRng {
-    /// A generator for `seed`; every seed is as good as every other.
+    /// Makes a generator for `seed`. All seeds are equally good.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -25,14 +25,14 @@ impl SimRng {
         z ^ (z >> 31)
     }
 
-    /// A generator whose numbers are unrelated to those that follow here.
+    /// Makes another generator with unrelated numbers.
     pub fn fork(&mut self) -> Self {
         Self(self.next_u64())
     }
 
     /// A number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of the product: biased by less than bound / 2^64, which no test can see.
+        // The high half of the product. Its bias, less than bound / 2^64, is too small for any test.
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 

@@ -1,12 +1,12 @@
-//! Holds the two ends of each connection against each other: what one application sent and was told, and
-//! what the other got.
+//! Compares the two ends of each connection: the packets and verdicts of one application with the packets that
+//! the other received.
 //!
-//! It panics as soon as something is wrong, or in [`Oracle::check`] for what only the end shows:
+//! It panics as soon as a promise is broken, or in [`Oracle::check`] if only the end shows it:
 //!
 //! - each packet gets one verdict, in the order of sending;
-//! - a packet was delivered exactly if the other application got it: once, intact, in order;
-//! - nothing surfaces twice, late, after its connection's close or before it was established;
-//! - a close is told once, as the last event, when every verdict has been told.
+//! - a packet is delivered exactly if the other application received it: once, intact, in order;
+//! - no packet arrives twice, late, after the close or before its connection was established;
+//! - a close is reported once, as the last event, after every verdict.
 
 use std::collections::BTreeMap;
 
@@ -18,52 +18,52 @@ use crate::world::NodeId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct EndId(usize);
 
-/// What is known of one end of a connection.
+/// The record of one end of a connection.
 #[derive(Debug)]
 pub struct End {
-    /// Whose end it is.
+    /// The node that it belongs to.
     pub node: NodeId,
-    /// How its application calls the connection.
+    /// The id that its application uses.
     pub connection: ConnectionId,
-    /// The other end, if it is watched too.
+    /// The other end, if the oracle knows it.
     pub peer: Option<EndId>,
-    /// Whether the application was told that it is established.
+    /// Set once the application was told that the connection is established.
     pub established: bool,
-    /// How it ended, if its application was told.
+    /// The close that its application was told, if any.
     pub closed: Option<Closed>,
-    /// Whether it disappeared without a word.
+    /// Set if its node crashed.
     pub crashed: bool,
-    /// Verdicts and arrivals, counted.
+    /// Counts of verdicts and arrivals.
     pub tally: Tally,
     sent: BTreeMap<u64, Sent>,
-    /// Everything below has its verdict.
+    /// The packets below this index have their verdict.
     first_open: u64,
     last_received: Option<u64>,
 }
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Closed {
-    /// Why.
+    /// The reason.
     pub code: CloseCode,
-    /// Who ended it.
+    /// The side that ended it.
     pub by: ClosedBy,
-    /// What the other application said.
+    /// The message of the other application.
     pub reason: Vec<u8>,
 }
 
-/// Packets of one end, or of all, counted.
+/// Counts of packets, of one end or of all.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Tally {
     /// Sent by the application.
     pub sent: u64,
-    /// Told to be delivered.
+    /// Reported as delivered.
     pub delivered: u64,
-    /// Told to be dropped.
+    /// Reported as dropped.
     pub dropped: u64,
-    /// Told that nobody knows.
+    /// Reported as unknown.
     pub unknown: u64,
-    /// Got from the other end.
+    /// Received from the other end.
     pub received: u64,
 }
 
@@ -83,12 +83,12 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// An oracle that names `seed` when something is wrong.
+    /// Makes an oracle that names `seed` when it panics.
     pub fn new(seed: u64) -> Self {
         Self { seed, ends: Vec::new(), current: BTreeMap::new() }
     }
 
-    /// A connection was asked for (by `connect`) or announced (by a connect request event).
+    /// Records a new end: the application called `connect`, or was told of a connect request.
     pub fn begin(&mut self, node: NodeId, connection: ConnectionId) -> EndId {
         let id = EndId(self.ends.len());
         if let Some(old) = self.current.insert((node, connection), id) {
@@ -112,7 +112,7 @@ impl Oracle {
         id
     }
 
-    /// Says which end is the other one of `end`.
+    /// Pairs `end` with its other end.
     pub fn set_peer(&mut self, end: EndId, peer: EndId) {
         let old = self.ends[end.0].peer.replace(peer);
         self.ensure(old.is_none_or(|old| old == peer), || {
@@ -120,7 +120,7 @@ impl Oracle {
         });
     }
 
-    /// The application sent a packet.
+    /// Records a packet that the application sent.
     pub fn sent(&mut self, node: NodeId, connection: ConnectionId, sequence: u64, payload: &[u8]) {
         let id = self.find(node, connection);
         let end = &mut self.ends[id.0];
@@ -136,7 +136,7 @@ impl Oracle {
         });
     }
 
-    /// The application was told something.
+    /// Records an event that the application was told.
     pub fn event(&mut self, node: NodeId, event: &Event) {
         match event {
             Event::ConnectRequest(ConnectRequest { connection, .. }) => {
@@ -153,8 +153,8 @@ impl Oracle {
                 let end = self.open_end(node, *connection, "established");
                 let before = std::mem::replace(&mut self.ends[end.0].established, true);
                 self.ensure(!before, || format!("{node:?} {connection}: established twice"));
-                // Only the host has had a request and so knows its peer by now. The initiator's knowledge
-                // of the host's end begins here: earlier requests of one attempt come to nothing.
+                // The host knows its peer since the request. The initiator learns its peer here, because earlier
+                // requests of the same attempt led nowhere.
                 if let Some(peer) = self.ends[end.0].peer.filter(|_| self.ends[end.0].closed.is_none()) {
                     self.set_peer(peer, end);
                 }
@@ -177,27 +177,27 @@ impl Oracle {
         }
     }
 
-    /// The node disappeared; nothing more is told there.
+    /// Records that a node crashed.
     pub fn crashed(&mut self, node: NodeId) {
         for end in self.ends.iter_mut().filter(|end| end.node == node && end.closed.is_none()) {
             end.crashed = true;
         }
     }
 
-    /// One end.
+    /// The record of an end.
     pub fn end(&self, id: EndId) -> &End {
         &self.ends[id.0]
     }
 
-    /// Every end, in the order in which they began.
+    /// All ends, in order of their beginning.
     pub fn ends(&self) -> impl Iterator<Item = &End> {
         self.ends.iter()
     }
 
-    /// The end that an application calls `connection` now.
+    /// The end that an application currently calls `connection`.
     ///
     /// # Panics
-    /// If there never was one.
+    /// If there is none.
     pub fn find(&self, node: NodeId, connection: ConnectionId) -> EndId {
         match self.current.get(&(node, connection)) {
             Some(end) => *end,
@@ -205,7 +205,7 @@ impl Oracle {
         }
     }
 
-    /// All packets of all ends.
+    /// The counts of all ends together.
     pub fn tally(&self) -> Tally {
         self.ends.iter().fold(Tally::default(), |sum, end| Tally {
             sent: sum.sent + end.tally.sent,
@@ -216,13 +216,13 @@ impl Oracle {
         })
     }
 
-    /// Whether every end has been closed or has crashed.
+    /// Returns whether every end was closed or crashed.
     pub fn all_ended(&self) -> bool {
         self.ends.iter().all(|end| end.crashed || end.closed.is_some())
     }
 
-    /// Checks what only shows when every application has taken all its events: delivered means that the
-    /// other one got it. With ends still open, packets without a verdict are no fault.
+    /// Checks what shows only after every application has taken all of its events: each delivered packet was received.
+    /// Packets without a verdict are allowed on open ends.
     ///
     /// # Panics
     /// If a promise was broken.
@@ -284,7 +284,7 @@ impl Oracle {
         });
     }
 
-    /// The end that something is told about, which must not have been closed.
+    /// The end of an event. It must not be closed yet.
     fn open_end(&self, node: NodeId, connection: ConnectionId, what: &str) -> EndId {
         let id = self.find(node, connection);
         self.ensure(self.ends[id.0].closed.is_none(), || {

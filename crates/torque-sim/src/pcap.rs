@@ -1,4 +1,4 @@
-//! Captured datagrams as a pcap file, so that the usual tools show what happened in a simulation.
+//! Writes captured datagrams as a pcap file, so that the usual tools can show a simulation.
 //!
 //! Packets are raw IP (link type 101) with UDP inside; addresses of carriers without IP appear as 240.x.x.x.
 
@@ -17,10 +17,10 @@ pub struct PcapWriter<W> {
 }
 
 impl<W: Write> PcapWriter<W> {
-    /// Begins a file.
+    /// Starts a file.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub fn new(mut out: W) -> io::Result<Self> {
         out.write_all(&0xa1b2_c3d4u32.to_be_bytes())?;
         out.write_all(&[0, 2, 0, 4])?;
@@ -30,10 +30,10 @@ impl<W: Write> PcapWriter<W> {
         Ok(Self { out })
     }
 
-    /// Adds a datagram. What does not fit an IP packet is cut.
+    /// Adds a datagram, cut to the size of an IP packet.
     ///
     /// # Errors
-    /// Those of the writer underneath.
+    /// The errors of the writer.
     pub fn write(&mut self, at: Instant, from: Address, to: Address, datagram: &[u8]) -> io::Result<()> {
         let datagram = &datagram[..datagram.len().min(65_000)];
         let packet = ip_packet(socket_addr(from), socket_addr(to), datagram);
@@ -45,10 +45,10 @@ impl<W: Write> PcapWriter<W> {
         self.out.write_all(&packet)
     }
 
-    /// Flushes and gives the writer back.
+    /// Flushes and returns the writer.
     ///
     /// # Errors
-    /// Those of the writer underneath.
+    /// The errors of the writer.
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
@@ -95,7 +95,7 @@ fn ip_packet(from: SocketAddr, to: SocketAddr, datagram: &[u8]) -> Vec<u8> {
     udp.extend([0, 0]);
     udp.extend(datagram);
     let pseudo = partial_sum(&addresses, u32::from(UDP) + u32::from(udp_len));
-    // In UDP, a checksum of zero means that there is none.
+    // In UDP, a checksum of zero means none.
     let sum = match checksum(&udp, pseudo) {
         0 => 0xffff,
         sum => sum,

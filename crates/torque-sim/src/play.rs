@@ -1,4 +1,4 @@
-//! Applications that act in a world: they answer, send, drain and close as told, under the eyes of an oracle.
+//! Applications that act in a world: they answer, send, drain and close as a test asks, and an oracle checks them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,38 +12,38 @@ use crate::oracle::{End, EndId, Oracle};
 use crate::world::{NodeId, World};
 use torque_netem::SimRng;
 
-/// What an application answers when it is asked, and how long it takes to.
+/// An application's answer to a question, and its delay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
     /// Yes, after this time.
     Accept(Duration),
     /// No, after this time.
     Close(Duration),
-    /// Nothing, ever.
+    /// No answer.
     Never,
 }
 
-/// How an application takes its events.
+/// The way in which an application takes its events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Draining {
     /// At once.
     Always,
-    /// So many of them, each time this span has passed.
+    /// A number of them at each interval.
     Every(Duration, usize),
     /// Not at all.
     Never,
 }
 
-/// How an application sends on each of its connections: bursts with pauses, of sizes in a range.
+/// The traffic of an application on each connection: bursts with pauses, with sizes in a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sending {
-    /// Pause between bursts: least and most.
+    /// Pause between bursts: shortest and longest.
     pub pause: (Duration, Duration),
     /// Packets in a burst: least and most.
     pub burst: (u64, u64),
     /// Payload bytes: least and most.
     pub size: (usize, usize),
-    /// How many packets in all on each connection.
+    /// Packets in all on each connection.
     pub packets: u64,
 }
 
@@ -54,18 +54,18 @@ impl Sending {
     }
 }
 
-/// What an application does.
+/// The behaviour of an application.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// Answer to a challenge response.
     pub challenge: Answer,
     /// Answer to a connect request.
     pub request: Answer,
-    /// What it hands to those whom it accepts.
+    /// The data that it sends when it accepts.
     pub accept_data: Vec<u8>,
-    /// What it sends, if anything.
+    /// Its traffic, if any.
     pub sending: Option<Sending>,
-    /// How it takes its events.
+    /// The way in which it takes its events.
     pub draining: Draining,
 }
 
@@ -97,15 +97,15 @@ struct App {
     key_seed: [u8; 32],
     behaviour: Behaviour,
     history: Vec<(Instant, Event)>,
-    /// A `Drain` task is planned.
+    /// Set while a `Drain` task is planned.
     drain_planned: bool,
 }
 
-/// A world of endpoints whose applications are played.
+/// A world of endpoints with applications.
 pub struct Play {
-    /// The world. Calls made to it directly are not seen by the oracle.
+    /// The world. The oracle does not see direct calls to it.
     pub world: World<Endpoint>,
-    /// Who watches.
+    /// The oracle.
     pub oracle: Oracle,
     /// For the test's own choices.
     pub rng: SimRng,
@@ -117,7 +117,7 @@ pub struct Play {
     by_mark: BTreeMap<[u8; 12], EndId>,
 }
 
-/// What `connect` puts before the connect data, so that the request can be matched with its attempt.
+/// The mark that `connect` puts before the connect data, to match a request with its attempt.
 const MARK: &[u8; 4] = b"try ";
 
 impl Play {
@@ -153,12 +153,12 @@ impl Play {
         id
     }
 
-    /// An endpoint and an application that accept everything and send nothing.
+    /// Adds an endpoint whose application accepts everything and sends nothing.
     pub fn add_default(&mut self) -> NodeId {
         self.add(Config::default(), Behaviour::default())
     }
 
-    /// Makes an application behave in another way from now on.
+    /// Changes the behaviour of an application.
     pub fn set_behaviour(&mut self, node: NodeId, behaviour: Behaviour) {
         let draining = behaviour.draining;
         let place = node.place();
@@ -172,19 +172,19 @@ impl Play {
         self.act();
     }
 
-    /// What an application does now.
+    /// The current behaviour of an application.
     pub fn behaviour(&self, node: NodeId) -> &Behaviour {
         &self.apps[node.place()].behaviour
     }
 
-    /// A node disappears without a word.
+    /// Crashes a node.
     pub fn crash(&mut self, node: NodeId) {
         self.act();
         self.world.crash(node);
         self.oracle.crashed(node);
     }
 
-    /// A node that crashed comes back with the same identity and nothing else.
+    /// Restarts a crashed node with the same identity and no other memory.
     pub fn restart(&mut self, node: NodeId) {
         let place = node.place();
         let setup = self.setup(&self.apps[place].config.clone(), self.apps[place].key_seed);
@@ -203,7 +203,7 @@ impl Play {
         KeyPair::from_seed(self.apps[node.place()].key_seed).public()
     }
 
-    /// The seed of the node's identity key, for tests in which it is stolen.
+    /// The seed of the node's identity key, for tests that steal it.
     pub fn key_seed(&self, node: NodeId) -> [u8; 32] {
         self.apps[node.place()].key_seed
     }
@@ -213,7 +213,7 @@ impl Play {
         self.world.with(node, |endpoint, _| endpoint.stats().clone())
     }
 
-    /// Starts a connection. The connect data is preceded by twelve bytes of the play's own.
+    /// Starts a connection. Twelve bytes of the play precede the connect data.
     ///
     /// # Panics
     /// If the endpoint refuses the call.
@@ -221,10 +221,10 @@ impl Play {
         self.try_connect(from, to, options).unwrap_or_else(|error| panic!("connect: {error}"))
     }
 
-    /// Starts a connection, if the endpoint lets it.
+    /// Starts a connection, if the endpoint allows it.
     ///
     /// # Errors
-    /// Those of the endpoint.
+    /// The errors of the endpoint.
     pub fn try_connect(
         &mut self,
         from: NodeId,
@@ -249,7 +249,7 @@ impl Play {
     /// Sends a packet.
     ///
     /// # Errors
-    /// Those of the endpoint.
+    /// The errors of the endpoint.
     pub fn send(
         &mut self,
         node: NodeId,
@@ -262,18 +262,18 @@ impl Play {
         Ok(sequence)
     }
 
-    /// Closes a connection; that it may have ended already is no error here.
+    /// Closes a connection, if it has not ended already.
     pub fn close(&mut self, node: NodeId, connection: ConnectionId, reason: &[u8]) {
         self.world.try_with(node, |endpoint, now| endpoint.close(now, connection, reason).ok());
         self.act();
     }
 
-    /// Closes a connection some time from now.
+    /// Closes a connection after a delay.
     pub fn close_after(&mut self, delay: Duration, node: NodeId, connection: ConnectionId, reason: &[u8]) {
         self.plan(delay, node, Task::Close(connection, reason.to_vec()));
     }
 
-    /// What the application was told, except for packets and verdicts, with the world's time.
+    /// The events of the application without packets and verdicts, with the world's time.
     pub fn history(&self, node: NodeId) -> &[(Instant, Event)] {
         &self.apps[node.place()].history
     }
@@ -309,14 +309,14 @@ impl Play {
         (at_initiator, self.oracle.end(peer).connection)
     }
 
-    /// Lets the next thing happen, and the applications act; `false` if nothing will happen.
+    /// Performs the next step of the world, and lets the applications act. Returns `false` if nothing remains.
     pub fn step(&mut self) -> bool {
         let happened = self.world.step().is_some();
         self.act();
         happened
     }
 
-    /// Runs until `done` says so, asked after every step. Whether it did before `limit` had passed.
+    /// Runs until `done` returns true, called after every step. Returns whether it did within `limit`.
     pub fn run_until(&mut self, mut done: impl FnMut(&mut Self) -> bool, limit: Duration) -> bool {
         let end = self.world.now() + limit;
         loop {
@@ -358,10 +358,10 @@ impl Play {
         self.oracle.check();
     }
 
-    /// Closes or gives up every connection at every end, says no to new ones, and finishes.
+    /// Closes or gives up every connection at every end, refuses new ones, and finishes.
     ///
     /// # Panics
-    /// As [`finish`](Self::finish) does.
+    /// As [`finish`](Self::finish).
     pub fn close_all_and_finish(&mut self, limit: Duration) {
         let no = Answer::Close(Duration::ZERO);
         for node in self.world.nodes() {
@@ -392,7 +392,7 @@ impl Play {
         self.world.wake_at(time);
     }
 
-    /// Lets the applications do what is due and react to what they were told.
+    /// Lets the applications do what is due and react to their events.
     fn act(&mut self) {
         loop {
             let mut idle = true;
@@ -497,7 +497,7 @@ impl Play {
         }
         let (least, most) = sending.pause;
         let pause = least + self.rng.duration(most.saturating_sub(least));
-        // A pause of nothing would let time stand still for ever.
+        // Without a pause, time would stand still for ever.
         self.plan(pause.max(Duration::from_micros(1)), node, Task::Send(end));
     }
 }

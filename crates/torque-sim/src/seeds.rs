@@ -50,7 +50,7 @@ fn parse(text: &str) -> Option<u64> {
     }
 }
 
-/// Tells the seed when a panic passes by.
+/// Prints the seed when a panic unwinds.
 struct TellSeed<'a> {
     name: &'a str,
     seed: u64,

@@ -1,4 +1,4 @@
-//! Nodes, links between them, and a loop that moves virtual time from one happening to the next.
+//! Nodes, the links between them, and a loop that advances virtual time from event to event.
 //!
 //! A world obeys the rule for callers of an endpoint: after every call it drains the transmits, then the
 //! events (unless the node's application was told to stop draining), then asks for the deadline.
@@ -22,7 +22,7 @@ pub use tap::{Fate, Passing, Tap};
 use torque_netem::SimRng;
 use torque_netem::{Link, LinkConfig, LinkStats};
 
-/// More calls than this in one instant of virtual time mean that a timer or an exchange runs in circles.
+/// The most calls in one instant of virtual time. More mean that a timer or an exchange loops.
 const CALLS_IN_ONE_INSTANT: u32 = 1_000_000;
 
 /// Names a node of a world.
@@ -30,7 +30,7 @@ const CALLS_IN_ONE_INSTANT: u32 = 1_000_000;
 pub struct NodeId(usize);
 
 impl NodeId {
-    /// The how-manieth node of its world it is, from 0.
+    /// The index of the node in its world, from 0.
     pub fn place(self) -> usize {
         self.0
     }
@@ -55,16 +55,16 @@ pub struct Captured {
     pub bytes: Vec<u8>,
 }
 
-/// What one step of the world did.
+/// The result of one step of the world.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// A datagram was handed to a node.
     Arrived(NodeId),
     /// A node's deadline passed.
     TimedOut(NodeId),
-    /// A time asked for with [`World::wake_at`] has come.
+    /// A time set with [`World::wake_at`] has come.
     Woken,
-    /// A datagram went where no node is.
+    /// A datagram went to an address without a node.
     Astray,
 }
 
@@ -89,11 +89,11 @@ pub struct World<N: Node = Endpoint> {
     owners: BTreeMap<Address, NodeId>,
     default_link: LinkConfig,
     link_overrides: BTreeMap<(NodeId, NodeId), LinkConfig>,
-    /// By source and destination address, so that what is under way survives a change of address.
+    /// By source and destination address, so that datagrams under way survive a change of address.
     links: BTreeMap<(Address, Address), Link>,
     partitioned: BTreeSet<(NodeId, NodeId)>,
     tap: Option<Tap>,
-    /// Datagrams that pass no link, by due time.
+    /// Datagrams that bypass links, by due time.
     injected: BTreeMap<(Instant, u64), Injected>,
     injections: u64,
     mailboxes: BTreeMap<Address, Vec<Captured>>,
@@ -136,15 +136,15 @@ impl<N: Node> World<N> {
         self.now
     }
 
-    /// A generator for the test's own choices, unrelated to the world's.
+    /// A generator for the test's choices, unrelated to the world's.
     pub fn fork_rng(&mut self) -> SimRng {
         self.rng.fork()
     }
 
     // Nodes
 
-    /// Adds a node at an IPv4 address of its own. `make` is given the node's time: each clock is ahead of
-    /// the world's by some random hours.
+    /// Adds a node at a new IPv4 address. `make` receives the node's time: each clock is ahead of the world's by
+    /// some random hours.
     pub fn add(&mut self, make: impl FnOnce(Instant) -> N) -> NodeId {
         let place = self.nodes.len();
         let ip = Ipv4Addr::new(10, 0, (place / 250) as u8, (place % 250 + 1) as u8);
@@ -169,7 +169,7 @@ impl<N: Node> World<N> {
         id
     }
 
-    /// Every node, crashed ones included.
+    /// All nodes, crashed ones included.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<N> {
         (0..self.nodes.len()).map(NodeId)
     }
@@ -190,7 +190,7 @@ impl<N: Node> World<N> {
         self.try_with(id, call).unwrap_or_else(|| panic!("{id:?} has crashed"))
     }
 
-    /// Looks at a node.
+    /// Borrows a node.
     ///
     /// # Panics
     /// If the node has crashed.
@@ -198,7 +198,7 @@ impl<N: Node> World<N> {
         self.nodes[id.0].node.as_ref().unwrap_or_else(|| panic!("{id:?} has crashed"))
     }
 
-    /// Whether the node runs.
+    /// Returns whether the node runs.
     pub fn is_running(&self, id: NodeId) -> bool {
         self.nodes[id.0].node.is_some()
     }
@@ -213,15 +213,15 @@ impl<N: Node> World<N> {
         self.owners.get(&address).copied()
     }
 
-    /// Moves a node to another address, as a new network or a NAT that forgot would. What is under way to
-    /// the old one goes astray.
+    /// Moves a node to another address, like a change of network or a NAT that lost its state. Datagrams under way to
+    /// the old address are lost.
     pub fn set_address(&mut self, id: NodeId, address: Address) {
         let old = std::mem::replace(&mut self.nodes[id.0].address, address);
         self.owners.remove(&old);
         self.owners.insert(address, id);
     }
 
-    /// Ends a node without a word to anybody; its events are gone.
+    /// Crashes a node. It tells nobody, and its events are lost.
     pub fn crash(&mut self, id: NodeId) -> Option<N> {
         let slot = &mut self.nodes[id.0];
         slot.inbox.clear();
@@ -229,7 +229,7 @@ impl<N: Node> World<N> {
         slot.node.take()
     }
 
-    /// Starts a node anew at the same address, with the same clock.
+    /// Starts a new node at the same address, with the same clock.
     pub fn restart(&mut self, id: NodeId, make: impl FnOnce(Instant) -> N) {
         let slot = &mut self.nodes[id.0];
         slot.inbox.clear();
@@ -239,14 +239,14 @@ impl<N: Node> World<N> {
 
     // Events
 
-    /// Whether events are taken from the node after every call (they are, at first). An application that
-    /// is told to stop leaves them in the node.
+    /// Sets whether events are taken from the node after every call, as they are at first. Otherwise they stay in the
+    /// node.
     pub fn set_draining(&mut self, id: NodeId, draining: bool) {
         self.nodes[id.0].draining = draining;
         self.drain(id);
     }
 
-    /// Takes up to `count` events from a node whose application does not drain by itself.
+    /// Takes up to `count` events from a node that does not drain by itself.
     pub fn drain_events(&mut self, id: NodeId, count: usize) {
         let slot = &mut self.nodes[id.0];
         if let Some(node) = &mut slot.node {
@@ -262,7 +262,7 @@ impl<N: Node> World<N> {
 
     // Clocks
 
-    /// What the node's clock shows.
+    /// The time on the node's clock.
     pub fn clock(&self, id: NodeId) -> Instant {
         self.nodes[id.0].clock.read(self.now)
     }
@@ -272,37 +272,37 @@ impl<N: Node> World<N> {
         self.nodes[id.0].clock.step(micros);
     }
 
-    /// Makes the node's clock stand still; its timers do not run then.
+    /// Stops the node's clock, and with it its timers.
     pub fn stop_clock(&mut self, id: NodeId) {
         self.nodes[id.0].clock.stop(self.now);
     }
 
-    /// Lets the node's clock go on from where it stood still.
+    /// Lets a stopped clock continue.
     pub fn start_clock(&mut self, id: NodeId) {
         self.nodes[id.0].clock.start(self.now);
     }
 
     // The network
 
-    /// What links do for which nothing else was said, from now on.
+    /// Sets the behaviour of links without their own.
     pub fn set_default_link(&mut self, config: LinkConfig) {
         self.default_link = config;
         self.reconfigure_links();
     }
 
-    /// What the link from one node to another does, from now on.
+    /// Sets the behaviour of the link from one node to another.
     pub fn set_link(&mut self, from: NodeId, to: NodeId, config: LinkConfig) {
         self.link_overrides.insert((from, to), config);
         self.reconfigure_links();
     }
 
-    /// What the links did that lead from one node's address to the other's.
+    /// The counters of the link from one node's address to the other's.
     pub fn link_stats(&self, from: NodeId, to: NodeId) -> LinkStats {
         let key = (self.address(from), self.address(to));
         self.links.get(&key).map(Link::stats).unwrap_or_default()
     }
 
-    /// Cuts two nodes off from each other, or joins them again. What is under way still arrives.
+    /// Cuts two nodes off from each other, or joins them again. Datagrams under way still arrive.
     pub fn set_partition(&mut self, a: NodeId, b: NodeId, cut: bool) {
         for pair in [(a, b), (b, a)] {
             if cut {
@@ -323,22 +323,22 @@ impl<N: Node> World<N> {
         self.tap = None;
     }
 
-    /// Sends a datagram from whatever address, to arrive after `delay`. It passes no link and no tap.
+    /// Sends a datagram from any address, to arrive after `delay`. It bypasses links and tap.
     pub fn inject(&mut self, delay: Duration, from: Address, to: Address, bytes: Vec<u8>) {
         self.push_injected(Injected { due: self.now + delay, from, to, bytes });
     }
 
-    /// Keeps what arrives at an address where no node is, for [`take_mail`](Self::take_mail).
+    /// Keeps datagrams to an address without a node, for [`take_mail`](Self::take_mail).
     pub fn open_mailbox(&mut self, address: Address) {
         self.mailboxes.entry(address).or_default();
     }
 
-    /// What has arrived in the mailbox.
+    /// Takes the datagrams from the mailbox.
     pub fn take_mail(&mut self, address: Address) -> Vec<Captured> {
         self.mailboxes.get_mut(&address).map(std::mem::take).unwrap_or_default()
     }
 
-    /// Whether to keep a copy of every datagram. Setting `TORQUE_PCAP` does it in every world.
+    /// Sets whether to keep a copy of every datagram. The variable `TORQUE_PCAP` does so in every world.
     pub fn set_capture(&mut self, capture: bool) {
         match (capture, &self.capture) {
             (true, None) => self.capture = Some(Vec::new()),
@@ -347,20 +347,20 @@ impl<N: Node> World<N> {
         }
     }
 
-    /// Every datagram that was sent while capturing.
+    /// The datagrams that were sent while capturing.
     pub fn captured(&self) -> &[Captured] {
         self.capture.as_deref().unwrap_or_default()
     }
 
-    /// How many datagrams nodes have sent.
+    /// The number of datagrams that nodes have sent.
     pub fn datagrams_sent(&self) -> u64 {
         self.datagrams
     }
 
-    /// Writes what was captured as a pcap file.
+    /// Writes the captured datagrams as a pcap file.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub fn write_pcap(&self, out: impl std::io::Write) -> std::io::Result<()> {
         let mut pcap = PcapWriter::new(out)?;
         for captured in self.captured() {
@@ -371,12 +371,12 @@ impl<N: Node> World<N> {
 
     // Time
 
-    /// Makes [`step`](Self::step) stop at this time, for an application that wants to act then.
+    /// Makes [`step`](Self::step) stop at this time, so that an application can act.
     pub fn wake_at(&mut self, time: Instant) {
         self.wakes.insert(time.max(self.now));
     }
 
-    /// When something happens next.
+    /// The time of the next event.
     pub fn next_time(&self) -> Option<Instant> {
         let arrivals = self.links.values().filter_map(Link::next_delivery).min();
         let injected = self.injected.keys().next().map(|(due, _)| *due);
@@ -385,10 +385,10 @@ impl<N: Node> World<N> {
         [arrivals, injected, deadlines, wake].into_iter().flatten().min().map(|time| time.max(self.now))
     }
 
-    /// Moves time to what happens next and lets that one thing happen; `None` if nothing will.
+    /// Advances time to the next event and performs it. `None`: nothing remains.
     ///
     /// # Panics
-    /// If a node is called without end while time stands still.
+    /// If a node is called endlessly while time stands still.
     pub fn step(&mut self) -> Option<Step> {
         let time = self.next_time()?;
         self.move_to(time);
@@ -420,7 +420,7 @@ impl<N: Node> World<N> {
         Some(Step::Woken)
     }
 
-    /// Runs until `done` says so, asked after every step. Whether it did before `limit` had passed.
+    /// Runs until `done` returns true, called after every step. Returns whether it did within `limit`.
     pub fn run_until(&mut self, mut done: impl FnMut(&mut Self) -> bool, limit: Duration) -> bool {
         let end = self.now + limit;
         loop {
@@ -459,7 +459,7 @@ impl<N: Node> World<N> {
         }
     }
 
-    /// What the rule asks for after every call.
+    /// Drains a node, as the rule demands after every call.
     fn drain(&mut self, id: NodeId) {
         let slot = &mut self.nodes[id.0];
         let Some(node) = &mut slot.node else { return };
@@ -498,7 +498,7 @@ impl<N: Node> World<N> {
             }
         }
         if receiver.is_none() {
-            // No link is made for each address that an attacker invents.
+            // An attacker's invented addresses get no links.
             return self.inject(Duration::ZERO, from, to, bytes);
         }
         let config = self.link_config(from, to);
@@ -527,7 +527,7 @@ impl<N: Node> World<N> {
 }
 
 impl<N: Node> Slot<N> {
-    /// When the node's timer runs out, in the world's time.
+    /// The node's deadline, in the world's time.
     fn due(&self, now: Instant) -> Option<Instant> {
         self.node.as_ref()?;
         self.clock.world_time(self.deadline?, now)
@@ -535,7 +535,7 @@ impl<N: Node> Slot<N> {
 }
 
 impl<N: Node> Drop for World<N> {
-    /// A failing run leaves its datagrams behind if asked to.
+    /// Writes the datagrams of a failing run, if that was requested.
     fn drop(&mut self) {
         let Some(directory) = std::env::var_os("TORQUE_PCAP").filter(|_| std::thread::panicking()) else {
             return;

@@ -1,4 +1,4 @@
-//! The words of the command line.
+//! The command line.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub cipher: Option<Cipher>,
 
-    /// Seed of the link's chances, to lose the same packets again as far as timing allows
+    /// Seed of the link, to lose the same packets again as far as timing allows
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
 
@@ -105,7 +105,7 @@ impl Args {
         let mut config = Config::default();
         config.application_id = b"torque demo".to_vec();
         if let Some(settings) = self.settings {
-            // Asking for a shorter tag is asking to take one.
+            // To ask for a shorter tag is to accept one.
             config.min_tag_bytes = config.min_tag_bytes.min(settings.tag_bytes);
             config.settings = settings;
         }
@@ -130,11 +130,11 @@ pub struct WebArgs {
     #[arg(long = "web", id = "web", value_name = "DIR")]
     pub files: Option<std::path::PathBuf>,
 
-    /// Port of the pages and the gateway, TCP and UDP; 0 is a free one
+    /// Port of the pages and the gateway, TCP and UDP; 0 finds a free one
     #[arg(long, value_name = "PORT", default_value_t = torque_gateway::DEFAULT_PORT, requires = "web")]
     pub web_port: u16,
 
-    /// Players in the arena that are programs, behind the link
+    /// Number of bots in the arena, behind the link
     #[arg(long, value_name = "N", default_value_t = 4, requires = "web", value_parser = clap::value_parser!(u8).range(0..=16))]
     pub bots: u8,
 

@@ -1,4 +1,4 @@
-//! The web part of the demo: the arena, its bots, and a gateway that serves the pages and gives them their UDP ports.
+//! The web part of the demo: the arena, its bots, and the gateway that serves the pages and lends them UDP ports.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,14 +16,14 @@ use crate::failure::{Failure, join};
 use crate::output::{DIM, GOOD, NAME, Output};
 use crate::stop;
 
-/// What pages read to find the arena, beside them.
+/// The file beside the pages that tells them where the arena is.
 const DESCRIPTION: &str = "demo.json";
-/// How often the table of the arena is looked at.
+/// The interval at which the standings are read.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long pages have to leave when the demo ends.
+/// The time in which pages must leave when the demo ends.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// Runs the web part, and the clients of the demo beside it if they are wanted.
+/// Runs the web part, and the clients beside it unless the user wants only the web part.
 pub fn run(args: &Args, files: &Path, output: &Output) -> Result<(), Failure> {
     let web = Web::start(args, files, output)?;
     let shown = if args.web.web_only {
@@ -35,14 +35,14 @@ pub fn run(args: &Args, files: &Path, output: &Output) -> Result<(), Failure> {
     shown.and(ended)
 }
 
-/// The web part while it runs. It ends with the value.
+/// The running web part. Dropping it ends the arena.
 struct Web {
     gateway: Option<Handle>,
     board: Arc<Board>,
     threads: Vec<JoinHandle<()>>,
-    /// Where players connect.
+    /// The URL of the arena, for players.
     arena: String,
-    /// Where people look.
+    /// The URL of the page, for people.
     page: String,
 }
 
@@ -86,7 +86,7 @@ impl Web {
         })
     }
 
-    /// Tells who comes and goes, until stopped or for so many seconds.
+    /// Reports players who join and leave, until stopped or for `seconds`.
     fn watch(&self, seconds: Option<u64>, output: &Output) -> Result<(), Failure> {
         let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let mut known: Vec<Standing> = Vec::new();
@@ -110,7 +110,7 @@ impl Web {
         Ok(())
     }
 
-    /// Ends it: pages are told first.
+    /// Ends the web part. Pages are warned first.
     fn end(mut self) -> Result<(), Failure> {
         if let Some(gateway) = self.gateway.take() {
             gateway.drain(DRAIN);
@@ -133,13 +133,13 @@ fn config(args: &Args, files: &Path, arena: SocketAddr) -> Result<Config, Failur
         .to_string()
         .parse()
         .map_err(|error| Failure::new(format!("the arena's address is no target: {error}")))?;
-    // The chat is from page to page.
+    // The chat runs from page to page.
     config.allow_sessions = true;
     config.files = Some(files.to_owned());
     Ok(config)
 }
 
-/// Writes where the arena is into the directory that is served.
+/// Writes the arena's URL into the directory of the pages.
 fn describe(files: &Path, arena: &str) -> Result<(), Failure> {
     let path = files.join(DESCRIPTION);
     let text = format!("{:#}\n", json!({ "url": arena, "players": MAX_PLAYERS }));

@@ -1,15 +1,15 @@
-//! The clock of one node: each shows another time than the world's, and may misbehave.
+//! The clock of a node. It differs from the world's, and may misbehave.
 
 use core::time::Duration;
 
 use torque_proto::Instant;
 
-/// Shows the world's time plus an offset, or stands still.
+/// A clock that shows the world's time plus an offset, or is stopped.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     /// Microseconds between this clock and the world's.
     offset: i128,
-    /// Where it stands still.
+    /// The time at which it is stopped.
     stands_at: Option<Instant>,
 }
 
@@ -18,7 +18,7 @@ impl Clock {
         Self { offset: offset.as_micros() as i128, stands_at: None }
     }
 
-    /// What the clock shows when the world's time is `now`.
+    /// The time on the clock when the world's time is `now`.
     pub(super) fn read(&self, now: Instant) -> Instant {
         match self.stands_at {
             Some(shown) => shown,
@@ -29,7 +29,7 @@ impl Clock {
         }
     }
 
-    /// The world's time at which the clock shows `deadline`; `None` if it will not.
+    /// The world's time at which the clock shows `deadline`; `None` while it is stopped.
     pub(super) fn world_time(&self, deadline: Instant, now: Instant) -> Option<Instant> {
         if deadline <= self.read(now) {
             return Some(now);
@@ -53,7 +53,7 @@ impl Clock {
         self.stands_at = Some(self.read(now));
     }
 
-    /// Lets a clock that stood still go on from what it shows.
+    /// Lets a stopped clock continue from the time that it shows.
     pub(super) fn start(&mut self, now: Instant) {
         if let Some(shown) = self.stands_at.take() {
             self.offset = i128::from(shown.as_micros()) - i128::from(now.as_micros());

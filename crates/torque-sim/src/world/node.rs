@@ -1,19 +1,19 @@
-//! What a world drives.
+//! The interface between a world and its nodes.
 
 use torque_proto::{Address, Datagram, Endpoint, Event, Instant, Path};
 
-/// Something that takes datagrams and the time, and gives out datagrams, events and its next deadline.
+/// A node takes datagrams and the time, and gives datagrams, events and its next deadline.
 pub trait Node {
-    /// What it tells its application.
+    /// The events for its application.
     type Event;
 
-    /// A datagram arrived.
+    /// Handles a datagram.
     fn handle_datagram(&mut self, now: Instant, remote: Address, bytes: &mut [u8]);
-    /// The deadline has passed.
+    /// Handles the passing of its deadline.
     fn handle_timeout(&mut self, now: Instant);
-    /// When `handle_timeout` is to be called next.
+    /// The time at which `handle_timeout` must be called.
     fn deadline(&self) -> Option<Instant>;
-    /// Hands each datagram that waits to be sent to `send`, and forgets it.
+    /// Passes each datagram that waits to be sent to `send`.
     fn drain_transmits(&mut self, send: &mut dyn FnMut(Address, &[u8]));
     /// The next event.
     fn poll_event(&mut self) -> Option<Self::Event>;

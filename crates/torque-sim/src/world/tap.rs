@@ -1,16 +1,16 @@
-//! The adversary on the path: sees every datagram as it leaves its sender, and may do anything to it.
+//! The adversary on the path. It sees every datagram leave its sender, and may do anything with it.
 
 use core::time::Duration;
 
 use torque_proto::{Address, Instant};
 
-/// A datagram that passes the tap.
+/// A datagram at the tap.
 pub struct Passing<'a> {
     /// The world's time.
     pub now: Instant,
-    /// Where it claims to come from.
+    /// Its source address, which may be forged.
     pub from: Address,
-    /// Where it goes.
+    /// Its destination.
     pub to: Address,
     /// Its content, which may be changed.
     pub bytes: &'a mut Vec<u8>,
@@ -18,24 +18,24 @@ pub struct Passing<'a> {
 }
 
 impl Passing<'_> {
-    /// Sends another datagram, from whatever address, to arrive after `delay`. It passes no link and no tap.
+    /// Sends another datagram from any address, to arrive after `delay`. It bypasses links and tap.
     pub fn inject(&mut self, delay: Duration, from: Address, to: Address, bytes: Vec<u8>) {
         self.injected.push(Injected { due: self.now + delay, from, to, bytes });
     }
 }
 
-/// What becomes of a datagram that passed the tap.
+/// The fate of a datagram at the tap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// It goes on to its link.
     Pass,
-    /// It is gone.
+    /// It is lost.
     Drop,
-    /// It arrives after this time, whatever its link would have done.
+    /// It arrives after this time, and bypasses its link.
     Hold(Duration),
 }
 
-/// Looks at every datagram and decides.
+/// The function of the adversary, which decides about every datagram.
 pub type Tap = Box<dyn FnMut(&mut Passing<'_>) -> Fate>;
 
 pub(super) struct Injected {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_application_that_takes_a_minute_to_accept() {
+fn an_application_may_take_a_minute_to_accept() {
     for (challenge, request) in [(60, 0), (0, 60)] {
         let mut play = Play::new(101);
         play.world.set_default_link(link("delay=10"));
@@ -41,7 +41,7 @@ fn an_application_that_takes_a_minute_to_accept() {
 }
 
 #[test]
-fn an_application_that_stops_draining_its_events() {
+fn an_application_that_stops_draining_stays_within_its_limits() {
     let mut config = Config::default();
     config.limits.queued_packets = 100;
     config.limits.pending = 20;
@@ -103,7 +103,7 @@ fn connections_that_fill_the_queue_leave_room_for_the_others() {
 }
 
 #[test]
-fn clock_steps() {
+fn clock_steps_break_no_connection_and_end_attempts_by_name() {
     for_seeds(30, |seed| {
         let mut siege = Siege::new(seed);
         let mut rng = SimRng::new(seed);

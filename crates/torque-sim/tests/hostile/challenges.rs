@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn replayed_solution() {
+fn a_replayed_solution_opens_no_second_connection() {
     let mut siege = Siege::new(13);
     let request = siege.recorded_kind(3);
     // The very same again, from the true address: its token is used up.
@@ -27,7 +27,7 @@ fn replayed_solution() {
 }
 
 #[test]
-fn forged_reject() {
+fn a_forged_reject_does_not_end_an_attempt() {
     for_seeds(60, |seed| {
         let mut rng = SimRng::new(seed);
         let count = Rc::new(Cell::new(0u32));
@@ -68,7 +68,7 @@ fn forged_reject() {
 }
 
 #[test]
-fn a_connect_request_replayed_within_its_epoch() {
+fn a_request_replayed_within_its_epoch_asks_nobody_again() {
     let mut siege = Siege::new(98);
     let request = siege.recorded_kind(3);
     let requested = siege.play.stats(siege.host).connections_requested;
@@ -83,7 +83,7 @@ fn a_connect_request_replayed_within_its_epoch() {
 }
 
 #[test]
-fn a_connect_request_replayed_after_its_epoch() {
+fn a_request_replayed_after_its_epoch_asks_nobody_again() {
     let mut siege = Siege::new(99);
     let request = siege.recorded_kind(3);
     // The host makes new epochs as it needs them.
@@ -108,7 +108,7 @@ fn a_connect_request_replayed_after_its_epoch() {
 }
 
 #[test]
-fn a_connect_request_replayed_while_it_is_decided() {
+fn a_request_replayed_while_it_is_decided_gets_few_answers() {
     // The same datagram again and again, before and after the host's application accepts: the answer is
     // repeated, not more often than each 50 ms.
     let mut stranger =

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn truncated_datagrams() {
+fn truncated_datagrams_are_dropped() {
     let mut siege = Siege::new(1);
     let recorded = siege.recorded();
     let mut rng = SimRng::new(1);
@@ -20,7 +20,7 @@ fn truncated_datagrams() {
 }
 
 #[test]
-fn oversized_datagrams() {
+fn oversized_datagrams_are_dropped() {
     let mut siege = Siege::new(2);
     let recorded = siege.recorded();
     let mut rng = SimRng::new(2);
@@ -37,7 +37,7 @@ fn oversized_datagrams() {
 }
 
 #[test]
-fn random_datagrams() {
+fn random_datagrams_are_dropped() {
     let mut siege = Siege::new(3);
     let mut rng = SimRng::new(3);
     for _ in 0..4_000 {
@@ -53,7 +53,7 @@ fn random_datagrams() {
 }
 
 #[test]
-fn changed_datagrams() {
+fn changed_datagrams_are_dropped() {
     // One to three bytes of true ones are changed, where a parser would look.
     let mut siege = Siege::new(4);
     let recorded = siege.recorded();
@@ -70,7 +70,7 @@ fn changed_datagrams() {
 }
 
 #[test]
-fn replayed_datagrams() {
+fn replayed_datagrams_are_dropped() {
     for_seeds(10, |seed| {
         let mut siege = Siege::new(seed);
         let mut rng = SimRng::new(seed);
@@ -93,7 +93,7 @@ fn replayed_datagrams() {
 }
 
 #[test]
-fn reordered_datagrams() {
+fn reordered_datagrams_do_no_harm() {
     for_seeds(10, |seed| {
         let mut siege = Siege::new(seed);
         let mut rng = SimRng::new(seed);
@@ -107,7 +107,7 @@ fn reordered_datagrams() {
 }
 
 #[test]
-fn reflected_datagrams() {
+fn reflected_datagrams_are_dropped() {
     // Everything comes back to its sender, from before the first handshake on.
     let mut play = Play::new(5);
     play.world.set_default_link(link("delay=10"));
@@ -147,7 +147,7 @@ fn reflected_datagrams() {
 }
 
 #[test]
-fn cross_connection_datagrams() {
+fn datagrams_of_another_connection_are_dropped() {
     let mut siege = Siege::new(6);
     let other = siege.play.add(Config::default(), busy());
     siege.play.establish(other, siege.host);
@@ -176,7 +176,7 @@ fn cross_connection_datagrams() {
 }
 
 #[test]
-fn cross_version_datagrams() {
+fn other_versions_end_attempts_by_name_and_no_connection() {
     let at = |kind: u8, offset: usize| {
         move |passing: &mut Passing<'_>| {
             if is_kind(passing.bytes, kind) {
@@ -214,7 +214,7 @@ fn cross_version_datagrams() {
 }
 
 #[test]
-fn forged_close() {
+fn a_forged_close_ends_nothing() {
     let mut siege = Siege::new(15);
     let (client, host) = (siege.address(siege.client), siege.address(siege.host));
     let mut rng = SimRng::new(15);
@@ -239,7 +239,7 @@ fn forged_close() {
 }
 
 #[test]
-fn forged_ack() {
+fn a_forged_ack_makes_no_verdict_false() {
     let mut siege = Siege::new(16);
     let (client, host) = (siege.address(siege.client), siege.address(siege.host));
     let mut rng = SimRng::new(16);

@@ -8,7 +8,7 @@ fn difficulty(play: &mut Play, host: NodeId) -> u8 {
 }
 
 #[test]
-fn a_flood_of_false_solutions() {
+fn a_flood_of_false_solutions_raises_the_difficulty_only() {
     let mut siege = Siege::new(103);
     let host_address = siege.address(siege.host);
     let resting = difficulty(&mut siege.play, siege.host);
@@ -89,7 +89,7 @@ fn a_flood_of_false_solutions() {
 }
 
 #[test]
-fn a_flood_of_challenge_requests() {
+fn a_flood_of_challenge_requests_makes_no_state() {
     // No state, no answer longer than the question.
     let mut siege = Siege::new(104);
     for number in 0..5_000u64 {
@@ -103,7 +103,7 @@ fn a_flood_of_challenge_requests() {
 }
 
 #[test]
-fn a_flood_of_probes() {
+fn a_flood_of_probes_gets_one_echo_each() {
     // One echo for each, of the same size, to where it came from; echoes that are sent back go nowhere.
     let mut siege = Siege::new(106);
     let mut rng = SimRng::new(106);

@@ -78,7 +78,7 @@ fn an_honest_host_is_understood() {
 }
 
 #[test]
-fn settings_that_the_initiator_did_not_ask_for() {
+fn settings_that_nobody_asked_for_end_the_attempt() {
     for settings in [
         // A larger window, a shorter tag, a tag that the cipher does not have; then figures out of range.
         [0, 129, 16, 0, 0, 50, 0x04, 0x7e],
@@ -102,7 +102,7 @@ fn settings_that_the_initiator_did_not_ask_for() {
 }
 
 #[test]
-fn sealed_texts_that_are_malformed() {
+fn malformed_sealed_texts_end_the_attempt() {
     for kind in [4, 5] {
         for len in [0, 1, 3, 4, 35, 36, 40] {
             let mut lure = Lure::new(2, Trust::Ask);
@@ -138,7 +138,7 @@ fn a_refusal_is_believed_only_if_it_is_sealed() {
 }
 
 #[test]
-fn a_host_that_says_pending_for_ever() {
+fn a_host_that_says_pending_for_ever_is_given_up() {
     let mut lure = Lure::new(4, Trust::Ask);
     let opened = lure.challenge();
     let start = lure.play.world.now();
@@ -155,7 +155,7 @@ fn a_host_that_says_pending_for_ever() {
 }
 
 #[test]
-fn an_epoch_key_of_small_order() {
+fn an_epoch_key_of_small_order_ends_the_attempt() {
     let mut lure = Lure::new(5, Trust::Ask);
     lure.host.epoch_key = EIGHT_TORSION[1].to_montgomery().0;
     let request = lure.mail(1).remove(0);
@@ -168,7 +168,7 @@ fn an_epoch_key_of_small_order() {
 }
 
 #[test]
-fn a_cipher_that_was_not_offered() {
+fn a_cipher_that_was_not_offered_ends_the_attempt() {
     let mut lure = Lure::new(6, Trust::Ask);
     let request = lure.mail(1).remove(0);
     for cipher in [0, 4, 255] {

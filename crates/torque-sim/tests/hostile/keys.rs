@@ -24,7 +24,7 @@ fn torsioned(key: &[u8; 32]) -> Vec<[u8; 32]> {
 }
 
 #[test]
-fn a_low_order_key() {
+fn a_low_order_key_is_refused() {
     for (seed, key) in low_order_keys().into_iter().enumerate() {
         assert!(PublicKey::from_bytes(&key).is_err(), "{key:?}");
         survives_false_challenges(50 + seed as u64, move |response| response[141..173].copy_from_slice(&key));
@@ -47,7 +47,7 @@ fn a_low_order_key() {
 }
 
 #[test]
-fn a_torsioned_key() {
+fn a_torsioned_key_is_refused() {
     let honest = torque_proto::KeyPair::from_seed([5; 32]).public();
     for key in torsioned(honest.as_bytes()) {
         assert!(PublicKey::from_bytes(&key).is_err());
@@ -70,7 +70,7 @@ fn a_torsioned_key() {
 }
 
 #[test]
-fn a_sign_flipped_key() {
+fn a_sign_flipped_key_is_refused() {
     // At the host: the signature is another key's.
     survives_false_challenges(80, |response| response[172] ^= 0x80);
     let (mut play, client, _, connection) = attempt(81, ConnectOptions::default(), |passing| {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn acks_for_packets_never_sent() {
+fn acks_for_packets_never_sent_are_ignored() {
     for window in [8, 128, 2_048, 32_768] {
         let mut stranger = Stranger::new(90);
         let mut guest = stranger.connect(window);
@@ -40,7 +40,7 @@ fn acks_for_packets_never_sent() {
 }
 
 #[test]
-fn malformed_control_messages() {
+fn malformed_control_messages_do_no_harm() {
     let mut stranger = Stranger::new(91);
     let mut guest = stranger.connect(128);
     let connection = stranger.connection();
@@ -86,7 +86,7 @@ fn malformed_control_messages() {
 }
 
 #[test]
-fn many_pings_in_one_packet() {
+fn many_pings_in_one_packet_get_one_answer() {
     let mut stranger = Stranger::new(92);
     let mut guest = stranger.connect(128);
     let pings: Vec<u8> = (0..75).flat_map(foreign::ping).collect();
@@ -98,7 +98,7 @@ fn many_pings_in_one_packet() {
 }
 
 #[test]
-fn many_closes_in_one_packet() {
+fn many_closes_in_one_packet_get_few_answers() {
     // Each would be answered if it came alone.
     let mut stranger = Stranger::new(106);
     let mut guest = stranger.connect(128);
@@ -123,7 +123,7 @@ fn many_closes_in_one_packet() {
 }
 
 #[test]
-fn settings_that_nobody_may_wish() {
+fn settings_out_of_range_are_never_asked_about() {
     for payload in [
         // Window 7 and 32,769; tag 3 and 17; ack delay 1,001; packets of 1,149; initial sequence 4,096.
         [0, 0, 0, 7, 16, 0, 0, 50, 0x04, 0x7e, 0, 0, 0],
@@ -147,7 +147,7 @@ fn settings_that_nobody_may_wish() {
 }
 
 #[test]
-fn sequences_far_apart() {
+fn sequences_far_apart_are_received_within_the_window() {
     // An initiator that skips packets at every stride below the window, and sends at every window's edge.
     for window in [8u16, 128, 2_048] {
         let mut stranger = Stranger::new(94);
@@ -180,7 +180,7 @@ fn sequences_far_apart() {
 }
 
 #[test]
-fn a_peer_that_never_answers() {
+fn a_peer_that_never_answers_ends_the_attempt_in_time() {
     let mut play = Play::new(95);
     play.world.set_default_link(link("delay=10"));
     let (client, nobody) = (play.add_default(), play.add_default());
@@ -199,7 +199,7 @@ fn a_peer_that_never_answers() {
 }
 
 #[test]
-fn a_peer_that_answers_twice() {
+fn a_peer_that_answers_twice_gets_one_connection() {
     for_seeds(40, |seed| {
         let mut rng = SimRng::new(seed);
         let (mut play, client, host, connection) = attempt(seed, ConnectOptions::default(), move |passing| {
@@ -224,7 +224,7 @@ fn a_peer_that_answers_twice() {
 }
 
 #[test]
-fn a_peer_that_changes_its_address() {
+fn a_peer_that_changes_its_address_is_lost_by_name() {
     // In the middle of the handshake: the token is for the old address, and the attempt ends by name.
     for_seeds(40, |seed| {
         let mut rng = SimRng::new(seed);
@@ -249,7 +249,7 @@ fn a_peer_that_changes_its_address() {
 }
 
 #[test]
-fn a_peer_that_changes_its_key_between_retries() {
+fn a_key_that_changes_between_retries_is_asked_about_again() {
     for pinned in [false, true] {
         let mut play = Play::new(97);
         play.world.set_default_link(link("delay=10"));
@@ -291,7 +291,7 @@ fn a_peer_that_changes_its_key_between_retries() {
 }
 
 #[test]
-fn a_crashed_client_that_connects_again_from_the_same_address() {
+fn a_crashed_client_replaces_its_old_connection() {
     for_seeds(20, |seed| {
         let mut rng = SimRng::new(seed);
         let mut play = Play::new(seed);

@@ -1,4 +1,4 @@
-//! What the arena tells the view, and the view the arena.
+//! The board between the arena and its view.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ pub struct Standing {
     pub points: u16,
 }
 
-/// Shared by the threads of an arena and whoever shows it.
+/// The state that the threads of an arena share with its view.
 #[derive(Debug, Default)]
 pub struct Board {
     standings: Mutex<Vec<Standing>>,
@@ -20,7 +20,7 @@ pub struct Board {
 }
 
 impl Board {
-    /// Who plays, most points first.
+    /// The players, most points first.
     pub fn standings(&self) -> Vec<Standing> {
         self.standings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! Bots: players with sockets of their own, behind a lossy link, which know only what the host tells them.
+//! Bots: players behind a lossy link, each with its own socket. They know only what the host tells them.
 
 use torque_socket::{Builder, ConnectOptions, ConnectionId, Event, LinkConfig, Socket};
 
@@ -10,7 +10,7 @@ use super::wire::{Deed, Hello, Welcome};
 use super::{APPLICATION, CLOSE_AT_MOST, Turns};
 use crate::failure::Failure;
 
-/// Names of those who thought about what turns and what flies.
+/// People who studied motion.
 const NAMES: [&str; 12] = [
     "Euler",
     "Noether",
@@ -33,19 +33,19 @@ struct Bot {
     socket: Socket,
     connection: Option<ConnectionId>,
     name: String,
-    /// Its number, once it is let in.
+    /// Its number, once the host accepted it.
     player: Option<u8>,
     view: View,
     brain: Brain,
 }
 
 impl Bots {
-    /// Bots that will connect to the arena over `link`.
+    /// Opens bots that will connect to the arena over `link`.
     pub fn open(count: u8, link: LinkConfig, seed: u64) -> Result<Self, Failure> {
         (0..count).map(|number| Bot::open(number, link, seed)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Plays at `arena` until the board says stop. A bot whose connection ends comes again.
+    /// Plays at `arena` until the board is stopped. A bot whose connection ends connects again.
     pub fn run(mut self, arena: &str, board: &Board) {
         let mut turns = Turns::new(TICK_RATE);
         while !board.is_stopped() {
@@ -82,7 +82,7 @@ impl Bot {
             (None, _) => {
                 let hello = Hello { bot: true, name: self.name.clone() };
                 let options = ConnectOptions::default().with_data(hello.write());
-                // If it does not work now, then perhaps at the next turn.
+                // If this fails, the next turn tries again.
                 self.connection = self.socket.connect_with(arena, options).ok();
             }
             (Some(connection), Some(player)) if is_due => self.play(connection, player),

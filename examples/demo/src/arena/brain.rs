@@ -1,4 +1,4 @@
-//! What a bot thinks: keep at a distance from the nearest ship, circle it, shoot where it will be, and miss now and then.
+//! The decisions of a bot: it circles the nearest ship at a distance, shoots where it will be, and misses now and then.
 
 use std::f64::consts::{PI, TAU};
 
@@ -6,27 +6,27 @@ use super::chances::Chances;
 use super::flight::{Control, HEIGHT, PILLARS, SHOT_SPEED, TICK_RATE, WIDTH};
 use super::state::{SCALE, ShipState, State};
 
-/// How far it sees, and the distance that it likes.
+/// The distance that it sees, and the one that it keeps.
 const SIGHT: f64 = 620.0;
 const LIKED: f64 = 260.0;
-/// Radians by which its aim is off at most, and by which it turns in a tick.
+/// The largest error of its aim, and its turn per tick, in radians.
 const OFF: f64 = 0.2;
 const TURN: f64 = 0.12;
 /// The chance of a shot in a tick in which it could shoot.
 const EAGERNESS: f64 = 1.3 / TICK_RATE as f64;
-/// The distance at which it begins to give way to pillars.
+/// The distance at which it starts to avoid pillars.
 const WAY: f64 = 70.0;
 
-/// One bot's mind.
+/// The mind of a bot.
 #[derive(Debug)]
 pub struct Brain {
     chances: Chances,
-    /// Where it points.
+    /// Its direction.
     heading: f64,
-    /// Around which side it circles: 1 or -1.
+    /// The side around which it circles: 1 or -1.
     side: f64,
     error: f64,
-    /// Where it goes while nobody is near.
+    /// Its destination while nobody is near.
     goal: (f64, f64),
 }
 
@@ -37,7 +37,7 @@ impl Brain {
         Self { heading: chances.between(-PI, PI), chances, side: 1.0, error: 0.0, goal }
     }
 
-    /// What it does in this tick, and whether it fires.
+    /// Its control for this tick, and whether it fires.
     pub fn decide(&mut self, me: u8, state: &State) -> (Control, bool) {
         let Some(ship) = state.ships.get(&me) else { return (Control::default(), false) };
         let (x, y) = spot(ship);
@@ -78,7 +78,7 @@ impl Brain {
         (control, fires)
     }
 
-    /// Throttle, where to point, and whether a shot could hit.
+    /// The throttle, the direction, and whether a shot could hit.
     fn fight(&self, (x, y): (f64, f64), other: &ShipState, distance: f64) -> (f64, f64, f64, bool) {
         let flight = distance / SHOT_SPEED;
         let (ox, oy) = spot(other);

@@ -1,6 +1,6 @@
-//! Chances of the game, from a seed, so that a test plays the same game again.
+//! The random numbers of the game, from a seed, so that a test can repeat a game.
 
-/// A generator of numbers that look random (SplitMix64). Nothing secret depends on it.
+/// A random generator (SplitMix64). No secret depends on it.
 #[derive(Clone, Debug)]
 pub struct Chances(u64);
 
@@ -22,7 +22,7 @@ impl Chances {
         low + (high - low) * (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Whether something of this probability happens.
+    /// Returns `true` with this probability.
     pub fn happens(&mut self, probability: f64) -> bool {
         self.between(0.0, 1.0) < probability
     }

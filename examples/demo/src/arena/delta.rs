@@ -1,4 +1,4 @@
-//! A state as what differs from an older one that both sides have.
+//! A state as its differences from an older one that both sides have.
 //!
 //! | field | bytes |
 //! | --- | --- |
@@ -8,8 +8,8 @@
 //! | shots that are gone: how many, and which of the older state's | 1, 1 each |
 //! | shots that are new: how many, and each: number, owner, deed, x, y, aim, age in ticks | 1, 11 each |
 //!
-//! A ship's place is told as the difference from where it would be if it had flown straight on, its speed as the difference
-//! from the older one. Numbers are those of `wire`; bit n of a set is player n.
+//! A ship's position is the difference from a straight flight since the older state; its speed is the difference from the
+//! older one. Numbers are those of `wire`; bit n of a set is player n.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const AIM: u8 = 16;
 const STATUS: u8 = 32;
 const ALL: u8 = 63;
 
-/// Writes `state` as what differs from `base`; from nothing at all, if that is an empty state.
+/// Writes the differences of `state` from `base`, which may be empty.
 pub fn write(out: &mut Vec<u8>, base: &State, state: &State) {
     let ticks = state.tick.wrapping_sub(base.tick);
     let (mut present, mut differing) = (0_u32, 0_u32);
@@ -62,7 +62,7 @@ fn put_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut put: impl 
     }
 }
 
-/// Writes a ship unless nothing of it differs. Says whether it was written.
+/// Writes a ship if it differs. Returns whether it was written.
 fn write_ship(out: &mut Vec<u8>, old: Option<&ShipState>, ship: ShipState, ticks: u32) -> bool {
     let base = old.copied().unwrap_or_default();
     let (x, y) = base.after(ticks);
@@ -92,7 +92,7 @@ fn write_ship(out: &mut Vec<u8>, old: Option<&ShipState>, ship: ShipState, ticks
     true
 }
 
-/// Reads the state at `tick` from what differs from `base`; `None` if the bytes mean no state.
+/// Reads the state at `tick` from its differences from `base`. `None`: the bytes are malformed.
 pub fn read(input: &mut Reader<'_>, base: &State, tick: u32) -> Option<State> {
     let ticks = tick.wrapping_sub(base.tick);
     let (present, differing) = (input.number()?, input.number()?);

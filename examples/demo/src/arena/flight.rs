@@ -16,9 +16,9 @@ pub const SHOT_SPEED: f64 = 640.0;
 pub const SHIP_RADIUS: f64 = 22.0;
 /// Units per second per second at full throttle.
 pub const ACCELERATION: f64 = 1_300.0;
-/// What is left of a ship's speed after a tick.
+/// The factor of a ship's speed per tick.
 pub const GLIDE: f64 = 0.935;
-/// What is left of a ship's speed across a wall that it meets.
+/// The factor of a ship's speed when it bounces off a wall.
 pub const BOUNCE: f64 = 0.5;
 
 const TICK: f64 = 1.0 / TICK_RATE as f64;
@@ -31,7 +31,7 @@ pub struct Pillar {
     pub radius: f64,
 }
 
-/// What stands in the way of ships and shots.
+/// The obstacles for ships and shots.
 pub const PILLARS: [Pillar; 5] = [
     Pillar { x: 800.0, y: 450.0, radius: 88.0 },
     Pillar { x: 380.0, y: 260.0, radius: 52.0 },
@@ -40,13 +40,13 @@ pub const PILLARS: [Pillar; 5] = [
     Pillar { x: 430.0, y: 680.0, radius: 36.0 },
 ];
 
-/// What a player does with the ship: the newest counts.
+/// A player's control of the ship. The newest counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Control {
     /// Throttle to the right and downwards, -127 to 127.
     pub right: i8,
     pub down: i8,
-    /// Where the ship points: 65,536 to a full turn, clockwise from the right.
+    /// The direction of the ship: 65,536 to a full turn, clockwise from the right.
     pub aim: u16,
 }
 
@@ -65,7 +65,7 @@ pub fn direction(aim: u16) -> (f64, f64) {
     (angle.cos(), angle.sin())
 }
 
-/// Where a ship is, and how fast.
+/// The position and speed of a ship.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Motion {
     pub x: f64,

@@ -1,16 +1,16 @@
 //! Letters that arrive once and in order, on top of verdicts.
 //!
-//! A letter rides in a packet that goes anyway. If that packet is dropped, the letter goes again with the next; if it is
-//! delivered, never again. Nothing is acknowledged here: the verdict is the acknowledgment.
+//! A letter travels in a packet that is sent anyway. If that packet is dropped, the next one carries the letter again. The
+//! verdict is the acknowledgment, so the letters need none.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The most letters that one packet brings.
+/// The most letters in a packet.
 pub const MAX_LETTERS: usize = 32;
-/// How far numbers may run ahead of the oldest letter that has not arrived: what an inbox has to keep at most.
+/// How far numbers may run ahead of the oldest missing letter: the most letters that an inbox keeps.
 pub const AHEAD: u32 = 64;
 
-/// Content with its number.
+/// A letter: content with a number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Letter {
     pub number: u32,
@@ -23,13 +23,13 @@ pub fn letter_bytes(letter: &Letter) -> usize {
     letter.content.len() + 6
 }
 
-/// Letters on their way out.
+/// Outgoing letters.
 #[derive(Debug, Default)]
 pub struct Outbox {
     next: u32,
-    /// Not in any packet that is under way, by number.
+    /// Letters that are in no packet under way, by number.
     waiting: VecDeque<Letter>,
-    /// Not known to be delivered.
+    /// Numbers of letters without a verdict *delivered*.
     open: BTreeSet<u32>,
 }
 
@@ -42,13 +42,13 @@ impl Outbox {
         self.waiting.push_back(Letter { number, content });
     }
 
-    /// Letters that are not known to be delivered.
+    /// The number of letters that may not be delivered yet.
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Takes out what goes into a packet with so much room, beyond the byte for their count. It comes back by
-    /// [`settle`](Self::settle).
+    /// Takes letters for a packet with `room` bytes, beyond the byte for their count. Hand them to [`settle`](Self::settle)
+    /// with the verdict.
     pub fn take(&mut self, mut room: usize) -> Vec<Letter> {
         let oldest = self.open.first().copied().unwrap_or(self.next);
         let mut taken = Vec::new();
@@ -63,7 +63,7 @@ impl Outbox {
         taken
     }
 
-    /// The verdict on a packet with these letters.
+    /// Handles the verdict on a packet with these letters.
     pub fn settle(&mut self, letters: Vec<Letter>, delivered: bool) {
         for letter in letters {
             if delivered {
@@ -74,7 +74,7 @@ impl Outbox {
         }
     }
 
-    /// Letters that were taken out for a packet that could not be sent.
+    /// Takes letters back from a packet that could not be sent.
     pub fn return_unsent(&mut self, letters: Vec<Letter>) {
         letters.into_iter().for_each(|letter| self.put_back(letter));
     }
@@ -86,7 +86,7 @@ impl Outbox {
     }
 }
 
-/// Letters that have come, given out in order.
+/// Received letters, given out in order.
 #[derive(Debug, Default)]
 pub struct Inbox {
     next: u32,
@@ -94,13 +94,13 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Takes a letter. `false` if no honest sender would have sent it: it was here already, or is far ahead.
+    /// Takes a letter. Returns `false` if no honest sender sends it: a second time, or far ahead.
     pub fn take(&mut self, letter: Letter) -> bool {
         let ahead = letter.number.wrapping_sub(self.next);
         ahead < AHEAD && self.early.insert(letter.number, letter.content).is_none()
     }
 
-    /// The next in order, with its number, if it is here.
+    /// The next letter in order, with its number, if it is here.
     pub fn next(&mut self) -> Option<(u32, Vec<u8>)> {
         let content = self.early.remove(&self.next)?;
         let number = self.next;

@@ -1,4 +1,4 @@
-//! A player as the host has it: what it was sent, what it has, what it wants. No socket: a driver hands verdicts in.
+//! The host's half of a connection: what a player was sent, has and wants. No socket: a driver hands verdicts in.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use super::guaranteed::{Inbox, Letter, Outbox, letter_bytes};
 use super::state::State;
 use super::wire::{Deed, Input, News, Snapshot, put_letters};
 
-/// Ticks after which a delivered state is no base any more, because its player keeps none for longer: two seconds.
+/// Ticks for which a delivered state can be a base, as players keep it no longer: two seconds.
 pub const BASE_AGE: u32 = 120;
-/// Inputs that may wait for their tick; of more the oldest are passed over.
+/// The most inputs that wait for their tick. Beyond it the oldest are skipped.
 const INPUTS: usize = 4;
-/// Letters that a player may be behind by before the host gives up on it.
+/// The backlog of letters at which the host gives a player up.
 const LETTERS_BEHIND: usize = 512;
-/// Lines that a player may say at once, and ticks until it may say one more.
+/// The lines that a player may say at once, and the ticks until the next one.
 const LINES: u32 = 4;
 const LINE_EVERY: u32 = 60;
 
-/// A packet whose verdict is awaited.
+/// A packet without a verdict.
 #[derive(Debug)]
 struct UnderWay {
     sequence: Sequence,
@@ -29,30 +29,30 @@ struct UnderWay {
     letters: Vec<Letter>,
 }
 
-/// What the host knows of one player.
+/// The host's knowledge of a player.
 #[derive(Debug)]
 pub struct Guest {
     pub player: u8,
     pub bot: bool,
     pub name: String,
     pub points: u16,
-    /// Waits for its tick, oldest first.
+    /// Inputs that wait for their tick, oldest first.
     inputs: VecDeque<(u32, Control)>,
     control: Control,
-    /// The newest input that has had its tick.
+    /// The newest input that was applied.
     input: u32,
-    /// The newest state that a verdict says the player has.
+    /// The newest state that was delivered.
     base: Option<Arc<State>>,
     under_way: VecDeque<UnderWay>,
     outbox: Outbox,
     inbox: Inbox,
     /// Ticks towards further lines of chat.
     lines: u32,
-    /// Packets that no player of this game sends.
+    /// The number of foreign packets.
     pub malformed: u64,
 }
 
-/// A packet to a player, which is either sent and then [`Guest::sent`], or [`Guest::unsent`].
+/// A packet to a player. Hand it to [`Guest::sent`] or [`Guest::unsent`].
 #[derive(Debug)]
 pub struct Packet {
     pub bytes: Vec<u8>,
@@ -79,23 +79,23 @@ impl Guest {
         }
     }
 
-    /// What others are told of the player.
+    /// The news of this player's arrival.
     pub fn introduction(&self) -> News {
         let (player, bot, points) = (self.player, self.bot, self.points);
         News::Joined { player, bot, points, name: self.name.clone() }
     }
 
-    /// Something that the player has to learn.
+    /// Queues news for the player.
     pub fn tell(&mut self, news: &News) {
         self.outbox.push(news.write());
     }
 
-    /// Whether the player takes too little of what it is told.
+    /// Returns whether the player's backlog is too long.
     pub fn is_behind(&self) -> bool {
         self.outbox.len() > LETTERS_BEHIND
     }
 
-    /// A packet of the player. Returns what it wants done, each with the last byte of its number.
+    /// Handles a packet of the player. Returns its deeds, each with the last byte of its number.
     pub fn packet(&mut self, bytes: &[u8]) -> Vec<(u8, Deed)> {
         let Some(input) = Input::read(bytes) else {
             self.malformed += 1;
@@ -122,7 +122,7 @@ impl Guest {
         deeds
     }
 
-    /// Lines of chat are bounded here, shots by the rules of the game.
+    /// Limits lines of chat. The rules of the game limit shots.
     fn may(&mut self, deed: &Deed) -> bool {
         if !matches!(deed, Deed::Say { .. }) {
             return true;
@@ -132,8 +132,8 @@ impl Guest {
         may
     }
 
-    /// What the player does in the tick that comes. While no input is there the last one holds: the ship of a player whose
-    /// packets are lost flies on.
+    /// The player's control in the next tick. Without a new input the last one holds, so the ship of a player whose packets
+    /// are lost flies on.
     pub fn control(&mut self) -> Control {
         self.lines = (self.lines + 1).min(LINES * LINE_EVERY);
         if let Some((number, control)) = self.inputs.pop_front() {
@@ -142,8 +142,7 @@ impl Guest {
         self.control
     }
 
-    /// The packet that tells the player of a state: what differs from the newest that it is known to have, and as many
-    /// letters as fit.
+    /// The packet with a state: its differences from the newest delivered one, and as many letters as fit.
     pub fn snapshot(&mut self, state: &Arc<State>, max_packet_size: usize) -> Packet {
         let nothing = State::default();
         let base = self.base.as_deref().filter(|base| state.tick.wrapping_sub(base.tick) <= BASE_AGE);
@@ -162,18 +161,18 @@ impl Guest {
         Packet { bytes, state: Arc::clone(state), letters }
     }
 
-    /// The packet went out under this sequence.
+    /// Notes that the packet was sent with this sequence.
     pub fn sent(&mut self, packet: Packet, sequence: Sequence) {
         let Packet { state, letters, .. } = packet;
         self.under_way.push_back(UnderWay { sequence, state, letters });
     }
 
-    /// The packet could not go. Its state will be old by the next; its letters wait.
+    /// Notes that the packet could not be sent. Its letters wait for the next one.
     pub fn unsent(&mut self, packet: Packet) {
         self.outbox.return_unsent(packet.letters);
     }
 
-    /// A verdict. They come in the order of sending, so a base only ever gets newer.
+    /// Handles a verdict. Verdicts come in the order of sending, so a base only gets newer.
     pub fn verdict(&mut self, sequence: Sequence, delivered: bool) {
         if self.under_way.front().is_none_or(|packet| packet.sequence != sequence) {
             return;

@@ -16,15 +16,15 @@ use crate::failure::Failure;
 
 /// Ticks between two snapshots.
 const SNAPSHOT_EVERY: u32 = 2;
-/// Ticks between two words to the board.
+/// Ticks between two updates of the board.
 const TELL_EVERY: u32 = 15;
-/// What a player may send that is no packet of this game, before it is told to go.
+/// The foreign packets after which a player is expelled.
 const MALFORMED: u64 = 100;
 
-/// A connection that has been let in.
+/// An accepted connection.
 struct Seat {
     guest: Guest,
-    /// Whether it is established: then the player plays.
+    /// Set once it is established, and the player plays.
     playing: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// An arena at a free port of this machine.
+    /// Opens an arena at a free port of this machine.
     pub fn open() -> Result<Self, Failure> {
         let mut config = Config::default();
         config.application_id = APPLICATION.into();
@@ -49,17 +49,17 @@ impl Arena {
         Ok(Self { socket, world, seats: BTreeMap::new(), tick: 0 })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.socket.local_addr()
     }
 
-    /// Where players connect, with the key that they will be shown.
+    /// The URL for players, with the host's key.
     pub fn url(&self) -> String {
         format!("torque://{}@{}", self.socket.public_key(), self.socket.local_addr())
     }
 
-    /// Plays until the board says stop.
+    /// Runs the game until the board is stopped.
     pub fn run(mut self, board: &Board) {
         let mut turns = Turns::new(TICK_RATE);
         while !board.is_stopped() {
@@ -73,7 +73,7 @@ impl Arena {
             }
             self.socket.flush();
         }
-        // The game is over, and nothing that still comes changes it.
+        // The game is over. Late packets do not change it.
         self.socket.shutdown(CLOSE_AT_MOST, |_| {});
     }
 
@@ -94,7 +94,7 @@ impl Arena {
         }
     }
 
-    /// Whoever is refused has gone already, or learns why: neither is an error here.
+    /// Refuses a guest, who learns the reason, or has already gone.
     fn request(&mut self, connection: ConnectionId, connect_data: &[u8]) {
         let Some(Hello { bot, name }) = Hello::read(connect_data) else {
             let _ = self.socket.refuse(connection, b"connect_data is no name for the arena");
@@ -138,7 +138,7 @@ impl Arena {
         let Some(seat) = self.seats.get_mut(&connection).filter(|seat| seat.playing) else { return };
         let (player, deeds) = (seat.guest.player, seat.guest.packet(payload));
         if seat.guest.malformed > MALFORMED {
-            // It may have closed by itself.
+            // It may have closed already.
             let _ = self.socket.close(connection, b"too many packets that are none of this game");
             return;
         }

@@ -1,13 +1,13 @@
 //! The arena: a small game for pages and bots, whose host decides everything.
 //!
-//! It shows what verdicts are good for. **The newest state wins**: a snapshot that was dropped is never sent again, and
-//! each one says only what differs from the newest that the verdicts say its player has (`delta`, `guest`). **A deed is
-//! done once**: a shot, a line of chat or a point whose packet was dropped goes again with the next packet, and since a
-//! verdict is never false, nobody has to look for doubles (`guaranteed`).
+//! It shows two uses of verdicts. **The newest state wins**: a dropped snapshot is never sent again. Each snapshot contains
+//! only the differences from the newest one that was delivered (`delta`, `guest`). **A deed is done once**: a shot, a line
+//! of chat or a point whose packet was dropped goes into the next packet. Verdicts are never false, so nobody has to look
+//! for duplicates (`guaranteed`).
 //!
-//! `flight` and `rules` are the game without any network, `state` what can be seen of it, `wire` the messages, `guest` the host's half
-//! of a connection and `view` the player's; `host` and `bots` drive sockets. The pages (js/demo) have the player's half
-//! in TypeScript, held to this one by `vectors`.
+//! `flight` and `rules` are the game without a network, `state` is its visible part, and `wire` the messages. `guest` is
+//! the host's half of a connection and `view` the player's. `host` and `bots` drive sockets. Pages (js/demo) have the
+//! player's half in TypeScript; `vectors` keeps both alike.
 
 mod board;
 mod bots;
@@ -37,7 +37,7 @@ pub use host::Arena;
 pub use rules::MAX_PLAYERS;
 use turns::Turns;
 
-/// What both programs must share: the game and the version of its messages.
+/// The application id: the game and the version of its messages.
 pub const APPLICATION: &str = "torque arena 1";
-/// How long the last packets may take when the arena ends.
+/// The time that closing may take when the arena ends.
 const CLOSE_AT_MOST: Duration = Duration::from_secs(2);

@@ -8,18 +8,18 @@ use super::state::{SCALE, ShipState, ShotState, State};
 
 /// The most players, bots included; their numbers are below it.
 pub const MAX_PLAYERS: u8 = 24;
-/// The most shots in the air; for one more the oldest is given up. So every snapshot fits a packet.
+/// The most shots in the air, so that every snapshot fits a packet. One more replaces the oldest.
 pub const MAX_SHOTS: usize = 64;
 /// Ticks that a shot flies.
 pub const SHOT_LIFE: u32 = 72;
 pub const SHOT_RADIUS: f64 = 5.0;
-/// Hits that a ship takes: the one after these bursts it.
+/// Hits that a ship survives. The next one bursts it.
 pub const SHIELD: u8 = 3;
 /// Ticks between two shots of a ship.
 pub const SHOT_EVERY: u32 = 12;
-/// Shots that a ship may have saved up, so that those whose packets were dropped are not refused for coming late.
+/// Shots that a ship may save up, so that shots are not refused because their packets were dropped and came late.
 const SHOTS_SAVED: u32 = 3;
-/// Ticks until a burst ship is back, for which nothing can hit it then, and after which its shield mends by one.
+/// Ticks until a burst ship returns, for which it is then protected, and after which its shield regains one.
 const AWAY: u32 = 90;
 const PROTECTED: u32 = 90;
 const MENDING: u32 = 240;
@@ -27,9 +27,9 @@ const MENDING: u32 = 240;
 /// A ship that has burst.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Burst {
-    /// Whose shot it was.
+    /// The player who fired the shot.
     pub by: u8,
-    /// Whose ship it was.
+    /// The player whose ship burst.
     pub ship: u8,
 }
 
@@ -56,7 +56,7 @@ struct Player {
 pub struct World {
     tick: u32,
     players: BTreeMap<u8, Player>,
-    /// As they are told, oldest first. Where one is follows from where and when it was fired.
+    /// The shots, oldest first. The position of a shot follows from where and when it was fired.
     shots: Vec<ShotState>,
     next_shot: u16,
     chances: Chances,
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// Lets a player in; the ship comes with the next tick.
+    /// Adds a player, whose ship appears at the next tick.
     pub fn enter(&mut self, player: u8) {
         let newcomer = Player {
             control: Control::default(),
@@ -85,26 +85,26 @@ impl World {
         self.players.insert(player, newcomer);
     }
 
-    /// Takes a player out, shots and all.
+    /// Removes a player and its shots.
     pub fn leave(&mut self, player: u8) {
         self.players.remove(&player);
         self.shots.retain(|shot| shot.owner != player);
     }
 
-    /// What a player does from now on.
+    /// Sets the control of a player's ship.
     pub fn steer(&mut self, player: u8, control: Control) {
         if let Some(player) = self.players.get_mut(&player) {
             player.control = control;
         }
     }
 
-    /// Fires a shot, if the player has a ship and has not fired too much. `deed` is given back with the shot, so that its
-    /// player knows it again.
+    /// Fires a shot, if the player has a ship and did not fire too often. The shot carries `deed`, so that its player
+    /// recognises it.
     pub fn fire(&mut self, number: u8, aim: u16, deed: u8) -> bool {
         let Some(player) = self.players.get_mut(&number) else { return false };
         let Some(ship) = player.ship.as_mut().filter(|_| player.saved >= SHOT_EVERY) else { return false };
         player.saved -= SHOT_EVERY;
-        // Whoever fires has come back for good.
+        // A ship that fires loses its protection.
         ship.protected_until = self.tick;
         let (x, y) = direction(aim);
         let (x, y) = (ship.motion.x + x * SHIP_RADIUS, ship.motion.y + y * SHIP_RADIUS);
@@ -124,7 +124,7 @@ impl World {
         true
     }
 
-    /// One tick. Returns who has burst.
+    /// Advances one tick. Returns the ships that burst.
     pub fn step(&mut self) -> Vec<Burst> {
         self.tick += 1;
         for number in 0..MAX_PLAYERS {
@@ -146,7 +146,7 @@ impl World {
         self.move_shots()
     }
 
-    /// A ship at the emptiest of some random places.
+    /// A ship at the emptiest of several random places.
     fn new_ship(&mut self) -> Ship {
         let (mut best, mut best_room) = (Motion::default(), f64::MIN);
         for _ in 0..12 {
@@ -156,7 +156,7 @@ impl World {
             let to_ships = ships.map(|ship| (ship.motion.x - x).hypot(ship.motion.y - y));
             let to_pillars =
                 PILLARS.iter().map(|pillar| (pillar.x - x).hypot(pillar.y - y) - pillar.radius - 40.0);
-            // Too near a pillar is worse than too near anybody.
+            // A pillar nearby is worse than a ship nearby.
             let to_pillars = to_pillars.map(|room| if room < 0.0 { room - WIDTH } else { WIDTH });
             let room = to_ships.chain(to_pillars).fold(WIDTH, f64::min);
             if room > best_room {
@@ -166,7 +166,7 @@ impl World {
         Ship { motion: best, shield: SHIELD, protected_until: self.tick + PROTECTED, mends_at: 0 }
     }
 
-    /// Ships that overlap make room for each other.
+    /// Pushes overlapping ships apart.
     fn keep_apart(&mut self) {
         let numbers: Vec<u8> = self.players.keys().copied().collect();
         let motion = |world: &Self, number: &u8| {
@@ -213,7 +213,7 @@ impl World {
         bursts
     }
 
-    /// What a shot at this place hits: nothing, a shield (`Some(None)`), or a ship that bursts.
+    /// The effect of a shot at this position: none, a hit on a shield (`Some(None)`), or a burst ship.
     fn hit(&mut self, shot: &ShotState, x: f64, y: f64) -> Option<Option<Burst>> {
         let tick = self.tick;
         let (number, player) = self.players.iter_mut().find(|(number, player)| {
@@ -234,7 +234,7 @@ impl World {
         Some(Some(Burst { by: shot.owner, ship: *number }))
     }
 
-    /// What can be seen now.
+    /// The visible state.
     pub fn state(&self) -> State {
         let ships = self.players.iter().filter_map(|(number, player)| {
             let ship = player.ship.as_ref()?;
@@ -254,7 +254,7 @@ impl World {
     }
 }
 
-/// On the wire a place is a number of sixteenths; casts of floats saturate.
+/// Converts a position to sixteenths. Casts of floats saturate.
 fn coordinate(place: f64) -> u16 {
     (place * SCALE).round() as u16
 }

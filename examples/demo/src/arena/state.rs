@@ -1,36 +1,36 @@
-//! What can be seen of the arena at one tick, in the whole numbers that go over the wire.
+//! The visible state of the arena at one tick, in the whole numbers of the wire.
 
 use std::collections::BTreeMap;
 
 use super::flight::{SHOT_SPEED, TICK_RATE, direction};
 
-/// Places and speeds are told in sixteenths of a unit.
+/// Positions and speeds are in sixteenths of a unit.
 pub const SCALE: f64 = 16.0;
 
 /// A ship.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ShipState {
-    /// Place, in sixteenths of a unit.
+    /// Position, in sixteenths of a unit.
     pub x: u16,
     pub y: u16,
     /// Speed, in sixteenths of a unit per second.
     pub vx: i16,
     pub vy: i16,
-    /// Where it points: 256 to a full turn, clockwise from the right.
+    /// Its direction: 256 to a full turn, clockwise from the right.
     pub aim: u8,
-    /// The shield that is left, and the flags below.
+    /// The remaining shield, and the flags below.
     pub status: u8,
 }
 
 impl ShipState {
     /// The bits of `status` that count the shield.
     pub const SHIELD: u8 = 0x03;
-    /// Nothing can hit it.
+    /// Shots pass through it.
     pub const PROTECTED: u8 = 0x04;
     /// Its throttle is open.
     pub const THRUST: u8 = 0x08;
 
-    /// Where the ship would be after so many ticks if it flew straight on.
+    /// The position of the ship after `ticks` of straight flight.
     pub fn after(self, ticks: u32) -> (i64, i64) {
         let glide = |place: u16, speed: i16| {
             i64::from(place) + i64::from(speed) * i64::from(ticks) / i64::from(TICK_RATE)
@@ -42,23 +42,23 @@ impl ShipState {
 /// A shot, as it was fired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ShotState {
-    /// Counts shots, and begins again after 65,536.
+    /// The number of the shot, which wraps at 65,536.
     pub number: u16,
-    /// Whose it is.
+    /// The player who fired it.
     pub owner: u8,
-    /// The last byte of the number under which its player asked for it.
+    /// The last byte of the number of its deed.
     pub deed: u8,
-    /// Where it was fired, in sixteenths of a unit.
+    /// The position where it was fired, in sixteenths of a unit.
     pub x: u16,
     pub y: u16,
-    /// Where to: 65,536 to a full turn.
+    /// Its direction: 65,536 to a full turn.
     pub aim: u16,
-    /// When.
+    /// The tick at which it was fired.
     pub fired_at: u32,
 }
 
 impl ShotState {
-    /// Where it is, in units.
+    /// Its position at `tick`, in units.
     pub fn position(&self, tick: u32) -> (f64, f64) {
         let flown = SHOT_SPEED * f64::from(tick.saturating_sub(self.fired_at)) / f64::from(TICK_RATE);
         let (x, y) = direction(self.aim);
@@ -66,22 +66,21 @@ impl ShotState {
     }
 }
 
-/// Everything that can be seen at a tick.
+/// The visible state at a tick.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct State {
     pub tick: u32,
-    /// The ships that are there, by their players.
+    /// The ships in the arena, by player.
     pub ships: BTreeMap<u8, ShipState>,
     /// Oldest first.
     pub shots: Vec<ShotState>,
 }
 
 impl State {
-    /// A number that tells two states apart as far as 16 bits can: with it a player knows that what was put together from
-    /// differences is what the host has.
+    /// A checksum of 16 bits. With it a player knows that the state that it assembled from differences is the host's.
     pub fn check(&self) -> u16 {
         let mut check = 0_u16;
-        // A step is one-to-one in each of its inputs, so one number that differs is always seen.
+        // Each step is one-to-one in each input, so a single different number is always detected.
         let mut add = |number: u16| check = (check ^ number).wrapping_mul(40_503).wrapping_add(1);
         add((self.tick >> 16) as u16);
         add(self.tick as u16);

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// After a longer pause of this machine the turns that were missed are left out.
+/// The longest pause after which missed turns are caught up with.
 const CATCH_UP: Duration = Duration::from_millis(250);
 
-/// Says when turns are due.
+/// A clock of turns.
 #[derive(Debug)]
 pub struct Turns {
     period: Duration,
@@ -13,17 +13,17 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// `rate` turns a second from now on.
+    /// Starts a clock with `rate` turns a second.
     pub fn new(rate: u32) -> Self {
         Self { period: Duration::from_secs(1) / rate, next: Instant::now() }
     }
 
-    /// Until the next turn.
+    /// The time until the next turn.
     pub fn left(&self) -> Duration {
         self.next.saturating_duration_since(Instant::now())
     }
 
-    /// How many turns are due now.
+    /// The number of turns that are due.
     pub fn due(&mut self) -> u32 {
         let now = Instant::now();
         if now.saturating_duration_since(self.next) > CATCH_UP {

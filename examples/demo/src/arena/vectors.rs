@@ -1,4 +1,4 @@
-//! js/demo/test/arena.json: a game as the host tells it over a bad network, and flights, for the pages' half to be tested by.
+//! js/demo/test/arena.json, the test vectors of the pages' half: a game over a bad network, and flights.
 //!
 //! `ARENA_VECTORS=write cargo test -p torque-demo --features gateway arena::vectors` writes the file again.
 
@@ -18,7 +18,7 @@ use super::wire::{Deed, Hello, Input, News, Welcome};
 use crate::units::rounded;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../js/demo/test/arena.json");
-/// Packets of which one is lost, and by how many packets verdicts are late.
+/// One packet of this many is lost, and verdicts come this many packets late.
 const LOST: u64 = 4;
 const LATE: usize = 3;
 
@@ -31,7 +31,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     digits.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
-/// Snapshots that reach a player of a lively game, and what they come to.
+/// Snapshots that reach a player of a lively game, and their result.
 fn game() -> Value {
     let (mut world, mut chances) = (World::new(11), Chances::new(11));
     let mut guest = Guest::new(0, false, "Ada".into());
@@ -79,7 +79,7 @@ fn game() -> Value {
     outcome(&view, packets)
 }
 
-/// What a player has after these packets.
+/// The knowledge of a player after these packets.
 fn outcome(view: &View, packets: Vec<String>) -> Value {
     assert_eq!(view.faults, 0);
     let state = view.state().unwrap();
@@ -104,7 +104,7 @@ fn outcome(view: &View, packets: Vec<String>) -> Value {
     })
 }
 
-/// What a ship does under random controls, each held for a while.
+/// The flight of a ship under random controls, each held for a while.
 fn flight() -> Value {
     let (mut chances, mut motion) = (Chances::new(5), Motion { x: 300.0, y: 200.0, ..Motion::default() });
     let legs = (0..24).map(|_| {
@@ -145,7 +145,7 @@ fn pages_are_tested_by_what_this_host_says() {
         std::fs::write(FILE, format!("{:#}\n", vectors(game()))).unwrap();
     }
     let written: Value = serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap();
-    // How a game goes depends on the last bits of sines, which differ between systems; what its packets mean does not.
+    // The course of a game depends on the last bits of sines, which differ between systems. The meaning of its packets does not.
     let packets = written["game"]["packets"].as_array().unwrap();
     let packets: Vec<String> = packets.iter().map(|packet| packet.as_str().unwrap().to_owned()).collect();
     let mut view = View::default();

@@ -1,6 +1,6 @@
-//! The arena as a player has it: the newest state, the players, and the way back to the host. No socket.
+//! The player's half of the arena: the newest state, the players, and the messages to the host. No socket.
 //!
-//! Bots use it, and tests hold it against the host's half. Pages have the same in TypeScript.
+//! Bots use it, and tests compare it with the host's half. Pages have the same in TypeScript.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,10 +13,10 @@ use super::guest::BASE_AGE;
 use super::state::State;
 use super::wire::{Deed, Input, News, Reader, Snapshot};
 
-/// The most letters of one player that are open: then it does less.
+/// The most open letters of a player. Beyond it, the player waits.
 const LETTERS: usize = 32;
 
-/// Another player, or oneself.
+/// A player.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Other {
     pub name: String,
@@ -24,17 +24,17 @@ pub struct Other {
     pub points: u16,
 }
 
-/// What a player knows.
+/// A player's knowledge.
 #[derive(Debug, Default)]
 pub struct View {
     pub players: BTreeMap<u8, Other>,
-    /// Received states that the host may tell others against, oldest first.
+    /// Received states that the host may use as a base, oldest first.
     states: VecDeque<State>,
     inbox: Inbox,
     outbox: Outbox,
     under_way: VecDeque<(Sequence, Vec<Letter>)>,
     input: u32,
-    /// Packets that could not be read, or whose state is not what the host has.
+    /// Packets that could not be read, or whose state fails the check.
     pub faults: u64,
 }
 
@@ -44,7 +44,7 @@ impl View {
         self.states.back()
     }
 
-    /// A packet of the host. Returns the news in it.
+    /// Handles a packet of the host. Returns the news in it.
     pub fn packet(&mut self, bytes: &[u8]) -> Vec<News> {
         let Some((state, letters)) = self.read(bytes) else {
             self.faults += 1;
@@ -99,7 +99,7 @@ impl View {
         }
     }
 
-    /// Something to be done once. `false`: too much of it is open already.
+    /// Queues a deed, to be done once. Returns `false` if too many are open.
     pub fn do_once(&mut self, deed: &Deed) -> bool {
         let may = self.outbox.len() < LETTERS;
         if may {
@@ -108,7 +108,7 @@ impl View {
         may
     }
 
-    /// The packet of this tick, and what to hand to [`sent`](Self::sent) or [`unsent`](Self::unsent).
+    /// The packet of this tick, and the letters to hand to [`sent`](Self::sent) or [`unsent`](Self::unsent).
     pub fn input(&mut self, control: Control, max_packet_size: usize) -> (Vec<u8>, Vec<Letter>) {
         self.input = self.input.wrapping_add(1);
         let mut input = Input { number: self.input, control, letters: Vec::new() };
@@ -117,17 +117,17 @@ impl View {
         (input.write(), input.letters)
     }
 
-    /// The packet went out under this sequence.
+    /// Notes that the packet was sent with this sequence.
     pub fn sent(&mut self, letters: Vec<Letter>, sequence: Sequence) {
         self.under_way.push_back((sequence, letters));
     }
 
-    /// The packet could not go.
+    /// Notes that the packet could not be sent.
     pub fn unsent(&mut self, letters: Vec<Letter>) {
         self.outbox.return_unsent(letters);
     }
 
-    /// A verdict.
+    /// Handles a verdict.
     pub fn verdict(&mut self, sequence: Sequence, delivered: bool) {
         if self.under_way.front().is_some_and(|(of, _)| *of == sequence)
             && let Some((_, letters)) = self.under_way.pop_front()
@@ -136,7 +136,7 @@ impl View {
         }
     }
 
-    /// Letters that are not known to have arrived.
+    /// The number of letters that may not have arrived yet.
     #[cfg(test)]
     pub fn open(&self) -> usize {
         self.outbox.len()

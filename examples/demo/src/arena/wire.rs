@@ -21,7 +21,7 @@ pub const MAX_NAME: usize = 24;
 /// The longest line of chat, in bytes.
 pub const MAX_SAID: usize = 200;
 
-/// Reads fields one after the other; `None` where they end too early or mean nothing.
+/// Reads fields one after the other. `None`: the bytes end early, or the field is malformed.
 #[derive(Debug)]
 pub struct Reader<'a>(pub &'a [u8]);
 
@@ -94,7 +94,7 @@ pub fn put_number(out: &mut Vec<u8>, mut number: u32) {
     out.push(number as u8);
 }
 
-/// Differences of the arena's figures are far smaller than 31 bits; what is not is cut, and seen by the check.
+/// Differences in the arena are far smaller than 31 bits. Larger ones are cut, which the check detects.
 pub fn put_signed(out: &mut Vec<u8>, number: i64) {
     put_number(out, if number < 0 { (-2 * number - 1) as u32 } else { (2 * number) as u32 });
 }
@@ -115,7 +115,7 @@ pub fn put_letters(out: &mut Vec<u8>, letters: &[Letter]) {
     }
 }
 
-/// The longest beginning of a text that has at most so many bytes.
+/// The longest beginning of a text of at most `most` bytes.
 pub fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
@@ -124,7 +124,7 @@ pub fn cut(text: &str, most: usize) -> &str {
     &text[..end]
 }
 
-/// Text of a stranger as it may be shown: one line, no control characters, no turning around; `None` if nothing is left.
+/// Makes a stranger's text safe to show: one line, without control or direction characters. `None` if nothing is left.
 pub fn presentable(text: &str, most: usize) -> Option<String> {
     let invisible = |character: char| {
         character.is_control()
@@ -135,7 +135,7 @@ pub fn presentable(text: &str, most: usize) -> Option<String> {
     (!kept.is_empty()).then(|| kept.to_owned())
 }
 
-/// Who wants to play.
+/// A request to play.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
     pub bot: bool,
@@ -159,16 +159,16 @@ impl Hello {
     }
 }
 
-/// What a player is told on being let in. Pages take the rules from here.
+/// The answer to an accepted player. It tells pages the rules.
 pub struct Welcome;
 
 impl Welcome {
-    /// Every rule that a page needs to draw the arena and to fly its own ship before the host's word comes.
+    /// Writes every rule that a page needs to draw the arena and to move its ship before the host answers.
     pub fn write(player: u8) -> Vec<u8> {
         let mut out = vec![player, flight::TICK_RATE as u8, rules::SHOT_LIFE as u8, rules::SHOT_EVERY as u8];
         out.push(rules::SHIELD);
         let units = [flight::WIDTH, flight::HEIGHT, flight::ACCELERATION, flight::SHOT_SPEED];
-        // Thousandths, which are exact enough to fly by for the time of a round trip.
+        // Thousandths are exact enough for the time of a round trip.
         let parts = [flight::GLIDE * 1e3, flight::BOUNCE * 1e3, flight::SHIP_RADIUS, rules::SHOT_RADIUS];
         let pillars = flight::PILLARS.iter().flat_map(|pillar| [pillar.x, pillar.y, pillar.radius]);
         for figure in units.into_iter().chain(parts) {
@@ -219,9 +219,9 @@ impl Input {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Snapshot {
     pub tick: u32,
-    /// How many ticks older the state is that this one is told against; 0 if against none.
+    /// The age of the base state in ticks; 0 without a base.
     pub base_age: u32,
-    /// The newest input of the player that this state is the outcome of.
+    /// The newest input of the player in this state.
     pub input: u32,
     pub check: u16,
 }
@@ -244,7 +244,7 @@ impl Snapshot {
     }
 }
 
-/// What a player does once, however often its packet is dropped.
+/// A deed of a player, done once even if its packets are dropped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Deed {
     Fire { aim: u16 },
@@ -274,7 +274,7 @@ impl Deed {
     }
 }
 
-/// What every player has to learn, once and in order.
+/// News for every player, told once and in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum News {
     Joined { player: u8, bot: bool, points: u16, name: String },

@@ -1,4 +1,4 @@
-//! What the threads of the demo tell each other and the view.
+//! The board on which the threads of the demo post their state.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,19 +8,19 @@ use torque_socket::{ConnectionStats, Delivery};
 
 use crate::args::Args;
 
-/// Verdicts that the view shows of each connection.
+/// The verdicts of each connection that the view can show.
 const RECENT: usize = 240;
 
-/// One connection as both of its ends tell it.
+/// The state of one connection, from both of its ends.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// The steps of the handshake so far, as text.
     pub steps: Vec<String>,
-    /// Whether the client may send.
+    /// Set once the client may send.
     pub established: bool,
-    /// How it ended at the client.
+    /// The end at the client, as text.
     pub ended: Option<String>,
-    /// Whether it has ended at the host.
+    /// Set once it has ended at the host.
     pub ended_at_host: bool,
     /// Figures of the client's end.
     pub client: Option<ConnectionStats>,
@@ -30,12 +30,12 @@ pub struct Connection {
     pub recent: std::collections::VecDeque<Delivery>,
     /// Packets that the client did not send because the window was full.
     pub held_back: u64,
-    /// How long the handshake took.
+    /// The duration of the handshake.
     pub handshake: Option<Duration>,
 }
 
 impl Connection {
-    /// Remembers a verdict for the view.
+    /// Adds a verdict for the view.
     pub fn verdict(&mut self, delivery: Delivery) {
         if self.recent.len() == RECENT {
             self.recent.pop_front();
@@ -44,7 +44,7 @@ impl Connection {
     }
 }
 
-/// Shared by all threads of a demo.
+/// The board of a demo.
 pub struct Board {
     connections: Mutex<Vec<Connection>>,
     /// The address of the page, if there is one.
@@ -63,7 +63,7 @@ impl Board {
         }
     }
 
-    /// Changes what is told of one connection.
+    /// Changes the state of one connection.
     pub fn tell(&self, number: u16, change: impl FnOnce(&mut Connection)) {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = connections.get_mut(usize::from(number)) {
@@ -76,7 +76,7 @@ impl Board {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether a connection has ended at the host.
+    /// Returns whether a connection has ended at the host.
     pub fn has_ended_at_host(&self, number: u16) -> bool {
         let mut ended = false;
         self.tell(number, |connection| ended = connection.ended_at_host);
@@ -101,12 +101,12 @@ impl Board {
         self.clients_done.load(Ordering::Relaxed)
     }
 
-    /// Whether any connection is, or was, up.
+    /// Returns whether any connection is, or was, established.
     pub fn any_established(&self) -> bool {
         self.snapshot().iter().any(|connection| connection.established)
     }
 
-    /// Whether every connection has ended already.
+    /// Returns whether every connection has ended.
     pub fn all_over(&self) -> bool {
         self.snapshot().iter().all(|connection| connection.ended.is_some())
     }

@@ -15,7 +15,7 @@ use crate::units::millis;
 
 /// How often the figures on the board are renewed.
 const TELL_EVERY: Duration = Duration::from_millis(50);
-/// A close has given up before.
+/// The longest time for closing.
 const CLOSE_AT_MOST: Duration = CLOSE_WAIT.saturating_add(Duration::from_secs(5));
 
 /// The record of a client's end.

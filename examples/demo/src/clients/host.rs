@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::failure::Failure;
 
 const TELL_EVERY: Duration = Duration::from_millis(50);
-/// After the last client is done, every close has been settled or given up before.
+/// The longest time for closing after the last client is done.
 const CLOSE_AT_MOST: Duration = CLOSE_WAIT.saturating_add(Duration::from_secs(5));
 
 /// The records of the host's ends, by the client's number.
@@ -78,7 +78,7 @@ impl Host<'_> {
             Event::ConnectRequest(ConnectRequest { connection, connect_data, .. }) => {
                 let number = <[u8; 2]>::try_from(&connect_data[..]).map(u16::from_be_bytes);
                 let Ok(number) = number else {
-                    // No client of this demo. If it has gone already, it needs no answer.
+                    // This is not a client of the demo. If it has gone already, it needs no answer.
                     let _ = socket.refuse(connection, b"this is a demo");
                     return;
                 };

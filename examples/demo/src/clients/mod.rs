@@ -24,12 +24,12 @@ use crate::stop;
 use board::Board;
 use summary::Summary;
 
-/// How long a close may take: longer than usual, so that every verdict becomes certain on bad links too.
+/// The time that a close may take. It is longer than usual, so that every verdict becomes certain on bad links too.
 const CLOSE_WAIT: Duration = Duration::from_secs(10);
-/// How long a run without a terminal lasts if nobody says.
+/// The default length of a run without a terminal.
 const DEFAULT_SECONDS: u64 = 10;
 
-/// Runs them until the time is over, and checks every verdict. `page`: the address of the arena, to be shown with them.
+/// Runs them until the time is over, and checks every verdict. `page` is the address of the arena, which the view shows.
 pub fn run(args: &Args, page: Option<String>, output: &Output) -> Result<(), Failure> {
     let live = output.is_terminal() && !args.plain;
     let seconds = args.seconds.or((!live).then_some(DEFAULT_SECONDS));
@@ -48,7 +48,7 @@ pub fn run(args: &Args, page: Option<String>, output: &Output) -> Result<(), Fai
         client_threads.push(thread::spawn(move || client::run(socket, number, host, &board, traffic)));
     }
 
-    // Time counts from when the first connection is up, so that a slow handshake takes nothing from the traffic.
+    // Time counts from the first established connection, so that a slow handshake does not shorten the traffic.
     let end = Deadline { seconds, since: None };
     let shown = if live { view::run(args, &board, end) } else { plain::run(&board, end, output) };
     board.stop();
@@ -62,14 +62,14 @@ pub fn run(args: &Args, page: Option<String>, output: &Output) -> Result<(), Fai
     summary.verdict()
 }
 
-/// When the traffic ends.
+/// The end of the traffic.
 struct Deadline {
     seconds: Option<u64>,
     since: Option<Instant>,
 }
 
 impl Deadline {
-    /// Whether it has passed. Looks at the board for when it begins.
+    /// Returns whether it has passed. The time starts when the board shows an established connection.
     fn passed(&mut self, board: &Board) -> bool {
         if stop::requested() || board.all_over() {
             return true;

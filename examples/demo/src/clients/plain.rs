@@ -1,4 +1,4 @@
-//! The demo where there is no terminal: a line for each step of a handshake and one a second for each connection.
+//! The plain view: a line for each step of a handshake, and one a second for each connection.
 
 use std::time::{Duration, Instant};
 

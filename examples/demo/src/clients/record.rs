@@ -1,4 +1,4 @@
-//! What one end of a connection keeps of every packet, and what the records of both ends say together.
+//! The record of every packet at one end of a connection, and the comparison of both ends.
 
 use std::collections::HashMap;
 
@@ -8,34 +8,34 @@ use torque_socket::{ConnectionStats, Delivery, Sequence};
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     sequence: u64,
-    /// Counted by the sending application, and written into the payload.
+    /// The sender's count, which the payload contains.
     number: u32,
     verdict: Option<Delivery>,
 }
 
-/// Everything that one end knows of one connection.
+/// The record of one end of a connection.
 #[derive(Debug, Default)]
 pub struct Record {
     sent: Vec<Sent>,
-    /// The next packet that is to get its verdict: they come in order.
+    /// The index of the next packet to get its verdict. They come in order.
     next_verdict: usize,
-    /// By sequence, the number that the payload of the packet carried.
+    /// The number in the payload of each received packet, by sequence.
     received: HashMap<u64, u32>,
-    /// Events that should not be: a verdict twice, out of order or on nothing; a packet twice or damaged.
+    /// The number of faulty events: a verdict twice, out of order or on no packet; a packet twice or damaged.
     pub faults: u64,
-    /// The last figures before the connection was gone.
+    /// The last figures before the connection ended.
     pub stats: Option<ConnectionStats>,
-    /// How it ended: the code's name, and whether that is how it should end.
+    /// The code's name, and whether it is the expected one, once the connection has ended.
     pub ended: Option<(String, bool)>,
 }
 
 impl Record {
-    /// A packet went out.
+    /// Records a sent packet.
     pub fn sent(&mut self, sequence: Sequence, number: u32) {
         self.sent.push(Sent { sequence: sequence.0, number, verdict: None });
     }
 
-    /// A verdict came.
+    /// Records a verdict.
     pub fn verdict(&mut self, sequence: Sequence, delivery: Delivery) {
         match self.sent.get_mut(self.next_verdict) {
             Some(sent) if sent.sequence == sequence.0 => {
@@ -46,7 +46,7 @@ impl Record {
         }
     }
 
-    /// A packet came in. `number` is `None` if its payload is not what anybody sent.
+    /// Records a received packet. `number` is `None` if the payload is damaged.
     pub fn received(&mut self, sequence: Sequence, number: Option<u32>) {
         match number {
             Some(number) if self.received.insert(sequence.0, number).is_none() => {}
@@ -55,23 +55,23 @@ impl Record {
     }
 }
 
-/// One direction of a connection, or many, after both ends have told everything.
+/// The result for one direction of a connection, or the sum of many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Packets sent.
     pub sent: u64,
-    /// Of those, told to be delivered.
+    /// Packets reported as delivered.
     pub delivered: u64,
-    /// Of those, told to be dropped.
+    /// Packets reported as dropped.
     pub dropped: u64,
-    /// Of those, left without a certain verdict.
+    /// Packets without a certain verdict.
     pub unknown: u64,
-    /// Verdicts that are not what the other end got, and everything else that should not be.
+    /// Verdicts that disagree with the other end, and other faults.
     pub mismatches: u64,
 }
 
 impl Tally {
-    /// Holds what was told of the packets sent at one end against what the other end received.
+    /// Compares the verdicts on packets of one end with what the other end received.
     pub fn compare(sender: &Record, receiver: &Record) -> Self {
         let mut tally = Self { sent: sender.sent.len() as u64, ..Self::default() };
         let mut matched = 0;
@@ -94,13 +94,13 @@ impl Tally {
                 None => tally.unknown += 1,
             }
         }
-        // What arrived without having been sent.
+        // Packets that arrived without having been sent.
         tally.mismatches += (receiver.received.len() - matched) as u64;
         tally.mismatches += sender.faults;
         tally
     }
 
-    /// Both together.
+    /// Adds another result.
     pub fn add(&mut self, other: Self) {
         self.sent += other.sent;
         self.delivered += other.delivered;

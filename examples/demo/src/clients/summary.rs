@@ -1,4 +1,4 @@
-//! The end of a demo: the records of both ends held against each other, and what it cost.
+//! The summary of a demo: the comparison of both ends, and the cost.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::{BAD, GOOD, Output, WARN};
 use crate::units::{median, percent, rounded};
 
-/// Everything that the last line tells.
+/// The figures of the last line.
 pub struct Summary {
     connections: u64,
     tally: Tally,
@@ -20,7 +20,7 @@ pub struct Summary {
     /// Datagrams of every kind.
     datagrams_sent: u64,
     data_packets: u64,
-    /// Connections that did not begin or end as they should.
+    /// Connections with an unexpected beginning or end.
     troubles: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ impl Summary {
         })
     }
 
-    /// Whether all went as it should. The summary has said what did not, so that is not said again.
+    /// Returns success if all went well. The summary has already said what did not.
     pub fn verdict(&self) -> Result<(), Failure> {
         let good = self.tally.mismatches == 0 && self.tally.unknown == 0 && self.troubles.is_empty();
         if good { Ok(()) } else { Err(Failure::new("")) }

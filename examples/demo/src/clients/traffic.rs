@@ -1,4 +1,4 @@
-//! The packets of the demo: when they are sent, and what is in them.
+//! The packets of the demo: their timing and content.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use torque_socket::{ConnectionId, SendError, Socket};
 use super::record::Record;
 use crate::args::Args;
 
-/// Which end of a connection.
+/// An end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     Client,
     Host,
 }
 
-/// What all connections send.
+/// The traffic of every connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Traffic {
     pub period: Duration,
@@ -27,7 +27,7 @@ impl Traffic {
     }
 }
 
-/// Sends the packets of one end of one connection in time.
+/// Sends the packets of one end of a connection on time.
 #[derive(Debug)]
 pub struct Sender {
     traffic: Traffic,
@@ -40,18 +40,18 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Begins now.
+    /// Starts now.
     pub fn new(traffic: Traffic, connection: u16, end: End) -> Self {
         let (next, buffer) = (Instant::now(), Vec::with_capacity(traffic.size));
         Self { traffic, connection, end, next, number: 0, buffer, held_back: 0 }
     }
 
-    /// When the next packet is due.
+    /// The time of the next packet.
     pub fn next(&self) -> Instant {
         self.next
     }
 
-    /// Sends what is due. A packet for which the window has no room is left out, as a game would.
+    /// Sends what is due. If the window is full, the packet is skipped, as a game would do.
     pub fn run(
         &mut self,
         socket: &mut Socket,
@@ -59,7 +59,7 @@ impl Sender {
         record: &mut Record,
     ) -> Result<(), SendError> {
         let now = Instant::now();
-        // After a long pause of this machine, go on from here instead of sending everything at once.
+        // After a long pause of the machine, continue from here instead of sending everything at once.
         if now.saturating_duration_since(self.next) > Duration::from_millis(500) {
             self.next = now;
         }
@@ -79,7 +79,7 @@ impl Sender {
     }
 }
 
-/// Writes the payload of a packet: whose and which it is, then bytes that follow from that.
+/// Writes the payload of a packet: its sender and number, then bytes that follow from them.
 fn fill(buffer: &mut Vec<u8>, size: usize, connection: u16, end: End, number: u32) {
     buffer.clear();
     buffer.extend_from_slice(&connection.to_be_bytes());

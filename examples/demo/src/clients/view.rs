@@ -1,4 +1,4 @@
-//! The demo on a terminal: every connection with its handshake, its round trips, its window and its verdicts.
+//! The live view on a terminal: each connection with its handshake, round trips, window and verdicts.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ const ROWS: u16 = 5;
 /// Characters of the window's bar.
 const BAR: usize = 32;
 
-/// Shows the board until the time is over or somebody presses q.
+/// Shows the board until the time is over or the user presses q.
 pub fn run(args: &Args, board: &Board, mut end: Deadline) -> Result<(), Failure> {
     let mut terminal = ratatui::try_init()?;
     let shown = show(&mut terminal, args, board, &mut end);
-    // What follows are plain lines, so the terminal has to be as it was even after an error.
+    // Plain lines follow, so the terminal must be restored even after an error.
     ratatui::try_restore()?;
     Ok(shown?)
 }
@@ -47,7 +47,7 @@ fn show(
     Ok(())
 }
 
-/// In raw mode the terminal makes no signal of Ctrl-C.
+/// In raw mode Ctrl-C is a key, not a signal.
 fn is_quit(event: &Event) -> bool {
     let Event::Key(key) = event else { return false };
     let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
@@ -122,7 +122,7 @@ fn draw_connection(frame: &mut Frame<'_>, number: usize, connection: &Connection
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// The steps, without the first one once there is more to tell.
+/// The steps of the handshake, without the first one once others follow.
 fn handshake(steps: &[String]) -> String {
     steps[usize::from(steps.len() > 1)..].join(" → ")
 }
@@ -132,14 +132,14 @@ fn labelled(label: &str, mut rest: Vec<Span<'static>>) -> Line<'static> {
     Line::from(rest)
 }
 
-/// What one end sends, and how it fares.
+/// The traffic of one end and its verdicts.
 fn traffic(stats: Option<&ConnectionStats>) -> Vec<Span<'static>> {
     let Some(stats) = stats else { return vec!["-".dim()] };
     let counters = &stats.counters;
     let lost = percent(counters.dropped, counters.delivered + counters.dropped);
     let window = usize::from(stats.settings.packet_window);
     let filled = (stats.in_flight * BAR).div_ceil(window).min(BAR);
-    // The bar is what may be cut off where there is little room.
+    // The bar comes last, because a narrow terminal may cut it.
     vec![
         format!("{:>7} ±{:>7} ", millis(stats.rtt), millis(stats.jitter)).into(),
         format!("{:>5} sent ", counters.sent).into(),
