@@ -1,4 +1,4 @@
-//! How to use a socket, in chapters. There is no code in here.
+//! How to use a socket, in chapters. This module has no code.
 
 /// # Your own loop
 ///
@@ -30,6 +30,8 @@
 #[doc = include_str!("guide/echo_loop.rs")]
 /// ```
 ///
+/// One server can work with each way to drive a socket: write it against [`EventSocket`](crate::EventSocket).
+///
 /// **What one client does must not end the host.** A call about one connection fails when that connection has no room or has
 /// ended: look at the error, as above, instead of handing it on with `?`.
 ///
@@ -58,7 +60,7 @@ pub mod a_thread {}
 /// # The tokio runtime
 ///
 /// With the feature `tokio`, `AsyncSocket::new(socket)` moves a socket into the runtime of the calling task.
-/// `next_event().await` receives, sends and runs timers until there is an event. It loses nothing when it is
+/// `wait_event(None).await` receives, sends and runs timers until there is an event. It loses nothing when it is
 /// cancelled, so it belongs into a `select!`:
 ///
 #[cfg_attr(feature = "tokio", doc = "```")]
@@ -67,14 +69,17 @@ pub mod a_thread {}
 /// ```
 ///
 /// It waits for datagrams and for the deadline, so an idle socket wakes only for its pings. A task that does
-/// something long without awaiting `next_event` stops the socket for that time; give it a task of its own then, and
-/// channels to it, or [a thread](crate::guide::a_thread).
+/// something long without awaiting `wait_event` stops the socket for that time. Give the socket its own task then, or
+/// [a thread](crate::guide::a_thread).
+///
+/// Other tasks send through a handle: `socket.connection(id)` gives one, and its `send(payload)?.await` gives the verdict
+/// on that packet.
 pub mod tokio_runtime {}
 
 /// # Many cores
 ///
-/// A host whose one core is full becomes a host of several shards: sockets at the same address, each with an endpoint
-/// and a thread of its own. To those who connect it is one host, with one key.
+/// When one core is not enough for a host, it becomes several shards: sockets at the same address, each with its own
+/// endpoint and thread. To those who connect it is one host, with one key.
 ///
 /// ```
 #[doc = include_str!("guide/shards_loop.rs")]
@@ -98,28 +103,40 @@ pub mod tokio_runtime {}
 /// [`steering`](crate::ShardedSocket::steering) tells how datagrams get to their shards on this system. With
 /// [`Steering::Kernel`](crate::Steering::Kernel) they come directly; else they are handed on from shard to shard, which costs a copy and
 /// now and then a wake-up: [`IoStats::handed_on`](crate::IoStats::handed_on) counts them. If
-/// [`IoStats::inbox_full`](crate::IoStats::inbox_full) rises, a shard does not keep up, and what it lost is reported dropped to whoever sent it.
+/// [`IoStats::inbox_full`](crate::IoStats::inbox_full) rises, a shard does not keep up, and what it lost is reported dropped to its sender.
 pub mod many_cores {}
 
 /// # Connecting: both sides' consent, keys and trust
 ///
 /// A connection begins with two questions, one to each application. Each may say no, with a reason.
 ///
-/// 1. The initiator calls [`connect`](crate::Socket::connect) with an address or a URL, `torque://name:port` or
-///    `torque://tk1…@name:port`. Names are resolved in the background, and all addresses of both families are tried.
-/// 2. [`Event::ChallengeResponse`](crate::Event::ChallengeResponse) shows the initiator's application the host's key and what the host tells
-///    everybody ([`set_challenge_response_data`](crate::Socket::set_challenge_response_data)). It answers with
-///    [`accept_challenge`](crate::Socket::accept_challenge) or [`close`](crate::Socket::close). With a key in the URL, or another
-///    [`Trust`](crate::Trust) than `Ask` in the options, the socket answers by itself.
+/// 1. The initiator calls [`connect`](crate::Socket::connect) with a URL (`torque://tk1…@name:port`, the key and the
+///    port may be left out), an address, or a host and a port. Names are resolved in the background, and all addresses of
+///    both families are tried.
+/// 2. The host shows its key, and the data that it shows everybody
+///    ([`set_challenge_response_data`](crate::Socket::set_challenge_response_data)). The initiator has said whose key it
+///    takes:
+///
+///    | | |
+///    | --- | --- |
+///    | a key in the URL, or [`Trust::Pinned`](crate::Trust::Pinned) | this one, and no other |
+///    | [`Trust::Ask`](crate::Trust::Ask) | the application decides: [`Event::ChallengeResponse`](crate::Event::ChallengeResponse) shows it key and data, and it answers with [`accept_challenge`](crate::Socket::accept_challenge) or [`close`](crate::Socket::close) |
+///    | [`Trust::Anyone`](crate::Trust::Anyone) | any: somebody on the path can be the host |
+///
+///    There is no default. With neither a key in the URL nor trust, `connect` fails at once.
 /// 3. The socket solves the host's puzzle, on a thread if it is hard, and proves its key.
-/// 4. [`Event::ConnectRequest`](crate::Event::ConnectRequest) shows the host's application the initiator's key and its `connect_data`, which only
-///    this host can read. It answers with [`accept_connection`](crate::Socket::accept_connection) or `close`.
+/// 4. [`Event::ConnectRequest`](crate::Event::ConnectRequest) shows the host's application the initiator's key and its
+///    `connect_data`, which only this host can read. It answers with
+///    [`accept_connection`](crate::Socket::accept_connection), with [`refuse`](crate::Socket::refuse), which tells the
+///    initiator a reason, or with [`ignore`](crate::Socket::ignore), which tells it nothing.
 /// 5. [`Event::Established`](crate::Event::Established) on both sides. Whatever becomes of a connection, its last event is one
 ///    [`Event::Close`](crate::Event::Close), with a code that says why.
 ///
-/// Every socket has a key pair. Without [`Builder::key_pair`](crate::Builder::key_pair) it is made for the occasion; a host that is to be
-/// recognised keeps it in a file with [`key_file`](crate::key_file). How an initiator knows that a key is the right one is its business;
-/// [`trust`](crate::trust) has pinned keys, known hosts and keys signed by an authority. Hosts on the local network are found
+/// [`peer`](crate::Socket::peer) tells later who is at the other end of a connection.
+///
+/// Every socket has a key pair. Without [`Builder::key_pair`](crate::Builder::key_pair) it makes a fresh one; a host that is to be
+/// recognised keeps its pair in a file with [`key_file`](crate::key_file). How an initiator knows that a key is the right one is its business;
+/// [`trust`](crate::trust) has known hosts and keys signed by an authority for those that ask. Hosts on the local network are found
 /// with [`discovery`](crate::discovery).
 ///
 /// Two programs that share no [`application_id`](crate::Config::application_id) do not connect: put the game's name and the version of its
@@ -144,9 +161,9 @@ pub mod connecting {}
 ///
 /// - **much** (voice of many, a map while the game goes on): as fast as the verdicts say that the path takes: the example `pacing`.
 ///
-/// What comes from the other side is its word alone. A receiver that puts things together keeps bounds of its own, and closes the
+/// What comes from the other side is its word alone. A receiver that puts things together sets its own bounds, and closes the
 /// connection of anyone who exceeds them: `reliable` and `large_messages` do so. A host of several players gives each a share of
-/// what it does in a turn: the example `players`; `bans` keeps somebody out, and `credentials` lets only players with an account in.
+/// what it does in a turn: the example `players`; `bans` keeps somebody out with a [`BanSet`](crate::BanSet), and `credentials` lets only players with an account in.
 ///
 /// At most [`packet_window`](crate::Settings::packet_window) packets may wait for their verdicts; then `send` fails with
 /// [`SendError::WindowFull`](crate::SendError::WindowFull), and the application, which knows what matters, decides what to leave out. Nothing is ever
@@ -162,9 +179,11 @@ pub mod verdicts {}
 /// error.
 ///
 /// Every bound on memory is a figure in [`Limits`](crate::Limits). [`Socket::metrics`](crate::Socket::metrics) writes all counters as text that Prometheus reads;
-/// [`Socket::connection_stats`](crate::Socket::connection_stats) has round-trip time, jitter and loss of one connection.
+/// [`Socket::connection_stats`](crate::Socket::connection_stats) has round-trip time, jitter, [`loss`](crate::ConnectionStats::loss) and, between two looks,
+/// [bytes per second](crate::ConnectionCounters::bytes_per_second) of one connection.
 ///
-/// To feel a bad network, have one: [`Builder::simulated_link`](crate::Builder::simulated_link) delays and loses datagrams in any build.
+/// To feel a bad network, have one: [`Builder::simulated_link`](crate::Builder::simulated_link) delays and loses datagrams in any build, and
+/// [`set_simulated_link`](crate::Socket::set_simulated_link) changes that while the program runs.
 ///
 /// ```
 /// use torque_socket::{LinkConfig, Socket};

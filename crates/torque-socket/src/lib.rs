@@ -1,13 +1,13 @@
-//! A socket for real-time programs: encrypted packets over UDP, and for each one the word whether it arrived.
+//! A socket for real-time programs: encrypted packets over UDP, with a delivery verdict for every one.
 //!
-//! Games, and whatever else would rather have the newest data than all of it, send *packets*. Each is sent once,
-//! encrypted and authenticated, and either given to the application on the other side or not; and the sender is
-//! **told which, exactly once for each packet, in the order of sending**. What to do about a packet that was
-//! dropped — send it again, send something newer, nothing — is the application's to decide, packet by packet.
+//! Games, and other programs that would rather have the newest data than all of it, send *packets*. Each is sent once,
+//! encrypted and authenticated, and the other application gets it or does not; the sender is **told which, exactly once
+//! for each packet, in the order of sending**. The application decides, packet by packet, what to do about one that was
+//! dropped: send it again, send something newer, or nothing.
 //!
 //! ```
 //! use std::time::Duration;
-//! use torque_socket::{ConnectOptions, Event, Socket};
+//! use torque_socket::{Event, Socket};
 //!
 //! // A host. `0.0.0.0:28000` would be all addresses of this machine, IPv4 and IPv6.
 //! let mut host = Socket::bind("127.0.0.1:0")?;
@@ -65,7 +65,7 @@
 //! A host that one core is not enough for is a [`ShardedSocket`]: several of these at one address
 //! ([`guide::many_cores`]).
 //!
-//! The calls have the same names and meanings in each. More chapters: [`guide::connecting`] (both sides' consent,
+//! The calls have the same names and meanings in each, and [`EventSocket`] is a trait over them all. More chapters: [`guide::connecting`] (both sides' consent,
 //! keys and trust), [`guide::verdicts`] (what to build on them), [`guide::errors_and_limits`] (errors, limits, counters,
 //! bad networks on purpose).
 //!

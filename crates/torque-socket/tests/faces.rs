@@ -65,6 +65,7 @@ impl Face for InTokio {
 fn faces() -> Vec<(&'static str, Box<dyn Face>)> {
     let socket = || Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap();
     let shards = Socket::builder().config(hasty()).shards(2).bind("127.0.0.1:0").unwrap();
+    #[cfg_attr(not(feature = "tokio"), expect(unused_mut, reason = "one face less"))]
     let mut faces: Vec<(&'static str, Box<dyn Face>)> = vec![
         ("Socket", Box::new(socket())),
         ("ThreadedSocket", Box::new(socket().spawn().unwrap())),

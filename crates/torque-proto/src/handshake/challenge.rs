@@ -13,7 +13,7 @@ use crate::identity::PublicKey;
 use crate::instant::Instant;
 use crate::wire::{ChallengeResponse, Offers};
 
-/// Which host keys an attempt takes.
+/// Which host keys an attempt takes. There is no default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trust {
     /// The application is shown the key and the data, by
@@ -21,7 +21,7 @@ pub enum Trust {
     Ask,
     /// This key only, without asking. Other keys are ignored, and named if nothing better comes.
     Pinned(PublicKey),
-    /// Any key, without asking. Whoever can send from the host's address can be the host.
+    /// Any key, without asking. Anybody who can send from the host's address can be the host.
     Anyone,
 }
 
