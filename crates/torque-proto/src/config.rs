@@ -12,15 +12,22 @@ use crate::identity::origin::check_origin;
 use crate::settings::Settings;
 
 /// Figures and limits of one endpoint. Start from `Config::default()` and change what you need.
+///
+/// ```
+/// use torque_proto::Config;
+///
+/// let config = Config::default().with_application_id("pond 3").with(|config| config.limits.pending = 64);
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// Up to 32 bytes that both programs must share, for example a game's name and wire version
     /// (default empty). Never sent; a mismatch is reported by name.
     pub application_id: Vec<u8>,
-    /// Whether others may connect to this socket (default true).
+    /// Lets others connect to this socket (default true).
     pub accept_incoming: bool,
-    /// What each connection of this socket wishes for.
+    /// Wishes for each connection of this socket.
     pub settings: Settings,
     /// The shortest tag that this side takes, in bytes (default 8; 4 to 7 only where a forged packet now
     /// and then does no harm, see SECURITY.md).
@@ -94,12 +101,12 @@ pub struct OriginPolicy {
     /// The origins that are admitted, each as browsers write it: `https://game.example`. If there are none,
     /// everybody is.
     pub allowed_origins: Vec<String>,
-    /// Whether requests without an attested origin are admitted beside those of `allowed_origins`.
+    /// Admits requests without an attested origin beside those of `allowed_origins`.
     pub allow_native: bool,
 }
 
 impl OriginPolicy {
-    /// Whether a request with this attested origin, or without any, is admitted.
+    /// Returns whether a request with this attested origin, or without any, is admitted.
     pub(crate) fn admits(&self, origin: Option<&str>) -> bool {
         self.allowed_origins.is_empty()
             || origin.map_or(self.allow_native, |origin| {
@@ -107,7 +114,7 @@ impl OriginPolicy {
             })
     }
 
-    /// Whether what is allowed could ever be met.
+    /// Checks that what is allowed can be met.
     fn validate(&self) -> Result<(), ConfigError> {
         if !self.allowed_origins.iter().all(|origin| is_browsers_form(origin)) {
             return Err(ConfigError(
@@ -123,7 +130,7 @@ impl OriginPolicy {
     }
 }
 
-/// Whether a browser could write an origin so: no path, not even a slash at the end, and no capitals.
+/// Returns whether a browser could write an origin so: no path, not even a slash at the end, and no capitals.
 fn is_browsers_form(origin: &str) -> bool {
     let host = origin.split_once("://").map_or("", |(_, host)| host);
     check_origin(origin).is_ok()
@@ -238,6 +245,27 @@ impl fmt::Display for ConfigError {
 impl core::error::Error for ConfigError {}
 
 impl Config {
+    /// The same with up to 32 bytes that both programs must share, for example a game's name and wire version.
+    #[must_use]
+    pub fn with_application_id(mut self, application_id: impl Into<Vec<u8>>) -> Self {
+        self.application_id = application_id.into();
+        self
+    }
+
+    /// The same with wishes for each connection.
+    #[must_use]
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The same with any figures changed.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
     /// Checks every figure.
     ///
     /// # Errors

@@ -24,13 +24,13 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// Whether the other application is certain to have got the packet.
+    /// Returns whether the other application is certain to have got the packet.
     pub const fn is_delivered(self) -> bool {
         matches!(self, Self::Delivered)
     }
 }
 
-/// Who ended a connection.
+/// The side that ended a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ClosedBy {
     /// This application, by `close`.
@@ -108,7 +108,7 @@ pub enum Event {
         public_key: PublicKey,
         /// At the initiator, what the host's application gave to `accept_connection`; empty at the host.
         accept_data: Vec<u8>,
-        /// What both sides settled on.
+        /// The settings that both sides agreed on.
         settings: Settings,
         /// The older connection with the same address that this one takes the place of.
         replaces: Option<ConnectionId>,
@@ -119,11 +119,11 @@ pub enum Event {
         connection: ConnectionId,
         /// Why.
         code: CloseCode,
-        /// Who ended it.
+        /// The side that ended it.
         by: ClosedBy,
-        /// What the closing or refusing application said, at most 511 bytes. With
-        /// [`Unreachable`](CloseCode::Unreachable) and [`NameNotFound`](CloseCode::NameNotFound), what this machine
-        /// said, as text.
+        /// The reason that the closing or refusing application gave, at most 511 bytes. With
+        /// [`Unreachable`](CloseCode::Unreachable) and [`NameNotFound`](CloseCode::NameNotFound), this machine's error,
+        /// as text.
         reason: Vec<u8>,
     },
     /// A packet of the other application.
@@ -141,7 +141,7 @@ pub enum Event {
         connection: ConnectionId,
         /// The packet, as `send` numbered it.
         sequence: Sequence,
-        /// What became of it.
+        /// The verdict.
         delivery: Delivery,
     },
     /// A datagram outside any connection. Its source may be forged: never answer it with more bytes than it has.
@@ -174,7 +174,7 @@ impl Event {
 /// A typed, ignorable part of a connect_request (PROTOCOL.md 4.3).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Extension {
-    /// What kind of extension it is.
+    /// Its kind.
     pub kind: u8,
     /// Its content.
     pub data: Vec<u8>,

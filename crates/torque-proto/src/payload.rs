@@ -12,7 +12,7 @@ use core::ops::Deref;
 pub struct Payload(Arc<Vec<u8>>);
 
 impl Payload {
-    /// A payload of its own, outside any pool.
+    /// Copies bytes into a payload outside any pool.
     pub fn copy_from(bytes: &[u8]) -> Self {
         Self(Arc::new(bytes.to_vec()))
     }
@@ -51,7 +51,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Larger payloads, which hardly any path carries, get a buffer of their own: the pool would keep it at that size.
+/// Larger payloads, which hardly any path carries, get a separate buffer: the pool would keep it at that size.
 const MAX_POOLED: usize = 2_048;
 
 /// Keeps a reference to each buffer that it lent; one whose payload has been dropped has no other.

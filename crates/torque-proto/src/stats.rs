@@ -21,7 +21,7 @@ macro_rules! counters {
                 [$((stringify!($field), self.$field),)*].into_iter()
             }
 
-            /// What was counted between `earlier` and this, two looks at the same counters.
+            /// The difference to `earlier`, an earlier look at the same counters.
             #[must_use]
             pub fn since(&self, earlier: &Self) -> Self {
                 Self { $($field: self.$field.saturating_sub(earlier.$field),)* }
@@ -36,7 +36,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// What an endpoint has seen. Input that is dropped is counted here and raised nowhere.
+    /// Counters of an endpoint. Input that is dropped is counted here and raised nowhere.
     Stats {
         /// Datagrams handed in.
         datagrams_received,
@@ -152,7 +152,7 @@ impl<'a> From<&'a mut ConnectionCounters> for RefusalCounters<'a> {
     }
 }
 
-/// What one connection has seen.
+/// Figures of one connection.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionStats {
@@ -171,7 +171,7 @@ pub struct ConnectionStats {
     pub counters: ConnectionCounters,
     /// Packets that await their verdict, or whose verdict the application has not taken.
     pub in_flight: usize,
-    /// What both sides settled on.
+    /// The settings that both sides agreed on.
     pub settings: Settings,
     /// The packet cipher.
     pub cipher: Cipher,
@@ -243,7 +243,7 @@ impl ConnectionCounters {
     /// use core::time::Duration;
     /// use torque_proto::ConnectionCounters;
     ///
-    /// /// What a game shows of its connection, once a second.
+    /// /// The line that a game shows of its connection, once a second.
     /// fn show(before: &ConnectionCounters, now: &ConnectionCounters) -> String {
     ///     let passed = now.since(before);
     ///     let rate = passed.bytes_per_second(Duration::from_secs(1));

@@ -1,7 +1,7 @@
 //! A host that bans players by their key, which they keep from visit to visit, whatever address they come from.
 //!
 //! A key costs nothing to make, so a ban by key alone keeps out only players who want to stay the same person: with friends,
-//! a rank, things of their own. Where every player needs an account, see the example `credentials`.
+//! a rank, possessions. Where every player needs an account, see the example `credentials`.
 //!
 //! Run it: `cargo run --example bans`
 #![allow(clippy::print_stdout)]
@@ -15,7 +15,7 @@ use torque_socket::{BanSet, CloseCode, Event, Generate, KeyPair, SendError, Sock
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a socket may take to end.
+/// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Failure> {

@@ -19,7 +19,7 @@ use torque_socket::{
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a socket may take to end.
+/// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Failure> {
@@ -110,7 +110,7 @@ fn visit(
             }) => {
                 let judge = Judge { authorities: &[authority], ..Judge::default() };
                 match judge.judge(address, public_key, &challenge_response_data) {
-                    // Whether this is the host that was meant, the name says.
+                    // The name tells whether this is the host that was meant.
                     Judgement::Trusted(Reason::Signed { name, .. }) => host_name = name,
                     other => return Err(format!("not a host of this game: {other:?}").into()),
                 }

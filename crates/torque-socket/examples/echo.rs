@@ -11,7 +11,7 @@ use torque_socket::{Event, LinkConfig, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a socket may take to end: enough for all last verdicts, and to answer the other side while it may ask.
+/// How long a socket may take to end: enough for all last verdicts, and to answer the other side while it may ask.
 const END: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Failure> {
@@ -104,7 +104,7 @@ fn run_client(url: &str) -> Result<(), Failure> {
     if let Some(figures) = socket.connection_stats(id) {
         println!("round-trip time {:?}", figures.rtt);
     }
-    // What is under way still gets its verdict, and what has come already is given out.
+    // Packets under way still get their verdicts, and events that wait are given out.
     socket.shutdown(END, |event| match event {
         Event::Packet { .. } => echoes += 1,
         Event::Verdict { delivery, .. } if !delivery.is_delivered() => lost += 1,

@@ -19,7 +19,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 const DUCKS: usize = 12;
 const TURNS: u32 = 240;
 const TURN: Duration = Duration::from_nanos(1_000_000_000 / 60);
-/// What a socket may take to end: enough to answer the other side while it may ask.
+/// How long a socket may take to end: enough to answer the other side while it may ask.
 const END: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -28,13 +28,13 @@ struct Duck {
     y: i16,
 }
 
-/// What one packet carried.
+/// The content of one packet.
 struct Carried {
     ducks: Vec<usize>,
     quacks: Vec<u32>,
 }
 
-/// What one player has been sent, and what it has.
+/// One player: the state that was sent, and the state that it has.
 #[derive(Default)]
 struct View {
     /// Ducks that the player does not have as they are now.

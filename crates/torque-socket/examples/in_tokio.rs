@@ -1,6 +1,6 @@
 //! A host and clients in the tokio runtime: one task owns the socket, others talk to it through channels.
 //!
-//! A socket is used by one at a time, so it has a task of its own, which does nothing long: it waits for events and for
+//! One task owns the socket and does nothing long: it waits for events and for
 //! commands. What the game does, and what a player waits for, is in other tasks.
 //!
 //! Run it: `cargo run --features tokio --example in_tokio`
@@ -15,14 +15,14 @@ use torque_socket::{AsyncSocket, ConnectionId, Event, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a socket may take to end.
+/// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
 /// Lines that wait for a task; who does not keep up loses the next.
 const MOST_LINES: usize = 64;
 const PLAYERS: usize = 3;
 
-/// What other tasks may ask of the one that owns the socket.
+/// A request of another task to the one that owns the socket.
 enum Command {
     SendToAll(Vec<u8>),
     Stop,

@@ -1,6 +1,6 @@
 //! Messages larger than a packet on top of verdicts: cut into pieces, lost pieces sent again, put together.
 //!
-//! What a receiver keeps is bounded, whatever the other side sends: so many messages at a time, of so many pieces.
+//! What a receiver keeps is bounded, whatever the other side sends: a number of messages at a time, each of a number of pieces.
 //!
 //! Run it: `cargo run --example large_messages`
 #![allow(clippy::print_stdout)]
@@ -16,11 +16,11 @@ use torque_socket::{
 
 /// Message number (4), piece (2), pieces (2).
 const HEAD: usize = 8;
-/// More than this a receiver does not hold for one message: whoever sends decides no sizes here.
+/// The most that a receiver holds for one message: the sender does not decide sizes here.
 const MAX_PIECES: u16 = 1_024;
 /// Messages that may be on their way at a time. Both sides know it.
 const MAX_PARTIAL: usize = 2;
-/// What a socket may take to end.
+/// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
 /// One piece of a message that is shared by all of its pieces.

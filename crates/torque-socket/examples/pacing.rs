@@ -15,7 +15,7 @@ use torque_socket::{Event, LinkConfig, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a socket may take to end.
+/// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
 const PAYLOAD: usize = 1_000;
@@ -46,7 +46,7 @@ impl Pace {
         if delivered { self.delivered += 1 } else { self.dropped += 1 }
     }
 
-    /// Whether a packet may go now; if so, it is counted.
+    /// Returns whether a packet may go now, and counts it if so.
     fn take(&mut self, now: Instant) -> bool {
         if now - self.round_began >= ROUND {
             let told = self.delivered + self.dropped;

@@ -15,7 +15,7 @@ use torque_socket::{ConnectionId, Event, LinkConfig, SendError, Sequence, Socket
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a socket may take to end.
+/// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
 const MOST_PLAYERS: usize = 16;
@@ -23,7 +23,7 @@ const TURN: Duration = Duration::from_nanos(1_000_000_000 / 30);
 /// Steps that one player may take in a turn; more of them come from a program that cheats or is broken.
 const MOST_STEPS: u32 = 8;
 
-/// What the host knows of a player.
+/// A player, as the host knows it.
 #[derive(Default)]
 struct Player {
     number: u8,

@@ -58,7 +58,7 @@ impl ReliableSender {
         if delivery.is_delivered() {
             self.open.remove(&number);
         } else {
-            // What the other side misses goes first.
+            // Packets that the other side misses go first.
             self.waiting.push_front((number, packet));
             self.sent_again += 1;
         }
@@ -99,7 +99,7 @@ impl ReliableReceiver {
 }
 
 const MESSAGES: u32 = 1_000;
-/// What a socket may take to end.
+/// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -157,7 +157,7 @@ impl AsyncSocket {
         call(&mut self.shared.lock().socket)
     }
 
-    /// What is queued leaves with the next `wait_event`, for which the task comes back at once.
+    /// Queued datagrams leave with the next `wait_event`, to which the task comes back at once.
     fn with_flush<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
         self.with(call)
     }
@@ -258,7 +258,7 @@ impl AsyncSocket {
     }
 }
 
-/// Whether datagrams have come, or there is room to send if that was wanting. If not, the task is woken when there is.
+/// Returns whether datagrams have come, or there is room to send if that was wanting. If not, the task is woken when there is.
 fn is_ready(shared: &Shared, context: &mut Context<'_>, is_blocked: bool) -> bool {
     let state = shared.lock();
     state.socket.udp().tokio().is_none_or(|udp| {

@@ -25,8 +25,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// ```
 /// use torque_socket::{Config, Socket};
 ///
-/// let mut config = Config::default();
-/// config.application_id = b"pond 3".to_vec();
+/// let config = Config::default().with_application_id("pond 3");
 /// let socket = Socket::builder().config(config).bind("127.0.0.1:0")?;
 /// # Ok::<(), torque_socket::BindError>(())
 /// ```
@@ -102,7 +101,7 @@ impl Builder {
         self
     }
 
-    /// Whether a socket for all addresses takes both IPv4 and IPv6, where the machine has both (default true). With
+    /// Lets a socket for all addresses take both IPv4 and IPv6, where the machine has both (default true). With
     /// `false` it takes the family that it was bound with.
     #[must_use]
     pub fn dual_stack(mut self, both: bool) -> Self {
@@ -147,7 +146,7 @@ impl Builder {
     }
 
     /// Makes a socket of one that exists: bound by another part of the program, in another network namespace, or with
-    /// options of its own. It must be a bound UDP socket that is not connected. Buffer sizes are set as for others.
+    /// other options. It must be a bound UDP socket that is not connected. Buffer sizes are set as for others.
     ///
     /// ```
     /// use torque_socket::Socket;
@@ -188,7 +187,7 @@ impl Builder {
         passed.map(|udp| self.adopt(udp)).transpose()
     }
 
-    /// Makes a host of several sockets at one address, each with an endpoint of its own, for several cores: see
+    /// Makes a host of several sockets at one address, each with its own endpoint, for several cores: see
     /// [`ShardedSocket`](crate::ShardedSocket).
     #[must_use]
     pub fn shards(self, shards: usize) -> ShardedBuilder {
@@ -274,7 +273,7 @@ impl Builder {
     pub(crate) fn for_shard(&self, number: u8, key_pair: &KeyPair) -> Self {
         let mut builder = self.clone().key_pair(key_pair.clone());
         builder.config.shard = number;
-        // Links of different shards have chances of their own.
+        // Links of different shards draw different chances.
         builder.seed = self.seed.map(|seed| seed.wrapping_add(u64::from(number) << 32));
         builder
     }

@@ -123,7 +123,7 @@ macro_rules! calls_through_a_lock {
         /// As [`Socket::send_info`].
         ///
         /// # Errors
-        /// It is no info packet, or too much is queued.
+        /// The packet is not an info packet, or too much is queued.
         pub fn send_info(&self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
             self.send_info_from(None, remote, payload)
         }
@@ -131,7 +131,7 @@ macro_rules! calls_through_a_lock {
         /// As [`Socket::send_info_from`].
         ///
         /// # Errors
-        /// It is no info packet, or too much is queued.
+        /// The packet is not an info packet, or too much is queued.
         pub fn send_info_from(
             &self,
             local: Option<IpAddr>,

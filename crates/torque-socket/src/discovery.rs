@@ -1,7 +1,7 @@
 //! Finding hosts on the local network, and asking one host about itself, with info packets
 //! (PROTOCOL.md, appendix B).
 //!
-//! A host answers; whoever looks asks everybody on its networks:
+//! A host answers; a program that looks for hosts asks everybody on its networks:
 //!
 //! ```
 //! use std::time::Duration;

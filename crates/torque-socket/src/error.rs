@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use torque_proto::ConfigError;
 
-/// Why there is no socket.
+/// The reason why a socket could not be made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BindError {
@@ -35,11 +35,11 @@ pub enum BindError {
         /// Why not.
         error: io::Error,
     },
-    /// The text is no address.
+    /// The text is not an address.
     BadAddress {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The fault.
         error: io::Error,
     },
     /// A figure of the configuration is out of range.
@@ -48,11 +48,11 @@ pub enum BindError {
     Randomness(io::Error),
     /// Anything else.
     System {
-        /// What was being done.
+        /// The step that failed.
         doing: &'static str,
         /// The address that was asked for.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's error.
         error: io::Error,
     },
 }

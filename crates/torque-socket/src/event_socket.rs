@@ -13,7 +13,7 @@ use crate::socket::Socket;
 use crate::target::{ConnectError, ToTarget};
 use crate::threaded::ThreadedSocket;
 
-/// What all faces of a socket have in common: [`Socket`], [`ThreadedSocket`], [`ShardedSocket`], and `AsyncSocket`.
+/// The calls that all faces of a socket share: [`Socket`], [`ThreadedSocket`], [`ShardedSocket`] and `AsyncSocket`.
 ///
 /// Write what a server does with its events against this trait, and choose later who drives the socket. None of its
 /// calls waits; how a program waits is what the faces differ in, and each has a `wait_event` for it.

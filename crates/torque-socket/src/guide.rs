@@ -35,7 +35,7 @@
 /// **What one client does must not end the host.** A call about one connection fails when that connection has no room or has
 /// ended: look at the error, as above, instead of handing it on with `?`.
 ///
-/// What a frame costs the others: pings are answered in `poll`, so a frame of 50 ms adds up to 50 ms to the round-trip
+/// The cost of a frame to the others: pings are answered in `poll`, so a frame of 50 ms adds up to 50 ms to the round-trip
 /// time that the other side sees. If that is too much, or if frames sometimes take seconds, take [a thread](crate::guide::a_thread).
 pub mod your_own_loop {}
 
@@ -161,7 +161,7 @@ pub mod connecting {}
 ///
 /// - **much** (voice of many, a map while the game goes on): as fast as the verdicts say that the path takes: the example `pacing`.
 ///
-/// What comes from the other side is its word alone. A receiver that puts things together sets its own bounds, and closes the
+/// Nothing vouches for what the other side sends. A receiver that puts things together sets its own bounds, and closes the
 /// connection of anyone who exceeds them: `reliable` and `large_messages` do so. A host of several players gives each a share of
 /// what it does in a turn: the example `players`; `bans` keeps somebody out with a [`BanSet`](crate::BanSet), and `credentials` lets only players with an account in.
 ///

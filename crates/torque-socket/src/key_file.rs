@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::generate::Generate;
 
-/// A key file is one line; more than this is no key file.
+/// A key file is one line; a longer file is something else.
 const MAX_BYTES: u64 = 4_096;
 
 /// Reads the key pair in a file that holds `ts1…`.
@@ -105,11 +105,11 @@ fn check_mode(_: &Path, _: &File) -> Result<(), KeyFileError> {
     Ok(())
 }
 
-/// Why there is no key from a file.
+/// The reason why a file gave no key.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// There is no such file.
+    /// The file does not exist.
     NotFound {
         /// The file.
         path: PathBuf,
@@ -130,21 +130,21 @@ pub enum KeyFileError {
     NotAKey {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         error: KeyError,
     },
     /// The file cannot be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         error: io::Error,
     },
     /// The file cannot be written.
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         error: io::Error,
     },
 }

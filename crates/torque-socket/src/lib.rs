@@ -52,7 +52,7 @@
 //!   holds its slot in the packet window, and when the queue of received packets is full, further ones are not
 //!   taken, and reported dropped to their sender.
 //! - **the deadline**: something has to call `poll` when a timer is due. `wait` returns in time; a program with
-//!   a loop of its own asks [`Socket::deadline`]; a [`ThreadedSocket`] and an `AsyncSocket` need nothing.
+//!   its own loop asks [`Socket::deadline`]; a [`ThreadedSocket`] and an `AsyncSocket` need nothing.
 //!
 //! # Three ways to drive a socket
 //!

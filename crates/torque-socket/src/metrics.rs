@@ -6,7 +6,7 @@ use torque_proto::Stats;
 
 use crate::io::IoStats;
 
-/// What rises and falls.
+/// Figures that rise and fall.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Gauges {
     /// Established connections.
@@ -44,7 +44,7 @@ fn add(text: &mut String, kind: &str, name: &str, help: &str, value: u64) {
     let _ = writeln!(text, "# HELP torque_{name} {help}\n# TYPE torque_{name} {kind}\ntorque_{name} {value}");
 }
 
-/// What a counter of the protocol counts. One that is missing here is told by its name, and by a test.
+/// The description of a protocol's counter. A counter that is missing here gets its name, and a test tells.
 fn help(name: &'static str) -> &'static str {
     match name {
         "datagrams_received" => "Datagrams handed in.",

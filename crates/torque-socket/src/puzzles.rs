@@ -1,4 +1,4 @@
-//! Client puzzles are solved on a thread of their own, so that a game does not stutter while it connects.
+//! Client puzzles are solved on a separate thread, so that a game does not stutter while it connects.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

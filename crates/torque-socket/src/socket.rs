@@ -33,7 +33,7 @@ const FLUSH_AT: usize = 256;
 /// How long a peer that was sent something may be silent before it gets nothing more while the send buffer is half full.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 
-/// What ended a [`Socket::wait`].
+/// The reason why a [`Socket::wait`] ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wake {
     /// Events are there to be taken.
@@ -103,7 +103,7 @@ impl Socket {
         Self::builder().client()
     }
 
-    /// A socket with a configuration, a key pair, a simulated link or buffer sizes of its own.
+    /// Begins a socket with a configuration, a key pair, a simulated link or other buffer sizes.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -153,7 +153,7 @@ impl Socket {
         self.endpoint.set_key_pair(key_pair)
     }
 
-    /// What this socket, as host, shows to everybody who asks, at most 511 bytes.
+    /// Sets the data that this socket, as host, shows everybody who asks, at most 511 bytes.
     ///
     /// # Errors
     /// [`CallError::TooLarge`].
@@ -162,7 +162,7 @@ impl Socket {
     }
 
     /// Puts a simulated link between this socket and the network, changes it, or takes it away (`None`), at any time.
-    /// What is under way arrives as it would have. See [`Builder::simulated_link`].
+    /// Datagrams under way arrive as they would have. See [`Builder::simulated_link`].
     pub fn set_simulated_link(&mut self, link: impl Into<Option<LinkConfig>>) {
         match (&mut self.simulated, link.into()) {
             (Some(simulated), link) => simulated.set_config(link.unwrap_or_default()),
@@ -216,7 +216,7 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// Nothing says whose key counts ([`ConnectError::NoTrust`]), the text is no URL, the address is that of no host ([`ConnectError::Unspecified`]) or lacks a zone of this machine
+    /// Nothing says whose key counts ([`ConnectError::NoTrust`]), the text is no URL, the address cannot be a host's ([`ConnectError::Unspecified`]) or lacks a zone of this machine
     /// ([`ConnectError::NoZone`], [`ConnectError::NoSuchZone`]), or the endpoint refuses.
     pub fn connect_with(
         &mut self,
@@ -271,7 +271,7 @@ impl Socket {
     /// [`Event::Close`] follows, with [`CloseCode::Refused`].
     ///
     /// # Errors
-    /// The connection has ended, is no request that waits for an answer, or the reason is too long.
+    /// The connection has ended, is not a request that waits for an answer, or the reason is too long.
     pub fn refuse(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
         self.endpoint.refuse(self.clock.now(), connection, reason)
     }
@@ -282,7 +282,7 @@ impl Socket {
     /// An initiator that begins again, with another puzzle, is a new request.
     ///
     /// # Errors
-    /// The connection has ended, or is no request that waits for an answer.
+    /// The connection has ended, or is not a request that waits for an answer.
     pub fn ignore(&mut self, connection: ConnectionId) -> Result<(), CallError> {
         self.endpoint.ignore(connection)
     }
@@ -395,7 +395,7 @@ impl Socket {
         event
     }
 
-    /// Whether `next_event` has something.
+    /// Returns whether `next_event` has something.
     pub fn has_events(&self) -> bool {
         self.endpoint.has_events()
     }
@@ -407,7 +407,7 @@ impl Socket {
     }
 
     pub(crate) fn receive_and_run(&mut self) {
-        // What was done with the datagrams took no time that timers know of.
+        // Handling the datagrams took no time that timers know of.
         let now = self.receive().unwrap_or_else(|| self.clock.now());
         self.run_background(now);
         self.run_timers(now);
@@ -505,7 +505,7 @@ impl Socket {
         }
     }
 
-    /// When `poll` has to be called at the latest, for programs with a loop of their own.
+    /// The time by which `poll` has to be called, for programs with their own loop.
     pub fn deadline(&self) -> Option<StdInstant> {
         self.next_deadline().and_then(|at| self.clock.to_std(at))
     }
@@ -522,7 +522,7 @@ impl Socket {
         [endpoint, simulated].into_iter().flatten().min()
     }
 
-    /// Whether datagrams wait for room in the operating system's buffer: wait for writability too.
+    /// Returns whether datagrams wait for room in the operating system's buffer: wait for writability too.
     pub fn is_blocked(&self) -> bool {
         self.udp.is_blocked()
     }
@@ -542,7 +542,7 @@ impl Socket {
         self.endpoint.connection_stats(connection)
     }
 
-    /// What is wrong with the answers to an attempt that goes on: the code that it would end with if nothing better came,
+    /// The fault of the answers to an attempt that goes on: the code that it would end with if nothing better came,
     /// for example `KeyMismatch` or `ApplicationMismatch`. A hint: anybody can send such an answer.
     pub fn attempt_problem(&self, connection: ConnectionId) -> Option<CloseCode> {
         self.endpoint.attempt_problem(connection)
@@ -583,7 +583,7 @@ impl Socket {
         Gauges { connections: self.connections().count(), difficulty: self.difficulty() }
     }
 
-    /// Calls `log` with the traffic secrets of each new connection, for debugging tools. Whoever has them can
+    /// Calls `log` with the traffic secrets of each new connection, for debugging tools. Anybody who has them can
     /// read the connection; nothing calls this by itself.
     pub fn set_key_log(&mut self, log: impl FnMut(KeyLogEntry<'_>) + Send + 'static) {
         self.endpoint.set_key_log(Box::new(log));
@@ -625,7 +625,7 @@ impl Socket {
         }
     }
 
-    /// What wakes this socket from other threads.
+    /// The waker of this socket for other threads.
     pub(crate) fn waker(&mut self) -> Option<Waker> {
         get_waker(&mut self.waker, &mut self.udp)
     }
@@ -638,17 +638,17 @@ impl Socket {
         &mut self.udp
     }
 
-    /// Whether nothing was left for this socket by other shards. Until the next `poll` they wake it.
+    /// Returns whether other shards have put nothing into this socket's inbox. Until the next `poll` they wake it.
     pub(crate) fn begin_sleep(&self) -> bool {
         self.shard.as_ref().is_none_or(|shard| shard.begin_sleep())
     }
 
-    /// Whether the socket receives by itself, and what else it has to be waited for by.
+    /// Returns whether the socket receives by itself, and the other socket to wait for, if it is a shard.
     pub(crate) fn wake_socket(&self) -> (bool, Option<&UdpSocket>) {
         self.shard.as_ref().map_or((true, None), |shard| (shard.receives(), Some(shard.wake_socket())))
     }
 
-    /// Whether the last turn left datagrams in the kernel, until events have been taken.
+    /// Returns whether the last turn left datagrams in the kernel, until events have been taken.
     pub(crate) fn holds_back(&self) -> bool {
         self.held_back
     }

@@ -77,7 +77,7 @@ impl Target {
     }
 }
 
-/// What can be made a [`Target`]: a URL or its text (`torque://` may be left out), an address, or a host and a port.
+/// A value that can be made a [`Target`]: a URL or its text (`torque://` may be left out), an address, or a host and a port.
 ///
 /// ```
 /// use torque_socket::ToTarget;
@@ -89,7 +89,7 @@ pub trait ToTarget {
     /// The target.
     ///
     /// # Errors
-    /// The text is no URL.
+    /// The text is not a URL.
     fn to_target(&self) -> Result<Target, ConnectError>;
 }
 
@@ -171,7 +171,7 @@ impl<T: ToTarget + ?Sized> ToTarget for &T {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The text is no URL; says what is wrong with it.
+    /// The text is not a URL, for this reason.
     BadUrl(String),
     /// `0.0.0.0` or `[::]`: where a host listens, but no address of any host.
     Unspecified {

@@ -1,4 +1,4 @@
-//! A socket with a thread of its own.
+//! A socket that a background thread drives.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -99,7 +99,7 @@ struct State {
     readers: usize,
 }
 
-/// What the thread sleeps on.
+/// The sockets that the thread waits for.
 struct Watched {
     udp: UdpSocket,
     receives: bool,
@@ -244,13 +244,13 @@ impl State {
     }
 }
 
-/// What the thread does after a turn.
+/// How the thread sleeps after a turn.
 struct Turn {
     /// Waits for room to send, too.
     blocked: bool,
     /// Does not wait for datagrams.
     held_back: bool,
-    /// Sleeps so long at most.
+    /// Sleeps at most as long as this.
     limit: Option<Duration>,
 }
 

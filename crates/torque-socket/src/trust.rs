@@ -47,7 +47,7 @@ use torque_proto::{ChallengeResponse, PublicKey};
 
 use crate::clock;
 
-/// What a key is held against. Fill in what there is.
+/// The evidence about a host's key. Fill in what you have.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Judge<'a> {
     /// The only key to take, if it is known.
@@ -70,12 +70,12 @@ pub enum Reason {
     Signed {
         /// The name in the credential.
         name: String,
-        /// Who signed.
+        /// The signer.
         authority: PublicKey,
     },
 }
 
-/// What is to be thought of a host's key.
+/// The judgement on a host's key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Judgement {
     /// It is the right one.
@@ -147,7 +147,7 @@ impl KnownHosts {
     /// Reads a file; one that does not exist is empty.
     ///
     /// # Errors
-    /// The file cannot be read, or a line of it makes no sense: better no file than half of one.
+    /// The file cannot be read, or a line of it is not `host key`: half of a file is worse than none.
     pub fn load(path: impl Into<PathBuf>) -> Result<Self, KnownHostsError> {
         let path = path.into();
         let keys = parse(&read(&path)?, &path)?;
@@ -265,21 +265,21 @@ pub enum KnownHostsError {
         path: PathBuf,
         /// The line's number, from 1.
         line: usize,
-        /// What is wrong with its key, if that is it.
+        /// The fault of its key, if it has one.
         error: Option<KeyError>,
     },
     /// The file cannot be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         error: io::Error,
     },
     /// The file cannot be written.
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         error: io::Error,
     },
 }

@@ -37,7 +37,7 @@ impl Waker {
         Ok((Self { socket: Arc::new(socket) }, port))
     }
 
-    /// A waker with a socket of its own, which becomes readable when it wakes: for sockets that share their port, so
+    /// A waker with a separate socket, which becomes readable when it wakes: for sockets that share their port, so
     /// that a datagram to it might wake another one.
     pub(crate) fn with_bell() -> io::Result<(Self, UdpSocket)> {
         let wake_socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))

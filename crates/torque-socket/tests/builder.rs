@@ -58,7 +58,7 @@ mod activation {
 
     use super::*;
 
-    /// What the other test starts, with a socket as its third descriptor: answers one packet.
+    /// The program that the other test starts, with a socket as its third descriptor: answers one packet.
     #[test]
     fn as_a_service() {
         if std::env::var_os("TORQUE_TEST_SERVICE").is_none() {

@@ -90,7 +90,7 @@ impl Client {
         }
     }
 
-    /// Waits for so many packets of the host, and, if `asks`, sends one for each.
+    /// Waits for `packets` packets of the host, and, if `asks`, sends one for each.
     fn takes(&mut self, packets: usize, asks: bool) {
         let mut taken = 0;
         while taken < packets {

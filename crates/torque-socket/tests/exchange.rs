@@ -12,7 +12,7 @@ use torque_socket::{
     LinkConfig, SendError, Sequence, Socket, Trust,
 };
 
-/// What one side has sent, got and been told.
+/// One side: what it has sent, got and been told.
 #[derive(Default)]
 struct Ledger {
     sent: BTreeMap<Sequence, Vec<u8>>,

@@ -61,7 +61,7 @@ impl Face for InTokio {
     }
 }
 
-/// Every face, each with a socket of its own.
+/// Every face, each with another socket.
 fn faces() -> Vec<(&'static str, Box<dyn Face>)> {
     let socket = || Socket::builder().config(hasty()).bind("127.0.0.1:0").unwrap();
     let shards = Socket::builder().config(hasty()).shards(2).bind("127.0.0.1:0").unwrap();

@@ -21,7 +21,7 @@ fn client(config: Config) -> Socket {
         .unwrap()
 }
 
-/// Drives `socket` until so many more of its datagrams could not be sent.
+/// Drives `socket` until as many more of its datagrams could not be sent.
 fn until_refused(socket: &mut Socket, datagrams: u64) {
     let (before, end) = (socket.io_stats().unreachable, Instant::now() + LIMIT);
     while socket.io_stats().unreachable < before + datagrams {

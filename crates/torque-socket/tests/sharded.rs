@@ -63,7 +63,7 @@ impl Client {
     }
 }
 
-/// What the host's application has seen of one connection.
+/// One connection, as the host's application has seen it.
 #[derive(Default)]
 struct Guest {
     established: bool,

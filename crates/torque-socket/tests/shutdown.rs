@@ -56,7 +56,7 @@ impl Host {
         }
     }
 
-    /// Lets in whoever asks.
+    /// Lets everybody in.
     fn accept(&mut self, connection: ConnectionId) {
         match self {
             Self::Own(socket) => socket.accept_connection(connection, b""),
@@ -207,7 +207,7 @@ fn a_host_that_shuts_down_answers_a_close_whose_answer_was_lost() {
                 _ => {}
             }
         }
-        // What the host answered is lost. Now the network is well again, and the host goes.
+        // The host's answer is lost. Now the network is well again, and the host goes.
         thread::sleep(Duration::from_millis(20));
         relay.loses.store(false, Ordering::Relaxed);
         let told = thread::spawn(move || {

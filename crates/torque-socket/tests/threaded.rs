@@ -1,4 +1,4 @@
-//! A socket with a thread of its own behaves as one that its owner drives, and better when the owner is slow.
+//! A socket that a thread drives behaves as one that its owner drives, and better when the owner is slow.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod common;

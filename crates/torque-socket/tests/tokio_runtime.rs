@@ -196,7 +196,7 @@ fn each_task_awaits_the_verdicts_on_what_it_sent() {
         for talker in talkers {
             talker.await.unwrap();
         }
-        // What the socket itself sends is told by its events, as before.
+        // Verdicts on what the socket itself sends are events, as before.
         client.send(at_client, b"from the socket").unwrap();
         let told = loop {
             tokio::select! {

@@ -12,7 +12,7 @@ use torque_socket::key_file::{self, KeyFileError};
 use torque_socket::trust::{Judge, Judgement, KnownHosts, KnownHostsError, Reason};
 use torque_socket::{Credential, Event, KeyPair, Socket, Trust};
 
-/// A directory of its own, removed at the end.
+/// A fresh directory, removed at the end.
 struct Dir(PathBuf);
 
 impl Dir {

@@ -67,7 +67,7 @@ impl Credential {
         self.expires_unix_seconds
     }
 
-    /// What the authority calls the subject: no control characters, at most 64 bytes of UTF-8.
+    /// The authority's name for the subject: no control characters, at most 64 bytes of UTF-8.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -179,7 +179,7 @@ pub enum CredentialError {
     UnknownKeyType(u8),
     /// It is about another key than the one that was met.
     OtherSubject,
-    /// Whoever signed it is not trusted.
+    /// The signer is not trusted.
     UntrustedAuthority(PublicKey),
     /// The authority did not sign it.
     BadSignature,

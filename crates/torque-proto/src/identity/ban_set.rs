@@ -45,17 +45,17 @@ impl BanSet {
         self.keys.remove(&key.identity()).is_some()
     }
 
-    /// Whether the identity of this key is banned.
+    /// Returns whether the identity of this key is banned.
     pub fn contains(&self, key: &PublicKey) -> bool {
         self.keys.contains_key(&key.identity())
     }
 
-    /// How many identities are banned.
+    /// The number of banned identities.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether nobody is banned.
+    /// Returns whether nobody is banned.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

@@ -54,13 +54,13 @@ impl PublicKey {
         &self.0
     }
 
-    /// Whether both are one identity to the Diffie-Hellman exchange: equal X25519 forms. Compare bans so, or use a
+    /// Returns whether both are one identity to the Diffie-Hellman exchange: equal X25519 forms. Compare bans so, or use a
     /// [`BanSet`](super::BanSet): one secret can use a key and its negative.
     pub fn same_identity(&self, other: &Self) -> bool {
         self.identity() == other.identity()
     }
 
-    /// What two keys of the [same identity](Self::same_identity) have in common, as the key of a map.
+    /// The part that keys of the [same identity](Self::same_identity) have in common, to be the key of a map.
     pub fn identity(&self) -> Identity {
         // u = (1 + y) / (1 - y), so two X25519 forms are equal when the encodings are, but for the sign.
         let mut bytes = self.0;
@@ -79,7 +79,7 @@ impl PublicKey {
         self.0[31] & 0x80 != 0
     }
 
-    /// Whether this key signed the message, given in parts. Strict: the signature has one form only.
+    /// Returns whether this key signed the message, given in parts. Strict: the signature has one form only.
     pub fn verify(&self, message_parts: &[&[u8]], signature: &[u8; 64]) -> bool {
         let message: Vec<u8> = message_parts.concat();
         if let Some(good) = native::ed25519_verify(&self.0, &message, signature) {
@@ -106,7 +106,7 @@ fn check_order(point: &EdwardsPoint) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Whether a little-endian number is below 2^255 − 19.
+/// Returns whether a little-endian number is below 2^255 − 19.
 fn is_reduced(bytes: &[u8; 32]) -> bool {
     let is_large = bytes[31] == 0x7f && bytes[1..31].iter().all(|byte| *byte == 0xff) && bytes[0] >= 0xed;
     bytes[31] < 0x80 && !is_large
@@ -158,7 +158,7 @@ impl KeyPair {
         PublicKey(self.signing.verifying_key().to_bytes())
     }
 
-    /// `ts1…`: whoever reads it *is* this socket. Keep it where only the program can read it.
+    /// The secret text form, `ts1…`. Anybody who reads it can be this socket: keep it where only the program can read it.
     pub fn to_secret_text(&self) -> Zeroizing<String> {
         text::encode(Form::Secret, self.signing.as_bytes())
     }

@@ -21,7 +21,7 @@ const LABEL: &[u8] = b"TorqueSocket origin v1";
 /// No token is taken that expires more seconds from now: a gateway's clock may differ, but not by hours.
 const MAX_AHEAD: u64 = 120;
 
-/// What a gateway attests.
+/// The statement of a gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OriginClaims<'a> {
     /// The page's origin as the browser told it, for example `https://game.example`.
@@ -130,7 +130,7 @@ impl OriginToken {
     }
 }
 
-/// Whether a gateway may attest this: it is shown to people, and `null` is what browsers call a page without an origin.
+/// Checks whether a gateway may attest this: it is shown to people, and `null` is what browsers call a page without an origin.
 pub(crate) fn check_origin(origin: &str) -> Result<(), OriginError> {
     let good = (1..=MAX_ORIGIN).contains(&origin.len())
         && origin.bytes().all(|byte| byte.is_ascii_graphic())
@@ -138,7 +138,7 @@ pub(crate) fn check_origin(origin: &str) -> Result<(), OriginError> {
     if good { Ok(()) } else { Err(OriginError::Origin) }
 }
 
-/// What counts of an address: an IPv4-mapped one is IPv4, and a scope is the own machine's affair.
+/// The part of an address that counts: an IPv4-mapped one is IPv4, and a scope means nothing on another machine.
 fn place(address: SocketAddr) -> (IpAddr, u16) {
     (address.ip().to_canonical(), address.port())
 }

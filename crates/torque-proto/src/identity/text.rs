@@ -60,7 +60,7 @@ pub(super) fn encode(form: Form, key: &[u8; 32]) -> Zeroizing<String> {
     text
 }
 
-/// The key of a text, in either case. `Form` is what is wanted; the other one is an error of its own.
+/// Reads the key of a text, in either case. `Form` is the wanted form; the other one is a separate error.
 pub(super) fn decode(form: Form, text: &str) -> Result<Zeroizing<[u8; 32]>, KeyError> {
     let text = text.trim();
     let (prefix, body) = text.split_at_checked(PREFIX).ok_or(KeyError::NotAKey)?;

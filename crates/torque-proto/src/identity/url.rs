@@ -175,7 +175,7 @@ fn parse_host(host: &str) -> Result<HostName, UrlError> {
     Ok(HostName::Name(name.to_ascii_lowercase().to_owned()))
 }
 
-/// What stands between the brackets.
+/// Reads the text between the brackets.
 fn parse_ipv6(inside: &str) -> Result<HostName, UrlError> {
     let Some((ip, zone)) = inside.split_once('%') else {
         return inside.parse().map(HostName::V6).map_err(|_| UrlError::Ipv6);
@@ -187,7 +187,7 @@ fn parse_ipv6(inside: &str) -> Result<HostName, UrlError> {
     Ok(HostName::LinkLocal { ip, zone })
 }
 
-/// What is wrong with a URL.
+/// The fault of a URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum UrlError {

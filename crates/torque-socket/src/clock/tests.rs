@@ -10,14 +10,14 @@ use crate::Socket;
 const GAME: &str = "https://game.example";
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What the host's machine believes the time to be.
+/// The time by the clock of the host's machine.
 static WALL: AtomicU64 = AtomicU64::new(0);
 
 fn wall() -> u64 {
     WALL.load(Ordering::Relaxed)
 }
 
-/// Whether a page with a token that expires in a minute, by `wall`, is let in.
+/// Returns whether a page with a token that expires in a minute, by `wall`, is let in.
 fn is_admitted(host: &mut Socket, gateway: &KeyPair) -> bool {
     let mut page = Socket::bind("127.0.0.1:0").unwrap();
     let claims = OriginClaims {

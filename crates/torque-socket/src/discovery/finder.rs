@@ -21,7 +21,7 @@ const MAX_QUESTIONS: usize = 16;
 const MAX_TOLD: usize = 1_024;
 /// Of those, at one source. More than one key at one address may be several programs, or somebody who makes hosts up.
 const MAX_TOLD_OF_SOURCE: usize = 16;
-/// Datagrams that are no answers, and are looked through when there is no time left.
+/// How many datagrams that are not answers are looked through when there is no time left.
 const MAX_NOISE: usize = 1_024;
 /// All nodes on a link.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -33,7 +33,7 @@ pub struct FoundHost {
     pub address: SocketAddr,
     /// The key that it says it has.
     pub public_key: PublicKey,
-    /// What it says about itself.
+    /// Its description of itself.
     pub info: HostInfo,
     /// How long the answer took.
     pub time: Duration,
@@ -75,7 +75,7 @@ impl Asked {
         Self { id, at: Instant::now(), told: HashSet::new(), told_of: HashMap::new() }
     }
 
-    /// Whether a host that answers from `source` is news, and there is room to remember it.
+    /// Returns whether a host that answers from `source` is new, and there is room to remember it.
     fn tells(&mut self, source: Source, host: PublicKey) -> bool {
         let of_source = self.told_of.get(&source).copied().unwrap_or(0);
         let has_room = self.told.len() < MAX_TOLD && of_source < MAX_TOLD_OF_SOURCE;

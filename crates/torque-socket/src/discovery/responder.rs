@@ -50,13 +50,13 @@ impl Responder {
             return false;
         }
         if let Some(answer) = self.answer(*remote, socket.public_key(), payload) {
-            // If too much waits to be sent, whoever asks will ask again.
+            // If too much waits to be sent, the one who asked will ask again.
             let _ = socket.send_info_from(*local, *remote, &answer);
         }
         true
     }
 
-    /// The info packet that answers one from `remote`; `None` if that is no question for this service, or if
+    /// The info packet that answers one from `remote`; `None` if that is not a question for this service, or if
     /// there were too many. Never longer than the question.
     pub fn answer(&mut self, remote: Address, public_key: PublicKey, packet: &[u8]) -> Option<Vec<u8>> {
         let question = Question::parse(packet)?;

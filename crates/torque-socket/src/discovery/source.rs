@@ -29,14 +29,14 @@ impl Source {
     }
 }
 
-/// How many answers there may be: some in a row, and so many per second in the long run.
+/// A limit on answers: a burst, and a rate in the long run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rate {
     pub(super) burst: u32,
     pub(super) per_second: u32,
 }
 
-/// What is left of a rate.
+/// The unused part of a rate.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     rate: Rate,
@@ -49,7 +49,7 @@ impl Budget {
         Self { rate, left: rate.burst.into(), counted_at: now }
     }
 
-    /// Whether there may be one now.
+    /// Returns whether there may be one now.
     pub(super) fn has_any(&mut self, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.counted_at).as_secs_f64();
         self.left = (self.left + since * f64::from(self.rate.per_second)).min(self.rate.burst.into());
@@ -80,7 +80,7 @@ impl Budgets {
         Self { all: Budget::new(all, Instant::now()), of_each, sources: HashMap::new() }
     }
 
-    /// Whether `source` may be given one now; if so, it is counted.
+    /// Returns whether `source` may be given one now, and counts it if so.
     pub(super) fn spend(&mut self, source: Source, now: Instant) -> bool {
         if !self.all.has_any(now) {
             return false;

@@ -17,7 +17,7 @@ fn key(seed: u8) -> torque_proto::PublicKey {
     KeyPair::from_seed([seed; 32]).public()
 }
 
-/// Somebody at an address of their own.
+/// A program at another address.
 fn asker(number: u8) -> Address {
     std::net::SocketAddr::from(([192, 0, 2, number], 9)).into()
 }

@@ -12,7 +12,7 @@ const ANSWER: &[u8; 8] = b"!TqHere1";
 const SERVICE_BYTES: usize = 32;
 const KEY_TYPE_ED25519: u8 = 1;
 
-/// What a host tells about itself.
+/// A host's description of itself.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct HostInfo {
     /// Its name, at most 64 bytes.
@@ -141,9 +141,9 @@ pub enum DiscoveryError {
     Unspecified,
     /// The operating system refused something.
     System {
-        /// What was being done.
+        /// The step that failed.
         doing: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         error: io::Error,
     },
 }

@@ -25,7 +25,7 @@ fn play(socket: &ThreadedSocket, mut game: impl FnMut() -> Option<Vec<u8>>) -> R
                 Err(error) => return Err(error),
             }
         }
-        // What was sent in this frame, in one go.
+        // The packets of this frame, in one go.
         socket.flush();
         next_frame += Duration::from_micros(16_667);
         std::thread::sleep(next_frame.saturating_duration_since(Instant::now()));

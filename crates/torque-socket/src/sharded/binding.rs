@@ -26,7 +26,7 @@ pub enum Steering {
     /// that the system spreads datagrams: everywhere but on Linux.
     OneSocket,
     /// Each shard has a socket at the same port (`SO_REUSEPORT`), among which the system spreads remotes by a rule
-    /// of its own: of *n* datagrams, all but one are handed on. Where the system refuses the next. A broadcast to
+    /// socket: of *n* datagrams, all but one are handed on. Where the system refuses the next. A broadcast to
     /// the port, which the system copies to every socket, is seen once for each of them.
     HandOn,
     /// The same, and the system follows the shards' own rule: nothing is handed on. Linux.

@@ -50,7 +50,7 @@ impl Batch {
     }
 }
 
-/// What waits in an inbox.
+/// The content of an inbox.
 #[derive(Default)]
 pub(super) struct Contents {
     pub(super) batch: Batch,
@@ -111,7 +111,7 @@ impl Inbox {
         }
     }
 
-    /// Whether the owner may sleep: nothing waits, and from now on it is woken when something comes.
+    /// Returns whether the owner may sleep: nothing waits, and from now on it is woken when something comes.
     pub(super) fn begin_sleep(&self) -> bool {
         let mut contents = self.lock();
         contents.is_owner_asleep = contents.batch.is_empty() && contents.epochs.is_empty();

@@ -1,4 +1,4 @@
-//! A host on many cores: several sockets at one port, each with an endpoint and a thread of its own.
+//! A host on many cores: several sockets at one port, each with its own endpoint and thread.
 //!
 //! ```text
 //!              the kernel, by the rule                       inboxes

@@ -11,7 +11,7 @@ use super::rule::Rule;
 use crate::io::IoStats;
 use crate::waker::Waker;
 
-/// What all shards of a host share. None of it is touched for a datagram that reaches its owner.
+/// State that all shards of a host share. A datagram that reaches its owner touches none of it.
 pub(crate) struct Group {
     pub(super) rule: Rule,
     pub(super) inboxes: Box<[Inbox]>,
@@ -66,7 +66,7 @@ impl Shard {
         let Some(owner) = self.other_owner(path.remote) else { return true };
         if self.group.is_steered && DatagramKind::of(bytes) == DatagramKind::Info {
             // The kernel steers what is sent to one address, and copies what is sent to all to every socket of
-            // the port: the owner has one of its own. (An info packet to this address alone, in IPv6 with extension
+            // the port: the owner has received one too. (An info packet to this address alone, in IPv6 with extension
             // headers, is lost here too.)
             self.copies += 1;
             return false;
@@ -132,7 +132,7 @@ impl Shard {
         }
     }
 
-    /// Whether this shard may sleep. If so, it is woken when something is put into its inbox.
+    /// Returns whether this shard may sleep. If so, it is woken when something is put into its inbox.
     pub(crate) fn begin_sleep(&self) -> bool {
         self.group.inboxes[self.number].begin_sleep()
     }

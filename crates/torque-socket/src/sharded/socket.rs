@@ -34,7 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// have the names and meanings of those of [`ThreadedSocket`], and find the shard of a connection in its id.
 ///
 /// [`next_event`](Self::next_event) gives the events of all shards, so one thread may serve them all. An application
-/// that is itself what keeps a core busy takes the events of each shard on a thread of its own:
+/// that itself fills a core takes the events of each shard on a separate thread:
 /// [`shards`](Self::shards) are [`ThreadedSocket`]s, which share no lock. Do one or the other, not both: an event
 /// is given once. Where the application's threads drive the shards themselves
 /// ([`ShardedBuilder::bind_each`](crate::ShardedBuilder::bind_each)), there is no lock at all.
@@ -101,7 +101,7 @@ impl ShardedSocket {
         Ok(Self { shards, rule, steering, announcer, taken: Mutex::default() })
     }
 
-    /// The shards, each to be used from a thread of its own: [`next_event`](ThreadedSocket::next_event) of a shard
+    /// The shards, each to be used from a separate thread: [`next_event`](ThreadedSocket::next_event) of a shard
     /// gives the events of that shard only, and a connection is used at the shard whose number is in its id.
     pub fn shards(&self) -> &[ThreadedSocket] {
         &self.shards
@@ -232,7 +232,7 @@ impl ShardedSocket {
     /// As [`Socket::send_info`].
     ///
     /// # Errors
-    /// It is no info packet, or too much is queued.
+    /// The packet is not an info packet, or too much is queued.
     pub fn send_info(&self, remote: impl Into<Address>, payload: &[u8]) -> Result<(), CallError> {
         self.send_info_from(None, remote, payload)
     }
@@ -240,7 +240,7 @@ impl ShardedSocket {
     /// As [`Socket::send_info_from`].
     ///
     /// # Errors
-    /// It is no info packet, or too much is queued.
+    /// The packet is not an info packet, or too much is queued.
     pub fn send_info_from(
         &self,
         local: Option<IpAddr>,
@@ -341,7 +341,7 @@ impl ShardedSocket {
             }
             let has_ended = self.shards.iter().all(|shard| shard.with(Socket::has_shut_down));
             let left = limit.saturating_sub(begun.elapsed());
-            // What ended last may have been told since. That nobody asks any more is told by no event.
+            // The last to end may have been told since. No event tells that nobody asks any more.
             let wait = if has_ended { Duration::ZERO } else { left.min(LOOK_EVERY) };
             match self.wait_event(wait) {
                 Some(next) => event(next),

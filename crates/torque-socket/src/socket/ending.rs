@@ -8,7 +8,7 @@ use torque_proto::{ConnectRequest, ConnectionId, Endpoint, Event, Stats};
 use super::Socket;
 use crate::io::IoStats;
 
-/// What is known of a socket when it has shut down.
+/// The last figures of a socket that has shut down.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Shutdown {
@@ -20,7 +20,7 @@ pub struct Shutdown {
     pub io_stats: IoStats,
 }
 
-/// What a socket has to see to before it may go.
+/// Connections that keep a socket from ending.
 #[derive(Debug, Default)]
 pub(super) struct Endings {
     /// Connections that the other side closed. It may not have heard the answer, and asks again until it has
@@ -98,7 +98,7 @@ impl Socket {
         self.flush();
     }
 
-    /// Whether nothing is left to do, once all events are taken.
+    /// Returns whether nothing is left to do, once all events are taken.
     pub(crate) fn has_shut_down(&mut self) -> bool {
         self.endings.prune(&self.endpoint);
         self.open() == 0 && self.endings.farewells.is_empty() && self.queued() == 0

@@ -36,7 +36,7 @@ impl Socket {
         *held_back = false;
         while budget > 0 {
             let room = endpoint.receive_room().unwrap_or(usize::MAX);
-            // What cannot be queued waits in the kernel until the application has taken events. But something is received
+            // Packets that cannot be queued wait in the kernel until the application has taken events. But something is received
             // each time: an application that takes none keeps its connections all the same.
             if room < MAX_JOINED && budget < MAX_RECEIVED {
                 *held_back = true;
@@ -86,7 +86,7 @@ fn hand_in(
     path: Path,
     bytes: &mut [u8],
 ) {
-    // What depends on the date begins with one of these. The clock may have been set since the last one.
+    // Everything that depends on the date begins with one of these. The clock may have been set since the last one.
     if matches!(DatagramKind::of(bytes), DatagramKind::ChallengeRequest | DatagramKind::ConnectRequest) {
         endpoint.set_unix_millis(now, clock.unix_millis());
     }

@@ -1,4 +1,4 @@
-//! A network of its own for the thread of a test: one interface, loopback, whose state the test decides.
+//! A separate network for the thread of a test: one interface, loopback, whose state the test decides.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
@@ -34,7 +34,7 @@ impl OwnNetwork {
         Ok(network)
     }
 
-    /// Whether there is a route to anywhere: to 127.0.0.0/8.
+    /// Makes or removes the route to anywhere: to 127.0.0.0/8.
     pub fn set_route(&self, exists: bool) -> io::Result<()> {
         // A `sockaddr_in`; without its address the interface leads nowhere.
         let [low, high] = (libc::AF_INET as libc::sa_family_t).to_ne_bytes();
@@ -70,7 +70,7 @@ impl OwnNetwork {
     }
 }
 
-/// Runs `test` on a thread that has a network of its own.
+/// Runs `test` on a thread that has a separate network.
 pub fn in_own_network(test: impl FnOnce(OwnNetwork) + Send + 'static) {
     let thread = std::thread::spawn(|| match OwnNetwork::enter() {
         Ok(network) => test(network),

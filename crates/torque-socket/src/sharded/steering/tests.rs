@@ -4,7 +4,7 @@ use torque_proto::Address;
 
 use super::*;
 
-/// What the kernel does with a program: `packet` begins with the IP header; a load beyond it ends with 0.
+/// Runs a program as the kernel does: `packet` begins with the IP header; a load beyond it ends with 0.
 fn run(program: &[Instruction], packet: &[u8]) -> u32 {
     let (mut a, mut x, mut memory, mut at) = (0_u32, 0_u32, 0_u32, 0_usize);
     let load = |offset: u32, size: usize| {
