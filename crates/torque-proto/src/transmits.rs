@@ -9,7 +9,7 @@ use crate::stats::Stats;
 /// One datagram to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Transmit<'a> {
-    /// Where to, and where from.
+    /// The path that it takes.
     pub path: Path,
     /// All of it.
     pub bytes: &'a [u8],
@@ -19,17 +19,17 @@ pub struct Transmit<'a> {
 /// shorter: what generic segmentation offload takes in one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// Where to, and where from.
+    /// The path that it takes.
     pub path: Path,
     /// Bytes of each datagram but the last.
     pub segment_size: usize,
-    /// How many datagrams.
+    /// The number of datagrams.
     pub count: usize,
     /// All of them.
     pub bytes: &'a [u8],
 }
 
-/// Who a datagram is sent because of. What others elicit has places of its own, so that nobody takes those of the
+/// The cause of a datagram. Datagrams that others elicit have places apart, so that they take none from the
 /// application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Cause {
@@ -48,7 +48,7 @@ struct Waiting {
     bytes: usize,
 }
 
-/// So many bytes of forgotten datagrams may stand before those that wait.
+/// The most bytes of forgotten datagrams before those that wait.
 const COMPACT_AT: usize = 1 << 16;
 
 /// The outgoing datagrams of an endpoint, in one contiguous buffer that packets are sealed into.
@@ -73,7 +73,7 @@ struct Entry {
     cause: Cause,
 }
 
-/// Where a connection writes its datagrams. It need not know which path they take.
+/// A connection's view of the buffer, with the path that its datagrams take.
 pub(crate) struct Outbox<'a> {
     transmits: &'a mut Transmits,
     cause: Cause,
@@ -99,13 +99,13 @@ impl Transmits {
         Self { max_datagrams, max_bytes, ..Self::default() }
     }
 
-    /// Whether so many wait that no more data should be sent.
+    /// Returns whether the buffer is so full that no more data should be sent.
     pub(crate) fn is_full(&self) -> bool {
         let Waiting { datagrams, bytes } = self.waiting[Cause::Own as usize];
         datagrams >= self.max_datagrams || bytes >= self.max_bytes
     }
 
-    /// Whether an answer to a stranger would be sent. If not, making it is no use.
+    /// Returns whether an answer to a stranger would be sent. If not, there is no point in making it.
     pub(crate) fn takes_answers(&self) -> bool {
         self.has_room(Cause::Stranger)
     }
@@ -122,12 +122,12 @@ impl Transmits {
         }
     }
 
-    /// How many datagrams wait.
+    /// The number of datagrams that wait.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether none waits.
+    /// Returns whether no datagram waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -217,7 +217,7 @@ impl Transmits {
         result
     }
 
-    /// Where one connection's datagrams go.
+    /// The outbox of one connection.
     pub(crate) fn outbox<'a>(&'a mut self, cause: Cause, path: &'a mut Path) -> Outbox<'a> {
         Outbox { transmits: self, cause, path }
     }

@@ -1,4 +1,4 @@
-//! Names are resolved on threads of their own: a slow name server holds nobody up.
+//! Resolves names on background threads, so that a slow name server holds up no caller.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -17,12 +17,12 @@ const MAX_RUNNING: usize = 8;
 /// Finds the addresses of a name, best first. Called on a thread where it may take its time.
 pub(crate) type Lookup = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
-/// What the operating system answers.
+/// The operating system's resolver.
 pub(crate) fn system() -> Lookup {
     Arc::new(|name, port| Ok((name, port).to_socket_addrs()?.collect()))
 }
 
-/// What became of a lookup.
+/// The outcome of a look-up.
 pub(crate) struct Answer {
     pub(crate) connection: ConnectionId,
     pub(crate) addresses: io::Result<Vec<SocketAddr>>,

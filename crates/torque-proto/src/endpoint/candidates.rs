@@ -29,17 +29,17 @@ pub(super) struct Candidates {
     race: Option<Box<Race>>,
 }
 
-/// What is needed while no host has answered.
+/// The state of an attempt while no host has answered.
 struct Race {
     /// For the handshakes that begin later.
     options: AttemptOptions,
-    /// When the next address is asked that was not asked yet.
+    /// The time to ask the next address.
     next: Instant,
-    /// How many addresses there have been.
+    /// The number of addresses so far.
     count: usize,
-    /// Whether more may come.
+    /// True if more may come.
     is_open: bool,
-    /// What the attempt ends with if nothing better comes.
+    /// The end of the attempt if nothing better comes.
     last: AttemptEnded,
 }
 
@@ -59,14 +59,14 @@ enum Phase {
     Over,
 }
 
-/// What the driver last said when a datagram could not be sent. The datagram counts as lost, and the attempt goes on; if
-/// nothing comes of it, this is the likely reason.
+/// The driver's last report that a datagram could not be sent. The datagram counts as lost and the attempt goes on; if
+/// the attempt fails, this is the likely reason.
 struct Obstacle {
     at: Instant,
     ended: AttemptEnded,
 }
 
-/// How an attempt ends without a connection, and why, as text. The text is cut to the length of a reason.
+/// The end of an attempt, with a text that is cut to the length of a reason.
 pub(super) fn ended(code: CloseCode, why: &str) -> AttemptEnded {
     let mut length = why.len().min(MAX_REASON);
     while !why.is_char_boundary(length) {
@@ -304,7 +304,7 @@ impl Candidates {
         let Some(race) = &mut self.race else { return outcome };
         if attempt.is_challenging() {
             if attempt.problem().is_some() {
-                // It will hardly answer better: the next one need not wait.
+                // It is unlikely to answer better, so the next address need not wait.
                 race.next = cx.now;
                 let run = self.run(cx, transmits);
                 debug_assert!(matches!(run, AttemptOutcome::Waiting), "this address still goes on");
@@ -378,7 +378,7 @@ impl Candidates {
         self.list.iter().filter_map(Candidate::attempt).find_map(Attempt::problem)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due, and for what.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is due, and what for.
     pub(super) fn deadline(&self) -> Option<(Instant, TimerKind)> {
         let waits = self.list.iter().any(|other| matches!(other.phase, Phase::Waiting));
         let next = self.race.as_ref().filter(|_| waits).map(|race| (race.next, TimerKind::Handshake));

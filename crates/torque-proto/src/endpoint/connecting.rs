@@ -154,8 +154,8 @@ impl Endpoint {
         }
     }
 
-    /// What is wrong with the answers to an attempt that goes on: the code that it would end with if nothing better came,
-    /// for example `KeyMismatch` or `ApplicationMismatch`. A hint: anybody can send such an answer.
+    /// The problem with the answers to a running attempt: the code that it would end with if nothing better came, for
+    /// example `KeyMismatch` or `ApplicationMismatch`. It is a hint, because anybody can send such an answer.
     pub fn attempt_problem(&self, connection: ConnectionId) -> Option<CloseCode> {
         match &self.slots.get(connection)?.slot {
             Slot::Attempt(candidates) => candidates.problem(),
@@ -202,7 +202,7 @@ impl Endpoint {
         accepted
     }
 
-    /// A puzzle to solve on a worker, if one waits. While nobody asks for it, `handle_timeout` solves it in slices.
+    /// Returns a puzzle for a worker to solve, if there is one. Until this is called, `handle_timeout` solves it in slices.
     pub fn poll_puzzle(&mut self) -> Option<PuzzleJob> {
         while let Some(id) = self.puzzles.pop() {
             if let Ok(candidates) = candidates_of(&mut self.slots, id)
@@ -215,7 +215,7 @@ impl Endpoint {
         None
     }
 
-    /// Takes a job back, solved or given up (then it is solved in slices here).
+    /// Takes a job back. If the worker gave up, the puzzle is solved in slices here.
     pub fn puzzle_solved(&mut self, now: Instant, job: PuzzleJob) {
         self.attempt(now, job.connection(), None, |candidates, cx, transmits| {
             candidates.return_puzzle(cx, transmits, job)
@@ -277,8 +277,8 @@ impl Endpoint {
         });
     }
 
-    /// Whether an address that `attempt` did not ask belongs to something else here: a source can be forged, and what
-    /// comes from there must cost nobody else that address.
+    /// Returns whether an address belongs to something other than `attempt`. A source can be forged, so an answer from
+    /// there must not cost the other one its address.
     fn is_taken(&self, remote: &Address, attempt: ConnectionId) -> bool {
         match self.attempts.asking(remote) {
             Some(asking) => asking != attempt,
@@ -286,13 +286,13 @@ impl Endpoint {
         }
     }
 
-    /// Whether a connection that the application can use has this address.
+    /// Returns whether a connection that the application can use has this address.
     fn is_connected(&self, remote: &Address) -> bool {
         let owner = self.connections.get(remote).and_then(|id| self.slots.get(*id));
         owner.is_some_and(|entry| entry.slot.is_open())
     }
 
-    /// Whether a connection or an attempt has this address.
+    /// Returns whether a connection or an attempt has this address.
     fn is_in_use(&self, remote: &Address) -> bool {
         self.is_connected(remote) || self.attempts.asking(remote).is_some()
     }
@@ -348,8 +348,8 @@ impl Endpoint {
         let rtt = Some(parts.stats.challenge_time).filter(|time| *time < self.config.handshake.retry_first);
         let connection = self.make_connection(now, id, remote, parts, rtt, unheard);
         let settings = connection.settings();
-        // The other side may wait to be confirmed with an attempt of its own. If both sides stood by their own
-        // attempt, they would end up with different connections.
+        // The other side may have an attempt that waits to be confirmed here. If each side kept its own attempt, they
+        // would end up with different connections.
         for waiting in self.confirming.get(&remote).cloned().unwrap_or_default() {
             self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
         }

@@ -124,7 +124,7 @@ impl Endpoint {
         let source = Source { path, initiator_nonce: nonce };
         let origin = self.attested_origin(now, path.remote, &question.public_key, &question.extensions);
         if !self.config.origins.admits(origin.as_deref()) {
-            // It is let in nowhere, so it ends no attempt of our own either.
+            // A request that is refused ends no attempt of ours either.
             return self.refuse_origin(now, asking, source);
         }
         let slot = Slot::Asking(boxed(AskingSlot { asking, source, since: now }));
@@ -153,7 +153,7 @@ impl Endpoint {
             asking.refuse(&cx, CloseCode::OriginNotAllowed, ShortData::EMPTY, out)
         });
         let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
-        // There is no close event to wait for.
+        // The application never hears of it, so no close event follows.
         let entry = Entry { close_taken: true, ..Entry::new(slot) };
         let Some(id) = self.insert_refused(now, entry, source) else { return };
         self.rearm(id);
@@ -346,7 +346,7 @@ impl Endpoint {
         connected.connection.established(now, sample, now.saturating_since(since));
         let (remote, public_key) = (connected.path.remote, connected.public_key);
         let settings: Settings = connected.connection.settings();
-        // There is one connection now: an attempt of our own to the same address has lost (5.4, step 9).
+        // There is one connection now: our attempt to the same address has lost (5.4, step 9).
         self.supersede_attempt(now, remote);
         let replaces = self.displace_owner(remote);
         self.put(id, Slot::Connected(boxed(connected)));

@@ -1,4 +1,4 @@
-//! Hash maps with a secret seed, so that nobody can choose keys that collide.
+//! Hash maps with a secret seed, so that an attacker cannot choose keys that collide.
 
 use core::hash::BuildHasher;
 
@@ -69,12 +69,12 @@ impl Owners {
     }
 }
 
-/// How the endpoint finds its own attempts.
+/// The index of the endpoint's own attempts.
 pub(crate) struct Attempts {
-    /// By initiator_nonce: for answers, which may come from elsewhere than was asked, and for requests of our own that
-    /// come back to us.
+    /// By initiator_nonce: finds the attempt for an answer, wherever it came from, and recognises our own requests when
+    /// they come back.
     owners: Map<[u8; 16], ConnectionId>,
-    /// By the address that is asked, which only one attempt does at a time.
+    /// By the address that is asked. Only one attempt asks an address at a time.
     asking: AddressMap<ConnectionId>,
 }
 

@@ -1,6 +1,6 @@
 //! One socket's worth of protocol: routing, timers, events and the calls of an application.
 //!
-//! A datagram's way in: [`Endpoint::handle_datagram`] (`routing`) tells its kind and finds whom it is for;
+//! A datagram's way in: [`Endpoint::handle_datagram`] (`routing`) tells its kind and finds its owner;
 //! `hosting`, `attempting` or `packets` hand it to the handshake's or the connection's state and turn the outcome into
 //! events. Its way out: [`Endpoint::send`] seals into [`Transmits`], which the driver empties.
 
@@ -81,7 +81,7 @@ pub struct Endpoint {
     /// Our own attempts.
     attempts: Attempts,
     requests: Requests,
-    /// Attempts whose puzzle nobody has taken.
+    /// Attempts with a puzzle that no worker has taken.
     puzzles: Vec<ConnectionId>,
     /// The widest packet window that was agreed with anybody.
     widest_window: u16,
@@ -185,7 +185,7 @@ impl Endpoint {
         self.host.share_epoch()
     }
 
-    /// Whether the next challenge request begins a new epoch. For shards of one host, so that only one of them
+    /// Returns whether the next challenge request begins a new epoch. For shards of one host, so that only one of them
     /// does: see [`start_epoch`](Self::start_epoch).
     pub fn epoch_is_due(&self, now: Instant) -> bool {
         self.host.epoch_is_due(now)
@@ -217,7 +217,7 @@ impl Endpoint {
     pub fn close_all(&mut self, now: Instant) {
         let ids: Vec<_> = self.slots.iter().map(|(id, _)| id).collect();
         for id in ids {
-            // Those that have ended already say so, which is no news here.
+            // A connection that has ended already returns an error, which does not matter here.
             let _ =
                 self.close_with(now, id, CloseCode::ShuttingDown, ClosedBy::Application, ShortData::EMPTY);
         }
@@ -307,8 +307,8 @@ impl Endpoint {
     }
 
     /// As [`poll_event`](Self::poll_event), but a packet goes on counting against `limits.queued_packets` of its connection,
-    /// and `limits.queued_packets_total`, until [`release_packets`](Self::release_packets). For drivers that hand events on to a queue of their own, so that
-    /// what waits there is bounded, and a sender whose packets nobody takes is told so.
+    /// and `limits.queued_packets_total`, until [`release_packets`](Self::release_packets). For drivers that pass events to their own queue: the queue stays
+    /// bounded, and a sender whose packets are not taken is told so.
     pub fn poll_event_held(&mut self) -> Option<Event> {
         self.take_event(true)
     }
@@ -350,8 +350,8 @@ impl Endpoint {
         }
     }
 
-    /// How many more packets a driver may receive before the application has taken events, so that none of a peer which
-    /// keeps to its window is dropped for want of a place. `None`: as many as come, because no window is wider than
+    /// The number of packets that a driver may still receive before the application takes events, so that no packet of a peer
+    /// that keeps to its window is dropped for lack of room. `None`: as many as come, because no window is wider than
     /// what one connection may queue; `limits.queued_packets_total` bounds all together. Packets taken with
     /// [`poll_event_held`](Self::poll_event_held) are not looked at.
     pub fn receive_room(&self) -> Option<usize> {
@@ -359,7 +359,7 @@ impl Endpoint {
         (usize::from(self.widest_window) > limits.queued_packets).then(|| self.events.room(limits))
     }
 
-    /// Whether events wait.
+    /// Returns whether events wait.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
@@ -409,13 +409,13 @@ impl Endpoint {
         })
     }
 
-    /// How many slots are used: connections, pending ones, and ended ones whose close event was not taken.
+    /// The number of slots in use: connections, pending ones, and ended ones with a close event that was not taken.
     pub fn slots_used(&self) -> usize {
         self.slots.len()
     }
 
-    /// Installs a hook that is given the secrets of each new connection, for debugging tools. Whoever sees them
-    /// can read the connection.
+    /// Installs a hook that gets the secrets of each new connection, for debugging tools. Anyone who has them can read
+    /// the connection.
     pub fn set_key_log(&mut self, log: KeyLog) {
         self.key_log = Some(log);
     }

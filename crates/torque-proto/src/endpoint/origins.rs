@@ -20,7 +20,7 @@ impl Endpoint {
         extensions: &[Extension],
     ) -> Option<String> {
         let gateways = &self.config.origins.trusted_gateways;
-        // Who trusts no gateway has nothing to look for. A carrier's number is no address that one could attest.
+        // Without trusted gateways there is nothing to look for, and no gateway can attest a carrier's number.
         if gateways.is_empty() {
             return None;
         }

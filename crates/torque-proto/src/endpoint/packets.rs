@@ -12,7 +12,7 @@ use crate::instant::Instant;
 use crate::path::Path;
 use crate::transmits::{Cause, Outbox};
 
-/// What is to be done after a connection has acted.
+/// The consequences of a connection's action.
 struct After {
     ended: Option<Box<Ended>>,
     is_gone: bool,
@@ -32,7 +32,7 @@ impl Endpoint {
     /// A packet goes to the connection that owns its address, then to those that wait to be confirmed there.
     pub(super) fn on_packet(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
         let waiting = self.confirming.get(&path.remote).cloned().unwrap_or_default();
-        // Whoever fails to open it leaves nothing for the next one.
+        // A failed attempt to open it destroys it, so the next connection needs a copy.
         let original = if waiting.is_empty() { Vec::new() } else { bytes.to_vec() };
         let mut refusal = None;
         if let Some(id) = self.connections.find(path.remote) {
@@ -88,7 +88,7 @@ impl Endpoint {
         if slot.connected.connection.is_open() && slot.displacing.is_none() {
             self.on_confirmed(now, id, path);
         }
-        // Nobody knows yet whether it will get the address. The packet's number is used up all the same.
+        // It is not known yet whether it gets the address. The packet's number is used up in any case.
         let waits = matches!(self.slots.get(id).map(|entry| &entry.slot),
             Some(Slot::Confirming(slot)) if slot.displacing.is_some());
         self.try_drive(id, Cause::Peer, |connection, sink, outbox| {

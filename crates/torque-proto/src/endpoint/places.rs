@@ -1,4 +1,5 @@
-//! Places for pending connections as host: who gets one, and who gives one up (PROTOCOL.md 5.4, step 7, and 11.2).
+//! Places for pending connections as host: which request gets one, and which gives one up (PROTOCOL.md 5.4, step 7, and
+//! 11.2).
 
 use alloc::vec::Vec;
 
@@ -15,7 +16,7 @@ use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::transmits::Cause;
 
-/// Whether there is a place for another request of `remote`.
+/// Returns whether there is a place for another request of `remote`.
 pub(super) fn room(requests: &Requests, slots: &Slab<Entry>, limits: &Limits, remote: Address) -> Room {
     if limits.connections_per_network < limits.connections {
         let network = remote.network();
@@ -40,7 +41,7 @@ pub(super) fn room(requests: &Requests, slots: &Slab<Entry>, limits: &Limits, re
         _ => None,
     };
     match requests.room(remote, limits, rank) {
-        // Its slot is free at once: there is no close event to be taken first.
+        // Its slot is free at once, because no close event has to be taken first.
         Room::Free if slots.is_full() => {
             let is_done = |id| slots.get(id).is_some_and(|entry| entry.close_taken);
             requests.oldest_refused(is_done).map_or(Room::None, Room::InPlaceOf)
@@ -67,7 +68,7 @@ impl Endpoint {
         Some(id)
     }
 
-    /// The same for one that is refused at once: it takes nobody's place.
+    /// The same for a request that is refused at once. It takes no place from another one.
     pub(super) fn insert_refused(
         &mut self,
         now: Instant,

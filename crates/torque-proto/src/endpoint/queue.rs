@@ -19,11 +19,11 @@ pub(super) struct EventQueue {
     held: usize,
     /// The most packets that one connection has had here since the queue was last empty.
     fullest: usize,
-    /// Where the info packets in the queue come from.
+    /// The networks that the info packets in the queue come from.
     info_sources: Vec<Network>,
 }
 
-/// The info packets of one network may take one place in so many of all.
+/// One network may take one in this many places for info packets.
 const INFO_SHARE: usize = 4;
 
 /// An event as it waits. The frequent ones are small: an `Event` is as large as its largest kind.
@@ -33,7 +33,7 @@ enum Queued {
     Other(Box<Event>),
 }
 
-/// What the application frees by taking an event.
+/// The place that the application frees by taking an event.
 #[derive(Clone, Copy)]
 pub(super) enum Frees {
     /// A place among the connection's received packets.
@@ -75,7 +75,7 @@ impl EventQueue {
         self.events.push_back(Queued::Other(Box::new(event)));
     }
 
-    /// What the next event frees; `None` if there is none.
+    /// The place that the next event frees; `None` if there is no event.
     pub(super) fn next_frees(&self) -> Option<Frees> {
         Some(match self.events.front()? {
             Queued::Packet { connection, .. } => Frees::Packet(*connection),
@@ -119,20 +119,20 @@ impl EventQueue {
         self.packets + self.held
     }
 
-    /// Whether there is a place for another packet of a connection that has `queued` of them here. It may have as many as
+    /// Returns whether there is a place for another packet of a connection that has `queued` of them here. It may have as many as
     /// are left, so that connections which fill the queue leave room for the others.
     pub(super) fn has_room(&self, queued: usize, limits: &Limits) -> bool {
         let left = limits.queued_packets_total.saturating_sub(self.packets());
         queued < limits.queued_packets.min(left)
     }
 
-    /// How many more packets every connection is sure to find a place for.
+    /// The number of packets for which every connection is sure to find a place.
     pub(super) fn room(&self, limits: &Limits) -> usize {
         let left = limits.queued_packets_total.saturating_sub(self.packets());
         limits.queued_packets.min(left).saturating_sub(self.fullest)
     }
 
-    /// Whether there is a place for another info packet from there.
+    /// Returns whether there is a place for another info packet from there.
     pub(super) fn has_room_for_info(&self, remote: Address, limits: &Limits) -> bool {
         let network = remote.network();
         let same = self.info_sources.iter().filter(|source| **source == network).count();
@@ -145,7 +145,7 @@ impl EventQueue {
         self.held += 1;
     }
 
-    /// The application has taken so many, or their connection has ended.
+    /// Releases packets that the application has taken, or those of a connection that has ended.
     pub(super) fn release(&mut self, packets: usize) {
         self.held = self.held.saturating_sub(packets);
     }

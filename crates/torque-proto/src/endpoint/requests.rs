@@ -10,29 +10,28 @@ use crate::id::ConnectionId;
 /// The table of pending connections.
 ///
 /// Its bound protects memory. Its shares protect the other initiators: a source beyond its share is refused, and in a
-/// full table the site that holds most gives one up. Refused ones, which only wait to repeat their answer, take nobody's
-/// place: there are as many places for them, and the newest take those of the oldest.
+/// full table the site that holds most gives one up. Refused ones, which only wait to repeat their answer, have as
+/// many places of another kind, and the newest take those of the oldest.
 ///
-/// Shares are counted when somebody has paid for a place, which is when Diffie-Hellman comes next, so counting may take a look
-/// at every place.
+/// Shares are counted once a request has paid for a place. Diffie-Hellman comes next, so counting may look at every place.
 pub(super) struct Requests {
     /// By address and initiator_nonce.
     pending: Map<(Address, [u8; 16]), Pending>,
-    /// How many of them are refused.
+    /// The number of refused ones.
     refused: usize,
-    /// How many there have been.
+    /// The number of requests so far.
     count: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Pending {
     id: ConnectionId,
-    /// Those that came earlier have lower ones.
+    /// Earlier requests have lower numbers.
     number: u64,
     is_refused: bool,
 }
 
-/// Whether the table takes another request.
+/// Room in the table for another request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Room {
     Free,
@@ -92,12 +91,12 @@ impl Requests {
         all.filter(|(_, pending)| !pending.is_refused)
     }
 
-    /// How many of them are of a network.
+    /// The number of those that come from a network.
     pub(super) fn of_network(&self, network: Network) -> usize {
         self.iter().filter(|(remote, _)| remote.network() == network).count()
     }
 
-    /// Whether there is a place for another request of `remote`. `may_end` says of a pending connection that it may be
+    /// Returns whether there is a place for another request of `remote`. `may_end` says of a pending connection that it may be
     /// given up: the lower the number, the sooner.
     pub(super) fn room(
         &self,

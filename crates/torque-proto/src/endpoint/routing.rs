@@ -1,4 +1,4 @@
-//! From a datagram to whom it is for.
+//! Finds the owner of a datagram.
 
 use super::Endpoint;
 use super::setup::Datagram;
@@ -33,8 +33,8 @@ impl Endpoint {
         }
     }
 
-    /// Echoes a probe if datagrams from there are welcome (4.9). Whoever may ask to connect needs no attempt or
-    /// connection; without `accept_incoming` there are no pending connections as host.
+    /// Echoes a probe if datagrams from there are welcome (4.9): from everywhere with `accept_incoming`, else only from an
+    /// address that has an attempt or a connection.
     fn on_probe(&mut self, path: Path, bytes: &[u8]) {
         let Ok(nonce) = parse_probe(bytes) else { return self.stats.malformed += 1 };
         let remote = &path.remote;

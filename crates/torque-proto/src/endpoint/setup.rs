@@ -12,7 +12,7 @@ use crate::identity::KeyPair;
 use crate::path::Path;
 use crate::settings::Settings;
 
-/// What an endpoint is made from.
+/// The parts of an endpoint.
 pub struct Setup {
     /// Figures and limits.
     pub config: Config,
@@ -100,7 +100,7 @@ pub struct KeyLogEntry<'a> {
     pub connection: ConnectionId,
     /// The other side's address.
     pub remote: Address,
-    /// Whether this side is the initiator.
+    /// True if this side is the initiator.
     pub is_initiator: bool,
     /// Number of the packet cipher.
     pub cipher: u8,

@@ -24,7 +24,7 @@ use super::queue::EventQueue;
 /// A slot, and what the application has to do with it.
 pub(super) struct Entry {
     pub slot: Slot,
-    /// Whether the application has taken the close event of what was in it.
+    /// True if the application has taken the close event of what was in it.
     pub close_taken: bool,
     /// The number that the application noted.
     pub user_data: u64,
@@ -54,7 +54,7 @@ pub(super) enum Slot {
     Ended,
 }
 
-/// Where a request came from.
+/// The origin of a request.
 #[derive(Clone, Copy)]
 pub(super) struct Source {
     pub path: Path,
@@ -75,19 +75,19 @@ pub(super) struct RefusedSlot {
 pub(super) struct ConfirmingSlot {
     pub confirming: Confirming,
     pub source: Source,
-    /// When the request came.
+    /// The time of the request.
     pub since: Instant,
     pub connected: Connected,
     pub displacing: Option<Displacing>,
 }
 
-/// A confirmed connection that waits whether the owner of its address still answers (PROTOCOL.md 5.6).
+/// A confirmed connection that waits to see if the owner of its address still answers (PROTOCOL.md 5.6).
 #[derive(Clone, Copy)]
 pub(super) struct Displacing {
     pub owner: ConnectionId,
     pub since: Instant,
     pub until: Instant,
-    /// When the owner is asked again, if it is: one lost datagram must not cost it its address.
+    /// The time to ask the owner again, if it is asked again: one lost datagram must not cost it its address.
     pub next_ask: Option<Instant>,
 }
 
@@ -118,7 +118,7 @@ pub(super) struct Connected {
     /// The path in use; what is known about it is the connection's [`PathData`](crate::path::PathData).
     pub path: Path,
     pub public_key: PublicKey,
-    /// Whether the other side began it.
+    /// True if the other side began it.
     pub is_host: bool,
     /// Received packets that the application has not taken.
     pub queued: u32,
@@ -132,7 +132,7 @@ impl Slot {
             Self::Attempt(candidates) => candidates.deadline(),
             Self::Asking(slot) => Some((slot.asking.deadline(), TimerKind::Handshake)),
             Self::Refused(slot) => Some((slot.refused.deadline(), TimerKind::Handshake)),
-            // Once it is being closed, it has timers of its own.
+            // A connection that is closing has its own timers.
             Self::Confirming(slot) if !slot.connected.connection.is_open() => {
                 slot.connected.connection.deadline()
             }
@@ -174,7 +174,7 @@ impl Slot {
         }
     }
 
-    /// Whether this is an established connection that the application can use.
+    /// Returns whether this is an established connection that the application can use.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Connected(slot) if slot.connection.is_open())
     }

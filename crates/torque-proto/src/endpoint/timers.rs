@@ -11,7 +11,7 @@ use crate::timer::TimerKind;
 use crate::transmits::Cause;
 
 impl Endpoint {
-    /// When to call [`handle_timeout`](Self::handle_timeout), and what for. The time may lie in the past, and may be
+    /// The time to call [`handle_timeout`](Self::handle_timeout), and what for. The time may lie in the past, and may be
     /// earlier than anything that is due: timers are put off without being moved each time.
     pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
         let slots = self.wheel.next().map(|(at, slot)| {

@@ -1,6 +1,6 @@
 //! A hierarchical timer wheel: arming, moving and firing a timer cost the same however many there are.
 //!
-//! A timer that is put off stays where it is, and moves when its place is reached. So whoever puts one off again and
+//! A timer that is put off stays where it is, and moves when its place is reached. So putting one off again and
 //! again, as connections do with each packet, pays with a write, and what the timer belongs to is not looked at in vain.
 //!
 //! Time is cut into ticks. A timer lies on the level of the highest base-64 digit in which its tick differs from
@@ -39,10 +39,10 @@ struct Bucket {
 
 #[derive(Clone, Copy)]
 struct Node {
-    /// When it is due, in microseconds; it may have been put off. Exact, so that one that was put off by less than a tick
+    /// Its time in microseconds; it may have been put off. Exact, so that one that was put off by less than a tick
     /// does not wake its owner twice.
     due: u64,
-    /// What its place is for: not after the tick in which it is due.
+    /// The tick of its place: not after the tick in which it is due.
     tick: u64,
     previous: u32,
     next: u32,
@@ -81,7 +81,7 @@ impl Wheel {
         }
     }
 
-    /// When the timer of `slot` is due.
+    /// The time of the timer of `slot`.
     pub(super) fn due(&self, slot: u32) -> Option<Instant> {
         let node = self.nodes.get(slot as usize).filter(|node| node.place.is_some())?;
         Some(Instant::from_micros(node.due))
@@ -139,7 +139,7 @@ impl Wheel {
         Some(((level, digit), content.buckets[digit]))
     }
 
-    /// A timer beyond the wheel's reach fires early, and is armed again by whoever finds it so.
+    /// A timer beyond the wheel's reach fires early, and its owner arms it again.
     fn within_reach(&self, tick: u64) -> u64 {
         tick.clamp(self.now, self.now | ((1 << (DIGIT_BITS * LEVELS as u32)) - 1))
     }

@@ -1,5 +1,5 @@
-//! One attempt to connect, as the endpoint holds it: hands each datagram, answer and deadline to the state that
-//! the attempt is in, and says what comes of it (PROTOCOL.md 5.5).
+//! The handshake with one address of a host: passes each datagram, answer and deadline to the present state, and returns
+//! the outcome (PROTOCOL.md 5.5).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ use crate::stats::HandshakeStats;
 use crate::timer::TimerKind;
 use crate::wire::{ChallengeResponse, MAX_CONNECT_DATA, Offers, ParseError, Reply, RequestPayload};
 
-/// What the application asked for with `connect`.
+/// The application's choices for an attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct AttemptOptions {
     /// For its puzzle jobs.
@@ -35,7 +35,7 @@ pub(crate) struct AttemptOptions {
 }
 
 impl AttemptOptions {
-    /// Whether a request has room for it.
+    /// Returns whether a request has room for it.
     ///
     /// # Errors
     /// `TooLarge` if connect_data and extensions (three bytes more for each) exceed 1,000 bytes.
@@ -44,7 +44,7 @@ impl AttemptOptions {
     }
 }
 
-/// What all states share.
+/// The data that all states share.
 pub(super) struct Common {
     pub(super) connection: ConnectionId,
     trust: Trust,
@@ -57,7 +57,7 @@ pub(super) struct Common {
     pub(super) stats: HandshakeStats,
 }
 
-/// How an attempt ended without a connection.
+/// The end of an attempt without a connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Ended {
     pub(crate) code: CloseCode,
@@ -73,7 +73,7 @@ pub(crate) struct Established {
     pub(crate) accept_data: Vec<u8>,
 }
 
-/// What a call came to. Bytes to send have been appended in any case: at most one datagram each call.
+/// The outcome of a call. It has also appended the bytes to send, at most one datagram.
 pub(crate) enum AttemptOutcome {
     /// The attempt goes on.
     Waiting,
@@ -122,7 +122,7 @@ impl Others {
         self.untried.iter().chain(tried).any(|other| other.is_of(response))
     }
 
-    /// Keeps one more. If there are too many it takes the place of any: nobody knows which one is the true one.
+    /// Keeps one more. If there are too many it takes the place of a random one, because the true one is not known.
     fn keep(&mut self, other: Challenge, rng: &mut Rng) {
         if self.untried.len() + self.requesting.len() < Self::MAX {
             self.untried.push(other);
@@ -154,7 +154,7 @@ impl Attempt {
         Self { common: Box::new(common), state, others: Others::default() }
     }
 
-    /// Whether it still waits for a challenge_response that it goes on with.
+    /// Returns whether it still waits for a challenge_response that it goes on with.
     pub(crate) fn is_challenging(&self) -> bool {
         matches!(self.state, State::Challenging(_))
     }
@@ -170,7 +170,7 @@ impl Attempt {
         }
     }
 
-    /// What it would end with if nothing better came: why the last answer was not gone on with, or what it hinted at.
+    /// The code that it would end with if nothing better came: the fault of the last answer, or the hint in it.
     pub(crate) fn problem(&self) -> Option<CloseCode> {
         match &self.state {
             State::Challenging(state) => state.problem,
@@ -185,7 +185,7 @@ impl Attempt {
         &self.common.stats
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due, and for what. `None` when the attempt is over.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is due, and what for; `None` when the attempt is over.
     pub(crate) fn deadline(&self) -> Option<(Instant, TimerKind)> {
         Some(match &self.state {
             State::Challenging(state) => (state.repeats.deadline(), TimerKind::Handshake),
@@ -355,12 +355,12 @@ impl Attempt {
         }
     }
 
-    /// Whether there is a puzzle that nobody has taken.
+    /// Returns whether there is a puzzle that no worker has taken.
     pub(crate) fn has_puzzle(&self) -> bool {
         matches!(&self.state, State::Solving(state) if matches!(state.work, Work::Here(_)))
     }
 
-    /// The puzzle, if it is there and nobody has it. Once taken it is not solved here until it comes back.
+    /// Takes the puzzle, if it is here. It is not solved here until it comes back.
     pub(crate) fn take_puzzle(&mut self) -> Option<PuzzleJob> {
         let State::Solving(state) = &mut self.state else { return None };
         match mem::replace(&mut state.work, Work::Taken) {
@@ -454,7 +454,7 @@ impl Attempt {
             RejectCode::StaleEpoch | RejectCode::DifficultyTooLow => CloseCode::StaleChallenge,
         };
         match &mut self.state {
-            // There is no challenge yet that could be stale.
+            // Without a challenge, none can be stale.
             State::Challenging(_) if hint == CloseCode::StaleChallenge => {
                 return AttemptOutcome::Dropped(DropReason::Stray);
             }
@@ -551,7 +551,7 @@ impl Attempt {
 
 const TOO_LARGE: CallError = CallError::TooLarge { max: MAX_CONNECT_DATA };
 
-/// Whether both fit into one request.
+/// Returns whether both fit into one request.
 fn check_room(connect_data: &[u8], extensions: &[Extension]) -> Result<(), CallError> {
     if RequestPayload::data_bytes(connect_data, extensions) > MAX_CONNECT_DATA {
         return Err(TOO_LARGE);

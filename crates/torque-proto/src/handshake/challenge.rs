@@ -25,7 +25,7 @@ pub enum Trust {
     Anyone,
 }
 
-/// What the application is asked at the initiator.
+/// The question to the application at the initiator.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) public_key: PublicKey,
@@ -46,11 +46,11 @@ pub(super) struct Challenge {
     pub(super) public_key: PublicKey,
     data: Vec<u8>,
     data_digest: [u8; 32],
-    /// When it came.
+    /// The time at which it came.
     pub(super) received: Instant,
 }
 
-/// What was accepted, by the application or by rule: a fresh challenge that shows the same is not asked about.
+/// The key and data that the application or a rule accepted. A fresh challenge that shows the same raises no question.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Accepted {
     public_key: PublicKey,
@@ -106,7 +106,7 @@ impl Challenge {
         }
     }
 
-    /// Whether that response leads to the same request.
+    /// Returns whether that response leads to the same request.
     pub(super) fn is_of(&self, response: &ChallengeResponse<'_>) -> bool {
         self.identity_token == response.identity_token
             && self.epoch_key == response.epoch_key

@@ -60,14 +60,14 @@ pub(crate) struct Epoch {
     key: [u8; 32],
     data_digest: [u8; 32],
     started: Instant,
-    /// How old it was when `started`: another shard may have begun it, before this one's clock.
+    /// Its age at `started`: another shard may have begun it, before this shard's clock began.
     aged: Duration,
     /// Tokens that were used. A tree: its cost does not depend on which tokens someone collects.
     used: BTreeSet<[u8; 16]>,
     capacity: usize,
 }
 
-/// Whether a token could be recorded.
+/// The outcome of recording a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Recorded {
     Fresh,
@@ -180,7 +180,7 @@ impl Epochs {
         self.current.insert(epoch)
     }
 
-    /// Whether the next challenge begins a new epoch.
+    /// Returns whether the next challenge begins a new epoch.
     pub(crate) fn is_new_one_due(&self, now: Instant) -> bool {
         self.current.as_ref().is_none_or(|epoch| self.is_due(epoch, now))
     }
@@ -239,7 +239,7 @@ impl Epochs {
         self.previous = None;
     }
 
-    /// When the next epoch must be erased.
+    /// The time to erase the next epoch.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let held = self.current.iter().chain(self.previous.iter());
         held.map(|epoch| epoch.started + self.end_age().saturating_sub(epoch.aged)).min()

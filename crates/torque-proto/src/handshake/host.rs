@@ -26,18 +26,18 @@ use crate::wire::{
 /// A request may ask for this much less than the host asks for at that moment.
 const DIFFICULTY_SLACK: u8 = 4;
 
-/// How full the endpoint's table of pending connections is.
+/// The state of the endpoint's table of pending connections.
 pub(crate) struct Occupancy<F> {
-    /// How many there are, for the difficulty.
+    /// The number of pending connections, for the difficulty.
     pub(crate) pending: usize,
-    /// Whether another one of this source finds a place. Asked only of those who have paid.
+    /// Tells if there is a place for another one of this source. Called only for requests that have paid.
     pub(crate) has_room: F,
 }
 
-/// What became of a connect_request.
+/// The outcome of a connect_request.
 #[expect(clippy::large_enum_variant, reason = "returned and taken apart at once, never kept")]
 pub(crate) enum Admission {
-    /// Call [`Admitted::ask`], unless an attempt of our own survives (PROTOCOL.md 5.4, step 9).
+    /// Call [`Admitted::ask`], unless our own attempt survives (PROTOCOL.md 5.4, step 9).
     Admitted(Admitted),
     /// A reject was appended.
     Rejected(RejectCode),
@@ -59,7 +59,7 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    /// The nonce of the attempt, to compare with that of our own attempt to the same address.
+    /// The nonce of the request, to compare with that of our attempt to the same address.
     pub(crate) fn initiator_nonce(&self) -> &[u8; 16] {
         &self.initiator_nonce
     }
@@ -101,7 +101,7 @@ impl Host {
         self.epochs.share()
     }
 
-    /// Whether the next challenge begins a new epoch.
+    /// Returns whether the next challenge begins a new epoch.
     pub(crate) fn epoch_is_due(&self, now: Instant) -> bool {
         self.epochs.is_new_one_due(now)
     }
@@ -117,7 +117,7 @@ impl Host {
         self.epochs.install(now, self.unix_millis(now), secrets);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has to erase an epoch.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) has to erase an epoch.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.epochs.deadline()
     }
@@ -231,7 +231,7 @@ impl Host {
         match epoch.record(request.identity_token) {
             Recorded::Fresh => {}
             Recorded::Used => return Admission::Dropped(DropReason::ReplayedToken),
-            // The next epoch has a table of its own.
+            // The next epoch has another table.
             Recorded::Full => return rejected(RejectCode::StaleEpoch),
         }
         // Only what was paid for counts: others would raise the price for everybody.

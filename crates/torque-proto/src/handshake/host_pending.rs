@@ -24,7 +24,7 @@ use crate::wire::{AcceptPayload, ConnectAccept, REPLY_HEADER_BYTES, RefusePayloa
 /// Answers to repeats are no closer together than this.
 const ANSWER_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the host's application is asked.
+/// The question to the host's application.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct RequestQuestion {
     pub(crate) public_key: PublicKey,
@@ -41,7 +41,7 @@ struct Request {
 }
 
 impl Request {
-    /// Whether this is the same request, byte for byte, and the last answer is not too fresh.
+    /// Returns whether this is the same request, byte for byte, and the last answer is not too fresh.
     fn may_answer(&mut self, now: Instant, bytes: &[u8]) -> Result<(), DropReason> {
         if sha256(&[bytes]) != self.digest {
             return Err(DropReason::ChangedRequest);
@@ -124,7 +124,7 @@ impl Asking {
         self.public_key
     }
 
-    /// When to refuse with `no_decision`.
+    /// The time to refuse with `no_decision`.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -245,7 +245,7 @@ impl Answer {
 pub(crate) struct Confirming(Answer);
 
 impl Confirming {
-    /// When to end with `not_confirmed`.
+    /// The time to end with `not_confirmed`.
     pub(crate) fn deadline(&self) -> Instant {
         self.0.deadline
     }
@@ -269,7 +269,7 @@ impl Confirming {
 pub(crate) struct Refused(Answer);
 
 impl Refused {
-    /// When to forget it.
+    /// The time to forget it.
     pub(crate) fn deadline(&self) -> Instant {
         self.0.deadline
     }

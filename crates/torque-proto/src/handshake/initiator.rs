@@ -27,12 +27,12 @@ use crate::wire::{
 
 /// The repeats of one request, and the limit of the wait for its answer.
 pub(super) struct Repeats {
-    /// When it was sent first.
+    /// The time of the first one.
     first: Instant,
     next: Instant,
     pause: Duration,
     limit: Instant,
-    /// How often it was repeated.
+    /// The number of repeats.
     count: u32,
 }
 
@@ -121,13 +121,13 @@ impl Deciding {
         Self { challenge, limit: cx.now + cx.config.handshake.application_wait }
     }
 
-    /// Whether the challenge may have grown too old for its host while the application decided.
+    /// Returns whether the challenge may have grown too old for its host while the application decided.
     pub(super) fn is_old(&self, cx: &Context<'_>) -> bool {
         cx.now.saturating_since(self.challenge.received) > cx.config.handshake.challenge_age
     }
 }
 
-/// Where the puzzle is being solved.
+/// The place where the puzzle is solved.
 pub(super) enum Work {
     /// Here, in slices.
     Here(PuzzleJob),
@@ -144,7 +144,7 @@ pub(super) struct Solving {
     unsolved: Vec<u8>,
     digest: [u8; 32],
     pub(super) work: Work,
-    /// When the puzzle was there.
+    /// The time at which the puzzle was made.
     pub(super) since: Instant,
     pub(super) limit: Instant,
 }
@@ -203,7 +203,7 @@ impl Solving {
         })
     }
 
-    /// Whether a job that comes back is the one of this puzzle.
+    /// Returns whether a job that comes back is the one of this puzzle.
     pub(super) fn is_mine(&self, job: &PuzzleJob) -> bool {
         *job.digest() == self.digest
     }
@@ -246,7 +246,7 @@ pub(super) struct Requesting {
     pub(super) repeats: Repeats,
     /// A connect_pending came: the host has the request and its application is thinking.
     pub(super) host_thinks: bool,
-    /// What the last reject hinted at.
+    /// The hint of the last reject.
     pub(super) hint: Option<CloseCode>,
     /// The host said that it is busy, which used the request up: when to begin anew.
     pub(super) anew: Option<Instant>,
@@ -295,12 +295,12 @@ impl Requesting {
         })
     }
 
-    /// Whether the host has said nothing to it for three repeats.
+    /// Returns whether the host has said nothing to it for three repeats.
     pub(super) fn is_unanswered(&self) -> bool {
         self.repeats.count >= 3 && !self.host_thinks
     }
 
-    /// When the next repeat, fresh beginning or the end of the wait is due.
+    /// The time of the next repeat, fresh beginning or end of the wait.
     pub(super) fn deadline(&self) -> Instant {
         let deadline = self.repeats.deadline();
         self.anew.map_or(deadline, |anew| anew.min(deadline))

@@ -8,7 +8,7 @@ use crate::instant::Instant;
 /// The average loses a sixteenth of itself in each tick of a sixteenth of a second.
 const TICK_MICROS: u64 = 62_500;
 const DECAY_SHIFT: u32 = 4;
-/// After so many ticks without a request nothing is left of any average.
+/// After this many ticks without a request nothing is left of any average.
 const FORGOTTEN_TICKS: u64 = 1_024;
 /// One request, in the average's fixed point.
 const ONE: u64 = 1 << 16;

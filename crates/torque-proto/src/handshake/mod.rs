@@ -1,6 +1,6 @@
 //! From the first datagram to a connection's keys (PROTOCOL.md 4 and 5).
 //!
-//! Nothing here sends, waits or draws randomness of its own: time, randomness and bytes are handed in, bytes to
+//! Nothing here sends, waits or draws randomness: time, randomness and bytes are handed in, bytes to
 //! send are appended to a `Vec<u8>`, and each wait names its deadline. Routing, tables and events are the
 //! endpoint's. [`Host`] answers what needs no state and admits requests; an admitted request goes
 //! [`Asking`] → [`Confirming`] | [`Refused`]. An [`Attempt`] is the initiator's side, from `connect` to keys.
@@ -40,7 +40,7 @@ use crate::instant::Instant;
 use crate::stats::HandshakeStats;
 use crate::wire::{MAX_INITIAL_SEQUENCE, MAX_SHORT_DATA};
 
-/// What the endpoint lends to each call.
+/// The things that the endpoint lends to each call.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     pub(crate) config: &'a Config,
@@ -125,7 +125,7 @@ impl Role {
     }
 }
 
-/// What a handshake leaves to the connection.
+/// The result of a handshake, for the connection.
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "number and reset token are for rebinding, which is to come")
@@ -150,7 +150,7 @@ pub(crate) struct ConnectionParts {
 }
 
 impl ConnectionParts {
-    /// What the connection is made from. `rtt` is the first round-trip time; `unheard` is, at the initiator, how long
+    /// The parts of the connection. `rtt` is the first round-trip time; `unheard` is, at the initiator, how long
     /// to ping until the host is heard.
     pub(crate) fn connection(&self, rtt: Option<Duration>, unheard: Option<Duration>) -> connection::Parts {
         let mut settings = self.agreed.settings;

@@ -8,12 +8,12 @@ use crate::id::ConnectionId;
 /// Hashes in one slice of solving, where no worker takes the job: about a millisecond on a slow machine.
 pub(crate) const SLICE_TRIES: u64 = 2_048;
 
-/// What a solution belongs to: SHA-256 of the connect_request without its last 8 bytes.
+/// The digest that a solution belongs to: SHA-256 of the connect_request without its last 8 bytes.
 pub(crate) fn puzzle_digest(request_without_solution: &[u8]) -> [u8; 32] {
     sha256(&[request_without_solution])
 }
 
-/// Whether `solution` makes the hash begin with `difficulty` zero bits.
+/// Returns whether `solution` makes the hash begin with `difficulty` zero bits.
 pub(crate) fn is_solution(digest: &[u8; 32], solution: &[u8; 8], difficulty: u8) -> bool {
     leading_zeros(&sha256(&[digest, solution])) >= u32::from(difficulty)
 }
@@ -29,7 +29,7 @@ fn leading_zeros(hash: &[u8; 32]) -> u32 {
     zeros
 }
 
-/// How far a [`PuzzleJob`] is.
+/// The progress of a [`PuzzleJob`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PuzzleProgress {
     /// The solution is found: hand the job back with `puzzle_solved`.
@@ -61,12 +61,12 @@ impl PuzzleJob {
         self.connection
     }
 
-    /// How many zero bits are asked for.
+    /// The number of zero bits that are asked for.
     pub fn difficulty(&self) -> u8 {
         self.difficulty
     }
 
-    /// How many hashes were computed so far.
+    /// The number of hashes computed so far.
     pub fn tries(&self) -> u64 {
         self.tries
     }
@@ -93,7 +93,7 @@ impl PuzzleJob {
         self.solved.then(|| self.candidate.to_be_bytes())
     }
 
-    /// What the job is about: tells an outdated job from the present one.
+    /// The digest of the job's puzzle, which tells an outdated job from the present one.
     pub(crate) fn digest(&self) -> &[u8; 32] {
         &self.digest
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use crate::crypto::Cipher;
 use crate::settings::Settings;
 
-/// What a connection runs with.
+/// The figures that a connection runs with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Agreed {
     /// Window and tag are common; ack_delay and max_packet_size are this side's own.
@@ -21,7 +21,7 @@ impl Agreed {
     }
 }
 
-/// At the host: the outcome of its own figures and the initiator's wishes.
+/// Settles the host's figures and the initiator's wishes, at the host.
 pub(crate) fn settle(cipher: Cipher, own: &Settings, min_tag_bytes: u8, wishes: &Settings) -> Agreed {
     let longest = own.tag_bytes.max(wishes.tag_bytes).max(min_tag_bytes);
     let settings = Settings {

@@ -6,7 +6,7 @@ use crate::address::Address;
 use crate::crypto::hash::hmac_sha256;
 use crate::wire::{Offers, PROTOCOL_VERSION};
 
-/// What a token vouches for. Whatever stands here cannot be changed between the challenge and the request.
+/// The claims that a token vouches for. None of them can change between the challenge and the request.
 pub(crate) struct TokenClaims<'a> {
     pub(crate) remote: Address,
     pub(crate) initiator_nonce: &'a [u8; 16],
@@ -35,7 +35,7 @@ impl TokenClaims<'_> {
         token
     }
 
-    /// Whether `token` is the one for these claims, in constant time.
+    /// Returns whether `token` is the one for these claims, in constant time.
     pub(crate) fn verify(&self, secret: &[u8; 32], token: &[u8; 16]) -> bool {
         self.token(secret).ct_eq(token).into()
     }

@@ -56,7 +56,7 @@ impl Transcript<'_> {
     }
 }
 
-/// What a challenge_request says of the application, without giving its id away (PROTOCOL.md 3.2).
+/// The application's tag in a challenge_request, which does not reveal its id (PROTOCOL.md 3.2).
 pub(crate) fn application_tag(application_id: &[u8]) -> [u8; 8] {
     let digest = sha256(&[b"TorqueSocket application", application_id]);
     let mut tag = [0; 8];

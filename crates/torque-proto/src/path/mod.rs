@@ -45,7 +45,7 @@ impl Path {
     }
 }
 
-/// What a connection knows about the path it uses. It names no address: the endpoint keeps the [`Path`] beside it.
+/// A connection's knowledge of the path in use. It names no address: the endpoint keeps the [`Path`] beside it.
 ///
 /// A connection has one of these inline. Once it can have several paths, the candidates, their states and the choice
 /// between them are a `PathSet` beside the slot, made for connections that look for another path; the connection itself

@@ -7,7 +7,7 @@ use crate::micros::{Micros, Micros32};
 const INITIAL: Micros = Micros::from_millis(333);
 /// Samples above this are a clock's doing, not the network's.
 const MAX_SAMPLE: Micros = Micros::from_secs(60);
-/// How far above the expected range a sample is surprising.
+/// The distance above the expected range at which a sample is surprising.
 const SURPRISE: Micros = Micros::from_millis(1);
 /// More surprising samples in a row than this are believed.
 const MAX_SURPRISES: u8 = 8;
@@ -25,7 +25,7 @@ const MINIMUM_SPAN: Micros = Micros::from_secs(5);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rtt {
     estimate: Estimate,
-    /// What was believed before the surprising samples that came last.
+    /// The estimate before the latest surprising samples.
     before: Option<Before>,
     /// Expected samples since surprising ones were forgotten.
     calm: u8,
@@ -40,7 +40,7 @@ pub(crate) struct Rtt {
 #[derive(Clone, Copy, Debug)]
 struct Before {
     estimate: Estimate,
-    /// How many surprising samples came since, and the least of them.
+    /// The number of surprising samples since then.
     surprises: u8,
     least: Micros32,
 }

@@ -13,7 +13,7 @@ use super::segments::Segments;
 /// The most bytes of one run: a little less than the longest UDP datagram, which is what the kernel cuts.
 const MAX_RUN_BYTES: usize = 65_000;
 
-/// What goes to the kernel in one piece: a datagram, or a run of them to one address.
+/// One piece for the kernel: a datagram, or a run of them on one path.
 #[derive(Clone, Copy)]
 pub(crate) struct Message<'a> {
     pub(crate) destination: SocketAddr,
@@ -23,14 +23,14 @@ pub(crate) struct Message<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// Who owns the socket.
+/// The owner of the socket.
 pub(crate) enum Handle {
     Plain(UdpSocket),
     #[cfg(feature = "tokio")]
     Tokio(tokio::net::UdpSocket),
 }
 
-/// What one call sent.
+/// The datagrams that one call sent.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Sent {
     pub(crate) datagrams: usize,
@@ -75,7 +75,7 @@ pub(crate) struct Carrier {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     state: UdpSocketState,
     pub(crate) local: SocketAddr,
-    /// Whether an IPv6 socket takes IPv4 as well.
+    /// True if an IPv6 socket takes IPv4 as well.
     dual_stack: bool,
     segments: Segments,
 }
@@ -126,7 +126,7 @@ impl Carrier {
         }
     }
 
-    /// Where to send for `remote` to get it; `None` if this socket has no such family.
+    /// The destination for a datagram to `remote`; `None` if this socket has no address of that family.
     fn destination(&self, remote: Address) -> Option<SocketAddr> {
         match (remote.socket_addr()?, self.local.is_ipv6()) {
             (SocketAddr::V4(v4), true) => {
@@ -180,7 +180,7 @@ impl Carrier {
                 }
             });
             return match seen {
-                // Not tried, if the runtime knows already that there is no room.
+                // The runtime knows already that there is no room, so it did not try.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Refused::System(error)),
                 _ => again,
             };
@@ -226,7 +226,7 @@ impl Carrier {
         Ok(Sent { datagrams: run.count, bytes: run.bytes.len() })
     }
 
-    /// One datagram by itself.
+    /// Sends one datagram.
     pub(crate) fn send_singly(&self, path: Path, bytes: &[u8]) -> Result<(), Refused> {
         let destination = self.destination(path.remote).ok_or(Refused::NoSuchFamily)?;
         let message = Message { destination, source: path.local, segment_size: None, bytes };
@@ -293,12 +293,12 @@ impl Carrier {
         Ok(count)
     }
 
-    /// How many messages one call receives if `wanted` are.
+    /// The number of messages that one call receives when asked for `wanted`.
     pub(crate) fn receive_at_most(&self, wanted: usize) -> usize {
         if cfg!(any(target_os = "linux", target_os = "android")) { wanted } else { quinn_udp::BATCH_SIZE }
     }
 
-    /// Whether a receive call that did not fill its buffers found all there was. A runtime has to see a call
+    /// Returns whether a receive call that did not fill its buffers found all there was. A runtime has to see a call
     /// fail before it waits, so there the last call has to be one that finds nothing.
     pub(crate) fn short_receive_is_last(&self) -> bool {
         match &self.handle {

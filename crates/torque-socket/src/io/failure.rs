@@ -1,4 +1,4 @@
-//! What an error of sending means for the datagram and for those behind it.
+//! The meaning of a send error for its datagram and for those behind it.
 
 use std::io;
 
@@ -23,18 +23,18 @@ pub(super) enum Failure {
     Other,
 }
 
-/// A datagram to `remote` could not be sent: for those who wait for an answer from there.
+/// A datagram to `remote` that could not be sent, for the attempts that wait for an answer from there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Trouble {
     pub(crate) remote: Address,
     /// No other datagram to there will fare better.
     pub(crate) is_final: bool,
-    /// What the operating system said.
+    /// The operating system's words.
     pub(crate) cause: String,
 }
 
 impl Trouble {
-    /// What became of a datagram of `length` bytes; `None` if that says nothing about what becomes of the next.
+    /// The trouble of a datagram of `length` bytes; `None` if it says nothing about the next datagram.
     pub(super) fn new(
         failure: Failure,
         remote: Address,
@@ -79,7 +79,7 @@ impl Failure {
         }
     }
 
-    /// Whether a run of datagrams may have met it where each of them by itself would not.
+    /// Returns whether a run of datagrams may have met it where each of them by itself would not.
     pub(super) fn may_be_of_a_run(self) -> bool {
         matches!(self, Self::TooLarge | Self::Other)
     }

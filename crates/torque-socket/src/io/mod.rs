@@ -34,7 +34,7 @@ const MAX_TROUBLES: usize = 32;
 const RECEIVE_BATCH: usize = 32;
 /// The most datagrams that a kernel joins into one message.
 pub(crate) const MAX_JOINED: usize = 64;
-/// How many it asks for while few come: preparing for more costs more.
+/// The number of messages to ask for while few come: preparing for more costs more.
 const RECEIVE_FEW: usize = 2;
 
 /// A message as it came: a datagram, or several of one source that the kernel has joined.
@@ -44,12 +44,12 @@ struct Arrived<'a> {
     destination: Option<IpAddr>,
     /// Bytes of each datagram but the last.
     stride: usize,
-    /// How many datagrams this socket has lost so far because its receive buffer was full, if there are any. It wraps.
+    /// The datagrams that this socket has lost so far because its receive buffer was full, if any. The number wraps.
     lost: Option<u32>,
     bytes: &'a mut [u8],
 }
 
-/// How one receive call went.
+/// The outcome of one receive call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Received {
     /// There may be more.
@@ -63,7 +63,7 @@ pub(crate) struct Udp {
     carrier: Carrier,
     pressure: Pressure,
     buffer: Vec<u8>,
-    /// How many messages the next receive call asks for.
+    /// The number of messages that the next receive call asks for.
     asks: usize,
     stats: IoStats,
     blocked: bool,
@@ -106,7 +106,7 @@ impl Udp {
         &mut self.stats
     }
 
-    /// Whether datagrams wait for room in the send buffer.
+    /// Returns whether datagrams wait for room in the send buffer.
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked
     }
@@ -304,7 +304,7 @@ impl Udp {
                 take(path, datagram);
             };
             if bytes.is_empty() {
-                // No chunk of it, but a datagram all the same.
+                // It has no chunks, but it is a datagram.
                 return take(bytes);
             }
             bytes.chunks_mut(stride.max(1)).for_each(take);
@@ -358,9 +358,9 @@ impl Udp {
     }
 }
 
-/// Whether a datagram that was refused may be sent without `local`: it answers a question that was sent to everybody on a
-/// network, whose address is no source, which not every system tells. No other datagram may leave from an address that
-/// was not asked.
+/// Returns whether a datagram that was refused may be sent without `local`: it answers a question that was broadcast, and
+/// a broadcast address cannot be a source, which not every system says. Any other datagram leaves only from the address
+/// that was asked.
 fn may_leave_from_any(local: Option<IpAddr>, bytes: &[u8], refused: &Refused) -> bool {
     use io::ErrorKind::{AddrNotAvailable, InvalidInput};
     let is_about_source =

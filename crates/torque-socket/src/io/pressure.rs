@@ -12,7 +12,7 @@ use torque_proto::wire::DatagramKind;
 
 use super::carrier::Carrier;
 
-/// What the kernel charges for a datagram beside its bytes, about.
+/// The kernel's approximate charge for a datagram beside its bytes.
 const OVERHEAD: usize = 768;
 
 /// Looking who does not answer takes a look at each connection.
@@ -22,7 +22,7 @@ const SILENT_PAUSE: Duration = Duration::from_millis(100);
 /// peers that do not answer, and answers to strangers, who can name addresses that nobody has.
 #[derive(Default)]
 pub(super) struct Pressure {
-    /// Of the buffer; 0 where nobody tells.
+    /// The capacity of the buffer; 0 where the system does not tell.
     capacity: usize,
     /// Charged since the last look, about.
     charged: usize,
@@ -42,8 +42,7 @@ impl Pressure {
         self.charged += bytes + datagrams * OVERHEAD;
     }
 
-    /// Whether it is time to look how full the buffer is: so much was sent that it may have become fuller by an
-    /// eighth.
+    /// Returns whether it is time to see how full the buffer is: enough was sent to fill another eighth.
     pub(super) fn is_look_due(&self) -> bool {
         self.capacity > 0 && self.charged >= self.capacity / 8
     }
@@ -53,7 +52,7 @@ impl Pressure {
         self.is_look_due() || self.is_half_full
     }
 
-    /// So many bytes are in the buffer.
+    /// Notes how many bytes are in the buffer.
     pub(super) fn looked(&mut self, waiting: usize) {
         self.charged = 0;
         self.is_half_full = waiting >= self.capacity / 2;
@@ -63,7 +62,7 @@ impl Pressure {
         }
     }
 
-    /// Whether [`set_silent`](Self::set_silent) is due.
+    /// Returns whether [`set_silent`](Self::set_silent) is due.
     pub(super) fn wants_silent(&self) -> bool {
         self.is_half_full && self.silent_since.is_none_or(|since| since.elapsed() >= SILENT_PAUSE)
     }
@@ -74,13 +73,13 @@ impl Pressure {
         self.silent_since = Some(Instant::now());
     }
 
-    /// Whether a datagram stays here.
+    /// Returns whether a datagram stays here.
     pub(super) fn holds(&self, remote: &Address, bytes: &[u8]) -> bool {
         self.is_half_full && (is_to_stranger(bytes) || self.silent.contains(remote))
     }
 }
 
-/// Whether a datagram answers somebody who has proven nothing yet.
+/// Returns whether a datagram answers a remote that has proven nothing yet.
 fn is_to_stranger(bytes: &[u8]) -> bool {
     use DatagramKind::{ChallengeResponse, ProbeEcho, Reject};
     matches!(DatagramKind::of(bytes), ChallengeResponse | ProbeEcho | Reject)

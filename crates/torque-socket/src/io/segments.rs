@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use torque_proto::Address;
 
-/// Destinations that are remembered for having refused a run. So many are no exception any more.
+/// The most destinations that are remembered for having refused a run. More than that are no exception any more.
 const MAX_REFUSED: usize = 64;
 
-/// How long a run of datagrams may be.
+/// The longest run of datagrams.
 ///
 /// A kernel may refuse a run, and take its datagrams one by one: for lack of checksums in the network card, on a route
 /// through IPsec, or by a rule of a firewall about lengths. Most of these concern some destinations only.

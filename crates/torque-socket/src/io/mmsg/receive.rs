@@ -16,7 +16,7 @@ type Name = libc::sockaddr_in6;
 #[repr(C, align(8))]
 struct Control([MaybeUninit<u8>; CONTROL_BYTES]);
 
-/// What the control messages of one message said.
+/// The contents of one message's control messages.
 #[derive(Default)]
 struct Told {
     stride: Option<usize>,
