@@ -93,6 +93,11 @@ impl Attempts {
         self.asking.get(remote).copied()
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.owners.is_empty() && self.asking.is_empty()
+    }
+
     pub(crate) fn insert(&mut self, remote: Address, id: ConnectionId) {
         self.asking.insert(remote, id);
     }

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use super::replies::{Hosts, OURS, endpoint};
+use super::replies::{Hosts, OURS, endpoint, is_reply};
 use super::*;
 use crate::schedule::{MAX_CANDIDATES, NEXT_CANDIDATE};
 
@@ -215,4 +215,60 @@ fn a_request_from_one_address_leaves_the_others_their_chance() {
         superseded += u32::from(requested);
     }
     assert!((1..8).contains(&superseded), "{superseded}");
+}
+
+/// Whatever is called in whatever order, nothing of an attempt stays behind, and each has one end.
+#[test]
+fn attempts_that_end_in_any_order_leave_nothing_behind() {
+    for seed in 0..60 {
+        let mut rng = Rng::new([seed; 32]);
+        let mut hosts = Hosts::new(3);
+        let mut ids = Vec::new();
+        for _ in 0..120 {
+            let now = hosts.now;
+            let addresses: Vec<_> =
+                (0..rng.below(5))
+                    .map(|_| {
+                        if rng.below(2) == 0 {
+                            silent(rng.below(6) as u8)
+                        } else {
+                            address(rng.below(3) as u8)
+                        }
+                    })
+                    .collect();
+            let trust = match rng.below(3) {
+                0 => Trust::Anyone,
+                1 => Trust::Ask,
+                _ => Trust::Pinned(hosts.hosts[1].public_key()),
+            };
+            let id = ids.get(rng.below(8) as usize % ids.len().max(1)).copied();
+            let client = &mut hosts.client;
+            match (rng.below(8), id) {
+                (0, _) => ids.push(client.connect_to(now, &addresses, ConnectOptions::new(trust)).unwrap()),
+                (1, _) => ids.push(client.connect_unresolved(now, ConnectOptions::new(trust)).unwrap()),
+                (2, Some(id)) => drop(client.add_candidates(now, id, &addresses)),
+                (3, Some(id)) => drop(client.end_candidates(now, id, CloseCode::NameNotFound, "")),
+                (4, Some(id)) => drop(client.close(now, id, b"")),
+                (5, Some(id)) => drop(client.accept_challenge(now, id)),
+                (6, _) => addresses.iter().for_each(|at| client.obstacle(now, *at, "no", rng.below(2) == 0)),
+                _ => {}
+            }
+            hosts.advance(rng.below(400), |host, bytes| match rng.below(6) {
+                0 => None,
+                // Answers that come from elsewhere, also from where others are.
+                1 if is_reply(bytes) => Some(address(rng.below(4) as u8)),
+                _ => Some(address(host as u8)),
+            });
+        }
+        for id in &ids {
+            let _ = hosts.client.end_candidates(hosts.now, *id, CloseCode::NameNotFound, "");
+            let _ = hosts.client.close(hosts.now, *id, b"");
+        }
+        hosts.pass(30_000);
+        assert_eq!(hosts.client.slots_used(), 0, "seed {seed}");
+        assert!(hosts.client.attempts.is_empty(), "seed {seed}");
+        assert_eq!(hosts.client.poll_timeout(), None, "seed {seed}");
+        let ends = hosts.events.iter().filter(|event| matches!(event, Event::Close { .. })).count();
+        assert_eq!(ends, ids.len(), "seed {seed}");
+    }
 }

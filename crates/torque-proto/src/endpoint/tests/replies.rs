@@ -102,7 +102,7 @@ impl Hosts {
 
 type Change = fn(&mut Vec<u8>);
 
-fn is_reply(bytes: &[u8]) -> bool {
+pub(super) fn is_reply(bytes: &[u8]) -> bool {
     Reply::parse(DatagramKind::of(bytes), bytes).is_ok()
 }
 
