@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use torque_proto::{
-    CallError, ChallengeResponse, Config, ConnectOptions, ConnectRequest, ConnectionId, Endpoint, Event,
-    Instant, KeyPair, PublicKey, SendError, Sequence, Setup, Stats, Trust,
+    Address, CallError, ChallengeResponse, Config, ConnectOptions, ConnectRequest, ConnectionId, Endpoint,
+    Event, Instant, KeyPair, PublicKey, SendError, Sequence, Setup, Stats, Trust,
 };
 
 use crate::oracle::{End, EndId, Oracle};
@@ -229,7 +229,30 @@ impl Play {
         &mut self,
         from: NodeId,
         to: NodeId,
+        options: ConnectOptions,
+    ) -> Result<ConnectionId, CallError> {
+        let remote = self.world.address(to);
+        self.begin(from, options, |endpoint, now, options| endpoint.connect(now, remote, options))
+    }
+
+    /// Starts a connection to a host that may have several addresses.
+    ///
+    /// # Errors
+    /// The errors of the endpoint.
+    pub fn connect_to(
+        &mut self,
+        from: NodeId,
+        addresses: &[Address],
+        options: ConnectOptions,
+    ) -> Result<ConnectionId, CallError> {
+        self.begin(from, options, |endpoint, now, options| endpoint.connect_to(now, addresses, options))
+    }
+
+    fn begin(
+        &mut self,
+        from: NodeId,
         mut options: ConnectOptions,
+        connect: impl FnOnce(&mut Endpoint, Instant, ConnectOptions) -> Result<ConnectionId, CallError>,
     ) -> Result<ConnectionId, CallError> {
         self.attempts += 1;
         let mut mark = [0; 12];
@@ -238,8 +261,7 @@ impl Play {
         options.connect_data.splice(0..0, mark);
         // The applications of a play have a behaviour for the question.
         options.trust.get_or_insert(Trust::Ask);
-        let remote = self.world.address(to);
-        let connection = self.world.with(from, |endpoint, now| endpoint.connect(now, remote, options))?;
+        let connection = self.world.with(from, |endpoint, now| connect(endpoint, now, options))?;
         let end = self.oracle.begin(from, connection);
         self.by_mark.insert(mark, end);
         self.act();
