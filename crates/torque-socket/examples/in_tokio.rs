@@ -1,52 +1,51 @@
-//! A host and clients in the tokio runtime: one task owns the socket, others talk to it through channels.
+//! A host and clients in the tokio runtime: one task owns the socket, others send through handles and await verdicts.
 //!
-//! One task owns the socket and does nothing long: it waits for events and for
-//! commands. What the game does, and what a player waits for, is in other tasks.
+//! The task that owns the socket does nothing long: it waits for events and hands packets on. The game, and what a player
+//! waits for, are other tasks.
 //!
 //! Run it: `cargo run --features tokio --example in_tokio`
 #![allow(clippy::print_stdout)]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use torque_socket::{AsyncSocket, ConnectionId, Event, SendError, Socket};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::oneshot;
+use torque_socket::{AsyncConnection, AsyncSocket, Event, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
-/// Lines that wait for a task; who does not keep up loses the next.
+/// Lines that wait for the game. While it does not keep up, further lines are lost.
 const MOST_LINES: usize = 64;
 const PLAYERS: usize = 3;
-
-/// A request of another task to the one that owns the socket.
-enum Command {
-    SendToAll(Vec<u8>),
-    Stop,
-}
 
 fn main() -> Result<(), Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let host = Socket::bind("127.0.0.1:0")?;
         let url = format!("torque://{}@{}", host.public_key(), host.local_addr());
-        let (commands, inbox) = channel(MOST_LINES);
         let (lines, mut heard) = channel(MOST_LINES);
-        let host = tokio::spawn(own(host, inbox, lines));
+        let (stop, stopped) = oneshot::channel();
+        let host = tokio::spawn(own(host, lines, stopped));
         let players: Vec<_> = (0..PLAYERS).map(|number| tokio::spawn(play(url.clone(), number))).collect();
 
-        // The game: hears everybody, and tells everybody.
+        // The game hears everybody, tells everybody, and learns whom its packet has reached.
+        let mut guests = Vec::new();
         for _ in 0..PLAYERS {
-            let (player, line) = heard.recv().await.ok_or("the socket's task has ended")?;
-            println!("{player} says {line}");
+            let (guest, line) = heard.recv().await.ok_or("the socket's task has ended")?;
+            println!("{} says {line}", guest.id());
+            guests.push(guest);
         }
-        commands.send(Command::SendToAll(b"the game begins".to_vec())).await?;
+        let sent: Vec<_> = guests.iter().map(|guest| guest.send(b"the game begins")).collect();
+        for (guest, verdict) in guests.iter().zip(sent) {
+            println!("{}: {:?}", guest.id(), verdict?.await);
+        }
         for player in players {
             println!("{}", player.await??);
         }
-        commands.send(Command::Stop).await?;
+        let _ = stop.send(());
         host.await?
     })
 }
@@ -54,11 +53,10 @@ fn main() -> Result<(), Failure> {
 /// The task that owns the socket.
 async fn own(
     socket: Socket,
-    mut commands: Receiver<Command>,
-    lines: Sender<(ConnectionId, String)>,
+    lines: Sender<(AsyncConnection, String)>,
+    mut stopped: oneshot::Receiver<()>,
 ) -> Result<(), Failure> {
     let mut socket = AsyncSocket::new(socket)?;
-    let mut players: BTreeMap<ConnectionId, u32> = BTreeMap::new();
     loop {
         tokio::select! {
             Some(event) = socket.wait_event(None) => match event {
@@ -66,28 +64,14 @@ async fn own(
                     // The client may be gone by now; `Close` will say so.
                     let _ = socket.accept_connection(request.connection, b"");
                 }
-                Event::Established { connection, .. } => drop(players.insert(connection, 0)),
-                Event::Close { connection, .. } => drop(players.remove(&connection)),
                 Event::Packet { connection, payload, .. } => {
                     // Without waiting: a task that does not keep up must not stop the socket.
                     let line = String::from_utf8_lossy(&payload).into_owned();
-                    let _ = lines.try_send((connection, line));
+                    let _ = lines.try_send((socket.connection(connection), line));
                 }
                 _ => {}
             },
-            command = commands.recv() => match command {
-                Some(Command::SendToAll(line)) => {
-                    for (player, missed) in &mut players {
-                        match socket.send(*player, &line) {
-                            Ok(_) => {}
-                            Err(SendError::WindowFull | SendError::Blocked | SendError::Closed) => *missed += 1,
-                            Err(error) => return Err(error.into()),
-                        }
-                    }
-                    socket.flush();
-                }
-                Some(Command::Stop) | None => break,
-            },
+            _ = &mut stopped => break,
         }
     }
     // The other sides are told, and the last verdicts come in.

@@ -340,6 +340,32 @@ impl AsyncConnection {
         shared.queued.notify_one();
         Ok(PendingVerdict(verdict))
     }
+
+    /// Ends the connection, as [`Socket::close`] does.
+    ///
+    /// # Errors
+    /// The connection has ended already, the socket is gone, or the reason is too long.
+    pub fn close(&self, reason: &[u8]) -> Result<(), CallError> {
+        let shared = self.shared.upgrade().ok_or(CallError::Closed)?;
+        let closed = shared.lock().socket.close(self.id, reason);
+        shared.queued.notify_one();
+        closed
+    }
+
+    /// The other side, as [`Socket::peer`] tells it; `None` if the socket is gone.
+    pub fn peer(&self) -> Option<Peer> {
+        self.shared.upgrade()?.lock().socket.peer(self.id)
+    }
+
+    /// The largest payload that `send` takes, as [`Socket::max_packet_size`] tells it; `None` if the socket is gone.
+    pub fn max_packet_size(&self) -> Option<usize> {
+        self.shared.upgrade()?.lock().socket.max_packet_size(self.id)
+    }
+
+    /// Figures of the connection, as [`Socket::connection_stats`] tells them; `None` if the socket is gone.
+    pub fn stats(&self) -> Option<ConnectionStats> {
+        self.shared.upgrade()?.lock().socket.connection_stats(self.id)
+    }
 }
 
 /// The verdict on one packet, to be awaited: a [`Delivery`], [`Unknown`](Delivery::Unknown) if the socket is dropped

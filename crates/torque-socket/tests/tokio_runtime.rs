@@ -205,7 +205,17 @@ fn each_task_awaits_the_verdicts_on_what_it_sent() {
             }
         };
         assert!(matches!(told, Some(Event::Verdict { delivery: Delivery::Delivered, .. })), "{told:?}");
-        host.close(at_host, b"").unwrap();
+        // A handle closes its connection, too, and the socket's task sends that.
+        let connection = host.connection(at_host);
+        assert_eq!(connection.peer().unwrap().public_key, client.public_key());
+        connection.close(b"enough").unwrap();
+        let code = loop {
+            tokio::select! {
+                Some(_) = host.wait_event(None) => {}
+                Some(event) = client.wait_event(None) => if let Event::Close { code, .. } = event { break code },
+            }
+        };
+        assert_eq!(code, CloseCode::Closed);
     });
 }
 
