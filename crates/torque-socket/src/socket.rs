@@ -165,11 +165,14 @@ impl Socket {
     /// Datagrams under way arrive as they would have. See [`Builder::simulated_link`].
     pub fn set_simulated_link(&mut self, link: impl Into<Option<LinkConfig>>) {
         match (&mut self.simulated, link.into()) {
-            (Some(simulated), link) => simulated.set_config(link.unwrap_or_default()),
-            (simulated @ None, Some(link)) => {
-                *simulated = Some(Box::new(SimulatedPaths::new(link, self.link_seed)));
+            (Some(simulated), Some(link)) => simulated.set_config(link),
+            // A perfect link stays for what is under way.
+            (Some(simulated), None) if simulated.deadline().is_some() => {
+                simulated.set_config(LinkConfig::default());
             }
-            (None, None) => {}
+            (simulated, link) => {
+                *simulated = link.map(|link| Box::new(SimulatedPaths::new(link, self.link_seed)));
+            }
         }
     }
 
@@ -216,8 +219,9 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// Nothing says whose key counts ([`ConnectError::NoTrust`]), the text is no URL, the address cannot be a host's ([`ConnectError::Unspecified`]) or lacks a zone of this machine
-    /// ([`ConnectError::NoZone`], [`ConnectError::NoSuchZone`]), or the endpoint refuses.
+    /// Nothing says whose key counts ([`ConnectError::NoTrust`]), the text is not a URL, the address cannot be a host's
+    /// ([`ConnectError::Unspecified`]) or lacks a zone of this machine ([`ConnectError::NoZone`],
+    /// [`ConnectError::NoSuchZone`]), or the endpoint refuses.
     pub fn connect_with(
         &mut self,
         target: impl ToTarget,
