@@ -1,5 +1,6 @@
 //! A socket that its owner drives.
 
+mod connecting;
 mod ending;
 mod receiving;
 
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant as StdInstant};
 
 use torque_netem::{LinkConfig, SimulatedPaths};
 use torque_proto::{
-    Address, CallError, CloseCode, ClosedBy, ConnectOptions, ConnectionId, ConnectionStats, Endpoint, Event,
-    Instant, KeyLogEntry, KeyPair, Peer, PublicKey, SendError, Sequence, Stats, Trust,
+    Address, CallError, CloseCode, ClosedBy, ConnectionId, ConnectionStats, Endpoint, Event, Instant,
+    KeyLogEntry, KeyPair, Peer, PublicKey, SendError, Sequence, Stats,
 };
 
 use crate::builder::Builder;
@@ -21,7 +22,6 @@ use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
 use crate::sharded::Shard;
-use crate::target::{ConnectError, Place, ToTarget, combine_trust};
 use crate::waker::Waker;
 use ending::Endings;
 
@@ -174,139 +174,6 @@ impl Socket {
                 *simulated = link.map(|link| Box::new(SimulatedPaths::new(link, self.link_seed)));
             }
         }
-    }
-
-    /// Begins a connection. Takes an address, a name and a port, or a URL (`torque://key@name:port`). Events tell what
-    /// follows, under the id that is returned.
-    ///
-    /// A key in the URL is pinned, and `trust` may be `None`. Otherwise say whose key counts:
-    ///
-    /// ```
-    /// use torque_socket::{ConnectError, Socket, Trust};
-    ///
-    /// let host = Socket::bind("127.0.0.1:0")?;
-    /// let mut client = Socket::client()?;
-    /// // Nobody said who the host is, so anybody could be.
-    /// assert_eq!(client.connect(host.local_addr(), None), Err(ConnectError::NoTrust));
-    /// client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// A name is resolved in the background, and all of its addresses, of both families, are tried: the next
-    /// one after 250 ms of silence, or at once if one fails.
-    ///
-    /// # Errors
-    /// Those of [`connect_with`](Self::connect_with).
-    pub fn connect(
-        &mut self,
-        target: impl ToTarget,
-        trust: impl Into<Option<Trust>>,
-    ) -> Result<ConnectionId, ConnectError> {
-        self.connect_with(target, ConnectOptions::default().with_trust(trust))
-    }
-
-    /// Begins a connection as [`connect`](Self::connect) does, with data for the host's application and wishes for the
-    /// connection.
-    ///
-    /// ```
-    /// use torque_socket::{ConnectOptions, Socket};
-    ///
-    /// let host = Socket::bind("127.0.0.1:0")?;
-    /// let url = format!("torque://{}@{}", host.public_key(), host.local_addr());
-    /// let mut client = Socket::client()?;
-    /// client.connect_with(url, ConnectOptions::default().with_data("Ada, team red"))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Nothing says whose key counts ([`ConnectError::NoTrust`]), the text is not a URL, the address cannot be a host's
-    /// ([`ConnectError::Unspecified`]) or lacks a zone of this machine ([`ConnectError::NoZone`],
-    /// [`ConnectError::NoSuchZone`]), or the endpoint refuses.
-    pub fn connect_with(
-        &mut self,
-        target: impl ToTarget,
-        mut options: ConnectOptions,
-    ) -> Result<ConnectionId, ConnectError> {
-        let now = self.clock.now();
-        let target = target.to_target()?;
-        let place = target.place()?;
-        options.trust = Some(combine_trust(target.key(), options.trust)?);
-        let address = match place {
-            Place::Address(address) => address,
-            // The addresses of a name may belong to several shards.
-            Place::Name { .. } if self.shard.is_some() => return Err(ConnectError::NameOnShard),
-            Place::Name { name, port } => {
-                let id = self.endpoint.connect_unresolved(now, options)?;
-                let (waker, udp) = (&mut self.waker, &mut self.udp);
-                self.resolver.resolve(id, name, port, || get_waker(waker, udp));
-                return Ok(id);
-            }
-        };
-        if let Some(owner) = self.shard.as_ref().and_then(|shard| shard.other_owner(address)) {
-            return Err(ConnectError::OtherShard { owner });
-        }
-        Ok(self.endpoint.connect(now, address, options)?)
-    }
-
-    /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`]). To give the attempt up,
-    /// [`close`](Self::close) it.
-    ///
-    /// # Errors
-    /// The connection has ended, or does not wait for this.
-    pub fn accept_challenge(&mut self, connection: ConnectionId) -> Result<(), CallError> {
-        self.endpoint.accept_challenge(self.clock.now(), connection)?;
-        self.take_puzzles();
-        Ok(())
-    }
-
-    /// Lets an initiator in ([`Event::ConnectRequest`]). `accept_data`, at most 511 bytes, is for its application.
-    ///
-    /// # Errors
-    /// The connection has ended, does not wait for this, or the data is too long.
-    pub fn accept_connection(
-        &mut self,
-        connection: ConnectionId,
-        accept_data: &[u8],
-    ) -> Result<(), CallError> {
-        self.endpoint.accept_connection(self.clock.now(), connection, accept_data)
-    }
-
-    /// Refuses a request ([`Event::ConnectRequest`]), for a reason of at most 511 bytes that the initiator is told.
-    /// [`Event::Close`] follows, with [`CloseCode::Refused`].
-    ///
-    /// # Errors
-    /// The connection has ended, is not a request that waits for an answer, or the reason is too long.
-    pub fn refuse(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
-        self.endpoint.refuse(self.clock.now(), connection, reason)
-    }
-
-    /// Drops a request ([`Event::ConnectRequest`]) without an answer: the initiator hears nothing and gives up by
-    /// itself. Its place is free at once, and [`Event::Close`] follows.
-    ///
-    /// An initiator that begins again, with another puzzle, is a new request.
-    ///
-    /// # Errors
-    /// The connection has ended, or is not a request that waits for an answer.
-    pub fn ignore(&mut self, connection: ConnectionId) -> Result<(), CallError> {
-        self.endpoint.ignore(connection)
-    }
-
-    /// Ends a connection in any phase, for a reason of at most 511 bytes that the other side is told.
-    /// [`Event::Close`] follows, with [`CloseCode::Closed`]. To say no to a request, [`refuse`](Self::refuse) it.
-    ///
-    /// # Errors
-    /// The connection has ended already, or the reason is too long.
-    pub fn close(&mut self, connection: ConnectionId, reason: &[u8]) -> Result<(), CallError> {
-        let now = self.clock.now();
-        self.endpoint.close(now, connection, reason)?;
-        self.puzzles.cancel(connection);
-        self.resolver.cancel(connection);
-        Ok(())
-    }
-
-    /// Closes everything; the other sides are told that this socket is shutting down. Close events follow.
-    pub fn close_all(&mut self) {
-        self.endpoint.close_all(self.clock.now());
     }
 
     /// Sends one packet: numbers and seals it at once, and leaves it for the next `flush`, `poll` or `wait` to

@@ -123,6 +123,8 @@ fn a_page_of_an_allowed_origin_connects_and_the_host_is_told_which_it_is() {
     pair.ends[CLIENT].send(pair.now, client, b"quack").unwrap();
     pair.exchange();
     assert!(pair.events(HOST).iter().any(|event| matches!(event, Event::Packet { .. })));
+    let page = pair.ends[HOST].peer(*connection).unwrap();
+    assert_eq!(page.origin.as_deref(), Some(GAME), "the origin of a connection can be asked for later");
     assert_eq!(pair.counted(), [1, 0, 0]);
 }
 
