@@ -1,15 +1,15 @@
-//! Which of a machine's addresses others can use.
+//! The addresses of this machine that others can use.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// From where an address can be reached, best first.
+/// The reach of an address, best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Reach {
-    /// From other machines: an address of the internet or of a private network.
+    /// Other machines can reach it: an address of the internet or of a private network.
     Network,
-    /// From this machine only.
+    /// Only this machine can reach it.
     ThisMachine,
-    /// From machines on the same link, each of which has to add a zone of its own: which of its interfaces that is.
+    /// Machines on the same link can reach it. Each must add a zone, the name of its own interface.
     ThisLink,
 }
 
@@ -24,8 +24,8 @@ impl Reach {
     }
 }
 
-/// The addresses at which a socket that is bound to `local` can be reached, those first that others can use best. Never
-/// `0.0.0.0` or `[::]`, and no link-local address, whose zone would be another one elsewhere.
+/// The addresses of a socket that is bound to `local`, the most useful first. Never `0.0.0.0`, `[::]` or a link-local
+/// address, because its zone differs elsewhere.
 pub fn reachable(local: SocketAddr) -> Vec<SocketAddr> {
     if !local.ip().is_unspecified() {
         return vec![local];
@@ -34,7 +34,7 @@ pub fn reachable(local: SocketAddr) -> Vec<SocketAddr> {
     let mut found: Vec<IpAddr> = interfaces
         .iter()
         .map(|interface| interface.ip())
-        // A socket that is bound to `[::]` takes both families.
+        // A socket that is bound to `[::]` receives both families.
         .filter(|ip| (ip.is_ipv4() || local.is_ipv6()) && Reach::of(*ip) != Reach::ThisLink)
         .collect();
     let usual = [usual_source(Ipv4Addr::UNSPECIFIED.into()), usual_source(Ipv6Addr::UNSPECIFIED.into())];
@@ -49,10 +49,10 @@ pub fn reachable(local: SocketAddr) -> Vec<SocketAddr> {
     found.into_iter().map(|ip| SocketAddr::new(ip, local.port())).collect()
 }
 
-/// The address from which this machine would send into the internet, if it has a way there. Nothing is sent.
+/// The address from which this machine would send to the internet, if it has a route. Sends nothing.
 fn usual_source(family: IpAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((family, 0)).ok()?;
-    // Reserved for documentation: nobody is there.
+    // Reserved for documentation: nobody has it.
     let somewhere: IpAddr = match family {
         IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),

@@ -1,4 +1,4 @@
-//! The words of the command line. What each subcommand takes stands in its own file.
+//! The command line. The arguments of each subcommand are in its own file.
 
 use clap::{ColorChoice, Parser, ValueEnum};
 
@@ -7,22 +7,22 @@ use crate::commands::Command;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  failed: something else than the following did not work
+  1  failed: anything that is not listed below
   2  usage: the command line, a file or a text cannot be used
-  3  no answer: nobody answered, or answers no longer
-  4  refused: the other side said no, or has nothing in common with this one
-  5  key mismatch: the other side has another key than asked for, or none that is trusted
+  3  no answer: the other side did not answer, or stopped answering
+  4  refused: the other side refused, or the two sides are incompatible
+  5  key mismatch: the other side has the wrong key, or one that is not trusted
 
 Environment:
-  TORQUE_KEYLOG  names a file into which the secrets of all connections are written, so that
-                 `torque decode` can open a capture. Whoever has that file can read everything.
-  RUST_LOG       what is logged: a level (error, warn, info, debug, trace, off), or several as
-                 TARGET=LEVEL with commas in between. torque is the command itself; torque_proto,
-                 torque_socket and torque_gateway write to standard error what the protocol, the
-                 driver and the gateway see.
+  TORQUE_KEYLOG  names a file that receives the secrets of all connections, so that
+                 `torque decode` can open a capture. Anyone who has it can read everything.
+  RUST_LOG       sets what is logged: a level (error, warn, info, debug, trace, off), or several
+                 as TARGET=LEVEL, separated by commas. The target torque is the command itself;
+                 torque_proto, torque_socket and torque_gateway are the protocol, the driver and
+                 the gateway, which log to standard error.
 
 Examples:
-  torque host --key pond.key                   echo whatever connects
+  torque host --key pond.key                   echo every packet
   torque connect torque://tk1...@host:28000    talk to it, and to nobody else in its place
   torque ping host                             how long, how lossy, how steady
 ";
@@ -47,7 +47,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// When to use colours.
+/// The use of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// Where standard output is a terminal
@@ -60,7 +60,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// Makes it so for everything that is written from now on.
+    /// Applies this to all output from now on.
     pub fn write_global(self) {
         match self {
             Self::Auto => anstream::ColorChoice::Auto,

@@ -1,4 +1,4 @@
-//! One connection as initiator, from the URL to being established: what `connect` and `ping` begin with.
+//! Connects as initiator, from the URL to an established connection, for `connect` and `ping`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,17 +17,17 @@ use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
 use crate::trust::TrustOptions;
 use crate::units::printable;
 
-/// How long an attempt may take before it is said what seems to be wrong.
+/// The time after which an attempt reports what seems to be wrong.
 const HINT_AFTER: Duration = Duration::from_secs(1);
 
-/// What to connect to and how.
+/// The target and the options of a connection.
 pub struct Wish<'a> {
     pub target: &'a str,
     pub trust: &'a TrustOptions,
     pub settings: Option<Settings>,
     /// The application's connect data.
     pub data: &'a [u8],
-    /// A credential to show before it.
+    /// A credential to send before it.
     pub credential: Option<&'a Path>,
     /// See [`TrustOptions::decide`].
     pub harmless: bool,
@@ -41,8 +41,7 @@ pub struct Connected {
     pub accept_data: Vec<u8>,
 }
 
-/// The bytes of a credential for `key` in front of an application's own. A credential that nobody will take is
-/// refused here.
+/// The bytes of a credential for `key`, followed by the application's own. A useless credential is refused here.
 pub fn with_credential(credential: Option<&Path>, key: PublicKey, data: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut bytes = match credential {
         Some(path) => key_files::credential_for(path, key)?.to_bytes(),
@@ -52,7 +51,7 @@ pub fn with_credential(credential: Option<&Path>, key: PublicKey, data: &[u8]) -
     Ok(bytes)
 }
 
-/// Connects, and waits until that is done.
+/// Connects, and waits until the connection is established.
 pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Result<Connected, Failure> {
     let host = host_name(wish.target)?;
     // Without a key in the URL the host's key is judged below.
@@ -118,8 +117,8 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
     }
 }
 
-/// Says what seems to be wrong while the attempt goes on: anybody can send an answer that is no good, so that only the
-/// end of the wait decides. Whether there was anything to say.
+/// Reports what seems to be wrong while the attempt goes on. Anyone can send a false answer, so only the end of the wait
+/// decides. Returns whether there was anything to report.
 fn tell_hint(problem: Option<CloseCode>, output: &Output) -> Result<bool, Failure> {
     let Some(code) = problem else { return Ok(false) };
     let text = match code {
@@ -143,7 +142,7 @@ fn tell_hint(problem: Option<CloseCode>, output: &Output) -> Result<bool, Failur
 pub struct LastFigures(Option<ConnectionStats>);
 
 impl LastFigures {
-    /// To be called in every turn.
+    /// Takes the current figures. Call it in every turn.
     pub fn renew(&mut self, socket: &Socket, id: ConnectionId) {
         if let Some(stats) = socket.connection_stats(id) {
             self.0 = Some(stats);
@@ -156,7 +155,7 @@ impl LastFigures {
     }
 }
 
-/// Says why a command stays a while after its connection has ended.
+/// Explains why a command stays a while after its connection has ended.
 pub fn note_close(by: ClosedBy, output: &Output) {
     if by == ClosedBy::Remote {
         output.note(format_args!(
@@ -165,8 +164,8 @@ pub fn note_close(by: ClosedBy, output: &Output) {
     }
 }
 
-/// Ends a socket in order: closes the connection, and waits until every verdict is certain and the host asks no
-/// more. Every event that is left is given to `show`, however things went so far, which `ran` says.
+/// Ends a socket in order: closes the connection, and waits until every verdict is certain and the host needs no more
+/// answers. Passes the remaining events to `show`, even if `ran`, the result so far, is a failure.
 ///
 /// # Errors
 /// The first failure of `ran` and `show`.
@@ -176,7 +175,7 @@ pub fn end(
     ran: Result<(), Failure>,
     mut show: impl FnMut(Event) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    // If it has ended meanwhile, its close event is there already.
+    // If it has ended meanwhile, its close event is already queued.
     let _ = socket.close(id, b"");
     let mut told = ran;
     socket.shutdown(END_AT_MOST, |event| {
@@ -188,7 +187,7 @@ pub fn end(
     told
 }
 
-/// What a host is called in the known hosts: name and port.
+/// The name of a host in the known hosts: name and port.
 fn host_name(target: &str) -> Result<String, Failure> {
     Ok(match target.to_target()? {
         Target::Url(url) => format!("{}:{}", url.host, url.port),

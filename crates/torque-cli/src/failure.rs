@@ -1,4 +1,4 @@
-//! What a command that failed tells: what happened, what to do next, and the exit code.
+//! The failure of a command: what happened, what to do next, and the exit code.
 
 use std::fmt;
 use std::io;
@@ -14,9 +14,9 @@ pub enum Code {
     Usage,
     /// Nobody answered.
     NoAnswer,
-    /// The other side, or this one, said no.
+    /// One of the sides refused.
     Refused,
-    /// The other side has another key than the one asked for, or none that is trusted.
+    /// The other side has the wrong key, or one that is not trusted.
     KeyMismatch,
 }
 
@@ -44,12 +44,12 @@ impl Code {
     }
 }
 
-/// Why a command ends without having done its work.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub code: Code,
-    /// What happened. Empty if whoever read the output went away: then there is nobody to tell.
+    /// What happened. Empty if the reader of the output has gone, and there is nobody to tell.
     pub what: String,
     /// What to do about it.
     pub next: Option<String>,
@@ -61,29 +61,29 @@ impl Failure {
         Self { code, what: what.into(), next: None }
     }
 
-    /// One with exit code 1.
+    /// A failure with exit code 1.
     pub fn failed(what: impl Into<String>) -> Self {
         Self::new(Code::Failed, what)
     }
 
-    /// One with exit code 2.
+    /// A failure with exit code 2.
     pub fn usage(what: impl Into<String>) -> Self {
         Self::new(Code::Usage, what)
     }
 
-    /// Says what to do about it.
+    /// Adds what to do about it.
     #[must_use]
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
     }
 
-    /// A file that could not be used. The operating system's words end the sentence.
+    /// The failure to use a file. The operating system's message ends the sentence.
     pub fn file(doing: &str, path: &std::path::Path, error: &io::Error) -> Self {
         Self::failed(format!("{doing} {} failed: {error}", path.display()))
     }
 
-    /// Why a connection ended, if that is a failure of the command.
+    /// The failure that the end of a connection means.
     pub fn closed(code: CloseCode, reason: &[u8]) -> Self {
         let mut what = format!("{code} ({})", code.name());
         if !reason.is_empty() {

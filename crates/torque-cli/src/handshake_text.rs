@@ -1,4 +1,4 @@
-//! How a handshake went, as text and as JSON.
+//! The steps of a handshake, as text and as JSON.
 
 use serde_json::{Value, json};
 use torque_socket::{ConnectionStats, PublicKey};
@@ -31,7 +31,7 @@ pub fn steps_json(stats: &ConnectionStats) -> Value {
     })
 }
 
-/// A key that fits a line; the beginning tells keys apart, but proves nothing.
+/// A key shortened for a line. The beginning distinguishes keys, but proves nothing.
 pub fn short_key(key: &PublicKey) -> String {
     let mut text = key.to_string();
     // The first characters after the prefix hold the key type and are the same in all keys.

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::key_log;
 use crate::output::Output;
 
-/// What `torque host` drives. Both kinds look the same to everybody else.
+/// The socket of `torque host`: plain or sharded. Both look the same from outside.
 pub enum HostSocket {
     One(Box<Socket>),
     Sharded(ShardedSocket),
@@ -33,7 +33,7 @@ impl HostSocket {
         }
     }
 
-    /// How datagrams get to their shards, for `--json`.
+    /// The way in which datagrams reach their shards, for `--json`.
     pub fn steering(&self) -> Option<&'static str> {
         match self {
             Self::One(_) => None,
@@ -109,7 +109,7 @@ impl HostSocket {
         }
     }
 
-    /// The next event. Waits for it until `end`, and hands on what is queued before that.
+    /// The next event. Waits for it until `end`, and sends what is queued before that.
     pub fn event_before(&mut self, end: Instant) -> Option<Event> {
         let left = end.saturating_duration_since(Instant::now());
         match self {

@@ -1,4 +1,4 @@
-//! The key log: what `torque decode --key-log` needs to open the packets of a capture.
+//! The key log, with which `torque decode --key-log` opens the packets of a capture.
 //!
 //! It is a text file with one line for each connection and side. Lines that begin with `#` are remarks:
 //!
@@ -25,19 +25,19 @@ use crate::units::{from_hex, hex};
 /// The environment variable that names the file.
 pub const VARIABLE: &str = "TORQUE_KEYLOG";
 
-/// If the environment asks for it, has the socket write the secrets of its connections into a file.
+/// Makes the socket write the secrets of its connections into a file, if the environment asks for it.
 pub fn install(socket: &mut Socket, output: &Output) -> Result<(), Failure> {
     KeyLogFile::from_environment(output)?.map_or(Ok(()), |log| log.install(socket))
 }
 
-/// The file that the environment asks for, opened.
+/// The open file that the environment asks for.
 pub struct KeyLogFile {
     path: PathBuf,
     file: File,
 }
 
 impl KeyLogFile {
-    /// Opens it, and warns of what it is; `None` if none is asked for.
+    /// Opens it, and prints a warning. `None`: the environment names no file.
     pub fn from_environment(output: &Output) -> Result<Option<Self>, Failure> {
         let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else { return Ok(None) };
         let path = PathBuf::from(path);
@@ -49,7 +49,7 @@ impl KeyLogFile {
         Ok(Some(Self { path, file }))
     }
 
-    /// Has a socket write into it.
+    /// Makes a socket write into it.
     pub fn install(&self, socket: &mut Socket) -> Result<(), Failure> {
         let file = self.file.try_clone();
         let mut file = file.map_err(|error| Failure::file("opening the key log", &self.path, &error))?;
@@ -75,8 +75,8 @@ fn open(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// A file that was there already is taken only if nobody else can read it: what others have open stays open, whatever
-/// its mode becomes.
+/// An existing file is used only if nobody else can read it. Changing its mode would not help, because others may already
+/// have it open.
 #[cfg(unix)]
 fn check_mode(path: &Path, file: &File) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
@@ -113,10 +113,10 @@ fn line(entry: &KeyLogEntry<'_>) -> String {
     )
 }
 
-/// One connection of a key log.
+/// A connection of a key log.
 #[derive(Clone)]
 pub struct LoggedConnection {
-    /// What opens its packets.
+    /// The secrets that open its packets.
     pub secrets: LoggedSecrets,
     /// The initiator's address, if the host wrote a line.
     pub initiator: Option<SocketAddr>,
@@ -124,7 +124,7 @@ pub struct LoggedConnection {
     pub host: Option<SocketAddr>,
 }
 
-/// The connections of a key log, each once though both of its sides may have written it.
+/// The connections of a key log, each once, even if both of its sides wrote a line.
 pub fn read(path: &Path) -> Result<Vec<LoggedConnection>, Failure> {
     let text =
         std::fs::read_to_string(path).map_err(|error| Failure::file("reading the key log", path, &error))?;
@@ -173,7 +173,7 @@ fn parse(line: &str) -> Result<LoggedConnection, String> {
         from_initiator: secret(&text, "from_initiator")?,
         from_host: secret(&text, "from_host")?,
     };
-    // The address of another carrier is no socket address, and no capture has it.
+    // An address of another carrier is not a socket address, and appears in no capture.
     let remote = text("remote")?.parse().ok();
     match text("role")? {
         "initiator" => Ok(LoggedConnection { secrets, initiator: None, host: remote }),

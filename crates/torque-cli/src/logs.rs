@@ -1,4 +1,4 @@
-//! What a command that runs for long tells of what happens: each with its time and level, as many as `RUST_LOG` asks for.
+//! The log of commands that run for long: events with time and level, filtered by `RUST_LOG`.
 
 use std::fmt::Arguments;
 
@@ -14,19 +14,19 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::failure::Failure;
 use crate::output::{DIM, GOOD, Output, WARN};
 
-/// The environment variable, as most programs in Rust have it.
+/// The environment variable that most Rust programs use.
 pub const VARIABLE: &str = "RUST_LOG";
-/// What the command's own events are called in it.
+/// The target of the command's own events.
 const OWN: &str = "torque";
 
-/// How much an event matters.
+/// The importance of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Level {
-    /// Somebody should look.
+    /// Events that need attention.
     Warn,
-    /// What an operator wants to know afterwards.
+    /// Events that an operator wants to know about afterwards.
     Info,
-    /// Every packet.
+    /// Events of every packet.
     Debug,
 }
 
@@ -56,14 +56,14 @@ impl Level {
     }
 }
 
-/// Where events go.
+/// The destination of events.
 pub struct Logs<'a> {
     output: &'a Output,
     filter: Targets,
 }
 
 impl<'a> Logs<'a> {
-    /// Tells events down to `level`, unless the environment says what it wants of this command's own.
+    /// Logs events down to `level`, unless the environment sets a level for the command itself.
     pub fn new(level: Level, output: &'a Output) -> Self {
         let mut filter = from_environment().and_then(Result::ok).unwrap_or_default();
         let says_nothing_of_own =
@@ -74,12 +74,12 @@ impl<'a> Logs<'a> {
         Self { output, filter }
     }
 
-    /// Whether events of this level are shown: for texts that take work.
+    /// Returns whether events of this level are shown, for texts that are costly to make.
     pub fn wants(&self, level: Level) -> bool {
         level.filter().into_level().is_none_or(|level| self.filter.would_enable(OWN, &level))
     }
 
-    /// Tells one event: a line for people with `text`, or an object with `name` and `fields`.
+    /// Logs an event: a line for people with `text`, or an object with `name` and `fields`.
     pub fn event(
         &self,
         level: Level,
@@ -105,7 +105,7 @@ impl<'a> Logs<'a> {
     }
 }
 
-/// This moment, as RFC 3339 has it, in UTC.
+/// The current time in the form of RFC 3339, in UTC.
 pub fn now() -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -113,13 +113,13 @@ pub fn now() -> String {
     text
 }
 
-/// Has the events of the protocol and the driver written to standard error, if the environment asks for any. To be
-/// called once: it also says if it cannot be understood.
+/// Writes events of the protocol and the driver to standard error, if the environment asks for any. Call it once: it also
+/// reports a malformed filter.
 pub fn show_protocol(output: &Output) {
     show(None, output);
 }
 
-/// Has the events of the gateway written to standard error, or those that the environment asks for. To be called once.
+/// Writes events of the gateway to standard error, or those that the environment asks for. Call it once.
 #[cfg(feature = "gateway")]
 pub fn show_gateway(output: &Output) {
     show(Some(Targets::new().with_target("torque_gateway", LevelFilter::INFO)), output);

@@ -1,4 +1,4 @@
-//! Metrics for Prometheus over as much HTTP as that takes: every request gets the figures of the moment.
+//! Serves metrics for Prometheus over minimal HTTP. Every request gets the current figures.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,27 +9,26 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
-/// How long a client may take for its request, the owner of the socket for the figures, and the client again for
-/// the answer.
+/// The time limit for each step: the client's request, the figures from the owner of the socket, and the answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// No request that means well is longer.
+/// The longest request.
 const MAX_REQUEST: usize = 8_192;
-/// Clients that are served at a time; further ones are turned away. Whoever is slow takes one place for a while.
+/// The most clients at a time. Further ones are turned away.
 const MAX_CLIENTS: usize = 16;
-/// After the operating system had no connection to give, for want of descriptors perhaps.
+/// The pause after accepting failed, perhaps for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Asks for the text of the metrics.
+/// A request for the text of the metrics.
 type Request = Sender<String>;
 
-/// A listener whose requests the owner of the socket answers, between two turns.
+/// A listener. The owner of the socket answers its requests between two turns.
 pub struct MetricsListener {
     pub address: SocketAddr,
     requests: Receiver<Request>,
 }
 
 impl MetricsListener {
-    /// Begins to listen.
+    /// Starts to listen.
     pub fn bind(address: SocketAddr) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
             Failure::failed(format!("listening for metrics on {address} failed: {error}"))
@@ -43,7 +42,7 @@ impl MetricsListener {
         Ok(Self { address, requests })
     }
 
-    /// Answers all who have asked since the last call.
+    /// Answers all requests since the last call.
     pub fn answer(&self, metrics: impl FnOnce() -> String) {
         let waiting: Vec<Request> = self.requests.try_iter().collect();
         if waiting.is_empty() {
@@ -57,7 +56,7 @@ impl MetricsListener {
     }
 }
 
-/// Gives each client a thread of its own, so that a slow one keeps nobody waiting.
+/// Gives each client its own thread, so that a slow one keeps nobody waiting.
 fn listen(listener: &TcpListener, owner: &Sender<Request>) {
     let places = Arc::new(());
     loop {
@@ -68,13 +67,13 @@ fn listen(listener: &TcpListener, owner: &Sender<Request>) {
                 continue;
             }
         };
-        // One of them is the listener's own.
+        // The listener holds one of them.
         if Arc::strong_count(&places) > MAX_CLIENTS {
             continue;
         }
         let (place, owner) = (Arc::clone(&places), owner.clone());
         let served = thread::Builder::new().name("torque-metrics".into()).spawn(move || {
-            // What goes wrong is this client's loss.
+            // Errors concern this client only.
             let _ = serve(&stream, &owner);
             drop(place);
         });
@@ -93,7 +92,7 @@ fn serve(stream: &TcpStream, owner: &Sender<Request>) -> io::Result<()> {
     let (status, body) = match (method, path) {
         (Some("GET" | "HEAD"), Some("/metrics" | "/")) => {
             let (sender, answer) = channel();
-            // If the owner is gone, so will be the whole process.
+            // If the owner is gone, the process is about to end.
             let _ = owner.send(sender);
             match answer.recv_timeout(PATIENCE) {
                 Ok(text) => ("200 OK", text),
@@ -135,7 +134,7 @@ fn read_head(stream: &TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// Takes one step after another until one says that it was the last, or the time is over.
+/// Repeats a step until it reports that it was the last, or the time is over.
 fn within(time: Duration, mut step: impl FnMut(Duration) -> io::Result<bool>) -> io::Result<()> {
     let end = Instant::now() + time;
     loop {

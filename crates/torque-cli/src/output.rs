@@ -1,4 +1,4 @@
-//! Where commands write: lines for people, or one JSON object a line, never both.
+//! The output of commands: lines for people, or one JSON object a line, never both.
 
 use std::fmt::Arguments;
 use std::io::{self, IsTerminal, Write};
@@ -8,39 +8,39 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// What is good or done.
+/// The style of what is good or done.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// What needs attention.
+/// The style of what needs attention.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What is to be noticed but is no failure.
+/// The style of warnings.
 pub const WARN: Style = AnsiColor::Yellow.on_default();
-/// Names, headings and keys.
+/// The style of names, headings and keys.
 pub const NAME: Style = AnsiColor::Cyan.on_default();
-/// What may be read over.
+/// The style of what can be skipped.
 pub const DIM: Style = Style::new().dimmed();
 
-/// Standard output in one of the two forms. Colours are left out where it is no terminal.
+/// Standard output in one of the two forms. It has colours only on a terminal.
 pub struct Output {
     json: bool,
 }
 
 impl Output {
-    /// `json`: objects instead of lines.
+    /// Makes an output. With `json` it prints objects instead of lines.
     pub fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Whether objects are wanted.
+    /// Returns whether it prints objects.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether a person looks at standard output.
+    /// Returns whether a person reads standard output.
     pub fn is_terminal(&self) -> bool {
         !self.json && io::stdout().is_terminal()
     }
 
-    /// A line for people; nothing with `--json`.
+    /// Prints a line for people. Does nothing with `--json`.
     pub fn line(&self, text: Arguments<'_>) -> Result<(), Failure> {
         if self.json {
             return Ok(());
@@ -50,7 +50,7 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// An object for programs; nothing without `--json`.
+    /// Prints an object for programs. Does nothing without `--json`.
     pub fn record(&self, value: impl FnOnce() -> Value) -> Result<(), Failure> {
         if !self.json {
             return Ok(());
@@ -60,15 +60,15 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// A remark for people on standard error, so that it never mixes with what they asked for.
+    /// Prints a remark for people on standard error, so that it never mixes with the result.
     pub fn note(&self, text: Arguments<'_>) {
         if !self.json {
-            // Nobody reads standard error: then the remark is lost, which does no harm.
+            // If nobody reads standard error, the remark is lost, which does no harm.
             let _ = writeln!(anstream::stderr(), "{text}");
         }
     }
 
-    /// Why the command failed: on standard error, or as the last object.
+    /// Prints why the command failed: on standard error, or as the last object.
     pub fn failure(&self, failure: &Failure) {
         if failure.what.is_empty() {
             return;

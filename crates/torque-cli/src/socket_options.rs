@@ -1,4 +1,4 @@
-//! What every subcommand that opens a socket takes.
+//! The options of every subcommand that opens a socket.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::key_files;
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Socket")]
 pub struct SocketOptions {
-    /// File with this socket's secret key; made if it does not exist (default: a fresh key, forgotten afterwards)
+    /// File with this socket's secret key; created if it does not exist (default: a new key each time)
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
@@ -20,7 +20,7 @@ pub struct SocketOptions {
     #[arg(long, value_name = "ID", default_value = "")]
     pub application: String,
 
-    /// Wishes for the connection: window=128;tag=8;ack_delay=50;max_packet=1150
+    /// Settings to ask for: window=128;tag=8;ack_delay=50;max_packet=1150
     #[arg(long, value_name = "SETTINGS")]
     pub settings: Option<Settings>,
 
@@ -38,12 +38,12 @@ pub struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// The configuration that they ask for.
+    /// The configuration from these options.
     pub fn config(&self) -> Config {
         let mut config = Config::default();
         config.application_id = self.application.clone().into_bytes();
         if let Some(settings) = self.settings {
-            // Asking for a shorter tag is asking to take one.
+            // To ask for a shorter tag is to accept one.
             config.min_tag_bytes = config.min_tag_bytes.min(settings.tag_bytes);
             config.settings = settings;
         }

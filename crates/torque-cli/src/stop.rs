@@ -1,4 +1,4 @@
-//! Ctrl-C: commands that run until stopped end in order, with their connections closed and a summary.
+//! Ctrl-C: commands that run until stopped close their connections and print a summary.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,14 +16,14 @@ pub fn watch() -> Result<(), Failure> {
     .map_err(|error| Failure::failed(format!("watching for Ctrl-C failed: {error}")))
 }
 
-/// Whether it is time to end.
+/// Returns whether it is time to end.
 pub fn requested() -> bool {
     STOPPED.load(Ordering::Relaxed)
 }
 
-/// How long closing everything may take: enough for the last verdicts over a bad network, and to answer other sides
-/// for as long as they may ask.
+/// The time that closing may take. It suffices for the last verdicts over a bad network, and to answer the other sides'
+/// last repeats.
 pub const END_AT_MOST: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// The longest that a command may wait without a look at [`requested`].
+/// The longest time that a command may wait without checking [`requested`].
 pub const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! Whether a host's key is the right one: pinned, known, signed, or agreed to by the person at the terminal.
+//! Decides whether a host's key is right: pinned, known, signed, or confirmed by the person at the terminal.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -10,26 +10,26 @@ use crate::failure::{Code, Failure};
 use crate::output::{BAD, DIM, NAME, Output};
 use crate::units::printable;
 
-/// Ways to trust a host. A key in the URL goes before all of them.
+/// Ways to trust a host. A key in the URL overrides all of them.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Trust")]
 pub struct TrustOptions {
-    /// Take a host whose key this authority signed (tk1...); may be repeated
+    /// Trust hosts whose key this authority signed (tk1...); may be repeated
     #[arg(long, value_name = "KEY")]
     pub authority: Vec<PublicKey>,
 
-    /// Expect the key of the first visit ever after; it is kept in this file
+    /// Trust a host's key on the first visit and expect it afterwards; keys are kept in this file
     #[arg(long, value_name = "FILE")]
     pub known_hosts: Option<PathBuf>,
 
-    /// Take any key: whoever can answer in the host's place can be the host
+    /// Trust any key: anyone who can answer in the host's place can pretend to be the host
     #[arg(long)]
     pub trust_anyone: bool,
 }
 
 impl TrustOptions {
-    /// Decides about the key and data that the host at `host` has shown. `harmless`: nothing is sent that would
-    /// do harm in the wrong hands, so a key that nothing speaks against is taken.
+    /// Decides about the key and data of the host at `host`. `harmless` says that nothing secret will be sent, so that an
+    /// unknown key is accepted.
     pub fn decide(
         &self,
         host: &str,

@@ -22,7 +22,7 @@ pub fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
-/// Bytes of the other side as text that cannot play tricks with a terminal.
+/// Makes bytes of the other side safe to print on a terminal.
 pub fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
@@ -39,7 +39,7 @@ pub fn printable(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Text where it is text, otherwise hex.
+/// Formats bytes as text if they are text, and otherwise as hex.
 pub fn text_or_hex(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.chars().any(|character| character.is_control() && character != '\n') => {
@@ -58,7 +58,7 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Bytes from hex in either case, with white space, colons or `0x` in between; `None` if it is none.
+/// Reads hex in either case, with white space, colons or `0x` in between. `None`: the text is not hex.
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let text = text.trim().replace("0x", "").replace("0X", "");
     let digits: Vec<u8> = text

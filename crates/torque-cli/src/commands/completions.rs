@@ -14,7 +14,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, mut program: clap::Command) -> Result<(), Failure> {
-    // Written at once at the end, so that a closed pipe is no panic.
+    // Written at once at the end, so that a closed pipe is an error and not a panic.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, "torque", &mut script);
     Ok(std::io::Write::write_all(&mut std::io::stdout(), &script)?)

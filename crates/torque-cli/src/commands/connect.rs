@@ -21,19 +21,19 @@ use crate::units::{hex, millis, millis_number, printable, text_or_hex};
 const EXAMPLES: &str = "\
 Examples:
   torque connect torque://tk1...@host:28000      each line typed is a packet
-  torque connect host --known-hosts hosts.txt    expect the key of the first visit ever after
+  torque connect host --known-hosts hosts.txt    trust the key of the first visit
   torque connect host --send hello --trust-anyone
-                                                 one packet, its verdict, and what comes back
+                                                 one packet, its verdict, and the answer
   torque connect host --count 600 --rate 60 --size 100 --link mobile
                                                  ten seconds of game traffic over a bad network
 
-Without --send or --count it reads lines from standard input until it ends, then waits for the verdicts.
+Without --send or --count, lines from standard input become packets. At the end it waits for the verdicts.
 ";
 
 /// Connect to a host and send packets
 ///
-/// Every packet's verdict is printed: delivered, when the host's application got it, or dropped. What the host
-/// sends is printed too. Nothing is sent again.
+/// Prints the verdict of every packet: delivered, if the host's application received it, or dropped. Prints packets from
+/// the host too. Sends nothing again.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

@@ -17,14 +17,14 @@ Examples:
   torque discover                           hosts of `torque host` on these networks, port 28000
   torque discover --service pond --port 27015
 
-Answers are not authenticated: anybody on the network can answer in anybody's name. The URLs pin the key that
-was told, so connecting with one reaches whoever has that key, or nobody.
+Answers are not authenticated: anyone on the network can answer in any name. Each URL pins the key in the answer, so
+connecting with it reaches the owner of that key, or nobody.
 ";
 
 /// Find hosts on the local networks
 ///
-/// Asks by broadcast and multicast, on IPv4 and IPv6, and prints every host that answers once, at the address that
-/// leads there best: one of a network before one of this machine, and that before a link-local one.
+/// Asks by broadcast and multicast, on IPv4 and IPv6. Prints each host that answers once, with its best address: one of a
+/// network, or else of this machine, or else a link-local one.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -41,12 +41,12 @@ pub struct Args {
     wait: f64,
 }
 
-/// Questions get lost, so they are repeated.
+/// The interval of questions, which are repeated because they may be lost.
 const ASK_EVERY: Duration = Duration::from_millis(700);
-/// How long a host's better addresses are waited for.
+/// The time to wait for a better address of a host.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What is known of a host.
+/// A host that answered.
 enum Known {
     /// It may still answer from a better address.
     Waiting {
@@ -89,7 +89,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
 /// Remembers an answer, if it is the first of its host or came from a better address.
 fn take(known: &mut HashMap<PublicKey, Known>, host: FoundHost) {
     let reach = |host: &FoundHost| Reach::of(host.address.ip());
-    // There is nothing better to wait for.
+    // No better address can come.
     let patience = if reach(&host) == Reach::Network { Duration::ZERO } else { PATIENCE };
     let until = Instant::now() + patience;
     match known.get_mut(&host.public_key) {
@@ -98,12 +98,12 @@ fn take(known: &mut HashMap<PublicKey, Known>, host: FoundHost) {
             *old = until.min(*old);
             *best = host;
         }
-        // Every repeat of the question has its answer.
+        // Each repeated question gets its own answer.
         Some(_) => {}
     }
 }
 
-/// Shows those that have waited long enough.
+/// Prints the hosts that have waited long enough.
 fn show_ready(
     known: &mut HashMap<PublicKey, Known>,
     is_ready: impl Fn(Instant) -> bool,

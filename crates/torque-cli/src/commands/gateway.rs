@@ -25,20 +25,20 @@ Examples:
   torque gateway --certificate /etc/letsencrypt/live/gw.example/fullchain.pem \\
       --certificate-key /etc/letsencrypt/live/gw.example/privkey.pem --key gateway.key \\
       --allow-origin https://game.example --allow-target game.example:28000
-                              for everybody's browsers: one site's pages, one host
+                              for the public: the pages of one site, and one host
   torque gateway ... --strangers public
-                              the same, and pages can be hosts for everybody
+                              the same, and pages can be hosts for anyone
   torque gateway ... --metrics 127.0.0.1:9281
                               counters at http://127.0.0.1:9281/metrics
 
-Targets: name:port, ip:port, [ip6]:port, network/bits:ports; ports are N, N-M or *. A name leads to public
-addresses only; private ones and this machine's have to be named themselves (localhost stands for both of its own).
+Targets: name:port, ip:port, [ip6]:port, network/bits:ports; ports are N, N-M or *. A name reaches only
+public addresses. Private ones and those of this machine must be listed themselves (localhost means both of its own).
 
-Logs go to standard error, with a time in UTC and a level. RUST_LOG=warn shows what needs looking at alone,
-RUST_LOG=torque_gateway=debug how connections ended too.
+Logs go to standard error, with a time in UTC and a level. RUST_LOG=warn shows only what needs attention,
+RUST_LOG=torque_gateway=debug also how connections ended.
 
-Hosts that are to know which site a page is from trust the gateway's public key, which is printed at the start and
-stays the same with --key.
+Hosts that want to know the site of a page must trust the gateway's public key. It is printed at the start, and is
+permanent with --key.
 ";
 
 /// Lend web pages UDP ports, over WebTransport or WebSocket

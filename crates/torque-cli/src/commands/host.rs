@@ -25,23 +25,23 @@ use limits::LimitOptions;
 
 const EXAMPLES: &str = "\
 Examples:
-  torque host --key pond.key                       on port 28000, with a key that stays the same
+  torque host --key pond.key                       on port 28000, with a permanent key
   torque host --bind 127.0.0.1:0                   on this machine only, at a free port
   torque host --accept-key tk1... --accept-key tk1...
                                                    only these two may connect
   torque host --authority tk1...                   only those whose key this authority signed
   torque host --trusted-gateway tk1... --allowed-origin https://game.example
-                                                   only pages of that site, which the gateway vouches for
-  torque host --shards 4                           on four cores; still one address and one key
+                                                   only pages of that site, as the gateway attests
+  torque host --shards 4                           on four cores, with one address and one key
   torque host --metrics 127.0.0.1:9280             counters at http://127.0.0.1:9280/metrics
   torque host --link terrible                      what would it be like on a bad network?
 
 It also answers `torque query` and `torque discover`.
 
-What a limit turns away is counted: [counter: busy] is torque_busy_total in the metrics.
+Each limit counts what it turns away: [counter: busy] is torque_busy_total in the metrics.
 
-Logs have a time in UTC and a level. RUST_LOG=warn shows less, RUST_LOG=debug every packet and what the protocol
-sees, RUST_LOG=torque=info,torque_proto=debug each as much as wanted. Connections have the same id everywhere.
+Logs have a time in UTC and a level. RUST_LOG=warn shows less, RUST_LOG=debug every packet and the events of the
+protocol, and RUST_LOG=torque=info,torque_proto=debug sets each level. Connections have the same id everywhere.
 ";
 
 /// Be a host that echoes every packet

@@ -19,11 +19,11 @@ Examples:
 /// Make a key pair
 ///
 /// The secret key goes into a file that only its owner can read, or to standard output. The public key, tk1...,
-/// is what others write into URLs to be sure whom they talk to.
+/// belongs into URLs, so that others can be sure whom they talk to.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// Make the key of an authority, which signs keys and which no socket takes for itself
+    /// Make the key of an authority, which signs other keys and cannot be used by a socket
     #[arg(long)]
     authority: bool,
 

@@ -1,4 +1,4 @@
-//! One file a subcommand. Each has its `Args` (with the help that people read) and a `run`.
+//! The subcommands, one file each, with its `Args` (whose comments are the help text) and a `run`.
 
 pub mod completions;
 pub mod connect;
@@ -40,7 +40,7 @@ pub enum Command {
 
 /// Runs a subcommand. `program` describes the whole command line, for manual pages and completions.
 pub fn run(command: Command, program: clap::Command, output: &Output) -> Result<(), Failure> {
-    // The gateway shows its own.
+    // The gateway has its own logs.
     #[cfg(feature = "gateway")]
     let has_logs = matches!(command, Command::Gateway(_));
     #[cfg(not(feature = "gateway"))]

@@ -22,14 +22,13 @@ Examples:
   torque ping torque://tk1...@host -c 20 -i 0.05
   torque ping host --link mobile              what would it be like from a phone?
 
-A host that echoes (`torque host`) gives a time for every packet. Of any other host the verdict is shown, which
-may come later than a round trip, as hosts collect acknowledgments; the summary has the true round trip then too.
+A host that echoes (`torque host`) gives a time for every packet. For other hosts the time of the verdict is shown, which
+may be longer than a round trip because hosts collect acknowledgments. The summary has the true round trip in any case.
 ";
 
 /// Measure round trips, loss and jitter of a connection
 ///
-/// Connects and sends packets, one each interval. Any key is taken unless the URL pins one, since nothing is
-/// sent that could do harm.
+/// Connects and sends a packet at each interval. Accepts any key unless the URL pins one, because nothing secret is sent.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {

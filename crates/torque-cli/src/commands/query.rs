@@ -17,7 +17,7 @@ Examples:
   torque query host                       a `torque host` at port 28000
   torque query torque://tk1...@host:27015 --service pond
 
-The answer is not authenticated: it is what somebody says. Connect with the URL to be sure.
+The answer is not authenticated: anyone could have sent it. Connect with the URL to be sure.
 ";
 
 /// Ask one host about itself, without connecting
@@ -44,7 +44,7 @@ pub fn parse_seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The first pause before the question is asked again; it doubles.
+/// The first pause before the question is repeated. It doubles each time.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
@@ -106,7 +106,7 @@ fn resolve(url: &str) -> Result<(Vec<SocketAddr>, Option<PublicKey>), Failure> {
     Ok((addresses, key))
 }
 
-/// Prints what a host said.
+/// Prints the answer of a host.
 pub fn show(found: &FoundHost, output: &Output) -> Result<(), Failure> {
     let info = &found.info;
     let full = info.players >= info.max_players;

@@ -22,8 +22,8 @@ There is no revocation: make credentials short-lived (--days) and sign again.
 
 /// Sign a key with the key of an authority
 ///
-/// The credential says that the key belongs to a name until some time. Whoever trusts the authority can then
-/// trust hosts, or let in initiators, that it never met.
+/// The credential states that the key belongs to a name until a certain time. Programs that trust the authority can then
+/// trust hosts, or accept initiators, that they never met.
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
@@ -35,11 +35,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     authority: PathBuf,
 
-    /// What the authority calls the key's owner, at most 64 bytes
+    /// Name of the key's owner, at most 64 bytes
     #[arg(long, value_name = "NAME", default_value = "")]
     name: String,
 
-    /// How long the credential is good
+    /// Days for which the credential is valid
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=36_500))]
     days: u64,
 
