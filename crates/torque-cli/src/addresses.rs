@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_of_a_network_comes_before_one_of_this_machine_and_that_before_one_of_a_link() {
+    fn network_addresses_come_first_and_link_local_ones_last() {
         let mut all = ["fe80::1", "127.0.0.1", "192.168.1.7", "::1", "169.254.3.4", "fd00::1", "2001:db8::5"]
             .map(|text| text.parse::<IpAddr>().unwrap());
         all.sort_by_key(|ip| Reach::of(*ip));

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_of_the_other_side_cannot_move_the_cursor_or_turn_the_text_around() {
+    fn foreign_bytes_cannot_move_the_cursor_or_reverse_the_text() {
         assert_eq!(printable(b"a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
         assert_eq!(printable("x\u{202e}y".as_bytes()), "x\\u{202e}y");
         assert_eq!(printable("héllo".as_bytes()), "héllo");

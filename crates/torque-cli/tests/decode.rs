@@ -157,7 +157,7 @@ fn pcap(datagrams: &[(SocketAddr, SocketAddr, Vec<u8>)]) -> Vec<u8> {
 }
 
 #[test]
-fn with_a_key_log_every_packet_of_a_capture_is_opened_and_without_it_none() {
+fn a_key_log_opens_every_packet_of_a_capture() {
     let directory = Directory::new();
     let [keys, capture, text] =
         ["keys.txt", "capture.pcap", "datagrams.txt"].map(|name| directory.file(name));

@@ -80,7 +80,7 @@ fn lines_of_standard_input_are_packets() {
 }
 
 #[test]
-fn over_a_bad_network_each_packet_is_delivered_or_dropped_and_nothing_is_left_open() {
+fn over_a_bad_network_every_packet_gets_its_verdict() {
     let host = Host::start(&[]);
     let told =
         json(0, &["connect", host.url(), "--count", "200", "--rate", "200", "--link", "delay=5,loss=15%"]);

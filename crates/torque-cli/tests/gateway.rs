@@ -167,7 +167,7 @@ fn refusals_have_few_lines_in_the_log_and_the_rest_is_counted() {
 
 #[cfg(unix)]
 #[test]
-fn a_gateway_without_descriptors_says_so_and_serves_again_when_it_has_some() {
+fn a_gateway_without_descriptors_says_so_and_recovers() {
     let command = torque();
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""]).arg(command.get_program());

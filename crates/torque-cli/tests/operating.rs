@@ -50,7 +50,7 @@ fn samples(text: &str) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn metrics_explain_themselves_and_tell_verdicts_connections_and_difficulty() {
+fn metrics_show_verdicts_connections_and_difficulty() {
     for shards in ["1", "2"] {
         let host = Host::start(&["--metrics", "127.0.0.1:0", "--shards", shards, "--max", "7"]);
         let mut client = torque()
@@ -196,7 +196,7 @@ fn connect_data_is_logged_only_if_that_is_asked_for() {
 }
 
 #[test]
-fn events_have_a_time_a_level_and_one_form_of_ids_and_the_environment_chooses_among_them() {
+fn events_have_time_level_and_ids_and_the_environment_filters_them() {
     let told_by = |filter: Option<&str>| {
         let mut command = torque();
         command.args(["host", "--bind", "127.0.0.1:0"]);
@@ -345,7 +345,7 @@ fn until_established(host: &Host, connections: usize) {
 }
 
 #[test]
-fn a_host_takes_no_more_connections_than_it_says_and_says_that_it_is_full() {
+fn a_host_accepts_no_more_than_its_limit_and_says_that_it_is_full() {
     let host = Host::start(&["--max", "2", "--metrics", "127.0.0.1:0"]);
     let first: Vec<_> = (0..2)
         .map(|_| {

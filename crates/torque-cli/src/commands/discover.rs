@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_hosts_addresses_the_one_that_leads_there_best_counts_in_whatever_order_they_come() {
+    fn the_best_address_of_a_host_counts_in_any_order_of_answers() {
         let [link, machine, network] = ["[fe80::1%3]:9", "127.0.0.1:9", "10.0.0.7:9"];
         for order in [[link, machine, network], [network, link, machine], [machine, network, link]] {
             let mut known = HashMap::new();

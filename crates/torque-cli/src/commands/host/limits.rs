@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_connections_as_the_option_says_fit_beside_pending_and_ended_ones() {
+    fn the_limit_of_connections_leaves_space_for_pending_and_ended_ones() {
         for connections in [1, 256, 16_384, 30_000, 65_535] {
             let config = config(&["--max", &connections.to_string()]);
             assert!(config.limits.connections >= 2 * connections + config.limits.pending, "{connections}");
