@@ -1,4 +1,4 @@
-/** Close codes. Written by `cargo xtask codes` from `spec/codes.csv`: change them there. */
+/** Codes. Written by `cargo xtask codes` from `spec/codes.csv`: change them there. */
 
 /** What each close code means (PROTOCOL.md 10). */
 export const CLOSE_MEANINGS = {
@@ -29,3 +29,18 @@ export const CLOSE_MEANINGS = {
 
 /** Why a connection, pending or established, ended (PROTOCOL.md 10). */
 export type CloseCode = keyof typeof CLOSE_MEANINGS;
+
+/** What is wrong with a call of the core. */
+export type CoreCallCode =
+  | "closed"
+  | "not_established"
+  | "window_full"
+  | "too_large"
+  | "blocked"
+  | "not_waiting"
+  | "no_trust"
+  | "too_many_connections"
+  | "address_in_use"
+  | "not_an_info_packet"
+  | "invalid_settings"
+  | "connections_exist";

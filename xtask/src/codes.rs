@@ -24,9 +24,10 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let source = root.join("spec/codes.csv");
     let text = std::fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
     let codes = parse(&text)?;
-    let outputs: [(PathBuf, String); 2] = [
+    let outputs: [(PathBuf, String); 3] = [
         (root.join("crates/torque-proto/src/codes.rs"), rust(&codes)),
         (root.join("js/src/codes.ts"), typescript(&codes)),
+        (root.join("js/src/engine/numbers.ts"), engine_numbers(&codes)),
     ];
     for (path, wanted) in &outputs {
         let present = std::fs::read_to_string(path).unwrap_or_default();
@@ -59,6 +60,11 @@ fn parse(text: &str) -> Result<Vec<Code>, String> {
         if codes.iter().any(|code| code.table == table && (code.number == number || code.name == name)) {
             return Err(format!("{place}: number or name is there already"));
         }
+        // Tables that are read by position.
+        let count = codes.iter().filter(|code| code.table == table).count();
+        if ["delivery", "closed_by"].contains(&table) && usize::from(number) != count {
+            return Err(format!("{place}: the numbers of {table} count from 0"));
+        }
         codes.push(Code {
             table: table.to_owned(),
             number,
@@ -82,27 +88,53 @@ fn variant(name: &str) -> String {
 
 fn typescript(codes: &[Code]) -> String {
     let mut out = String::from(
-        "/** Close codes. Written by `cargo xtask codes` from `spec/codes.csv`: change them there. */\n\n\
+        "/** Codes. Written by `cargo xtask codes` from `spec/codes.csv`: change them there. */\n\n\
          /** What each close code means (PROTOCOL.md 10). */\n\
          export const CLOSE_MEANINGS = {\n",
     );
-    for code in codes.iter().filter(|code| code.table == "close") {
+    for code in table(codes, "close") {
         let _ = writeln!(out, "  {}: {:?},", code.name, code.meaning);
     }
     out.push_str(
         "} as const;\n\n/** Why a connection, pending or established, ended (PROTOCOL.md 10). */\n\
-         export type CloseCode = keyof typeof CLOSE_MEANINGS;\n",
+         export type CloseCode = keyof typeof CLOSE_MEANINGS;\n\n\
+         /** What is wrong with a call of the core. */\nexport type CoreCallCode =\n",
     );
+    let names: Vec<String> = table(codes, "call").iter().map(|code| format!("  | {:?}", code.name)).collect();
+    let _ = writeln!(out, "{};", names.join("\n"));
     out
 }
 
-fn rust(codes: &[Code]) -> String {
-    let table = |name: &str| -> Vec<&Code> { codes.iter().filter(|code| code.table == name).collect() };
+/// The numbers of the core's interface, for the engine.
+fn engine_numbers(codes: &[Code]) -> String {
     let mut out = String::from(
-        "//! Close and reject codes. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
+        "/** Numbers of the core's interface. Written by `cargo xtask codes` from `spec/codes.csv`: change them there. */\n\n\
+         /** The kinds of events; 0 is none. */\nexport const EVENT = {\n",
+    );
+    for code in table(codes, "event") {
+        let _ = writeln!(out, "  /** {}. */\n  {}: {},", code.meaning, code.name, code.number);
+    }
+    out.push_str("} as const;\n");
+    for (name, constant, doc) in [
+        ("delivery", "DELIVERIES", "Verdicts by number."),
+        ("closed_by", "CLOSED_BY", "Who ends a connection, by number."),
+    ] {
+        let names: Vec<String> = table(codes, name).iter().map(|code| format!("{:?}", code.name)).collect();
+        let _ = writeln!(out, "\n/** {doc} */\nexport const {constant} = [{}] as const;", names.join(", "));
+    }
+    out
+}
+
+fn table<'a>(codes: &'a [Code], name: &str) -> Vec<&'a Code> {
+    codes.iter().filter(|code| code.table == name).collect()
+}
+
+fn rust(codes: &[Code]) -> String {
+    let mut out = String::from(
+        "//! Codes of closes, rejects and errors, and the numbers of events. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
          use core::fmt;\n\n",
     );
-    let close = table("close");
+    let close = table(codes, "close");
     write_enum(
         &mut out,
         &close,
@@ -136,7 +168,7 @@ fn rust(codes: &[Code]) -> String {
     out.push_str(&wire.join("\n                | "));
     out.push_str("\n        )\n    }\n}\n\n");
 
-    let reject = table("reject");
+    let reject = table(codes, "reject");
     write_enum(&mut out, &reject, "RejectCode", "u8", "What a reject says (PROTOCOL.md 4.7).", false);
     out.push_str(
         "\nimpl RejectCode {\n    \
@@ -147,8 +179,21 @@ fn rust(codes: &[Code]) -> String {
         let _ = writeln!(out, "            {} => Self::{},", code.number, variant(&code.name));
     }
     out.push_str("            _ => return None,\n        })\n    }\n}\n");
+    for (name, of, number, doc, grows) in [
+        ("call", "CallCode", "u16", "What is wrong with a call.", true),
+        ("event", "EventKind", "u8", "What an [`Event`](crate::Event) is about.", true),
+        ("delivery", "Delivery", "u8", DELIVERY, false),
+        ("closed_by", "ClosedBy", "u8", "Who ended a connection.", false),
+    ] {
+        out.push('\n');
+        write_enum(&mut out, &table(codes, name), of, number, doc, grows);
+    }
     out
 }
+
+/// Documentation of `Delivery`.
+const DELIVERY: &str =
+    "The verdict on one sent packet. It is told exactly once for each packet, in the order of sending.";
 
 /// The enum, its number and name, and its text.
 fn write_enum(out: &mut String, codes: &[&Code], name: &str, number: &str, doc: &str, grows: bool) {

@@ -1,4 +1,4 @@
-//! Close and reject codes. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.
+//! Codes of closes, rejects and errors, and the numbers of events. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.
 
 use core::fmt;
 
@@ -304,6 +304,270 @@ impl RejectCode {
             5 => Self::DifficultyTooLow,
             6 => Self::Busy,
             _ => return None,
+        })
+    }
+}
+
+/// What is wrong with a call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum CallCode {
+    /// The connection has ended or never was.
+    Closed,
+    /// The handshake is not finished.
+    NotEstablished,
+    /// As many packets as the window holds await their verdict.
+    WindowFull,
+    /// The data is longer than the message has room for.
+    TooLarge,
+    /// Too many datagrams wait to be sent.
+    Blocked,
+    /// The connection does not wait for this answer.
+    NotWaiting,
+    /// Nothing says which host keys to take.
+    NoTrust,
+    /// The endpoint holds as many connections as it may.
+    TooManyConnections,
+    /// A connection with this address exists already.
+    AddressInUse,
+    /// The first byte is not that of an info packet.
+    NotAnInfoPacket,
+    /// The settings are out of range.
+    InvalidSettings,
+    /// The key pair can be changed only while there are no connections.
+    ConnectionsExist,
+}
+
+impl CallCode {
+    /// All codes, by number.
+    pub const ALL: &'static [Self] = &[
+        Self::Closed,
+        Self::NotEstablished,
+        Self::WindowFull,
+        Self::TooLarge,
+        Self::Blocked,
+        Self::NotWaiting,
+        Self::NoTrust,
+        Self::TooManyConnections,
+        Self::AddressInUse,
+        Self::NotAnInfoPacket,
+        Self::InvalidSettings,
+        Self::ConnectionsExist,
+    ];
+
+    /// The number that stands for it on the wire and in other languages.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Closed => 1,
+            Self::NotEstablished => 2,
+            Self::WindowFull => 3,
+            Self::TooLarge => 4,
+            Self::Blocked => 5,
+            Self::NotWaiting => 6,
+            Self::NoTrust => 7,
+            Self::TooManyConnections => 8,
+            Self::AddressInUse => 9,
+            Self::NotAnInfoPacket => 10,
+            Self::InvalidSettings => 11,
+            Self::ConnectionsExist => 12,
+        }
+    }
+
+    /// Its name, as `spec/codes.csv` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::NotEstablished => "not_established",
+            Self::WindowFull => "window_full",
+            Self::TooLarge => "too_large",
+            Self::Blocked => "blocked",
+            Self::NotWaiting => "not_waiting",
+            Self::NoTrust => "no_trust",
+            Self::TooManyConnections => "too_many_connections",
+            Self::AddressInUse => "address_in_use",
+            Self::NotAnInfoPacket => "not_an_info_packet",
+            Self::InvalidSettings => "invalid_settings",
+            Self::ConnectionsExist => "connections_exist",
+        }
+    }
+}
+
+impl fmt::Display for CallCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "The connection has ended or never was",
+            Self::NotEstablished => "The handshake is not finished",
+            Self::WindowFull => "As many packets as the window holds await their verdict",
+            Self::TooLarge => "The data is longer than the message has room for",
+            Self::Blocked => "Too many datagrams wait to be sent",
+            Self::NotWaiting => "The connection does not wait for this answer",
+            Self::NoTrust => "Nothing says which host keys to take",
+            Self::TooManyConnections => "The endpoint holds as many connections as it may",
+            Self::AddressInUse => "A connection with this address exists already",
+            Self::NotAnInfoPacket => "The first byte is not that of an info packet",
+            Self::InvalidSettings => "The settings are out of range",
+            Self::ConnectionsExist => "The key pair can be changed only while there are no connections",
+        })
+    }
+}
+
+/// What an [`Event`](crate::Event) is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The host has shown its key and data and waits for an answer.
+    ChallengeResponse,
+    /// An initiator asks to be let in.
+    ConnectRequest,
+    /// The connection is up.
+    Established,
+    /// The connection has ended.
+    Close,
+    /// A packet of the other application came.
+    Packet,
+    /// The verdict on a packet that was sent.
+    Verdict,
+    /// A datagram outside any connection came.
+    InfoPacket,
+}
+
+impl EventKind {
+    /// All codes, by number.
+    pub const ALL: &'static [Self] = &[
+        Self::ChallengeResponse,
+        Self::ConnectRequest,
+        Self::Established,
+        Self::Close,
+        Self::Packet,
+        Self::Verdict,
+        Self::InfoPacket,
+    ];
+
+    /// The number that stands for it on the wire and in other languages.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::ChallengeResponse => 1,
+            Self::ConnectRequest => 2,
+            Self::Established => 3,
+            Self::Close => 4,
+            Self::Packet => 5,
+            Self::Verdict => 6,
+            Self::InfoPacket => 7,
+        }
+    }
+
+    /// Its name, as `spec/codes.csv` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ChallengeResponse => "challenge_response",
+            Self::ConnectRequest => "connect_request",
+            Self::Established => "established",
+            Self::Close => "close",
+            Self::Packet => "packet",
+            Self::Verdict => "verdict",
+            Self::InfoPacket => "info_packet",
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ChallengeResponse => "The host has shown its key and data and waits for an answer",
+            Self::ConnectRequest => "An initiator asks to be let in",
+            Self::Established => "The connection is up",
+            Self::Close => "The connection has ended",
+            Self::Packet => "A packet of the other application came",
+            Self::Verdict => "The verdict on a packet that was sent",
+            Self::InfoPacket => "A datagram outside any connection came",
+        })
+    }
+}
+
+/// The verdict on one sent packet. It is told exactly once for each packet, in the order of sending.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Delivery {
+    /// The packet was not and never will be given to the other application.
+    Dropped,
+    /// The packet was placed in the other application's event queue.
+    Delivered,
+    /// The connection ended without a word on the packet: treat it as dropped.
+    Unknown,
+}
+
+impl Delivery {
+    /// All codes, by number.
+    pub const ALL: &'static [Self] = &[Self::Dropped, Self::Delivered, Self::Unknown];
+
+    /// The number that stands for it on the wire and in other languages.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Dropped => 0,
+            Self::Delivered => 1,
+            Self::Unknown => 2,
+        }
+    }
+
+    /// Its name, as `spec/codes.csv` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Delivered => "delivered",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dropped => "The packet was not and never will be given to the other application",
+            Self::Delivered => "The packet was placed in the other application's event queue",
+            Self::Unknown => "The connection ended without a word on the packet: treat it as dropped",
+        })
+    }
+}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ClosedBy {
+    /// This application.
+    Application,
+    /// The other side: its application or its socket.
+    Remote,
+    /// This socket: a limit passed or the other side broke the protocol.
+    Socket,
+}
+
+impl ClosedBy {
+    /// All codes, by number.
+    pub const ALL: &'static [Self] = &[Self::Application, Self::Remote, Self::Socket];
+
+    /// The number that stands for it on the wire and in other languages.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Application => 0,
+            Self::Remote => 1,
+            Self::Socket => 2,
+        }
+    }
+
+    /// Its name, as `spec/codes.csv` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Remote => "remote",
+            Self::Socket => "socket",
+        }
+    }
+}
+
+impl fmt::Display for ClosedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Application => "This application",
+            Self::Remote => "The other side: its application or its socket",
+            Self::Socket => "This socket: a limit passed or the other side broke the protocol",
         })
     }
 }

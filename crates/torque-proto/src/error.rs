@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use crate::codes::CallCode;
+
 /// Why a packet was not sent. No sequence was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -21,6 +23,19 @@ pub enum SendError {
     Closed,
     /// Too many datagrams wait to be handed to the operating system. Flush, then try again.
     Blocked,
+}
+
+impl SendError {
+    /// The number and name of the error in every language (`spec/codes.csv`).
+    pub const fn code(&self) -> CallCode {
+        match self {
+            Self::WindowFull => CallCode::WindowFull,
+            Self::TooLarge { .. } => CallCode::TooLarge,
+            Self::NotEstablished => CallCode::NotEstablished,
+            Self::Closed => CallCode::Closed,
+            Self::Blocked => CallCode::Blocked,
+        }
+    }
 }
 
 impl fmt::Display for SendError {
@@ -64,6 +79,24 @@ pub enum CallError {
     InvalidSettings,
     /// The key pair can be changed only while there are no connections.
     ConnectionsExist,
+}
+
+impl CallError {
+    /// The number and name of the error in every language (`spec/codes.csv`).
+    pub const fn code(&self) -> CallCode {
+        match self {
+            Self::Closed => CallCode::Closed,
+            Self::NotWaiting => CallCode::NotWaiting,
+            Self::TooLarge { .. } => CallCode::TooLarge,
+            Self::NoTrust => CallCode::NoTrust,
+            Self::TooManyConnections => CallCode::TooManyConnections,
+            Self::AddressInUse => CallCode::AddressInUse,
+            Self::NotAnInfoPacket => CallCode::NotAnInfoPacket,
+            Self::Blocked => CallCode::Blocked,
+            Self::InvalidSettings => CallCode::InvalidSettings,
+            Self::ConnectionsExist => CallCode::ConnectionsExist,
+        }
+    }
 }
 
 impl fmt::Display for CallError {

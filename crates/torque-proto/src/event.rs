@@ -1,44 +1,27 @@
 //! Events: everything that an endpoint tells its application.
 
+mod flat;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+pub use flat::FlatEvent;
+
 use crate::address::Address;
 use crate::codes::CloseCode;
+pub use crate::codes::{ClosedBy, Delivery};
 use crate::crypto::Cipher;
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::PublicKey;
 use crate::payload::Payload;
 use crate::settings::Settings;
 
-/// The verdict on one sent packet. It is told exactly once for each packet, in the order of sending.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Delivery {
-    /// The packet was placed in the other application's event queue.
-    Delivered,
-    /// The packet was not and never will be given to the other application.
-    Dropped,
-    /// The connection ended without its other side saying; treat it as dropped.
-    Unknown,
-}
-
 impl Delivery {
     /// Returns whether the other application is certain to have got the packet.
     pub const fn is_delivered(self) -> bool {
         matches!(self, Self::Delivered)
     }
-}
-
-/// The side that ended a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ClosedBy {
-    /// This application, by `close`.
-    Application,
-    /// The other side: its application closed or refused, or its socket said why it cannot go on.
-    Remote,
-    /// This socket: a limit passed, its place or address went to another connection, or the other side broke the protocol.
-    Socket,
 }
 
 /// The question that [`Event::ChallengeResponse`] asks an initiator: is this the right host?

@@ -57,12 +57,12 @@ mod vectors;
 pub mod wire;
 
 pub use address::Address;
-pub use codes::{CloseCode, RejectCode};
+pub use codes::{CallCode, CloseCode, EventKind, RejectCode};
 pub use config::{Config, ConfigError, HandshakeConfig, Limits, OriginPolicy, PuzzleConfig};
 pub use crypto::Cipher;
 pub use endpoint::{ConnectOptions, Datagram, Endpoint, KeyLog, KeyLogEntry, Peer, Setup};
 pub use error::{CallError, SendError};
-pub use event::{ChallengeResponse, ClosedBy, ConnectRequest, Delivery, Event, Extension};
+pub use event::{ChallengeResponse, ClosedBy, ConnectRequest, Delivery, Event, Extension, FlatEvent};
 pub use handshake::{EpochSecrets, PuzzleJob, PuzzleProgress, Trust};
 pub use id::{ConnectionId, Sequence};
 pub use identity::{KeyPair, PublicKey};

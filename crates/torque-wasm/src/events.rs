@@ -6,134 +6,81 @@ use alloc::string::{String, ToString};
 use core::fmt::Write as _;
 use core::time::Duration;
 
-use torque_proto::{ChallengeResponse, ClosedBy, ConnectRequest, ConnectionId, Delivery, Event};
+use torque_proto::{ConnectionId, Event, FlatEvent};
 
 use crate::Core;
 
 impl Core {
-    /// Goes to the next event and tells its kind: 0 none, 1 challenge_response, 2 connect_request, 3 established, 4 close,
-    /// 5 packet, 6 packet_delivery_notify, 7 info packet. What it holds is asked for before the next call of this.
+    /// Goes to the next event and tells its kind, as `spec/codes.csv` numbers them; 0 if there is none. What the event holds
+    /// is asked for before the next call of this.
     pub fn next_event(&mut self) -> u8 {
         self.event = self.endpoint.poll_event_held();
-        match &self.event {
-            None => 0,
-            Some(Event::ChallengeResponse(_)) => 1,
-            Some(Event::ConnectRequest(_)) => 2,
-            Some(Event::Established { .. }) => 3,
-            Some(Event::Close { .. }) => 4,
-            Some(Event::Packet { .. }) => 5,
-            Some(Event::Verdict { .. }) => 6,
-            Some(Event::InfoPacket { .. }) => 7,
-            // An event that this crate does not know yet tells nobody anything.
-            Some(_) => 255,
-        }
+        self.flat().map_or(0, |event| event.kind.number())
     }
 
-    /// The event's connection.
+    fn flat(&self) -> Option<FlatEvent<'_>> {
+        self.event.as_ref().map(Event::flat)
+    }
+
+    /// The event's connection; 0 for info packets.
     pub fn event_connection(&self) -> u32 {
-        self.event.as_ref().and_then(Event::connection).map_or(0, ConnectionId::get)
+        self.flat().map_or(0, |event| event.connection)
     }
 
     /// The sequence of a packet, or of the packet that a verdict is about.
     pub fn event_sequence(&self) -> f64 {
-        match &self.event {
-            Some(Event::Packet { sequence, .. } | Event::Verdict { sequence, .. }) => sequence.0 as f64,
-            _ => 0.0,
-        }
+        self.flat().map_or(0.0, |event| event.sequence as f64)
     }
 
-    /// A verdict: 0 dropped, 1 delivered, 2 unknown.
+    /// The number of a verdict.
     pub fn event_delivery(&self) -> u8 {
-        match &self.event {
-            Some(Event::Verdict { delivery, .. }) => match delivery {
-                Delivery::Dropped => 0,
-                Delivery::Delivered => 1,
-                Delivery::Unknown => 2,
-            },
-            _ => 0,
-        }
+        self.flat().map_or(0, |event| event.delivery)
     }
 
     /// The event's bytes: challenge response data, connect_data, accept_data, reason or payload.
     pub fn event_bytes(&self) -> &[u8] {
-        match &self.event {
-            Some(Event::ChallengeResponse(ChallengeResponse { challenge_response_data, .. })) => {
-                challenge_response_data
-            }
-            Some(Event::ConnectRequest(ConnectRequest { connect_data, .. })) => connect_data,
-            Some(Event::Established { accept_data, .. }) => accept_data,
-            Some(Event::Close { reason, .. }) => reason,
-            Some(Event::Packet { payload, .. } | Event::InfoPacket { payload, .. }) => payload,
-            _ => &[],
-        }
+        self.flat().map_or(&[], |event| event.data)
     }
 
     /// The other side's public key, of the first three kinds.
     pub fn event_public_key(&self) -> String {
-        match &self.event {
-            Some(
-                Event::ChallengeResponse(ChallengeResponse { public_key, .. })
-                | Event::ConnectRequest(ConnectRequest { public_key, .. })
-                | Event::Established { public_key, .. },
-            ) => public_key.to_string(),
-            _ => String::new(),
-        }
+        self.flat().and_then(|event| event.public_key).map_or_else(String::new, ToString::to_string)
     }
 
     /// The other side's address, of a request, an establishment and an info packet.
     pub fn event_remote(&self) -> String {
-        match &self.event {
-            Some(
-                Event::ConnectRequest(ConnectRequest { remote, .. })
-                | Event::Established { remote, .. }
-                | Event::InfoPacket { remote, .. },
-            ) => remote.to_string(),
-            _ => String::new(),
-        }
+        self.flat().and_then(|event| event.remote).map_or_else(String::new, |remote| remote.to_string())
     }
 
     /// Bits of puzzle of a challenge.
     pub fn event_difficulty(&self) -> u8 {
-        match &self.event {
-            Some(Event::ChallengeResponse(ChallengeResponse { difficulty, .. })) => *difficulty,
-            _ => 0,
-        }
+        self.flat().map_or(0, |event| event.difficulty)
     }
 
     /// The cipher of a challenge, the settings of an establishment, the origin of a request (empty: none), the code of a close.
     pub fn event_text(&self) -> String {
-        match &self.event {
-            Some(Event::ChallengeResponse(ChallengeResponse { cipher, .. })) => cipher.to_string(),
-            Some(Event::ConnectRequest(ConnectRequest { origin, .. })) => origin.clone().unwrap_or_default(),
-            Some(Event::Established { settings, .. }) => settings.to_string(),
-            Some(Event::Close { code, .. }) => code.name().to_owned(),
-            _ => String::new(),
+        let Some(event) = self.flat() else { return String::new() };
+        match (event.cipher, event.settings, event.close_code()) {
+            (Some(cipher), ..) => cipher.to_string(),
+            (_, Some(settings), _) => settings.to_string(),
+            (_, _, Some(code)) => code.name().to_owned(),
+            _ => event.origin.to_owned(),
         }
     }
 
-    /// Who ended a connection: 0 this application, 1 the other side, 2 this socket.
+    /// The number of who ended a connection.
     pub fn event_closed_by(&self) -> u8 {
-        match &self.event {
-            Some(Event::Close { by: ClosedBy::Application, .. }) => 0,
-            Some(Event::Close { by: ClosedBy::Remote, .. }) => 1,
-            _ => 2,
-        }
+        self.flat().map_or(0, |event| event.closed_by)
     }
 
     /// The older connection whose place an established one takes; 0 if there is none.
     pub fn event_replaces(&self) -> u32 {
-        match &self.event {
-            Some(Event::Established { replaces, .. }) => replaces.map_or(0, ConnectionId::get),
-            _ => 0,
-        }
+        self.flat().map_or(0, |event| event.replaces)
     }
 
     /// How many packets may await their verdict, of an establishment.
     pub fn event_window(&self) -> u16 {
-        match &self.event {
-            Some(Event::Established { settings, .. }) => settings.packet_window,
-            _ => 0,
-        }
+        self.flat().and_then(|event| event.settings).map_or(0, |settings| settings.packet_window)
     }
 
     /// Counters of the whole socket, as JSON.

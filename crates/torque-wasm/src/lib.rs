@@ -37,8 +37,8 @@ use core::time::Duration;
 use torque_netem::{LinkConfig, SimulatedPaths};
 use torque_proto::identity::origin::EXTENSION_ORIGIN;
 use torque_proto::{
-    Address, CallError, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Extension, Instant, KeyPair,
-    Path, PublicKey, SendError, Trust,
+    Address, CallCode, CallError, ConnectOptions, ConnectionId, Datagram, Endpoint, Event, Extension,
+    Instant, KeyPair, Path, PublicKey, SendError, Trust,
 };
 
 use transmits::Outgoing;
@@ -65,32 +65,17 @@ fn connection(number: u32) -> Result<ConnectionId, String> {
     ConnectionId::from_u32(number).ok_or_else(|| call_error(CallError::Closed))
 }
 
+/// An error as JavaScript reads it: its code's name, then what happened and what to do.
+fn coded(code: CallCode, error: &dyn Display) -> String {
+    format!("{}: {error}", code.name())
+}
+
 fn call_error(error: CallError) -> String {
-    let code = match error {
-        CallError::Closed => "closed",
-        CallError::NotWaiting => "not_waiting",
-        CallError::TooLarge { .. } => "too_large",
-        CallError::TooManyConnections => "too_many_connections",
-        CallError::AddressInUse => "address_in_use",
-        CallError::NotAnInfoPacket => "not_an_info_packet",
-        CallError::Blocked => "blocked",
-        CallError::InvalidSettings => "invalid_settings",
-        CallError::ConnectionsExist => "connections_exist",
-        _ => "failed",
-    };
-    format!("{code}: {error}")
+    coded(error.code(), &error)
 }
 
 fn send_error(error: SendError) -> String {
-    let code = match error {
-        SendError::WindowFull => "window_full",
-        SendError::TooLarge { .. } => "too_large",
-        SendError::NotEstablished => "not_established",
-        SendError::Closed => "closed",
-        SendError::Blocked => "blocked",
-        _ => "failed",
-    };
-    format!("{code}: {error}")
+    coded(error.code(), &error)
 }
 
 /// Reads a text of an option or argument.

@@ -31,8 +31,7 @@ impl Connection {
         let is_long = self.incoming.report(MAX_REPORT).bytes > MAX_SHORT_REPORT;
         let kind =
             if is_long && self.outgoing.has_room_for_report() { PacketKind::Report } else { PacketKind::Ack };
-        // A connection that has used up its keys has nothing to say any more.
-        let _ = self.seal_packet(kind, MAX_REPORT, outbox, |_| ());
+        self.seal_report(kind, outbox, &mut |_| ());
         self.ack_at = None;
         self.go_on_reporting(now);
     }

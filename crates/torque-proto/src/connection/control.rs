@@ -1,20 +1,19 @@
 //! Control packets: sends their messages, and does what those of the other side say (PROTOCOL.md 8).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::incoming::MAX_REPORT;
-use super::reliable::{ControlError, ControlStats, Reliable};
+use super::reliable::{ControlError, ControlLayer, ControlStats, Reliable};
 use super::{Connection, Output};
 use crate::instant::Instant;
 use crate::transmits::Outbox;
-use crate::wire::control::{ControlMessage, ControlMessages, MalformedControl};
+use crate::wire::control::{ControlMessage, ControlMessages};
 use crate::wire::header::PacketKind;
-use crate::wire::reliable::{ReliableKind, ReliableMessages};
+use crate::wire::reliable::ReliableKind;
 
 impl Connection {
     pub(super) fn send_control(&mut self, messages: &[ControlMessage<'_>], outbox: &mut Outbox<'_>) {
-        // As for acks: without keys there is nothing to be done.
-        let _ = self.seal_packet(PacketKind::Control, MAX_REPORT, outbox, |out| {
+        self.seal_report(PacketKind::Control, outbox, &mut |out| {
             messages.iter().for_each(|message| message.write(out));
         });
     }
@@ -74,8 +73,8 @@ impl Connection {
     }
 
     /// Reads reliable control messages from now on, which are passed over otherwise.
-    pub(crate) fn enable_reliable(&mut self) -> &mut Reliable {
-        self.reliable.get_or_insert_default()
+    pub(crate) fn enable_reliable(&mut self) -> &mut dyn ControlLayer {
+        &mut **self.reliable.get_or_insert_with(|| Box::new(Reliable::default()))
     }
 
     /// Sends a reliable control message; it is repeated until the other side has it.
@@ -103,12 +102,7 @@ impl Connection {
         outbox: &mut Outbox<'_>,
     ) {
         let Some(reliable) = self.reliable.as_mut().filter(|_| self.phase.takes_data()) else { return };
-        for message in ReliableMessages::new(body) {
-            match message {
-                Ok(message) => reliable.receive(now, message, |event| output.control(event)),
-                Err(MalformedControl) => reliable.count_malformed(),
-            }
-        }
+        reliable.read(now, body, &mut |event| output.control(event));
         self.flush_reliable(now, outbox);
     }
 
@@ -116,7 +110,7 @@ impl Connection {
     pub(super) fn run_reliable(&mut self, now: Instant, output: &mut impl Output, outbox: &mut Outbox<'_>) {
         let Some(reliable) = &mut self.reliable else { return };
         if reliable.deadline().is_some_and(|at| at <= now) {
-            reliable.handle_timeout(now, |event| output.control(event));
+            reliable.handle_timeout(now, &mut |event| output.control(event));
             self.flush_reliable(now, outbox);
         }
     }
@@ -124,9 +118,7 @@ impl Connection {
     fn flush_reliable(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
         let mut body = Vec::new();
         while self.reliable.as_mut().is_some_and(|reliable| reliable.write(now, &mut body)) {
-            let _ = self.seal_packet(PacketKind::Control, MAX_REPORT, outbox, |out| {
-                out.append(&mut body);
-            });
+            self.seal_report(PacketKind::Control, outbox, &mut |out| out.append(&mut body));
             body.clear();
         }
     }

@@ -34,7 +34,7 @@ use liveness::{Liveness, PingAction};
 use outgoing::Outgoing;
 use packets::{KeysExhausted, OpenedPacket};
 use rate::Rate;
-use reliable::{ControlEvent, Reliable};
+use reliable::{ControlEvent, ControlLayer};
 
 use crate::config::Config;
 use crate::crypto::Cipher;
@@ -128,7 +128,7 @@ pub(crate) struct Connection {
     phase: Phase,
     ended: Option<Box<Ended>>,
     /// Reliable control messages, once something uses them here.
-    reliable: Option<Box<Reliable>>,
+    reliable: Option<Box<dyn ControlLayer>>,
     counters: ConnectionCounters,
     handshake: HandshakeFigures,
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use super::incoming::Report;
+use super::incoming::{MAX_REPORT, Report};
 use super::{Connection, Output, Refusal, numbers};
 use crate::crypto::keys::{CONTROL_TAG_BYTES, OpenError, ReceiveKeys, SendKeys};
 use crate::instant::Instant;
@@ -201,6 +201,17 @@ impl Connection {
         self.counters.datagrams_sent += 1;
         self.counters.bytes_sent += length as u64;
         Ok(())
+    }
+
+    /// Sends a packet without payload, with as long a report as there is to make. A connection that has used up its keys
+    /// has nothing to say any more. All such packets are made by this one instance: they are rare beside data.
+    pub(super) fn seal_report(
+        &mut self,
+        kind: PacketKind,
+        outbox: &mut Outbox<'_>,
+        body: &mut dyn FnMut(&mut Vec<u8>),
+    ) {
+        let _ = self.seal_packet(kind, MAX_REPORT, outbox, body);
     }
 
     /// Opens a datagram with first byte 0x80 or more, in place. After an error its bytes mean nothing; the

@@ -1,7 +1,7 @@
 //! Reliable control messages: each is repeated until the other side says that it has it, and handled once.
 //!
-//! A connection has a [`Reliable`] only once something uses it. It does no I/O: [`send`](Reliable::send) and
-//! [`receive`](Reliable::receive) note what is to be sent, and [`write`](Reliable::write) puts it into packets. Packets are
+//! A connection has a [`Reliable`] only once something uses it. It does no I/O: [`send`](ControlLayer::send) and
+//! [`read`](ControlLayer::read) note what is to be sent, and [`write`](ControlLayer::write) puts it into packets. Packets are
 //! opened once each, so a copy of a message is always one that its sender repeated.
 
 use alloc::boxed::Box;
@@ -10,7 +10,8 @@ use core::fmt;
 
 use crate::instant::Instant;
 use crate::micros::Micros;
-use crate::wire::reliable::{MAX_MESSAGE, PART_BYTES, ReliableKind, ReliableMessage};
+use crate::wire::control::MalformedControl;
+use crate::wire::reliable::{MAX_MESSAGE, PART_BYTES, ReliableKind, ReliableMessage, ReliableMessages};
 
 /// Pauses between repetitions double from the first to the longest.
 const FIRST_PAUSE: Micros = Micros::from_millis(250);
@@ -211,6 +212,35 @@ impl Partial {
     }
 }
 
+/// The calls that a connection makes of its [`Reliable`].
+///
+/// A trait, so that only the call that begins to use control messages names the type: a program that never makes it, such as
+/// the module for pages, is built without the rest.
+pub(crate) trait ControlLayer: Send + Sync {
+    /// Takes a message that is to be sent, now and until the other side has it.
+    fn send(
+        &mut self,
+        now: Instant,
+        attempt: u32,
+        kind: ReliableKind,
+        body: &[u8],
+    ) -> Result<u16, ControlError>;
+    /// Does what the reliable messages of a control packet say. `take` is offered each event, and tells whether it was taken; a
+    /// message that was not is not received, and comes again.
+    fn read(&mut self, now: Instant, body: &[u8], take: &mut Take<'_>);
+    /// Gives up what was repeated for long enough.
+    fn handle_timeout(&mut self, now: Instant, take: &mut Take<'_>);
+    /// Writes what one packet can take of what is due. Returns whether there was anything; if so, there may be more.
+    fn write(&mut self, now: Instant, out: &mut Vec<u8>) -> bool;
+    /// When something is due.
+    fn deadline(&self) -> Option<Instant>;
+    /// What became of the messages.
+    fn stats(&self) -> &ControlStats;
+}
+
+/// Takes an event, or tells that there is no place for it.
+pub(crate) type Take<'a> = dyn FnMut(ControlEvent) -> bool + 'a;
+
 /// Both directions of a connection's reliable control messages.
 #[derive(Default)]
 pub(crate) struct Reliable {
@@ -224,31 +254,6 @@ pub(crate) struct Reliable {
 }
 
 impl Reliable {
-    /// Takes a message that is to be sent, now and until the other side has it.
-    pub(crate) fn send(
-        &mut self,
-        now: Instant,
-        attempt: u32,
-        kind: ReliableKind,
-        body: &[u8],
-    ) -> Result<u16, ControlError> {
-        let serial =
-            self.next_serial(now, attempt, body.len()).inspect_err(|_| self.stats.refused_here += 1)?;
-        self.stats.sent += 1;
-        self.sending.push(Sending {
-            attempt,
-            serial,
-            kind,
-            body: body.into(),
-            due: now,
-            offset: 0,
-            pause: FIRST_PAUSE,
-            until: now + PATIENCE,
-            is_repetition: false,
-        });
-        Ok(serial)
-    }
-
     fn next_serial(&mut self, now: Instant, attempt: u32, bytes: usize) -> Result<u16, ControlError> {
         if bytes > MAX_MESSAGE {
             return Err(ControlError::TooLong { max: MAX_MESSAGE });
@@ -284,14 +289,8 @@ impl Reliable {
         Ok(serial)
     }
 
-    /// Does what a message says. `take` is offered the event, and tells whether it was taken; a message that was not is
-    /// not received, and comes again.
-    pub(crate) fn receive(
-        &mut self,
-        now: Instant,
-        message: ReliableMessage<'_>,
-        mut take: impl FnMut(ControlEvent) -> bool,
-    ) {
+    /// Does what a message says.
+    fn receive(&mut self, now: Instant, message: ReliableMessage<'_>, take: &mut Take<'_>) {
         match message {
             ReliableMessage::Received { attempt, serial } => {
                 let is_it = |sending: &Sending| (sending.attempt, sending.serial) == (attempt, serial);
@@ -335,11 +334,6 @@ impl Reliable {
         }
     }
 
-    /// A message of the wrong shape came.
-    pub(crate) fn count_malformed(&mut self) {
-        self.stats.malformed += 1;
-    }
-
     /// Handles a whole message, if it was not handled before, and has it confirmed.
     fn handle(
         &mut self,
@@ -348,7 +342,7 @@ impl Reliable {
         serial: u16,
         kind: ReliableKind,
         body: &[u8],
-        mut take: impl FnMut(ControlEvent) -> bool,
+        take: &mut Take<'_>,
     ) {
         let Some(index) = self.heard(now, attempt) else { return };
         if self.heard[index].has(serial) {
@@ -435,9 +429,43 @@ impl Reliable {
         self.partial.retain(|partial| partial.until > now);
         self.stats.incomplete += (before - self.partial.len()) as u64;
     }
+}
 
-    /// Gives up what was repeated for long enough.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, mut take: impl FnMut(ControlEvent) -> bool) {
+impl ControlLayer for Reliable {
+    fn send(
+        &mut self,
+        now: Instant,
+        attempt: u32,
+        kind: ReliableKind,
+        body: &[u8],
+    ) -> Result<u16, ControlError> {
+        let serial =
+            self.next_serial(now, attempt, body.len()).inspect_err(|_| self.stats.refused_here += 1)?;
+        self.stats.sent += 1;
+        self.sending.push(Sending {
+            attempt,
+            serial,
+            kind,
+            body: body.into(),
+            due: now,
+            offset: 0,
+            pause: FIRST_PAUSE,
+            until: now + PATIENCE,
+            is_repetition: false,
+        });
+        Ok(serial)
+    }
+
+    fn read(&mut self, now: Instant, body: &[u8], take: &mut Take<'_>) {
+        for message in ReliableMessages::new(body) {
+            match message {
+                Ok(message) => self.receive(now, message, take),
+                Err(MalformedControl) => self.stats.malformed += 1,
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant, take: &mut Take<'_>) {
         self.forget_partial(now);
         let stats = &mut self.stats;
         self.sending.retain(|sending| {
@@ -450,8 +478,7 @@ impl Reliable {
         });
     }
 
-    /// Writes what one packet can take of what is due. Returns whether there was anything; if so, there may be more.
-    pub(crate) fn write(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+    fn write(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let has_room = |out: &Vec<u8>, bytes: usize| out.len() - start + bytes <= MAX_PACKET_BODY;
         while let Some((attempt, serial)) = self.answers.last().copied()
@@ -489,13 +516,12 @@ impl Reliable {
         out.len() > start
     }
 
-    /// When something is due.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         let sending = self.sending.iter().map(|sending| sending.due.min(sending.until));
         sending.chain(self.partial.iter().map(|partial| partial.until)).min()
     }
 
-    pub(crate) fn stats(&self) -> &ControlStats {
+    fn stats(&self) -> &ControlStats {
         &self.stats
     }
 }

@@ -1,0 +1,145 @@
+//! Events for languages that have no enums with content.
+
+use core::net::IpAddr;
+
+use super::{ChallengeResponse, ConnectRequest, Event};
+use crate::address::Address;
+use crate::codes::{CloseCode, EventKind};
+use crate::crypto::Cipher;
+use crate::id::ConnectionId;
+use crate::identity::PublicKey;
+use crate::settings::Settings;
+
+/// An [`Event`] in one shape for all kinds: numbers, addresses and borrowed bytes. [`Event::flat`] makes it.
+///
+/// What a kind does not have is zero, empty or `None`. Codes stand as their numbers, which `spec/codes.csv` lists.
+///
+/// ```
+/// use torque_proto::{Address, ConnectionId, Delivery, Event, EventKind, Sequence};
+///
+/// let connection = ConnectionId::from_u32(0x0100_0001).unwrap();
+/// let event = Event::Verdict { connection, sequence: Sequence(7), delivery: Delivery::Delivered };
+/// let flat = event.flat();
+/// assert_eq!((flat.kind.number(), flat.connection, flat.sequence), (6, 0x0100_0001, 7));
+/// assert_eq!(flat.delivery, Delivery::Delivered.number());
+/// assert!(flat.data.is_empty() && flat.remote.is_none());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct FlatEvent<'a> {
+    /// What the event is about.
+    pub kind: EventKind,
+    /// The connection; 0 for info packets.
+    pub connection: u32,
+    /// The bytes: data of a challenge response, a request or an establishment, reason of a close, or payload.
+    pub data: &'a [u8],
+    /// Of a packet, or of a verdict: the packet's sequence.
+    pub sequence: u64,
+    /// Of a verdict: the number of its [`Delivery`](crate::Delivery).
+    pub delivery: u8,
+    /// Of a close: the number of its [`CloseCode`].
+    pub code: u16,
+    /// Of a close: the number of its [`ClosedBy`](crate::ClosedBy).
+    pub closed_by: u8,
+    /// Of an establishment: the older connection whose place it takes; 0 if there is none.
+    pub replaces: u32,
+    /// Of a challenge response: bits of puzzle.
+    pub difficulty: u8,
+    /// Of a challenge response: the cipher that the host chose.
+    pub cipher: Option<Cipher>,
+    /// Of an establishment: what both sides settled on.
+    pub settings: Option<&'a Settings>,
+    /// Of a request: the web page that asks; empty for a program.
+    pub origin: &'a str,
+    /// Of a challenge response, a request or an establishment: the other side's identity.
+    pub public_key: Option<&'a PublicKey>,
+    /// Of a request, an establishment or an info packet: the other side's address.
+    pub remote: Option<&'a Address>,
+    /// Of an info packet: the address of this machine that it was sent to, where the carrier tells.
+    pub local: Option<&'a IpAddr>,
+}
+
+impl<'a> FlatEvent<'a> {
+    fn new(kind: EventKind, connection: u32, data: &'a [u8]) -> Self {
+        Self {
+            kind,
+            connection,
+            data,
+            sequence: 0,
+            delivery: 0,
+            code: 0,
+            closed_by: 0,
+            replaces: 0,
+            difficulty: 0,
+            cipher: None,
+            settings: None,
+            origin: "",
+            public_key: None,
+            remote: None,
+            local: None,
+        }
+    }
+
+    /// The code of a close.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        CloseCode::from_number(self.code).filter(|_| self.kind == EventKind::Close)
+    }
+}
+
+impl Event {
+    /// The event in one shape for all kinds, for languages that have no enums with content.
+    pub fn flat(&self) -> FlatEvent<'_> {
+        let id = self.connection().map_or(0, ConnectionId::get);
+        let flat = |kind, data| FlatEvent::new(kind, id, data);
+        match self {
+            Self::ChallengeResponse(ChallengeResponse {
+                connection: _,
+                public_key,
+                challenge_response_data,
+                difficulty,
+                cipher,
+            }) => FlatEvent {
+                public_key: Some(public_key),
+                difficulty: *difficulty,
+                cipher: Some(*cipher),
+                ..flat(EventKind::ChallengeResponse, challenge_response_data)
+            },
+            Self::ConnectRequest(ConnectRequest { remote, public_key, connect_data, origin, .. }) => {
+                FlatEvent {
+                    remote: Some(remote),
+                    public_key: Some(public_key),
+                    origin: origin.as_deref().unwrap_or_default(),
+                    ..flat(EventKind::ConnectRequest, connect_data)
+                }
+            }
+            Self::Established { connection: _, remote, public_key, accept_data, settings, replaces } => {
+                FlatEvent {
+                    remote: Some(remote),
+                    public_key: Some(public_key),
+                    settings: Some(settings),
+                    replaces: replaces.map_or(0, ConnectionId::get),
+                    ..flat(EventKind::Established, accept_data)
+                }
+            }
+            Self::Close { connection: _, code, by, reason } => {
+                FlatEvent { code: code.number(), closed_by: by.number(), ..flat(EventKind::Close, reason) }
+            }
+            Self::Packet { connection: _, sequence, payload } => {
+                FlatEvent { sequence: sequence.0, ..flat(EventKind::Packet, payload) }
+            }
+            Self::Verdict { connection: _, sequence, delivery } => FlatEvent {
+                sequence: sequence.0,
+                delivery: delivery.number(),
+                ..flat(EventKind::Verdict, &[])
+            },
+            Self::InfoPacket { remote, local, payload } => FlatEvent {
+                remote: Some(remote),
+                local: local.as_ref(),
+                ..flat(EventKind::InfoPacket, payload)
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
