@@ -203,12 +203,12 @@ export! {
     /// When to run next; infinity for never.
     fn deadline() -> f64 { with_core(f64::INFINITY, |core| core.deadline()) }
 
-    /// The connection's number. Scratch: remote (or several, one a line), settings, trust, connect_data, origin token.
-    fn connect(now: f64, remote: usize, settings: usize, trust: usize, data: usize, token: usize) -> f64 {
+    /// The connection's number. Scratch: remotes, a line each, settings, trust, connect_data, origin token.
+    fn connect(now: f64, remotes: usize, settings: usize, trust: usize, data: usize, token: usize) -> f64 {
         with(|instance| {
-            let parts = instance.parts([remote, settings, trust, data, token]);
-            let id = parts.and_then(|(core, [remote, settings, trust, data, token])| {
-                core.connect(now, utf8(remote)?, (utf8(settings)?, utf8(trust)?), data, token)
+            let parts = instance.parts([remotes, settings, trust, data, token]);
+            let id = parts.and_then(|(core, [remotes, settings, trust, data, token])| {
+                core.connect(now, utf8(remotes)?, (utf8(settings)?, utf8(trust)?), data, token)
             });
             instance.tell(id.map(f64::from))
         })

@@ -166,13 +166,13 @@ impl Core {
         next.map_or(f64::INFINITY, |at| at.as_micros() as f64 / 1_000.0)
     }
 
-    /// Begins to connect to `remote`: an address, or those that a host may have, one a line and best first, which one attempt
-    /// asks in turn. `trust` is `ask`, `anyone`, or the public key that is the only one to take;
+    /// Begins to connect to the host at `remotes`, an address a line and best first, which one attempt asks in turn. `trust`
+    /// is `ask`, `anyone`, or the public key that is the only one to take;
     /// `settings` may be empty for the socket's own, and so may the origin token.
     pub fn connect(
         &mut self,
         now: f64,
-        remote: &str,
+        remotes: &str,
         (settings, trust): (&str, &str),
         connect_data: &[u8],
         origin_token: &[u8],
@@ -187,12 +187,8 @@ impl Core {
         if !settings.is_empty() {
             options.settings = Some(read("settings", settings)?);
         }
-        let remotes = remote.split('\n').map(address).collect::<Result<Vec<_>, _>>()?;
-        let id = match remotes.as_slice() {
-            [remote] => self.endpoint.connect(instant(now), *remote, options),
-            several => self.endpoint.connect_to(instant(now), several, options),
-        };
-        id.map(ConnectionId::get).map_err(call_error)
+        let addresses = remotes.lines().map(address).collect::<Result<Vec<_>, _>>()?;
+        self.endpoint.connect_to(instant(now), &addresses, options).map(ConnectionId::get).map_err(call_error)
     }
 
     /// Accepts the key and data that a challenge_response event showed; the request carries the origin token, if it

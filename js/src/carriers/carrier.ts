@@ -12,8 +12,11 @@ export interface Carrier {
   readonly address: string;
   /** The key of the gateway, 32 bytes, if there is one. */
   readonly gatewayKey?: Uint8Array;
-  /** Resolves a host and port to a remote. Rejects with a {@link TorqueError} that says why there is none. */
-  resolve(host: string, port: number): Promise<string>;
+  /**
+   * Resolves a host and port to remotes, best first: the core asks each in its turn. Rejects with a {@link TorqueError} that says
+   * why there is none.
+   */
+  resolve(host: string, port: number): Promise<[string, ...string[]]>;
   /**
    * Sends a datagram, or loses it; from this local IP address if one is named and the carrier can. The bytes are valid only
    * until this returns.

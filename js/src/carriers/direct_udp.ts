@@ -78,12 +78,12 @@ class DirectUdp implements Carrier {
     if (!this.#over) listener.lost(new TorqueError("unreachable", "the UDP socket was closed"));
   }
 
-  async resolve(host: string, port: number): Promise<string> {
+  async resolve(host: string, port: number): Promise<[string]> {
     // The browser would resolve a name for sending, but answers come from an address that nobody told us.
     if (!/^[0-9.]+$|:/.test(host)) {
       throw new TorqueError("name_not_found", `${host}: here are no names, only IP addresses`);
     }
-    return addressText(host, port);
+    return [addressText(host, port)];
   }
 
   send(remote: string, datagram: Uint8Array): void {

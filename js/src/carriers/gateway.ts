@@ -88,14 +88,14 @@ export class GatewaySession implements Carrier {
     }
   }
 
-  async resolve(host: string, port: number): Promise<string> {
+  async resolve(host: string, port: number): Promise<[string]> {
     const context = this.#nextContext;
     this.#nextContext += 2;
     const opened = this.#waitFor<string>(OPEN_TIME, "gateway_silent", "the gateway did not open a context", (waiting) => {
       this.#opening.set(context, waiting);
     });
     this.transport.sendControl(control.open(context, host, port));
-    return opened.finally(() => this.#opening.delete(context));
+    return [await opened.finally(() => this.#opening.delete(context))];
   }
 
   send(remote: string, datagram: Uint8Array): void {

@@ -7,12 +7,11 @@ import { addressText, isUnspecified, parseAddress, parseBind } from "./address.j
 import type { Carrier, CarrierListener } from "./carrier.js";
 import { places, zoneName, zoneNumber } from "./node_interfaces.js";
 import { OneSocket, SocketAtEach, type Sockets } from "./node_sockets.js";
-import { Probes } from "./probes.js";
 
 const dns = builtin<typeof Dns>("node:dns/promises");
 
-/** How many addresses of a name are tried. */
-const MAX_TRIED = 4;
+/** How many addresses of a name are tried: as many as the core takes. */
+const MAX_TRIED = 16;
 /** How many remotes each {@link Sources} remembers. */
 const MAX_SOURCES = 16_384;
 
@@ -40,7 +39,6 @@ class NodeUdp implements Carrier {
   readonly name = "udp";
   address = "";
   sockets!: Sockets;
-  readonly #probes = new Probes((remote, probe) => this.send(remote, probe, ""));
   /** From where this socket reaches what it has looked up. Nothing that comes changes it: anybody can forge that. */
   readonly #routes: Sources = new Map();
   /** Where questions outside of connections came to: their answers leave from there. */
@@ -53,12 +51,12 @@ class NodeUdp implements Carrier {
     // A forged source, which cannot be answered.
     if (port === 0 || this.#closed) return;
     const remote = textOf(address, port);
-    if (!remote || this.#probes.heard(remote, message)) return;
+    if (!remote) return;
     if (local && isInfo(message)) remember(this.#asked, remote, local);
     this.listener.datagram(remote, message, local);
   }
 
-  async resolve(host: string, port: number): Promise<string> {
+  async resolve(host: string, port: number): Promise<[string, ...string[]]> {
     let found;
     try {
       found = await dns.lookup(host, { all: true });
@@ -78,8 +76,9 @@ class NodeUdp implements Carrier {
       remotes.push(remote);
     }
     if (this.#closed) throw new TorqueError("closed", "the socket was shut down meanwhile");
-    if (remotes.length === 0) throw new TorqueError("no_route", `${host} has no address that this socket can reach`);
-    return this.#probes.first(remotes);
+    const [first, ...others] = remotes;
+    if (!first) throw new TorqueError("no_route", `${host} has no address that this socket can reach`);
+    return [first, ...others];
   }
 
   send(remote: string, datagram: Uint8Array, local: string): void {
@@ -92,7 +91,6 @@ class NodeUdp implements Carrier {
 
   close(): void {
     this.#closed = true;
-    this.#probes.stop();
     this.sockets.close();
   }
 }

@@ -4,7 +4,10 @@ export interface Connection {
   readonly id: number;
   /** The core's number; 0 while the host's name is being resolved. */
   core: number;
-  /** Where an attempt goes; empty while the name is being resolved, and for connections that others made. */
+  /**
+   * Where an attempt goes first; empty while the name is being resolved, and for connections that others made. Through a gateway
+   * there is no other, and origin tokens are made for it.
+   */
   remote: string;
   /** Whether the application is asked about the host's key. */
   readonly trust: "ask" | "anyone";

@@ -15,7 +15,7 @@ interface Exports {
   receive(now: number, unixMillis: number, remote: number, local: number, length: number): void;
   run(now: number): void;
   deadline(): number;
-  connect(now: number, remote: number, settings: number, trust: number, data: number, token: number): number;
+  connect(now: number, remotes: number, settings: number, trust: number, data: number, token: number): number;
   accept_challenge(now: number, connection: number, token: number): number;
   accept_connection(now: number, connection: number, length: number): number;
   close(now: number, connection: number, length: number): number;
@@ -121,8 +121,9 @@ export class Core {
     this.#exports.receive(now, Date.now(), path[0].length, path[1].length, datagram.length);
   }
 
-  connect(now: number, remote: string, settings: string, trust: string, data: Uint8Array, token: Uint8Array): number {
-    const texts = [encoder.encode(remote), encoder.encode(settings), encoder.encode(trust)] as const;
+  /** Begins to connect to the host at these remotes. */
+  connect(now: number, remotes: string[], settings: string, trust: string, data: Uint8Array, token: Uint8Array): number {
+    const texts = [encoder.encode(remotes.join("\n")), encoder.encode(settings), encoder.encode(trust)] as const;
     this.#write([...texts, data, token]);
     const [to, wishes, key] = texts;
     return this.#check(this.#exports.connect(now, to.length, wishes.length, key.length, data.length, token.length));

@@ -172,7 +172,8 @@ export class Engine {
         return this.#core.setChallengeResponse(command.data);
       case "send_info": {
         const { host, port } = this.#core.parseUrl(command.remote);
-        this.#core.sendInfo(await this.#carrier!.resolve(host, port), command.data);
+        // At one of a name's addresses somebody listens.
+        for (const remote of await this.#carrier!.resolve(host, port)) this.#core.sendInfo(remote, command.data);
       }
     }
   }
@@ -183,15 +184,15 @@ export class Engine {
     try {
       if (this.#ending ?? this.#draining) throw this.#ending ?? this.#draining;
       const { host, port, key } = this.#core.parseUrl(command.url);
-      const remote = await this.#carrier!.resolve(host, port);
+      const remotes = await this.#carrier!.resolve(host, port);
       if (!this.#connections.has(connection)) return;
-      connection.remote = remote;
-      const token = key ? await this.#originToken(remote, key) : NOTHING;
+      connection.remote = remotes[0];
+      const token = key ? await this.#originToken(connection.remote, key) : NOTHING;
       if (!this.#connections.has(connection)) return;
       // An origin token is made for the host's key, so the core asks for it although nobody else does.
       const asks = trust === "ask" || this.#carrier!.attest !== undefined;
       const coreTrust = key || (asks ? "ask" : "anyone");
-      const core = this.#core.connect(performance.now(), remote, command.settings, coreTrust, command.data, token);
+      const core = this.#core.connect(performance.now(), remotes, command.settings, coreTrust, command.data, token);
       this.#connections.named(connection, core);
     } catch (error) {
       if (this.#connections.has(connection)) this.#ended(connection, asError(error), "socket");
