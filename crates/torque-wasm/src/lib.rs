@@ -187,7 +187,7 @@ impl Core {
         if !settings.is_empty() {
             options.settings = Some(read("settings", settings)?);
         }
-        let addresses = remotes.lines().map(address).collect::<Result<Vec<_>, _>>()?;
+        let addresses = remotes.split('\n').map(address).collect::<Result<Vec<_>, _>>()?;
         self.endpoint.connect_to(instant(now), &addresses, options).map(ConnectionId::get).map_err(call_error)
     }
 
