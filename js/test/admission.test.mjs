@@ -287,6 +287,6 @@ test("a page for which the gateway has no session is told so, over either carrie
   }, gateway.url);
   for (const { code, message } of refused) {
     assert.equal(code, "too_many_sessions");
-    assert.match(message, /as many sessions from this network address as it may/);
+    assert.match(message, /all sessions for this network address are in use/);
   }
 });
