@@ -1,5 +1,5 @@
-//! One endpoint, host and initiator at once, that strangers and one honest peer talk to, with every call that
-//! an application can make in any order and at any time.
+//! One endpoint, host and initiator at once, with strangers and one honest peer. The input makes every call of an
+//! application, in any order and at any time.
 
 use core::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::side::{Side, address, small_config};
 const PEER: u8 = 2;
 const MAX_STEPS: usize = 2_000;
 
-/// What the input can choose; also the words in which seeds are written.
+/// The steps that the input can choose. Seeds are written in them, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Step {
     /// From, bytes: these, as they are.
     Raw,
-    /// From, nonce: a challenge request that is in order but for what the next byte says.
+    /// From, nonce: a challenge request that is valid but for one fault, which the next byte chooses.
     ChallengeRequest,
     /// From, kind, bytes: an answer with the nonce of our latest request.
     Answer,
@@ -42,7 +42,7 @@ pub enum Step {
     SetData,
     /// How many.
     TakeEvents,
-    /// What was to be sent is gone.
+    /// Loses everything that waits to be sent.
     TakeTransmits,
     /// Time from deadline to deadline.
     Pass,
@@ -94,7 +94,7 @@ const STEPS: [Step; 22] = [
 struct World {
     us: Side,
     peer: Side,
-    /// The latest datagrams that anybody sent, to be bent.
+    /// The latest datagrams of all senders, to be corrupted.
     seen: Vec<Vec<u8>>,
     /// Addresses that may be answered at length: those that we asked, and the peer's.
     asked: Vec<Address>,
@@ -107,7 +107,7 @@ pub fn endpoint(data: &[u8]) {
     play(data);
 }
 
-/// Plays the input, and returns what there is at the end.
+/// Plays the input and returns the final state.
 fn play(data: &[u8]) -> World {
     let mut input = Input::new(data);
     let mut config = small_config();
@@ -315,7 +315,7 @@ impl World {
         }
     }
 
-    /// Keeps what we sent to be bent, and hands the peer's part back.
+    /// Keeps our datagrams to be corrupted, and returns the peer's part.
     fn look_at_transmits(&mut self) -> Vec<Vec<u8>> {
         let mut for_peer = Vec::new();
         for (remote, bytes) in self.us.take_transmits() {
@@ -344,7 +344,7 @@ impl World {
         for bytes in self.look_at_transmits() {
             self.peer.hear(address(1), &bytes, true);
         }
-        // Puzzles are solved when the wheel has turned.
+        // Puzzles are solved after the timers have run.
         self.peer.jump(Duration::from_millis(2));
         self.peer.take_events(usize::MAX);
         while !self.peer.waiting.is_empty() {
@@ -373,7 +373,7 @@ impl World {
         }
     }
 
-    /// Left alone, the endpoint ends everything and keeps nothing.
+    /// Checks that an endpoint left alone ends everything and keeps nothing.
     fn finish(&mut self) {
         self.us.endpoint.close_all(self.us.now);
         for _ in 0..200 {

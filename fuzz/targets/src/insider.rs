@@ -1,5 +1,5 @@
-//! An endpoint and a peer that holds the keys and keeps to no rule: its packets authenticate, and say what the
-//! input says. Verdicts stay in order and one each, memory stays bounded, nothing panics.
+//! An endpoint and a peer that holds the keys and breaks every other rule: its packets authenticate, and the input chooses their
+//! content. Each packet still gets one verdict, in order; memory stays bounded; nothing panics.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::side::{Side, address, small_config};
 
 const MAX_STEPS: usize = 2_000;
 
-/// What the input can choose; also the words in which seeds are written.
+/// The steps that the input can choose. Seeds are written in them, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Step {
@@ -78,7 +78,7 @@ pub fn insider(data: &[u8]) {
     play(data);
 }
 
-/// Plays the input, and returns what there is at the end.
+/// Plays the input and returns the final state.
 fn play(data: &[u8]) -> World {
     let mut input = Input::new(data);
     let window = input.pick([8, 128, 129, 2_048, 32_768]);
@@ -125,7 +125,7 @@ impl World {
             for (_, bytes) in us.take_transmits() {
                 peer.hear(address(1), &bytes, true);
             }
-            // Puzzles are solved when the wheel has turned.
+            // Puzzles are solved after the timers have run.
             peer.jump(Duration::from_millis(2));
             let found = *secrets.lock().ok()?;
             if let Some(secrets) = found {
@@ -232,7 +232,7 @@ impl World {
         self.us.run_timers();
     }
 
-    /// Left alone, our side ends the connection and keeps nothing.
+    /// Checks that our side, left alone, ends the connection and keeps nothing.
     fn finish(&mut self) {
         self.us.endpoint.close_all(self.us.now);
         for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! What one application was told, held against the promises: one verdict for each packet, in order; packets with
+//! Checks the events of one application against the promises: one verdict for each packet, in order; packets with
 //! rising numbers; one close for each connection, as its last event.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,7 @@ struct Line {
     last_received: Option<u64>,
 }
 
-/// Everything that one application was told.
+/// The events of one application.
 #[derive(Default)]
 pub struct Ledger {
     lines: BTreeMap<ConnectionId, Line>,
@@ -78,7 +78,7 @@ impl Ledger {
         }
     }
 
-    /// Connections whose close was not told.
+    /// Returns the connections that have had no close event.
     pub fn open(&self) -> usize {
         self.lines.len()
     }

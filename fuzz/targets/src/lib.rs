@@ -1,4 +1,4 @@
-//! What is fuzzed. Each target is a function that takes any bytes and panics if a promise is broken; the fuzzer's
+//! The fuzz targets. Each is a function that takes any bytes and panics if a promise is broken. The fuzzer's
 //! binaries and the replay of the committed corpus (`tests/corpus.rs`) both call it.
 
 mod endpoint;

@@ -1,6 +1,6 @@
-//! Two endpoints and a network between them that does what the input says: holds, loses, repeats, reorders,
-//! bends and invents datagrams, and moves the time. Whatever it does, each packet gets one verdict in order,
-//! `Delivered` exactly if the other application got it, and nothing is got twice.
+//! Two endpoints and a network between them. The input makes the network hold, lose, repeat, reorder, corrupt and
+//! invent datagrams, and moves the time. Whatever happens, each packet gets one verdict, in order: `Delivered` exactly if
+//! the other application got it. Nothing arrives twice.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -18,7 +18,7 @@ const STRANGER: u8 = 9;
 
 /// Datagrams that the network holds back for one side; older ones are lost.
 const MAX_HELD: usize = 256;
-/// What one input may do, so that none takes long.
+/// The limit on the steps of one input, so that none takes long.
 const MAX_STEPS: usize = 2_000;
 
 /// The two sides and what is under way.
@@ -31,7 +31,7 @@ struct Net {
     stranger_got: [usize; 2],
 }
 
-/// What the input can choose; also the words in which seeds are written.
+/// The steps that the input can choose. Seeds are written in them, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Step {
@@ -103,7 +103,7 @@ pub fn pair(data: &[u8]) {
     play(data);
 }
 
-/// Plays the input, and returns what there is at the end.
+/// Plays the input and returns the final state.
 fn play(data: &[u8]) -> Net {
     let mut input = Input::new(data);
     let mut net = Net::new(&mut input);
@@ -271,7 +271,7 @@ impl Net {
         for _ in 0..1_000 {
             self.collect();
             let mut idle = true;
-            // Puzzles are solved when the wheel has turned.
+            // Puzzles are solved after the timers have run.
             let works = self.sides.iter().any(Side::has_work);
             for to in [HOST, OTHER] {
                 self.sides[to].jump(Duration::from_millis(if works { 2 } else { 0 }));

@@ -1,5 +1,5 @@
-//! Keys and sealing of packets (PROTOCOL.md 3.3, 6.1, 6.2) for ChaCha20-Poly1305, written from the document, to
-//! make packets that authenticate and keep to no other rule.
+//! Keys and sealing of packets (PROTOCOL.md 3.3, 6.1, 6.2) for ChaCha20-Poly1305, written from the document. They
+//! make packets that authenticate but may break every other rule.
 
 use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};

@@ -1,4 +1,4 @@
-//! Inputs to begin with, so that fuzzing starts behind the handshake instead of in front of it. Written to the
+//! Seed inputs, so that fuzzing starts after the handshake instead of before it. Written to the
 //! corpus by `cargo run -p torque-fuzz-targets --bin write-seeds`.
 
 use torque_proto::identity::origin::{OriginClaims, sign_origin};
