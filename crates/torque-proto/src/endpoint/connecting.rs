@@ -116,10 +116,13 @@ impl Endpoint {
         connection: ConnectionId,
         addresses: &[Address],
     ) -> Result<(), CallError> {
+        // What this attempt asks already is no news; what others have is a reason to fail.
+        let is_asked = |address: &Address| self.attempts.asking(address) == Some(connection);
+        let addresses: Vec<_> = addresses.iter().copied().filter(|address| !is_asked(address)).collect();
         let taken: Vec<_> = addresses.iter().copied().filter(|address| self.is_in_use(address)).collect();
         let table = &mut self.attempts;
         let candidates = candidates_of(&mut self.slots, connection)?;
-        candidates.add(addresses, &taken, |address| table.insert(address, connection))?;
+        candidates.add(&addresses, &taken, |address| table.insert(address, connection))?;
         self.attempt(now, connection, None, |candidates, cx, transmits| candidates.run(cx, transmits));
         Ok(())
     }

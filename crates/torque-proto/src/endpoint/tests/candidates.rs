@@ -145,6 +145,7 @@ fn an_attempt_waits_for_its_addresses_and_ends_without_any() {
     assert_eq!(hosts.client.send(hosts.now, id, b"too early"), Err(SendError::NotEstablished));
     assert_eq!(hosts.client.accept_challenge(hosts.now, id), Err(CallError::NotWaiting));
     hosts.client.add_candidates(hosts.now, id, &[silent(1)]).unwrap();
+    hosts.client.add_candidates(hosts.now, id, &[silent(1)]).unwrap();
     hosts.pass(20_000);
     assert!(hosts.events.is_empty(), "more may come: {:?}", hosts.events);
     hosts.client.add_candidates(hosts.now, id, &[address(0)]).unwrap();
@@ -155,6 +156,15 @@ fn an_attempt_waits_for_its_addresses_and_ends_without_any() {
         hosts.client.end_candidates(hosts.now, id, CloseCode::NameNotFound, ""),
         Err(CallError::NotWaiting)
     );
+
+    hosts.events.clear();
+    let id = hosts.client.connect_unresolved(hosts.now, options()).unwrap();
+    for _ in 0..3 {
+        hosts.client.add_candidates(hosts.now, id, &[silent(1)]).unwrap();
+    }
+    hosts.client.end_candidates(hosts.now, id, CloseCode::NameNotFound, "").unwrap();
+    hosts.pass(20_000);
+    hosts.assert_ended(id, CloseCode::NoAnswer, b"");
 
     hosts.events.clear();
     let id = hosts.client.connect_unresolved(hosts.now, options()).unwrap();
