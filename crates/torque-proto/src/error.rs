@@ -21,7 +21,8 @@ pub enum SendError {
     NotEstablished,
     /// There is no such connection: it has ended, or never was.
     Closed,
-    /// Too many datagrams wait to be handed to the operating system. Flush, then try again.
+    /// Too many datagrams wait to be handed to the operating system, or the host accepted from an address that was not
+    /// asked and has not been heard there yet (PROTOCOL.md 5.5). Flush, then try again.
     Blocked,
 }
 

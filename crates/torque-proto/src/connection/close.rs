@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::incoming::MAX_REPORT;
 use super::{Connection, Outbox, Output};
@@ -28,6 +29,15 @@ pub(crate) struct Ended {
     pub reason: Vec<u8>,
 }
 
+/// What an initiator knows while it has not heard its host's packets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unheard {
+    /// How long it pings until it gives up.
+    pub wait: Duration,
+    /// Whether the accept came from the address that was asked. Another one receives no data before it is heard.
+    pub was_asked: bool,
+}
+
 /// Where a connection is in its life.
 #[derive(Debug)]
 pub(super) enum Phase {
@@ -36,6 +46,7 @@ pub(super) enum Phase {
         until: Instant,
         next: Instant,
         pause: Micros,
+        was_asked: bool,
     },
     Open,
     /// This side closes, and waits for the other's last report.
@@ -82,9 +93,11 @@ impl Leaving {
 }
 
 impl Phase {
-    pub(super) fn new(now: Instant, unheard: Option<Micros>) -> Self {
+    pub(super) fn new(now: Instant, unheard: Option<Unheard>) -> Self {
         match unheard {
-            Some(limit) => Self::Unheard { until: now + limit, next: now, pause: FIRST_PAUSE },
+            Some(Unheard { wait, was_asked }) => {
+                Self::Unheard { until: now + wait, next: now, pause: FIRST_PAUSE, was_asked }
+            }
             None => Self::Open,
         }
     }
@@ -92,6 +105,11 @@ impl Phase {
     /// Whether the host has not been heard yet.
     pub(super) fn is_unheard(&self) -> bool {
         matches!(self, Self::Unheard { .. })
+    }
+
+    /// Whether data may leave. An address that was not asked has proven nothing until its packets are heard (5.5).
+    pub(super) fn sends_data(&self) -> bool {
+        matches!(self, Self::Open | Self::Unheard { was_asked: true, .. })
     }
 
     pub(super) fn takes_data(&self) -> bool {

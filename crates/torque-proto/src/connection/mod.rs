@@ -26,8 +26,8 @@ use core::time::Duration;
 
 use alloc::boxed::Box;
 
-pub(crate) use close::Ended;
 use close::Phase;
+pub(crate) use close::{Ended, Unheard};
 pub(crate) use incoming::Report;
 use incoming::{Incoming, MAX_SHORT_REPORT};
 use liveness::{Liveness, PingAction};
@@ -76,8 +76,8 @@ pub(crate) struct Parts {
     pub receive_initial: u64,
     pub rtt: Option<Duration>,
     pub handshake: HandshakeStats,
-    /// At the initiator: how long to ping until the host is heard.
-    pub unheard: Option<Duration>,
+    /// At the initiator, which has not heard the host's packets yet.
+    pub unheard: Option<Unheard>,
 }
 
 /// Why a datagram was not a packet of this connection.
@@ -157,7 +157,7 @@ impl Connection {
             },
             rate: Rate::new(now),
             liveness: Liveness::new(now, config),
-            phase: Phase::new(now, parts.unheard.map(Micros::from)),
+            phase: Phase::new(now, parts.unheard),
             ended: None,
             reliable: None,
             counters: ConnectionCounters::default(),
@@ -172,8 +172,8 @@ impl Connection {
         payload: &[u8],
         outbox: &mut Outbox<'_>,
     ) -> Result<u64, SendError> {
-        if !self.phase.takes_data() {
-            return Err(SendError::Closed);
+        if !self.phase.sends_data() {
+            return Err(if self.phase.takes_data() { SendError::Blocked } else { SendError::Closed });
         }
         let max = self.max_packet_size();
         if payload.len() > max {

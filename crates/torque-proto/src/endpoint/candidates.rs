@@ -11,7 +11,7 @@ use crate::codes::CloseCode;
 use crate::error::CallError;
 use crate::event::{ClosedBy, Extension};
 use crate::handshake::{
-    Attempt, AttemptEnded, AttemptOptions, AttemptOutcome, Context, DropReason, PuzzleJob,
+    Attempt, AttemptEnded, AttemptOptions, AttemptOutcome, Context, DropReason, Established, PuzzleJob,
 };
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -27,6 +27,18 @@ pub(super) struct Candidates {
     list: Vec<Candidate>,
     /// Until a host has answered as the attempt's trust wants: then it is the only candidate.
     race: Option<Box<Race>>,
+    held: Option<Box<Held>>,
+    /// Where the connection is, once the attempt has one.
+    arrived: Option<Path>,
+}
+
+/// The outcome of an accept that came from an address which was not asked. The accept is authentic, but anybody may have
+/// copied it and sent it from anywhere. So it waits a moment for the same accept from the address that was asked (5.5).
+struct Held {
+    established: Box<Established>,
+    accept: Vec<u8>,
+    path: Path,
+    until: Instant,
 }
 
 /// The state of an attempt while no host has answered.
@@ -49,6 +61,8 @@ struct Candidate {
     /// Its initiator_nonce, as the endpoint's table has it.
     noted: Option<[u8; 16]>,
     obstacle: Option<Obstacle>,
+    /// True once a bad answer has let the next address begin early.
+    has_hurried: bool,
 }
 
 enum Phase {
@@ -104,7 +118,7 @@ impl Candidates {
     pub(super) fn new(now: Instant, options: AttemptOptions) -> Result<Self, CallError> {
         options.check()?;
         let race = Race { options, next: now, count: 0, is_open: true, last: ended(CloseCode::NoAnswer, "") };
-        Ok(Self { list: Vec::new(), race: Some(Box::new(race)) })
+        Ok(Self { list: Vec::new(), race: Some(Box::new(race)), held: None, arrived: None })
     }
 
     /// Adds addresses, as many as there is room for, but those that are `taken`. `insert` is called for each that is
@@ -128,7 +142,13 @@ impl Candidates {
             race.count += 1;
             if !taken.contains(&address) {
                 insert(address);
-                self.list.push(Candidate { address, phase: Phase::Waiting, noted: None, obstacle: None });
+                self.list.push(Candidate {
+                    address,
+                    phase: Phase::Waiting,
+                    noted: None,
+                    obstacle: None,
+                    has_hurried: false,
+                });
             } else {
                 race.last = ended(CloseCode::AddressInUse, "");
             }
@@ -167,19 +187,45 @@ impl Candidates {
         if is_over { AttemptOutcome::Ended(race.last.clone()) } else { AttemptOutcome::Waiting }
     }
 
-    /// Takes a host's answer. It belongs to the address whose nonce it carries.
+    /// Takes a host's answer and the bytes that it was read from. It belongs to the address whose nonce it carries,
+    /// whichever address it came from.
     pub(super) fn handle_reply(
         &mut self,
         cx: &mut Context<'_>,
         transmits: &mut Transmits,
+        (path, bytes): (Path, &[u8]),
         reply: Reply<'_>,
     ) -> AttemptOutcome {
+        if let Some(held) = &self.held {
+            let is_shown = self.remote() == Some(path.remote) && held.accept == bytes;
+            return if is_shown { self.release(path) } else { AttemptOutcome::Dropped(DropReason::Stray) };
+        }
         let nonce = *reply.initiator_nonce();
         let of_reply = |other: &Candidate| other.initiator_nonce() == Some(&nonce);
         let Some(index) = self.list.iter().position(of_reply) else {
             return AttemptOutcome::Dropped(DropReason::Stray);
         };
-        self.call(index, cx, transmits, |attempt, cx, out| attempt.handle_reply(cx, reply, out))
+        let asked = self.list[index].address;
+        match self.call(index, cx, transmits, |attempt, cx, out| attempt.handle_reply(cx, reply, out)) {
+            AttemptOutcome::Established(established) => {
+                let until = cx.now + cx.config.handshake.retry_first;
+                self.held = Some(Box::new(Held { established, accept: bytes.to_vec(), path, until }));
+                if path.remote == asked { self.release(path) } else { AttemptOutcome::Waiting }
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Lets the held outcome count, with the connection on this path.
+    fn release(&mut self, path: Path) -> AttemptOutcome {
+        self.arrived = Some(path);
+        let held = self.held.take();
+        held.map_or(AttemptOutcome::Waiting, |held| AttemptOutcome::Established(held.established))
+    }
+
+    /// Where the connection is, once the attempt has one.
+    pub(super) fn arrived(&self) -> Option<Path> {
+        self.arrived
     }
 
     /// Runs what is due at every address.
@@ -188,6 +234,9 @@ impl Candidates {
         cx: &mut Context<'_>,
         transmits: &mut Transmits,
     ) -> AttemptOutcome {
+        if let Some(held) = &self.held {
+            return if held.until <= cx.now { self.release(held.path) } else { AttemptOutcome::Waiting };
+        }
         for index in 0..self.list.len() {
             if self.list[index].deadline().is_some_and(|(at, _)| at <= cx.now) {
                 let outcome =
@@ -252,6 +301,9 @@ impl Candidates {
         let Some(index) = self.list.iter().position(|other| other.address == address) else {
             return AttemptOutcome::Waiting;
         };
+        if self.held.is_some() {
+            return AttemptOutcome::Waiting;
+        }
         let ended = ended(CloseCode::Unreachable, cause);
         if is_final {
             return self.fail(index, cx, transmits, ended);
@@ -284,7 +336,9 @@ impl Candidates {
         transmits: &mut Transmits,
         act: impl FnOnce(&mut Attempt, &mut Context<'_>, &mut Vec<u8>) -> AttemptOutcome,
     ) -> AttemptOutcome {
-        let Candidate { address, phase: Phase::Asked(attempt), obstacle, .. } = &mut self.list[index] else {
+        let Candidate { address, phase: Phase::Asked(attempt), obstacle, has_hurried, .. } =
+            &mut self.list[index]
+        else {
             return AttemptOutcome::Waiting;
         };
         let outcome = transmits.push(Cause::Own, Path::to(*address), |out| act(attempt, cx, out));
@@ -303,8 +357,9 @@ impl Candidates {
         }
         let Some(race) = &mut self.race else { return outcome };
         if attempt.is_challenging() {
-            if attempt.problem().is_some() {
-                // It is unlikely to answer better, so the next address need not wait.
+            if attempt.problem().is_some() && !core::mem::replace(has_hurried, true) {
+                // It is unlikely to answer better, so the next address need not wait. Only the next one: a bad answer that is repeated
+                // must not make this socket ask all of them at once.
                 race.next = cx.now;
                 let run = self.run(cx, transmits);
                 debug_assert!(matches!(run, AttemptOutcome::Waiting), "this address still goes on");
@@ -341,8 +396,10 @@ impl Candidates {
 
     /// Brings the endpoint's tables up to date, and forgets addresses that are over.
     pub(super) fn note(&mut self, id: ConnectionId, table: &mut Attempts) {
+        let is_held = self.held.is_some();
         self.list.retain_mut(|candidate| {
-            let present = candidate.initiator_nonce().copied();
+            // While an accept is held, its repetition has to be found.
+            let present = if is_held { candidate.noted } else { candidate.initiator_nonce().copied() };
             table.note(id, &mut candidate.noted, present);
             let is_over = matches!(candidate.phase, Phase::Over);
             if is_over {
@@ -354,6 +411,7 @@ impl Candidates {
 
     /// Ends all of it.
     pub(super) fn forget(&mut self, id: ConnectionId, table: &mut Attempts) {
+        self.held = None;
         for candidate in &mut self.list {
             candidate.phase = Phase::Over;
         }
@@ -382,7 +440,8 @@ impl Candidates {
     pub(super) fn deadline(&self) -> Option<(Instant, TimerKind)> {
         let waits = self.list.iter().any(|other| matches!(other.phase, Phase::Waiting));
         let next = self.race.as_ref().filter(|_| waits).map(|race| (race.next, TimerKind::Handshake));
-        self.list.iter().filter_map(Candidate::deadline).chain(next).min_by_key(|(at, _)| *at)
+        let held = self.held.as_ref().map(|held| (held.until, TimerKind::Handshake));
+        self.list.iter().filter_map(Candidate::deadline).chain(next).chain(held).min_by_key(|(at, _)| *at)
     }
 }
 

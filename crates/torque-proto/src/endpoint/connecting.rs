@@ -9,6 +9,7 @@ use super::slot::{Connected, Entry, Slot};
 use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::CloseCode;
+use crate::connection::Unheard;
 use crate::error::CallError;
 use crate::event::{ChallengeResponse, ClosedBy, Event, Extension};
 use crate::handshake::{AttemptOptions, AttemptOutcome, Context, Established, PuzzleJob};
@@ -123,7 +124,7 @@ impl Endpoint {
         let table = &mut self.attempts;
         let candidates = candidates_of(&mut self.slots, connection)?;
         candidates.add(&addresses, &taken, |address| table.insert(address, connection))?;
-        self.attempt(now, connection, None, |candidates, cx, transmits| candidates.run(cx, transmits));
+        self.attempt(now, connection, |candidates, cx, transmits| candidates.run(cx, transmits));
         Ok(())
     }
 
@@ -141,7 +142,7 @@ impl Endpoint {
     ) -> Result<(), CallError> {
         let candidates = candidates_of(&mut self.slots, connection)?;
         candidates.close_list(ended(code, reason))?;
-        self.attempt(now, connection, None, |candidates, cx, transmits| candidates.run(cx, transmits));
+        self.attempt(now, connection, |candidates, cx, transmits| candidates.run(cx, transmits));
         Ok(())
     }
 
@@ -151,7 +152,7 @@ impl Endpoint {
     /// says that no other datagram to there will fare better: then the address has failed.
     pub fn obstacle(&mut self, now: Instant, remote: Address, cause: &str, is_final: bool) {
         if let Some(id) = self.attempts.asking(&remote) {
-            self.attempt(now, id, None, |candidates, cx, transmits| {
+            self.attempt(now, id, |candidates, cx, transmits| {
                 candidates.hinder(cx, transmits, remote, (cause, is_final))
             });
         }
@@ -196,7 +197,7 @@ impl Endpoint {
     ) -> Result<(), CallError> {
         candidates_of(&mut self.slots, connection)?;
         let mut accepted = Ok(());
-        self.attempt(now, connection, None, |candidates, cx, transmits| {
+        self.attempt(now, connection, |candidates, cx, transmits| {
             candidates.accept(cx, transmits, extensions).unwrap_or_else(|error| {
                 accepted = Err(error);
                 AttemptOutcome::Waiting
@@ -220,24 +221,23 @@ impl Endpoint {
 
     /// Takes a job back. If the worker gave up, the puzzle is solved in slices here.
     pub fn puzzle_solved(&mut self, now: Instant, job: PuzzleJob) {
-        self.attempt(now, job.connection(), None, |candidates, cx, transmits| {
+        self.attempt(now, job.connection(), |candidates, cx, transmits| {
             candidates.return_puzzle(cx, transmits, job)
         });
     }
 
-    /// Lets an attempt act, and does what follows from it. `path` is where the datagram came from that makes it act.
+    /// Lets an attempt act, and does what follows from it.
     pub(super) fn attempt(
         &mut self,
         now: Instant,
         id: ConnectionId,
-        path: Option<Path>,
         act: impl FnOnce(&mut Candidates, &mut Context<'_>, &mut Transmits) -> AttemptOutcome,
     ) {
         let Ok(candidates) = candidates_of(&mut self.slots, id) else { return };
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let outcome = act(candidates, &mut cx, &mut self.transmits);
         candidates.note(id, &mut self.attempts);
-        self.after_attempt(now, id, path, outcome);
+        self.after_attempt(now, id, outcome);
     }
 
     /// Takes an attempt out of the tables that find it.
@@ -259,9 +259,7 @@ impl Endpoint {
     /// An attempt to this address has lost it to a connection that the other side began (5.4, step 9).
     pub(super) fn supersede_attempt(&mut self, now: Instant, remote: Address) {
         if let Some(id) = self.attempts.asking(&remote) {
-            self.attempt(now, id, None, |candidates, cx, transmits| {
-                candidates.supersede(cx, transmits, remote)
-            });
+            self.attempt(now, id, |candidates, cx, transmits| candidates.supersede(cx, transmits, remote));
         }
     }
 
@@ -275,8 +273,8 @@ impl Endpoint {
         let Some(id) = owner.filter(|id| !self.is_taken(&path.remote, *id)) else {
             return self.stats.stray_handshake += 1;
         };
-        self.attempt(now, id, Some(path), |candidates, cx, transmits| {
-            candidates.handle_reply(cx, transmits, reply)
+        self.attempt(now, id, |candidates, cx, transmits| {
+            candidates.handle_reply(cx, transmits, (path, bytes), reply)
         });
     }
 
@@ -285,7 +283,8 @@ impl Endpoint {
     fn is_taken(&self, remote: &Address, attempt: ConnectionId) -> bool {
         match self.attempts.asking(remote) {
             Some(asking) => asking != attempt,
-            None => self.is_connected(remote) || self.confirming.contains_key(remote),
+            // One that ends or lingers has its address, too.
+            None => self.connections.get(remote).is_some() || self.confirming.contains_key(remote),
         }
     }
 
@@ -301,7 +300,7 @@ impl Endpoint {
     }
 
     /// Does what an attempt's outcome asks for.
-    fn after_attempt(&mut self, now: Instant, id: ConnectionId, path: Option<Path>, outcome: AttemptOutcome) {
+    fn after_attempt(&mut self, now: Instant, id: ConnectionId, outcome: AttemptOutcome) {
         match outcome {
             AttemptOutcome::Waiting => {}
             AttemptOutcome::Dropped(reason) => self.count_drop(reason),
@@ -313,7 +312,7 @@ impl Endpoint {
                 cipher: question.cipher,
             })),
             AttemptOutcome::Established(established) => {
-                return self.attempt_succeeded(now, id, path, *established);
+                return self.attempt_succeeded(now, id, *established);
             }
             AttemptOutcome::Ended(ended) => return self.end_attempt(id, ended.code, ended.by, &ended.reason),
         }
@@ -332,21 +331,16 @@ impl Endpoint {
         self.end_slot(id);
     }
 
-    fn attempt_succeeded(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        path: Option<Path>,
-        established: Established,
-    ) {
-        // The connection lives where its accept came from.
-        let asked = || self.slots.get(id).and_then(|entry| entry.slot.remote()).map(Path::to);
-        let Some(path) = path.or_else(asked) else { return };
+    fn attempt_succeeded(&mut self, now: Instant, id: ConnectionId, established: Established) {
+        let Ok(candidates) = candidates_of(&mut self.slots, id) else { return };
+        let (Some(asked), Some(arrived)) = (candidates.remote(), candidates.arrived()) else { return };
+        // The connection lives where its accept came from, unless that address was given to another one meanwhile.
+        let path = if self.is_taken(&arrived.remote, id) { Path::to(asked) } else { arrived };
         let remote = path.remote;
         self.forget_attempt(id);
         let Established { parts, accept_data } = established;
         let public_key = parts.public_key;
-        let unheard = Some(self.config.handshake.wait);
+        let unheard = Some(Unheard { wait: self.config.handshake.wait, was_asked: remote == asked });
         // After a repeat the time says nothing about the path.
         let rtt = Some(parts.stats.challenge_time).filter(|time| *time < self.config.handshake.retry_first);
         let connection = self.make_connection(now, id, remote, parts, rtt, unheard);

@@ -10,7 +10,7 @@ use super::slot::{AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, Refu
 use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::{CloseCode, RejectCode};
-use crate::connection::Connection;
+use crate::connection::{Connection, Unheard};
 use crate::crypto::secret::Direction;
 use crate::error::CallError;
 use crate::event::{self, ClosedBy, Event};
@@ -383,7 +383,7 @@ impl Endpoint {
         remote: Address,
         parts: ConnectionParts,
         rtt: Option<Duration>,
-        unheard: Option<Duration>,
+        unheard: Option<Unheard>,
     ) -> Connection {
         let tag_bytes = parts.agreed.settings.tag_bytes;
         let is_initiator = parts.role == Role::Initiator;

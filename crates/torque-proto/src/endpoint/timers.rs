@@ -50,9 +50,7 @@ impl Endpoint {
         }
         match &mut entry.slot {
             Slot::Attempt(_) => {
-                self.attempt(now, id, None, |candidates, cx, transmits| {
-                    candidates.handle_timeout(cx, transmits)
-                });
+                self.attempt(now, id, |candidates, cx, transmits| candidates.handle_timeout(cx, transmits));
             }
             Slot::Asking(_) => {
                 self.refuse_with(now, id, CloseCode::NoDecision, ClosedBy::Socket, ShortData::EMPTY);

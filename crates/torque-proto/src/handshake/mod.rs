@@ -150,9 +150,12 @@ pub(crate) struct ConnectionParts {
 }
 
 impl ConnectionParts {
-    /// The parts of the connection. `rtt` is the first round-trip time; `unheard` is, at the initiator, how long
-    /// to ping until the host is heard.
-    pub(crate) fn connection(&self, rtt: Option<Duration>, unheard: Option<Duration>) -> connection::Parts {
+    /// The parts of the connection. `rtt` is the first round-trip time; `unheard` is for the initiator.
+    pub(crate) fn connection(
+        &self,
+        rtt: Option<Duration>,
+        unheard: Option<connection::Unheard>,
+    ) -> connection::Parts {
         let mut settings = self.agreed.settings;
         settings.max_packet_size = self.agreed.send_limit();
         let traffic = |direction| self.secret.traffic(direction);

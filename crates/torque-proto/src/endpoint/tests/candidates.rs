@@ -282,3 +282,21 @@ fn attempts_that_end_in_any_order_leave_nothing_behind() {
         assert_eq!(ends, ids.len(), "seed {seed}");
     }
 }
+
+#[test]
+fn a_bad_answer_that_is_repeated_lets_one_address_begin_early() {
+    let mut hosts = Hosts::new(1);
+    hosts.connect_to(&[address(0), silent(1), silent(2), silent(3), silent(4)], Trust::Anyone);
+    let mut bad = Vec::new();
+    hosts.advance(1, |_, bytes| {
+        bad.clone_from(bytes);
+        None
+    });
+    // The signature is wrong.
+    bad[60] ^= 1;
+    for _ in 0..15 {
+        let datagram = Datagram { path: Path::to(address(0)), bytes: &mut bad.clone() };
+        hosts.client.handle_datagram(hosts.now, datagram);
+    }
+    assert_eq!(hosts.asked(), [silent(1)]);
+}

@@ -182,6 +182,92 @@ fn answers_that_seem_to_come_from_a_connected_address_cost_that_connection_nothi
     assert_eq!(hosts.client.connections().count(), 2);
 }
 
+/// Lets a host's connect_accept come to nobody, and returns it.
+fn intercept_accept(hosts: &mut Hosts) -> Vec<u8> {
+    let mut accept = Vec::new();
+    for _ in 0..2_000 {
+        hosts.advance(1, |host, bytes| {
+            if DatagramKind::of(bytes) != DatagramKind::ConnectAccept {
+                return Some(address(host as u8));
+            }
+            accept.clone_from(bytes);
+            None
+        });
+        if !accept.is_empty() {
+            return accept;
+        }
+    }
+    panic!("no host accepts");
+}
+
+fn hear(hosts: &mut Hosts, from: Address, bytes: &[u8]) {
+    let mut bytes = bytes.to_vec();
+    hosts.client.handle_datagram(hosts.now, Datagram { path: Path::to(from), bytes: &mut bytes });
+    hosts.events.extend(core::iter::from_fn(|| hosts.client.poll_event()));
+}
+
+#[test]
+fn a_copied_accept_from_elsewhere_does_not_move_the_connection() {
+    let mut hosts = Hosts::new(1);
+    let id = hosts.connect(0);
+    let accept = intercept_accept(&mut hosts);
+    hear(&mut hosts, address(77), &accept);
+    assert!(hosts.events.is_empty(), "it waits for the address that was asked: {:?}", hosts.events);
+    hosts.advance(20, |_, _| None);
+    hear(&mut hosts, address(0), &accept);
+    assert_eq!(hosts.established(), [(id, address(0), None)]);
+    hosts.client.send(hosts.now, id, b"at once").unwrap();
+    hosts.advance(1_000, |_, _| Some(address(0)));
+    assert!(!hosts.addresses_asked.contains(&address(77)), "nothing goes there");
+}
+
+#[test]
+fn an_address_that_was_not_asked_gets_only_pings_until_it_is_heard() {
+    let mut hosts = Hosts::new(1);
+    let id = hosts.connect(0);
+    let accept = intercept_accept(&mut hosts);
+    hear(&mut hosts, elsewhere(), &accept);
+    hosts.advance(2_000, |_, bytes| (DatagramKind::of(bytes) != DatagramKind::Packet).then(elsewhere));
+    assert_eq!(hosts.established(), [(id, elsewhere(), None)]);
+    assert_eq!(hosts.client.send(hosts.now, id, b"data"), Err(SendError::Blocked));
+    let sent = hosts.client.connection_stats(id).unwrap().counters.bytes_sent;
+    assert!(sent < 2 * accept.len() as u64, "{sent} bytes of pings for {}", accept.len());
+    hosts.advance(3_000, |_, _| Some(elsewhere()));
+    hosts.client.send(hosts.now, id, b"data").unwrap();
+}
+
+#[test]
+fn a_closed_attempt_does_not_come_back_with_the_accept_that_it_holds() {
+    let mut hosts = Hosts::new(1);
+    let id = hosts.connect(0);
+    let accept = intercept_accept(&mut hosts);
+    hear(&mut hosts, elsewhere(), &accept);
+    hosts.client.close(hosts.now, id, b"").unwrap();
+    hosts.advance(1_000, |_, _| Some(elsewhere()));
+    hear(&mut hosts, address(0), &accept);
+    assert!(matches!(hosts.events[..], [Event::Close { .. }]), "{:?}", hosts.events);
+    assert_eq!(hosts.client.slots_used(), 0);
+}
+
+#[test]
+fn an_answer_from_the_address_of_a_closing_connection_does_not_end_it() {
+    let mut hosts = Hosts::new(2);
+    let first = hosts.connect(0);
+    hosts.advance(1_000, |host, _| Some(address(host as u8)));
+    hosts.client.send(hosts.now, first, b"last words").unwrap();
+    hosts.client.close(hosts.now, first, b"").unwrap();
+    let second = hosts.connect(1);
+    // The first host is far away, and the second one forges its address.
+    hosts.advance(600, |host, _| (host == 1).then_some(address(0)));
+    hosts.advance(3_000, |host, _| Some(address(host as u8)));
+    assert_eq!(hosts.established(), [(first, address(0), None), (second, address(1), None)]);
+    let verdict = hosts.events.iter().find_map(|event| match event {
+        Event::Verdict { connection, delivery, .. } if *connection == first => Some(*delivery),
+        _ => None,
+    });
+    assert_eq!(verdict, Some(Delivery::Delivered));
+}
+
 #[test]
 fn a_host_answers_no_challenge_request_that_is_malformed_or_its_own() {
     let mut host = endpoint(1);
