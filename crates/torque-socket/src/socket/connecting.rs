@@ -78,7 +78,7 @@ impl Socket {
         Ok(self.endpoint.connect(now, address, options)?)
     }
 
-    /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`]). To give the attempt up,
+    /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`](torque_proto::Event::ChallengeResponse)). To give the attempt up,
     /// [`close`](Self::close) it.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Lets an initiator in ([`Event::ConnectRequest`]). `accept_data`, at most 511 bytes, is for its application.
+    /// Lets an initiator in ([`Event::ConnectRequest`](torque_proto::Event::ConnectRequest)). `accept_data`, at most 511 bytes, is for its application.
     ///
     /// # Errors
     /// The connection has ended, does not wait for this, or the data is too long.
@@ -101,8 +101,8 @@ impl Socket {
         self.endpoint.accept_connection(self.clock.now(), connection, accept_data)
     }
 
-    /// Refuses a request ([`Event::ConnectRequest`]), for a reason of at most 511 bytes that the initiator is told.
-    /// [`Event::Close`] follows, with [`CloseCode::Refused`].
+    /// Refuses a request ([`Event::ConnectRequest`](torque_proto::Event::ConnectRequest)), for a reason of at most 511 bytes that the initiator is told.
+    /// [`Event::Close`](torque_proto::Event::Close) follows, with [`CloseCode::Refused`](torque_proto::CloseCode::Refused).
     ///
     /// # Errors
     /// The connection has ended, is not a request that waits for an answer, or the reason is too long.
@@ -110,8 +110,8 @@ impl Socket {
         self.endpoint.refuse(self.clock.now(), connection, reason)
     }
 
-    /// Drops a request ([`Event::ConnectRequest`]) without an answer: the initiator hears nothing and gives up by
-    /// itself. Its place is free at once, and [`Event::Close`] follows.
+    /// Drops a request ([`Event::ConnectRequest`](torque_proto::Event::ConnectRequest)) without an answer: the initiator hears nothing and gives up by
+    /// itself. Its place is free at once, and [`Event::Close`](torque_proto::Event::Close) follows.
     ///
     /// An initiator that begins again, with another puzzle, is a new request.
     ///
@@ -122,7 +122,7 @@ impl Socket {
     }
 
     /// Ends a connection in any phase, for a reason of at most 511 bytes that the other side is told.
-    /// [`Event::Close`] follows, with [`CloseCode::Closed`]. To say no to a request, [`refuse`](Self::refuse) it.
+    /// [`Event::Close`](torque_proto::Event::Close) follows, with [`CloseCode::Closed`](torque_proto::CloseCode::Closed). To say no to a request, [`refuse`](Self::refuse) it.
     ///
     /// # Errors
     /// The connection has ended already, or the reason is too long.
