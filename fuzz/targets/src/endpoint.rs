@@ -6,7 +6,7 @@ use core::time::Duration;
 use torque_proto::wire::{
     ChallengeRequest, ChallengeResponse, ConnectAccept, Offers, Reject, ReplyKind, SealedReply,
 };
-use torque_proto::{Address, Cipher, RejectCode, Trust};
+use torque_proto::{Address, Cipher, CloseCode, RejectCode, Trust};
 
 use crate::input::Input;
 use crate::pair::TIMES;
@@ -28,7 +28,7 @@ pub enum Step {
     Answer,
     /// From, which, place, value: what the endpoint or the peer sent, changed.
     Bend,
-    /// To, trust.
+    /// To, trust; or to several.
     Connect,
     /// Yes or no to the oldest question.
     Decide,
@@ -147,14 +147,19 @@ impl World {
             Step::Bend => self.bend(input),
             Step::Connect => {
                 let to = stranger_or_peer(input);
-                let trust = match input.below(3) {
+                let choice = input.below(6);
+                let trust = match choice % 3 {
                     0 => Trust::Anyone,
                     1 => Trust::Pinned(self.peer.endpoint.public_key()),
                     _ => Trust::Ask,
                 };
                 let data = input.bytes(1_100);
-                self.us.connect(to, trust, data);
                 self.asked.push(to);
+                if choice < 3 {
+                    self.us.connect(to, trust, data);
+                } else {
+                    self.connect_to_several(to, trust, data, input);
+                }
             }
             Step::Decide => {
                 let yes = input.below(4) != 3;
@@ -217,6 +222,26 @@ impl World {
                     self.us.endpoint.install_epoch(self.us.now, epoch);
                 }
             }
+        }
+    }
+
+    /// Asks several addresses for one host. They are told at once or later, and some cannot be sent to.
+    fn connect_to_several(&mut self, first: Address, trust: Trust, data: &[u8], input: &mut Input<'_>) {
+        let addresses = [first, stranger_or_peer(input), stranger_or_peer(input)];
+        self.asked.extend(addresses);
+        let choice = input.u8();
+        let now = self.us.now;
+        let us = &mut self.us;
+        let Some(id) = us.connect_unresolved(trust, data) else { return };
+        let told = usize::from(choice) % 4;
+        // The driver may be wrong about whether more are wanted, which the calls say.
+        let _ = us.endpoint.add_candidates(now, id, &addresses[..told]);
+        if choice & 4 != 0 {
+            let _ = us.endpoint.end_candidates(now, id, CloseCode::NameNotFound, "no such name");
+        }
+        let _ = us.endpoint.add_candidates(now, id, &addresses);
+        if choice & 8 != 0 {
+            us.endpoint.obstacle(now, addresses[usize::from(choice >> 4) % 3], "no route", choice & 128 != 0);
         }
     }
 

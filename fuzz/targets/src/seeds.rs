@@ -247,6 +247,21 @@ fn endpoint_plays() -> Vec<Vec<u8>> {
         strangers.extend(step(Pass, &[15]));
     }
     plays.push(strangers);
+    // A host with several addresses, of which the peer's is not the first: told at once, in parts, and with obstacles.
+    let mut several = begin.to_vec();
+    for choice in [0x03, 0x05, 0x0c, 0x89] {
+        several.extend(step(Connect, &[1, 3, 0, 1, b'd', 0, 2, choice]));
+        for _ in 0..4 {
+            several.extend(step(Pass, &[8]));
+            several.extend(step(PeerTalks, &[]));
+            several.extend(step(TakeEvents, &[0]));
+            several.extend(step(Puzzle, &[200, 0]));
+        }
+        several.extend(step(Close, &[0, 0, 0]));
+        several.extend(step(PeerTalks, &[]));
+        several.extend(step(Pass, &[14]));
+    }
+    plays.push(several);
     plays
 }
 

@@ -71,6 +71,14 @@ impl Side {
         }
     }
 
+    /// Begins to connect to a host whose addresses are told later.
+    pub fn connect_unresolved(&mut self, trust: Trust, connect_data: &[u8]) -> Option<ConnectionId> {
+        let options = ConnectOptions::new(trust).with_data(connect_data);
+        let connection = self.endpoint.connect_unresolved(self.now, options).ok()?;
+        self.ledger.begun(connection);
+        Some(connection)
+    }
+
     /// Sends a packet of at least eight bytes that tells its sender and number, if the connection takes it.
     pub fn send(&mut self, which: usize, extra: usize) {
         if self.established.is_empty() {
