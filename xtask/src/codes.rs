@@ -183,7 +183,7 @@ fn rust(codes: &[Code]) -> String {
         ("call", "CallCode", "u16", "What is wrong with a call.", true),
         ("event", "EventKind", "u8", "What an [`Event`](crate::Event) is about.", true),
         ("delivery", "Delivery", "u8", DELIVERY, false),
-        ("closed_by", "ClosedBy", "u8", "Who ended a connection.", false),
+        ("closed_by", "ClosedBy", "u8", "The side that ended a connection.", false),
     ] {
         out.push('\n');
         write_enum(&mut out, &table(codes, name), of, number, doc, grows);
@@ -207,11 +207,12 @@ fn write_enum(out: &mut String, codes: &[&Code], name: &str, number: &str, doc: 
         let _ = writeln!(out, "    /// {}.\n    {},", code.meaning, variant(&code.name));
     }
     let _ = writeln!(out, "}}\n\nimpl {name} {{\n    /// All codes, by number.");
-    let _ = writeln!(out, "    pub const ALL: &'static [Self] = &[");
-    for code in codes {
-        let _ = writeln!(out, "        Self::{},", variant(&code.name));
-    }
-    out.push_str("    ];\n\n    /// The number that stands for it on the wire and in other languages.\n");
+    let names: Vec<String> = codes.iter().map(|code| format!("Self::{}", variant(&code.name))).collect();
+    let (names, lines) = (names.join(", "), names.join(",\n        "));
+    // As rustfmt has it.
+    let all = if names.len() <= 60 { names } else { format!("\n        {lines},\n    ") };
+    let _ = writeln!(out, "    pub const ALL: &'static [Self] = &[{all}];\n");
+    out.push_str("    /// The number that stands for it on the wire and in other languages.\n");
     let _ = writeln!(out, "    pub const fn number(self) -> {number} {{\n        match self {{");
     for code in codes {
         let _ = writeln!(out, "            Self::{} => {},", variant(&code.name), code.number);

@@ -528,7 +528,7 @@ impl fmt::Display for Delivery {
     }
 }
 
-/// Who ended a connection.
+/// The side that ended a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ClosedBy {
     /// This application.

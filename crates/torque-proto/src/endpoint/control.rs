@@ -2,7 +2,7 @@
 //!
 //! A connection passes them over until [`Endpoint::enable_control`], so no peer makes one keep anything that nothing uses.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use super::Endpoint;
 use super::slot::Slot;
@@ -19,7 +19,8 @@ const MAX_QUEUED_OF_CONNECTION: usize = 32;
 /// What reliable control messages told, until it is taken.
 #[derive(Default)]
 pub(super) struct ControlQueue {
-    events: VecDeque<(ConnectionId, ControlEvent)>,
+    /// Oldest first; few, and seldom any.
+    events: Vec<(ConnectionId, ControlEvent)>,
 }
 
 impl ControlQueue {
@@ -28,7 +29,7 @@ impl ControlQueue {
     pub(super) fn offer(&mut self, id: ConnectionId, event: ControlEvent) -> bool {
         let takes = !matches!(event, ControlEvent::Message { .. }) || self.has_room(id);
         if takes {
-            self.events.push_back((id, event));
+            self.events.push((id, event));
         }
         takes
     }
@@ -85,7 +86,7 @@ impl Endpoint {
     /// What reliable control messages told, oldest first.
     #[doc(hidden)]
     pub fn poll_control(&mut self) -> Option<(ConnectionId, ControlEvent)> {
-        self.control.events.pop_front()
+        (!self.control.events.is_empty()).then(|| self.control.events.remove(0))
     }
 
     /// What came of a connection's reliable control messages; `None` if it uses none.
