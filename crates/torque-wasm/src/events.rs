@@ -10,31 +10,52 @@ use torque_proto::{ConnectionId, Event, FlatEvent};
 
 use crate::Core;
 
+/// The numbers of the event that was taken last; zero where its kind has none.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct EventNumbers {
+    pub kind: u8,
+    /// 0 for info packets.
+    pub connection: u32,
+    /// Of a packet, or of the packet that a verdict is about.
+    pub sequence: f64,
+    /// Of a verdict.
+    pub delivery: u8,
+    /// Bits of puzzle of a challenge.
+    pub difficulty: u8,
+    /// The side that ended a connection.
+    pub closed_by: u8,
+    /// The older connection whose place an established one takes; 0 if there is none.
+    pub replaces: u32,
+    /// How many packets may await their verdict, of an establishment.
+    pub window: u16,
+}
+
+impl From<FlatEvent<'_>> for EventNumbers {
+    fn from(event: FlatEvent<'_>) -> Self {
+        Self {
+            kind: event.kind.number(),
+            connection: event.connection,
+            sequence: event.sequence as f64,
+            delivery: event.delivery,
+            difficulty: event.difficulty,
+            closed_by: event.closed_by,
+            replaces: event.replaces,
+            window: event.settings.map_or(0, |settings| settings.packet_window),
+        }
+    }
+}
+
 impl Core {
     /// Goes to the next event and tells its kind, as `spec/codes.csv` numbers them; 0 if there is none. What the event holds
     /// is asked for before the next call of this.
     pub fn next_event(&mut self) -> u8 {
         self.event = self.endpoint.poll_event_held();
-        self.flat().map_or(0, |event| event.kind.number())
+        self.numbers = self.flat().map_or_else(EventNumbers::default, EventNumbers::from);
+        self.numbers.kind
     }
 
     fn flat(&self) -> Option<FlatEvent<'_>> {
         self.event.as_ref().map(Event::flat)
-    }
-
-    /// The event's connection; 0 for info packets.
-    pub fn event_connection(&self) -> u32 {
-        self.flat().map_or(0, |event| event.connection)
-    }
-
-    /// The sequence of a packet, or of the packet that a verdict is about.
-    pub fn event_sequence(&self) -> f64 {
-        self.flat().map_or(0.0, |event| event.sequence as f64)
-    }
-
-    /// The number of a verdict.
-    pub fn event_delivery(&self) -> u8 {
-        self.flat().map_or(0, |event| event.delivery)
     }
 
     /// The event's bytes: challenge response data, connect_data, accept_data, reason or payload.
@@ -49,38 +70,18 @@ impl Core {
 
     /// The other side's address, of a request, an establishment and an info packet.
     pub fn event_remote(&self) -> String {
-        self.flat().and_then(|event| event.remote).map_or_else(String::new, |remote| remote.to_string())
-    }
-
-    /// Bits of puzzle of a challenge.
-    pub fn event_difficulty(&self) -> u8 {
-        self.flat().map_or(0, |event| event.difficulty)
+        self.flat().and_then(|event| event.remote).map_or_else(String::new, ToString::to_string)
     }
 
     /// The cipher of a challenge, the settings of an establishment, the origin of a request (empty: none), the code of a close.
     pub fn event_text(&self) -> String {
         let Some(event) = self.flat() else { return String::new() };
         match (event.cipher, event.settings, event.close_code()) {
-            (Some(cipher), ..) => cipher.to_string(),
+            (Some(cipher), ..) => cipher.name().to_owned(),
             (_, Some(settings), _) => settings.to_string(),
             (_, _, Some(code)) => code.name().to_owned(),
             _ => event.origin.to_owned(),
         }
-    }
-
-    /// The number of who ended a connection.
-    pub fn event_closed_by(&self) -> u8 {
-        self.flat().map_or(0, |event| event.closed_by)
-    }
-
-    /// The older connection whose place an established one takes; 0 if there is none.
-    pub fn event_replaces(&self) -> u32 {
-        self.flat().map_or(0, |event| event.replaces)
-    }
-
-    /// How many packets may await their verdict, of an establishment.
-    pub fn event_window(&self) -> u16 {
-        self.flat().and_then(|event| event.settings).map_or(0, |settings| settings.packet_window)
     }
 
     /// Counters of the whole socket, as JSON.

@@ -298,13 +298,13 @@ export! {
     fn next_event() -> u32 { with_core(0, |core| u32::from(core.next_event())) }
 
     /// The event's connection.
-    fn event_connection() -> u32 { with_core(0, |core| core.event_connection()) }
+    fn event_connection() -> u32 { with_core(0, |core| core.numbers.connection) }
 
     /// The sequence of a packet or verdict.
-    fn event_sequence() -> f64 { with_core(0.0, |core| core.event_sequence()) }
+    fn event_sequence() -> f64 { with_core(0.0, |core| core.numbers.sequence) }
 
     /// A verdict: 0 dropped, 1 delivered, 2 unknown.
-    fn event_delivery() -> u32 { with_core(0, |core| u32::from(core.event_delivery())) }
+    fn event_delivery() -> u32 { with_core(0, |core| u32::from(core.numbers.delivery)) }
 
     /// Where the event's bytes lie.
     fn event_pointer() -> usize { with_core(0, |core| core.event_bytes().as_ptr() as usize) }
@@ -321,16 +321,16 @@ export! {
     }
 
     /// Bits of puzzle of a challenge.
-    fn event_difficulty() -> u32 { with_core(0, |core| u32::from(core.event_difficulty())) }
+    fn event_difficulty() -> u32 { with_core(0, |core| u32::from(core.numbers.difficulty)) }
 
     /// Who ended a connection: 0 this application, 1 the other side, 2 this socket.
-    fn event_closed_by() -> u32 { with_core(2, |core| u32::from(core.event_closed_by())) }
+    fn event_closed_by() -> u32 { with_core(2, |core| u32::from(core.numbers.closed_by)) }
 
     /// The connection whose place an established one takes; 0 if there is none.
-    fn event_replaces() -> u32 { with_core(0, |core| core.event_replaces()) }
+    fn event_replaces() -> u32 { with_core(0, |core| core.numbers.replaces) }
 
     /// The packet window of an establishment.
-    fn event_window() -> u32 { with_core(0, |core| u32::from(core.event_window())) }
+    fn event_window() -> u32 { with_core(0, |core| u32::from(core.numbers.window)) }
 
     /// The other side's public key.
     fn event_public_key() -> i32 {

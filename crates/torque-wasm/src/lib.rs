@@ -41,6 +41,7 @@ use torque_proto::{
     Instant, KeyPair, Path, PublicKey, SendError, Trust,
 };
 
+use events::EventNumbers;
 use transmits::Outgoing;
 
 /// One socket's worth of protocol.
@@ -49,6 +50,7 @@ pub struct Core {
     outgoing: Outgoing,
     paths: Option<SimulatedPaths>,
     event: Option<Event>,
+    numbers: EventNumbers,
 }
 
 /// A time as JavaScript tells it.
@@ -106,7 +108,13 @@ impl Core {
         let setup = options::setup(options, seed, unix_millis as u64)?;
         let endpoint =
             Endpoint::new(instant(now), setup).map_err(|error| format!("invalid_argument: {error}"))?;
-        Ok(Self { endpoint, outgoing: Outgoing::default(), paths: None, event: None })
+        Ok(Self {
+            endpoint,
+            outgoing: Outgoing::default(),
+            paths: None,
+            event: None,
+            numbers: EventNumbers::default(),
+        })
     }
 
     /// This socket's public key, as text.

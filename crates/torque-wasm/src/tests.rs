@@ -42,7 +42,7 @@ fn two_cores_connect_and_a_packet_gets_its_verdict() {
     assert_eq!(ends[0].next_event(), 2);
     assert_eq!(ends[0].event_bytes(), b"hello");
     assert_eq!(ends[0].event_remote(), PLACES[1]);
-    let hosted = ends[0].event_connection();
+    let hosted = ends[0].numbers.connection;
     ends[0].accept_connection(30.0, hosted, b"welcome").unwrap();
     exchange(30.0, &mut ends);
     assert_eq!(ends[1].next_event(), 3);
@@ -51,14 +51,14 @@ fn two_cores_connect_and_a_packet_gets_its_verdict() {
     let sequence = ends[1].send(31.0, id, b"packet").unwrap();
     exchange(31.0, &mut ends);
     assert_eq!((ends[0].next_event(), ends[0].next_event()), (3, 5));
-    assert_eq!((ends[0].event_sequence(), ends[0].event_bytes()), (sequence, &b"packet"[..]));
+    assert_eq!((ends[0].numbers.sequence, ends[0].event_bytes()), (sequence, &b"packet"[..]));
     ends[0].run(100.0);
     exchange(100.0, &mut ends);
-    assert_eq!((ends[1].next_event(), ends[1].event_sequence(), ends[1].event_delivery()), (6, sequence, 1));
+    assert_eq!((ends[1].next_event(), ends[1].numbers.sequence, ends[1].numbers.delivery), (6, sequence, 1));
     assert!(ends[1].connection_stats(id).contains("\"delivered\":1"), "{}", ends[1].connection_stats(id));
     ends[1].close(101.0, id, b"bye").unwrap();
     exchange(101.0, &mut ends);
-    assert_eq!((ends[0].next_event(), ends[0].event_closed_by()), (4, 1));
+    assert_eq!((ends[0].next_event(), ends[0].numbers.closed_by), (4, 1));
     assert_eq!((ends[0].event_text().as_str(), ends[0].event_bytes()), ("closed", &b"bye"[..]));
     let error = ends[1].send(102.0, id, b"late").unwrap_err();
     assert!(error.starts_with("closed: "), "{error}");
