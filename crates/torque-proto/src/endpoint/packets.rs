@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use super::Endpoint;
-use super::slot::{Displaced, Sink, Slot};
+use super::slot::{Sink, Slot};
 use crate::connection::{Connection, Ended, Refusal};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -55,7 +55,7 @@ impl Endpoint {
         }
     }
 
-    /// A packet for an established connection.
+    /// A packet for a connection that is established, or that its first packet has just proven.
     fn on_packet_of(
         &mut self,
         now: Instant,
@@ -88,18 +88,7 @@ impl Endpoint {
         if slot.connected.connection.is_open() && slot.displacing.is_none() {
             self.on_confirmed(now, id, path);
         }
-        // It is not known yet whether it gets the address. The packet's number is used up in any case.
-        let waits = matches!(self.slots.get(id).map(|entry| &entry.slot),
-            Some(Slot::Confirming(slot)) if slot.displacing.is_some());
-        self.try_drive(id, Cause::Peer, |connection, sink, outbox| {
-            let opened = connection.open(bytes)?;
-            if waits {
-                opened.process(now, &mut Displaced(sink), outbox);
-            } else {
-                opened.process(now, sink, outbox);
-            }
-            Ok(())
-        })
+        self.on_packet_of(now, id, path, bytes)
     }
 
     /// Lets a connection act, established or waiting to be, and does what follows from it: tells its end, frees
@@ -124,14 +113,15 @@ impl Endpoint {
         act: impl FnOnce(&mut Connection, &mut Sink<'_>, &mut Outbox<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(entry) = self.slots.get_mut(id) else { return Ok(()) };
-        let connected = match &mut entry.slot {
-            Slot::Connected(connected) => &mut **connected,
-            Slot::Confirming(slot) => &mut slot.connected,
+        let (connected, is_waiting) = match &mut entry.slot {
+            Slot::Connected(connected) => (&mut **connected, false),
+            Slot::Confirming(slot) => (&mut slot.connected, slot.displacing.is_some()),
             _ => return Ok(()),
         };
         let mut outbox = self.transmits.outbox(cause, &mut connected.path);
         let mut sink = Sink {
             id,
+            is_waiting,
             events: &mut self.events,
             pool: &mut self.pool,
             queued: &mut connected.queued,

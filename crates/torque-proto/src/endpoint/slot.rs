@@ -183,6 +183,9 @@ impl Slot {
 /// Puts a connection's events into the queue, within the limits.
 pub(super) struct Sink<'a> {
     pub id: ConnectionId,
+    /// Whether the connection waits for its address (PROTOCOL.md 5.6). Nobody knows yet whether it gets it, so nothing is taken
+    /// from it; the numbers of its packets are used up all the same.
+    pub is_waiting: bool,
     pub events: &'a mut EventQueue,
     pub pool: &'a mut Pool,
     pub queued: &'a mut u32,
@@ -193,6 +196,10 @@ pub(super) struct Sink<'a> {
 
 impl Output for Sink<'_> {
     fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool {
+        if self.is_waiting {
+            self.stats.displacing += 1;
+            return false;
+        }
         if !self.events.has_room(*self.queued as usize, self.limits) {
             self.stats.queue_full += 1;
             return false;
@@ -208,24 +215,6 @@ impl Output for Sink<'_> {
     }
 
     fn control(&mut self, event: ControlEvent) -> bool {
-        self.control.offer(self.id, event)
-    }
-}
-
-/// Takes no packet: the connection waits for its address (PROTOCOL.md 5.6).
-pub(super) struct Displaced<'a, 'b>(pub &'a mut Sink<'b>);
-
-impl Output for Displaced<'_, '_> {
-    fn packet(&mut self, _: u64, _: &[u8]) -> bool {
-        self.0.stats.displacing += 1;
-        false
-    }
-
-    fn verdict(&mut self, sequence: u64, delivery: Delivery) {
-        self.0.verdict(sequence, delivery);
-    }
-
-    fn control(&mut self, _: ControlEvent) -> bool {
-        false
+        !self.is_waiting && self.control.offer(self.id, event)
     }
 }
