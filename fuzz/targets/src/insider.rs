@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use torque_proto::wire::control::ControlMessage;
 use torque_proto::wire::header::{Header, HeaderSize, PacketKind};
+use torque_proto::wire::reliable::{PART_BYTES, ReliableKind, ReliableMessage};
 use torque_proto::{Cipher, Trust};
 
 use crate::input::Input;
@@ -39,9 +40,11 @@ pub enum Step {
     Jump,
     /// Bytes without keys.
     Raw,
+    /// Sequence, ack, then reliable control messages.
+    Reliable,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step::Packet,
     Step::Control,
     Step::Again,
@@ -52,6 +55,7 @@ const STEPS: [Step; 10] = [
     Step::Pass,
     Step::Jump,
     Step::Raw,
+    Step::Reliable,
 ];
 
 /// What the key log told, once.
@@ -71,6 +75,8 @@ struct World {
     counter: u64,
     host_sequence: u64,
     sent: Vec<Vec<u8>>,
+    /// What reliable control messages told.
+    control_events: usize,
 }
 
 /// Plays the input.
@@ -88,6 +94,7 @@ fn play(data: &[u8]) -> World {
             break;
         }
         world.step(&mut input);
+        world.use_control();
         world.us.take_transmits();
     }
     world.finish();
@@ -137,10 +144,19 @@ impl World {
                     counter: 0,
                     host_sequence: secrets.host_sequence,
                     sent: Vec::new(),
+                    control_events: 0,
                 });
             }
         }
         None
+    }
+
+    /// Reads reliable control messages, and sends one, once the connection is established.
+    fn use_control(&mut self) {
+        let connection = self.us.endpoint.connections().next();
+        if let Some(connection) = connection.filter(|id| self.us.endpoint.control_stats(*id).is_none()) {
+            let _ = self.us.endpoint.send_control(self.us.now, connection, 1, ReliableKind::CANDIDATES, b"?");
+        }
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
@@ -159,6 +175,14 @@ impl World {
                     message(input).write(&mut text);
                 }
                 self.packet(PacketKind::Control, step, ack, form, &text);
+            }
+            Step::Reliable => {
+                let (step, ack) = (input.u16(), input.u16());
+                let mut text = Vec::new();
+                for _ in 0..=input.below(4) {
+                    reliable(input).write(&mut text);
+                }
+                self.packet(PacketKind::Control, step, ack, 0, &text);
             }
             Step::Again => {
                 if !self.sent.is_empty() {
@@ -182,6 +206,9 @@ impl World {
             Step::TakeEvents => {
                 let limit = input.below(16);
                 self.us.take_events(if limit == 0 { usize::MAX } else { limit });
+                while self.us.endpoint.poll_control().is_some() {
+                    self.control_events += 1;
+                }
             }
             Step::Pass => {
                 let time = Duration::from_millis(input.pick(TIMES));
@@ -260,6 +287,22 @@ fn message<'a>(input: &mut Input<'a>) -> ControlMessage<'a> {
             reason: input.bytes(511),
         },
         _ => ControlMessage::CloseAck { is_final: input.below(2) == 1, settled: settled(input) },
+    }
+}
+
+/// A reliable message that says anything, of the right shape or nearly.
+fn reliable<'a>(input: &mut Input<'a>) -> ReliableMessage<'a> {
+    let (attempt, serial) = (u32::from(input.u8()), input.u16());
+    let kind = ReliableKind::from_number(input.u8()).unwrap_or(ReliableKind::CANDIDATES);
+    match input.below(3) {
+        0 => ReliableMessage::Received { attempt, serial },
+        1 => ReliableMessage::Whole { kind, attempt, serial, body: input.bytes(100) },
+        _ => {
+            let (length, part) = (input.u16() % 4_000, input.below(5) * PART_BYTES);
+            let left = usize::from(length).saturating_sub(part).min(PART_BYTES);
+            let (offset, bytes) = (part as u16, &[7; PART_BYTES][..left]);
+            ReliableMessage::Part { kind, attempt, serial, length, offset, bytes }
+        }
     }
 }
 

@@ -299,5 +299,18 @@ fn insider_plays() -> Vec<Vec<u8>> {
     play.extend(step(Control, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 9, 0, 0, 0]));
     play.extend(step(Run, &[0x7f, 0xf0, 7, 0, 0]));
     plays.push(play);
+    // Reliable control messages: ours is received, one comes whole, and one in two parts.
+    let mut play = vec![1];
+    play.extend(step(Control, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 9, 0, 0, 0]));
+    let messages: [&[u8]; 4] = [
+        &[1, 0, 1, 8, 0],
+        &[5, 0, 1, 8, 1, 0, 2, b'a', b'b'],
+        &[5, 0, 2, 12, 2, 0x04, 0xc0, 0],
+        &[5, 0, 2, 12, 2, 0x04, 0xc0, 1],
+    ];
+    play.extend(step(Reliable, &[&[0, 0, 0, 0, 3], &messages.concat()[..]].concat()));
+    play.extend(step(TakeEvents, &[0]));
+    play.extend(step(Pass, &[10]));
+    plays.push(play);
     plays
 }

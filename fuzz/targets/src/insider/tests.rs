@@ -19,3 +19,9 @@ fn a_seed_goes_past_a_generation_of_keys() {
     }
     assert!(far.iter().any(|(generation, received)| *generation >= 3 && *received >= 6), "{far:?}");
 }
+
+#[test]
+fn a_seed_has_reliable_control_messages_handled_and_ours_received() {
+    let most = seeds::of("insider").iter().map(|(_, bytes)| play(bytes).control_events).max();
+    assert!(most >= Some(3), "{most:?}");
+}
