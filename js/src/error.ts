@@ -1,10 +1,9 @@
-import type { CloseCode } from "./codes.js";
+import type { CloseCode, CoreCallCode } from "./codes.js";
 
 /** Why a call failed, or a socket could not begin. */
 export type CallCode =
-  | "already_bound" | "bind_failed" | "blocked_by_csp" | "connections_exist" | "core_missing" | "internal" | "invalid_argument"
-  | "invalid_settings" | "no_trust" | "not_an_info_packet" | "not_established" | "not_waiting" | "too_large" | "too_many_connections"
-  | "window_full" | "worker_missing";
+  | CoreCallCode
+  | "already_bound" | "bind_failed" | "blocked_by_csp" | "core_missing" | "internal" | "invalid_argument" | "worker_missing";
 
 /** Why a gateway cannot be used, or why it declined a request. */
 export type CarrierCode =

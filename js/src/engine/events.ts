@@ -2,11 +2,7 @@ import type { CloseCode } from "../codes.js";
 import type { Verdict } from "../ledger.js";
 import type { Core } from "./core.js";
 import type { ClosedBy } from "./messages.js";
-
-/** The numbers that the core gives its kinds of events (crates/torque-wasm/src/events.rs). */
-const KIND = { none: 0, challenge: 1, request: 2, established: 3, close: 4, packet: 5, verdict: 6, info: 7 } as const;
-const VERDICTS: readonly Verdict[] = ["dropped", "delivered", "unknown"];
-const CLOSED_BY: readonly ClosedBy[] = ["application", "remote", "socket"];
+import { CLOSED_BY, DELIVERIES, EVENT } from "./numbers.js";
 
 /** An event of the core (spec/API.md 5). `id` is the core's number of the connection. @internal */
 export type CoreEvent =
@@ -31,7 +27,7 @@ export type CoreEvent =
 
 /** Takes the events that wait in the core, one after another. A kind that this package does not know is passed over. */
 export function* eventsOf(core: Core): Generator<CoreEvent, void, undefined> {
-  for (let kind; (kind = core.plain.next_event()) !== KIND.none; ) {
+  for (let kind; (kind = core.plain.next_event()) !== 0; ) {
     const event = read(core, kind);
     if (event) yield event;
   }
@@ -41,11 +37,11 @@ function read(core: Core, kind: number): CoreEvent | undefined {
   const { plain } = core;
   const id = plain.event_connection();
   switch (kind) {
-    case KIND.packet:
+    case EVENT.packet:
       return { kind: "packet", id, sequence: plain.event_sequence(), data: core.eventBytes() };
-    case KIND.verdict:
-      return { kind: "verdict", id, verdict: VERDICTS[plain.event_delivery()] ?? "unknown" };
-    case KIND.challenge:
+    case EVENT.verdict:
+      return { kind: "verdict", id, verdict: DELIVERIES[plain.event_delivery()] ?? "unknown" };
+    case EVENT.challenge_response:
       return {
         kind: "challenge",
         id,
@@ -54,7 +50,7 @@ function read(core: Core, kind: number): CoreEvent | undefined {
         difficulty: plain.event_difficulty(),
         cipher: core.eventText(),
       };
-    case KIND.request:
+    case EVENT.connect_request:
       return {
         kind: "request",
         id,
@@ -63,7 +59,7 @@ function read(core: Core, kind: number): CoreEvent | undefined {
         data: core.eventBytes(),
         origin: core.eventText(),
       };
-    case KIND.established:
+    case EVENT.established:
       return {
         kind: "established",
         id,
@@ -75,7 +71,7 @@ function read(core: Core, kind: number): CoreEvent | undefined {
         maxPacketSize: plain.max_packet_size(id),
         replaces: plain.event_replaces(),
       };
-    case KIND.close:
+    case EVENT.close:
       return {
         kind: "close",
         id,
@@ -83,7 +79,7 @@ function read(core: Core, kind: number): CoreEvent | undefined {
         by: CLOSED_BY[plain.event_closed_by()] ?? "socket",
         reason: core.eventBytes(),
       };
-    case KIND.info:
+    case EVENT.info_packet:
       return { kind: "info", remote: core.eventRemote(), data: core.eventBytes() };
     default:
       return undefined;
