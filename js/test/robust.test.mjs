@@ -116,7 +116,20 @@ test("strangers without number, in the midst of a handshake, make nobody begin a
   assert.equal(await connection.send("through"), "delivered");
 });
 
-test("an attempt that is given up while addresses are probed leaves nothing running", async () => {
+test("a host is found at whichever of its name's addresses it listens", async (t) => {
+  for (const bind of ["127.0.0.1:0", "[::1]:0"]) {
+    const host = await startHost(t, { bind });
+    const name = `torque://two.example:${host.address.split(":").at(-1)}`;
+    let asked = 0;
+    const trust = ({ publicKey }) => ++asked === 1 && publicKey === host.public_key;
+    const connection = await TorqueSocket.connect(name, { trust });
+    assert.equal(connection.peer.address, host.address);
+    assert.equal(await connection.send("here"), "delivered");
+    connection.close();
+  }
+});
+
+test("an attempt that is given up while its addresses are asked leaves nothing running", async () => {
   await sleep(100);
   const before = resources();
   for (const at of [20, 400]) {
