@@ -115,7 +115,7 @@ test("info packets are answered from the address that was asked", async (t) => {
   }
 });
 
-test("who asks for a way while the addresses are looked up waits for what comes of it", async (t) => {
+test("callers that ask for a way while the addresses are looked up wait for the result", async (t) => {
   const loopback = Object.values(networkInterfaces()).flat().filter(({ internal }) => internal);
   const told = t.mock.method(os, "networkInterfaces", () => ({ lo: loopback.filter(({ family }) => family === "IPv6") }));
   const sockets = await SocketAtEach.open(0, () => undefined);

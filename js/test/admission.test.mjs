@@ -131,7 +131,7 @@ test("forged, foreign and replayed origin tokens are no better than none", async
   assert.deepEqual(outcomes, { honest: "connected", forged: refused, foreign: refused, replayed: refused, none: refused });
 });
 
-/** What a socket in a page is to do as a host: it says whom it was asked by. */
+/** Runs in a page: hosts, and notes the origin of each request. */
 function hostInPage(options) {
   const host = (globalThis.host = new torque.DraftSocket(options));
   host.asked = [];
@@ -142,7 +142,7 @@ function hostInPage(options) {
   return host.bind().then(() => host.url);
 }
 
-/** Hosts at every carrier that admit pages of `origins`: each has a URL, and tells by whom it was asked since the last time, of so many at least. */
+/** Hosts at every carrier that admit pages of `origins`. `asked(count)` gives the origins of the requests since the last call, of at least `count`. */
 const HOSTS = {
   "a native host": async (t, { gateway }, { allowedOrigins, allowNative }) => {
     const origins = allowedOrigins.flatMap((origin) => ["--allowed-origin", origin]);

@@ -39,7 +39,7 @@ async function ask(asker, to, isDone) {
   asker.close();
 }
 
-/** Whether an attempt that is made again and again succeeds within ten seconds. */
+/** Tries again and again for ten seconds, and returns whether an attempt succeeded. */
 async function reaches(address, bind = "127.0.0.1:0") {
   for (let tries = 0; tries < 20; tries++) {
     const signal = AbortSignal.timeout(500);

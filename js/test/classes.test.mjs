@@ -15,7 +15,7 @@ async function bound(t, options = {}, Class = TorqueSocket) {
   return socket;
 }
 
-/** A host that accepts with `welcome`, and gives the connection of the first who asks. */
+/** Starts a host that accepts the first request with `welcome`; `accepted` is that connection. */
 async function startHost(t, options) {
   const host = await bound(t, options);
   const accepted = (async () => {
@@ -192,7 +192,7 @@ test("a send that nobody looks at is no unhandled rejection", async (t) => {
   assert.equal(await client.getStats(), undefined, "nor are there figures of what has ended");
 });
 
-/** What is thrown to nobody while the test runs. */
+/** Collects the uncaught errors of the test. */
 function uncaught(t) {
   const thrown = [];
   const { queueMicrotask } = globalThis;
@@ -338,7 +338,7 @@ test("each packet has one verdict, in order, also those that the core did not ta
   assert.equal(connection.inFlight, 0);
 });
 
-/** A worker that is none, but takes only what a worker would. */
+/** Stands in for a worker, and takes only what a worker would take. */
 function standInForWorkers(t) {
   const started = [];
   class Worker {
@@ -377,7 +377,7 @@ test("what a worker cannot be given ends the socket, which says so", async (t) =
   await socket.shutdown();
 });
 
-test("a worker takes data of its own, though the caller gives his away", async (t) => {
+test("a worker gets copies, so that the caller may give its data away", async (t) => {
   standInForWorkers(t);
   const { url, accepted } = await startHost(t);
   const client = await TorqueSocket.connect(url, { bind: "127.0.0.1:0", worker: true });

@@ -149,7 +149,7 @@ test("a gateway that goes away leaves connections their time, and the applicatio
   assert.equal((await socket.closed).code, "gateway_draining");
 });
 
-test("who has nothing left to do leaves a gateway that goes away", async (t) => {
+test("a socket with nothing left to do leaves a gateway that goes away", async (t) => {
   const host = await startHost(t);
   const gateway = fakeGateway(t, { target: host.target });
   const idle = new TorqueSocket({ bind, carriers });

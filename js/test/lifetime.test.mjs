@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { DraftSocket } from "../dist/draft.js";
 import { browserName, openPage, startGateway, startHost, startPlainBrowser, startSite } from "./harness.mjs";
 
-/** What is done to a page by Chromium's own means. */
+/** Some tests do things to a page that only Chromium can. */
 const onlyInChromium = browserName === "chromium" ? false : "needs Chromium";
 
 /** A host in this process that notes every close. Pings fast, so that silence is noticed soon. */

@@ -56,7 +56,7 @@ test("a host that is restarted gets its connections back, and the verdicts of be
   await assert.rejects(third.successor, { code: "closed" });
 });
 
-test("what is waited between attempts doubles up to a limit, and is partly chance", async () => {
+test("the wait between attempts doubles up to a limit, and is partly random", async () => {
   const delays = [];
   const old = { onreconnecting: ({ delay, code }) => delays.push([delay, code]) };
   const reconnector = new Reconnector({ firstDelay: 8, maxDelay: 40, attempts: 6 }, undefined, async () => {

@@ -1,4 +1,4 @@
-/** The arena's page. `window.torqueDemo` ({@link TorqueDemo}) is for whoever wants to watch it from outside, as tests do. */
+/** The arena's page. `window.torqueDemo` ({@link TorqueDemo}) lets tests and curious people watch it from outside. */
 
 import { TorqueError, type ConnectionFigures } from "torque-socket";
 
@@ -13,7 +13,7 @@ import { reasonOf, textOf } from "./reasons.js";
 import { Strip } from "./strip.js";
 import type { News } from "./wire.js";
 
-/** What can be seen from outside, at any time. */
+/** The page's state, as seen from outside. */
 export interface TorqueDemo {
   readonly state: "joining" | "playing" | "ended";
   /** This page's number in the arena, once it is let in. */

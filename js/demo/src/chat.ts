@@ -1,6 +1,6 @@
 /**
  * A chat between two pages: one hosts and shows a link with its key, the other opens the link and is let in or refused.
- * `window.torqueChat` ({@link TorqueChat}) is for whoever wants to watch it from outside, as tests do.
+ * `window.torqueChat` ({@link TorqueChat}) lets tests and curious people watch it from outside.
  */
 
 import { TorqueError, TorqueSocket, type ConnectRequest, type TorqueConnection } from "torque-socket";
@@ -20,12 +20,12 @@ const APPLICATION = "torque chat 1";
 interface Line {
   readonly mine: boolean;
   readonly text: string;
-  /** Of one's own: what became of it, and how often it was sent. */
+  /** For lines of this page: what became of it, and how often it was sent. */
   fate: Fate;
   tries: number;
 }
 
-/** What can be seen from outside, at any time. */
+/** The page's state, as seen from outside. */
 export interface TorqueChat {
   readonly state: "closed" | "waiting" | "asking" | "asked" | "talking";
   /** The link to this page's room; empty if it hosts none. */
@@ -93,7 +93,7 @@ async function gatewayKeys(): Promise<string[]> {
   return typeof key === "string" ? [key] : [];
 }
 
-/** Opens a room, and shows whoever asks, one after the other. */
+/** Opens a room, and shows those who ask, one after the other. */
 async function openRoom(): Promise<void> {
   log.restart();
   show("waiting", "Opening");

@@ -31,7 +31,7 @@ export interface Aiming {
   readonly mouse: { readonly x: number; readonly y: number } | undefined;
   /** The direction that a finger or the keys give, in radians; nothing if none. */
   readonly direction: number | undefined;
-  /** Whether to help aiming, as one does without a mouse. */
+  /** True if aiming needs help: there is no mouse. */
   readonly assisted: boolean;
 }
 
@@ -70,7 +70,7 @@ export class Controls {
     if (!key) return;
     event.preventDefault();
     this.#held.add(event.code);
-    // Whoever flies with arrows has no hand at the mouse.
+    // A player who flies with arrows has no hand at the mouse.
     if (event.code.startsWith("Arrow")) this.#mouse = undefined;
   }
 
@@ -118,7 +118,7 @@ export class Controls {
     return [...this.#held].some((code) => KEYS[code] === key);
   }
 
-  /** Whether the player fires. */
+  /** True while the player fires. */
   get fires(): boolean {
     return this.#mouseFires || this.#has("fire") || [...this.fingers.values()].some((finger) => finger.role === "fire");
   }

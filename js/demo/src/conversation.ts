@@ -34,7 +34,7 @@ export class Conversation {
   /** Says a line. Returns its number, under which its fate is told. */
   say(text: string): number {
     const line = this.#outbox.push(cut(text, MAX_LINE).slice());
-    // Whoever is told of the line should know its number before.
+    // The caller should know the line's number before it hears of its fate.
     queueMicrotask(() => this.#send());
     return line;
   }

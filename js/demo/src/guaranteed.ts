@@ -35,7 +35,7 @@ export class Outbox {
     return this.#open.size;
   }
 
-  /** Takes out what goes into a packet with so much room, beyond the byte for their count. */
+  /** Takes out the letters that fit into `room` bytes of a packet, beyond the byte for their count. */
   take(room: number): Letter[] {
     const oldest: number = this.#open.values().next().value ?? this.#next;
     const taken: Letter[] = [];

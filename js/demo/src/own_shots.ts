@@ -53,7 +53,7 @@ export class OwnShots {
     shot.deliveredAt = tick;
   }
 
-  /** Whether this is drawn already, from here. */
+  /** Returns whether this page draws the shot already. */
   has(shot: ShotState): boolean {
     return shot.owner === this.#rules.player && this.#shots.some((own) => own.shot.deed === shot.deed);
   }

@@ -1,4 +1,4 @@
-/** Why a connection is not there, in words, and whether it is worth to try again. */
+/** Why there is no connection, in words, and whether another attempt may help. */
 
 export interface Reason {
   readonly text: string;

@@ -56,7 +56,7 @@ export function shotPlace(shot: ShotState, tick: number, rules: Welcome): { x: n
   return { x: shot.x / SCALE + Math.cos(direction) * flown, y: shot.y / SCALE + Math.sin(direction) * flown };
 }
 
-/** Whether a shot cannot be at a place: outside, or in a pillar. */
+/** Returns whether a shot cannot be at a place: outside, or in a pillar. */
 export function isStopped(x: number, y: number, rules: Welcome): boolean {
   if (x < 0 || y < 0 || x > rules.width || y > rules.height) return true;
   return rules.pillars.some((pillar) => Math.hypot(pillar.x - x, pillar.y - y) < pillar.radius + rules.shotRadius);

@@ -42,13 +42,13 @@ export interface State {
 export const NOTHING: State = { tick: 0, ships: new Map(), shots: [] };
 export const NO_SHIP: ShipState = { x: 0, y: 0, vx: 0, vy: 0, aim: 0, status: 0 };
 
-/** Where a ship would be after so many ticks if it flew straight on. */
+/** Where a ship would be after `ticks` if it flew straight on. */
 export function straightOn(ship: ShipState, ticks: number, tickRate: number): { x: number; y: number } {
   const glide = (place: number, speed: number) => place + Math.trunc((speed * ticks) / tickRate);
   return { x: glide(ship.x, ship.vx), y: glide(ship.y, ship.vy) };
 }
 
-/** The angle of an `aim` with so many steps to a full turn, in radians. */
+/** The angle of an `aim`, of which `steps` make a full turn, in radians. */
 export function angle(aim: number, steps: number): number {
   return (aim / steps) * 2 * Math.PI;
 }

@@ -67,7 +67,7 @@ export class Strip {
     this.#received.push({ at: now, bytes, whole, missing: false });
   }
 
-  /** So many packets before the one that comes now are missing, which were sent so many milliseconds apart. */
+  /** `count` packets before the one that comes now are missing; they were sent `apart` milliseconds from each other. */
   missed(count: number, apart: number, now: number): void {
     for (let back = Math.min(count, 60); back > 0; back--) {
       this.#received.push({ at: now - back * apart, bytes: 0, whole: false, missing: true });

@@ -125,7 +125,7 @@ export const MAX_LETTERS = 32;
 export const MAX_NAME = 24;
 export const MAX_SAID = 200;
 
-/** The beginning of a text that has at most so many bytes, without half a character. */
+/** Cuts a text to at most `most` bytes, without half a character. */
 export function cut(text: string, most: number): Uint8Array {
   const bytes = new Uint8Array(most);
   const { written } = new TextEncoder().encodeInto(text, bytes);
