@@ -1,6 +1,6 @@
 //! Pending connections as host, and how many of them one source may have (PROTOCOL.md 5.4, step 7).
 
-use alloc::vec::Vec;
+use alloc::collections::BinaryHeap;
 
 use super::maps::{Map, Seeded};
 use crate::address::{Address, Network};
@@ -118,8 +118,9 @@ impl Requests {
         // Full: the site that holds most gives one up, if it still holds as many as the newcomer's afterwards.
         let site = remote.site();
         let of_site = self.iter().filter(|(other, _)| other.site() == site).count();
-        let mut sites: Vec<_> = self.iter().map(|(other, _)| other.site()).collect();
-        sites.sort_unstable();
+        // A heap, because it sorts with a seventh of the code that a sort takes, and pages load it.
+        let sites: BinaryHeap<_> = self.iter().map(|(other, _)| other.site()).collect();
+        let sites = sites.into_sorted_vec();
         let runs = sites.chunk_by(|one, next| one == next);
         let Some(largest) = runs.max_by_key(|run| run.len()).filter(|run| run.len() > of_site + 1) else {
             return Room::None;
