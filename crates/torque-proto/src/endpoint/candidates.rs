@@ -3,7 +3,6 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 use super::maps::Attempts;
 use crate::address::Address;
@@ -93,21 +92,26 @@ pub(super) fn ended(code: CloseCode, why: &str) -> AttemptEnded {
 /// first, so that a family that leads nowhere costs one step. Unspecified addresses, with which some name servers answer
 /// instead of not at all, are left out.
 fn interleaved(addresses: &[Address]) -> Vec<Address> {
-    let is_v6 = |address: &Address| address.socket_addr().is_some_and(|address| address.is_ipv6());
-    let is_unspecified = |address: &Address| {
-        address.socket_addr().is_some_and(|address: SocketAddr| address.ip().is_unspecified())
-    };
     let mut families = [Vec::new(), Vec::new()];
-    let first = addresses.iter().find(|address| !is_unspecified(address)).map(is_v6);
+    let mut first = None;
     for address in addresses {
-        let family = &mut families[usize::from(Some(is_v6(address)) != first)];
-        if !is_unspecified(address) && !family.contains(address) {
+        let ip = address.socket_addr().map(|address| address.ip());
+        if ip.is_some_and(|ip| ip.is_unspecified()) {
+            continue;
+        }
+        let is_v6 = ip.is_some_and(|ip| ip.is_ipv6());
+        let family = &mut families[usize::from(is_v6 != *first.get_or_insert(is_v6))];
+        if !family.contains(address) {
             family.push(*address);
         }
     }
-    let [one, other] = &families;
-    let turns = 0..one.len().max(other.len());
-    turns.flat_map(|turn| [one.get(turn), other.get(turn)]).flatten().copied().collect()
+    let mut turns = Vec::new();
+    for turn in 0..addresses.len() {
+        for family in &families {
+            turns.extend(family.get(turn));
+        }
+    }
+    turns
 }
 
 impl Candidates {
@@ -438,10 +442,17 @@ impl Candidates {
 
     /// The time at which [`handle_timeout`](Self::handle_timeout) is due, and what for.
     pub(super) fn deadline(&self) -> Option<(Instant, TimerKind)> {
-        let waits = self.list.iter().any(|other| matches!(other.phase, Phase::Waiting));
-        let next = self.race.as_ref().filter(|_| waits).map(|race| (race.next, TimerKind::Handshake));
-        let held = self.held.as_ref().map(|held| (held.until, TimerKind::Handshake));
-        self.list.iter().filter_map(Candidate::deadline).chain(next).chain(held).min_by_key(|(at, _)| *at)
+        let mut first = self.held.as_ref().map(|held| (held.until, TimerKind::Handshake));
+        for candidate in &self.list {
+            let next = match (&candidate.phase, &self.race) {
+                (Phase::Waiting, Some(race)) => Some((race.next, TimerKind::Handshake)),
+                _ => candidate.deadline(),
+            };
+            if next.is_some_and(|(at, _)| first.is_none_or(|(earlier, _)| at < earlier)) {
+                first = next;
+            }
+        }
+        first
     }
 }
 
