@@ -274,8 +274,10 @@ impl Link {
             return Some(now);
         }
         let backlog = self.free_at.saturating_since(now);
-        let waiting = backlog.as_micros() * u128::from(self.config.rate) / 8_000_000;
-        if waiting > 0 && waiting + len as u128 > self.config.queue as u128 {
+        let backlog = u64::try_from(backlog.as_micros()).unwrap_or(u64::MAX);
+        // 64 bits are enough for terabytes, and a division of more is a kilobyte of program in pages.
+        let waiting = backlog.saturating_mul(self.config.rate) / 8_000_000;
+        if waiting > 0 && waiting + len as u64 > self.config.queue as u64 {
             return None;
         }
         let takes = (len as u64).saturating_mul(8_000_000) / self.config.rate;

@@ -80,9 +80,14 @@ impl LoadController {
 
 /// Two bits for each doubling of the demand above the quiet rate: floor(2 · log2(demand / quiet)).
 fn demand_bits(demand: u64, quiet_rate: u32) -> u32 {
-    let quiet = u128::from(quiet_rate.max(1)) * u128::from(ONE);
-    let demand = u128::from(demand);
-    ((demand * demand) / (quiet * quiet)).checked_ilog2().unwrap_or(0)
+    let square = |number: u64| u128::from(number) * u128::from(number);
+    let (demand, quiet) = (square(demand), square(u64::from(quiet_rate.max(1)) * ONE));
+    if demand < quiet {
+        return 0;
+    }
+    // Shifted and compared: a division of such numbers is a kilobyte of program in pages.
+    let bits = demand.ilog2() - quiet.ilog2();
+    bits - u32::from(quiet << bits > demand)
 }
 
 /// One bit for each further sixteenth of a pending table that is more than half full.
