@@ -132,7 +132,8 @@ impl OriginPolicy {
 
 /// Returns whether a browser could write an origin so: no path, not even a slash at the end, and no capitals.
 fn is_browsers_form(origin: &str) -> bool {
-    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    // By a character: a search for a text takes three kilobytes of program in pages.
+    let host = origin.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//")).unwrap_or("");
     check_origin(origin).is_ok()
         && !host.is_empty()
         && !host.contains('/')

@@ -129,7 +129,7 @@ impl FromStr for TorqueUrl {
 fn split_port(place: &str) -> Result<(&str, Option<&str>), UrlError> {
     if place.starts_with('[') {
         let end = place.find(']').ok_or(UrlError::Ipv6)? + 1;
-        let (host, rest) = place.split_at(end);
+        let (host, rest) = place.split_at_checked(end).ok_or(UrlError::Ipv6)?;
         return match rest.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if rest.is_empty() => Ok((host, None)),
@@ -167,8 +167,7 @@ fn parse_host(host: &str) -> Result<HostName, UrlError> {
             && !label.ends_with('-')
     };
     // A last label of digits only is an IPv4 address gone wrong, not a name.
-    let numeric =
-        name.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let numeric = name.split('.').last().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     if name.len() > 253 || numeric || !name.split('.').all(good) {
         return Err(UrlError::Host);
     }
