@@ -85,7 +85,13 @@ fn read<T: FromStr>(what: &str, text: &str) -> Result<T, String>
 where
     T::Err: Display,
 {
-    text.parse().map_err(|error| format!("invalid_argument: {what}: {error}"))
+    text.parse().map_err(|error| invalid(what, &error))
+}
+
+/// Not a part of [`read`], so that it is compiled once for all types.
+#[inline(never)]
+fn invalid(what: &str, error: &dyn Display) -> String {
+    format!("invalid_argument: {what}: {error}")
 }
 
 /// An address of a carrier.
@@ -98,7 +104,7 @@ fn parse<T: FromStr>(text: &[u8]) -> Result<T, ()> {
 }
 
 fn read_key_pair(secret_text: &str) -> Result<KeyPair, String> {
-    KeyPair::from_secret_text(secret_text).map_err(|error| format!("invalid_argument: key pair: {error}"))
+    KeyPair::from_secret_text(secret_text).map_err(|error| invalid("key pair", &error))
 }
 
 impl Core {
@@ -195,7 +201,10 @@ impl Core {
         if !settings.is_empty() {
             options.settings = Some(read("settings", settings)?);
         }
-        let addresses = remotes.split('\n').map(address).collect::<Result<Vec<_>, _>>()?;
+        let mut addresses = Vec::new();
+        for remote in remotes.split('\n') {
+            addresses.push(address(remote)?);
+        }
         self.endpoint.connect_to(instant(now), &addresses, options).map(ConnectionId::get).map_err(call_error)
     }
 

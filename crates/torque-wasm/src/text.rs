@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use torque_proto::identity::{HostName, TorqueUrl};
 use torque_proto::{KeyPair, PublicKey};
 
-use crate::{read, read_key_pair};
+use crate::{invalid, read, read_key_pair};
 
 /// The parts of a `torque://` URL to connect to, a line each: host (an IPv6 address without brackets), port, key (may be empty).
 pub(crate) fn parse_url(text: &str) -> Result<String, String> {
@@ -50,5 +50,5 @@ pub(crate) fn public_key_text(bytes: &[u8]) -> Result<String, String> {
     let bytes =
         <[u8; 32]>::try_from(bytes).map_err(|_| "invalid_argument: a public key is 32 bytes".to_owned())?;
     let key = PublicKey::from_bytes(&bytes);
-    key.map(|key| key.to_string()).map_err(|error| format!("invalid_argument: public key: {error}"))
+    key.map(|key| key.to_string()).map_err(|error| invalid("public key", &error))
 }

@@ -114,7 +114,9 @@ impl Attempts {
         if let Some(old) = core::mem::replace(noted, present) {
             self.owners.remove(&old);
         }
-        self.owners.extend(present.map(|nonce| (nonce, id)));
+        if let Some(nonce) = present {
+            self.owners.insert(nonce, id);
+        }
     }
 }
 
