@@ -91,7 +91,8 @@ class NodeUdp implements Carrier {
 
   close(): void {
     this.#closed = true;
-    this.sockets.close();
+    // Node sends in the next tick: what a socket says last would be lost.
+    globalThis.process.nextTick(() => this.sockets.close());
   }
 }
 
