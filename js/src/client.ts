@@ -1,7 +1,7 @@
 import { ClientConnection, type ConnectionCommand } from "./client_connection.js";
 import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
-import type { Command, ConnectionFigures, Notice } from "./engine/messages.js";
+import type { AttemptTrust, Command, ConnectionFigures, Notice } from "./engine/messages.js";
 import { compile } from "./engine/module.js";
 import { openPort, type Port } from "./engine/port.js";
 import { type ErrorCode, TorqueError } from "./error.js";
@@ -27,9 +27,15 @@ export interface Attempt {
   url: string;
   data: Uint8Array;
   settings: string;
-  /** What happens with a key that the URL does not name: the connection reports a challenge, or any key is accepted. */
-  trust: "ask" | "anyone";
+  /**
+   * What happens with a key that the URL does not name: the connection reports a challenge, or any key is accepted. With `ask_always` it
+   * reports one for the key in the URL too.
+   */
+  trust: AttemptTrust;
 }
+
+/** What those who ask are told where nobody is there to answer. @internal */
+export const NOBODY_TAKES_REQUESTS = "this program takes no requests";
 
 /** How long a page that goes away waits for its worker to send the closes, on a busy machine too: milliseconds. */
 const LEAVE_TIME = 100;
@@ -173,8 +179,8 @@ export class Client {
     await this.closed;
   }
 
-  #add(id: number): ClientConnection {
-    const connection = new ClientConnection(id, (command) => this.#postFor(command));
+  #add(id: number, isRequest = false): ClientConnection {
+    const connection = new ClientConnection(id, (command) => this.#postFor(command), isRequest);
     this.#connections.set(id, connection);
     return connection;
   }
@@ -250,7 +256,7 @@ export class Client {
       case "info":
         return this.listener(notice);
       case "request":
-        return this.listener({ ...notice, connection: this.#add(notice.id) });
+        return this.listener({ ...notice, connection: this.#add(notice.id, true) });
       default: {
         const connection = this.#connections.get(notice.id);
         if (notice.kind === "close") this.#connections.delete(notice.id);

@@ -22,6 +22,8 @@ export class ClientConnection {
   established: Extract<Notice, { kind: "established" }> | undefined;
   readonly #ledger = new Ledger();
   #state: "pending" | "open" | "closing" | "closed" = "pending";
+  /** Whether this is a request of the other side, and whether the application has answered it. */
+  #request: "none" | "asked" | "answered";
   /** The key that the host has shown. */
   #hostKey = "";
   /** Why this side closed the connection, where that is not the application's doing. */
@@ -31,7 +33,10 @@ export class ClientConnection {
     /** The number by which page and engine speak of it. */
     readonly id: number,
     private readonly post: (command: ConnectionCommand) => void,
-  ) {}
+    isRequest = false,
+  ) {
+    this.#request = isRequest ? "asked" : "none";
+  }
 
   /** Whether packets can be sent. */
   get isOpen(): boolean {
@@ -40,6 +45,11 @@ export class ClientConnection {
 
   get isClosed(): boolean {
     return this.#state === "closed";
+  }
+
+  /** Whether this is a request that waits for an answer. */
+  get isAsked(): boolean {
+    return this.#request === "asked" && !this.isClosed;
   }
 
   /** How many packets await their verdict. */
@@ -69,18 +79,29 @@ export class ClientConnection {
     this.post({ kind: "accept_challenge", id: this.id, publicKey });
   }
 
+  /** Accepts a request. This and the other two answers throw `not_waiting` if there is no request that waits for one. */
   acceptConnection(data: Data | undefined): void {
-    this.post({ kind: "accept_connection", id: this.id, data: copyOf(data, MAX_SHORT_DATA) });
+    const bytes = copyOf(data, MAX_SHORT_DATA);
+    this.#answer();
+    this.post({ kind: "accept_connection", id: this.id, data: bytes });
+  }
+
+  /** Refuses a request. */
+  refuse(reason?: Data): void {
+    const bytes = copyOf(reason, MAX_SHORT_DATA);
+    this.#answer();
+    this.#state = "closing";
+    this.post({ kind: "refuse", id: this.id, reason: bytes });
   }
 
   /** Drops a request, and says nothing to the one who asks. */
   ignore(): void {
-    if (this.#state !== "pending") return;
+    this.#answer();
     this.#state = "closing";
     this.post({ kind: "ignore", id: this.id });
   }
 
-  /** Closes, refuses or gives up, once. `failure` takes the place of the code and text that this would end with. */
+  /** Closes or gives up, once. `failure` takes the place of the code and text that this would end with. */
   close(reason?: Data, failure?: TorqueError): void {
     const data = copyOf(reason, MAX_SHORT_DATA);
     if (this.#state === "closing" || this.#state === "closed") return;
@@ -114,6 +135,14 @@ export class ClientConnection {
         return this.listener(failure ? { ...notice, code: failure.code, message: failure.message } : notice);
       }
     }
+  }
+
+  /** Notes that a request is answered: once. */
+  #answer(): void {
+    if (this.#request === "none") throw new TorqueError("not_waiting", "this is no request: it is a connection that this side asked for");
+    if (this.#request === "answered") throw new TorqueError("not_waiting", "the request has been answered");
+    if (this.isClosed) throw new TorqueError("closed", "the request has ended: its initiator gave up, or nobody answered in time");
+    this.#request = "answered";
   }
 
   /** Why a packet of this length cannot be sent now. */

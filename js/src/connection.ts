@@ -274,8 +274,8 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   }
 }
 
-/** A rejection that need not be looked at. */
-function unsent(error: unknown): Promise<never> {
+/** A rejection that need not be looked at. @internal */
+export function unsent(error: unknown): Promise<never> {
   const refused = Promise.reject<never>(error as Error);
   refused.catch(() => undefined);
   return refused;

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-import { Client, type SocketEnd, type SocketEvent } from "./client.js";
+import { Client, NOBODY_TAKES_REQUESTS, type SocketEnd, type SocketEvent } from "./client.js";
 import type { ClientConnection, ConnectionEvent } from "./client_connection.js";
 import { copyOf, type Data } from "./data.js";
 import type { ClosedBy, ConnectionFigures } from "./engine/messages.js";
@@ -37,7 +37,10 @@ export class DraftSocket {
   on_challenge_response:
     | ((connection: number, public_key: string, challenge_response: Uint8Array, more: { difficulty: number; cipher: string }) => void)
     | null = null;
-  /** Somebody wants to connect: answer with `accept_connection`, `close` or `ignore_connection`. */
+  /**
+   * Somebody wants to connect: answer with `accept_connection`, `close` or `ignore_connection`, then or later. Requests are refused
+   * while this is not set, and if it throws before it has answered.
+   */
   on_connect_request:
     | ((connection: number, public_key: string, connect_data: Uint8Array, more: { remote: string; origin: string | undefined }) => void)
     | null = null;
@@ -133,7 +136,9 @@ export class DraftSocket {
 
   /** Closes or refuses a connection, or gives it up. */
   close(connection: number, reason?: Data): void {
-    this.#client.connection(connection)?.close(reason);
+    const known = this.#client.connection(connection);
+    if (known?.isAsked) known.refuse(reason);
+    else known?.close(reason);
   }
 
   /**
@@ -149,12 +154,12 @@ export class DraftSocket {
     return this.#client.sendInfo(url, data);
   }
 
-  /** Makes every datagram pass a simulated link from now on: `delay=40,jitter=10,loss=5%`, or `perfect`. */
+  /** Makes every datagram pass a simulated link from now on: `delay=40,jitter=10,loss=5%`, or a preset such as `mobile` or `perfect`. */
   set_simulated_link(link: SimulatedLink | string): void {
     this.#client.setSimulatedLink(link);
   }
 
-  /** Counters of the socket, as in spec/API.md 4. */
+  /** Counters of the socket, as in spec/API.md 4. Binds the socket. */
   get_stats(): Promise<Record<string, number>> {
     return this.#client.stats();
   }
@@ -188,9 +193,16 @@ export class DraftSocket {
     guarded(() => {
       switch (event.kind) {
         case "request": {
-          const { publicKey, data, remote } = event;
-          const id = this.#add(event.connection);
-          return this.on_connect_request?.(id, publicKey, data, { remote, origin: event.origin || undefined });
+          const { connection, publicKey, data, remote } = event;
+          const id = this.#add(connection);
+          if (!this.on_connect_request) return connection.refuse(NOBODY_TAKES_REQUESTS);
+          try {
+            return this.on_connect_request(id, publicKey, data, { remote, origin: event.origin || undefined });
+          } catch (error) {
+            // Nobody else is there to answer.
+            if (connection.isAsked) connection.refuse("the host failed to answer");
+            throw error;
+          }
         }
         case "draining":
           return this.on_draining?.(event.time);

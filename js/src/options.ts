@@ -47,7 +47,10 @@ export interface SocketOptions {
   settings?: string;
   /** Ciphers to offer and allow, the best first. Default: ChaCha20-Poly1305 first, which is fast without AES hardware. */
   ciphers?: ("chacha20-poly1305" | "aes128-gcm-sst" | "aes128-gcm")[];
-  /** Whether others may connect to this socket. Default: yes. */
+  /**
+   * Whether others may connect to this socket. Default: while the program takes requests, by `requests` or `on_connect_request`;
+   * others are refused. With `true` requests wait for `requests`, up to two minutes. With `false` nobody hears anything.
+   */
   acceptIncoming?: boolean;
   /** Data that this host shows everyone who asks, at most 511 bytes; signed and public. */
   challengeResponse?: Data;
@@ -65,7 +68,10 @@ export interface SocketOptions {
   closeWait?: number;
   /** Bits of client puzzle: asked by this host at least (4) and at most (20); solved by this initiator at most (22). */
   difficulty?: { min?: number; max?: number; limit?: number };
-  /** Passes every datagram through a simulated link, to feel a bad network. */
+  /**
+   * Passes every datagram through a simulated link, to feel a bad network: `{ delay: 40, loss: 0.05 }`, `delay=40,jitter=10,loss=5%`, or a
+   * preset (`perfect`, `home`, `mobile`, `terrible`) and changes to it: `mobile,loss=10%`.
+   */
   simulatedLink?: SimulatedLink | string;
 }
 
@@ -106,10 +112,13 @@ export interface ReconnectOptions {
   reconnect?: boolean | ReconnectPolicy;
 }
 
+/** A simulated link as the core takes it: a preset, by its place, and changes to it; not a number where there are none. @internal */
+export type LinkSetting = Required<SimulatedLink> & { preset: number };
+
 /** The options as a socket keeps them. @internal */
 export interface OwnOptions extends SocketOptions {
   challengeResponse?: Uint8Array;
-  simulatedLink?: Required<SimulatedLink>;
+  simulatedLink?: LinkSetting;
 }
 
 /** How long it is remembered that WebTransport did not come through: milliseconds. */
@@ -168,17 +177,23 @@ export function coreOptions(options: SocketOptions): string {
   return given.map(([name, value]) => `${name}=${value}`).join("\n");
 }
 
-/** Reads `delay=40,jitter=10,loss=5%`, or `perfect`. Times are in milliseconds. @internal */
-export function linkOf(link: SimulatedLink | string): Required<SimulatedLink> {
-  const read = { delay: 0, jitter: 0, loss: 0, reorder: 0, duplicate: 0 };
-  if (typeof link !== "string") return { ...read, ...link };
-  for (const part of link.split(",").map((part) => part.trim()).filter((part) => part && part !== "perfect")) {
+/** The core's presets, in its order. */
+const PRESETS = ["perfect", "home", "mobile", "terrible"];
+
+/** Reads `delay=40,jitter=10,loss=5%`, or a preset and changes to it. Times are in milliseconds. @internal */
+export function linkOf(link: SimulatedLink | string): LinkSetting {
+  const same = { delay: NaN, jitter: NaN, loss: NaN, reorder: NaN, duplicate: NaN };
+  if (typeof link !== "string") return { preset: 0, ...same, ...link };
+  const parts = link.split(",").map((part) => part.trim()).filter(Boolean);
+  const preset = PRESETS.indexOf(parts[0] ?? "");
+  if (preset >= 0) parts.shift();
+  for (const part of parts) {
     const [key = "", text = ""] = part.split("=");
-    const value = text.endsWith("%") ? parseFloat(text) / 100 : parseFloat(text);
-    if (!(key in read) || !/^\d+(\.\d+)?(%|ms)?$/.test(text)) {
-      throw new TorqueError("invalid_argument", `simulated link: \`${part}\`: there are delay, jitter, loss, reorder, duplicate`);
+    if (!(key in same) || !/^\d+(\.\d+)?(%|ms)?$/.test(text)) {
+      const choices = `there are delay, jitter, loss, reorder, duplicate, and before them ${PRESETS.join(", ")}`;
+      throw new TorqueError("invalid_argument", `simulated link: \`${part}\`: ${choices}`);
     }
-    read[key as keyof typeof read] = value;
+    same[key as keyof typeof same] = text.endsWith("%") ? parseFloat(text) / 100 : parseFloat(text);
   }
-  return read;
+  return { preset: Math.max(preset, 0), ...same };
 }

@@ -2,7 +2,10 @@ import type { ClientConnection } from "./client_connection.js";
 import type { Peer, TorqueConnection } from "./connection.js";
 import type { Data } from "./data.js";
 
-/** Somebody wants to connect to this host. Answer every request: accept, refuse, or ignore it. */
+/**
+ * Somebody wants to connect to this host. Answer every request, once: accept, refuse, or ignore it. Another answer fails with
+ * the code `not_waiting`, and one that comes when the request has ended with `closed`.
+ */
 export class ConnectRequest {
   /** @internal */
   constructor(
@@ -26,7 +29,7 @@ export class ConnectRequest {
 
   /** Refuses, with a reason of at most 511 bytes, which the other application is told. */
   refuse(reason?: Data): void {
-    this.client.close(reason);
+    this.client.refuse(reason);
   }
 
   /** Drops the request. The other side is told nothing, and gives up by itself. */

@@ -1,7 +1,7 @@
-import { Client, type SocketEnd, type SocketEvent } from "./client.js";
-import { TorqueConnection } from "./connection.js";
+import { Client, NOBODY_TAKES_REQUESTS, type SocketEnd, type SocketEvent } from "./client.js";
+import { TorqueConnection, unsent } from "./connection.js";
 import { copyOf, type Data } from "./data.js";
-import { guarded } from "./error.js";
+import { guarded, TorqueError } from "./error.js";
 import type { KeyPair } from "./key_pair.js";
 import type { Verdict } from "./ledger.js";
 import type { ConnectOptions, ReconnectOptions, SimulatedLink, SocketOptions } from "./options.js";
@@ -42,9 +42,14 @@ export class TorqueSocket implements AsyncDisposable {
   /** Requests that wait for `requests`; the core bounds how many there are. */
   readonly #requests = new Set<ConnectRequest>();
   #requestWaiters: (() => void)[] = [];
+  /** How many iterations take requests. */
+  #readers = 0;
+  /** Whether requests wait while there is none. */
+  readonly #letWait: boolean;
 
   /** A socket. It is bound, as `options.bind` says, by the first call that needs it, or by {@link TorqueSocket.bind}. */
   constructor(options: SocketOptions = {}) {
+    this.#letWait = options.acceptIncoming ?? false;
     this.#client = new Client(options, (event) => this.#handle(event));
   }
 
@@ -167,23 +172,39 @@ export class TorqueSocket implements AsyncDisposable {
     return connection;
   }
 
-  /** Requests to connect, as they come. Those that come while nobody iterates wait here. */
+  /**
+   * Requests to connect, as they come. Those that come while nobody iterates are refused; with the option `acceptIncoming: true` they
+   * wait here. Ends with the socket: throws a {@link TorqueError} if the socket cannot be bound, or is lost, and not after `shutdown`.
+   */
   async *requests(): AsyncGenerator<ConnectRequest, void, undefined> {
     void this.bind().catch(() => undefined);
-    for (;;) {
-      for (const request of this.#requests) {
-        this.#requests.delete(request);
-        yield request;
+    this.#readers++;
+    try {
+      for (;;) {
+        for (const request of this.#requests) {
+          this.#requests.delete(request);
+          yield request;
+        }
+        const { end } = this.#client;
+        if (end?.code === "closed") return;
+        if (end) throw new TorqueError(end.code, end.message);
+        await new Promise<void>((wake) => this.#requestWaiters.push(wake));
       }
-      if (this.#client.end) return;
-      await new Promise<void>((wake) => this.#requestWaiters.push(wake));
+    } finally {
+      this.#readers--;
+      this.#refuseUnread();
     }
   }
 
   /** Sends a packet over each of these connections, by default all of this socket. The results are those of `send`, in their order. */
   sendToAll(data: Data, connections: Iterable<TorqueConnection> = this.connections): Promise<Verdict>[] {
-    const bytes = copyOf(data);
-    return Array.from(connections, (connection) => connection.sendBytes(bytes));
+    const all = [...connections];
+    try {
+      const bytes = copyOf(data);
+      return all.map((connection) => connection.sendBytes(bytes));
+    } catch (error) {
+      return all.map(() => unsent(error));
+    }
   }
 
   /** Sends a datagram outside any connection to `torque://host:port` (Node only); its first byte is 0x20 to 0x7f. */
@@ -201,12 +222,12 @@ export class TorqueSocket implements AsyncDisposable {
     return this.#client.setChallengeResponse(challengeResponse);
   }
 
-  /** Makes every datagram pass a simulated link from now on: `delay=40,jitter=10,loss=5%`, or `perfect`. */
+  /** Makes every datagram pass a simulated link from now on: `delay=40,jitter=10,loss=5%`, or a preset such as `mobile` or `perfect`. */
   setSimulatedLink(link: SimulatedLink | string): void {
     this.#client.setSimulatedLink(link);
   }
 
-  /** Counters of the socket, as in spec/API.md 4. */
+  /** Counters of the socket, as in spec/API.md 4. Binds the socket, as they are counted from there. */
   getStats(): Promise<Record<string, number>> {
     return this.#client.stats();
   }
@@ -230,6 +251,7 @@ export class TorqueSocket implements AsyncDisposable {
         const request = new ConnectRequest(core, connection, { publicKey, address, origin }, data);
         this.#requests.add(request);
         void connection.closed.then(() => this.#requests.delete(request));
+        this.#refuseUnread();
         break;
       }
       case "draining":
@@ -241,6 +263,13 @@ export class TorqueSocket implements AsyncDisposable {
     const waiters = this.#requestWaiters;
     this.#requestWaiters = [];
     for (const wake of waiters) wake();
+  }
+
+  /** Refuses what nobody is there to answer. */
+  #refuseUnread(): void {
+    if (this.#readers > 0 || this.#letWait) return;
+    for (const request of this.#requests) request.refuse(NOBODY_TAKES_REQUESTS);
+    this.#requests.clear();
   }
 
   #keep(connection: TorqueConnection): void {

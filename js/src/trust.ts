@@ -15,12 +15,13 @@ export interface HostIdentity {
 }
 
 /**
- * Which host to believe:
+ * Which host to believe. A key in the URL is a pin: the host has to have it, whatever is said here, and what is said here has to
+ * agree.
  *
  * - a public key, `tk1…`, or several of them: the host has to have it, or one of them
  * - a function: decides about the key that the host has shown, for example by asking the user, or by looking up the keys that
  *   were seen before
- * - `"anyone"`: any key. Someone who can send from the host's address can then be the host
+ * - `"anyone"`: any key, unless the URL has one. Someone who can send from the host's address can then be the host
  */
 export type Trust = "anyone" | (string & {}) | readonly string[] | ((host: HostIdentity) => boolean | Promise<boolean>);
 
@@ -36,18 +37,21 @@ const CHOICES =
 
 /** Reads `trust` for a URL. Throws a {@link TorqueError} that lists the choices if nothing says which host to believe. @internal */
 export function judge(url: string, trust: Trust | undefined): Judgement {
-  const pinned = keyIn(url);
+  const pinned = keyIn(url).toLowerCase();
   const fail = (what: string, code: CallCode = "invalid_argument") => new TorqueError(code, `${what}: ${CHOICES}`);
   if (trust === undefined) {
     if (!pinned) throw fail("nothing says which host to trust", "no_trust");
     return { url, trust: "ask" };
   }
-  if (typeof trust === "function") return { url, trust: "ask", decide: trust };
+  if (typeof trust === "function") return { url, trust: "ask_always", decide: trust };
   if (trust === "anyone") return { url, trust: "anyone" };
   const keys = [trust].flat() as string[];
-  if (keys.length === 0 || !keys.every((key) => typeof key === "string" && key.startsWith("tk1"))) throw fail("this is no trust");
-  if (pinned && !keys.includes(pinned)) throw fail("the key in the URL is none of those in `trust`");
+  if (keys.length === 0 || !keys.every((key) => typeof key === "string" && key.startsWith("tk1"))) throw fail('`trust` must be a key (tk1…), a list of keys, a function, or "anyone"');
+  if (pinned) {
+    if (!keys.includes(pinned)) throw fail("the key in the URL is none of those in `trust`");
+    return { url, trust: "ask" };
+  }
   // The core checks how a key is written.
-  if (!pinned && keys.length === 1) return { url: url.replace("://", `://${keys[0]}@`), trust: "ask" };
+  if (keys.length === 1) return { url: url.replace("://", `://${keys[0]}@`), trust: "ask" };
   return { url, trust: "ask", decide: ({ publicKey }) => keys.includes(publicKey) };
 }

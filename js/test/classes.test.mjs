@@ -134,21 +134,29 @@ test("a host is trusted by its key, one of several, a function's answer, or as a
     [parts, "anyone"],
     [parts, (shown) => asked.push(shown) > 0],
     [parts, async ({ publicKey }) => publicKey === host.publicKey],
-    // A key in the URL is a pin: nobody is asked.
-    [host.url, () => assert.fail("asked about a pinned key")],
+    // With a key in the URL both have to agree.
+    [host.url, (shown) => asked.push(shown) > 0],
+    [host.url.replace(/tk1\w+/, (key) => key.toUpperCase()), [host.publicKey]],
+    [host.url, "anyone"],
   ]) {
     const connection = await TorqueSocket.connect(target, trust === undefined ? {} : { trust });
     assert.equal(await connection.send("hello"), "delivered");
     assert.deepEqual(connection.peer, { publicKey: host.publicKey, address: host.address, origin: undefined });
     connection.close();
   }
-  assert.equal(asked.length, 1);
+  assert.equal(asked.length, 2);
   assert.deepEqual([asked[0].publicKey, text(asked[0].challengeResponse)], [host.publicKey, "a fine host"]);
   const mismatch = { code: "key_mismatch" };
   await assert.rejects(TorqueSocket.connect(parts, { trust: other }), mismatch);
   await assert.rejects(TorqueSocket.connect(parts, { trust: [other] }), mismatch);
   await assert.rejects(TorqueSocket.connect(parts, { trust: () => false }), mismatch);
   await assert.rejects(TorqueSocket.connect(parts, { trust: async () => false }), mismatch);
+  await assert.rejects(TorqueSocket.connect(host.url, { trust: () => false }), mismatch);
+  const wrong = { ...parts, publicKey: other };
+  await assert.rejects(TorqueSocket.connect(wrong), mismatch);
+  await assert.rejects(TorqueSocket.connect(wrong, { trust: "anyone" }), mismatch);
+  await assert.rejects(TorqueSocket.connect(wrong, { trust: () => assert.fail("asked about another key than the pinned one") }), mismatch);
+  await assert.rejects(TorqueSocket.connect({ ...parts, publicKey: "tk1nonsense" }, { trust: () => true }), { code: "invalid_argument" });
   await assert.rejects(TorqueSocket.connect(host.url, { trust: other }), { code: "invalid_argument", message: /key in the URL/ });
 });
 
@@ -172,6 +180,7 @@ test("one packet goes to all connections, each with its own verdict", async (t) 
   assert.deepEqual(await Promise.all(host.sendToAll("to you all")), ["delivered", "delivered", "delivered"]);
   assert.deepEqual(await Promise.all(packets), ["to you all", "to you all", "to you all"]);
   second.close();
+  for (const refused of host.sendToAll(3)) await assert.rejects(refused, { code: "invalid_argument" });
   const [first, last] = host.sendToAll("still", [second, host.connections[1]]);
   await assert.rejects(first, { code: "closed" });
   assert.equal(await last, "delivered");
@@ -235,8 +244,8 @@ test("listeners that throw harm nobody, and are heard of", async (t) => {
   assert.deepEqual(thrown.toSorted(), [...told.map(([name]) => name), "onpacket 1", "onpacket 2", "onpacket 3"].toSorted());
 });
 
-test("requests wait for the loop that takes them, and may be refused", async (t) => {
-  const host = await bound(t);
+test("requests wait for the loop that takes them where that is wished, and may be refused", async (t) => {
+  const host = await bound(t, { acceptIncoming: true });
   const early = TorqueSocket.connect(host.url, { connectData: "early" });
   await sleep(100);
   const taken = [];
@@ -261,7 +270,6 @@ test("a request that is ignored leaves nothing at the host, and its initiator he
   const attempt = TorqueSocket.connect(host.url, { signal: AbortSignal.timeout(700) });
   for await (const request of host.requests()) {
     request.ignore();
-    await assert.rejects(request.accept(), { code: "closed" });
     break;
   }
   await assert.rejects(attempt, { name: "TimeoutError" });

@@ -65,11 +65,14 @@ test("IPv6 addresses are written as RFC 5952 wants it", () => {
 });
 
 test("links are read from text or figures", () => {
-  const link = { delay: 40, jitter: 10, loss: 0.05, reorder: 0, duplicate: 0 };
+  const nothing = { delay: NaN, jitter: NaN, loss: NaN, reorder: NaN, duplicate: NaN };
+  const link = { preset: 0, ...nothing, delay: 40, jitter: 10, loss: 0.05 };
   assert.deepEqual(linkOf("delay=40ms, jitter=10,loss=5%"), link);
   assert.deepEqual(linkOf({ delay: 40, jitter: 10, loss: 0.05 }), link);
-  assert.deepEqual(linkOf("perfect"), { delay: 0, jitter: 0, loss: 0, reorder: 0, duplicate: 0 });
-  for (const text of ["delay", "delay=-1", "speed=3", "loss=a"]) assert.throws(() => linkOf(text), { code: "invalid_argument" });
+  assert.deepEqual(linkOf("perfect"), { preset: 0, ...nothing });
+  assert.deepEqual(linkOf("mobile"), { preset: 2, ...nothing });
+  assert.deepEqual(linkOf("mobile, loss=10%"), { preset: 2, ...nothing, loss: 0.1 });
+  for (const text of ["delay", "delay=-1", "speed=3", "loss=a", "loss=5%,mobile", "moblie"]) assert.throws(() => linkOf(text), { code: "invalid_argument" });
 });
 
 test("options reach the core a line each", () => {

@@ -178,12 +178,26 @@ export! {
         })
     }
 
-    /// Milliseconds of delay and jitter, and probabilities from 0 to 1. All zero is no link.
-    fn set_simulated_link(delay: f64, jitter: f64, loss: f64, reorder: f64, duplicate: f64, seed: f64) {
-        let mut config = LinkConfig::perfect();
-        config.delay = duration(delay);
-        config.jitter = duration(jitter);
-        (config.loss, config.reorder, config.duplicate) = (loss, reorder, duplicate);
+    /// A preset's place in the list, and changes to it: milliseconds of delay and jitter, and probabilities from 0 to 1. What
+    /// is not a number stays as the preset has it.
+    fn set_simulated_link(
+        preset: usize,
+        delay: f64,
+        jitter: f64,
+        loss: f64,
+        reorder: f64,
+        duplicate: f64,
+        seed: f64,
+    ) {
+        let mut config = LinkConfig::PRESETS.get(preset).map_or(LinkConfig::perfect(), |(_, config)| *config);
+        let times = [(&mut config.delay, delay), (&mut config.jitter, jitter)];
+        times.into_iter().filter(|(_, time)| !time.is_nan()).for_each(|(to, time)| *to = duration(time));
+        let shares = [
+            (&mut config.loss, loss),
+            (&mut config.reorder, reorder),
+            (&mut config.duplicate, duplicate),
+        ];
+        shares.into_iter().filter(|(_, share)| !share.is_nan()).for_each(|(to, share)| *to = share);
         with_core((), |core| core.set_simulated_link(config, seed as u64));
     }
 
@@ -226,6 +240,14 @@ export! {
     fn accept_connection(now: f64, connection: u32, length: usize) -> f64 {
         with(|instance| {
             let done = instance.parts([length]).and_then(|(core, [data])| core.accept_connection(now, connection, data));
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
+    /// Refuses a request. Scratch: the reason.
+    fn refuse(now: f64, connection: u32, length: usize) -> f64 {
+        with(|instance| {
+            let done = instance.parts([length]).and_then(|(core, [reason])| core.refuse(now, connection, reason));
             instance.tell(done.map(|()| 0.0))
         })
     }

@@ -220,14 +220,14 @@ impl Core {
         self.endpoint.accept_connection(instant(now), connection(number)?, data).map_err(call_error)
     }
 
-    /// Refuses a request that waits for an answer, else closes the connection, with a reason of at most 511 bytes.
+    /// Refuses a request that waits for an answer, with a reason of at most 511 bytes.
+    pub fn refuse(&mut self, now: f64, number: u32, reason: &[u8]) -> Result<(), String> {
+        self.endpoint.refuse(instant(now), connection(number)?, reason).map_err(call_error)
+    }
+
+    /// Closes a connection, or gives it up, with a reason of at most 511 bytes.
     pub fn close(&mut self, now: f64, number: u32, reason: &[u8]) -> Result<(), String> {
-        let (now, id) = (instant(now), connection(number)?);
-        match self.endpoint.refuse(now, id, reason) {
-            Err(CallError::NotWaiting) => self.endpoint.close(now, id, reason),
-            refused => refused,
-        }
-        .map_err(call_error)
+        self.endpoint.close(instant(now), connection(number)?, reason).map_err(call_error)
     }
 
     /// Drops a request that waits for an answer, and says nothing to the initiator.

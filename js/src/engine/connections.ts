@@ -1,3 +1,5 @@
+import type { AttemptTrust } from "./messages.js";
+
 /** A connection as the engine knows it. */
 export interface Connection {
   /** The number by which page and engine speak of it. */
@@ -10,7 +12,9 @@ export interface Connection {
    */
   remote: string;
   /** Whether the application is asked about the host's key. */
-  readonly trust: "ask" | "anyone";
+  readonly trust: AttemptTrust;
+  /** The key in the URL, if the engine has to look that the host shows it, as the core asks; else empty. */
+  pin: string;
   /** The key that the last challenge showed. */
   hostKey: string;
 }
@@ -28,14 +32,14 @@ export class Connections {
 
   /** An attempt that the page began under this number. */
   begin(id: number, trust: Connection["trust"]): Connection {
-    return this.#add({ id, core: 0, remote: "", trust, hostKey: "" });
+    return this.#add({ id, core: 0, remote: "", trust, pin: "", hostKey: "" });
   }
 
   /** A connection that somebody else asks for. */
   incoming(core: number): Connection {
     const id = this.#nextId;
     this.#nextId += 2;
-    return this.named(this.#add({ id, core: 0, remote: "", trust: "ask", hostKey: "" }), core);
+    return this.named(this.#add({ id, core: 0, remote: "", trust: "ask", pin: "", hostKey: "" }), core);
   }
 
   /** The core has given a connection its number. */

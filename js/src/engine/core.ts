@@ -11,13 +11,14 @@ interface Exports {
   public_key(): number;
   set_key_pair(length: number): number;
   set_challenge_response(length: number): number;
-  set_simulated_link(delay: number, jitter: number, loss: number, reorder: number, duplicate: number, seed: number): void;
+  set_simulated_link(preset: number, delay: number, jitter: number, loss: number, reorder: number, duplicate: number, seed: number): void;
   receive(now: number, unixMillis: number, remote: number, local: number, length: number): void;
   run(now: number): void;
   deadline(): number;
   connect(now: number, remotes: number, settings: number, trust: number, data: number, token: number): number;
   accept_challenge(now: number, connection: number, token: number): number;
   accept_connection(now: number, connection: number, length: number): number;
+  refuse(now: number, connection: number, length: number): number;
   close(now: number, connection: number, length: number): number;
   ignore(connection: number): number;
   close_all(now: number): void;
@@ -135,6 +136,10 @@ export class Core {
 
   acceptConnection(now: number, connection: number, data: Uint8Array): void {
     this.#check(this.#exports.accept_connection(now, connection, this.#write([data])));
+  }
+
+  refuse(now: number, connection: number, reason: Uint8Array): void {
+    this.#check(this.#exports.refuse(now, connection, this.#write([reason])));
   }
 
   close(now: number, connection: number, reason: Uint8Array): void {

@@ -1,7 +1,7 @@
 import type { Carrier } from "../carriers/carrier.js";
 import { CLOSE_MEANINGS } from "../codes.js";
 import { TorqueError } from "../error.js";
-import type { SimulatedLink } from "../options.js";
+import type { LinkSetting } from "../options.js";
 import { type Connection, Connections } from "./connections.js";
 import { Core } from "./core.js";
 import { type CoreEvent, eventsOf } from "./events.js";
@@ -118,6 +118,9 @@ export class Engine {
       case "accept_connection":
         this.#with(command.id, ({ core }) => this.#core.acceptConnection(now, core, command.data));
         break;
+      case "refuse":
+        this.#with(command.id, ({ core }) => this.#core.refuse(now, core, command.reason));
+        break;
       case "ignore":
         this.#with(command.id, ({ core }) => this.#core.ignore(core));
         break;
@@ -187,11 +190,14 @@ export class Engine {
       const remotes = await this.#carrier!.resolve(host, port);
       if (!this.#connections.has(connection)) return;
       connection.remote = remotes[0];
-      const token = key ? await this.#originToken(connection.remote, key) : NOTHING;
+      const always = trust === "ask_always";
+      if (always) connection.pin = key;
+      const pinned = always ? "" : key;
+      const token = pinned ? await this.#originToken(connection.remote, pinned) : NOTHING;
       if (!this.#connections.has(connection)) return;
       // An origin token is made for the host's key, so the core asks for it although nobody else does.
-      const asks = trust === "ask" || this.#carrier!.attest !== undefined;
-      const coreTrust = key || (asks ? "ask" : "anyone");
+      const asks = trust !== "anyone" || this.#carrier!.attest !== undefined;
+      const coreTrust = pinned || (asks ? "ask" : "anyone");
       const core = this.#core.connect(performance.now(), remotes, command.settings, coreTrust, command.data, token);
       this.#connections.named(connection, core);
     } catch (error) {
@@ -341,6 +347,9 @@ export class Engine {
     switch (event.kind) {
       case "challenge":
         connection.hostKey = event.publicKey;
+        if (connection.pin && connection.pin !== event.publicKey) {
+          return this.#failed(connection, new TorqueError("key_mismatch", CLOSE_MEANINGS.key_mismatch));
+        }
         // With "anyone" only the engine asked, for the sake of an origin token.
         if (connection.trust === "anyone") void this.#acceptChallenge(connection, event.publicKey);
         else this.#notices.push({ ...event, id });
@@ -388,9 +397,9 @@ export class Engine {
   }
 }
 
-function setLink(core: Core, link: Required<SimulatedLink>): void {
+function setLink(core: Core, link: LinkSetting): void {
   const seed = Math.floor(Math.random() * 2 ** 32);
-  core.plain.set_simulated_link(link.delay, link.jitter, link.loss, link.reorder, link.duplicate, seed);
+  core.plain.set_simulated_link(link.preset, link.delay, link.jitter, link.loss, link.reorder, link.duplicate, seed);
 }
 
 function asError(error: unknown): TorqueError {

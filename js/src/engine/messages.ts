@@ -8,7 +8,7 @@
 import type { ErrorCode } from "../error.js";
 import type { CoreEvent } from "./events.js";
 import type { ConnectionFigures } from "./figures.js";
-import type { GatewayCarrier, SimulatedLink } from "../options.js";
+import type { GatewayCarrier, LinkSetting } from "../options.js";
 
 /** The part of a socket's options that the engine needs. */
 export interface EngineOptions {
@@ -24,15 +24,19 @@ export interface EngineOptions {
   carriers: GatewayCarrier[] | undefined;
   serverCertificateHashes: string[] | undefined;
   challengeResponse: Uint8Array | undefined;
-  simulatedLink: Required<SimulatedLink> | undefined;
+  simulatedLink: LinkSetting | undefined;
 }
+
+/** Whether the application is asked about a host's key: about one that the URL does not name, never, or about every one. @internal */
+export type AttemptTrust = "ask" | "anyone" | "ask_always";
 
 /** From the page to the engine. @internal */
 export type Command =
   | { kind: "begin"; options: EngineOptions; module: WebAssembly.Module }
-  | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: "ask" | "anyone" }
+  | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: AttemptTrust }
   | { kind: "accept_challenge"; id: number; publicKey: string }
   | { kind: "accept_connection"; id: number; data: Uint8Array }
+  | { kind: "refuse"; id: number; reason: Uint8Array }
   | { kind: "ignore"; id: number }
   | { kind: "close"; id: number; reason: Uint8Array }
   /** `packet` is the page's number for it. */
@@ -41,7 +45,7 @@ export type Command =
   | { kind: "taken"; id: number; packets: number }
   | { kind: "set_key_pair"; text: string; request: number }
   | { kind: "set_challenge_response"; data: Uint8Array; request: number }
-  | { kind: "set_simulated_link"; link: Required<SimulatedLink> }
+  | { kind: "set_simulated_link"; link: LinkSetting }
   | { kind: "stats"; request: number }
   | { kind: "connection_stats"; id: number; request: number }
   | { kind: "shutdown" }
