@@ -151,6 +151,9 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
    * Sends a packet, once. Resolves with its verdict: `delivered` when the other application got it, `dropped` when it did not
    * and never will, `unknown` when the connection ended before its other side said. Verdicts come in the order of sending.
    *
+   * Also `dropped` is a packet that found no room among those that wait to leave the machine, which in Rust is the error `Blocked`: this
+   * promise is there before the worker has looked.
+   *
    * Rejects with a {@link TorqueError} if nothing was sent: `window_full`, `too_large`, `not_established`, `closed`. A result
    * that you do not look at needs no `catch`: it is no unhandled rejection.
    */

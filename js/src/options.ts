@@ -84,7 +84,7 @@ export interface ConnectOptions {
   connectData?: Data;
   /** Preferred settings for this connection. */
   settings?: string;
-  /** Which host to believe, unless the URL names its key. There is no default. */
+  /** Which host to believe. There is no default; a key in the URL is enough. With both, both have to agree. */
   trust?: Trust;
   /** Gives the attempt up, or closes the connection. */
   signal?: AbortSignal;
@@ -112,7 +112,7 @@ export interface ReconnectOptions {
   reconnect?: boolean | ReconnectPolicy;
 }
 
-/** A simulated link as the core takes it: a preset, by its place, and changes to it; not a number where there are none. @internal */
+/** A simulated link as the core takes it: a preset, by its place, and changes to it; not a number where there are none. */
 export type LinkSetting = Required<SimulatedLink> & { preset: number };
 
 /** The options as a socket keeps them. @internal */

@@ -27,7 +27,7 @@ export interface EngineOptions {
   simulatedLink: LinkSetting | undefined;
 }
 
-/** Whether the application is asked about a host's key: about one that the URL does not name, never, or about every one. @internal */
+/** Whether the application is asked about a host's key: about one that the URL does not name, never, or about every one. */
 export type AttemptTrust = "ask" | "anyone" | "ask_always";
 
 /** From the page to the engine. @internal */
