@@ -31,7 +31,10 @@ impl Connection {
         let mut pong = None;
         let (mut has_close, mut has_close_ack) = (false, false);
         let mut wants_answer = false;
-        for message in ControlMessages::new(body) {
+        // A malformed message and those after it are ignored, of whatever kind they are.
+        let body = self.reliable.as_mut().map_or(body, |reliable| reliable.legal(body));
+        let mut messages = ControlMessages::new(body);
+        for message in &mut messages {
             wants_answer |=
                 !matches!(message, Ok(ControlMessage::CloseAck { .. } | ControlMessage::Pong { .. }));
             match message {
@@ -61,7 +64,7 @@ impl Connection {
             }
         }
         if self.reliable.is_some() {
-            self.read_reliable(now, body, output, outbox);
+            self.read_reliable(now, messages.legal(), output, outbox);
         }
         // After the end the close_ack is the answer.
         if let Some(id) = pong.filter(|_| !self.is_over()) {

@@ -18,6 +18,7 @@ const WHERE: [u8; 4] = [10, 0, 0, 1];
 struct Application {
     packets: Vec<(u64, usize)>,
     verdicts: Vec<(u64, Delivery)>,
+    control_events: usize,
 }
 
 impl Output for Application {
@@ -31,7 +32,8 @@ impl Output for Application {
     }
 
     fn control(&mut self, _: ControlEvent) -> bool {
-        panic!("nothing uses control messages here")
+        self.control_events += 1;
+        true
     }
 }
 
@@ -156,6 +158,30 @@ fn a_control_packet_with_many_messages_gets_at_most_one_answer_of_each_kind() {
             victim.receive(now, &mut bytes);
         }
         assert!(victim.sent().len() <= 1, "{:?}", messages_sent[0]);
+    }
+}
+
+#[test]
+fn what_follows_a_malformed_message_in_a_control_packet_is_ignored_of_whatever_kind_it_is() {
+    let now = Instant::from_millis(1);
+    let ping = messages(&[ControlMessage::Ping { id: 1, settled: 100 }]);
+    let malformed_ping = [1, 0, 1, 0].to_vec();
+    let reliable = [5, 0, 6, 0, 0, 0, 1, 0, 1].to_vec();
+    let without_serial = [5, 0, 6, 0, 0, 0, 1, 0, 0].to_vec();
+    for (body, pongs, control_events) in [
+        ([&ping[..], &reliable, &malformed_ping].concat(), 1, 1),
+        ([&malformed_ping[..], &reliable].concat(), 0, 0),
+        ([&reliable[..], &malformed_ping, &ping].concat(), 0, 1),
+        ([&without_serial[..], &ping].concat(), 0, 0),
+        ([&ping[..], &without_serial, &reliable].concat(), 1, 0),
+    ] {
+        let (mut victim, mut peer) = pair(now, Settings::default());
+        victim.connection.enable_reliable();
+        peer.write(PacketKind::Control, &body);
+        victim.receive(now, &mut peer.sent()[0]);
+        // A pong, or the word that the reliable message was received.
+        assert_eq!(victim.sent().len(), pongs + control_events, "{body:?}");
+        assert_eq!(victim.application.control_events, control_events, "{body:?}");
     }
 }
 

@@ -10,7 +10,6 @@ use core::fmt;
 
 use crate::instant::Instant;
 use crate::micros::Micros;
-use crate::wire::control::MalformedControl;
 use crate::wire::reliable::{MAX_MESSAGE, PART_BYTES, ReliableKind, ReliableMessage, ReliableMessages};
 
 /// Pauses between repetitions double from the first to the longest.
@@ -41,6 +40,10 @@ const MAX_PARTIAL_OF_ATTEMPT: usize = MAX_PARTIAL / 2;
 const REMEMBERED_SERIALS: u16 = 64;
 /// Control messages in a packet: with the longest report it stays below 1,200 bytes.
 const MAX_PACKET_BODY: usize = 900;
+/// The word that a message was received, in bytes. No message is shorter.
+const RECEIVED_BYTES: usize = 9;
+/// Messages of a packet that are read. No sender puts more into one, so the answers to a packet fit into one as well.
+const MAX_READ: usize = MAX_PACKET_BODY / RECEIVED_BYTES;
 
 /// What reliable control messages tell the endpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,6 +138,8 @@ pub struct ControlStats {
     pub too_many_parts: u64,
     /// Messages that were forgotten because their last part did not come.
     pub incomplete: u64,
+    /// Packets with more messages than are read. The rest comes again.
+    pub too_many_in_packet: u64,
     /// Parts that contradict others of their message, and messages of a wrong shape.
     pub malformed: u64,
 }
@@ -225,7 +230,9 @@ pub(crate) trait ControlLayer: Send + Sync {
         kind: ReliableKind,
         body: &[u8],
     ) -> Result<u16, ControlError>;
-    /// Does what the reliable messages of a control packet say. `take` is offered each event, and tells whether it was taken; a
+    /// The part of a control packet before a malformed reliable message, which is counted.
+    fn legal<'a>(&mut self, body: &'a [u8]) -> &'a [u8];
+    /// Does what the reliable messages of a control packet say, up to as many as a sender puts into one. `take` is offered each event, and tells whether it was taken; a
     /// message that was not is not received, and comes again.
     fn read(&mut self, now: Instant, body: &[u8], take: &mut Take<'_>);
     /// Gives up what was repeated for long enough.
@@ -456,13 +463,16 @@ impl ControlLayer for Reliable {
         Ok(serial)
     }
 
+    fn legal<'a>(&mut self, body: &'a [u8]) -> &'a [u8] {
+        let mut messages = ReliableMessages::new(body);
+        self.stats.malformed += u64::from(messages.any(|message| message.is_err()));
+        messages.legal()
+    }
+
     fn read(&mut self, now: Instant, body: &[u8], take: &mut Take<'_>) {
-        for message in ReliableMessages::new(body) {
-            match message {
-                Ok(message) => self.receive(now, message, take),
-                Err(MalformedControl) => self.stats.malformed += 1,
-            }
-        }
+        let mut messages = ReliableMessages::new(body).flatten();
+        messages.by_ref().take(MAX_READ).for_each(|message| self.receive(now, message, take));
+        self.stats.too_many_in_packet += u64::from(messages.next().is_some());
     }
 
     fn handle_timeout(&mut self, now: Instant, take: &mut Take<'_>) {
@@ -482,7 +492,7 @@ impl ControlLayer for Reliable {
         let start = out.len();
         let has_room = |out: &Vec<u8>, bytes: usize| out.len() - start + bytes <= MAX_PACKET_BODY;
         while let Some((attempt, serial)) = self.answers.last().copied()
-            && has_room(out, 9)
+            && has_room(out, RECEIVED_BYTES)
         {
             ReliableMessage::Received { attempt, serial }.write(out);
             self.answers.pop();

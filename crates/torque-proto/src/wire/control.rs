@@ -126,13 +126,20 @@ pub struct MalformedControl;
 /// Reads control messages one after another; ends after a malformed one.
 #[derive(Clone, Debug)]
 pub struct ControlMessages<'a> {
-    rest: &'a [u8],
+    bytes: &'a [u8],
+    /// Bytes of it that were read.
+    read: usize,
 }
 
 impl<'a> ControlMessages<'a> {
     /// The messages in `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { bytes, read: 0 }
+    }
+
+    /// The bytes before the malformed message, once it was met. Until then, or if there is none, all of them.
+    pub const fn legal(&self) -> &'a [u8] {
+        self.bytes
     }
 }
 
@@ -140,19 +147,18 @@ impl<'a> Iterator for ControlMessages<'a> {
     type Item = Result<ControlMessage<'a>, MalformedControl>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.rest.is_empty() {
-            let message = match split_message(self.rest) {
-                None => Some(Err(MalformedControl)),
-                Some((kind, body, rest)) => {
-                    self.rest = rest;
-                    ControlMessage::parse(kind, body)
-                }
+        while let Some(unread) = self.bytes.get(self.read..).filter(|unread| !unread.is_empty()) {
+            let (message, rest) = match split_message(unread) {
+                None => (Some(Err(MalformedControl)), unread),
+                Some((kind, body, rest)) => (ControlMessage::parse(kind, body), rest),
             };
-            if let Some(message) = message {
-                if message.is_err() {
-                    self.rest = &[];
-                }
-                return Some(message);
+            if message.is_some_and(|message| message.is_err()) {
+                self.bytes = &self.bytes[..self.read];
+            } else {
+                self.read += unread.len() - rest.len();
+            }
+            if message.is_some() {
+                return message;
             }
         }
         None

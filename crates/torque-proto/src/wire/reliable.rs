@@ -170,13 +170,20 @@ impl<'a> ReliableMessage<'a> {
 /// Reads the reliable messages of a control packet, one after another; ends after a malformed one.
 #[derive(Clone, Debug)]
 pub struct ReliableMessages<'a> {
-    rest: &'a [u8],
+    bytes: &'a [u8],
+    /// Bytes of it that were read.
+    read: usize,
 }
 
 impl<'a> ReliableMessages<'a> {
     /// The messages in `bytes`. Other kinds are passed over.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { bytes, read: 0 }
+    }
+
+    /// The bytes before the malformed message, once it was met. Until then, or if there is none, all of them.
+    pub const fn legal(&self) -> &'a [u8] {
+        self.bytes
     }
 }
 
@@ -184,15 +191,17 @@ impl<'a> Iterator for ReliableMessages<'a> {
     type Item = Result<ReliableMessage<'a>, MalformedControl>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.rest.is_empty() {
-            // A message that is cut off is not of a known kind: whoever reads the packet has counted it.
-            let (number, body, rest) = split_message(self.rest)?;
-            self.rest = rest;
-            if let Some(message) = ReliableMessage::parse(number, body) {
-                if message.is_err() {
-                    self.rest = &[];
-                }
-                return Some(message);
+        while let Some(unread) = self.bytes.get(self.read..) {
+            // `ControlMessages` tells of a message that is cut off.
+            let (number, body, rest) = split_message(unread)?;
+            let message = ReliableMessage::parse(number, body);
+            if message.is_some_and(|message| message.is_err()) {
+                self.bytes = &self.bytes[..self.read];
+            } else {
+                self.read += unread.len() - rest.len();
+            }
+            if message.is_some() {
+                return message;
             }
         }
         None

@@ -30,7 +30,8 @@ fn packets(reliable: &mut Reliable, now: Instant) -> Vec<Vec<u8>> {
 fn receive(reliable: &mut Reliable, now: Instant, packet: &[u8]) -> Vec<ControlEvent> {
     let mut events = Vec::new();
     let malformed = reliable.stats.malformed;
-    reliable.read(now, packet, &mut |event| {
+    let legal = reliable.legal(packet);
+    reliable.read(now, legal, &mut |event| {
         events.push(event);
         true
     });
@@ -214,6 +215,22 @@ fn an_attempt_number_that_comes_again_much_later_is_another_attempt() {
         let word = packets(&mut b, now).remove(0);
         receive(&mut a, now, &word);
     }
+}
+
+#[test]
+fn a_packet_with_thousands_of_messages_gets_no_more_answers_than_fit_into_one() {
+    let mut side = Reliable::default();
+    receive(&mut side, at(0), &whole(1, u16::MAX, KIND, b""));
+    packets(&mut side, at(0));
+    // These are so old that they count as handled.
+    let old: Vec<u8> = (1..7_200).flat_map(|serial| whole(1, serial, KIND, b"")).collect();
+    let new: Vec<u8> = (1..7_200).flat_map(|serial| whole(2, serial, KIND, b"")).collect();
+    for packet in [&old, &new] {
+        receive(&mut side, at(1), packet);
+        assert_eq!(packets(&mut side, at(1)).len(), 1);
+    }
+    assert_eq!(side.stats().handled, 1 + MAX_READ as u64);
+    assert_eq!((side.stats().duplicates, side.stats().too_many_in_packet), (MAX_READ as u64, 2));
 }
 
 /// All that a side keeps, in bytes.

@@ -90,6 +90,10 @@ fn only_legal_messages_are_read() {
         let then_a_legal_one = [&bytes[..], &whole(1, 3)].concat();
         assert_eq!(read(&then_a_legal_one), [Err(MalformedControl)], "{name}");
     }
+    let before = [[1, 0, 0].to_vec(), whole(1, 3), [99, 0, 1, 7].to_vec()].concat();
+    let bytes = [&before[..], &whole(0, 3), &whole(1, 3)].concat();
+    let mut messages = ReliableMessages::new(&bytes);
+    assert_eq!((messages.by_ref().count(), messages.legal()), (2, &before[..]));
     assert_eq!(read(&[5, 0]), [], "a message that is cut off is for the reader of the packet");
 }
 
