@@ -60,7 +60,7 @@ fn take(play: &mut Play, (node, connection): (NodeId, ConnectionId)) -> Vec<Cont
 }
 
 #[test]
-fn each_message_is_handled_once_and_in_time_or_told_as_failed_beside_data_over_any_link() {
+fn each_message_is_handled_once_in_time_or_told_as_failed_over_any_link() {
     let mut ends = [0, 0];
     for_seeds(60, |seed| {
         let mut rng = SimRng::new(seed);
@@ -138,7 +138,7 @@ fn a_connection_that_uses_none_passes_them_over_and_keeps_nothing() {
 }
 
 #[test]
-fn an_endpoint_that_takes_no_events_keeps_a_few_and_hears_the_rest_once_it_does() {
+fn an_endpoint_that_takes_no_events_keeps_a_few_and_hears_the_rest_later() {
     let (mut play, [a, b]) = quiet();
     enable(&mut play, b);
     let mut sent = 0;
@@ -155,6 +155,43 @@ fn an_endpoint_that_takes_no_events_keeps_a_few_and_hears_the_rest_once_it_does(
     assert_eq!(take(&mut play, b).len(), 32);
     play.run_for(3 * SECOND);
     assert_eq!(take(&mut play, b).len(), sent - 32);
+}
+
+#[test]
+fn messages_of_other_connections_keep_none_from_sending() {
+    const PEERS: usize = 9;
+    let mut play = Play::new(1);
+    play.world.set_default_link(link("delay=20"));
+    for _ in 0..=PEERS {
+        play.add(Config::default(), Behaviour::default());
+    }
+    let nodes: Vec<NodeId> = play.world.nodes().collect();
+    let hub = nodes[PEERS];
+    let pairs: Vec<_> = nodes[..PEERS].iter().map(|peer| (*peer, play.establish(*peer, hub))).collect();
+    let (last, others) = pairs.split_last().unwrap();
+    for (peer, (there, here)) in others {
+        enable(&mut play, (hub, *here));
+        for attempt in 0..4 {
+            for _ in 0..8 {
+                send(&mut play, (*peer, *there), attempt, b"x").unwrap();
+            }
+            play.run_for(100 * MS);
+            take(&mut play, (*peer, *there));
+        }
+        assert_eq!(play.world.node(hub).control_stats(*here).unwrap().handled, 32);
+    }
+    let (peer, (there, here)) = *last;
+    enable(&mut play, (hub, here));
+    send(&mut play, (hub, here), 1, b"none of its messages waits").unwrap();
+    send(&mut play, (peer, there), 1, b"x").unwrap();
+    play.run_for(SECOND);
+    assert_eq!(play.world.node(hub).control_stats(here).unwrap().handled, 0, "no room for a message");
+    for (peer, (there, _)) in others {
+        play.close(*peer, *there, b"");
+    }
+    play.run_for(9 * SECOND);
+    let events = take(&mut play, (hub, here));
+    assert!(matches!(events[..], [.., ControlEvent::Message { .. }]), "{events:?}");
 }
 
 #[test]

@@ -25,18 +25,23 @@ pub(super) struct ControlQueue {
 
 impl ControlQueue {
     /// Takes an event, unless it is one message too many. Other events are as many as messages were sent, which
-    /// [`has_room`](Self::has_room) bounds.
+    /// [`has_room_of`](Self::has_room_of) bounds.
     pub(super) fn offer(&mut self, id: ConnectionId, event: ControlEvent) -> bool {
-        let takes = !matches!(event, ControlEvent::Message { .. }) || self.has_room(id);
+        let takes = !matches!(event, ControlEvent::Message { .. })
+            || self.events.len() < MAX_QUEUED && self.has_room_of(id);
         if takes {
             self.events.push((id, event));
         }
         takes
     }
 
-    fn has_room(&self, id: ConnectionId) -> bool {
-        let of_connection = || self.events.iter().filter(|(other, _)| *other == id).count();
-        self.events.len() < MAX_QUEUED && of_connection() < MAX_QUEUED_OF_CONNECTION
+    fn has_room_of(&self, id: ConnectionId) -> bool {
+        self.events.iter().filter(|(other, _)| *other == id).count() < MAX_QUEUED_OF_CONNECTION
+    }
+
+    /// Drops the messages of a connection that has ended: they take nobody's room.
+    pub(super) fn forget_messages(&mut self, id: ConnectionId) {
+        self.events.retain(|(other, event)| *other != id || !matches!(event, ControlEvent::Message { .. }));
     }
 }
 
@@ -71,7 +76,8 @@ impl Endpoint {
         kind: ReliableKind,
         body: &[u8],
     ) -> Result<u16, ControlError> {
-        if !self.control.has_room(connection) {
+        // What others have sent does not keep this connection from sending.
+        if !self.control.has_room_of(connection) {
             return Err(ControlError::TooMany);
         }
         let mut sent = Err(ControlError::Closed);

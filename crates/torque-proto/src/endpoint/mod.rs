@@ -472,6 +472,7 @@ impl Endpoint {
             }
             entry.slot = Slot::Ended;
         }
+        self.control.forget_messages(id);
         self.wheel.disarm(id.slot() as u32);
         self.free_if_done(id);
     }

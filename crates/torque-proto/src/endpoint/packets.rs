@@ -83,9 +83,9 @@ impl Endpoint {
         let Some(Slot::Confirming(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
             return Err(Refusal::NoKeys);
         };
-        slot.connected.connection.authenticate(bytes)?;
         // If the application, or the owner of the address, closed it meanwhile, only its end is negotiated.
         if slot.connected.connection.is_open() && slot.displacing.is_none() {
+            slot.connected.connection.authenticate(bytes)?;
             self.on_confirmed(now, id, path);
         }
         self.on_packet_of(now, id, path, bytes)

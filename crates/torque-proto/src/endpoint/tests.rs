@@ -111,6 +111,26 @@ impl Pair {
 }
 
 #[test]
+fn the_first_packet_is_answered_from_where_it_arrived() {
+    let mut pair = Pair::new(Config::default());
+    let options = ConnectOptions::new(Trust::Anyone);
+    pair.ends[CLIENT].connect(pair.now, address(HOST as u8), options).unwrap();
+    pair.exchange();
+    pair.advance(Duration::from_millis(5));
+    let requests = pair.events(HOST);
+    let [Event::ConnectRequest(request)] = &requests[..] else { panic!("{requests:?}") };
+    pair.ends[HOST].accept_connection(pair.now, request.connection, b"").unwrap();
+    let accept = pair.ends[HOST].transmits().get(0).unwrap().bytes.to_vec();
+    pair.ends[HOST].transmits().clear();
+    let path = Path::to(address(HOST as u8));
+    pair.ends[CLIENT].handle_datagram(pair.now, Datagram { path, bytes: &mut accept.clone() });
+    let mut ping = pair.ends[CLIENT].transmits().get(0).unwrap().bytes.to_vec();
+    let path = Path { local: Some([10, 9, 9, 9].into()), ..Path::to(address(CLIENT as u8)) };
+    pair.ends[HOST].handle_datagram(pair.now, Datagram { path, bytes: &mut ping });
+    assert_eq!(pair.ends[HOST].transmits().get(0).unwrap().path, path);
+}
+
+#[test]
 fn two_endpoints_connect_exchange_packets_and_close_with_all_verdicts() {
     let mut pair = Pair::new(Config::default());
     let ids = pair.connect();

@@ -113,7 +113,9 @@ impl Socket {
     /// Drops a request ([`Event::ConnectRequest`](torque_proto::Event::ConnectRequest)) without an answer: the initiator hears nothing and gives up by
     /// itself. Its place is free at once, and [`Event::Close`](torque_proto::Event::Close) follows.
     ///
-    /// An initiator that begins again, with another puzzle, is a new request.
+    /// An initiator that begins again, with another puzzle, is a new request. One that had heard that the application is
+    /// thinking does so by itself, once the host's challenge is too old (after half a minute or more): the application is
+    /// asked again. To end the attempt, [`refuse`](Self::refuse) it.
     ///
     /// # Errors
     /// The connection has ended, or is not a request that waits for an answer.
