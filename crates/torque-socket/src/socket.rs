@@ -33,6 +33,9 @@ const FLUSH_AT: usize = 256;
 /// How long a peer that was sent something may be silent before it gets nothing more while the send buffer is half full.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 
+/// How long `wait_event` may give out events before it looks at the network again: other sides wait for answers.
+const LOOK_AFTER: Duration = Duration::from_millis(10);
+
 /// The reason why a [`Socket::wait`] ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wake {
@@ -72,6 +75,8 @@ pub struct Socket {
     batch_began: Option<Instant>,
     /// Datagrams were left in the kernel until there is room for their packets.
     held_back: bool,
+    /// When the last `poll` began.
+    polled_at: Instant,
     endings: Endings,
 }
 
@@ -120,6 +125,7 @@ impl Socket {
         let mut socket = Self {
             endpoint,
             udp,
+            polled_at: clock.now(),
             clock,
             resolver: Resolver::new(lookup),
             puzzles: Puzzles::default(),
@@ -280,6 +286,7 @@ impl Socket {
     pub(crate) fn receive_and_run(&mut self) {
         // Handling the datagrams took no time that timers know of.
         let now = self.receive().unwrap_or_else(|| self.clock.now());
+        self.polled_at = now;
         self.run_background(now);
         self.run_timers(now);
     }
@@ -363,6 +370,9 @@ impl Socket {
         let end = timeout.into().and_then(|timeout| StdInstant::now().checked_add(timeout));
         let mut polled = false;
         loop {
+            if self.is_turn_due() {
+                self.poll();
+            }
             if let Some(event) = self.next_event() {
                 return Some(event);
             }
@@ -374,6 +384,13 @@ impl Socket {
             self.poll();
             polled = true;
         }
+    }
+
+    /// Returns whether to `poll` although events may wait: an application that is given much, or that takes its time, must
+    /// miss no timer, and answers pings.
+    pub(crate) fn is_turn_due(&self) -> bool {
+        let now = self.clock.now();
+        now.saturating_since(self.polled_at) >= LOOK_AFTER || self.next_deadline().is_some_and(|at| at <= now)
     }
 
     /// The time by which `poll` has to be called, for programs with their own loop.

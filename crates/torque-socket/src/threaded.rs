@@ -1,6 +1,5 @@
 //! A socket that a background thread drives.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -303,22 +302,6 @@ impl ThreadedSocket {
             if let Some(event) = self.shared.take_event(&mut state) {
                 return Some(event);
             }
-        }
-    }
-
-    /// Appends up to `max` events to `events`, without waiting. If there are none, what is queued is sent.
-    pub(crate) fn take_events(&self, max: usize, events: &mut VecDeque<Event>) {
-        let mut state = self.shared.lock();
-        let socket = &mut state.socket;
-        let before = events.len();
-        while events.len() - before < max
-            && let Some(event) = socket.next_event()
-        {
-            events.push_back(event);
-        }
-        if events.len() == before {
-            socket.flush();
-            self.shared.nudge(&mut state);
         }
     }
 

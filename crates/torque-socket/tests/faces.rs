@@ -5,13 +5,15 @@
 mod common;
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, hasty};
 use torque_socket::{
-    BanSet, CallError, CloseCode, ClosedBy, ConnectError, ConnectOptions, ConnectRequest, Delivery, Event,
-    EventSocket, Generate, KeyPair, LinkConfig, PublicKey, ShardedSocket, Socket, ThreadedSocket, ToTarget,
-    Trust,
+    BanSet, CallError, CloseCode, ClosedBy, ConnectError, ConnectOptions, ConnectRequest, ConnectionId,
+    Delivery, Event, EventSocket, Generate, KeyPair, LinkConfig, PublicKey, ShardedSocket, Socket,
+    ThreadedSocket, ToTarget, Trust,
 };
 
 /// A face, and how it waits.
@@ -182,6 +184,100 @@ fn one_server_serves_by_every_face() {
             None
         });
         assert_eq!(&*echo, b"quack", "{name}");
+    }
+}
+
+/// Connects `client` to `host`; the ids at the client and at the host.
+fn connected(host: &mut dyn Face, client: &mut Socket) -> (ConnectionId, ConnectionId) {
+    let at_client =
+        client.connect(host.calls().local_addr(), Trust::Pinned(host.calls().public_key())).unwrap();
+    let (mut here, mut there) = (false, None);
+    let at_host = until(host, client, |is_host, event, host, _| {
+        match event {
+            Event::ConnectRequest(request) => {
+                host.calls().accept_connection(request.connection, b"").unwrap();
+            }
+            Event::Established { connection, .. } if is_host => there = Some(connection),
+            Event::Established { .. } => here = true,
+            other => panic!("{other:?}"),
+        }
+        there.filter(|_| here)
+    });
+    (at_client, at_host)
+}
+
+#[test]
+fn the_peer_is_known_until_the_close_is_taken_in_every_face() {
+    for (name, mut host) in faces() {
+        let mut client = client();
+        let (at_client, at_host) = connected(&mut *host, &mut client);
+        for number in 0..3 {
+            client.send(at_client, &[number]).unwrap();
+        }
+        client.close(at_client, b"enough").unwrap();
+        // Until everything waits at the host: a face without a thread takes it from the kernel in its next turn.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(300)
+            && !matches!(client.wait_event(Duration::from_millis(10)), Some(Event::Close { .. }))
+        {}
+        let mut number = 0;
+        until(&mut *host, &mut client, |is_host, event, host, client| {
+            match event {
+                _ if !is_host => {}
+                Event::Packet { connection, payload, .. } => {
+                    assert_eq!((connection, &*payload), (at_host, &[number][..]), "{name}");
+                    host.calls().set_user_data(at_host, number.into()).unwrap();
+                    let peer = host.calls().peer(at_host).unwrap();
+                    assert_eq!(
+                        (peer.public_key, peer.user_data),
+                        (client.public_key(), number.into()),
+                        "{name}"
+                    );
+                    number += 1;
+                }
+                Event::Close { connection, .. } => {
+                    assert_eq!((connection, number), (at_host, 3), "{name}");
+                    return Some(());
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+            None
+        });
+        assert_eq!(host.calls().peer(at_host), None, "{name}");
+        assert_eq!(host.calls().set_user_data(at_host, 9), Err(CallError::Closed), "{name}");
+    }
+}
+
+#[test]
+fn a_slow_handler_of_many_events_keeps_its_connections() {
+    for (name, mut host) in faces() {
+        let mut client = client();
+        let (at_client, _) = connected(&mut *host, &mut client);
+        for number in 0..60 {
+            client.send(at_client, &[number]).unwrap();
+        }
+        client.flush();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let until_over = Arc::clone(&is_over);
+        let client = std::thread::spawn(move || {
+            while !until_over.load(Ordering::Acquire) {
+                match client.wait_event(Duration::from_millis(10)) {
+                    Some(Event::Verdict { .. }) | None => {}
+                    Some(other) => panic!("{name}: {other:?}"),
+                }
+            }
+        });
+        let mut packets = 0;
+        while packets < 60 {
+            match host.wait(Some(LIMIT)) {
+                Some(Event::Packet { .. }) => packets += 1,
+                other => panic!("{name}: {other:?}"),
+            }
+            // Together more than twice the time after which the client gives up.
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        is_over.store(true, Ordering::Release);
+        client.join().unwrap();
     }
 }
 

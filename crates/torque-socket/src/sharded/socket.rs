@@ -1,6 +1,5 @@
 //! One face of all shards.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +22,7 @@ use crate::target::{ConnectError, ToTarget};
 use crate::threaded::ThreadedSocket;
 
 /// Events that are taken from a shard in its turn: few enough to be fair, many enough to be cheap.
-const EVENTS_AT_ONCE: usize = 64;
+const EVENTS_PER_TURN: usize = 64;
 /// How often a host that shuts down looks whether it may go.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -59,16 +58,15 @@ pub struct ShardedSocket {
     rule: Rule,
     steering: Steering,
     announcer: Arc<Announcer>,
-    taken: Mutex<Taken>,
+    turn: Mutex<Turn>,
 }
 
-/// Events on their way to the application.
+/// The shard whose events are taken now.
 #[derive(Default)]
-struct Taken {
-    /// Of one shard at a time.
-    events: VecDeque<Event>,
-    /// Whose turn is next.
-    next: usize,
+struct Turn {
+    shard: usize,
+    /// Events taken in this turn.
+    taken: usize,
 }
 
 impl fmt::Debug for ShardedSocket {
@@ -98,7 +96,7 @@ impl ShardedSocket {
                 error,
             })?);
         }
-        Ok(Self { shards, rule, steering, announcer, taken: Mutex::default() })
+        Ok(Self { shards, rule, steering, announcer, turn: Mutex::default() })
     }
 
     /// The shards, each to be used from a separate thread: [`next_event`](ThreadedSocket::next_event) of a shard
@@ -268,16 +266,19 @@ impl ShardedSocket {
 
     /// Takes the next event of any shard, if there is one. Never waits. The shards take turns.
     pub fn next_event(&self) -> Option<Event> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let Taken { events, next } = &mut *taken;
-        for _ in 0..self.shards.len() {
-            if !events.is_empty() {
-                break;
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // One event at a time: an event that the application has not seen keeps its place in the shard, and the last
+        // one its connection. Each shard may be asked, and the first one again.
+        for _ in 0..=self.shards.len() {
+            if turn.taken < EVENTS_PER_TURN
+                && let Some(event) = self.shards[turn.shard].next_event()
+            {
+                turn.taken += 1;
+                return Some(event);
             }
-            self.shards[*next].take_events(EVENTS_AT_ONCE, events);
-            *next = (*next + 1) % self.shards.len();
+            *turn = Turn { shard: (turn.shard + 1) % self.shards.len(), taken: 0 };
         }
-        events.pop_front()
+        None
     }
 
     /// As [`Socket::max_packet_size`].
