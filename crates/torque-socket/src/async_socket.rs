@@ -8,9 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::task::coop::consume_budget;
+use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep_until};
 use torque_netem::LinkConfig;
 use torque_proto::{
@@ -106,9 +108,9 @@ impl State {
 
     /// Receives, runs timers, sends, and takes the next event.
     fn turn(&mut self) -> Option<Event> {
-        // Events first, unless a timer is due: an application that is given much must not miss its pings.
-        let is_due = self.socket.deadline().is_some_and(|at| at <= Instant::now());
-        if !is_due && let Some(event) = self.next_event() {
+        if !self.socket.is_turn_due()
+            && let Some(event) = self.next_event()
+        {
             return Some(event);
         }
         self.socket.poll();
@@ -172,23 +174,19 @@ impl AsyncSocket {
     pub async fn wait_event(&mut self, timeout: impl Into<Option<Duration>>) -> Option<Event> {
         let mut end = timeout.into().map(|timeout| Box::pin(tokio::time::sleep(timeout)));
         loop {
+            // While events wait, neither other tasks nor the runtime's I/O, which tells of new datagrams, would have their
+            // turn by themselves. Nothing is taken yet, so that cancelling loses nothing.
+            if self.with(|socket| socket.has_events() && socket.is_turn_due()) {
+                yield_now().await;
+            } else {
+                consume_budget().await;
+            }
             let event = self.shared.lock().turn();
             if event.is_some() {
                 return event;
             }
             if self.ready_before(end.as_mut().map(Pin::as_mut)).await {
                 return None;
-            }
-        }
-    }
-
-    /// Drives the socket for some time, without taking events.
-    pub async fn drive_for(&mut self, time: Duration) {
-        let mut end = Box::pin(tokio::time::sleep(time));
-        loop {
-            self.with(Socket::poll);
-            if self.ready_before(Some(end.as_mut())).await {
-                return;
             }
         }
     }
@@ -272,35 +270,34 @@ fn is_ready(shared: &Shared, context: &mut Context<'_>, is_blocked: bool) -> boo
 /// Packets leave, and verdicts come, while the socket's own task awaits [`AsyncSocket::wait_event`]. The verdict on a
 /// packet goes to its sender, and not to `wait_event` as well.
 ///
+/// **Await a verdict in another task than the one that awaits `wait_event`.** A task that awaits both one after the other
+/// waits for ever: while it waits for the verdict, nothing drives the socket.
+///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// use torque_socket::{AsyncSocket, Delivery, Event, Socket, Trust};
 ///
 /// let mut host = AsyncSocket::new(Socket::bind("127.0.0.1:0")?)?;
 /// let mut client = AsyncSocket::new(Socket::client()?)?;
-/// let id = client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
-/// let connection = client.connection(id);
-/// let serve = async {
+/// client.connect(host.local_addr(), Trust::Pinned(host.public_key()))?;
+/// // Each socket has a task that goes on with its events.
+/// tokio::spawn(async move {
 ///     while let Some(event) = host.wait_event(None).await {
 ///         if let Event::ConnectRequest(request) = event {
 ///             let _ = host.accept_connection(request.connection, b"");
 ///         }
 ///     }
-/// };
-/// let play = async {
-///     while !matches!(client.wait_event(None).await, Some(Event::Established { .. })) {}
-///     let verdict = connection.send(b"shoot")?;
-///     // In a game this task goes on with its events; here there is nothing else to do.
-///     tokio::select! {
-///         delivery = verdict => assert_eq!(delivery, Delivery::Delivered),
-///         event = client.wait_event(None) => panic!("{event:?}"),
+/// });
+/// let player = loop {
+///     match client.wait_event(None).await {
+///         Some(Event::Established { connection, .. }) => break client.connection(connection),
+///         other => return Err(format!("not connected: {other:?}").into()),
 ///     }
-///     Ok::<(), torque_socket::SendError>(())
 /// };
-/// tokio::select! {
-///     () = serve => unreachable!("it waits without limit"),
-///     played = play => played?,
-/// }
+/// tokio::spawn(async move { while client.wait_event(None).await.is_some() {} });
+/// // So this task may wait for what becomes of its packets.
+/// let delivery = player.send(b"shoot")?.await;
+/// assert_eq!(delivery, Delivery::Delivered);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

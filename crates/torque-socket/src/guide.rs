@@ -61,7 +61,7 @@ pub mod a_thread {}
 ///
 /// With the feature `tokio`, `AsyncSocket::new(socket)` moves a socket into the runtime of the calling task.
 /// `wait_event(None).await` receives, sends and runs timers until there is an event. It loses nothing when it is
-/// cancelled, so it belongs into a `select!`:
+/// cancelled, so it may stand in a `select!`:
 ///
 #[cfg_attr(feature = "tokio", doc = "```")]
 #[cfg_attr(not(feature = "tokio"), doc = "```ignore")]
@@ -73,7 +73,8 @@ pub mod a_thread {}
 /// [a thread](crate::guide::a_thread).
 ///
 /// Other tasks send through a handle: `socket.connection(id)` gives one, and its `send(payload)?.await` gives the verdict
-/// on that packet.
+/// on that packet. **Await a verdict in another task than the one that awaits `wait_event`**: nothing drives the socket
+/// while its own task waits for the verdict, which then never comes.
 pub mod tokio_runtime {}
 
 /// # Many cores
@@ -172,7 +173,7 @@ pub mod verdicts {}
 
 /// # Errors, limits, counters, and bad networks on purpose
 ///
-/// Errors are told by whom they blame. What the caller does wrong is an error of the call
+/// Errors are grouped by who is at fault. What the caller does wrong is an error of the call
 /// ([`SendError`](crate::SendError), [`CallError`](crate::CallError), [`ConnectError`](crate::ConnectError), [`BindError`](crate::BindError)). What the other side does wrong ends its connection with a
 /// [`CloseCode`](crate::CloseCode), or is counted in [`Stats`](crate::Stats) and dropped. What the operating system does is survived: a datagram that it
 /// does not take is a dropped packet, reported as such, and a reason in [`IoStats`](crate::IoStats). Only a socket that cannot be made at all is an

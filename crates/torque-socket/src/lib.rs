@@ -44,7 +44,7 @@
 //! # The rule
 //!
 //! The protocol's core has one rule: *after any call, drain transmits, then events, then the deadline*. This
-//! crate does it for you. What is left of it for you is:
+//! crate does it for you. That leaves you three things:
 //!
 //! - **transmits**: what `send` and the other calls have queued leaves with the next `flush`, `poll` or `wait`.
 //!   Many packets that leave together cost little more than one.
