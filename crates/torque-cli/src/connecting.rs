@@ -55,7 +55,9 @@ pub fn with_credential(credential: Option<&Path>, key: PublicKey, data: &[u8]) -
 pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Result<Connected, Failure> {
     let host = host_name(wish.target)?;
     // Without a key in the URL the host's key is judged below.
-    let options = ConnectOptions::new(Trust::Ask)
+    let trust = wish.target.to_target()?.key().is_none().then_some(Trust::Ask);
+    let options = ConnectOptions::default()
+        .with_trust(trust)
         .with_data(with_credential(wish.credential, socket.public_key(), wish.data)?)
         .with_settings(wish.settings);
     let id = socket.connect_with(wish.target, options)?;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use torque_socket::{BanSet, CloseCode, Event, Generate, KeyPair, SendError, Socket, Trust};
+use torque_socket::{BanSet, CloseCode, Event, Generate, KeyPair, SendError, Socket};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -83,7 +83,8 @@ fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<BanSet, Failure> {
 /// Says one thing, and returns how that went.
 fn visit(url: &str, who: &KeyPair, says: &[u8]) -> Result<String, Failure> {
     let mut socket = Socket::builder().key_pair(who.clone()).client()?;
-    let id = socket.connect(url, Trust::Ask)?;
+    // The key in the URL says which host it is.
+    let id = socket.connect(url, None)?;
     loop {
         match socket.wait_event(Duration::from_secs(10)).ok_or("nothing happens")? {
             Event::Established { .. } => drop(socket.send(id, says)?),

@@ -268,9 +268,11 @@ impl From<CallError> for ConnectError {
 pub(crate) fn combine_trust(url: Option<PublicKey>, options: Option<Trust>) -> Result<Trust, ConnectError> {
     match (url, options) {
         (None, trust) => trust.ok_or(ConnectError::NoTrust),
-        (Some(url), Some(Trust::Pinned(options))) if url != options => {
+        (Some(url), Some(Trust::Pinned(options) | Trust::AskPinned(options))) if url != options => {
             Err(ConnectError::TwoPins { url, options })
         }
-        (Some(url), _) => Ok(Trust::Pinned(url)),
+        // Both decide.
+        (Some(url), Some(Trust::Ask | Trust::AskPinned(_))) => Ok(Trust::AskPinned(url)),
+        (Some(url), None | Some(Trust::Pinned(_) | Trust::Anyone)) => Ok(Trust::Pinned(url)),
     }
 }

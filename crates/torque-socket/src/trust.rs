@@ -8,7 +8,8 @@
 //! - an **authority** whose public key the program carries, and whose [`Credential`] the host shows in its
 //!   challenge response data.
 //!
-//! The last two are asked with [`Trust::Ask`](crate::Trust::Ask):
+//! The last two are asked with [`Trust::Ask`](crate::Trust::Ask). With a key in the URL as well, both decide: hosts
+//! with other keys are not shown.
 //!
 //! ```no_run
 //! # use torque_socket::{Event, Socket, Trust, trust::{Judge, Judgement, KnownHosts}};
@@ -17,20 +18,24 @@
 //! let mut known = KnownHosts::load("known_hosts")?;
 //! let mut socket = Socket::client()?;
 //! socket.connect(host, Trust::Ask)?;
-//! while let Some(event) = socket.wait_event(None) {
-//!     let Event::ChallengeResponse(shown) = event else { continue };
-//!     let judge = Judge { known_hosts: Some(&known), ..Judge::default() };
-//!     match judge.judge_response(host, &shown) {
-//!         Judgement::Trusted(_) => socket.accept_challenge(shown.connection)?,
-//!         Judgement::Unknown if player_agrees() => {
-//!             known.remember(host, shown.public_key)?;
-//!             socket.accept_challenge(shown.connection)?;
-//!         }
-//!         Judgement::Unknown => socket.close(shown.connection, b"")?,
-//!         Judgement::Mismatch { expected } => {
-//!             eprintln!("{host} has another key than before ({expected}): somebody may be in between");
-//!             socket.close(shown.connection, b"")?;
-//!         }
+//! let shown = loop {
+//!     match socket.wait_event(None) {
+//!         Some(Event::ChallengeResponse(shown)) => break shown,
+//!         Some(Event::Close { code, .. }) => return Err(code.to_string().into()),
+//!         _ => {}
+//!     }
+//! };
+//! let judge = Judge { known_hosts: Some(&known), ..Judge::default() };
+//! match judge.judge_response(host, &shown) {
+//!     Judgement::Trusted(_) => socket.accept_challenge(shown.connection)?,
+//!     Judgement::Unknown if player_agrees() => {
+//!         known.remember(host, shown.public_key)?;
+//!         socket.accept_challenge(shown.connection)?;
+//!     }
+//!     Judgement::Unknown => socket.close(shown.connection, b"")?,
+//!     Judgement::Mismatch { expected } => {
+//!         eprintln!("{host} has another key than before ({expected}): somebody may be in between");
+//!         socket.close(shown.connection, b"")?;
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::{loopback, reach, turns};
 use torque_socket::key_file::{self, KeyFileError};
 use torque_socket::trust::{Judge, Judgement, KnownHosts, KnownHostsError, Reason};
-use torque_socket::{Credential, Event, KeyPair, Socket, Trust};
+use torque_socket::{CloseCode, ConnectError, ConnectionId, Credential, Event, KeyPair, Socket, Trust};
 
 /// A fresh directory, removed at the end.
 struct Dir(PathBuf);
@@ -151,6 +151,50 @@ fn a_signature_of_a_trusted_authority_is_enough_and_only_that() {
         Judgement::Mismatch { expected: pair(4).public() }
     );
     assert_eq!(judge.judge("h", pair(4).public(), b""), Judgement::Trusted(Reason::Pinned));
+}
+
+#[test]
+fn a_key_in_the_url_and_a_question_both_decide() {
+    let config = common::hasty();
+    let (mut host, mut client) = (loopback(), Socket::builder().config(config).client().unwrap());
+    let (key, address) = (host.public_key(), reach(&host));
+    let id = client.connect(format!("torque://{key}@{address}"), Trust::Ask).unwrap();
+    let mut asked = false;
+    turns(&mut [&mut host, &mut client], |socket, _, event| {
+        match event {
+            Event::ChallengeResponse(shown) => {
+                assert_eq!((shown.connection, shown.public_key), (id, key));
+                asked = true;
+                socket.accept_challenge(id).unwrap();
+            }
+            Event::ConnectRequest(request) => {
+                assert!(asked, "the application was not asked");
+                socket.accept_connection(request.connection, b"").unwrap();
+            }
+            Event::Established { .. } => {}
+            other => panic!("{other:?}"),
+        }
+        client_is_connected(socket, id)
+    });
+    // A host with another key is not shown.
+    let mut client = Socket::builder().config(common::hasty()).client().unwrap();
+    let other = pair(9).public();
+    client.connect(format!("torque://{other}@{address}"), Trust::Ask).unwrap();
+    turns(&mut [&mut host, &mut client], |_, index, event| match event {
+        Event::Close { code, .. } if index == 1 => {
+            assert_eq!(code, CloseCode::KeyMismatch);
+            true
+        }
+        // Of the first client.
+        _ if index == 0 => false,
+        other => panic!("{other:?}"),
+    });
+    let two = client.connect(format!("torque://{other}@{address}"), Trust::AskPinned(key));
+    assert_eq!(two, Err(ConnectError::TwoPins { url: other, options: key }));
+}
+
+fn client_is_connected(socket: &Socket, id: ConnectionId) -> bool {
+    socket.max_packet_size(id).is_some()
 }
 
 #[test]

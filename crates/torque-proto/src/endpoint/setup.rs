@@ -51,7 +51,7 @@ pub struct ConnectOptions {
     /// Typed extensions; each takes 3 bytes more than its data.
     pub extensions: Vec<Extension>,
     /// Which host keys to take. There is no default: without it an attempt does not begin, unless a key in the URL
-    /// says it.
+    /// says it. With both, both decide: see [`Trust`].
     pub trust: Option<Trust>,
     /// Wishes for this connection; `None` for those of the configuration.
     pub settings: Option<Settings>,

@@ -245,7 +245,7 @@ impl Attempt {
         };
         self.common.stats.challenge_time = state.round_trip(cx.now);
         let known = state.accepted == Some(challenge.accepted());
-        if known || self.common.trust != Trust::Ask {
+        if known || !self.common.trust.asks() {
             return self.begin_solving(cx, challenge);
         }
         let question = challenge.question();

@@ -14,15 +14,29 @@ use crate::instant::Instant;
 use crate::wire::{ChallengeResponse, Offers};
 
 /// Which host keys an attempt takes. There is no default.
+///
+/// A key in the URL is a pin, which this can only narrow: with `Ask` the application is asked as well (`AskPinned`), with
+/// `Anyone` nothing changes, and with another pin the call fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trust {
     /// The application is shown the key and the data, by
-    /// [`Event::ChallengeResponse`](crate::Event::ChallengeResponse), and decides.
+    /// [`Event::ChallengeResponse`](crate::Event::ChallengeResponse), and decides. It has to answer, or the attempt ends
+    /// with `NoDecision`. With a key in the URL, hosts with other keys are not shown.
     Ask,
     /// This key only, without asking. Other keys are ignored, and named if nothing better comes.
     Pinned(PublicKey),
+    /// Both: this key only, and the application is asked as with [`Ask`](Self::Ask), for example to look at the data.
+    /// `Ask` for a URL with a key means this.
+    AskPinned(PublicKey),
     /// Any key, without asking. Anybody who can send from the host's address can be the host.
     Anyone,
+}
+
+impl Trust {
+    /// Returns whether the application is asked.
+    pub(super) fn asks(&self) -> bool {
+        matches!(self, Self::Ask | Self::AskPinned(_))
+    }
 }
 
 /// The question to the application at the initiator.
@@ -73,9 +87,15 @@ impl Challenge {
         }
         let public_key = match trust {
             // A key that was pinned has been checked.
-            Trust::Pinned(pinned) if *pinned.as_bytes() == response.host_key => *pinned,
-            Trust::Pinned(_) => return Err(CloseCode::KeyMismatch),
-            _ => PublicKey::from_bytes(&response.host_key).map_err(|_| CloseCode::KeyMismatch)?,
+            Trust::Pinned(pinned) | Trust::AskPinned(pinned) => {
+                if *pinned.as_bytes() != response.host_key {
+                    return Err(CloseCode::KeyMismatch);
+                }
+                *pinned
+            }
+            Trust::Ask | Trust::Anyone => {
+                PublicKey::from_bytes(&response.host_key).map_err(|_| CloseCode::KeyMismatch)?
+            }
         };
         let data_digest = sha256(&[response.data]);
         let message = epoch_message(response.epoch_start, &response.epoch_key, &data_digest);

@@ -33,7 +33,7 @@ fn a_handshake_gives_both_sides_the_same_keys_in_each_trust_mode() {
     // Several seeds, so that keys with either sign take either part.
     for seed in 0..8 {
         let pin = World::new(seed).at_host.key_pair.public();
-        for trust in [Trust::Ask, Trust::Pinned(pin), Trust::Anyone] {
+        for trust in [Trust::Ask, Trust::Pinned(pin), Trust::AskPinned(pin), Trust::Anyone] {
             let mut world = World::new(seed);
             world.at_host.config.settings.packet_window = 512;
             world.at_initiator.config.settings.ack_delay = Duration::from_millis(20);
@@ -47,7 +47,7 @@ fn a_handshake_gives_both_sides_the_same_keys_in_each_trust_mode() {
             world.wait(30);
             let (outcome, sent) = world.hear(&mut attempt, &response);
             assert!(sent.is_empty());
-            if trust == Trust::Ask {
+            if trust.asks() {
                 let question = asked(outcome);
                 assert_eq!(question.public_key, pin);
                 assert_eq!(question.challenge_response_data, b"the blue server");
