@@ -17,27 +17,30 @@
 //! let mut client = Socket::client()?;
 //! let connection = client.connect(url, None)?;
 //!
-//! let mut arrived = false;
-//! while !arrived {
-//!     host.wait(Duration::from_millis(1));
-//!     host.poll();
-//!     while let Some(event) = host.next_event() {
-//!         match event {
-//!             Event::ConnectRequest(request) => _ = host.accept_connection(request.connection, b"welcome"),
-//!             Event::Packet { payload, .. } => assert_eq!(&*payload, b"quack"),
-//!             _ => {}
-//!         }
+//! // Two sockets take turns here; a program with one waits with `None`.
+//! let tick = Duration::from_millis(1);
+//! loop {
+//!     match host.wait_event(tick) {
+//!         Some(Event::ConnectRequest(request)) => _ = host.accept_connection(request.connection, b"welcome"),
+//!         Some(Event::Packet { payload, .. }) => assert_eq!(&*payload, b"quack"),
+//!         _ => {}
 //!     }
-//!     client.wait(Duration::from_millis(1));
-//!     client.poll();
-//!     while let Some(event) = client.next_event() {
-//!         match event {
-//!             Event::Established { .. } => drop(client.send(connection, b"quack")?),
-//!             Event::Verdict { delivery, .. } => arrived = delivery.is_delivered(),
-//!             _ => {}
+//!     match client.wait_event(tick) {
+//!         Some(Event::Established { .. }) => drop(client.send(connection, b"quack")?),
+//!         Some(Event::Verdict { delivery, .. }) => {
+//!             assert!(delivery.is_delivered());
+//!             client.close(connection, b"")?;
 //!         }
+//!         // A connection's last event, also if it was never established.
+//!         Some(Event::Close { code, .. }) => {
+//!             println!("over: {code}");
+//!             break;
+//!         }
+//!         _ => {}
 //!     }
 //! }
+//! client.shutdown(Duration::from_secs(10), |_| {});
+//! host.shutdown(Duration::from_secs(10), |_| {});
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
