@@ -89,7 +89,7 @@ impl Endpoint {
         }
         let trust = options.trust.ok_or(CallError::NoTrust)?;
         // The attempt's puzzle names its connection, so the slot comes first.
-        let id = self.slots.insert(Entry::new(Slot::Ended)).ok_or(CallError::TooManyConnections)?;
+        let id = self.slots.insert(Entry::new(Slot::Ended(None))).ok_or(CallError::TooManyConnections)?;
         let options = AttemptOptions {
             connection: id,
             trust,
@@ -382,7 +382,7 @@ impl Endpoint {
 fn candidates_of(slots: &mut Slab<Entry>, id: ConnectionId) -> Result<&mut Candidates, CallError> {
     match &mut slots.get_mut(id).ok_or(CallError::Closed)?.slot {
         Slot::Attempt(candidates) => Ok(candidates),
-        Slot::Ended => Err(CallError::Closed),
+        Slot::Ended(_) => Err(CallError::Closed),
         _ => Err(CallError::NotWaiting),
     }
 }

@@ -148,11 +148,12 @@ impl Endpoint {
     fn refuse_origin(&mut self, now: Instant, asking: Asking, source: Source) {
         self.stats.origin_refused += 1;
         trace_event!(DEBUG, remote = %source.path.remote, "origin not allowed");
+        let public_key = asking.public_key();
         let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let refused = self.transmits.push(Cause::Stranger, source.path, |out| {
             asking.refuse(&cx, CloseCode::OriginNotAllowed, ShortData::EMPTY, out)
         });
-        let slot = Slot::Refused(boxed(RefusedSlot { refused, source }));
+        let slot = Slot::Refused(boxed(RefusedSlot { refused, source, public_key }));
         // The application never hears of it, so no close event follows.
         let entry = Entry { close_taken: true, ..Entry::new(slot) };
         let Some(id) = self.insert_refused(now, entry, source) else { return };
@@ -174,7 +175,7 @@ impl Endpoint {
         let accept_data = ShortData::new(accept_data)?;
         self.asking(id)?;
         let entry = self.slots.get_mut(id).ok_or(CallError::Closed)?;
-        let Slot::Asking(asking) = core::mem::replace(&mut entry.slot, Slot::Ended) else {
+        let Slot::Asking(asking) = core::mem::replace(&mut entry.slot, Slot::Ended(None)) else {
             return Err(CallError::NotWaiting);
         };
         let AskingSlot { asking, source, since } = *asking;
@@ -231,7 +232,7 @@ impl Endpoint {
     fn asking(&self, id: ConnectionId) -> Result<&AskingSlot, CallError> {
         match &self.slots.get(id).ok_or(CallError::Closed)?.slot {
             Slot::Asking(asking) => Ok(asking),
-            Slot::Ended | Slot::Refused(_) => Err(CallError::Closed),
+            Slot::Ended(_) | Slot::Refused(_) => Err(CallError::Closed),
             _ => Err(CallError::NotWaiting),
         }
     }
@@ -246,15 +247,16 @@ impl Endpoint {
         reason: ShortData<'_>,
     ) {
         let Some(entry) = self.slots.get_mut(id) else { return };
-        let asking = match core::mem::replace(&mut entry.slot, Slot::Ended) {
+        let asking = match core::mem::replace(&mut entry.slot, Slot::Ended(None)) {
             Slot::Asking(asking) => asking,
             other => return entry.slot = other,
         };
         let AskingSlot { asking, source, .. } = *asking;
+        let public_key = asking.public_key();
         let cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let refused =
             self.transmits.push(Cause::Own, source.path, |out| asking.refuse(&cx, code, reason, out));
-        self.put(id, Slot::Refused(boxed(RefusedSlot { refused, source })));
+        self.put(id, Slot::Refused(boxed(RefusedSlot { refused, source, public_key })));
         self.note_refused(now, source);
         self.tell_close(id, code, by, reason.bytes().to_vec());
         self.rearm(id);
@@ -335,7 +337,7 @@ impl Endpoint {
 
     fn establish(&mut self, now: Instant, id: ConnectionId) {
         let Some(entry) = self.slots.get_mut(id) else { return };
-        let slot = match core::mem::replace(&mut entry.slot, Slot::Ended) {
+        let slot = match core::mem::replace(&mut entry.slot, Slot::Ended(None)) {
             Slot::Confirming(slot) => *slot,
             other => return entry.slot = other,
         };

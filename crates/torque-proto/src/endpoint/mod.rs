@@ -240,7 +240,7 @@ impl Endpoint {
             Slot::Attempt(_) | Slot::Asking(_) | Slot::Confirming(_) => {
                 return Err(SendError::NotEstablished);
             }
-            Slot::Refused(_) | Slot::Ended => return Err(SendError::Closed),
+            Slot::Refused(_) | Slot::Ended(_) => return Err(SendError::Closed),
         };
         if self.transmits.is_full() {
             return Err(SendError::Blocked);
@@ -444,7 +444,7 @@ impl Endpoint {
                     connection.close(now, code, by, reason.bytes(), outbox);
                 });
             }
-            Slot::Refused(_) | Slot::Ended => return Err(CallError::Closed),
+            Slot::Refused(_) | Slot::Ended(_) => return Err(CallError::Closed),
         }
         Ok(())
     }
@@ -458,7 +458,7 @@ impl Endpoint {
 
     /// Frees a slot that has ended and whose close event was taken.
     fn free_if_done(&mut self, id: ConnectionId) {
-        if self.slots.get(id).is_some_and(|entry| entry.close_taken && matches!(entry.slot, Slot::Ended)) {
+        if self.slots.get(id).is_some_and(|entry| entry.close_taken && matches!(entry.slot, Slot::Ended(_))) {
             self.slots.remove(id);
             self.wheel.disarm(id.slot() as u32);
         }
@@ -470,7 +470,9 @@ impl Endpoint {
             if let Slot::Connected(connected) = &entry.slot {
                 self.events.release(connected.held as usize);
             }
-            entry.slot = Slot::Ended;
+            // The application may still have to take packets, and to know whose they are.
+            let other = entry.slot.other().filter(|_| !entry.close_taken);
+            entry.slot = Slot::Ended(other.map(boxed));
         }
         self.control.forget_messages(id);
         self.wheel.disarm(id.slot() as u32);

@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 
 use super::Endpoint;
-use super::slot::Slot;
+use super::slot::Other;
 use crate::address::Address;
 use crate::error::CallError;
 use crate::id::ConnectionId;
@@ -27,15 +27,11 @@ pub struct Peer {
 }
 
 impl Endpoint {
-    /// The other side of a connection, from its request or its establishment until its close event is taken.
+    /// The other side of a connection, from its request or its establishment until its close event is taken, however
+    /// it ended.
     pub fn peer(&self, connection: ConnectionId) -> Option<Peer> {
         let entry = self.slots.get(connection).filter(|entry| !entry.close_taken)?;
-        let (address, public_key) = match &entry.slot {
-            Slot::Asking(slot) => (slot.source.path.remote, slot.asking.public_key()),
-            Slot::Confirming(slot) => (slot.connected.path.remote, slot.connected.public_key),
-            Slot::Connected(slot) => (slot.path.remote, slot.public_key),
-            Slot::Attempt(_) | Slot::Refused(_) | Slot::Ended => return None,
-        };
+        let Other { address, public_key } = entry.slot.other()?;
         let origin = entry.origin.as_deref().map(str::to_owned);
         Some(Peer { address, public_key, origin, user_data: entry.user_data })
     }

@@ -50,8 +50,15 @@ pub(super) enum Slot {
     Refused(Box<RefusedSlot>),
     /// Established, closing or lingering.
     Connected(Box<Connected>),
-    /// Over; the close event was not taken yet.
-    Ended,
+    /// Over; the close event was not taken yet. Holds what is left of the other side, if it was known.
+    Ended(Option<Box<Other>>),
+}
+
+/// The other side of a connection: what `peer` tells of it.
+#[derive(Clone, Copy)]
+pub(super) struct Other {
+    pub address: Address,
+    pub public_key: PublicKey,
 }
 
 /// The origin of a request.
@@ -70,6 +77,7 @@ pub(super) struct AskingSlot {
 pub(super) struct RefusedSlot {
     pub refused: Refused,
     pub source: Source,
+    pub public_key: PublicKey,
 }
 
 pub(super) struct ConfirmingSlot {
@@ -142,7 +150,7 @@ impl Slot {
                 Some((wait, TimerKind::Handshake))
             }
             Self::Connected(slot) => slot.connection.deadline(),
-            Self::Ended => None,
+            Self::Ended(_) => None,
         }
     }
 
@@ -153,8 +161,21 @@ impl Slot {
             Self::Refused(slot) => Some(slot.source.path.remote),
             Self::Confirming(slot) => Some(slot.connected.path.remote),
             Self::Connected(slot) => Some(slot.path.remote),
-            Self::Ended => None,
+            Self::Ended(_) => None,
         }
+    }
+
+    /// The other side, also after the end; `None` while nobody has shown a key.
+    pub(super) fn other(&self) -> Option<Other> {
+        let (address, public_key) = match self {
+            Self::Asking(slot) => (slot.source.path.remote, slot.asking.public_key()),
+            Self::Confirming(slot) => (slot.connected.path.remote, slot.connected.public_key),
+            Self::Refused(slot) => (slot.source.path.remote, slot.public_key),
+            Self::Connected(slot) => (slot.path.remote, slot.public_key),
+            Self::Attempt(_) => return None,
+            Self::Ended(other) => return other.as_deref().copied(),
+        };
+        Some(Other { address, public_key })
     }
 
     /// The connection, established or waiting to be.

@@ -69,7 +69,7 @@ impl Endpoint {
                     connection.handle_timeout(now, sink, outbox)
                 });
             }
-            Slot::Ended => {}
+            Slot::Ended(_) => {}
         }
     }
 

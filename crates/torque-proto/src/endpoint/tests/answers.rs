@@ -117,3 +117,68 @@ fn a_peer_is_known_from_its_request_to_its_close() {
     assert_eq!(pair.ends[HOST].peer(request), None);
     assert_eq!(pair.ends[HOST].set_user_data(request, 1), Err(CallError::Closed));
 }
+
+/// Takes the events of an end, and returns how many there are. The other side is known before each, until the close is taken.
+fn known_until_close(pair: &mut Pair, end: usize, id: ConnectionId, key: PublicKey) -> usize {
+    let mut taken = 0;
+    loop {
+        assert_eq!(pair.ends[end].peer(id).map(|peer| peer.public_key), Some(key), "after {taken} events");
+        pair.ends[end].set_user_data(id, taken as u64).unwrap();
+        let event = pair.ends[end].poll_event().expect("a close event comes");
+        taken += 1;
+        if matches!(event, Event::Close { .. }) {
+            assert_eq!(pair.ends[end].peer(id), None);
+            return taken;
+        }
+    }
+}
+
+#[test]
+fn a_peer_is_known_while_its_last_packets_wait() {
+    // A time-out, and a close whose lingering is over.
+    for closes in [false, true] {
+        let mut pair = Pair::new(Config::default());
+        let [at_host, at_client] = pair.connect();
+        let key = pair.ends[CLIENT].public_key();
+        for _ in 0..3 {
+            pair.ends[CLIENT].send(pair.now, at_client, b"quack").unwrap();
+        }
+        if closes {
+            pair.ends[CLIENT].close(pair.now, at_client, b"").unwrap();
+        }
+        pair.exchange();
+        for _ in 0..40_000 {
+            pair.now += Duration::from_millis(1);
+            pair.ends[HOST].handle_timeout(pair.now);
+            pair.ends[HOST].transmits().clear();
+        }
+        assert!(pair.ends[HOST].connection_stats(at_host).is_none(), "it is over");
+        assert_eq!(known_until_close(&mut pair, HOST, at_host, key), 4);
+    }
+}
+
+#[test]
+fn a_peer_is_known_when_its_request_ends_before_it_was_shown() {
+    let mut config = Config::default();
+    config.handshake.application_wait = Duration::from_millis(300);
+    for answer in 0..3 {
+        let mut pair = Pair::new(config.clone());
+        let options = ConnectOptions::new(Trust::Anyone);
+        pair.ends[CLIENT].connect(pair.now, address(HOST as u8), options).unwrap();
+        let key = pair.ends[CLIENT].public_key();
+        pair.advance(Duration::from_millis(5));
+        let Some(Event::ConnectRequest(request)) = pair.ends[HOST].poll_event() else { panic!("no request") };
+        let (now, host) = (pair.now, &mut pair.ends[HOST]);
+        match answer {
+            0 => host.refuse(now, request.connection, b"").unwrap(),
+            1 => host.ignore(request.connection).unwrap(),
+            // Nobody decides, and the refusal is not repeated any more.
+            _ => {
+                for _ in 0..600 {
+                    pair.advance(Duration::from_millis(100));
+                }
+            }
+        }
+        assert_eq!(known_until_close(&mut pair, HOST, request.connection, key), 1, "{answer}");
+    }
+}
