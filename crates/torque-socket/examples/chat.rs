@@ -44,7 +44,7 @@ impl Lines {
         Ok(())
     }
 
-    /// One more line. Who does not keep up misses the oldest, so that nobody's silence fills the host's memory.
+    /// Queues one more line. A player who does not keep up misses the oldest, so that a silent one cannot fill the host's memory.
     fn push(&mut self, line: String) {
         if self.waiting.len() == MOST_LINES {
             // The first one is under way.

@@ -96,7 +96,7 @@ fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
                         Some(step @ (-1 | 1)) if player.steps_in_turn <= MOST_STEPS => {
                             player.position += i32::from(step);
                         }
-                        Some(-1 | 1) => {} // Too many: this one is lost on it.
+                        Some(-1 | 1) => {} // Too many in this turn: it is ignored.
                         _ => drop(socket.close(connection, b"a step is -1 or 1")),
                     }
                 }

@@ -360,7 +360,7 @@ impl AsyncConnection {
     }
 
     /// Figures of the connection, as [`Socket::connection_stats`] tells them; `None` if the socket is gone.
-    pub fn stats(&self) -> Option<ConnectionStats> {
+    pub fn connection_stats(&self) -> Option<ConnectionStats> {
         self.shared.upgrade()?.lock().socket.connection_stats(self.id)
     }
 }

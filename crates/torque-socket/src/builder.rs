@@ -164,7 +164,7 @@ impl Builder {
     }
 
     /// Makes a socket of the first UDP socket that a service manager has opened for this program (systemd's socket
-    /// activation, `ListenDatagram=`), so that a port below 1024 needs no rights, and a restart loses no datagram. `None`
+    /// activation, `ListenDatagram=`), so that a port below 1024 needs no privileges, and a restart loses no datagram. `None`
     /// if none was passed, or it was taken before: then bind as usual.
     ///
     /// ```

@@ -13,10 +13,11 @@ use crate::socket::Socket;
 use crate::target::{ConnectError, ToTarget};
 use crate::threaded::ThreadedSocket;
 
-/// The calls that all faces of a socket share: [`Socket`], [`ThreadedSocket`], [`ShardedSocket`] and `AsyncSocket`.
+/// The calls that a server needs, which all faces of a socket share: [`Socket`], [`ThreadedSocket`], [`ShardedSocket`] and `AsyncSocket`.
 ///
 /// Write what a server does with its events against this trait, and choose later who drives the socket. None of its
-/// calls waits; how a program waits is what the faces differ in, and each has a `wait_event` for it.
+/// calls waits. The faces differ in how a program waits: each has its own `wait_event`. Calls for connecting clients by name,
+/// counters and configuration (`connect`, `connections`, `stats`, `metrics`, `send_info`, …) are those of each face.
 ///
 /// ```
 /// use std::time::Duration;

@@ -5,7 +5,7 @@ use std::io;
 use torque_proto::KeyPair;
 use zeroize::Zeroizing;
 
-/// Makes a fresh [`KeyPair`]: `KeyPair::generate()`.
+/// Makes a fresh [`KeyPair`]: `KeyPair::generate()`, with `use torque_socket::Generate`.
 ///
 /// ```
 /// use torque_socket::{Generate, KeyPair, Socket};

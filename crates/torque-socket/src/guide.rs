@@ -55,6 +55,9 @@ pub mod your_own_loop {}
 /// Events stay in the socket until they are taken, so the rule about events holds here too.
 /// [`with`](crate::ThreadedSocket::with) reaches the [`Socket`](crate::Socket) for the calls that [`ThreadedSocket`](crate::ThreadedSocket) does not repeat, and
 /// [`stop`](crate::ThreadedSocket::stop) gives it back, connections and all.
+///
+/// `stop` and `shutdown` take the socket, so no other thread may still hold it. A thread that waits for events waits with a
+/// timeout, and looks in between whether the program is about to end: nothing else ends its wait.
 pub mod a_thread {}
 
 /// # The tokio runtime
@@ -92,8 +95,8 @@ pub mod tokio_runtime {}
 #[doc = include_str!("guide/shard_loop.rs")]
 /// ```
 ///
-/// Leanest of all, [`bind_each`](crate::ShardedBuilder::bind_each) gives one [`Socket`](crate::Socket) for each shard, which a thread of the
-/// application's [drives itself](crate::guide::your_own_loop) (with [`wait`](crate::Socket::wait), not by its descriptor alone): then no lock is taken for a packet.
+/// With the least overhead, [`bind_each`](crate::ShardedBuilder::bind_each) gives one [`Socket`](crate::Socket) for each shard, which a thread of the
+/// application [drives itself](crate::guide::your_own_loop) (with [`wait`](crate::Socket::wait), not by its descriptor alone): then no lock is taken for a packet.
 /// The example `sharded_echo` compares the three.
 ///
 /// Which shard a remote belongs to follows from its address and port, by a rule that spreads them evenly;

@@ -55,7 +55,8 @@
 //!   holds its slot in the packet window, and when the queue of received packets is full, further ones are not
 //!   taken, and reported dropped to their sender.
 //! - **the deadline**: something has to call `poll` when a timer is due. `wait` returns in time; a program with
-//!   its own loop asks [`Socket::deadline`]; a [`ThreadedSocket`] and an `AsyncSocket` need nothing.
+//!   its own loop asks [`Socket::deadline`]; for a [`ThreadedSocket`] its thread does it, and an
+//!   `AsyncSocket` runs its timers while its task awaits `wait_event`.
 //!
 //! # Three ways to drive a socket
 //!
@@ -65,7 +66,7 @@
 //! | [`ThreadedSocket`]: a thread does | programs whose frames are long, or that have no loop | [`guide::a_thread`] |
 //! | `AsyncSocket`: tokio does | programs in the tokio runtime (feature `tokio`) | [`guide::tokio_runtime`] |
 //!
-//! A host that one core is not enough for is a [`ShardedSocket`]: several of these at one address
+//! A host that needs more than one core is a [`ShardedSocket`]: several sockets at one address
 //! ([`guide::many_cores`]).
 //!
 //! The calls have the same names and meanings in each, and [`EventSocket`] is a trait over them all. More chapters: [`guide::connecting`] (both sides' consent,

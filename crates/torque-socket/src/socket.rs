@@ -57,8 +57,8 @@ pub enum Wake {
 #[doc = include_str!("guide/echo_loop.rs")]
 /// ```
 ///
-/// End with [`shutdown`](Self::shutdown). A socket that is dropped tells its connections so, once, and its events
-/// are lost, packets among them that the other side was told are delivered.
+/// End with [`shutdown`](Self::shutdown). A socket that is dropped tells its connections once that it goes away, and loses
+/// the events that were not taken: also packets that the other side was told are delivered.
 pub struct Socket {
     endpoint: Endpoint,
     udp: Udp,

@@ -279,7 +279,7 @@ impl ThreadedSocket {
     }
 
     /// Waits for the next event, at most as long as `timeout` (`None`: without limit). Returns `None` when that time has
-    /// passed.
+    /// passed. Nothing else ends the wait: a thread that the program has to end waits with a timeout.
     pub fn wait_event(&self, timeout: impl Into<Option<Duration>>) -> Option<Event> {
         let mut state = self.shared.lock();
         // The first look costs no clock.
