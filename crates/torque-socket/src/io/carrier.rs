@@ -1,4 +1,6 @@
 //! The system calls themselves: what this operating system has for many datagrams at once.
+//!
+//! Another carrier than UDP does not go here but into a crate beside this one, over `torque-proto`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
