@@ -19,7 +19,7 @@ export class KeyPair {
     return new KeyPair(secretText, core.publicKeyOf(secretText));
   }
 
-  /** Reads a key pair from its secret text, `ts1…`. Rejects with a {@link TorqueError} if it is none. */
+  /** Reads a key pair from its secret text, `ts1…`. Rejects with a {@link TorqueError} if it is not one. */
   static async fromSecretText(secretText: string): Promise<KeyPair> {
     return new KeyPair(secretText, (await loadCore()).publicKeyOf(secretText));
   }

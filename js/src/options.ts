@@ -121,10 +121,10 @@ export interface OwnOptions extends SocketOptions {
   simulatedLink?: LinkSetting;
 }
 
-/** How long it is remembered that WebTransport did not come through: milliseconds. */
+/** How long to remember that WebTransport was blocked: milliseconds. */
 const MEMORY = 300_000;
 
-/** Until then WebSocket is tried first: where UDP is blocked, it is so for every gateway. */
+/** Until this time WebSocket is tried first: a network that blocks UDP blocks it to every gateway. */
 let webSocketUntil = 0;
 
 /** Remembers which carrier came first. @internal */

@@ -167,8 +167,8 @@ pub struct Limits {
     /// Info packets that the application has not taken yet (default 64), of which a quarter from one IPv4 address or
     /// IPv6 /64.
     pub queued_info_packets: usize,
-    /// Datagrams of this side that wait to be sent (default 8,192); then `send` fails with `Blocked`. Answers to other
-    /// sides of connections, and answers to strangers, have a quarter of that each beside it, and are dropped beyond.
+    /// Datagrams of this side that wait to be sent (default 8,192); then `send` fails with `Blocked`. Answers to
+    /// peers, and answers to strangers, have another quarter of that each, and are dropped beyond it.
     pub queued_transmits: usize,
     /// The same in bytes (default 16 MiB).
     pub queued_transmit_bytes: usize,

@@ -96,7 +96,7 @@ counters! {
         origin_token_bad,
         /// Repeated requests that came too soon after an answer.
         repeated_too_soon,
-        /// Requests that lost against an attempt of our own to the same address.
+        /// Requests that crossed an attempt of our own to the same address, which goes on instead.
         crossed_request,
         /// Challenge responses that were ignored (signature, key, version, cipher or difficulty).
         bad_challenge,

@@ -27,8 +27,8 @@ fn take_udp(descriptor: RawFd) -> Option<UdpSocket> {
     if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0 {
         return None;
     }
-    // SAFETY: it is open, and by the convention that the variables stand for it is this program's to take. `TAKEN` sees to it
-    // that this function takes it only once.
+    // SAFETY: it is open, and by the convention of these variables it belongs to this program. `TAKEN` ensures that this
+    // function takes it only once.
     let socket = unsafe { UdpSocket::from_raw_fd(descriptor) };
     let is_udp =
         SockRef::from(&socket).r#type().is_ok_and(|kind| kind == Type::DGRAM) && socket.local_addr().is_ok();

@@ -28,7 +28,7 @@
 //!
 //! **Answers are not authenticated**: anybody on the network can answer in anybody's name. What they cannot do
 //! is finish a handshake with the key that they name, so connect with [`FoundHost::url`], which pins it, and show
-//! the player what was found as what somebody says.
+//! players what was found as unproven claims.
 
 mod finder;
 mod responder;

@@ -77,7 +77,7 @@ fn help(name: &'static str) -> &'static str {
         "origin_refused" => "Connect requests refused because of their origin.",
         "origin_token_bad" => "Connect requests with an origin token that is not to be believed.",
         "repeated_too_soon" => "Repeated requests that came too soon after an answer.",
-        "crossed_request" => "Requests that lost against an attempt of our own to the same address.",
+        "crossed_request" => "Requests that crossed an attempt of our own to the same address, which goes on instead.",
         "bad_challenge" => {
             "Challenge responses that were ignored (signature, key, version, cipher or difficulty)."
         }

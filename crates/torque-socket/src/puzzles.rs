@@ -11,10 +11,10 @@ use crate::waker::Waker;
 
 /// Puzzles up to this many bits (256 tries, some 20 µs) are solved at once: waking a thread takes longer.
 const SMALL_BITS: u8 = 8;
-/// Tries between two looks at whether anybody still wants the solution.
+/// Tries before the solver checks whether the solution is still wanted.
 const SLICE: u64 = 20_000;
 
-/// Puzzles under work.
+/// Puzzles that are being solved.
 #[derive(Default)]
 pub(crate) struct Puzzles {
     worker: Option<Worker>,

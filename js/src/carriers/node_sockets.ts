@@ -19,7 +19,7 @@ const BUFFER_BYTES = 1 << 21;
 const REFRESH_TIME = 2_000;
 /** How many ports are tried until one is free at every address. */
 const PORT_TRIES = 16;
-/** Documentation's addresses: nobody's, and so beyond the way that most of the world is reached by. Nothing is sent there. */
+/** Addresses reserved for documentation: nobody has them, so the route to them is the default route. Nothing is sent there. */
 const FAR = { udp4: "192.0.2.1", udp6: "2001:db8::1" } as const;
 
 type Type = "udp4" | "udp6";

@@ -15,7 +15,7 @@ const MAX_TRIED = 16;
 /** How many remotes each {@link Sources} remembers. */
 const MAX_SOURCES = 16_384;
 
-/** By remote, the local address from which it is written to where the core names none; the oldest are forgotten. */
+/** The local address that datagrams to a remote leave from, where the core names none; the oldest are forgotten. */
 type Sources = Map<string, string>;
 
 /** UDP in Node. `bind` is an address and port; empty for any. Only a host needs a socket at every address. */

@@ -175,7 +175,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     end_in_order(socket, &mut guests, output)
 }
 
-/// Closes everything. What has come already is shown before that is told, and the counters are the last word.
+/// Closes everything. Shows first the packets that have already come, then the closes, and at last the counters.
 fn end_in_order(socket: HostSocket, guests: &mut Guests<'_>, output: &Output) -> Result<(), Failure> {
     if guests.count() > 0 {
         output.note(format_args!("{DIM}closing {} connections{DIM:#}", guests.count()));

@@ -44,7 +44,7 @@ pub(crate) struct Liveness {
     waiting_since: Instant,
     is_waiting: bool,
     next_id: u32,
-    /// Ids, of which 0 is none, and when they were sent: the low bits of the microseconds, which last an hour.
+    /// Ids (0: no ping) with the times of sending: the low bits of the microseconds, which repeat after an hour.
     pings: [(u32, u32); REMEMBERED],
 }
 

@@ -343,7 +343,7 @@ impl ReceiveKeys {
     #[cold]
     fn settle_other(&mut self, authentic: bool, generation: u64) -> Result<(), OpenError> {
         if !authentic {
-            // What is forged costs a connection that rests no memory.
+            // A forged packet must not make a resting connection use memory.
             if self.keys.expanded.is_none() {
                 self.next = None;
             }

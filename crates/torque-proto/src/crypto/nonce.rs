@@ -1,5 +1,5 @@
-//! The only place that makes nonces. Whoever seals something gets its nonce here, from a number that its
-//! own rules never repeat under one key.
+//! The only place that makes nonces. Code that seals something passes a number that it never repeats under one key, and
+//! gets its nonce here.
 
 /// A nonce of 96 bits. Only this module makes one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -71,10 +71,10 @@ impl Owners {
 
 /// The index of the endpoint's own attempts.
 pub(crate) struct Attempts {
-    /// By initiator_nonce: finds the attempt for an answer, wherever it came from, and recognises our own requests when
-    /// they come back.
+    /// Finds the attempt for an answer by initiator_nonce, wherever the answer came from, and recognises our own requests
+    /// when they come back.
     owners: Map<[u8; 16], ConnectionId>,
-    /// By the address that is asked. Only one attempt asks an address at a time.
+    /// Finds the attempt that asks an address. Only one attempt asks an address at a time.
     asking: AddressMap<ConnectionId>,
 }
 

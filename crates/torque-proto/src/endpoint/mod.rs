@@ -351,9 +351,9 @@ impl Endpoint {
     }
 
     /// The number of packets that a driver may still receive before the application takes events, so that no packet of a peer
-    /// that keeps to its window is dropped for lack of room. `None`: as many as come, because no window is wider than
+    /// that keeps to its window is dropped for lack of room. `None`: no limit, because no window is wider than
     /// what one connection may queue; `limits.queued_packets_total` bounds all together. Packets taken with
-    /// [`poll_event_held`](Self::poll_event_held) are not looked at.
+    /// [`poll_event_held`](Self::poll_event_held) do not count.
     pub fn receive_room(&self) -> Option<usize> {
         let limits = &self.config.limits;
         (usize::from(self.widest_window) > limits.queued_packets).then(|| self.events.room(limits))

@@ -1,4 +1,4 @@
-//! What a slot holds, by the state of its connection.
+//! The content of a slot, by the state of its connection.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -21,7 +21,7 @@ use super::candidates::Candidates;
 use super::control::ControlQueue;
 use super::queue::EventQueue;
 
-/// A slot, and what the application has to do with it.
+/// A slot, and what the application has noted or taken of it.
 pub(super) struct Entry {
     pub slot: Slot,
     /// True if the application has taken the close event of what was in it.
@@ -40,13 +40,13 @@ impl Entry {
 
 /// The states of a connection, from either side.
 pub(super) enum Slot {
-    /// Ours, on its way to the host.
+    /// Asks a host; begun by this side.
     Attempt(Box<Candidates>),
-    /// As host: the application is asked.
+    /// Waits for the application's answer to a request.
     Asking(Box<AskingSlot>),
-    /// As host: accepted, and waiting for the first packet, or for the address to be free.
+    /// Accepted as host; waits for the first packet, or for the address to be free.
     Confirming(Box<ConfirmingSlot>),
-    /// As host: refused; the refusal is repeated for a while.
+    /// Refused as host; repeats the refusal for a while.
     Refused(Box<RefusedSlot>),
     /// Established, closing or lingering.
     Connected(Box<Connected>),
@@ -130,7 +130,7 @@ pub(super) struct Connected {
     pub is_host: bool,
     /// Received packets that the application has not taken.
     pub queued: u32,
-    /// Of those, the ones that a driver holds.
+    /// Those of them that a driver holds.
     pub held: u32,
 }
 
@@ -204,7 +204,7 @@ impl Slot {
 /// Puts a connection's events into the queue, within the limits.
 pub(super) struct Sink<'a> {
     pub id: ConnectionId,
-    /// Whether the connection waits for its address (PROTOCOL.md 5.6). Nobody knows yet whether it gets it, so nothing is taken
+    /// True while the connection waits for its address (PROTOCOL.md 5.6). It may not get it, so nothing is taken
     /// from it; the numbers of its packets are used up all the same.
     pub is_waiting: bool,
     pub events: &'a mut EventQueue,

@@ -1,7 +1,7 @@
 //! A hierarchical timer wheel: arming, moving and firing a timer cost the same however many there are.
 //!
-//! A timer that is put off stays where it is, and moves when its place is reached. So putting one off again and
-//! again, as connections do with each packet, pays with a write, and what the timer belongs to is not looked at in vain.
+//! A timer that is postponed stays where it is, and moves when its place is reached. So postponing one again and
+//! again, as connections do with each packet, costs one write each time, and the wheel does not look at its owner.
 //!
 //! Time is cut into ticks. A timer lies on the level of the highest base-64 digit in which its tick differs from
 //! the wheel's, in the bucket of that digit; so every timer of a level is due before those of the next.

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 
 /// An [`Event`] in one shape for all kinds: numbers, addresses and borrowed bytes. [`Event::flat`] makes it.
 ///
-/// What a kind does not have is zero, empty or `None`. Codes stand as their numbers, which `spec/codes.csv` lists.
+/// Fields that a kind does not have are zero, empty or `None`. Codes stand as their numbers, which `spec/codes.csv` lists.
 ///
 /// ```
 /// use torque_proto::{Address, ConnectionId, Delivery, Event, EventKind, Sequence};
@@ -27,35 +27,35 @@ use crate::settings::Settings;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct FlatEvent<'a> {
-    /// What the event is about.
+    /// The kind of event.
     pub kind: EventKind,
     /// The connection; 0 for info packets.
     pub connection: u32,
     /// The bytes: data of a challenge response, a request or an establishment, reason of a close, or payload.
     pub data: &'a [u8],
-    /// Of a packet, or of a verdict: the packet's sequence.
+    /// The packet's sequence, of a packet or a verdict.
     pub sequence: u64,
-    /// Of a verdict: the number of its [`Delivery`](crate::Delivery).
+    /// The number of a verdict's [`Delivery`](crate::Delivery).
     pub delivery: u8,
-    /// Of a close: the number of its [`CloseCode`].
+    /// The number of a close's [`CloseCode`].
     pub code: u16,
-    /// Of a close: the number of its [`ClosedBy`](crate::ClosedBy).
+    /// The number of a close's [`ClosedBy`](crate::ClosedBy).
     pub closed_by: u8,
-    /// Of an establishment: the older connection whose place it takes; 0 if there is none.
+    /// The older connection that an established one replaces; 0 if there is none.
     pub replaces: u32,
-    /// Of a challenge response: bits of puzzle.
+    /// Bits of puzzle, of a challenge response.
     pub difficulty: u8,
-    /// Of a challenge response: the cipher that the host chose.
+    /// The cipher that the host chose, of a challenge response.
     pub cipher: Option<Cipher>,
-    /// Of an establishment: what both sides settled on.
+    /// The settings that both sides agreed on, of an establishment.
     pub settings: Option<&'a Settings>,
-    /// Of a request: the web page that asks; empty for a program.
+    /// The web page that made a request; empty for a program.
     pub origin: &'a str,
-    /// Of a challenge response, a request or an establishment: the other side's identity.
+    /// The other side's identity, of a challenge response, a request or an establishment.
     pub public_key: Option<&'a PublicKey>,
-    /// Of a request, an establishment or an info packet: the other side's address.
+    /// The other side's address, of a request, an establishment or an info packet.
     pub remote: Option<&'a Address>,
-    /// Of an info packet: the address of this machine that it was sent to, where the carrier tells.
+    /// The address of this machine that an info packet was sent to, where the carrier tells.
     pub local: Option<&'a IpAddr>,
 }
 

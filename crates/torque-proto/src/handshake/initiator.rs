@@ -129,9 +129,9 @@ impl Deciding {
 
 /// The place where the puzzle is solved.
 pub(super) enum Work {
-    /// Here, in slices.
+    /// Solved here, in slices.
     Here(PuzzleJob),
-    /// By a worker, who will bring it back.
+    /// Taken by a worker, which will return it.
     Taken,
 }
 

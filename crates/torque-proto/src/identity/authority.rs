@@ -171,7 +171,7 @@ fn check_name(name: &str) -> Result<(), CredentialError> {
 pub enum CredentialError {
     /// The bytes do not begin with a credential.
     None,
-    /// It is cut off, has something after it, or a key in it is none.
+    /// It is cut off, has something after it, or holds bytes that are not a key.
     Malformed,
     /// The name is too long, not UTF-8, or has control characters.
     Name,

@@ -1,4 +1,4 @@
-//! Who is to be kept out.
+//! A set of banned identities.
 
 use alloc::collections::BTreeMap;
 use core::fmt;

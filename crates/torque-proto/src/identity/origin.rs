@@ -39,7 +39,7 @@ pub struct OriginClaims<'a> {
 /// Signs claims with the gateway's key. The token is for connect requests of that initiator to that host.
 ///
 /// # Errors
-/// [`OriginError::Origin`] if the origin is none that can be attested.
+/// [`OriginError::Origin`] if the origin cannot be attested.
 pub fn sign_origin(gateway: &KeyPair, claims: &OriginClaims<'_>) -> Result<Vec<u8>, OriginError> {
     check_origin(claims.origin)?;
     let mut token = Vec::with_capacity(MAX_ORIGIN_TOKEN);
@@ -175,7 +175,7 @@ fn read_address(reader: &mut Reader<'_>) -> Result<SocketAddr, OriginError> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// It is cut off, has something after it, or a key or address in it is none.
+    /// It is cut off, has something after it, or holds bytes that are not a key or not an address.
     Malformed,
     /// A version of tokens that this program does not know.
     UnknownVersion(u8),

@@ -204,7 +204,7 @@ pub enum UrlError {
     Zone,
     /// The port is not a number from 1 to 65535.
     Port,
-    /// The key before the @ is none.
+    /// The text before the @ is not a key.
     Key(KeyError),
 }
 

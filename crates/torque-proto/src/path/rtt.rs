@@ -136,7 +136,8 @@ impl Rtt {
         self.estimate.update(sample);
     }
 
-    /// It is as before: what came in between was not the path's doing, if it does not happen all the time.
+    /// The samples are as before again. If surprises are rare, the path did not cause those in between, so the estimate from
+    /// before them is restored.
     fn forget_surprises(&mut self) {
         if let Some(before) = self.before.take()
             && self.calm >= CALM

@@ -9,32 +9,32 @@ pub enum ControlMessage<'a> {
     Ping {
         /// Comes back in the pong.
         id: u32,
-        /// Up to which of its own sequences the sender has verdicts.
+        /// The last of its own sequences that the sender has a verdict on.
         settled: u64,
     },
     /// Answers a ping.
     Pong {
-        /// The ping's.
+        /// The id of the ping.
         id: u32,
-        /// Up to which of its own sequences the sender has verdicts.
+        /// The last of its own sequences that the sender has a verdict on.
         settled: u64,
     },
     /// Ends the connection.
     Close {
-        /// Whether the report in this packet's header is complete.
+        /// True if the report in this packet's header is complete.
         is_final: bool,
-        /// Up to which of its own sequences the sender has verdicts.
+        /// The last of its own sequences that the sender has a verdict on.
         settled: u64,
-        /// Why, as a close code.
+        /// The close code.
         code: u16,
-        /// What the application says, at most 511 bytes.
+        /// The application's reason, at most 511 bytes.
         reason: &'a [u8],
     },
     /// Answers a close.
     CloseAck {
-        /// Whether the report in this packet's header is complete.
+        /// True if the report in this packet's header is complete.
         is_final: bool,
-        /// Up to which of its own sequences the sender has verdicts.
+        /// The last of its own sequences that the sender has a verdict on.
         settled: u64,
     },
 }

@@ -8,7 +8,7 @@ pub const PROBE_BYTES: usize = 17;
 const PROBE: u8 = 0x0b;
 const PROBE_ECHO: u8 = 0x0c;
 
-/// A probe. Its nonce is random, and known to nobody but its sender and whoever receives it.
+/// Makes a probe. Its nonce is random, so only the sender and those who receive the probe know it.
 pub fn probe(nonce: [u8; 16]) -> [u8; PROBE_BYTES] {
     write(PROBE, nonce)
 }

@@ -1,4 +1,4 @@
-//! Who counts as one, and how often one may ask.
+//! The sources of questions, and the budget of each.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -322,19 +322,19 @@ struct Refusals {
 }
 
 impl Refusals {
-    /// Whether one more is to be told by itself.
+    /// Counts a refusal, and returns whether it gets a line of its own.
     fn is_told(&mut self) -> bool {
         self.since.get_or_insert_with(Instant::now);
         self.count += 1;
         self.count <= REFUSALS_TOLD
     }
 
-    /// Whether the second is over.
+    /// Returns whether the second is over.
     fn is_due(&self) -> bool {
         self.since.is_some_and(|since| since.elapsed() >= SECOND)
     }
 
-    /// How many were not. The next one begins a new second.
+    /// Takes the number of those that got no line. The next refusal begins a new second.
     fn take_untold(&mut self) -> u64 {
         std::mem::take(self).count.saturating_sub(REFUSALS_TOLD)
     }

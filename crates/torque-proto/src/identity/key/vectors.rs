@@ -1,5 +1,5 @@
-//! For the golden vectors: the secret parts of a pair, texts of keys that are none, and signatures that
-//! nobody should take.
+//! Material for the golden vectors: the secret parts of a pair, texts that are not keys, and signatures that must be
+//! refused.
 
 use curve25519_dalek::scalar::Scalar;
 use sha2::{Digest, Sha512};

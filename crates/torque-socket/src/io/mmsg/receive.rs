@@ -143,7 +143,7 @@ unsafe fn read_control(header: &libc::msghdr) -> Told {
                 }
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    // Of a datagram to all, this is the machine's own address there, and `ipi_addr` is not.
+                    // For a broadcast this is the machine's own address on that network; `ipi_addr` is the broadcast address.
                     told.destination = Some(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into());
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
