@@ -146,14 +146,14 @@ fn is_browsers_form(origin: &str) -> bool {
 pub struct Limits {
     /// Connections, pending ones included (default 16,384; at most 2^20).
     pub connections: usize,
-    /// Of those that others begin, from one IPv4 address or IPv6 /64 (default: all of them, because all pages of a
+    /// Connections that one IPv4 address or IPv6 /64 has begun (default: no limit, because all pages of a
     /// gateway have its address). A host without a gateway is not filled by one machine if this is a small part.
     pub connections_per_network: usize,
     /// Pending connections as host (default 1,024).
     pub pending: usize,
-    /// Of those, from one address and port (default 4).
+    /// Pending connections from one address and port (default 4).
     pub pending_per_address: usize,
-    /// Of those, from one IPv4 address or IPv6 /64, once half of `pending` (or of `connections`, if that is less) is
+    /// Pending connections from one IPv4 address or IPv6 /64, once half of `pending` (or of `connections`, if that is less) is
     /// taken (default 64). When all are taken, the IPv4 address or IPv6 /48 that holds most gives one up for the
     /// newcomer. Refused ones do not count.
     pub pending_per_network: usize,

@@ -18,7 +18,7 @@ const NEAR: u64 = 2;
 /// The same for the first packet of a direction, which may come from anywhere in a connection.
 const FAR: u64 = 48;
 
-/// What a key log tells of one connection.
+/// One connection's entry in a key log.
 #[derive(Clone)]
 pub struct LoggedSecrets {
     /// Number of the packet cipher.
@@ -40,7 +40,7 @@ pub struct LoggedSecrets {
 /// A packet that was opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InspectedPacket {
-    /// What it is.
+    /// The kind of packet.
     pub kind: PacketKind,
     /// The full sequence.
     pub sequence: u64,
@@ -54,7 +54,7 @@ pub struct InspectedPacket {
     pub counter: Option<u64>,
     /// The ack bytes, without the count byte of form 7.
     pub ack_bytes: Vec<u8>,
-    /// What follows them: the payload, or control messages.
+    /// The bytes after them: the payload, or control messages.
     pub body: Vec<u8>,
 }
 
@@ -68,7 +68,7 @@ impl InspectedPacket {
     }
 }
 
-/// What is known of one direction.
+/// The known state of one direction.
 struct Direction {
     keys: ReceiveKeys,
     sequence: u64,

@@ -1,4 +1,4 @@
-//! What the two sides of a connection settle on (PROTOCOL.md 4.8).
+//! The settings that the two sides of a connection agree on (PROTOCOL.md 4.8).
 
 use alloc::string::String;
 use core::fmt;

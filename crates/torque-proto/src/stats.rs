@@ -48,9 +48,9 @@ counters! {
         datagrams_sent,
         /// Bytes of them.
         bytes_sent,
-        /// Not of the shape of its kind.
+        /// Datagrams that are not of the shape of their kind.
         malformed,
-        /// Of a kind that is not used.
+        /// Datagrams of a kind that is not used.
         reserved_kind,
         /// Packets from an address that no connection has.
         unknown_address,
@@ -186,11 +186,11 @@ counters! {
     ConnectionCounters {
         /// Data packets sent.
         sent,
-        /// Of those, delivered.
+        /// Data packets delivered.
         delivered,
-        /// Of those, dropped.
+        /// Data packets dropped.
         dropped,
-        /// Of those, without a verdict when the connection ended.
+        /// Data packets without a verdict when the connection ended.
         unknown,
         /// Data packets taken into the event queue.
         received,

@@ -1,4 +1,4 @@
-//! What deadlines are for.
+//! The kinds of deadlines.
 
 /// Why an endpoint wants to be woken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

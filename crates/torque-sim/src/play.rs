@@ -113,7 +113,7 @@ pub struct Play {
     agenda: BTreeMap<(Instant, u64), (NodeId, Task)>,
     planned: u64,
     attempts: u64,
-    /// By the mark that `connect` puts before the connect data.
+    /// Ends by the mark that `connect` puts before the connect data.
     by_mark: BTreeMap<[u8; 12], EndId>,
 }
 

@@ -75,7 +75,7 @@ struct Slot<N: Node> {
     clock: Clock,
     draining: bool,
     inbox: VecDeque<N::Event>,
-    /// By the node's own clock.
+    /// The node's deadline by its own clock.
     deadline: Option<Instant>,
 }
 
@@ -89,7 +89,7 @@ pub struct World<N: Node = Endpoint> {
     owners: BTreeMap<Address, NodeId>,
     default_link: LinkConfig,
     link_overrides: BTreeMap<(NodeId, NodeId), LinkConfig>,
-    /// By source and destination address, so that datagrams under way survive a change of address.
+    /// Links by source and destination address, so that datagrams under way survive a change of address.
     links: BTreeMap<(Address, Address), Link>,
     partitioned: BTreeSet<(NodeId, NodeId)>,
     tap: Option<Tap>,

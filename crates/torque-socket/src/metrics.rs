@@ -51,8 +51,8 @@ fn help(name: &'static str) -> &'static str {
         "bytes_received" => "Bytes of them.",
         "datagrams_sent" => "Datagrams handed out.",
         "bytes_sent" => "Bytes of them.",
-        "malformed" => "Not of the shape of its kind.",
-        "reserved_kind" => "Of a kind that is not used.",
+        "malformed" => "Datagrams that are not of the shape of their kind.",
+        "reserved_kind" => "Datagrams of a kind that is not used.",
         "unknown_address" => "Packets from an address that no connection has.",
         "stray_handshake" => "Handshake messages, and echoes of probes, that nobody waits for.",
         "reflected" => "Our own datagrams, come back.",
@@ -77,7 +77,9 @@ fn help(name: &'static str) -> &'static str {
         "origin_refused" => "Connect requests refused because of their origin.",
         "origin_token_bad" => "Connect requests with an origin token that is not to be believed.",
         "repeated_too_soon" => "Repeated requests that came too soon after an answer.",
-        "crossed_request" => "Requests that crossed an attempt of our own to the same address, which goes on instead.",
+        "crossed_request" => {
+            "Requests that crossed an attempt of our own to the same address, which goes on instead."
+        }
         "bad_challenge" => {
             "Challenge responses that were ignored (signature, key, version, cipher or difficulty)."
         }

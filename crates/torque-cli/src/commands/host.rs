@@ -130,7 +130,7 @@ pub struct Args {
     socket: SocketOptions,
 }
 
-/// Of a host with many addresses.
+/// The most URLs that a host with many addresses prints.
 const URLS_SHOWN: usize = 4;
 
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {

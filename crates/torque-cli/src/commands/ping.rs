@@ -127,7 +127,7 @@ struct Pinger<'a> {
     args: &'a Args,
     output: &'a Output,
     connected: Connected,
-    /// By number, those of which not everything is known.
+    /// The pings, by number, whose verdict or echo is still open.
     pings: BTreeMap<u64, Ping>,
     numbers: BTreeMap<Sequence, u64>,
     next_number: u64,
@@ -230,7 +230,7 @@ impl Pinger<'_> {
         self.tell(number, "dropped", after, text)
     }
 
-    /// Of packets that were delivered, but whose echo does not come, the verdict is all that will be known.
+    /// Stops waiting for the echoes of delivered packets after a while; their verdict is all that will be known.
     fn give_up_echoes(&mut self, patience: Duration) -> Result<(), Failure> {
         let late: Vec<u64> = self
             .pings

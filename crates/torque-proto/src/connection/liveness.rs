@@ -13,7 +13,7 @@ const MAX_FIRST_PROBE: Micros = Micros::from_secs(1);
 /// Pings that are remembered until their pong.
 const REMEMBERED: usize = 4;
 
-/// What a ping timer asks for.
+/// The action that a ping timer asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PingAction {
     Nothing,

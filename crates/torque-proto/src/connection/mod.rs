@@ -64,7 +64,7 @@ pub(crate) trait Output {
     fn control(&mut self, event: ControlEvent) -> bool;
 }
 
-/// What a handshake leaves behind for its connection.
+/// The results of a handshake that its connection needs.
 pub(crate) struct Parts {
     pub send_keys: SendKeys,
     pub receive_keys: ReceiveKeys,

@@ -123,7 +123,7 @@ impl SealedPacket {
     }
 }
 
-/// What is known of a packet that opened.
+/// The numbers of a packet that opened.
 #[derive(Clone, Debug)]
 pub(super) struct OpenedPacket {
     pub(super) kind: PacketKind,

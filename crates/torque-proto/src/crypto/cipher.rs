@@ -16,7 +16,7 @@ pub enum Cipher {
 }
 
 impl Cipher {
-    /// What is offered unless the configuration says otherwise: short tags first.
+    /// The default offer: short tags first.
     pub const DEFAULT_OFFER: [Self; 3] = [Self::Aes128GcmSst, Self::Aes128Gcm, Self::ChaCha20Poly1305];
 
     /// The cipher with this number; `None` if this version knows none.

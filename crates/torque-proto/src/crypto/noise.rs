@@ -120,7 +120,7 @@ impl State {
     }
 }
 
-/// What the initiator keeps until its request is answered.
+/// The initiator's state until its request is answered.
 pub(crate) struct Initiated {
     pub(crate) secret: HandshakeSecret,
     /// The private key of `e`.
@@ -136,7 +136,7 @@ pub(crate) struct InitiatorKeys {
     pub(crate) s: UsableKey,
 }
 
-/// What the host has from a request.
+/// The parts of a request that the host has read.
 pub(crate) struct Responded {
     pub(crate) initiator: InitiatorKeys,
     pub(crate) payload: Vec<u8>,

@@ -21,7 +21,7 @@ pub(super) type FullTag = [u8; 16];
 /// The longest key of any cipher, in bytes.
 const MAX_KEY: usize = 32;
 
-/// What a key is for.
+/// The use of a key.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
     Data,

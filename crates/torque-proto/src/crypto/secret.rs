@@ -11,7 +11,7 @@ use super::nonce::Nonce;
 use super::{aead, hash};
 use crate::wire::{ACCEPT_HEADER_BYTES, REPLY_HEADER_BYTES};
 
-/// What both sides share when the Noise exchange is done: chaining key and transcript hash.
+/// The secrets that both sides share after the Noise exchange: chaining key and transcript hash.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(crate) struct HandshakeSecret {
     pub(super) ck: [u8; 32],

@@ -15,7 +15,7 @@ use crate::id::ConnectionId;
 ///
 /// Shares are counted once a request has paid for a place. Diffie-Hellman comes next, so counting may look at every place.
 pub(super) struct Requests {
-    /// By address and initiator_nonce.
+    /// Pending connections by address and initiator_nonce.
     pending: Map<(Address, [u8; 16]), Pending>,
     /// The number of refused ones.
     refused: usize,

@@ -152,7 +152,7 @@ pub struct ChallengeResponse<'a> {
     pub epoch_start: u64,
     /// X25519 public key of the epoch.
     pub epoch_key: [u8; 32],
-    /// By the host's identity, over what 5.2 says.
+    /// The signature of the host's identity over the fields that 5.2 lists.
     pub signature: [u8; 64],
     /// To be sent back.
     pub identity_token: [u8; 16],
@@ -227,7 +227,7 @@ impl<'a> ChallengeResponse<'a> {
 /// 4.3: an initiator asks to connect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConnectRequest<'a> {
-    /// Of the attempt.
+    /// The attempt's nonce.
     pub initiator_nonce: [u8; 16],
     /// The first four bytes of the epoch key.
     pub epoch_tag: [u8; 4],
@@ -311,7 +311,7 @@ impl<'a> ConnectRequest<'a> {
 /// 4.4: the host accepts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConnectAccept<'a> {
-    /// Of the attempt.
+    /// The attempt's nonce.
     pub initiator_nonce: [u8; 16],
     /// Drawn by the host for this request.
     pub host_salt: [u8; 16],
@@ -400,7 +400,7 @@ impl ReplyKind {
 pub struct SealedReply<'a> {
     /// Which of the two.
     pub kind: ReplyKind,
-    /// Of the attempt.
+    /// The attempt's nonce.
     pub initiator_nonce: [u8; 16],
     /// Drawn by the host for this request.
     pub host_salt: [u8; 16],

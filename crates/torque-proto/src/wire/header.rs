@@ -1,6 +1,6 @@
 //! The header of packets (PROTOCOL.md 6.1).
 
-/// What a packet of a connection is.
+/// The kind of a connection's packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PacketKind {
     /// Application data; takes a sequence.
@@ -82,7 +82,7 @@ impl HeaderSize {
 /// A header as carried: low bits only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
-    /// What the packet is.
+    /// The kind of the packet.
     pub kind: PacketKind,
     /// The low S bits of the sequence.
     pub sequence_low: u64,

@@ -1,4 +1,4 @@
-//! What the first byte says (PROTOCOL.md 2).
+//! The first byte's kinds (PROTOCOL.md 2).
 
 /// The kinds of datagrams.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -30,7 +30,7 @@ use core::fmt;
 /// The version of the protocol that this library speaks.
 pub const PROTOCOL_VERSION: u8 = 1;
 
-/// What is wrong with a datagram or a sealed text.
+/// The fault of a datagram or a sealed text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ParseError {

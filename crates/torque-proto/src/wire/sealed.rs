@@ -1,4 +1,4 @@
-//! What is sealed in the messages of the handshake (PROTOCOL.md 4.3 to 4.5).
+//! The sealed parts of the handshake's messages (PROTOCOL.md 4.3 to 4.5).
 
 use alloc::vec::Vec;
 
@@ -8,12 +8,12 @@ use crate::codes::CloseCode;
 use crate::event::Extension;
 use crate::settings::Settings;
 
-/// What is sealed in a connect_request (4.3).
+/// The sealed part of a connect_request (4.3).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestPayload {
-    /// Of the initiator, at most [`MAX_INITIAL_SEQUENCE`].
+    /// The initiator's first sequence, at most [`MAX_INITIAL_SEQUENCE`].
     pub initial_sequence: u16,
-    /// What the initiator wishes for.
+    /// The settings that the initiator wishes for.
     pub settings: Settings,
     /// The sign bit of the initiator's Ed25519 key.
     pub sign_bit: bool,
@@ -70,12 +70,12 @@ impl RequestPayload {
     }
 }
 
-/// What is sealed in a connect_accept (4.4).
+/// The sealed part of a connect_accept (4.4).
 #[derive(Clone, PartialEq, Eq)]
 pub struct AcceptPayload {
-    /// Of the host, at most [`MAX_INITIAL_SEQUENCE`].
+    /// The host's first sequence, at most [`MAX_INITIAL_SEQUENCE`].
     pub initial_sequence: u16,
-    /// As they will be.
+    /// The settings of the connection.
     pub settings: Settings,
     /// Random.
     pub connection_id: u64,
@@ -127,7 +127,7 @@ impl core::fmt::Debug for AcceptPayload {
     }
 }
 
-/// What is sealed in a connect_refuse (4.5).
+/// The sealed part of a connect_refuse (4.5).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefusePayload {
     /// Why. A code that this version does not know reads as [`CloseCode::Closed`].

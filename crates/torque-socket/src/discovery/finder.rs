@@ -19,7 +19,8 @@ use crate::zones;
 const MAX_QUESTIONS: usize = 16;
 /// Answers that are told for one question.
 const MAX_TOLD: usize = 1_024;
-/// Of those, at one source. More than one key at one address may be several programs, or somebody who makes hosts up.
+/// Answers from one source that are told for one question. Several keys at one address may be several programs, or
+/// somebody who makes hosts up.
 const MAX_TOLD_OF_SOURCE: usize = 16;
 /// How many datagrams that are not answers are looked through when there is no time left.
 const MAX_NOISE: usize = 1_024;

@@ -71,7 +71,7 @@ impl Budget {
 pub(super) struct Budgets {
     all: Budget,
     of_each: Rate,
-    /// Of those that have been answered lately: the rate for all bounds how many these can be.
+    /// Budgets of sources that were answered lately. The rate for all bounds their number.
     sources: HashMap<Source, Budget>,
 }
 

@@ -16,7 +16,7 @@ pub type Path = (SocketAddr, SocketAddr);
 /// The connections of a key log.
 pub struct Keys {
     connections: Vec<Connection>,
-    /// By path, how many datagrams nothing opened.
+    /// The number of datagrams on each path that no key opened.
     failures: HashMap<Path, u32>,
 }
 

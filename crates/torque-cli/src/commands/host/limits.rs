@@ -10,7 +10,7 @@ pub struct LimitOptions {
     #[arg(long = "max", value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     pub connections: u16,
 
-    /// Of those, from one IPv4 address or IPv6 /64, in each shard (default: all; pages that come through a gateway share its address)
+    /// The most connections from one IPv4 address or IPv6 /64, in each shard (default: no limit; pages that come through a gateway share its address)
     #[arg(long = "max-per-network", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     per_network: Option<u16>,
 
@@ -18,11 +18,11 @@ pub struct LimitOptions {
     #[arg(long = "max-pending", value_name = "N", default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pending: u32,
 
-    /// Of those, from one address and port
+    /// The most such requests from one address and port
     #[arg(long = "max-pending-per-address", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pending_per_address: u32,
 
-    /// Of those, from one IPv4 address or IPv6 /64, once half of --max-pending is taken [counter: busy]
+    /// The most such requests from one IPv4 address or IPv6 /64, once half of --max-pending is taken [counter: busy]
     #[arg(long = "max-pending-per-network", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pending_per_network: u32,
 

@@ -46,7 +46,7 @@ impl End {
         }
     }
 
-    /// Of what this end sends.
+    /// The direction of this end's packets.
     fn direction(self) -> Direction {
         match self {
             Self::Initiator => Direction::FromInitiator,
@@ -55,7 +55,7 @@ impl End {
     }
 }
 
-/// What a run begins with.
+/// The beginning of a run.
 pub(super) struct Setup {
     pub(super) cipher: Cipher,
     pub(super) tag_bytes: u8,
