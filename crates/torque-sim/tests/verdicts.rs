@@ -407,7 +407,7 @@ fn more_than_one_packet_can_report_is_reported_all_the_same() {
 }
 
 #[test]
-fn a_control_packet_released_when_its_numbers_come_round_again_says_nothing() {
+fn a_control_packet_held_until_its_numbers_wrap_says_nothing() {
     // Someone without keys sees the low bits, and holds each control packet back until the same bits are due
     // again: 512 packets later it would report on packets that it never knew. With equal traffic both numbers
     // come round together; with more traffic one way, the ack comes round while the sequence is in reach still.

@@ -65,7 +65,7 @@ fn discovery_and_probes_are_answered_from_where_they_were_asked() {
 }
 
 #[test]
-fn info_packets_whose_source_is_no_address_of_this_machine_leave_from_another() {
+fn info_packets_with_an_unusable_source_leave_from_another() {
     let asker = UdpSocket::bind("127.0.0.1:0").unwrap();
     asker.set_read_timeout(Some(LIMIT)).unwrap();
     for count in [1, 2, 5] {
@@ -163,7 +163,7 @@ fn refuse_runs(socket: &Socket) {
 }
 
 #[test]
-fn what_is_sent_singly_after_a_refused_run_leaves_from_there_too_and_runs_are_not_tried_again() {
+fn after_a_refused_run_singles_keep_their_source_and_runs_are_not_retried() {
     const BATCHES: u64 = 10;
     const PACKETS: u64 = 50;
     let mut config = Config::default();

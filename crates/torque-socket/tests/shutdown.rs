@@ -100,7 +100,7 @@ fn connect(host: &mut Host, client: &mut Socket, address: SocketAddr) -> Connect
 }
 
 #[test]
-fn every_packet_that_was_reported_delivered_is_given_out_before_a_host_is_gone() {
+fn a_host_gives_out_every_delivered_packet_before_it_ends() {
     for mut host in Host::all() {
         let name = host.name();
         let mut client = Socket::client().unwrap();

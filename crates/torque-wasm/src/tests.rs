@@ -99,7 +99,7 @@ fn what_cannot_be_used_is_named() {
 }
 
 #[test]
-fn exports_answer_before_a_socket_was_begun_and_to_lengths_that_are_too_long() {
+fn exports_answer_before_a_socket_exists_and_to_bad_lengths() {
     assert!(exports::send(0.0, 1, 5) < 0.0);
     assert_eq!(exports::next_event(), 0);
     assert_eq!(exports::deadline(), f64::INFINITY);

@@ -136,7 +136,7 @@ fn messages(messages: &[ControlMessage<'_>]) -> Vec<u8> {
 }
 
 #[test]
-fn a_control_packet_with_many_messages_gets_at_most_one_answer_of_each_kind() {
+fn a_control_packet_gets_at_most_one_answer_of_each_kind() {
     let now = Instant::from_millis(1);
     let pings: Vec<_> = (0..1_000).map(|id| ControlMessage::Ping { id, settled: 100 }).collect();
     let closes = [ControlMessage::Close { is_final: false, settled: 100, code: 0, reason: b"" }; 1_000];
@@ -197,7 +197,7 @@ fn run_at(now: Instant, side: &mut Side) -> usize {
 }
 
 #[test]
-fn no_timer_stays_due_however_much_there_is_to_report_and_however_short_the_ack_delay() {
+fn no_timer_stays_due_after_it_was_handled() {
     let mut now = Instant::from_millis(1);
     let settings = Settings { packet_window: 32_768, ack_delay: Duration::ZERO, ..Settings::default() };
     let (mut victim, mut peer) = pair(now, settings);
@@ -293,7 +293,7 @@ fn a_packet_without_its_ack_bytes_uses_its_number_up() {
 }
 
 #[test]
-fn every_data_packet_that_opens_is_acknowledged_whether_it_was_taken_or_not() {
+fn every_data_packet_that_opens_is_acknowledged_taken_or_not() {
     let now = Instant::from_millis(1);
     // Taken; too large; with fewer ack bytes than its form says.
     for (length, form) in [(10, 0), (2_000, 0), (0, 3)] {
@@ -366,7 +366,7 @@ fn the_report_of_an_old_control_packet_says_nothing() {
 }
 
 #[test]
-fn what_the_other_side_said_when_it_closed_is_told_even_if_its_address_is_taken() {
+fn the_peers_close_reason_is_told_even_if_its_address_is_taken() {
     let now = Instant::from_millis(1);
     let (mut victim, mut peer) = pair(now, Settings::default());
     let close = ControlMessage::Close { is_final: false, settled: 100, code: 0, reason: b"good night" };

@@ -170,7 +170,7 @@ fn two_endpoints_connect_exchange_packets_and_close_with_all_verdicts() {
 }
 
 #[test]
-fn an_idle_connection_stays_and_a_silent_one_times_out_with_unknown_verdicts() {
+fn idle_connections_stay_and_silent_ones_time_out_as_unknown() {
     let mut pair = Pair::new(Config::default());
     let ids = pair.connect();
     pair.advance(Duration::from_secs(60));

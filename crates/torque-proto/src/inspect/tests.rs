@@ -109,7 +109,7 @@ fn every_packet_that_passed_is_opened_lost_ones_too() {
 }
 
 #[test]
-fn a_lone_packet_from_the_middle_is_opened_by_an_observer_who_saw_nothing_before() {
+fn an_observer_with_keys_opens_a_lone_packet_from_the_middle() {
     for config in configs() {
         let (secrets, capture) = play(config, 600);
         for (from_initiator, datagram) in capture.iter().step_by(97) {

@@ -2,7 +2,7 @@ use super::*;
 use crate::seeds;
 
 #[test]
-fn packets_that_are_made_here_are_taken_and_verdicts_come_of_reports_made_here() {
+fn packets_and_reports_built_by_the_test_are_accepted() {
     let worlds: Vec<World> = seeds::of("insider").iter().map(|(_, bytes)| play(bytes)).collect();
     let received = worlds.iter().map(|world| world.us.ledger.received.len()).max();
     let verdicts = worlds.iter().map(|world| world.us.ledger.verdicts.len()).max();

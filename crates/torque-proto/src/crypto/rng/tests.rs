@@ -9,7 +9,7 @@ fn the_same_seed_gives_the_same_numbers_and_another_gives_others() {
 }
 
 #[test]
-fn the_numbers_are_chacha20_after_its_first_32_bytes_which_are_the_next_key() {
+fn the_generator_is_chacha20_and_its_first_32_bytes_are_the_next_key() {
     // RFC 8439 A.1, test vectors 1 and 2: zero key, zero nonce, blocks 0 and 1.
     let next_key: [u8; 32] =
         crate::crypto::testing::array("76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7");

@@ -156,7 +156,7 @@ fn an_owner_that_hears_one_of_three_pings_keeps_its_address() {
 }
 
 #[test]
-fn a_second_close_of_an_accepted_connection_is_an_error_and_one_close_event_follows() {
+fn closing_an_accepted_connection_twice_is_an_error_and_one_event() {
     let mut shared = Shared::new(1);
     shared.connect(0);
     while !shared.host_events.iter().any(|event| matches!(event, Event::ConnectRequest(_))) {
@@ -196,7 +196,7 @@ fn answer(endpoint: &mut Endpoint, from: u8, bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_probe_is_echoed_where_datagrams_from_there_are_welcome_and_an_echo_never() {
+fn probes_are_echoed_where_their_source_is_welcome_and_echoes_never() {
     let (probe, echo) = (wire::probe([9; 16]), wire::probe_echo([9; 16]));
     let mut host = endpoint(1);
     assert_eq!(answer(&mut host, 5, &probe), [echo.to_vec()]);

@@ -129,7 +129,7 @@ fn a_page_of_an_allowed_origin_connects_and_the_host_is_told_which_it_is() {
 }
 
 #[test]
-fn a_host_that_lists_origins_admits_those_and_programs_only_if_it_says_so() {
+fn a_host_with_listed_origins_admits_programs_only_if_it_says_so() {
     for allow_native in [false, true] {
         let mut pair = Pair::with_origins(policy(&[GAME], allow_native));
         assert_eq!(pair.request_from(GAME), Outcome::with(GAME));
@@ -162,7 +162,7 @@ fn the_age_of_tokens_goes_by_the_wall_clock_that_was_told_last() {
 }
 
 #[test]
-fn a_host_that_lists_none_admits_everybody_and_is_told_what_trusted_gateways_attest() {
+fn a_host_without_a_list_admits_all_and_learns_attested_origins() {
     let mut pair = Pair::with_origins(policy(&[], false));
     assert_eq!(pair.request_from("https://anything.example"), Outcome::with("https://anything.example"));
     assert_eq!(Pair::with_origins(policy(&[], false)).request(|_| Vec::new()), Outcome::Asked(None));
@@ -311,7 +311,7 @@ fn a_carriers_number_is_no_address_that_a_gateway_attests() {
 }
 
 #[test]
-fn an_origin_that_no_browser_writes_and_a_list_without_a_gateway_are_refused() {
+fn malformed_origins_and_lists_without_a_gateway_are_refused() {
     let fits = |origins| Config { origins, ..Config::default() }.validate().is_ok();
     for origin in [GAME, "http://localhost:8080", "http://[::1]:4433"] {
         assert!(fits(policy(&[origin], false)), "{origin}");

@@ -155,7 +155,7 @@ fn shards_that_share_an_epoch_answer_for_each_other() {
 }
 
 #[test]
-fn data_that_was_set_while_another_shard_began_an_epoch_is_shown_by_the_next() {
+fn data_set_during_another_shards_epoch_change_is_shown_by_the_next() {
     let mut one = Clockwork::new(16);
     let mut two = Clockwork::new(17);
     one.epochs.set_data(b"old");

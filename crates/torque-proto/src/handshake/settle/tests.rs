@@ -5,7 +5,7 @@ fn settings(packet_window: u16, tag_bytes: u8) -> Settings {
 }
 
 #[test]
-fn the_smaller_window_and_the_longer_tag_win_and_the_initiator_takes_them() {
+fn the_smaller_window_and_the_longer_tag_win() {
     let cipher = Cipher::Aes128GcmSst;
     for own in [settings(8, 8), settings(128, 4), settings(32_768, 16)] {
         for wishes in [settings(64, 4), settings(2_048, 12), settings(32_768, 16)] {
@@ -34,7 +34,7 @@ fn ciphers_with_whole_tags_use_sixteen_bytes_and_nothing_else() {
 }
 
 #[test]
-fn each_side_decides_its_own_delay_and_size_and_keeps_to_the_smaller_size() {
+fn each_side_sets_its_own_delay_and_keeps_to_the_smaller_size() {
     let mut own = settings(128, 8);
     own.ack_delay = Duration::from_millis(5);
     own.max_packet_size = 1_400;

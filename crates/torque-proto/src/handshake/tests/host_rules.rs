@@ -143,7 +143,7 @@ fn whoever_changes_the_challenge_phase_gets_no_connection() {
 }
 
 #[test]
-fn programs_with_different_application_ids_share_no_keys_even_if_the_tag_is_forged() {
+fn different_application_ids_share_no_keys_even_with_a_forged_tag() {
     let mut world = World::with(27, |config| config.application_id = b"one game".to_vec());
     world.at_initiator.config.application_id = b"two game".to_vec();
     let (mut attempt, mut request) = world.start(Trust::Anyone);
@@ -169,7 +169,7 @@ fn a_solution_belongs_to_one_request() {
 }
 
 #[test]
-fn garbage_with_a_true_token_and_a_paid_puzzle_is_dropped_and_its_token_is_gone() {
+fn paid_garbage_is_dropped_and_its_token_is_used_up() {
     for offset in [52, 84, 131, 132, 140] {
         let mut world = World::new(29);
         let (_, request) = world.request();
@@ -379,7 +379,7 @@ fn a_request_with_several_faults_is_judged_by_the_first_in_order() {
 }
 
 #[test]
-fn new_data_is_shown_from_the_next_epoch_and_old_challenges_still_connect() {
+fn new_data_shows_from_the_next_epoch_and_old_challenges_connect() {
     let mut world = World::new(40);
     world.host.set_challenge_response_data(ShortData::new(b"3 of 8 players").unwrap());
     let (mut attempt, request) = world.start(Trust::Anyone);

@@ -39,7 +39,7 @@ fn run_out(world: &mut World, attempt: &mut Attempt) -> (Vec<u128>, AttemptOutco
 const REPEATS: [u128; 7] = [250, 750, 1_750, 3_750, 5_750, 7_750, 9_750];
 
 #[test]
-fn a_challenge_request_is_repeated_byte_for_byte_with_back_off_until_the_limit() {
+fn challenge_requests_repeat_byte_for_byte_with_back_off() {
     let mut world = World::new(70);
     let (mut attempt, request) = world.start(Trust::Ask);
     let begin = world.now;
@@ -51,7 +51,7 @@ fn a_challenge_request_is_repeated_byte_for_byte_with_back_off_until_the_limit()
 }
 
 #[test]
-fn a_connect_request_is_repeated_byte_for_byte_with_back_off_until_the_limit() {
+fn connect_requests_repeat_byte_for_byte_with_back_off() {
     let mut world = World::new(71);
     let (mut attempt, request) = world.request();
     let (sent_at, outcome, last) = run_out(&mut world, &mut attempt);
@@ -194,7 +194,7 @@ fn a_reply_that_was_changed_does_not_open_and_the_true_one_still_does() {
 }
 
 #[test]
-fn an_accept_with_a_false_key_of_the_host_is_dropped_and_the_true_one_still_establishes() {
+fn a_false_accept_key_is_dropped_and_the_true_accept_establishes() {
     let mut world = World::new(90);
     let (mut attempt, request) = world.request();
     let (asking, _) = world.ask(&request);
@@ -448,7 +448,7 @@ fn after_a_restart_of_the_host_the_attempt_connects_to_the_new_one() {
 }
 
 #[test]
-fn pending_stretches_the_wait_to_the_hosts_application_and_slows_the_repeats() {
+fn connect_pending_stretches_the_wait_and_slows_the_repeats() {
     let mut world = World::new(81);
     let (mut attempt, request) = world.request();
     let begin = world.now;
@@ -477,7 +477,7 @@ fn an_application_that_does_not_decide_ends_its_attempt() {
 }
 
 #[test]
-fn extensions_that_come_with_the_acceptance_take_the_place_of_those_before() {
+fn extensions_given_with_the_acceptance_replace_earlier_ones() {
     // At once, and so late that a fresh challenge is fetched first.
     for wait in [0, 30_000] {
         let mut world = World::new(84);
@@ -499,7 +499,7 @@ fn extensions_that_come_with_the_acceptance_take_the_place_of_those_before() {
 }
 
 #[test]
-fn extensions_without_room_are_refused_and_the_attempt_waits_on_with_its_own() {
+fn extensions_without_room_are_refused_and_the_attempt_goes_on() {
     let mut world = World::new(85);
     let (mut attempt, request) = world.start(Trust::Ask);
     let (_, response) = world.challenge(&request);
@@ -570,7 +570,7 @@ fn a_puzzle_that_nobody_takes_is_solved_in_slices() {
 }
 
 #[test]
-fn a_job_that_is_given_up_is_solved_here_and_an_outdated_one_is_forgotten() {
+fn a_job_given_back_is_solved_here_and_an_outdated_one_forgotten() {
     let mut world = World::new(85);
     let (mut attempt, request) = world.start(Trust::Anyone);
     let (_, response) = world.challenge(&request);
@@ -600,7 +600,7 @@ fn a_job_that_is_given_up_is_solved_here_and_an_outdated_one_is_forgotten() {
 }
 
 #[test]
-fn a_worker_that_never_brings_its_job_back_does_not_hold_the_attempt_for_ever() {
+fn a_lost_puzzle_job_does_not_hold_the_attempt_for_ever() {
     let mut world = World::new(86);
     let (mut attempt, request) = world.start(Trust::Anyone);
     let (_, response) = world.challenge(&request);

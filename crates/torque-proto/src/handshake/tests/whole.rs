@@ -109,7 +109,7 @@ fn two_admissions_never_share_keys() {
 }
 
 #[test]
-fn one_request_admitted_twice_by_shards_gives_different_keys_because_each_draws_a_salt() {
+fn a_request_admitted_by_two_shards_gives_different_keys() {
     let mut world = World::new(3);
     let (_, request) = world.request();
     let mut shard = Host::new(world.now, &world.at_host.config, 1_800_000_000_000);
@@ -154,7 +154,7 @@ fn nothing_sent_before_the_address_is_proven_is_longer_than_what_asked() {
 }
 
 #[test]
-fn nothing_that_an_initiator_hears_makes_it_answer_with_more_than_one_request() {
+fn an_initiator_answers_any_datagram_with_at_most_one_request() {
     let mut world = World::new(5);
     let (mut attempt, request) = world.start(Trust::Anyone);
     let (_, response) = world.challenge(&request);

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_prologue_is_every_field_of_the_challenge_phase_in_the_order_of_the_document() {
+fn the_prologue_is_every_challenge_field_in_the_documents_order() {
     let offers = Offers::from_bytes([3, 1, 0, 0]).unwrap();
     let transcript = Transcript {
         application_id: b"tanks 7",

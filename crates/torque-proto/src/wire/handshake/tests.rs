@@ -408,7 +408,7 @@ fn only_sizes_that_the_document_allows_are_read() {
 }
 
 #[test]
-fn offers_are_chosen_in_the_initiators_order_and_unknown_ones_passed_over() {
+fn offers_are_taken_in_the_initiators_order_skipping_unknown_ones() {
     let offers = Offers::from_bytes([200, 2, 3, 0]).unwrap();
     assert_eq!(offers.choose(&Cipher::DEFAULT_OFFER), Some(Cipher::ChaCha20Poly1305));
     assert_eq!(offers.choose(&[Cipher::Aes128GcmSst]), Some(Cipher::Aes128GcmSst));
