@@ -163,7 +163,7 @@ fn refuse_runs(socket: &Socket) {
 }
 
 #[test]
-fn after_a_refused_run_singles_keep_their_source_and_runs_are_not_retried() {
+fn after_a_refused_run_singles_keep_their_source_and_no_run_follows() {
     const BATCHES: u64 = 10;
     const PACKETS: u64 = 50;
     let mut config = Config::default();

@@ -162,7 +162,7 @@ fn a_control_packet_gets_at_most_one_answer_of_each_kind() {
 }
 
 #[test]
-fn what_follows_a_malformed_message_in_a_control_packet_is_ignored_of_whatever_kind_it_is() {
+fn after_a_malformed_message_the_rest_of_a_control_packet_is_ignored() {
     let now = Instant::from_millis(1);
     let ping = messages(&[ControlMessage::Ping { id: 1, settled: 100 }]);
     let malformed_ping = [1, 0, 1, 0].to_vec();

@@ -69,7 +69,7 @@ fn message(attempt: u32, serial: u16, kind: ReliableKind, body: &[u8]) -> Contro
 }
 
 #[test]
-fn a_message_is_repeated_after_a_quarter_of_a_second_then_more_rarely_and_given_up_after_ten() {
+fn a_message_is_repeated_with_back_off_for_ten_seconds() {
     let mut side = Reliable::default();
     let serial = side.send(at(0), 7, KIND, b"?").unwrap();
     let mut sent = Vec::new();
@@ -122,7 +122,7 @@ fn a_long_message_arrives_in_parts_in_any_order_and_across_repetitions() {
 }
 
 #[test]
-fn a_state_that_is_older_than_one_already_handled_is_received_and_ignored() {
+fn an_older_state_than_one_handled_is_received_and_ignored() {
     let mut side = Reliable::default();
     assert_eq!(receive(&mut side, at(0), &whole(1, 2, STATE, b"new")), [message(1, 2, STATE, b"new")]);
     assert_eq!(receive(&mut side, at(1), &whole(1, 1, STATE, b"old")), []);
@@ -218,7 +218,7 @@ fn an_attempt_number_that_comes_again_much_later_is_another_attempt() {
 }
 
 #[test]
-fn a_packet_with_thousands_of_messages_gets_no_more_answers_than_fit_into_one() {
+fn thousands_of_messages_get_one_packet_of_answers() {
     let mut side = Reliable::default();
     receive(&mut side, at(0), &whole(1, u16::MAX, KIND, b""));
     packets(&mut side, at(0));

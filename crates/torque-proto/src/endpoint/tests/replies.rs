@@ -122,7 +122,7 @@ fn answers_from_another_port_establish_the_connection_there() {
 }
 
 #[test]
-fn an_answer_with_a_nonce_that_no_attempt_has_is_counted_and_nothing_else() {
+fn an_answer_with_an_unknown_nonce_is_counted_and_nothing_else() {
     let mut hosts = Hosts::new(1);
     let id = hosts.connect(0);
     let mut forged = 0;
@@ -170,7 +170,7 @@ fn two_attempts_do_not_mix() {
 }
 
 #[test]
-fn answers_that_seem_to_come_from_a_connected_address_cost_that_connection_nothing() {
+fn answers_from_a_connected_address_cost_that_connection_nothing() {
     let mut hosts = Hosts::new(2);
     let first = hosts.connect(0);
     hosts.advance(1_000, |host, _| Some(address(host as u8)));
