@@ -18,8 +18,8 @@ use crate::stats::Stats;
 use crate::timer::TimerKind;
 
 use super::candidates::Candidates;
-use super::control::ControlQueue;
 use super::queue::EventQueue;
+use super::reliable::ControlQueue;
 
 /// A slot, and what the application has noted or taken of it.
 pub(super) struct Entry {
