@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{loopback, pinned, turns};
-use torque_socket::Event;
+use torque_socket::{Event, SendError};
 
 /// Forwards to a host what comes to either of two ports, and to the client, from the second one, what the host answers.
 struct Relay {
@@ -73,9 +73,18 @@ fn a_host_that_answers_from_another_port_is_connected_there() {
         }
         (1, Event::Established { connection, remote, .. }) => {
             assert_eq!((connection, remote), (id, relay.answers.into()));
-            socket.send(id, b"hello").unwrap();
-            false
+            true
         }
+        (1, Event::Close { code, .. }) => panic!("{code:?}"),
+        _ => false,
+    });
+    // Data waits until the host is heard at that port.
+    while let Err(error) = client.send(id, b"hello") {
+        assert_eq!(error, SendError::Blocked);
+        host.poll();
+        client.poll();
+    }
+    turns(&mut [&mut host, &mut client], |_, index, event| match (index, event) {
         (1, Event::Verdict { delivery, .. }) => {
             assert!(delivery.is_delivered());
             true

@@ -167,7 +167,8 @@ fn parse_host(host: &str) -> Result<HostName, UrlError> {
             && !label.ends_with('-')
     };
     // A last label of digits only is an IPv4 address gone wrong, not a name.
-    let numeric = name.split('.').next_back().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let numeric =
+        name.split('.').next_back().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     if name.len() > 253 || numeric || !name.split('.').all(good) {
         return Err(UrlError::Host);
     }
