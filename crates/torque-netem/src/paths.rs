@@ -15,7 +15,7 @@ const MAX_PATHS: usize = 4_096;
 pub struct SimulatedPaths {
     config: LinkConfig,
     seed: u64,
-    /// Sorted by address. There are few, and a map would add much code to a page.
+    /// Sorted by remote address and local port. There are few, and a map would add much code to a page.
     paths: Vec<Simulated>,
 }
 
@@ -51,20 +51,21 @@ impl SimulatedPaths {
     }
 
     fn path(&mut self, path: Path) -> &mut Simulated {
-        let remote = path.remote;
-        let mut place = self.paths.binary_search_by_key(&remote, |known: &Simulated| known.path.remote);
+        let key = |path: &Path| (path.remote, path.port);
+        let find = |known: &Simulated| key(&known.path);
+        let mut place = self.paths.binary_search_by_key(&key(&path), find);
         if place.is_err() && self.paths.len() >= MAX_PATHS {
             self.paths.retain(|path| path.next().is_some());
             if self.paths.len() >= MAX_PATHS {
                 self.paths.clear();
             }
-            place = self.paths.binary_search_by_key(&remote, |known: &Simulated| known.path.remote);
+            place = self.paths.binary_search_by_key(&key(&path), find);
         }
         let at = place.unwrap_or_else(|at| {
             self.seed = self.seed.wrapping_add(2);
             let (out, back) =
                 (Link::new(self.config, self.seed), Link::new(self.config, self.seed.wrapping_add(1)));
-            self.paths.insert(at, Simulated { path: Path::to(remote), out, back });
+            self.paths.insert(at, Simulated { path: Path { local: None, ..path }, out, back });
             at
         });
         let simulated = &mut self.paths[at];

@@ -58,7 +58,7 @@ counters! {
         stray_handshake,
         /// Our own datagrams, come back.
         reflected,
-        /// Requests, and probes of strangers, while `accept_incoming` is off.
+        /// Requests, and probes of strangers, while `accept_incoming` is off, or at another port than the bound one.
         not_accepting,
         /// Challenge requests of another protocol version.
         version_mismatch,

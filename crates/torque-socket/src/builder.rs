@@ -286,6 +286,20 @@ impl Builder {
         }
     }
 
+    /// For what needs no identity.
+    pub(crate) fn without_key_pair(&self) -> Self {
+        Self { key_pair: None, ..self.clone() }
+    }
+
+    /// A bound socket with its buffers.
+    pub(crate) fn set_up(&self, udp: UdpSocket, dual_stack: bool) -> io::Result<Udp> {
+        let options = socket2::SockRef::from(&udp);
+        // The default of the system does as well, with more loss when a frame takes long.
+        let _ = options.set_recv_buffer_size(self.receive_buffer.unwrap_or(BUFFER_BYTES));
+        let _ = options.set_send_buffer_size(self.send_buffer.unwrap_or(BUFFER_BYTES));
+        Udp::new(udp, dual_stack)
+    }
+
     pub(crate) fn finish(
         self,
         udp: UdpSocket,
@@ -293,13 +307,7 @@ impl Builder {
         shard: Option<Box<Shard>>,
     ) -> Result<Socket, BindError> {
         let address = udp.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-        {
-            let options = socket2::SockRef::from(&udp);
-            // The default of the system does as well, with more loss when a frame takes long.
-            let _ = options.set_recv_buffer_size(self.receive_buffer.unwrap_or(BUFFER_BYTES));
-            let _ = options.set_send_buffer_size(self.send_buffer.unwrap_or(BUFFER_BYTES));
-        }
-        let udp = Udp::new(udp, dual_stack).map_err(|error| BindError::System {
+        let udp = self.set_up(udp, dual_stack).map_err(|error| BindError::System {
             doing: "setting up",
             address,
             error,

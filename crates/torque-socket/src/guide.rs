@@ -104,6 +104,9 @@ pub mod tokio_runtime {}
 /// shards; players who meet often cannot be put together. [`Limits`](crate::Limits) and the load that the client puzzle answers to are those of
 /// each shard.
 ///
+/// A sharded host may connect to others, too. To a name, one shard connects from a further UDP port that it opens then: if a
+/// firewall names the ports that this machine may send from, name addresses instead, which are asked from the shared port.
+///
 /// [`steering`](crate::ShardedSocket::steering) tells how datagrams get to their shards on this system. With
 /// [`Steering::Kernel`](crate::Steering::Kernel) they come directly; else they are handed on from shard to shard, which costs a copy and
 /// now and then a wake-up: [`IoStats::handed_on`](crate::IoStats::handed_on) counts them. If

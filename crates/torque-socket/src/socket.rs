@@ -6,6 +6,7 @@ mod receiving;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
 use torque_netem::{LinkConfig, SimulatedPaths};
@@ -17,11 +18,12 @@ use torque_proto::{
 use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::error::BindError;
-use crate::io::{IoStats, Trouble, Udp, wait};
+use crate::io::wait::{self, Watch};
+use crate::io::{IoStats, Trouble, Udp};
 use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
-use crate::sharded::Shard;
+use crate::sharded::{PrivatePort, Shard};
 use crate::waker::Waker;
 use ending::Endings;
 
@@ -71,6 +73,8 @@ pub struct Socket {
     waker: Option<Waker>,
     /// Set if this socket is one shard of several.
     shard: Option<Box<Shard>>,
+    /// A shard's further port, from its first attempt by name on.
+    private: Option<Box<PrivatePort>>,
     /// When the first packet was queued of those that wait for a flush.
     batch_began: Option<Instant>,
     /// Datagrams were left in the kernel until there is room for their packets.
@@ -133,6 +137,7 @@ impl Socket {
             link_seed,
             waker: own_shard.as_ref().map(|shard| shard.waker()),
             shard: own_shard,
+            private: None,
             batch_began: None,
             held_back: false,
             endings: Endings::default(),
@@ -296,17 +301,33 @@ impl Socket {
     pub fn flush(&mut self) {
         self.batch_began = None;
         let (endpoint, clock) = (&self.endpoint, &self.clock);
-        self.udp.mind_pressure(|| endpoint.silent_addresses(clock.now(), SILENT_AFTER).collect());
+        let silent = || endpoint.silent_addresses(clock.now(), SILENT_AFTER).collect();
+        self.udp.mind_pressure(silent);
+        if let Some(private) = &mut self.private {
+            private.udp.mind_pressure(silent);
+        }
         loop {
             self.hand_to_system();
-            if !self.udp.has_troubles() {
+            let mut troubles = self.udp.take_troubles();
+            if let Some(private) = &mut self.private {
+                troubles.append(&mut private.udp.take_troubles());
+            }
+            if troubles.is_empty() {
                 break;
             }
             // An attempt may now have another address to ask, which is to leave as well.
             let now = self.clock.now();
-            for Trouble { remote, is_final, cause } in self.udp.take_troubles() {
+            for Trouble { remote, is_final, cause } in troubles {
                 self.endpoint.obstacle(now, remote, &cause, is_final);
             }
+        }
+        self.collect_stats();
+    }
+
+    /// Adds up what was counted at the private port.
+    fn collect_stats(&mut self) {
+        if let Some(private) = &mut self.private {
+            self.udp.stats_mut().add(&std::mem::take(private.udp.stats_mut()));
         }
     }
 
@@ -317,12 +338,25 @@ impl Socket {
                 if !transmits.is_empty() {
                     self.udp.send(transmits);
                 }
+                let Some(private) = &mut self.private else { return };
+                // They leave in their order, from the one port and the other.
+                while !transmits.is_empty() {
+                    let left = transmits.len();
+                    private.udp.send(transmits);
+                    if transmits.len() == left {
+                        break;
+                    }
+                    self.udp.send(transmits);
+                }
             }
             Some(simulated) => {
                 let now = self.clock.now();
                 simulated.take(now, self.endpoint.transmits());
-                let udp = &mut self.udp;
-                simulated.departures(now, |path, bytes| udp.send_single(path, bytes));
+                let (udp, private) = (&mut self.udp, &mut self.private);
+                simulated.departures(now, |path, bytes| match private {
+                    Some(private) if path.port != 0 => private.udp.send_single(path, bytes),
+                    _ => udp.send_single(path, bytes),
+                });
             }
         }
     }
@@ -348,7 +382,10 @@ impl Socket {
         }
         let (receives, wake_socket) = self.wake_socket();
         let ready = match self.udp.plain() {
-            Some(socket) => wait::sleep(socket, receives, self.udp.is_blocked(), wake_socket, limit),
+            Some(socket) => {
+                let udp = Watch { socket, readable: receives, writable: self.udp.is_blocked() };
+                wait::sleep(udp, wake_socket, self.private.as_ref().map(|private| private.watch()), limit)
+            }
             // A runtime owns the socket, and waits for it.
             None => return Wake::Ready,
         };
@@ -412,7 +449,7 @@ impl Socket {
 
     /// Returns whether datagrams wait for room in the operating system's buffer: wait for writability too.
     pub fn is_blocked(&self) -> bool {
-        self.udp.is_blocked()
+        self.udp.is_blocked() || self.private.as_ref().is_some_and(|private| private.udp.is_blocked())
     }
 
     /// Counters of the protocol: datagrams, bytes, and what was dropped and why.
@@ -524,6 +561,11 @@ impl Socket {
 
     pub(crate) fn udp_mut(&mut self) -> &mut Udp {
         &mut self.udp
+    }
+
+    /// A shard's further port to wait for, and whether datagrams wait for room in its send buffer.
+    pub(crate) fn private_port(&self) -> Option<(Arc<UdpSocket>, bool)> {
+        self.private.as_ref().map(|private| private.watched())
     }
 
     /// Returns whether other shards have put nothing into this socket's inbox. Until the next `poll` they wake it.

@@ -203,8 +203,8 @@ pub enum ConnectError {
         /// The number of the shard that owns the address.
         owner: usize,
     },
-    /// A shard connects to addresses, not to names, whose addresses may belong to several shards.
-    NameOnShard,
+    /// A shard could not open the further UDP port from which it connects by name, for this reason.
+    NoPort(String),
     /// The endpoint refused the call.
     Call(CallError),
 }
@@ -247,9 +247,9 @@ impl fmt::Display for ConnectError {
             Self::OtherShard { owner } => {
                 write!(f, "answers from this address would reach shard {owner}: connect from there")
             }
-            Self::NameOnShard => write!(
+            Self::NoPort(why) => write!(
                 f,
-                "a sharded socket connects to addresses only: resolve the name, or connect from a socket of its own"
+                "no UDP port could be opened to connect by name from a sharded socket ({why}): free some ports or file descriptors, or resolve the name and connect to an address"
             ),
             Self::Call(error) => error.fmt(f),
         }

@@ -15,7 +15,8 @@ use torque_proto::{
 };
 
 use crate::calls::calls_through_a_lock;
-use crate::io::{IoStats, wait};
+use crate::io::IoStats;
+use crate::io::wait::{self, Watch};
 use crate::sharded::Announcer;
 use crate::socket::{Shutdown, Socket};
 use crate::target::{ConnectError, ToTarget};
@@ -157,10 +158,16 @@ impl Shared {
     fn run(&self, watched: &Watched) {
         while !self.stop.load(Ordering::Acquire) {
             let mut state = self.lock();
-            let Turn { blocked, held_back, limit } = state.turn();
+            let Turn { blocked, private, held_back, limit } = state.turn();
             self.tell(state);
             let Watched { udp, receives, wake_socket } = watched;
-            if wait::sleep(udp, *receives && !held_back, blocked, wake_socket.as_ref(), limit).is_err() {
+            let udp = Watch { socket: udp, readable: *receives && !held_back, writable: blocked };
+            let private = private.as_ref().map(|(socket, blocked)| Watch {
+                socket,
+                readable: !held_back,
+                writable: *blocked,
+            });
+            if wait::sleep(udp, wake_socket.as_ref(), private, limit).is_err() {
                 // The system cannot wait, so at least do not spin.
                 thread::sleep(Duration::from_millis(1));
             }
@@ -239,7 +246,7 @@ impl State {
         if held_back {
             limit = Some(limit.map_or(HOLD_BACK, |limit| limit.min(HOLD_BACK)));
         }
-        Turn { blocked: socket.is_blocked(), held_back, limit }
+        Turn { blocked: socket.udp().is_blocked(), private: socket.private_port(), held_back, limit }
     }
 }
 
@@ -247,6 +254,8 @@ impl State {
 struct Turn {
     /// Waits for room to send, too.
     blocked: bool,
+    /// A shard's further port, and whether to wait for room to send there, too.
+    private: Option<(Arc<UdpSocket>, bool)>,
     /// Does not wait for datagrams.
     held_back: bool,
     /// Sleeps at most as long as this.

@@ -24,6 +24,8 @@ use crate::wire::control::MAX_REASON;
 /// One attempt to connect, with the handshake at each address.
 pub(super) struct Candidates {
     list: Vec<Candidate>,
+    /// The local port from which all addresses are asked, and where their answers arrive ([`Path::port`]).
+    port: u16,
     /// Until a host has answered as the attempt's trust wants: then it is the only candidate.
     race: Option<Box<Race>>,
     held: Option<Box<Held>>,
@@ -115,14 +117,14 @@ fn interleaved(addresses: &[Address]) -> Vec<Address> {
 }
 
 impl Candidates {
-    /// An attempt that has no address yet.
+    /// An attempt from the local port `port` that has no address yet.
     ///
     /// # Errors
     /// `TooLarge` if connect_data and extensions do not fit into a request.
-    pub(super) fn new(now: Instant, options: AttemptOptions) -> Result<Self, CallError> {
+    pub(super) fn new(now: Instant, port: u16, options: AttemptOptions) -> Result<Self, CallError> {
         options.check()?;
         let race = Race { options, next: now, count: 0, is_open: true, last: ended(CloseCode::NoAnswer, "") };
-        Ok(Self { list: Vec::new(), race: Some(Box::new(race)), held: None, arrived: None })
+        Ok(Self { list: Vec::new(), port, race: Some(Box::new(race)), held: None, arrived: None })
     }
 
     /// Adds addresses, as many as there is room for, but those that are `taken`. `insert` is called for each that is
@@ -182,8 +184,8 @@ impl Candidates {
             && let Some(next) = self.list.iter_mut().find(|other| matches!(other.phase, Phase::Waiting))
         {
             let options = race.options.clone();
-            let begun =
-                transmits.push(Cause::Own, Path::to(next.address), |out| Attempt::start(cx, options, out));
+            let path = Path { port: self.port, ..Path::to(next.address) };
+            let begun = transmits.push(Cause::Own, path, |out| Attempt::start(cx, options, out));
             next.phase = Phase::Asked(Box::new(begun));
             race.next = cx.now + NEXT_CANDIDATE;
         }
@@ -200,6 +202,10 @@ impl Candidates {
         (path, bytes): (Path, &[u8]),
         reply: Reply<'_>,
     ) -> AttemptOutcome {
+        if path.port != self.port {
+            // The host was not asked from there. A connection on that path would leave from a port that the host does not know.
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        }
         if let Some(held) = &self.held {
             let is_shown = self.remote() == Some(path.remote) && held.accept == bytes;
             return if is_shown { self.release(path) } else { AttemptOutcome::Dropped(DropReason::Stray) };
@@ -262,7 +268,8 @@ impl Candidates {
     ) -> Result<AttemptOutcome, CallError> {
         match (&self.race, self.list.first_mut()) {
             (None, Some(Candidate { address, phase: Phase::Asked(attempt), .. })) => {
-                transmits.push(Cause::Own, Path::to(*address), |out| attempt.accept(cx, extensions, out))
+                let path = Path { port: self.port, ..Path::to(*address) };
+                transmits.push(Cause::Own, path, |out| attempt.accept(cx, extensions, out))
             }
             _ => Err(CallError::NotWaiting),
         }
@@ -345,7 +352,8 @@ impl Candidates {
         else {
             return AttemptOutcome::Waiting;
         };
-        let outcome = transmits.push(Cause::Own, Path::to(*address), |out| act(attempt, cx, out));
+        let path = Path { port: self.port, ..Path::to(*address) };
+        let outcome = transmits.push(Cause::Own, path, |out| act(attempt, cx, out));
         if let AttemptOutcome::Ended(ended) = outcome {
             // An obstacle is the likely reason of silence if it met the last repeat, too.
             let pause = cx.config.handshake.retry_max * 5 / 4;

@@ -80,6 +80,21 @@ impl Endpoint {
         now: Instant,
         options: ConnectOptions,
     ) -> Result<ConnectionId, CallError> {
+        self.connect_unresolved_from(now, 0, options)
+    }
+
+    /// As [`connect_unresolved`](Self::connect_unresolved), from a further local port of the driver
+    /// ([`Path::port`](crate::Path::port)): all addresses are asked from there, only answers that arrive there count, and
+    /// the connection stays there.
+    ///
+    /// # Errors
+    /// Those of `connect_unresolved`.
+    pub fn connect_unresolved_from(
+        &mut self,
+        now: Instant,
+        port: u16,
+        options: ConnectOptions,
+    ) -> Result<ConnectionId, CallError> {
         if self.transmits.is_full() {
             return Err(CallError::Blocked);
         }
@@ -97,7 +112,7 @@ impl Endpoint {
             connect_data: options.connect_data,
             extensions: options.extensions,
         };
-        let candidates = Candidates::new(now, options).inspect_err(|_| {
+        let candidates = Candidates::new(now, port, options).inspect_err(|_| {
             self.slots.remove(id);
         })?;
         self.put(id, Slot::Attempt(boxed(candidates)));
@@ -335,7 +350,11 @@ impl Endpoint {
         let Ok(candidates) = candidates_of(&mut self.slots, id) else { return };
         let (Some(asked), Some(arrived)) = (candidates.remote(), candidates.arrived()) else { return };
         // The connection lives where its accept came from, unless that address was given to another one meanwhile.
-        let path = if self.is_taken(&arrived.remote, id) { Path::to(asked) } else { arrived };
+        let path = if self.is_taken(&arrived.remote, id) {
+            Path { port: arrived.port, ..Path::to(asked) }
+        } else {
+            arrived
+        };
         let remote = path.remote;
         self.forget_attempt(id);
         let Established { parts, accept_data } = established;

@@ -28,8 +28,14 @@ use crate::wire::{ChallengeRequest, ConnectRequest, ParseError};
 const MAX_CONFIRMING: usize = 4;
 
 impl Endpoint {
+    /// Returns whether requests are welcome where this datagram arrived: only at the bound port, which is the one that others
+    /// are told of.
+    pub(super) fn hosts_at(&self, path: Path) -> bool {
+        self.config.accept_incoming && path.port == 0
+    }
+
     pub(super) fn on_challenge_request(&mut self, now: Instant, path: Path, bytes: &[u8]) {
-        if !self.config.accept_incoming {
+        if !self.hosts_at(path) {
             self.stats.not_accepting += 1;
             return;
         }
@@ -61,7 +67,7 @@ impl Endpoint {
     }
 
     pub(super) fn on_connect_request(&mut self, now: Instant, path: Path, bytes: &[u8]) {
-        if !self.config.accept_incoming {
+        if !self.hosts_at(path) {
             self.stats.not_accepting += 1;
             return;
         }

@@ -33,13 +33,14 @@ impl Endpoint {
         }
     }
 
-    /// Echoes a probe if datagrams from there are welcome (4.9): from everywhere with `accept_incoming`, else only from an
+    /// Echoes a probe if datagrams from there are welcome (4.9): from everywhere with `accept_incoming`
+    /// at the bound port, else only from an
     /// address that has an attempt or a connection.
     fn on_probe(&mut self, path: Path, bytes: &[u8]) {
         let Ok(nonce) = parse_probe(bytes) else { return self.stats.malformed += 1 };
         let remote = &path.remote;
         let is_known = self.attempts.asking(remote).is_some() || self.connections.get(remote).is_some();
-        if !self.config.accept_incoming && !is_known {
+        if !self.hosts_at(path) && !is_known {
             return self.stats.not_accepting += 1;
         }
         self.transmits.push(Cause::Stranger, path, |out| out.extend_from_slice(&probe_echo(nonce)));

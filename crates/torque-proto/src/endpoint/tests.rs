@@ -359,3 +359,58 @@ fn the_timer_is_right_whatever_happens_at_one_time() {
         }
     }
 }
+
+#[test]
+fn an_attempt_from_a_further_port_stays_at_that_port_and_nobody_may_connect_there() {
+    const PORT: u16 = 40_000;
+    let mut pair = Pair::new(Config::default());
+    let mut now = pair.now;
+    let options = ConnectOptions::new(Trust::Anyone);
+    let [host, client] = &mut pair.ends;
+    let id = client.connect_unresolved_from(now, PORT, options).unwrap();
+    let address = Address::from_virtual(7);
+    client.add_candidates(now, id, &[address]).unwrap();
+    let mut is_established = false;
+    for _ in 0..50 {
+        // A puzzle is solved in slices.
+        now += Duration::from_millis(1);
+        client.handle_timeout(now);
+        let mut sent = Vec::new();
+        for transmit in client.transmits().iter() {
+            assert_eq!(transmit.path, Path { remote: address, local: None, port: PORT });
+            sent.push(transmit.bytes.to_vec());
+        }
+        client.transmits().clear();
+        for bytes in &mut sent {
+            host.handle_datagram(now, Datagram { path: Path::to(Address::from_virtual(8)), bytes });
+        }
+        while let Some(event) = host.poll_event() {
+            if let Event::ConnectRequest(request) = event {
+                host.accept_connection(now, request.connection, b"").unwrap();
+            }
+        }
+        let answers: Vec<_> = host.transmits().iter().map(|transmit| transmit.bytes.to_vec()).collect();
+        host.transmits().clear();
+        for answer in answers {
+            // A copy at the bound port comes first, and changes nothing for the attempt.
+            let ports = if is_established { &[PORT, 0] } else { &[0, PORT] };
+            for port in ports {
+                let path = Path { remote: address, local: None, port: *port };
+                client.handle_datagram(now, Datagram { path, bytes: &mut answer.clone() });
+            }
+        }
+        while let Some(event) = client.poll_event() {
+            is_established |= matches!(event, Event::Established { .. });
+        }
+    }
+    assert!(is_established);
+    assert!(client.stats().stray_handshake >= 2, "{:?}", client.stats());
+
+    let stranger = Address::from_virtual(9);
+    host.connect(now, stranger, ConnectOptions::new(Trust::Anyone)).unwrap();
+    let mut request = host.transmits().get(0).unwrap().bytes.to_vec();
+    let path = Path { remote: stranger, local: None, port: PORT };
+    client.handle_datagram(now, Datagram { path, bytes: &mut request });
+    assert_eq!(client.stats().not_accepting, 1);
+    assert!(client.transmits().is_empty());
+}

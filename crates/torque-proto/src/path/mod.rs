@@ -25,8 +25,9 @@ pub struct Path {
     pub remote: Address,
     /// The local IP address, where the carrier tells and can choose it; `None` leaves the choice to the system.
     pub local: Option<IpAddr>,
-    /// The driver's local port: 0 for the one that its socket is bound to. Other numbers are for drivers that open
-    /// further ports; an endpoint has none opened yet.
+    /// The driver's local port: 0 for the one that its socket is bound to. Other numbers are
+    /// those of further ports that the driver opened to connect from
+    /// ([`Endpoint::connect_unresolved_from`](crate::Endpoint::connect_unresolved_from)); nobody may connect to them.
     pub port: u16,
 }
 
@@ -36,12 +37,12 @@ impl Path {
         Self { remote, local: None, port: 0 }
     }
 
-    /// The same remote, reached from where `arrived` came in; a carrier that does not tell changes no address.
+    /// The same remote, reached from the address at which `arrived` came in, if the carrier tells. The port stays: the other
+    /// side knows this one by it, and anybody may copy a datagram to another port.
     pub(crate) fn follow(&mut self, arrived: Self) {
         if arrived.local.is_some() {
             self.local = arrived.local;
         }
-        self.port = arrived.port;
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct Carrier {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     state: UdpSocketState,
     pub(crate) local: SocketAddr,
+    /// The port of the paths that begin here: 0 at the bound port ([`Path::port`]).
+    pub(crate) port: u16,
     /// True if an IPv6 socket takes IPv4 as well.
     dual_stack: bool,
     segments: Segments,
@@ -94,6 +96,7 @@ impl Carrier {
             #[cfg(not(any(target_os = "linux", target_os = "android")))]
             state,
             local,
+            port: 0,
             dual_stack,
             segments,
         })
@@ -148,8 +151,13 @@ impl Carrier {
         })
     }
 
+    /// The run that begins at `index`; `None` if it leaves from another port.
     fn run<'a>(&self, transmits: &'a Transmits, index: usize) -> Option<Run<'a>> {
-        let most = self.segments.at_most(&transmits.get(index)?.path.remote);
+        let path = transmits.get(index)?.path;
+        if path.port != self.port {
+            return None;
+        }
+        let most = self.segments.at_most(&path.remote);
         transmits.run(index, most, MAX_RUN_BYTES)
     }
 

@@ -94,6 +94,11 @@ impl Udp {
         })
     }
 
+    /// Makes the socket a further port of its endpoint: its paths have its port's number.
+    pub(crate) fn leave_by_port(&mut self) {
+        self.carrier.port = self.carrier.local.port();
+    }
+
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.carrier.local
     }
@@ -122,10 +127,6 @@ impl Udp {
     /// Addresses that could not be sent to since the last call, each once.
     pub(crate) fn take_troubles(&mut self) -> Vec<Trouble> {
         std::mem::take(&mut self.troubles)
-    }
-
-    pub(crate) fn has_troubles(&self) -> bool {
-        !self.troubles.is_empty()
     }
 
     /// The socket, unless a runtime owns it.
@@ -175,10 +176,12 @@ impl Udp {
         }
     }
 
-    /// Sends all that is queued, except what the send buffer has no room for.
+    /// Sends all that is queued, up to the first datagram that leaves from another port, except what the send buffer has no room for.
     pub(crate) fn send(&mut self, transmits: &mut Transmits) {
         self.blocked = false;
-        while let Some(first) = transmits.get(0) {
+        while let Some(first) = transmits.get(0)
+            && first.path.port == self.carrier.port
+        {
             if self.pressure.is_look_due() {
                 self.pressure.looked(pressure::buffer::waiting(&self.carrier));
             }
@@ -283,7 +286,7 @@ impl Udp {
     /// One receive call of about `room` datagrams at most, but of at least one message. `take` gets each datagram and
     /// its path.
     pub(crate) fn receive(&mut self, room: usize, mut take: impl FnMut(Path, &mut [u8])) -> Received {
-        let wildcard = self.carrier.local.ip().is_unspecified();
+        let (wildcard, port) = (self.carrier.local.ip().is_unspecified(), self.carrier.port);
         let (wake_port, stats, last_lost) = (self.wake_port, &mut self.stats, &mut self.lost);
         stats.receive_calls += 1;
         let asked = self.carrier.receive_at_most(self.asks.min(room / MAX_JOINED).max(1));
@@ -297,7 +300,7 @@ impl Udp {
                 return;
             }
             let local = if wildcard { destination.and_then(usable_source) } else { None };
-            let path = Path { local, ..Path::to(Address::from(from)) };
+            let path = Path { remote: Address::from(from), local, port };
             let mut take = |datagram: &mut [u8]| {
                 stats.datagrams_received += 1;
                 stats.bytes_received += datagram.len() as u64;

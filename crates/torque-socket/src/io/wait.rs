@@ -1,11 +1,11 @@
-//! Waiting for a socket, or for two, with a limit.
+//! Waiting for a few sockets, with a limit.
 
 use std::io;
 use std::net::UdpSocket;
 use std::time::Duration;
 
 /// The most sockets that one wait can watch.
-const MAX_SOCKETS: usize = 2;
+const MAX_SOCKETS: usize = 3;
 
 /// A socket and what is waited for.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ impl<'a> Watch<'a> {
 /// Which of the sockets are ready, in the order of asking.
 pub(crate) type Ready = [bool; MAX_SOCKETS];
 
-/// Blocks until one of at most two sockets is ready, or until `timeout` has passed; `None` waits without limit. A
+/// Blocks until one of at most [`MAX_SOCKETS`] is ready, or until `timeout` has passed; `None` waits without limit. A
 /// signal ends the wait early.
 #[cfg(unix)]
 pub(crate) fn wait(watches: &[Watch<'_>], timeout: Option<Duration>) -> io::Result<Ready> {
@@ -70,7 +70,7 @@ fn millis(timeout: Option<Duration>) -> i32 {
     timeout.map_or(-1, |timeout| i32::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(i32::MAX))
 }
 
-/// Blocks until one of at most two sockets is ready, or until `timeout` has passed; `None` waits without limit.
+/// Blocks until one of at most [`MAX_SOCKETS`] is ready, or until `timeout` has passed; `None` waits without limit.
 #[cfg(windows)]
 pub(crate) fn wait(watches: &[Watch<'_>], timeout: Option<Duration>) -> io::Result<Ready> {
     use std::os::windows::io::AsRawSocket;
@@ -88,21 +88,23 @@ pub(crate) fn wait(watches: &[Watch<'_>], timeout: Option<Duration>) -> io::Resu
     if ready >= 0 { Ok(watched.map(|watched| watched.revents != 0)) } else { Err(io::Error::last_os_error()) }
 }
 
-/// A driver's sleep: until `udp` can be read (if `receives`), or written (if `blocked`), or the bell rings.
-/// Returns whether any of it happened, and silences the bell.
+/// A driver's sleep: until `udp`, or a shard's `private` port, is ready, or a shard's bell rings. Returns whether any of it
+/// happened, and silences the bell.
 pub(crate) fn sleep(
-    udp: &UdpSocket,
-    receives: bool,
-    blocked: bool,
+    udp: Watch<'_>,
     bell: Option<&UdpSocket>,
+    private: Option<Watch<'_>>,
     limit: Option<Duration>,
 ) -> io::Result<bool> {
-    let udp = Watch { socket: udp, readable: receives, writable: blocked };
     let Some(bell) = bell else { return Ok(wait(&[udp], limit)?[0]) };
-    let [ready, rung] = wait(&[udp, Watch::readable(bell)], limit)?;
-    if rung {
+    let both = [udp, Watch::readable(bell)];
+    let ready = match private {
+        None => wait(&both, limit)?,
+        Some(private) => wait(&[both[0], both[1], private], limit)?,
+    };
+    if ready[1] {
         // Empty; a second one only wakes once more.
         let _ = bell.recv(&mut [0; 1]);
     }
-    Ok(ready || rung)
+    Ok(ready.contains(&true))
 }

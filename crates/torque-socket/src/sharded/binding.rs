@@ -9,6 +9,7 @@ use torque_proto::Config;
 
 use super::ShardedSocket;
 use super::inbox::Inbox;
+use super::private_port::Opener;
 use super::rule::Rule;
 use super::shard::{Group, Shard};
 use crate::builder::Builder;
@@ -119,6 +120,7 @@ impl ShardedBuilder {
         let group = Arc::new(Group {
             rule,
             inboxes: wakers.into_iter().map(|waker| Inbox::new(waker, self.inbox_datagrams)).collect(),
+            opener: Opener::new(&self.builder, local, dual_stack),
             is_steered: steering == Steering::Kernel,
             epoch_turn: Mutex::new(()),
         });

@@ -1,5 +1,6 @@
 //! What makes a [`Socket`](crate::Socket) one shard of several.
 
+use std::io;
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,6 +8,7 @@ use torque_proto::wire::DatagramKind;
 use torque_proto::{Address, Endpoint, Instant, Path};
 
 use super::inbox::{Batch, Inbox};
+use super::private_port::{Opener, PrivatePort};
 use super::rule::Rule;
 use crate::io::IoStats;
 use crate::waker::Waker;
@@ -17,6 +19,7 @@ pub(crate) struct Group {
     pub(super) inboxes: Box<[Inbox]>,
     /// The kernel follows the rule too.
     pub(super) is_steered: bool,
+    pub(super) opener: Opener,
     /// Held by the shard that begins an epoch for all.
     pub(super) epoch_turn: Mutex<()>,
 }
@@ -61,8 +64,19 @@ impl Shard {
         Some(self.group.rule.owner(remote)).filter(|owner| *owner != self.number)
     }
 
-    /// Returns whether a received datagram is this shard's own. If not, puts it aside for its owner.
+    /// Opens a private port.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(crate) fn open_private_port(&self) -> io::Result<PrivatePort> {
+        self.group.opener.open()
+    }
+
+    /// Returns whether a received datagram is this shard's own, as all are at its private port. If not, puts it aside for its owner.
     pub(crate) fn owns(&mut self, path: Path, bytes: &[u8]) -> bool {
+        if path.port != 0 {
+            return true;
+        }
         let Some(owner) = self.other_owner(path.remote) else { return true };
         if self.group.is_steered && DatagramKind::of(bytes) == DatagramKind::Info {
             // The kernel steers what is sent to one address, and copies what is sent to all to every socket of

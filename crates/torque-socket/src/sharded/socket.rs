@@ -1,6 +1,7 @@
 //! One face of all shards.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::error::BindError;
 use crate::io::IoStats;
 use crate::metrics::Gauges;
 use crate::socket::{Shutdown, Socket};
-use crate::target::{ConnectError, ToTarget};
+use crate::target::{ConnectError, Place, ToTarget};
 use crate::threaded::ThreadedSocket;
 
 /// Events that are taken from a shard in its turn: few enough to be fair, many enough to be cheap.
@@ -140,10 +141,14 @@ impl ShardedSocket {
         self.shards.iter().for_each(|shard| shard.set_simulated_link(link));
     }
 
-    /// As [`Socket::connect`], from the shard that the answers will reach. Takes an address, or a URL with one.
+    /// As [`Socket::connect`], from the shard that the answers will reach.
+    ///
+    /// The addresses of a name may belong to several shards. So the attempt is made by one shard, the same each time for the
+    /// same name and port, from a further UDP port that only this shard has. The shard opens it at its first such attempt, at
+    /// the local address of [`local_addr`](Self::local_addr); nobody may connect to it.
     ///
     /// # Errors
-    /// Those of [`Socket::connect_with`]; or the target is a name, whose addresses may belong to several shards.
+    /// Those of [`Socket::connect_with`].
     pub fn connect(
         &self,
         target: impl ToTarget,
@@ -162,8 +167,11 @@ impl ShardedSocket {
         options: ConnectOptions,
     ) -> Result<ConnectionId, ConnectError> {
         let target = target.to_target()?;
-        let remote = target.address()?.ok_or(ConnectError::NameOnShard)?;
-        self.shards[self.shard_of(remote)].connect_with(target, options)
+        let shard = match target.place()? {
+            Place::Address(remote) => self.shard_of(remote),
+            Place::Name { name, port } => self.shard_of_name(&name, port),
+        };
+        self.shards[shard].connect_with(target, options)
     }
 
     /// As [`Socket::accept_challenge`].
@@ -359,6 +367,13 @@ impl ShardedSocket {
             sum.io_stats.add(&io_stats);
         }
         sum
+    }
+
+    /// The shard that connects to a name. Always the same one, so that it sees if the host is connected already.
+    fn shard_of_name(&self, name: &str, port: u16) -> usize {
+        let mut hasher = DefaultHasher::new();
+        (name.to_ascii_lowercase(), port).hash(&mut hasher);
+        (hasher.finish() % self.shards.len() as u64) as usize
     }
 
     /// The shard of a connection; `None` for an id of another socket.

@@ -51,7 +51,8 @@ impl Socket {
     /// # Errors
     /// Nothing says whose key counts ([`ConnectError::NoTrust`]), the text is not a URL, the address cannot be a host's
     /// ([`ConnectError::Unspecified`]) or lacks a zone of this machine ([`ConnectError::NoZone`],
-    /// [`ConnectError::NoSuchZone`]), or the endpoint refuses.
+    /// [`ConnectError::NoSuchZone`]), a shard has no UDP
+    /// port for a name ([`ConnectError::NoPort`]), or the endpoint refuses.
     pub fn connect_with(
         &mut self,
         target: impl ToTarget,
@@ -63,10 +64,9 @@ impl Socket {
         options.trust = Some(combine_trust(target.key(), options.trust)?);
         let address = match place {
             Place::Address(address) => address,
-            // The addresses of a name may belong to several shards.
-            Place::Name { .. } if self.shard.is_some() => return Err(ConnectError::NameOnShard),
             Place::Name { name, port } => {
-                let id = self.endpoint.connect_unresolved(now, options)?;
+                let from = self.port_for_names()?;
+                let id = self.endpoint.connect_unresolved_from(now, from, options)?;
                 let (waker, udp) = (&mut self.waker, &mut self.udp);
                 self.resolver.resolve(id, name, port, || get_waker(waker, udp));
                 return Ok(id);
@@ -76,6 +76,20 @@ impl Socket {
             return Err(ConnectError::OtherShard { owner });
         }
         Ok(self.endpoint.connect(now, address, options)?)
+    }
+
+    /// The local port from which names are asked, as paths count them. The addresses of a name may belong to several shards,
+    /// so a shard opens a private port for them at the first one.
+    fn port_for_names(&mut self) -> Result<u16, ConnectError> {
+        let Some(shard) = &self.shard else { return Ok(0) };
+        let private = match &mut self.private {
+            Some(private) => private,
+            none => {
+                let opened = shard.open_private_port();
+                none.insert(Box::new(opened.map_err(|error| ConnectError::NoPort(error.to_string()))?))
+            }
+        };
+        Ok(private.udp.local_addr().port())
     }
 
     /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`](torque_proto::Event::ChallengeResponse)). To give the attempt up,

@@ -11,6 +11,14 @@ use crate::sharded::Shard;
 /// Datagrams after which one `poll` stops receiving, so that a flood cannot keep it from returning.
 const MAX_RECEIVED: u64 = 8_192;
 
+/// A port to receive at. Each has a budget, so that a flood at one does not silence the other.
+#[derive(Clone, Copy)]
+enum Port {
+    Bound,
+    /// Of a shard.
+    Private,
+}
+
 impl Socket {
     /// Takes all that has come. Returns its last look at the clock, if it had one.
     pub(super) fn receive(&mut self) -> Option<Instant> {
@@ -27,13 +35,26 @@ impl Socket {
     }
 
     fn receive_from_system(&mut self) -> Option<Instant> {
-        let Self { endpoint, udp, clock, simulated, shard, held_back, .. } = self;
-        if shard.as_ref().is_some_and(|shard| !shard.receives()) {
-            return None;
+        let mut looked = None;
+        self.held_back = false;
+        if self.shard.as_ref().is_none_or(|shard| shard.receives()) {
+            looked = self.receive_at(Port::Bound);
         }
+        if self.private.is_some() {
+            looked = self.receive_at(Port::Private).or(looked);
+            self.collect_stats();
+        }
+        looked
+    }
+
+    fn receive_at(&mut self, port: Port) -> Option<Instant> {
+        let Self { endpoint, udp, private, clock, simulated, shard, held_back, .. } = self;
+        let udp = match port {
+            Port::Bound => udp,
+            Port::Private => &mut private.as_mut()?.udp,
+        };
         let mut looked = None;
         let mut budget = MAX_RECEIVED;
-        *held_back = false;
         while budget > 0 {
             let room = endpoint.receive_room().unwrap_or(usize::MAX);
             // Packets that cannot be queued wait in the kernel until the application has taken events. But something is received
