@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{Directory, event, json, run_to, torque};
+#[cfg(unix)]
+use common::torque;
+use common::{Directory, event, json, run_to};
 
 #[test]
 fn a_key_that_was_made_shows_the_public_key_it_was_made_with() {

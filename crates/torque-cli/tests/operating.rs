@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use common::{Directory, Host, event, get, json, lines, run_to, torque};
 #[cfg(unix)]
-use torque_socket::CloseCode;
-use torque_socket::{Credential, Event, KeyPair, Socket};
+use torque_socket::{CloseCode, Event};
+use torque_socket::{Credential, KeyPair, Socket};
 
 #[test]
 fn metrics_are_served_over_http() {

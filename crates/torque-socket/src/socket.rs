@@ -3,6 +3,7 @@
 mod connecting;
 mod ending;
 mod receiving;
+mod sending;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -19,7 +20,7 @@ use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::error::BindError;
 use crate::io::wait::{self, Watch};
-use crate::io::{IoStats, Trouble, Udp};
+use crate::io::{IoStats, Udp};
 use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
@@ -31,9 +32,6 @@ pub use ending::Shutdown;
 
 /// Datagrams that are queued before `send` hands them to the operating system by itself.
 const FLUSH_AT: usize = 256;
-
-/// How long a peer that was sent something may be silent before it gets nothing more while the send buffer is half full.
-const SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// How long `wait_event` may give out events before it looks at the network again: other sides wait for answers.
 const LOOK_AFTER: Duration = Duration::from_millis(10);
@@ -294,71 +292,6 @@ impl Socket {
         self.polled_at = now;
         self.run_background(now);
         self.run_timers(now);
-    }
-
-    /// Hands all queued datagrams to the operating system, in as few calls as it allows. What it has no room
-    /// for stays queued.
-    pub fn flush(&mut self) {
-        self.batch_began = None;
-        let (endpoint, clock) = (&self.endpoint, &self.clock);
-        let silent = || endpoint.silent_addresses(clock.now(), SILENT_AFTER).collect();
-        self.udp.mind_pressure(silent);
-        if let Some(private) = &mut self.private {
-            private.udp.mind_pressure(silent);
-        }
-        loop {
-            self.hand_to_system();
-            let mut troubles = self.udp.take_troubles();
-            if let Some(private) = &mut self.private {
-                troubles.append(&mut private.udp.take_troubles());
-            }
-            if troubles.is_empty() {
-                break;
-            }
-            // An attempt may now have another address to ask, which is to leave as well.
-            let now = self.clock.now();
-            for Trouble { remote, is_final, cause } in troubles {
-                self.endpoint.obstacle(now, remote, &cause, is_final);
-            }
-        }
-        self.collect_stats();
-    }
-
-    /// Adds up what was counted at the private port.
-    fn collect_stats(&mut self) {
-        if let Some(private) = &mut self.private {
-            self.udp.stats_mut().add(&std::mem::take(private.udp.stats_mut()));
-        }
-    }
-
-    fn hand_to_system(&mut self) {
-        match &mut self.simulated {
-            None => {
-                let transmits = self.endpoint.transmits();
-                if !transmits.is_empty() {
-                    self.udp.send(transmits);
-                }
-                let Some(private) = &mut self.private else { return };
-                // They leave in their order, from the one port and the other.
-                while !transmits.is_empty() {
-                    let left = transmits.len();
-                    private.udp.send(transmits);
-                    if transmits.len() == left {
-                        break;
-                    }
-                    self.udp.send(transmits);
-                }
-            }
-            Some(simulated) => {
-                let now = self.clock.now();
-                simulated.take(now, self.endpoint.transmits());
-                let (udp, private) = (&mut self.udp, &mut self.private);
-                simulated.departures(now, |path, bytes| match private {
-                    Some(private) if path.port != 0 => private.udp.send_single(path, bytes),
-                    _ => udp.send_single(path, bytes),
-                });
-            }
-        }
     }
 
     /// Hands on what is queued, then blocks until there is something to do: events, datagrams, a timer of the
