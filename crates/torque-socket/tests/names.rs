@@ -237,15 +237,14 @@ fn the_answer_to_an_old_look_up_is_not_taken_for_that_of_a_new_attempt() {
     let (mut wrong, mut right) = (loopback(), loopback());
     let (ports, gates) = ([&wrong, &right].map(|host| host.local_addr().port()), [(); 2].map(|()| channel()));
     let [(old, old_gate), (new, new_gate)] = gates;
-    let gates = Mutex::new((old_gate, new_gate));
+    let (old_gate, new_gate) = (Mutex::new(old_gate), Mutex::new(new_gate));
     let (answered, has_answered) = channel();
     let mut client = Socket::builder()
         .config(common::hasty())
         .resolve_with(move |name, _| {
             let is_old = name == "old";
-            // Only one look-up waits at a time: the new one begins when the old one has answered.
-            let gates = gates.lock().unwrap();
-            let () = if is_old { &gates.0 } else { &gates.1 }.recv().unwrap();
+            let gate = if is_old { &old_gate } else { &new_gate };
+            let () = gate.lock().unwrap().recv().unwrap();
             answered.send(()).unwrap();
             Ok(vec![([127, 0, 0, 1], ports[usize::from(!is_old)]).into()])
         })
