@@ -254,8 +254,17 @@ fn docs() -> Result<Outcome, String> {
 }
 
 fn tests() -> Result<Outcome, String> {
-    let mut words =
-        vec!["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--all-features", "--locked"];
+    let mut words = vec![
+        "test",
+        "--workspace",
+        "--lib",
+        "--bins",
+        "--tests",
+        "--examples",
+        "--all-features",
+        "--locked",
+        "--no-fail-fast",
+    ];
     if workspace::has(CORPUS_CRATE)? {
         words.extend(["--exclude", CORPUS_CRATE]);
     }
