@@ -30,7 +30,7 @@ mod connection;
 #[doc(hidden)]
 pub mod control {
     //! Reliable control messages between endpoints, for what is built on them. Not part of the interface yet.
-    pub use crate::connection::reliable::{ControlError, ControlEvent, ControlStats};
+    pub use crate::connection::control::reliable::{ControlError, ControlEvent, ControlStats};
 }
 pub mod crypto;
 mod endpoint;

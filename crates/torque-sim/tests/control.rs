@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{MS, SECOND, link, random_config, random_link};
 use torque_proto::control::{ControlError, ControlEvent};
-use torque_proto::wire::reliable::{MAX_MESSAGE, ReliableKind};
+use torque_proto::wire::control::reliable::{MAX_MESSAGE, ReliableKind};
 use torque_proto::{Config, ConnectionId, Instant};
 use torque_sim::play::{Behaviour, Sending};
 use torque_sim::{NodeId, Play, SimRng, for_seeds};

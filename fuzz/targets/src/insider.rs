@@ -5,8 +5,8 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
 use torque_proto::wire::control::ControlMessage;
+use torque_proto::wire::control::reliable::{PART_BYTES, ReliableKind, ReliableMessage};
 use torque_proto::wire::header::{Header, HeaderSize, PacketKind};
-use torque_proto::wire::reliable::{PART_BYTES, ReliableKind, ReliableMessage};
 use torque_proto::{Cipher, Trust};
 
 use crate::input::Input;

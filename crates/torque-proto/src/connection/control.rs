@@ -1,15 +1,17 @@
 //! Control packets: sends their messages, and does what those of the other side say (PROTOCOL.md 8).
 
+pub(crate) mod reliable;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::reliable::{ControlError, ControlLayer, ControlStats, Reliable};
+use self::reliable::{ControlError, ControlLayer, ControlStats, Reliable};
 use super::{Connection, Output};
 use crate::instant::Instant;
 use crate::transmits::Outbox;
+use crate::wire::control::reliable::ReliableKind;
 use crate::wire::control::{ControlMessage, ControlMessages};
 use crate::wire::header::PacketKind;
-use crate::wire::reliable::ReliableKind;
 
 impl Connection {
     pub(super) fn send_control(&mut self, messages: &[ControlMessage<'_>], outbox: &mut Outbox<'_>) {

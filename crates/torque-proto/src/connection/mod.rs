@@ -5,7 +5,7 @@
 
 mod acks;
 mod close;
-mod control;
+pub(crate) mod control;
 #[cfg(test)]
 mod hostile_tests;
 mod incoming;
@@ -16,7 +16,6 @@ mod numbers;
 mod outgoing;
 pub(crate) mod packets;
 mod rate;
-pub(crate) mod reliable;
 mod rest;
 mod verdicts;
 #[cfg(test)]
@@ -28,13 +27,13 @@ use alloc::boxed::Box;
 
 use close::Phase;
 pub(crate) use close::{Ended, Unheard};
+use control::reliable::{ControlEvent, ControlLayer};
 pub(crate) use incoming::Report;
 use incoming::{Incoming, MAX_SHORT_REPORT};
 use liveness::{Liveness, PingAction};
 use outgoing::Outgoing;
 use packets::{KeysExhausted, OpenedPacket};
 use rate::Rate;
-use reliable::{ControlEvent, ControlLayer};
 
 use crate::config::Config;
 use crate::crypto::Cipher;

@@ -6,6 +6,7 @@
 
 mod candidates;
 mod connecting;
+mod control;
 mod hosting;
 mod maps;
 mod origins;
@@ -13,7 +14,6 @@ mod packets;
 mod peer;
 mod places;
 mod queue;
-mod reliable;
 mod requests;
 mod routing;
 mod setup;
@@ -48,9 +48,9 @@ use crate::stats::{ConnectionStats, Stats};
 use crate::transmits::{Cause, Transmits};
 use crate::wire::DatagramKind;
 
+use control::ControlQueue;
 use maps::{AddressMap, Attempts, Owners, Seeded};
 use queue::{EventQueue, Frees};
-use reliable::ControlQueue;
 use requests::Requests;
 use slab::Slab;
 use slot::{Entry, Slot};

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::address::Address;
 use crate::config::Limits;
-use crate::connection::reliable::ControlEvent;
+use crate::connection::control::reliable::ControlEvent;
 use crate::connection::{Connection, Output};
 use crate::event::Delivery;
 use crate::handshake::{Asking, Confirming, Refused};
@@ -18,8 +18,8 @@ use crate::stats::Stats;
 use crate::timer::TimerKind;
 
 use super::candidates::Candidates;
+use super::control::ControlQueue;
 use super::queue::EventQueue;
-use super::reliable::ControlQueue;
 
 /// A slot, and what the application has noted or taken of it.
 pub(super) struct Entry {

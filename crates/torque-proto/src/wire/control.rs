@@ -1,5 +1,7 @@
 //! Control messages (PROTOCOL.md 8).
 
+pub mod reliable;
+
 use alloc::vec::Vec;
 
 /// One message of a control packet.

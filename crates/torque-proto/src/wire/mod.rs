@@ -8,7 +8,6 @@ pub mod header;
 mod kind;
 mod lengths;
 mod probe;
-pub mod reliable;
 mod reply;
 mod sealed;
 

@@ -1,12 +1,12 @@
 //! Datagrams to and from the operating system, many in one call where it can.
 
-mod carrier;
 mod failure;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod mmsg;
 mod pressure;
 mod segments;
 mod stats;
+mod system_calls;
 pub(crate) mod wait;
 
 use std::collections::HashSet;
@@ -16,13 +16,13 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use torque_proto::wire::DatagramKind;
 use torque_proto::{Address, Path, Transmits};
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use carrier::Message;
-use carrier::{Carrier, Handle, Refused};
 use failure::Failure;
 pub(crate) use failure::Trouble;
 use pressure::Pressure;
 pub use stats::IoStats;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use system_calls::Message;
+use system_calls::{Handle, Refused, SystemCalls};
 
 /// Bytes for one received message: the longest datagram, or as much as the kernel joins. A little more than
 /// 64 KiB, so that the starts of the buffers do not share the same few cache lines.
@@ -60,7 +60,7 @@ pub(crate) enum Received {
 
 /// A bound UDP socket with its buffers and counters.
 pub(crate) struct Udp {
-    carrier: Carrier,
+    calls: SystemCalls,
     pressure: Pressure,
     buffer: Vec<u8>,
     /// The number of messages that the next receive call asks for.
@@ -78,10 +78,10 @@ impl Udp {
     /// # Errors
     /// What the operating system says when the socket is set up.
     pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
-        let carrier = Carrier::new(socket, dual_stack)?;
-        let pressure = Pressure::new(pressure::buffer::capacity(&carrier));
+        let calls = SystemCalls::new(socket, dual_stack)?;
+        let pressure = Pressure::new(pressure::buffer::capacity(&calls));
         Ok(Self {
-            carrier,
+            calls,
             pressure,
             // Zeroed memory that is never touched costs nothing.
             buffer: vec![0; RECEIVE_BYTES * RECEIVE_BATCH],
@@ -96,11 +96,11 @@ impl Udp {
 
     /// Makes the socket a further port of its endpoint: its paths have its port's number.
     pub(crate) fn leave_by_port(&mut self) {
-        self.carrier.port = self.carrier.local.port();
+        self.calls.port = self.calls.local.port();
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.carrier.local
+        self.calls.local
     }
 
     pub(crate) fn stats(&self) -> &IoStats {
@@ -131,7 +131,7 @@ impl Udp {
 
     /// The socket, unless a runtime owns it.
     pub(crate) fn plain(&self) -> Option<&UdpSocket> {
-        match &self.carrier.handle {
+        match &self.calls.handle {
             Handle::Plain(socket) => Some(socket),
             #[cfg(feature = "tokio")]
             Handle::Tokio(_) => None,
@@ -141,15 +141,15 @@ impl Udp {
     /// Gives the socket to the tokio runtime of the calling task.
     #[cfg(feature = "tokio")]
     pub(crate) fn move_to_tokio(&mut self) -> io::Result<()> {
-        if let Handle::Plain(socket) = &self.carrier.handle {
-            self.carrier.handle = Handle::Tokio(tokio::net::UdpSocket::from_std(socket.try_clone()?)?);
+        if let Handle::Plain(socket) = &self.calls.handle {
+            self.calls.handle = Handle::Tokio(tokio::net::UdpSocket::from_std(socket.try_clone()?)?);
         }
         Ok(())
     }
 
     #[cfg(feature = "tokio")]
     pub(crate) fn tokio(&self) -> Option<&tokio::net::UdpSocket> {
-        match &self.carrier.handle {
+        match &self.calls.handle {
             Handle::Plain(_) => None,
             Handle::Tokio(socket) => Some(socket),
         }
@@ -157,19 +157,19 @@ impl Udp {
 
     #[cfg(unix)]
     pub(crate) fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.carrier.fd()
+        self.calls.fd()
     }
 
     #[cfg(windows)]
     pub(crate) fn socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
-        self.carrier.socket()
+        self.calls.socket()
     }
 
     /// To be called before sending. If the send buffer is half full, nothing more is sent to the addresses that `silent`
     /// gives, until it is not.
     pub(crate) fn mind_pressure(&mut self, silent: impl FnOnce() -> HashSet<Address>) {
         if self.pressure.is_look_due_first() {
-            self.pressure.looked(pressure::buffer::waiting(&self.carrier));
+            self.pressure.looked(pressure::buffer::waiting(&self.calls));
             if self.pressure.wants_silent() {
                 self.pressure.set_silent(silent());
             }
@@ -180,10 +180,10 @@ impl Udp {
     pub(crate) fn send(&mut self, transmits: &mut Transmits) {
         self.blocked = false;
         while let Some(first) = transmits.get(0)
-            && first.path.port == self.carrier.port
+            && first.path.port == self.calls.port
         {
             if self.pressure.is_look_due() {
-                self.pressure.looked(pressure::buffer::waiting(&self.carrier));
+                self.pressure.looked(pressure::buffer::waiting(&self.calls));
             }
             if self.pressure.holds(&first.path.remote, first.bytes) {
                 self.stats.held_back += 1;
@@ -191,7 +191,7 @@ impl Udp {
                 continue;
             }
             self.stats.send_calls += 1;
-            match self.carrier.send_batch(transmits, |run| self.pressure.holds(&run.path.remote, run.bytes)) {
+            match self.calls.send_batch(transmits, |run| self.pressure.holds(&run.path.remote, run.bytes)) {
                 Ok(sent) if sent.datagrams == 0 => return,
                 Ok(sent) => {
                     self.count_sent(sent.datagrams, sent.bytes);
@@ -217,7 +217,7 @@ impl Udp {
     /// The first run of `transmits` was refused: finds out which of its datagrams can be sent, from the same address, by
     /// themselves, counts the others, and returns how many are done with.
     fn after_refusal(&mut self, transmits: &Transmits, refused: &Refused) -> usize {
-        let Some(run) = self.carrier.first_run(transmits) else { return 1 };
+        let Some(run) = self.calls.first_run(transmits) else { return 1 };
         let failure = refused.failure();
         match failure {
             Failure::WouldBlock => {
@@ -241,12 +241,12 @@ impl Udp {
         let (mut done, mut good) = (0, 0);
         for bytes in run.bytes.chunks(run.segment_size.max(1)) {
             self.stats.send_calls += 1;
-            let mut sent = self.carrier.send_singly(run.path, bytes);
+            let mut sent = self.calls.send_singly(run.path, bytes);
             if let Err(refused) = &sent
                 && may_leave_from_any(run.path.local, bytes, refused)
             {
                 self.stats.send_calls += 1;
-                sent = self.carrier.send_singly(Path { local: None, ..run.path }, bytes);
+                sent = self.calls.send_singly(Path { local: None, ..run.path }, bytes);
             }
             match sent {
                 Ok(()) => {
@@ -264,7 +264,7 @@ impl Udp {
         }
         if run.count > 1 && good == run.count && failure.may_be_of_a_run() {
             // Else every batch would be tried in vain first.
-            self.carrier.runs_refused_to(run.path.remote);
+            self.calls.runs_refused_to(run.path.remote);
         }
         done
     }
@@ -277,7 +277,7 @@ impl Udp {
     /// Sends one datagram that does not lie in the endpoint's buffer. A full send buffer loses it.
     pub(crate) fn send_single(&mut self, path: Path, bytes: &[u8]) {
         self.stats.send_calls += 1;
-        match self.carrier.send_singly(path, bytes) {
+        match self.calls.send_singly(path, bytes) {
             Ok(()) => self.count_sent(1, bytes.len()),
             Err(refused) => self.lost(&refused, path.remote, bytes.len()),
         }
@@ -286,12 +286,12 @@ impl Udp {
     /// One receive call of about `room` datagrams at most, but of at least one message. `take` gets each datagram and
     /// its path.
     pub(crate) fn receive(&mut self, room: usize, mut take: impl FnMut(Path, &mut [u8])) -> Received {
-        let (wildcard, port) = (self.carrier.local.ip().is_unspecified(), self.carrier.port);
+        let (wildcard, port) = (self.calls.local.ip().is_unspecified(), self.calls.port);
         let (wake_port, stats, last_lost) = (self.wake_port, &mut self.stats, &mut self.lost);
         stats.receive_calls += 1;
-        let asked = self.carrier.receive_at_most(self.asks.min(room / MAX_JOINED).max(1));
+        let asked = self.calls.receive_at_most(self.asks.min(room / MAX_JOINED).max(1));
         let buffers = &mut self.buffer[..RECEIVE_BYTES * asked];
-        let received = self.carrier.receive(buffers, |Arrived { from, destination, stride, lost, bytes }| {
+        let received = self.calls.receive(buffers, |Arrived { from, destination, stride, lost, bytes }| {
             if let Some(lost) = lost {
                 stats.receive_buffer_full += u64::from(lost.wrapping_sub(*last_lost));
                 *last_lost = lost;
@@ -315,7 +315,7 @@ impl Udp {
         match received {
             Ok(count) => {
                 self.asks = if count < asked { RECEIVE_FEW } else { RECEIVE_BATCH };
-                if count < asked && self.carrier.short_receive_is_last() {
+                if count < asked && self.calls.short_receive_is_last() {
                     Received::Last
                 } else {
                     Received::Some

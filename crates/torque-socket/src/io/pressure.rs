@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use torque_proto::Address;
 use torque_proto::wire::DatagramKind;
 
-use super::carrier::Carrier;
+use super::system_calls::SystemCalls;
 
 /// The kernel's approximate charge for a datagram beside its bytes.
 const OVERHEAD: usize = 768;
@@ -90,18 +90,18 @@ fn is_to_stranger(bytes: &[u8]) -> bool {
 pub(super) mod buffer {
     use std::os::fd::AsRawFd;
 
-    use super::Carrier;
+    use super::SystemCalls;
 
     /// The kernel tells twice what was asked for, and charges up to that.
-    pub(in crate::io) fn capacity(carrier: &Carrier) -> usize {
-        socket2::SockRef::from(&carrier.fd()).send_buffer_size().unwrap_or(0)
+    pub(in crate::io) fn capacity(calls: &SystemCalls) -> usize {
+        socket2::SockRef::from(&calls.fd()).send_buffer_size().unwrap_or(0)
     }
 
     /// 0 if the kernel does not say.
-    pub(in crate::io) fn waiting(carrier: &Carrier) -> usize {
+    pub(in crate::io) fn waiting(calls: &SystemCalls) -> usize {
         let mut bytes: libc::c_int = 0;
         // SAFETY: the kernel writes a c_int, which outlives the call.
-        let result = unsafe { libc::ioctl(carrier.fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+        let result = unsafe { libc::ioctl(calls.fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
         if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
     }
 }
@@ -109,13 +109,13 @@ pub(super) mod buffer {
 /// These systems charge nothing for datagrams that wait for a neighbour.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) mod buffer {
-    use super::Carrier;
+    use super::SystemCalls;
 
-    pub(in crate::io) fn capacity(_: &Carrier) -> usize {
+    pub(in crate::io) fn capacity(_: &SystemCalls) -> usize {
         0
     }
 
-    pub(in crate::io) fn waiting(_: &Carrier) -> usize {
+    pub(in crate::io) fn waiting(_: &SystemCalls) -> usize {
         0
     }
 }

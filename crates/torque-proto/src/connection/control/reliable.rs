@@ -10,7 +10,9 @@ use core::fmt;
 
 use crate::instant::Instant;
 use crate::micros::Micros;
-use crate::wire::reliable::{MAX_MESSAGE, PART_BYTES, ReliableKind, ReliableMessage, ReliableMessages};
+use crate::wire::control::reliable::{
+    MAX_MESSAGE, PART_BYTES, ReliableKind, ReliableMessage, ReliableMessages,
+};
 
 /// Pauses between repetitions double from the first to the longest.
 const FIRST_PAUSE: Micros = Micros::from_millis(250);

@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 
 use super::Endpoint;
 use super::slot::Slot;
-use crate::connection::reliable::{ControlError, ControlEvent, ControlStats};
+use crate::connection::control::reliable::{ControlError, ControlEvent, ControlStats};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::transmits::Cause;
-use crate::wire::reliable::ReliableKind;
+use crate::wire::control::reliable::ReliableKind;
 
 /// Messages that wait, and how many of them may be one connection's.
 const MAX_QUEUED: usize = 256;

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::*;
 use crate::crypto::rng::Rng;
 use crate::crypto::testing::for_seeds;
-use crate::wire::reliable::ReliableMessages;
+use crate::wire::control::reliable::ReliableMessages;
 
 const KIND: ReliableKind = ReliableKind::FORWARD;
 const STATE: ReliableKind = ReliableKind::CANDIDATES;

@@ -1,6 +1,6 @@
 //! The system calls themselves: what this operating system has for many datagrams at once.
 //!
-//! Another carrier than UDP does not go here but into a crate beside this one, over `torque-proto`.
+//! Another carrier than UDP is a crate beside this one, over `torque-proto`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
@@ -72,7 +72,7 @@ impl Refused {
 }
 
 /// A socket and what is known about it.
-pub(crate) struct Carrier {
+pub(crate) struct SystemCalls {
     pub(crate) handle: Handle,
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     state: UdpSocketState,
@@ -84,7 +84,7 @@ pub(crate) struct Carrier {
     segments: Segments,
 }
 
-impl Carrier {
+impl SystemCalls {
     pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let local = socket.local_addr()?;

@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use super::control::{MalformedControl, split_message, write_message};
+use super::{MalformedControl, split_message, write_message};
 
 /// Bytes of body in each part but the last. A part fits into 1,200 bytes beside the longest report.
 pub const PART_BYTES: usize = 880;
