@@ -1,8 +1,11 @@
 //! Every example runs to its end, over its bad network.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// The example's program: built already if all of the tests were, built now if not.
 fn program(name: &str) -> PathBuf {
@@ -20,11 +23,33 @@ fn program(name: &str) -> PathBuf {
     path
 }
 
+/// The longest that an example may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
 fn run(name: &str) {
-    let output = Command::new(program(name)).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{name}\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let mut child =
+        Command::new(program(name)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (out, err) = (read(child.stdout.take().unwrap()), read(child.stderr.take().unwrap()));
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > LIMIT {
+            child.kill().unwrap();
+            panic!("{name} has not ended within {LIMIT:?}:\n{}", out.join().unwrap());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    let (text, errors) = (out.join().unwrap(), err.join().unwrap());
+    assert!(child.wait().unwrap().success(), "{name}\n{text}\n{errors}");
     assert!(!text.is_empty(), "{name} tells what it did");
+}
+
+/// Reads what a program prints while it runs: one whose pipe is full stands still.
+fn read(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 #[test]
