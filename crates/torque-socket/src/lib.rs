@@ -69,12 +69,13 @@
 //! A host that needs more than one core is a [`ShardedSocket`]: several sockets at one address
 //! ([`guide::many_cores`]).
 //!
-//! The calls have the same names and meanings in each, and [`EventSocket`] is a trait over them all. More chapters: [`guide::connecting`] (both sides' consent,
+//! A call that several of them have has the same name and meaning in each. [`EventSocket`] is a trait with the calls that a server needs. More chapters: [`guide::connecting`] (both sides' consent,
 //! keys and trust), [`guide::verdicts`] (what to build on them), [`guide::errors_and_limits`] (errors, limits, counters,
 //! bad networks on purpose).
 //!
 //! # Features
 //!
+//! - `native` (on): cryptography written for 64-bit Intel and ARM processors.
 //! - `tokio` (off): [`AsyncSocket`](guide::tokio_runtime).
 //! - `tracing` (off): events of the driver and of the protocol.
 //!
