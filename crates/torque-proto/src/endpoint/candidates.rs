@@ -410,10 +410,11 @@ impl Candidates {
     pub(super) fn note(&mut self, id: ConnectionId, table: &mut Attempts) {
         let is_held = self.held.is_some();
         self.list.retain_mut(|candidate| {
-            // While an accept is held, its repetition has to be found.
-            let present = if is_held { candidate.noted } else { candidate.initiator_nonce().copied() };
-            table.note(id, &mut candidate.noted, present);
             let is_over = matches!(candidate.phase, Phase::Over);
+            // While an accept is held, its repetition has to be found.
+            let keeps = is_held && !is_over;
+            let present = if keeps { candidate.noted } else { candidate.initiator_nonce().copied() };
+            table.note(id, &mut candidate.noted, present);
             if is_over {
                 table.remove(&candidate.address);
             }
@@ -432,7 +433,7 @@ impl Candidates {
 
     /// The nonce with which an address is asked.
     pub(super) fn nonce_at(&self, address: &Address) -> Option<&[u8; 16]> {
-        self.list.iter().find(|other| other.address == *address)?.initiator_nonce()
+        self.list.iter().find(|other| other.address == *address)?.noted.as_ref()
     }
 
     /// The address, if there is only one.

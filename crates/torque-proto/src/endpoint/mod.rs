@@ -1,7 +1,7 @@
 //! One socket's worth of protocol: routing, timers, events and the calls of an application.
 //!
 //! A datagram's way in: [`Endpoint::handle_datagram`] (`routing`) tells its kind and finds its owner;
-//! `hosting`, `attempting` or `packets` hand it to the handshake's or the connection's state and turn the outcome into
+//! `hosting`, `connecting` or `packets` hand it to the handshake's or the connection's state and turn the outcome into
 //! events. Its way out: [`Endpoint::send`] seals into [`Transmits`], which the driver empties.
 
 mod candidates;

@@ -250,6 +250,29 @@ fn a_closed_attempt_does_not_come_back_with_the_accept_that_it_holds() {
 }
 
 #[test]
+fn an_attempt_that_holds_an_accept_crosses_a_request_by_the_rule() {
+    const SEEDS: u8 = 8;
+    let mut superseded = 0;
+    for seed in 0..SEEDS {
+        let mut hosts = Hosts::new(1);
+        hosts.client = endpoint(100 + seed);
+        hosts.connect(0);
+        let accept = intercept_accept(&mut hosts);
+        hear(&mut hosts, elsewhere(), &accept);
+        let options = ConnectOptions::new(Trust::Anyone);
+        hosts.hosts[0].connect(hosts.now, address(OURS), options).unwrap();
+        // Shorter than the wait for the address that was asked.
+        hosts.advance(100, |_, _| Some(address(0)));
+        let lost = |event: &&Event| matches!(event, Event::Close { code: CloseCode::Superseded, .. });
+        superseded += hosts.events.iter().filter(lost).count();
+        hosts.advance(30_000, |_, _| None);
+        assert!(hosts.client.attempts.is_empty(), "seed {seed} leaves something of its attempt");
+    }
+    // The smaller nonce survives, and nonces are random.
+    assert!((1..usize::from(SEEDS)).contains(&superseded), "{superseded} of {SEEDS}");
+}
+
+#[test]
 fn an_answer_from_the_address_of_a_closing_connection_does_not_end_it() {
     let mut hosts = Hosts::new(2);
     let first = hosts.connect(0);
