@@ -33,15 +33,17 @@ impl Endpoint {
         }
     }
 
-    /// Echoes a probe if datagrams from there are welcome (4.9): from everywhere with `accept_incoming`
-    /// at the bound port, else only from an
-    /// address that has an attempt or a connection.
+    /// Echoes a probe if datagrams from there are welcome (4.9): at the bound port with `accept_incoming` those from
+    /// everywhere, else only those from an address that has an attempt or a connection.
     fn on_probe(&mut self, path: Path, bytes: &[u8]) {
         let Ok(nonce) = parse_probe(bytes) else { return self.stats.malformed += 1 };
         let remote = &path.remote;
         let is_known = self.attempts.asking(remote).is_some() || self.connections.get(remote).is_some();
         if !self.hosts_at(path) && !is_known {
             return self.stats.not_accepting += 1;
+        }
+        if !self.transmits.takes_answers() {
+            return self.transmits.count_unanswered();
         }
         self.transmits.push(Cause::Stranger, path, |out| out.extend_from_slice(&probe_echo(nonce)));
         self.stats.probes_answered += 1;

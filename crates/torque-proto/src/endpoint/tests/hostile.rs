@@ -221,6 +221,22 @@ fn probes_are_echoed_where_their_source_is_welcome_and_echoes_never() {
 }
 
 #[test]
+fn a_probe_without_room_for_its_echo_is_not_counted_as_answered() {
+    let mut config = Config::default();
+    // A quarter is for what strangers elicit.
+    config.limits.queued_transmits = 8;
+    let setup = Setup { config, key_pair: None, seed: [1; 32], unix_millis: 0 };
+    let mut host = Endpoint::new(Instant::from_millis(1), setup).unwrap();
+    for _ in 0..5 {
+        let mut probe = wire::probe([9; 16]);
+        let datagram = Datagram { path: Path::to(address(5)), bytes: &mut probe };
+        host.handle_datagram(Instant::from_millis(2), datagram);
+    }
+    assert_eq!(take(&mut host).len(), 2);
+    assert_eq!((host.stats().probes_answered, host.stats().transmits_dropped), (2, 3));
+}
+
+#[test]
 fn a_probe_is_echoed_to_the_other_side_of_a_connection() {
     let mut pair = Pair::new(Config::default());
     pair.connect();
