@@ -220,9 +220,9 @@ impl Endpoint {
     /// free at once. A close event follows, with the code `closed`.
     ///
     /// Repeats of the request stay without an answer while the epoch of its identity token lives, as the token is used up.
-    /// A repeat that comes later gets `stale_epoch`: the initiator begins again within its attempt, with a new token and
-    /// another puzzle. That is a new request, and the application is asked again, perhaps with the same connect_data. To
-    /// end the attempt, [`refuse`](Self::refuse) it.
+    /// A repeat that comes later gets `stale_epoch`, and one whose puzzle has become too easy gets `difficulty_too_low`:
+    /// the initiator begins again within its attempt, with a new token and another puzzle. That is a new request, and the
+    /// application is asked again, perhaps with the same connect_data. To end the attempt, [`refuse`](Self::refuse) it.
     ///
     /// # Errors
     /// `Closed`; `NotWaiting` if it was answered before, or is no request.
