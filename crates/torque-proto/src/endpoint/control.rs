@@ -2,7 +2,7 @@
 //!
 //! A connection passes them over until [`Endpoint::enable_control`], so no peer makes one keep anything that nothing uses.
 
-use alloc::vec::Vec;
+use alloc::collections::VecDeque;
 
 use super::Endpoint;
 use super::slot::Slot;
@@ -20,7 +20,7 @@ const MAX_QUEUED_OF_CONNECTION: usize = 32;
 #[derive(Default)]
 pub(super) struct ControlQueue {
     /// Oldest first; few, and seldom any.
-    events: Vec<(ConnectionId, ControlEvent)>,
+    events: VecDeque<(ConnectionId, ControlEvent)>,
 }
 
 impl ControlQueue {
@@ -30,7 +30,7 @@ impl ControlQueue {
         let takes = !matches!(event, ControlEvent::Message { .. })
             || self.events.len() < MAX_QUEUED && self.has_room_of(id);
         if takes {
-            self.events.push((id, event));
+            self.events.push_back((id, event));
         }
         takes
     }
@@ -92,7 +92,7 @@ impl Endpoint {
     /// What reliable control messages told, oldest first.
     #[doc(hidden)]
     pub fn poll_control(&mut self) -> Option<(ConnectionId, ControlEvent)> {
-        (!self.control.events.is_empty()).then(|| self.control.events.remove(0))
+        self.control.events.pop_front()
     }
 
     /// What came of a connection's reliable control messages; `None` if it uses none.

@@ -20,7 +20,6 @@ use crate::handshake::{
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::path::Path;
-use crate::settings::Settings;
 use crate::transmits::Cause;
 use crate::wire::{ChallengeRequest, ConnectRequest, ParseError};
 
@@ -162,7 +161,9 @@ impl Endpoint {
         let slot = Slot::Refused(boxed(RefusedSlot { refused, source, public_key }));
         // The application never hears of it, so no close event follows.
         let entry = Entry { close_taken: true, ..Entry::new(slot) };
-        let Some(id) = self.insert_refused(now, entry, source) else { return };
+        // It takes no place from another one.
+        let Some(id) = self.insert_request(now, entry, source, Room::Free) else { return };
+        self.note_refused(now, source);
         self.rearm(id);
     }
 
@@ -294,8 +295,8 @@ impl Endpoint {
 
     /// An accepted connection has proven its keys. It is established, unless the owner of its address has to be
     /// asked first whether it is still there (5.6).
-    pub(super) fn on_confirmed(&mut self, now: Instant, id: ConnectionId, path: Path) {
-        let owner = self.connections.get(&path.remote).copied().filter(|owner| *owner != id);
+    pub(super) fn on_confirmed(&mut self, now: Instant, id: ConnectionId, remote: Address) {
+        let owner = self.connections.get(&remote).copied().filter(|owner| *owner != id);
         if let Some(owner) = owner
             && let Some(Slot::Connected(old)) = self.slots.get_mut(owner).map(|entry| &mut entry.slot)
             && !old.connection.is_over()
@@ -329,10 +330,10 @@ impl Endpoint {
             return self.rearm(id);
         }
         // Somebody else may have taken the address meanwhile, and was not asked.
-        if let Some(path) = self.slots.get(id).and_then(|entry| entry.slot.remote()).map(Path::to)
-            && self.connections.get(&path.remote).is_some_and(|owner| *owner != displacing.owner)
+        if let Some(remote) = self.slots.get(id).and_then(|entry| entry.slot.remote())
+            && self.connections.get(&remote).is_some_and(|owner| *owner != displacing.owner)
         {
-            return self.on_confirmed(now, id, path);
+            return self.on_confirmed(now, id, remote);
         }
         if heard.is_some_and(|at| at > displacing.since) {
             let _ = self.close_with(now, id, CloseCode::AddressInUse, ClosedBy::Socket, ShortData::EMPTY);
@@ -355,7 +356,7 @@ impl Endpoint {
         let sample = (round_trip < self.config.handshake.retry_first).then_some(round_trip);
         connected.connection.established(now, sample, now.saturating_since(since));
         let (remote, public_key) = (connected.path.remote, connected.public_key);
-        let settings: Settings = connected.connection.settings();
+        let settings = connected.connection.settings();
         // There is one connection now: our attempt to the same address has lost (5.4, step 9).
         self.supersede_attempt(now, remote);
         let replaces = self.displace_owner(remote);

@@ -86,7 +86,7 @@ impl Endpoint {
         // If the application, or the owner of the address, closed it meanwhile, only its end is negotiated.
         if slot.connected.connection.is_open() && slot.displacing.is_none() {
             slot.connected.connection.authenticate(bytes)?;
-            self.on_confirmed(now, id, path);
+            self.on_confirmed(now, id, path.remote);
         }
         self.on_packet_of(now, id, path, bytes)
     }

@@ -16,7 +16,7 @@ use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::transmits::Cause;
 
-/// Returns whether there is a place for another request of `remote`.
+/// Finds a place for another request of `remote`.
 pub(super) fn room(requests: &Requests, slots: &Slab<Entry>, limits: &Limits, remote: Address) -> Room {
     if limits.connections_per_network < limits.connections {
         let network = remote.network();
@@ -65,18 +65,6 @@ impl Endpoint {
         }
         let id = self.slots.insert(entry)?;
         self.requests.insert(source.path.remote, source.initiator_nonce, id);
-        Some(id)
-    }
-
-    /// The same for a request that is refused at once. It takes no place from another one.
-    pub(super) fn insert_refused(
-        &mut self,
-        now: Instant,
-        entry: Entry,
-        source: Source,
-    ) -> Option<ConnectionId> {
-        let id = self.insert_request(now, entry, source, Room::Free)?;
-        self.note_refused(now, source);
         Some(id)
     }
 

@@ -96,7 +96,7 @@ impl Requests {
         self.iter().filter(|(remote, _)| remote.network() == network).count()
     }
 
-    /// Returns whether there is a place for another request of `remote`. `may_end` says of a pending connection that it may be
+    /// Finds a place for another request of `remote`. `may_end` says of a pending connection that it may be
     /// given up: the lower the number, the sooner.
     pub(super) fn room(
         &self,

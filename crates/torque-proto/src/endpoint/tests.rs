@@ -21,6 +21,16 @@ pub(super) fn address(number: u8) -> Address {
     Address::from(SocketAddr::from(([10, 0, 0, number], 28_000)))
 }
 
+/// An endpoint that begins at one millisecond.
+fn endpoint(seed: u8) -> Endpoint {
+    endpoint_with(seed, Config::default())
+}
+
+fn endpoint_with(seed: u8, config: Config) -> Endpoint {
+    let setup = Setup { config, key_pair: None, seed: [seed; 32], unix_millis: 1_700_000_000_000 };
+    Endpoint::new(Instant::from_millis(1), setup).unwrap()
+}
+
 struct Pair {
     now: Instant,
     ends: [Endpoint; 2],
@@ -31,17 +41,8 @@ const CLIENT: usize = 1;
 
 impl Pair {
     fn new(config: Config) -> Self {
-        let now = Instant::from_millis(1);
-        let ends = [1, 2].map(|seed| {
-            let setup = Setup {
-                config: config.clone(),
-                key_pair: None,
-                seed: [seed; 32],
-                unix_millis: 1_700_000_000_000,
-            };
-            Endpoint::new(now, setup).unwrap()
-        });
-        Self { now, ends }
+        let ends = [1, 2].map(|seed| endpoint_with(seed, config.clone()));
+        Self { now: Instant::from_millis(1), ends }
     }
 
     /// Hands datagrams over until none is left; those for which `keep` says no are lost.

@@ -35,7 +35,7 @@ pub(crate) struct AttemptOptions {
 }
 
 impl AttemptOptions {
-    /// Returns whether a request has room for it.
+    /// Checks that a request has room for it.
     ///
     /// # Errors
     /// `TooLarge` if connect_data and extensions (three bytes more for each) exceed 1,000 bytes.
@@ -549,12 +549,10 @@ impl Attempt {
     }
 }
 
-const TOO_LARGE: CallError = CallError::TooLarge { max: MAX_CONNECT_DATA };
-
-/// Returns whether both fit into one request.
+/// Checks that both fit into one request.
 fn check_room(connect_data: &[u8], extensions: &[Extension]) -> Result<(), CallError> {
     if RequestPayload::data_bytes(connect_data, extensions) > MAX_CONNECT_DATA {
-        return Err(TOO_LARGE);
+        return Err(CallError::TooLarge { max: MAX_CONNECT_DATA });
     }
     Ok(())
 }

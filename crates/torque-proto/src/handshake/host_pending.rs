@@ -41,7 +41,7 @@ struct Request {
 }
 
 impl Request {
-    /// Returns whether this is the same request, byte for byte, and the last answer is not too fresh.
+    /// Checks that this is the same request, byte for byte, and that the last answer is not too fresh.
     fn may_answer(&mut self, now: Instant, bytes: &[u8]) -> Result<(), DropReason> {
         if sha256(&[bytes]) != self.digest {
             return Err(DropReason::ChangedRequest);

@@ -172,7 +172,7 @@ fn parse_host(host: &str) -> Result<HostName, UrlError> {
     if name.len() > 253 || numeric || !name.split('.').all(good) {
         return Err(UrlError::Host);
     }
-    Ok(HostName::Name(name.to_ascii_lowercase().to_owned()))
+    Ok(HostName::Name(name.to_ascii_lowercase()))
 }
 
 /// Reads the text between the brackets.

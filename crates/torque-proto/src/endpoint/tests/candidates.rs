@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use super::replies::{Hosts, OURS, endpoint, is_reply};
+use super::replies::{Hosts, OURS, is_reply};
 use super::*;
 use crate::schedule::{MAX_CANDIDATES, NEXT_CANDIDATE};
 

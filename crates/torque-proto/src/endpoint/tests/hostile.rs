@@ -4,12 +4,6 @@ use super::*;
 use crate::config::ConfigError;
 use crate::wire;
 
-fn endpoint(seed: u8) -> Endpoint {
-    let setup =
-        Setup { config: Config::default(), key_pair: None, seed: [seed; 32], unix_millis: 1_700_000_000_000 };
-    Endpoint::new(Instant::from_millis(1), setup).unwrap()
-}
-
 /// A host, and several clients that share one address.
 struct Shared {
     now: Instant,
@@ -208,8 +202,7 @@ fn probes_are_echoed_where_their_source_is_welcome_and_echoes_never() {
 
     // Who takes no connections echoes only to those whom it asked.
     let config = Config { accept_incoming: false, ..Config::default() };
-    let setup = Setup { config, key_pair: None, seed: [2; 32], unix_millis: 0 };
-    let mut client = Endpoint::new(Instant::from_millis(1), setup).unwrap();
+    let mut client = endpoint_with(2, config);
     let attempt =
         client.connect(Instant::from_millis(1), address(5), ConnectOptions::new(Trust::Ask)).unwrap();
     take(&mut client);
@@ -225,8 +218,7 @@ fn a_probe_without_room_for_its_echo_is_not_counted_as_answered() {
     let mut config = Config::default();
     // A quarter is for what strangers elicit.
     config.limits.queued_transmits = 8;
-    let setup = Setup { config, key_pair: None, seed: [1; 32], unix_millis: 0 };
-    let mut host = Endpoint::new(Instant::from_millis(1), setup).unwrap();
+    let mut host = endpoint_with(1, config);
     for _ in 0..5 {
         let mut probe = wire::probe([9; 16]);
         let datagram = Datagram { path: Path::to(address(5)), bytes: &mut probe };

@@ -16,12 +16,6 @@ pub(super) struct Hosts {
     pub(super) addresses_asked: BTreeSet<Address>,
 }
 
-pub(super) fn endpoint(seed: u8) -> Endpoint {
-    let setup =
-        Setup { config: Config::default(), key_pair: None, seed: [seed; 32], unix_millis: 1_700_000_000_000 };
-    Endpoint::new(Instant::from_millis(1), setup).unwrap()
-}
-
 /// The address of the client. That of a host is its index.
 pub(super) const OURS: u8 = 200;
 

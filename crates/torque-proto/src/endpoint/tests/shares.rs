@@ -35,11 +35,9 @@ impl Crowd {
     }
 
     fn with(config: Config) -> Self {
-        let now = Instant::from_millis(1);
-        let setup = Setup { config, key_pair: None, seed: [200; 32], unix_millis: 1_700_000_000_000 };
         Self {
-            now,
-            host: Endpoint::new(now, setup).unwrap(),
+            now: Instant::from_millis(1),
+            host: endpoint_with(200, config),
             clients: BTreeMap::new(),
             targets: BTreeMap::new(),
             hosts: 0,
