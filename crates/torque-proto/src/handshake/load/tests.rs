@@ -1,4 +1,5 @@
 use super::*;
+use crate::crypto::rng::Rng;
 
 const LIMIT: usize = 1_024;
 
@@ -101,4 +102,42 @@ fn a_clock_that_jumps_or_stands_still_does_no_harm() {
     flood.load.count_request(flood.now);
     assert_eq!(flood.ask(0), 4);
     assert_eq!(flood.ask(0), 4);
+}
+
+#[test]
+fn demand_bits_are_those_that_a_division_gives() {
+    let divided = |demand: u64, quiet_rate: u32| {
+        let (demand, quiet) = (u128::from(demand), u128::from(quiet_rate.max(1)) * u128::from(ONE));
+        (demand * demand / (quiet * quiet)).checked_ilog2().unwrap_or(0)
+    };
+    let check = |demand, quiet_rate| {
+        assert_eq!(
+            demand_bits(demand, quiet_rate),
+            divided(demand, quiet_rate),
+            "{demand} for a quiet rate of {quiet_rate}"
+        );
+    };
+    for quiet_rate in [0, 1, 2, 3, 63, 64, 65, 1 << 20, u32::MAX / 2, u32::MAX - 1, u32::MAX] {
+        for demand in [0, 1, ONE - 1, ONE, ONE + 1, MAX_DEMAND - 1, MAX_DEMAND, u64::MAX - 1, u64::MAX] {
+            check(demand, quiet_rate);
+        }
+        // Where one bit more begins.
+        let quiet = u128::from(quiet_rate.max(1)) * u128::from(ONE);
+        for bits in 0..80 {
+            let Some(demand) = (quiet * quiet).checked_mul(1 << bits).map(|square| square.isqrt() as u64)
+            else {
+                continue;
+            };
+            for near in [demand.saturating_sub(1), demand, demand.saturating_add(1)] {
+                check(near, quiet_rate);
+            }
+        }
+    }
+    let mut rng = Rng::new([5; 32]);
+    for _ in 0..100_000 {
+        // Of every length, not nearly all of the greatest.
+        let demand = rng.u64() >> rng.below(64);
+        let quiet_rate = (rng.u64() as u32) >> rng.below(32);
+        check(demand, quiet_rate);
+    }
 }
