@@ -91,6 +91,12 @@ test("an answer to what is no request, or has been answered, is an error and cha
   assert.deepEqual(await over, [id, "closed"]);
 });
 
+test("figures are told, whatever else happens in the turn that asks for them", { timeout: 60_000 }, async (t) => {
+  const { host, request } = await startRequest(t);
+  request.ignore();
+  assert.equal((await host.getStats()).connections_closed, 1);
+});
+
 test("a request that has ended cannot be answered", async (t) => {
   const { host, attempt, request } = await startRequest(t);
   await host.shutdown();

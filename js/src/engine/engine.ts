@@ -151,7 +151,9 @@ export class Engine {
   async #answer(command: Extract<Command, { request: number }>): Promise<void> {
     const { request } = command;
     try {
-      this.#notices.push({ kind: "reply", request, value: await this.#valueOf(command) });
+      // Before `#notices` is read: while this waits, `#flush` may begin another list.
+      const value = await this.#valueOf(command);
+      this.#notices.push({ kind: "reply", request, value });
     } catch (error) {
       const { code, message } = asError(error);
       this.#notices.push({ kind: "reply", request, value: undefined, error: { code, message } });
