@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { DraftSocket } from "../dist/draft.js";
 import { TorqueSocket } from "../dist/index.js";
 
+const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const text = (bytes) => new TextDecoder().decode(bytes);
 
 async function bound(t, options = {}, Class = TorqueSocket) {
@@ -59,7 +60,7 @@ test("the first answer to a request counts, and another is an error", { timeout:
   }
 });
 
-test("an answer to what is no request, or has been answered, is an error and changes nothing", async (t) => {
+test("an answer to what is no request, or has been answered, is an error and changes nothing", { timeout: 60_000 }, async (t) => {
   const host = await bound(t, {}, DraftSocket);
   const client = await bound(t, {}, DraftSocket);
   const closed = (socket) => new Promise((resolve) => (socket.on_close = (id, reason, more) => resolve([id, more.code])));
@@ -97,7 +98,34 @@ test("figures are told, whatever else happens in the turn that asks for them", {
   assert.equal((await host.getStats()).connections_closed, 1);
 });
 
-test("a request that has ended cannot be answered", async (t) => {
+test("a request that is ignored leaves nothing at the host, and its initiator hears nothing", { timeout: 60_000 }, async (t) => {
+  const { host, attempt, request, giveUp } = await startRequest(t);
+  request.ignore();
+  const before = await host.getStats();
+  let after = before;
+  // The initiator repeats its request.
+  while (after.datagrams_received < before.datagrams_received + 2) {
+    await sleep(20);
+    after = await host.getStats();
+  }
+  assert.deepEqual([after.datagrams_sent, after.connections_closed], [before.datagrams_sent, 1]);
+  giveUp();
+  await assert.rejects(attempt, { name: "AbortError" });
+});
+
+test("a request that is ignored by its number is over at the host, and its initiator goes on", { timeout: 60_000 }, async (t) => {
+  const host = await bound(t, {}, DraftSocket);
+  const closed = new Promise((resolve) => (host.on_close = (id, reason, more) => resolve([id, more])));
+  const ignored = new Promise((resolve) => (host.on_connect_request = (id) => resolve((host.ignore_connection(id), id))));
+  const controller = new AbortController();
+  const attempt = TorqueSocket.connect(host.url, { signal: controller.signal });
+  attempt.catch(() => undefined);
+  assert.deepEqual(await closed, [await ignored, { code: "closed", by: "application" }]);
+  controller.abort();
+  await assert.rejects(attempt, { name: "AbortError" });
+});
+
+test("a request that has ended cannot be answered", { timeout: 60_000 }, async (t) => {
   const { host, attempt, request } = await startRequest(t);
   await host.shutdown();
   await assert.rejects(attempt, { code: "shutting_down" });

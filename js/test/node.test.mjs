@@ -21,7 +21,7 @@ async function startEcho(t, options = {}) {
   return host;
 }
 
-test("Node connects to a native host", async (t) => {
+test("Node connects to a native host", { timeout: 60_000 }, async (t) => {
   const host = await startHost(t, "--accept-data", "welcome");
   for (const url of [host.url, `torque://localhost:${host.port}`]) {
     const connection = await TorqueSocket.connect(url, { connectData: "hello", trust: "anyone" });
@@ -48,7 +48,7 @@ test("a native program connects to a host in Node", async (t) => {
   }
 });
 
-test("both may say no, and the other is told why", async (t) => {
+test("both may say no, and the other is told why", { timeout: 60_000 }, async (t) => {
   const host = new DraftSocket({ bind: "127.0.0.1:0" });
   t.after(() => host.shutdown());
   await host.bind();
@@ -177,7 +177,7 @@ test("a key pair is an identity, and shows no secret", async (t) => {
   await assert.rejects(TorqueSocket.connect(`torque://${other.publicKey}@${host.address}`), { code: "key_mismatch" });
 });
 
-test("info packets pass outside of connections", async (t) => {
+test("info packets pass outside of connections", { timeout: 60_000 }, async (t) => {
   const host = await startEcho(t);
   host.on_info_packet = (remote, data) => void host.send_info(`torque://${remote}`, `!${text(data).slice(1).toUpperCase()}`);
   const client = new TorqueSocket({ bind: "127.0.0.1:0" });
