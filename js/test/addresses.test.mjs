@@ -10,10 +10,10 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { DraftSocket, nodeSockets, TorqueSocket } from "../dist/engine/testing.js";
+import { sleep, text } from "./sockets.mjs";
 
 const { SocketAtEach } = await nodeSockets();
 const EVERYWHERE = ["", "0.0.0.0:0", "[::]:0"];
-const text = (bytes) => new TextDecoder().decode(bytes);
 
 async function startHost(t, options) {
   const host = new DraftSocket(options);
@@ -85,7 +85,7 @@ async function udpSockets() {
   const count = () => process.getActiveResourcesInfo().filter((name) => /UDP/.test(name)).length;
   for (let before; ; ) {
     before = count();
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sleep(200);
     if (count() === before) return before;
   }
 }

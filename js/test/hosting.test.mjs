@@ -5,20 +5,11 @@ import { test } from "node:test";
 
 import { DraftSocket } from "../dist/draft.js";
 import { TorqueSocket } from "../dist/index.js";
-
-const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
-const text = (bytes) => new TextDecoder().decode(bytes);
-
-async function bound(t, options = {}, Class = TorqueSocket) {
-  const socket = new Class({ bind: "127.0.0.1:0", ...options });
-  t.after(() => socket.shutdown());
-  await socket.bind();
-  return socket;
-}
+import { bound, sleep, text, uncaught } from "./sockets.mjs";
 
 /** A request at a host, and the attempt that makes it. */
 async function startRequest(t) {
-  const host = await bound(t);
+  const host = await bound(t, TorqueSocket);
   const requests = host.requests();
   const controller = new AbortController();
   t.after(() => controller.abort());
@@ -61,8 +52,8 @@ test("the first answer to a request counts, and another is an error", { timeout:
 });
 
 test("an answer to what is no request, or has been answered, is an error and changes nothing", { timeout: 60_000 }, async (t) => {
-  const host = await bound(t, {}, DraftSocket);
-  const client = await bound(t, {}, DraftSocket);
+  const host = await bound(t, DraftSocket);
+  const client = await bound(t, DraftSocket);
   const closed = (socket) => new Promise((resolve) => (socket.on_close = (id, reason, more) => resolve([id, more.code])));
   // Nobody is there: the attempt goes on until it is closed.
   const own = client.connect(host.url.replace(/:\d+$/, ":9"));
@@ -79,14 +70,11 @@ test("an answer to what is no request, or has been answered, is an error and cha
     host.ignore_connection(id);
   };
   const accepted = new Promise((resolve) => (host.on_established = resolve));
-  const { queueMicrotask } = globalThis;
-  const thrown = [];
-  t.after(() => { globalThis.queueMicrotask = queueMicrotask; });
-  globalThis.queueMicrotask = (act) => queueMicrotask(() => { try { act(); } catch (error) { thrown.push(error.code); } });
+  const thrown = uncaught(t);
   const id = client.connect(host.url);
   assert.equal(await established, id);
   await accepted;
-  assert.deepEqual(thrown, ["not_waiting"]);
+  assert.deepEqual(thrown.map(({ code }) => code), ["not_waiting"]);
   const over = closed(client);
   host.close(await accepted, "bye");
   assert.deepEqual(await over, [id, "closed"]);
@@ -114,7 +102,7 @@ test("a request that is ignored leaves nothing at the host, and its initiator he
 });
 
 test("a request that is ignored by its number is over at the host, and its initiator goes on", { timeout: 60_000 }, async (t) => {
-  const host = await bound(t, {}, DraftSocket);
+  const host = await bound(t, DraftSocket);
   const closed = new Promise((resolve) => (host.on_close = (id, reason, more) => resolve([id, more])));
   const ignored = new Promise((resolve) => (host.on_connect_request = (id) => resolve((host.ignore_connection(id), id))));
   const controller = new AbortController();
@@ -136,11 +124,11 @@ test("who asks where nobody takes requests is refused, and told why", { timeout:
   const refused = (error) => error.code === "refused" && /no requests/.test(text(error.reason));
   const attempt = (url) => TorqueSocket.connect(url, { signal: AbortSignal.timeout(10_000) });
   for (const Class of [TorqueSocket, DraftSocket]) {
-    const { url } = await bound(t, {}, Class);
+    const { url } = await bound(t, Class);
     await assert.rejects(attempt(url), refused, Class.name);
   }
   // Nobody takes any more.
-  const host = await bound(t);
+  const host = await bound(t, TorqueSocket);
   const requests = host.requests();
   const next = requests.next();
   const taken = attempt(host.url);
@@ -151,11 +139,8 @@ test("who asks where nobody takes requests is refused, and told why", { timeout:
 });
 
 test("a listener that throws before it has answered refuses", { timeout: 20_000 }, async (t) => {
-  const { queueMicrotask } = globalThis;
-  const thrown = [];
-  t.after(() => { globalThis.queueMicrotask = queueMicrotask; });
-  globalThis.queueMicrotask = (act) => queueMicrotask(() => { try { act(); } catch (error) { thrown.push(error.message); } });
-  const host = await bound(t, {}, DraftSocket);
+  const thrown = uncaught(t);
+  const host = await bound(t, DraftSocket);
   host.on_connect_request = () => { throw new Error("no list of players"); };
   const attempt = () => TorqueSocket.connect(host.url, { signal: AbortSignal.timeout(10_000) });
   await assert.rejects(attempt(), { code: "refused" });
@@ -164,11 +149,11 @@ test("a listener that throws before it has answered refuses", { timeout: 20_000 
     throw new Error("after the answer");
   };
   assert.equal(await (await attempt()).send("hello"), "delivered");
-  assert.deepEqual(thrown, ["no list of players", "after the answer"]);
+  assert.deepEqual(thrown.map(({ message }) => message), ["no list of players", "after the answer"]);
 });
 
 test("`requests` fails when the socket cannot be bound, and ends after a shutdown", async (t) => {
-  const first = await bound(t);
+  const first = await bound(t, TorqueSocket);
   const second = new TorqueSocket({ bind: first.address });
   await assert.rejects(second.requests().next(), { code: "bind_failed" });
   await assert.rejects(second.requests().next(), { code: "bind_failed" });
@@ -179,7 +164,7 @@ test("`requests` fails when the socket cannot be bound, and ends after a shutdow
 });
 
 test("a simulated link may be a preset", async (t) => {
-  const host = await bound(t, {}, DraftSocket);
+  const host = await bound(t, DraftSocket);
   host.on_connect_request = (id) => host.accept_connection(id);
   const roundTrip = async (simulatedLink) => {
     const connection = await TorqueSocket.connect(host.url, { simulatedLink });

@@ -8,8 +8,7 @@ import { inspect } from "node:util";
 import { DraftSocket } from "../dist/draft.js";
 import { KeyPair, ratesBetween, TorqueError, TorqueSocket } from "../dist/index.js";
 import { startHost, startTorque } from "./harness.mjs";
-
-const text = (bytes) => new TextDecoder().decode(bytes);
+import { sleep, text } from "./sockets.mjs";
 
 /** A host in this process whose requests are accepted and whose packets go back. */
 async function startEcho(t, options = {}) {
@@ -31,7 +30,7 @@ test("Node connects to a native host", { timeout: 60_000 }, async (t) => {
     connection.onpacket = (packet) => echoes.push(text(packet));
     const verdicts = await Promise.all(Array.from({ length: 100 }, (_, n) => connection.send(`packet ${n}`)));
     assert.deepEqual(verdicts, Array(100).fill("delivered"));
-    while (echoes.length < 100) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (echoes.length < 100) await sleep(5);
     assert.deepEqual(echoes, Array.from({ length: 100 }, (_, n) => `packet ${n}`));
     connection.close("bye");
     assert.equal((await connection.closed).code, "closed");

@@ -10,8 +10,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 
 import { Core, DraftSocket, Scheduler, TorqueSocket } from "../dist/engine/testing.js";
-
-const sleep = (time) => new Promise((resolve) => setTimeout(resolve, time));
+import { sleep, text } from "./sockets.mjs";
 
 // The UDP sockets of the sockets under test, the last one last: what comes from forged sources is handed in there.
 const opened = [];
@@ -163,7 +162,7 @@ test("the host of the README outlives who asks and vanishes, and serves others m
   const echoes = async () => {
     const connection = await TorqueSocket.connect(place);
     assert.equal(await connection.send("echo"), "delivered");
-    for await (const packet of connection) return connection.close(), new TextDecoder().decode(packet);
+    for await (const packet of connection) return connection.close(), text(packet);
   };
   await sleep(200);
   assert.equal(await echoes(), "echo");
@@ -256,6 +255,5 @@ test("secrets do not stay in the memory through which they pass", async (t) => {
   core.publicKeyOf(keyPair);
   assert.ok(!memory().includes(keyPair), "its public key asked for");
   core.begin(`key_pair=${keyPair}`, 0);
-  const text = memory();
-  assert.ok(!text.includes(`key_pair=${keyPair}`), "begun with");
+  assert.ok(!memory().includes(`key_pair=${keyPair}`), "begun with");
 });
