@@ -24,7 +24,7 @@ export class ClientConnection {
   #state: "pending" | "open" | "closing" | "closed" = "pending";
   /** Whether this is a request of the other side, and whether the application has answered it. */
   #request: "none" | "asked" | "answered";
-  /** The key that the host has shown. */
+  /** The key that the host has shown, until it is accepted. */
   #hostKey = "";
   /** Why this side closed the connection, where that is not the application's doing. */
   #failure: TorqueError | undefined;
@@ -75,8 +75,17 @@ export class ClientConnection {
   }
 
   /** Goes on with the host of this key; nothing happens if another one has answered since. */
-  acceptChallenge(publicKey = this.#hostKey): void {
+  acceptHost(publicKey: string): void {
     this.post({ kind: "accept_challenge", id: this.id, publicKey });
+  }
+
+  /** Goes on with the host that showed its key last. Throws `not_waiting` if no host waits for this. */
+  acceptChallenge(): void {
+    if (this.#state !== "pending" || !this.#hostKey) {
+      throw new TorqueError("not_waiting", "no host waits for this: none has shown its key yet, or it has had its answer");
+    }
+    this.acceptHost(this.#hostKey);
+    this.#hostKey = "";
   }
 
   /** Accepts a request. This and the other two answers throw `not_waiting` if there is no request that waits for one. */

@@ -262,7 +262,7 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   /** Goes on with the host, or gives the attempt up, as `trust` says. */
   async #decide(host: HostIdentity, decide: Judgement["decide"]): Promise<void> {
     try {
-      if (await decide?.(host)) return this.#core.acceptChallenge(host.publicKey);
+      if (await decide?.(host)) return this.#core.acceptHost(host.publicKey);
     } catch (error) {
       // What the application throws is its own error, and no consent.
       guarded(() => { throw error; });

@@ -119,7 +119,7 @@ export class DraftSocket {
     return this.#add(this.#client.connect(attempt));
   }
 
-  /** Accepts the key and data that `on_challenge_response` showed. */
+  /** Accepts, once, the key and data that `on_challenge_response` showed. Throws a {@link TorqueError}, `not_waiting`, if no host waits for this. */
   accept_challenge(pending_connection: number): void {
     this.#connection(pending_connection).acceptChallenge();
   }

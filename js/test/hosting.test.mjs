@@ -59,12 +59,14 @@ test("an answer to what is no request, or has been answered, is an error and cha
   const own = client.connect(host.url.replace(/:\d+$/, ":9"));
   assert.throws(() => client.ignore_connection(own), { code: "not_waiting" });
   assert.throws(() => client.accept_connection(own), { code: "not_waiting" });
+  assert.throws(() => client.accept_challenge(own), { code: "not_waiting" });
   const end = closed(client);
   client.close(own);
   assert.deepEqual(await end, [own, "closed"]);
   // Accepted, then each of the others.
   const established = new Promise((resolve) => (client.on_established = resolve));
   host.on_connect_request = (id) => {
+    assert.throws(() => host.accept_challenge(id), { code: "not_waiting" });
     host.accept_connection(id);
     assert.throws(() => host.accept_connection(id), { code: "not_waiting" });
     host.ignore_connection(id);
@@ -78,6 +80,19 @@ test("an answer to what is no request, or has been answered, is an error and cha
   const over = closed(client);
   host.close(await accepted, "bye");
   assert.deepEqual(await over, [id, "closed"]);
+});
+
+test("a host that has shown its key is accepted once, and not after the attempt was closed", { timeout: 60_000 }, async (t) => {
+  const { address } = await bound(t, DraftSocket);
+  for (const answer of ["accept_challenge", "close"]) {
+    const client = await bound(t, DraftSocket);
+    const shown = new Promise((resolve) => (client.on_challenge_response = resolve));
+    const id = client.connect(`torque://${address}`);
+    assert.throws(() => client.accept_challenge(id), { code: "not_waiting", message: /none has shown its key/ });
+    assert.equal(await shown, id);
+    client[answer](id);
+    assert.throws(() => client.accept_challenge(id), { code: "not_waiting" }, answer);
+  }
 });
 
 test("figures are told, whatever else happens in the turn that asks for them", { timeout: 60_000 }, async (t) => {
