@@ -17,6 +17,11 @@ export class ConnectRequest {
     readonly connectData: Uint8Array,
   ) {}
 
+  /** Whether it waits for an answer. @internal */
+  get isAsked(): boolean {
+    return this.client.isAsked;
+  }
+
   /**
    * Accepts, with at most 511 bytes for the other application. Resolves when the other side has proven its keys. Rejects with
    * a {@link TorqueError} if it never does: the one who asks may vanish.

@@ -1,6 +1,7 @@
 import { Client, NOBODY_TAKES_REQUESTS, type SocketEnd, type SocketEvent } from "./client.js";
 import { TorqueConnection, unsent } from "./connection.js";
 import { copyOf, type Data } from "./data.js";
+import { Deferred } from "./deferred.js";
 import { guarded, TorqueError } from "./error.js";
 import type { KeyPair } from "./key_pair.js";
 import type { Verdict } from "./ledger.js";
@@ -41,7 +42,8 @@ export class TorqueSocket implements AsyncDisposable {
   readonly #connections = new Set<TorqueConnection>();
   /** Requests that wait for `requests`; the core bounds how many there are. */
   readonly #requests = new Set<ConnectRequest>();
-  #requestWaiters: (() => void)[] = [];
+  /** Resolves when a request has come, or none will come any more. */
+  #requestNews = new Deferred<void>();
   /** How many iterations take requests. */
   #readers = 0;
   /** Whether requests wait while there is none. */
@@ -188,7 +190,7 @@ export class TorqueSocket implements AsyncDisposable {
         const { end } = this.#client;
         if (end?.code === "closed") return;
         if (end) throw new TorqueError(end.code, end.message);
-        await new Promise<void>((wake) => this.#requestWaiters.push(wake));
+        await this.#requestNews.promise;
       }
     } finally {
       this.#readers--;
@@ -259,16 +261,15 @@ export class TorqueSocket implements AsyncDisposable {
       case "info":
         return guarded(() => this.oninfo?.(event.remote, event.data));
     }
-    // A request has come, or none will.
-    const waiters = this.#requestWaiters;
-    this.#requestWaiters = [];
-    for (const wake of waiters) wake();
+    this.#requestNews.resolve();
+    this.#requestNews = new Deferred();
   }
 
   /** Refuses what nobody is there to answer. */
   #refuseUnread(): void {
     if (this.#readers > 0 || this.#letWait) return;
-    for (const request of this.#requests) request.refuse(NOBODY_TAKES_REQUESTS);
+    // A request that has just ended may still be among them.
+    for (const request of this.#requests) if (request.isAsked) request.refuse(NOBODY_TAKES_REQUESTS);
     this.#requests.clear();
   }
 

@@ -135,6 +135,17 @@ test("a request that has ended cannot be answered", { timeout: 60_000 }, async (
   for (const answer of Object.values(ANSWERS)) await assert.rejects(answer(request), { code: "closed" });
 });
 
+test("a loop over requests is left without an error when those that wait end in the same turn", { timeout: 60_000 }, async (t) => {
+  const host = await bound(t, TorqueSocket);
+  const attempts = Promise.allSettled([1, 2].map(() => TorqueSocket.connect(host.url)));
+  for await (const _ of host.requests()) {
+    while ((await host.getStats()).connections_requested < 2) await sleep(5);
+    void host.shutdown();
+    break;
+  }
+  for (const { reason } of await attempts) assert.equal(reason.code, "shutting_down");
+});
+
 test("who asks where nobody takes requests is refused, and told why", { timeout: 20_000 }, async (t) => {
   const refused = (error) => error.code === "refused" && /no requests/.test(text(error.reason));
   const attempt = (url) => TorqueSocket.connect(url, { signal: AbortSignal.timeout(10_000) });
