@@ -7,8 +7,8 @@ const FINAL = new Set<ErrorCode>([
   // Decisions.
   "closed", "refused", "origin_not_allowed", "target_not_allowed", "replaced", "superseded", "flooding",
   // Differences between the two sides.
-  "key_mismatch", "unknown_key_type", "version_mismatch", "application_mismatch", "no_common_cipher", "difficulty_too_high",
-  "gateway_version", "no_webtransport",
+  "key_mismatch", "unknown_key_type", "version_mismatch", "application_mismatch", "no_common_cipher", "gateway_version",
+  "no_webtransport",
   // Mistakes.
   "invalid_argument", "invalid_settings", "no_trust", "too_large", "protocol_violation", "gateway_protocol", "core_missing", "internal",
 ]);

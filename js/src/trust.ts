@@ -45,8 +45,8 @@ export function judge(url: string, trust: Trust | undefined): Judgement {
   }
   if (typeof trust === "function") return { url, trust: "ask_always", decide: trust };
   if (trust === "anyone") return { url, trust: "anyone" };
-  const keys = [trust].flat() as string[];
-  if (keys.length === 0 || !keys.every((key) => typeof key === "string" && key.startsWith("tk1"))) {
+  const keys = [trust].flat().map((key: unknown) => (typeof key === "string" ? key.toLowerCase() : ""));
+  if (keys.length === 0 || !keys.every((key) => key.startsWith("tk1"))) {
     throw fail('`trust` must be a key (tk1…), a list of keys, a function, or "anyone"');
   }
   if (pinned) {

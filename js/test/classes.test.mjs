@@ -122,6 +122,10 @@ test("a host is trusted by its key, one of several, a function's answer, or as a
     [host.url, [other, host.publicKey]],
     [parts, host.publicKey],
     [parts, [other, host.publicKey]],
+    // Keys are read in either case.
+    [parts, host.publicKey.toUpperCase()],
+    [parts, [other, host.publicKey.toUpperCase()]],
+    [host.url, [host.publicKey.toUpperCase()]],
     [parts, "anyone"],
     [parts, (shown) => asked.push(shown) > 0],
     [parts, async ({ publicKey }) => publicKey === host.publicKey],

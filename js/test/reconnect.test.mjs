@@ -70,6 +70,15 @@ test("the wait between attempts doubles up to a limit, and is partly random", as
   }
 });
 
+test("what may pass is tried again", async () => {
+  // spec/API.md 6: "yes, later".
+  const mayPass = ["timed_out", "no_answer", "not_confirmed", "unreachable", "name_not_found", "busy", "stale_challenge", "difficulty_too_high"];
+  for (const code of mayPass) {
+    const reconnector = new Reconnector({ firstDelay: 1, attempts: 1 }, undefined, async () => "the next connection");
+    assert.equal(await reconnector.after({}, new TorqueError(code, "not now"), false), "the next connection", code);
+  }
+});
+
 test("a decision is not asked for again", async (t) => {
   const { host, connection, attempts } = await connect(t, soon);
   host.on_packet = (id) => host.close(id, "you lost");
