@@ -166,8 +166,9 @@ export class Client {
 
   /** Figures of a connection; `undefined` where there are none. */
   connectionStats(id: number): Promise<ConnectionFigures | undefined> {
+    const figures = this.#ask((request) => ({ kind: "connection_stats", id, request })) as Promise<ConnectionFigures | undefined>;
     // There are none when it is over, nor when its socket is.
-    return this.#ask((request) => ({ kind: "connection_stats", id, request })).catch(() => undefined) as never;
+    return figures.catch(() => undefined);
   }
 
   async shutdown(): Promise<void> {
@@ -227,8 +228,10 @@ export class Client {
     if (this.end) return Promise.reject(new TorqueError(this.end.code, this.end.message));
     const request = this.#nextRequest++;
     return new Promise((resolve, reject) => {
+      // If this throws, no reply is awaited.
+      const command = make(request);
       this.#replies.set(request, { resolve, reject });
-      this.#post(make(request));
+      this.#post(command);
     });
   }
 

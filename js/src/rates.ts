@@ -17,7 +17,9 @@ export interface Rates {
  * ```ts
  * const before = await connection.getStats();
  * await oneSecond();
- * const { loss, bytesSent } = ratesBetween(before, await connection.getStats());
+ * const after = await connection.getStats();
+ * // There are no figures of a connection that has ended.
+ * if (before && after) show(ratesBetween(before, after).loss);
  * ```
  */
 export function ratesBetween(earlier: ConnectionFigures, later: ConnectionFigures): Rates {

@@ -76,15 +76,11 @@ export class TorqueSocket implements AsyncDisposable {
   }
 
   static async #connectOnce(target: Target, options: SocketOptions & ConnectOptions, reconnector?: Reconnector): Promise<TorqueConnection> {
-    const { connectData, settings, trust, signal, ...rest } = options;
-    const socket = new TorqueSocket({ acceptIncoming: false, ...rest });
-    const connect: ConnectOptions = {};
-    if (connectData !== undefined) connect.connectData = connectData;
-    if (settings !== undefined) connect.settings = settings;
-    if (trust !== undefined) connect.trust = trust;
-    if (signal !== undefined) connect.signal = signal;
+    // The settings go with the attempt, whose error says what is wrong with them.
+    const { settings: _, ...own } = options;
+    const socket = new TorqueSocket({ acceptIncoming: false, ...own });
     try {
-      const connection = await socket.#connect(target, connect, reconnector);
+      const connection = await socket.#connect(target, options, reconnector);
       void connection.closed.then(() => socket.shutdown());
       return connection;
     } catch (error) {

@@ -187,7 +187,7 @@ export class Engine {
     const { trust } = command;
     const connection = this.#connections.begin(command.id, trust);
     try {
-      if (this.#ending ?? this.#draining) throw this.#ending ?? this.#draining;
+      if (this.#windingDown) throw this.#windingDown;
       const { host, port, key } = this.#core.parseUrl(command.url);
       const remotes = await this.#carrier!.resolve(host, port);
       if (!this.#connections.has(connection)) return;
@@ -245,6 +245,11 @@ export class Engine {
     } catch {
       this.#notices.push({ kind: "refused", id, packet });
     }
+  }
+
+  /** Why the socket begins no more connections, and ends with the last one. */
+  get #windingDown(): TorqueError | undefined {
+    return this.#ending ?? this.#draining;
   }
 
   #closeAll(now: number): void {
@@ -327,8 +332,7 @@ export class Engine {
     // Answering events may have made more to send.
     this.#core.transmits(performance.now(), (remote, local, datagram) => carrier.send(remote, datagram, local));
     this.#scheduler.arm();
-    const ending = this.#ending ?? this.#draining;
-    if (ending && this.#connections.size === 0) return this.#end(ending);
+    if (this.#windingDown && this.#connections.size === 0) return this.#end(this.#windingDown);
     this.#flush();
   }
 
