@@ -25,6 +25,7 @@ export const CLOSE_MEANINGS = {
   stale_challenge: "The host kept asking for a fresh beginning",
   name_not_found: "The host's name could not be resolved",
   unreachable: "The operating system could not send to the host",
+  host_restarted: "The host was restarted and has lost the connection",
 } as const;
 
 /** Why a connection, pending or established, ended (PROTOCOL.md 10). */

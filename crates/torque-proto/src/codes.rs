@@ -52,6 +52,8 @@ pub enum CloseCode {
     NameNotFound,
     /// The operating system could not send to the host.
     Unreachable,
+    /// The host was restarted and has lost the connection.
+    HostRestarted,
 }
 
 impl CloseCode {
@@ -80,6 +82,7 @@ impl CloseCode {
         Self::StaleChallenge,
         Self::NameNotFound,
         Self::Unreachable,
+        Self::HostRestarted,
     ];
 
     /// The number that stands for it on the wire and in other languages.
@@ -108,6 +111,7 @@ impl CloseCode {
             Self::StaleChallenge => 44,
             Self::NameNotFound => 45,
             Self::Unreachable => 46,
+            Self::HostRestarted => 50,
         }
     }
 
@@ -137,6 +141,7 @@ impl CloseCode {
             Self::StaleChallenge => "stale_challenge",
             Self::NameNotFound => "name_not_found",
             Self::Unreachable => "unreachable",
+            Self::HostRestarted => "host_restarted",
         }
     }
 }
@@ -167,6 +172,7 @@ impl fmt::Display for CloseCode {
             Self::StaleChallenge => "The host kept asking for a fresh beginning",
             Self::NameNotFound => "The host's name could not be resolved",
             Self::Unreachable => "The operating system could not send to the host",
+            Self::HostRestarted => "The host was restarted and has lost the connection",
         })
     }
 }
@@ -198,6 +204,7 @@ impl CloseCode {
             44 => Self::StaleChallenge,
             45 => Self::NameNotFound,
             46 => Self::Unreachable,
+            50 => Self::HostRestarted,
             _ => return None,
         })
     }
@@ -429,6 +436,8 @@ pub enum EventKind {
     Verdict,
     /// A datagram outside any connection came.
     InfoPacket,
+    /// The connection takes another path.
+    PathChanged,
 }
 
 impl EventKind {
@@ -441,6 +450,7 @@ impl EventKind {
         Self::Packet,
         Self::Verdict,
         Self::InfoPacket,
+        Self::PathChanged,
     ];
 
     /// The number that stands for it on the wire and in other languages.
@@ -453,6 +463,7 @@ impl EventKind {
             Self::Packet => 5,
             Self::Verdict => 6,
             Self::InfoPacket => 7,
+            Self::PathChanged => 8,
         }
     }
 
@@ -466,6 +477,7 @@ impl EventKind {
             Self::Packet => "packet",
             Self::Verdict => "verdict",
             Self::InfoPacket => "info_packet",
+            Self::PathChanged => "path_changed",
         }
     }
 }
@@ -480,6 +492,7 @@ impl fmt::Display for EventKind {
             Self::Packet => "A packet of the other application came",
             Self::Verdict => "The verdict on a packet that was sent",
             Self::InfoPacket => "A datagram outside any connection came",
+            Self::PathChanged => "The connection takes another path",
         })
     }
 }

@@ -50,6 +50,14 @@ pub struct Config {
     pub ping_limit: u8,
     /// How long a close waits for the other side's last report (default 3 s).
     pub close_wait: Duration,
+    /// Follows the other sides of connections when they move to another address (default true): asks who sends from where no
+    /// connection is, and punches (PATHS.md). A socket that is one of several at one address cannot: what comes from elsewhere may
+    /// reach another one.
+    pub roaming: bool,
+    /// Says that no other socket has this socket's identity (default false). As a host it then tells initiators whose connections it
+    /// has lost that it was restarted: they end at once, with `host_restarted`, instead of after their time-out. Set it for a host with a stored key, unless
+    /// other machines or processes use the same key (PATHS.md 8).
+    pub sole_identity: bool,
     /// Shard number of this endpoint within a sharded socket (default 0), below 64.
     pub shard: u8,
 }
@@ -190,6 +198,8 @@ impl Default for Config {
             busy_ping_interval: Duration::from_millis(1_500),
             ping_limit: 5,
             close_wait: Duration::from_secs(3),
+            roaming: true,
+            sole_identity: false,
             shard: 0,
         }
     }

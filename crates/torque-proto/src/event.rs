@@ -5,6 +5,7 @@ mod flat;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 pub use flat::FlatEvent;
 
@@ -127,6 +128,16 @@ pub enum Event {
         /// The verdict.
         delivery: Delivery,
     },
+    /// The connection takes another path: the other side has moved, or this one, or a better path was found. Nothing is to be
+    /// done about it; packets on their way on the old path may come late, and be dropped.
+    PathChanged {
+        /// The connection.
+        connection: ConnectionId,
+        /// The other side's address, which is another one if it has moved.
+        remote: Address,
+        /// The round-trip time of the new path.
+        round_trip: Duration,
+    },
     /// A datagram outside any connection. Its source may be forged: never answer it with more bytes than it has.
     InfoPacket {
         /// Where it claims to come from.
@@ -148,7 +159,8 @@ impl Event {
             | Self::Established { connection, .. }
             | Self::Close { connection, .. }
             | Self::Packet { connection, .. }
-            | Self::Verdict { connection, .. } => Some(*connection),
+            | Self::Verdict { connection, .. }
+            | Self::PathChanged { connection, .. } => Some(*connection),
             Self::InfoPacket { .. } => None,
         }
     }

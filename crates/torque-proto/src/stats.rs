@@ -120,6 +120,22 @@ counters! {
         info_dropped,
         /// Info packets sent.
         info_sent,
+        /// Punches sent, to open, check, keep and answer paths.
+        punches_sent,
+        /// Punches left out because too many were sent.
+        punches_not_sent,
+        /// Authentic punches.
+        punches_received,
+        /// Punches that were not authentic, or of no connection.
+        punches_refused,
+        /// Senders from an unknown address that were asked who they are.
+        who_are_you_sent,
+        /// Resets sent for connections that this host does not know.
+        resets_sent,
+        /// Resets that said nothing about a connection here.
+        resets_refused,
+        /// Changes of the path that a connection takes.
+        paths_changed,
         /// Outgoing datagrams dropped because too many waited.
         transmits_dropped,
         /// Connections begun by this side.

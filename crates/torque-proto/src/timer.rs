@@ -18,6 +18,8 @@ pub enum TimerKind {
     Ping,
     /// A control message is to be repeated or given up.
     Control,
+    /// A connection looks after its paths.
+    Path,
     /// A close is to be repeated or given up.
     Close,
     /// A connection that has carried no data for a while gives memory back.

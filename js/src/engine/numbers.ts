@@ -16,6 +16,8 @@ export const EVENT = {
   verdict: 6,
   /** A datagram outside any connection came. */
   info_packet: 7,
+  /** The connection takes another path. */
+  path_changed: 8,
 } as const;
 
 /** Verdicts by number. */

@@ -44,6 +44,8 @@ pub(crate) struct Liveness {
     waiting_since: Instant,
     is_waiting: bool,
     next_id: u32,
+    /// The newest ping that was answered.
+    answered: u32,
     /// Ids (0: no ping) with the times of sending: the low bits of the microseconds, which repeat after an hour.
     pings: [(u32, u32); REMEMBERED],
 }
@@ -76,6 +78,7 @@ impl Liveness {
             waiting_since: now,
             is_waiting: false,
             next_id: 1,
+            answered: 0,
             pings: [(0, 0); REMEMBERED],
         }
     }
@@ -145,7 +148,21 @@ impl Liveness {
             return None;
         }
         let (_, sent) = core::mem::take(ping);
+        self.answered = self.answered.max(id);
         Some(now.since_low_micros(sent))
+    }
+
+    /// How long ago the oldest ping was sent that is newer than every one that was answered.
+    pub(crate) fn awaits_pong_for(&self, now: Instant) -> Option<Micros> {
+        let waiting = self.pings.iter().filter(|(id, _)| *id > self.answered);
+        waiting.map(|(_, sent)| now.since_low_micros(*sent)).max()
+    }
+
+    /// Packets go another way from now on: the answers to earlier ones tell nothing of it.
+    pub(crate) fn path_changed(&mut self, now: Instant) {
+        self.pings = [(0, 0); REMEMBERED];
+        self.last_probe = now;
+        self.probes = 0;
     }
 
     /// When silence, or a stale round-trip time, asks for a ping.
@@ -196,8 +213,13 @@ impl Liveness {
         self.probes = self.probes.saturating_add(1);
     }
 
+    /// The wait for a verdict before the first probe.
+    pub(crate) fn probe_time(rtt: &Rtt, peer_ack_delay: Micros) -> Micros {
+        rtt.overdue().min(MAX_FIRST_PROBE) + peer_ack_delay
+    }
+
     fn probe_pause(&self, rtt: &Rtt, peer_ack_delay: Micros) -> Micros {
-        let first = rtt.overdue().min(MAX_FIRST_PROBE) + peer_ack_delay;
+        let first = Self::probe_time(rtt, peer_ack_delay);
         (first * (1 << self.probes.min(16))).min(MAX_PROBE_PAUSE.max(first))
     }
 }

@@ -42,7 +42,7 @@ use crate::error::SendError;
 use crate::event::Delivery;
 use crate::instant::Instant;
 use crate::micros::{Micros, Micros32};
-use crate::path::{PathData, Rtt};
+use crate::path::{Facts, PathData, Rtt};
 use crate::settings::Settings;
 use crate::stats::{ConnectionCounters, ConnectionStats, HandshakeFigures, HandshakeStats, RefusalCounters};
 use crate::timer::TimerKind;
@@ -350,6 +350,32 @@ impl Connection {
     /// Whether nothing has come for `limit` or longer although a data packet waits for its verdict.
     pub(crate) fn is_silent(&self, now: Instant, limit: Duration) -> bool {
         self.liveness.silent_since().is_some_and(|since| now.saturating_since(since) >= limit)
+    }
+
+    /// What is known of the path in use.
+    pub(crate) fn facts(&self, now: Instant) -> Facts {
+        let probe_time = Liveness::probe_time(&self.path.rtt, self.peer_ack_delay.get());
+        let is_overdue = self.awaits_answer_for(now).is_some_and(|waited| waited >= probe_time * 2);
+        Facts { probe_time, round_trip: self.path.rtt.smoothed(), is_overdue }
+    }
+
+    /// When the answer to what was sent is overdue (PATHS.md 6), if one is awaited.
+    pub(crate) fn overdue_at(&self, now: Instant) -> Option<Instant> {
+        let patience = self.facts(now).probe_time * 2;
+        let waited = self.awaits_answer_for(now)?;
+        Some(now + (patience - waited.min(patience)))
+    }
+
+    /// How long the oldest data packet or ping waits for its verdict or pong.
+    fn awaits_answer_for(&self, now: Instant) -> Option<Micros> {
+        let data = self.outgoing.oldest_data_sent_at().map(|sent| now.since_low_micros(sent));
+        data.max(self.liveness.awaits_pong_for(now))
+    }
+
+    /// Packets go another way from now on, which takes so long.
+    pub(crate) fn path_changed(&mut self, now: Instant, round_trip: Micros) {
+        self.path.rtt = Rtt::new(now, Some(round_trip));
+        self.liveness.path_changed(now);
     }
 
     /// How long to wait for an answer before another connection may take this one's address (5.6).

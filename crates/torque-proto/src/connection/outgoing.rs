@@ -123,6 +123,11 @@ impl Outgoing {
         self.unsettled.front().filter(|sent| sent.is_data()).map(|sent| sent.at)
     }
 
+    /// When the oldest data packet without a verdict was sent.
+    pub(crate) fn oldest_data_sent_at(&self) -> Option<u32> {
+        self.unsettled.iter().find(|sent| sent.is_data()).map(|sent| sent.at)
+    }
+
     /// Settles the next sequence, if there is one.
     pub(crate) fn settle_next(&mut self, delivery: Delivery) -> Option<Settled> {
         let sent = self.unsettled.pop_front()?;

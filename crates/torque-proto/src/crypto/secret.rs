@@ -3,13 +3,14 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::dh::{DhSecret, Shared};
 use super::noise::InitiatorKeys;
 use super::nonce::Nonce;
 use super::{aead, hash};
-use crate::wire::{ACCEPT_HEADER_BYTES, REPLY_HEADER_BYTES};
+use crate::wire::{ACCEPT_HEADER_BYTES, Punch, REPLY_HEADER_BYTES};
 
 /// The secrets that both sides share after the Noise exchange: chaining key and transcript hash.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -89,6 +90,29 @@ pub(crate) struct ConnectionSecret {
     prk: [u8; 32],
 }
 
+/// The key that makes and judges a connection's punches (PATHS.md 3).
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct PunchKey([u8; 32]);
+
+impl PunchKey {
+    /// The punch as it travels.
+    pub(crate) fn seal(&self, punch: &Punch) -> [u8; Punch::BYTES] {
+        punch.with_tag(self.tag(punch))
+    }
+
+    /// Returns whether this is the tag of that punch, in constant time.
+    pub(crate) fn verifies(&self, punch: &Punch, tag: &[u8; Punch::TAG_BYTES]) -> bool {
+        self.tag(punch).ct_eq(tag).into()
+    }
+
+    fn tag(&self, punch: &Punch) -> [u8; Punch::TAG_BYTES] {
+        let mac = hash::hmac_sha256(&self.0, &[&punch.head()]);
+        let mut tag = [0; Punch::TAG_BYTES];
+        tag.copy_from_slice(&mac[..Punch::TAG_BYTES]);
+        tag
+    }
+}
+
 /// Who sends what is sealed with a traffic secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Direction {
@@ -124,6 +148,13 @@ impl ConnectionSecret {
         let mut traffic = TrafficSecret([0; 32]);
         hash::expand(&self.prk, &[b"TorqueSocket traffic", &[d]], &mut traffic.0);
         traffic
+    }
+
+    /// The key of the connection's punches.
+    pub(crate) fn punch_key(&self) -> PunchKey {
+        let mut key = PunchKey([0; 32]);
+        hash::expand(&self.prk, &[b"TorqueSocket punch"], &mut key.0);
+        key
     }
 
     /// As [`AnswerSecret::seal_refuse`], for a connect_accept; `header` is offsets 0 to 64.
@@ -165,7 +196,7 @@ macro_rules! debug_without_content {
         }
     )*};
 }
-debug_without_content!(HandshakeSecret, AnswerSecret, ConnectionSecret, TrafficSecret);
+debug_without_content!(HandshakeSecret, AnswerSecret, ConnectionSecret, PunchKey, TrafficSecret);
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::candidates::{Candidates, ended};
 use super::setup::ConnectOptions;
 use super::slab::Slab;
-use super::slot::{Connected, Entry, Slot};
+use super::slot::{Entry, Slot};
 use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::CloseCode;
@@ -358,19 +358,24 @@ impl Endpoint {
         let remote = path.remote;
         self.forget_attempt(id);
         let Established { parts, accept_data } = established;
-        let public_key = parts.public_key;
+        if self.paths.has_id(parts.connection_number) {
+            // Ids are seen in punches: a host that gives another one's means no good.
+            self.tell_close(id, CloseCode::ProtocolViolation, ClosedBy::Socket, Vec::new());
+            return self.end_slot(id);
+        }
+        let (public_key, number) = (parts.public_key, parts.connection_number);
         let unheard = Some(Unheard { wait: self.config.handshake.wait, was_asked: remote == asked });
         // After a repeat the time says nothing about the path.
         let rtt = Some(parts.stats.challenge_time).filter(|time| *time < self.config.handshake.retry_first);
-        let connection = self.make_connection(now, id, remote, parts, rtt, unheard);
-        let settings = connection.settings();
+        let connected = self.make_connection(now, id, path, parts, rtt, unheard);
+        let settings = connected.connection.settings();
+        self.paths.add_id(number, id);
         // The other side may have an attempt that waits to be confirmed here. If each side kept its own attempt, they
         // would end up with different connections.
         for waiting in self.confirming.get(&remote).cloned().unwrap_or_default() {
             self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
         }
         let replaces = self.displace_owner(remote);
-        let connected = Connected { connection, path, public_key, is_host: false, queued: 0, held: 0 };
         self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;

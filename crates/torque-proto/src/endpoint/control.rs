@@ -5,6 +5,7 @@
 use alloc::collections::VecDeque;
 
 use super::Endpoint;
+use super::paths::PATHS;
 use super::slot::Slot;
 use crate::connection::control::reliable::{ControlError, ControlEvent, ControlStats};
 use crate::id::ConnectionId;
@@ -15,24 +16,45 @@ use crate::wire::control::reliable::ReliableKind;
 /// Messages that wait, and how many of them may be one connection's.
 const MAX_QUEUED: usize = 256;
 const MAX_QUEUED_OF_CONNECTION: usize = 32;
+/// Messages of one connection that the endpoint itself sees to.
+const MAX_OWN_OF_CONNECTION: usize = 4;
 
 /// What reliable control messages told, until it is taken.
 #[derive(Default)]
 pub(super) struct ControlQueue {
     /// Oldest first; few, and seldom any.
     events: VecDeque<(ConnectionId, ControlEvent)>,
+    /// Those about the connection itself, which the endpoint sees to.
+    own: VecDeque<(ConnectionId, ControlEvent)>,
 }
 
 impl ControlQueue {
     /// Takes an event, unless it is one message too many. Other events are as many as messages were sent, which
     /// [`has_room_of`](Self::has_room_of) bounds.
     pub(super) fn offer(&mut self, id: ConnectionId, event: ControlEvent) -> bool {
+        if event.attempt() == PATHS {
+            // The next `handle_timeout` sees to it, so a few are plenty.
+            let takes = self.own.iter().filter(|(other, _)| *other == id).count() < MAX_OWN_OF_CONNECTION;
+            if takes {
+                self.own.push_back((id, event));
+            }
+            return takes;
+        }
         let takes = !matches!(event, ControlEvent::Message { .. })
             || self.events.len() < MAX_QUEUED && self.has_room_of(id);
         if takes {
             self.events.push_back((id, event));
         }
         takes
+    }
+
+    /// Whether there is something for the endpoint itself.
+    pub(super) fn has_own(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    pub(super) fn take_own(&mut self) -> Option<(ConnectionId, ControlEvent)> {
+        self.own.pop_front()
     }
 
     fn has_room_of(&self, id: ConnectionId) -> bool {

@@ -6,7 +6,9 @@ use core::time::Duration;
 use super::places::room;
 use super::requests::Room;
 use super::setup::KeyLogEntry;
-use super::slot::{AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, RefusedSlot, Slot, Source};
+use super::slot::{
+    AskingSlot, ConfirmingSlot, Connected, Displacing, Entry, Punching, RefusedSlot, Slot, Source,
+};
 use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::{CloseCode, RejectCode};
@@ -19,7 +21,7 @@ use crate::handshake::{
 };
 use crate::id::ConnectionId;
 use crate::instant::Instant;
-use crate::path::Path;
+use crate::path::{Path, PathId, PathIds};
 use crate::transmits::Cause;
 use crate::wire::{ChallengeRequest, ConnectRequest, ParseError};
 
@@ -189,15 +191,16 @@ impl Endpoint {
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (confirming, parts) =
             self.transmits.push(Cause::Own, source.path, |out| asking.accept(&mut cx, accept_data, out));
-        let public_key = parts.public_key;
-        let connection = self.make_connection(now, id, source.path.remote, parts, None, None);
-        let connected =
-            Connected { connection, path: source.path, public_key, is_host: true, queued: 0, held: 0 };
+        let connected = self.make_connection(now, id, source.path, parts, None, None);
         let slot = ConfirmingSlot { confirming, source, since, connected, displacing: None };
         self.put(id, Slot::Confirming(boxed(slot)));
         let waiting = self.confirming.entry(source.path.remote).or_default();
         waiting.push(id);
-        let oldest = (waiting.len() > MAX_CONFIRMING).then(|| waiting[0]);
+        let confirming = |id: &ConnectionId| {
+            matches!(self.slots.get(*id).map(|entry| &entry.slot), Some(Slot::Confirming(_)))
+        };
+        let mut unproven = waiting.iter().copied().filter(confirming);
+        let oldest = unproven.next().filter(|_| unproven.count() >= MAX_CONFIRMING);
         if let Some(oldest) = oldest {
             self.end_confirming(oldest, CloseCode::NotConfirmed, ClosedBy::Socket);
         }
@@ -360,6 +363,8 @@ impl Endpoint {
         // There is one connection now: our attempt to the same address has lost (5.4, step 9).
         self.supersede_attempt(now, remote);
         let replaces = self.displace_owner(remote);
+        // Its own choice, so that no other connection has it.
+        connected.punching.ids.all().for_each(|number| _ = self.paths.add_id(number, id));
         self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;
@@ -391,18 +396,18 @@ impl Endpoint {
         &mut self,
         now: Instant,
         id: ConnectionId,
-        remote: Address,
+        path: Path,
         parts: ConnectionParts,
         rtt: Option<Duration>,
         unheard: Option<Unheard>,
-    ) -> Connection {
+    ) -> Connected {
         let tag_bytes = parts.agreed.settings.tag_bytes;
         let is_initiator = parts.role == Role::Initiator;
         let (send, receive) = (u64::from(parts.send_sequence), u64::from(parts.receive_sequence));
         if let Some(log) = &mut self.key_log {
             log(KeyLogEntry {
                 connection: id,
-                remote,
+                remote: path.remote,
                 is_initiator,
                 cipher: parts.cipher.number(),
                 tag_bytes,
@@ -414,8 +419,11 @@ impl Endpoint {
             });
         }
         self.widest_window = self.widest_window.max(parts.agreed.settings.packet_window);
-        let parts = parts.connection(rtt, unheard);
-        Connection::new(now, &self.config, parts)
+        let first = PathId { id: parts.connection_number, token: parts.reset_token };
+        let punching = Punching { key: parts.secret.punch_key(), ids: PathIds::new(first) };
+        let public_key = parts.public_key;
+        let connection = Connection::new(now, &self.config, parts.connection(rtt, unheard));
+        Connected { connection, path, public_key, punching, is_host: !is_initiator, queued: 0, held: 0 }
     }
 
     fn count_reject(&mut self, code: RejectCode) {

@@ -11,6 +11,7 @@ mod hosting;
 mod maps;
 mod origins;
 mod packets;
+mod paths;
 mod peer;
 mod places;
 mod queue;
@@ -50,6 +51,7 @@ use crate::wire::DatagramKind;
 
 use control::ControlQueue;
 use maps::{AddressMap, Attempts, Owners, Seeded};
+use paths::Paths;
 use queue::{EventQueue, Frees};
 use requests::Requests;
 use slab::Slab;
@@ -76,11 +78,13 @@ pub struct Endpoint {
     pool: Pool,
     /// The connection that owns an address.
     connections: Owners,
-    /// Connections that have been accepted and wait for their first packet, or for the owner's answer.
+    /// Connections that receive from an address beside its owner: they were accepted there and wait for their first packet or for the
+    /// owner's answer, or they have another path there.
     confirming: AddressMap<Vec<ConnectionId>>,
     /// Our own attempts.
     attempts: Attempts,
     requests: Requests,
+    paths: Paths,
     /// Attempts with a puzzle that no worker has taken.
     puzzles: Vec<ConnectionId>,
     /// The widest packet window that was agreed with anybody.
@@ -111,7 +115,8 @@ impl Endpoint {
             connections: Owners::new(seeded.clone()),
             confirming: AddressMap::with_hasher(seeded.clone()),
             attempts: Attempts::new(seeded.clone()),
-            requests: Requests::new(seeded),
+            requests: Requests::new(seeded.clone()),
+            paths: Paths::new(seeded),
             puzzles: Vec::new(),
             widest_window: 0,
             stats: Stats::default(),

@@ -12,6 +12,9 @@ use crate::instant::Instant;
 use crate::path::Path;
 use crate::transmits::{Cause, Outbox};
 
+/// Bytes of the shortest packet: a header and the shortest tag.
+const MIN_PACKET: usize = 7;
+
 /// The consequences of a connection's action.
 struct After {
     ended: Option<Box<Ended>>,
@@ -33,16 +36,20 @@ impl Endpoint {
     pub(super) fn on_packet(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
         let waiting = self.confirming.get(&path.remote).cloned().unwrap_or_default();
         // A failed attempt to open it destroys it, so the next connection needs a copy.
-        let original = if waiting.is_empty() { Vec::new() } else { bytes.to_vec() };
+        let owner = self.connections.find(path.remote);
+        let is_alone = waiting.is_empty() || owner.is_none() && waiting.len() == 1;
+        let original = if is_alone { Vec::new() } else { bytes.to_vec() };
         let mut refusal = None;
-        if let Some(id) = self.connections.find(path.remote) {
+        if let Some(id) = owner {
             match self.on_packet_of(now, id, path, bytes) {
                 Ok(()) => return,
                 Err(why) => refusal = Some(why),
             }
         }
         for id in waiting {
-            bytes.copy_from_slice(&original);
+            if !is_alone {
+                bytes.copy_from_slice(&original);
+            }
             match self.on_first_packet(now, id, path, bytes) {
                 Ok(()) => return,
                 Err(why) => refusal = refusal.or(Some(why)),
@@ -52,6 +59,10 @@ impl Endpoint {
         match refusal {
             None => self.stats.unknown_address += 1,
             Some(refusal) => refusal.count(&mut self.stats),
+        }
+        // Somebody may have moved here.
+        if matches!(refusal, None | Some(Refusal::Forged)) && bytes.len() >= MIN_PACKET {
+            self.ask_who(now, path);
         }
     }
 
@@ -71,6 +82,19 @@ impl Endpoint {
         })
     }
 
+    /// A packet for a connection that arrived on another of its paths than the active one.
+    fn on_packet_elsewhere(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        bytes: &mut [u8],
+    ) -> Result<(), Refusal> {
+        self.try_drive(id, Cause::Peer, |connection, sink, outbox| {
+            connection.open(bytes)?.process(now, sink, outbox);
+            Ok(())
+        })
+    }
+
     /// A packet for a connection that is not established here yet. The first one that is authentic establishes it, and is
     /// received after that, so that the application hears of the connection before it hears of the packet.
     fn on_first_packet(
@@ -80,8 +104,10 @@ impl Endpoint {
         path: Path,
         bytes: &mut [u8],
     ) -> Result<(), Refusal> {
-        let Some(Slot::Confirming(slot)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
-            return Err(Refusal::NoKeys);
+        let slot = match self.slots.get_mut(id).map(|entry| &mut entry.slot) {
+            Some(Slot::Confirming(slot)) => slot,
+            Some(Slot::Connected(_)) => return self.on_packet_elsewhere(now, id, bytes),
+            _ => return Err(Refusal::NoKeys),
         };
         // If the application, or the owner of the address, closed it meanwhile, only its end is negotiated.
         if slot.connected.connection.is_open() && slot.displacing.is_none() {
@@ -146,6 +172,7 @@ impl Endpoint {
         match self.slots.get(id).map(|entry| &entry.slot) {
             Some(Slot::Connected(connected)) => {
                 let remote = connected.path.remote;
+                self.forget_paths(id);
                 if self.connections.get(&remote) == Some(&id) {
                     self.connections.remove(&remote);
                 }

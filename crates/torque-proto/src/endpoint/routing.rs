@@ -25,6 +25,9 @@ impl Endpoint {
             | DatagramKind::ConnectRefuse
             | DatagramKind::ConnectPending
             | DatagramKind::Reject => self.on_reply(now, path, kind, bytes),
+            DatagramKind::Punch => self.on_punch(now, path, bytes),
+            DatagramKind::WhoAreYou => self.on_who_are_you(now, path, bytes),
+            DatagramKind::Reset => self.on_reset(now, path, bytes),
             DatagramKind::Info => self.on_info(path, bytes),
             DatagramKind::Probe => self.on_probe(path, bytes),
             // Endpoints send no probes, and an echo that were answered could go round for ever.

@@ -7,12 +7,13 @@ use crate::address::Address;
 use crate::config::Limits;
 use crate::connection::control::reliable::ControlEvent;
 use crate::connection::{Connection, Output};
+use crate::crypto::secret::PunchKey;
 use crate::event::Delivery;
 use crate::handshake::{Asking, Confirming, Refused};
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::PublicKey;
 use crate::instant::Instant;
-use crate::path::Path;
+use crate::path::{Path, PathIds};
 use crate::payload::Pool;
 use crate::stats::Stats;
 use crate::timer::TimerKind;
@@ -126,12 +127,19 @@ pub(super) struct Connected {
     /// The path in use; what is known about it is the connection's [`PathData`](crate::path::PathData).
     pub path: Path,
     pub public_key: PublicKey,
+    pub punching: Punching,
     /// True if the other side began it.
     pub is_host: bool,
     /// Received packets that the application has not taken.
     pub queued: u32,
     /// Those of them that a driver holds.
     pub held: u32,
+}
+
+/// What a connection is found and believed by when it comes from elsewhere (PATHS.md 3).
+pub(super) struct Punching {
+    pub key: PunchKey,
+    pub ids: PathIds,
 }
 
 impl Slot {

@@ -5,6 +5,7 @@ mod answers;
 mod candidates;
 mod hostile;
 mod origins;
+mod paths;
 mod replies;
 mod shares;
 

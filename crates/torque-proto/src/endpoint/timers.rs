@@ -21,10 +21,10 @@ impl Endpoint {
             (at, kind)
         });
         let epoch = self.host.deadline().map(|at| (at, TimerKind::Epoch));
-        match (slots, epoch) {
-            (Some(slots), Some(epoch)) => Some(if epoch.0 < slots.0 { epoch } else { slots }),
-            (slots, epoch) => slots.or(epoch),
-        }
+        // What was told about ids waits for the next call.
+        let paths = if self.control.has_own() { Some(Instant::ZERO) } else { self.paths.deadline() };
+        let paths = paths.map(|at| (at, TimerKind::Path));
+        [slots, epoch, paths].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Runs what is due. Calling it early or often does no harm.
@@ -40,6 +40,7 @@ impl Endpoint {
         for id in due {
             self.run_slot(now, id);
         }
+        self.run_paths(now);
     }
 
     /// Runs one slot's timers, if they are due, and arms the next.
@@ -68,6 +69,7 @@ impl Endpoint {
                 self.drive(id, Cause::Own, |connection, sink, outbox| {
                     connection.handle_timeout(now, sink, outbox)
                 });
+                self.watch(now, id);
             }
             Slot::Ended(_) => {}
         }

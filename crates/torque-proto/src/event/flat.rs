@@ -1,6 +1,7 @@
 //! Events for languages that have no enums with content.
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use super::{ChallengeResponse, ConnectRequest, Event};
 use crate::address::Address;
@@ -53,7 +54,9 @@ pub struct FlatEvent<'a> {
     pub origin: &'a str,
     /// The other side's identity, of a challenge response, a request or an establishment.
     pub public_key: Option<&'a PublicKey>,
-    /// The other side's address, of a request, an establishment or an info packet.
+    /// The round-trip time of a new path.
+    pub round_trip: Duration,
+    /// The other side's address, of a request, an establishment, a new path or an info packet.
     pub remote: Option<&'a Address>,
     /// The address of this machine that an info packet was sent to, where the carrier tells.
     pub local: Option<&'a IpAddr>,
@@ -75,6 +78,7 @@ impl<'a> FlatEvent<'a> {
             settings: None,
             origin: "",
             public_key: None,
+            round_trip: Duration::ZERO,
             remote: None,
             local: None,
         }
@@ -131,6 +135,11 @@ impl Event {
                 sequence: sequence.0,
                 delivery: delivery.number(),
                 ..flat(EventKind::Verdict, &[])
+            },
+            Self::PathChanged { connection: _, remote, round_trip } => FlatEvent {
+                remote: Some(remote),
+                round_trip: *round_trip,
+                ..flat(EventKind::PathChanged, &[])
             },
             Self::InfoPacket { remote, local, payload } => FlatEvent {
                 remote: Some(remote),

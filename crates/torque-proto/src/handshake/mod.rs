@@ -126,10 +126,6 @@ impl Role {
 }
 
 /// The result of a handshake, for the connection.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "number and reset token are for rebinding, which is to come")
-)]
 pub(crate) struct ConnectionParts {
     pub(crate) role: Role,
     pub(crate) secret: ConnectionSecret,
@@ -139,7 +135,7 @@ pub(crate) struct ConnectionParts {
     pub(crate) send_sequence: u16,
     /// The other side's initial_sequence.
     pub(crate) receive_sequence: u16,
-    /// Names the connection in a later rebind; drawn by the host.
+    /// Names the connection in punches (PATHS.md 3); drawn by the host.
     pub(crate) connection_number: u64,
     /// PROTOCOL.md 5.8.
     pub(crate) reset_token: [u8; 16],

@@ -1,10 +1,14 @@
 //! Paths: the two ends between which datagrams travel, and what is known about the way between them.
 
+mod ids;
 mod rtt;
+mod set;
 
 use core::net::IpAddr;
 
+pub(crate) use ids::{PathId, PathIds};
 pub(crate) use rtt::Rtt;
+pub(crate) use set::{Ask, Facts, PathSet, Step};
 
 use crate::address::Address;
 
@@ -48,9 +52,8 @@ impl Path {
 
 /// A connection's knowledge of the path in use. It names no address: the endpoint keeps the [`Path`] beside it.
 ///
-/// A connection has one of these inline. Once it can have several paths, the candidates, their states and the choice
-/// between them are a `PathSet` beside the slot, made for connections that look for another path; the connection itself
-/// goes on with the data of the path in use.
+/// A connection has one of these inline. While it has several paths, or looks for one, a [`PathSet`] beside the slot has their
+/// states and the choice between them; the connection itself goes on with the data of the path in use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PathData {
     /// Round-trip time.

@@ -82,6 +82,9 @@ fn datagrams(vectors: &mut Vec<Json>) {
             DatagramKind::Info => "info",
             DatagramKind::Packet => "packet",
             DatagramKind::Reserved => "reserved",
+            DatagramKind::Punch => "punch",
+            DatagramKind::WhoAreYou => "who_are_you",
+            DatagramKind::Reset => "reset",
             DatagramKind::Empty => "empty",
         };
         let is_refused = matches!(kind, "reserved" | "empty");

@@ -17,6 +17,12 @@ pub enum DatagramKind {
     ConnectPending,
     /// 4.7
     Reject,
+    /// PATHS.md 2.1
+    Punch,
+    /// PATHS.md 2.2
+    WhoAreYou,
+    /// PATHS.md 2.3
+    Reset,
     /// 4.9: whether a socket receives here.
     Probe,
     /// 4.9
@@ -44,9 +50,12 @@ impl DatagramKind {
                 0x05 => Self::ConnectRefuse,
                 0x06 => Self::ConnectPending,
                 0x07 => Self::Reject,
+                0x08 => Self::Punch,
+                0x09 => Self::WhoAreYou,
+                0x0a => Self::Reset,
                 0x0b => Self::Probe,
                 0x0c => Self::ProbeEcho,
-                0x00 | 0x08..=0x0a | 0x0d..=0x1f => Self::Reserved,
+                0x00 | 0x0d..=0x1f => Self::Reserved,
                 0x20..=0x7f => Self::Info,
                 0x80..=0xff => Self::Packet,
             },

@@ -5,7 +5,7 @@ use core::ops::RangeInclusive;
 use super::header::HeaderSize;
 use super::{
     CHALLENGE_REQUEST_BYTES, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, MAX_SHORT_DATA,
-    PROBE_BYTES, REPLY_HEADER_BYTES, Reject, ReplyKind,
+    PROBE_BYTES, Punch, REPLY_HEADER_BYTES, RESET_BYTES, Reject, ReplyKind, WHO_ARE_YOU,
 };
 
 /// The shortest tag of a packet (PROTOCOL.md 3.4).
@@ -33,6 +33,9 @@ impl DatagramKind {
             Self::ConnectRefuse => reply(ReplyKind::Refuse),
             Self::ConnectPending => reply(ReplyKind::Pending),
             Self::Reject => (Reject::BYTES, Reject::BYTES),
+            Self::Punch => (Punch::BYTES, Punch::BYTES),
+            Self::WhoAreYou => (WHO_ARE_YOU.len(), WHO_ARE_YOU.len()),
+            Self::Reset => (RESET_BYTES, RESET_BYTES),
             Self::Probe | Self::ProbeEcho => (PROBE_BYTES, PROBE_BYTES),
             Self::Packet => (HeaderSize::Three.bytes() + MIN_TAG_BYTES, MAX_UDP_BYTES),
             Self::Reserved | Self::Info | Self::Empty => return None,

@@ -8,6 +8,7 @@ pub mod header;
 mod kind;
 mod lengths;
 mod probe;
+mod punch;
 mod reply;
 mod sealed;
 
@@ -21,6 +22,7 @@ pub use handshake::{
 };
 pub use kind::DatagramKind;
 pub use probe::{PROBE_BYTES, parse_probe, parse_probe_echo, probe, probe_echo};
+pub use punch::{Punch, RESET_BYTES, WHO_ARE_YOU, parse_reset, reset};
 pub use reply::Reply;
 pub use sealed::{AcceptPayload, RefusePayload, RequestPayload};
 
@@ -63,6 +65,8 @@ pub enum ParseError {
     InitialSequence,
     /// A reject code that this version does not know.
     RejectCode,
+    /// A number is 0 that may not be.
+    Zero,
 }
 
 impl fmt::Display for ParseError {
@@ -78,6 +82,7 @@ impl fmt::Display for ParseError {
             Self::Settings => f.write_str("the settings are out of range"),
             Self::InitialSequence => f.write_str("the initial sequence is out of range"),
             Self::RejectCode => f.write_str("unknown reject code"),
+            Self::Zero => f.write_str("a number is zero"),
         }
     }
 }

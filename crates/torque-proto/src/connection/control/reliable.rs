@@ -77,6 +77,17 @@ pub enum ControlEvent {
     },
 }
 
+impl ControlEvent {
+    /// The attempt it belongs to.
+    pub(crate) fn attempt(&self) -> u32 {
+        match self {
+            Self::Message { attempt, .. } | Self::Received { attempt, .. } | Self::Failed { attempt, .. } => {
+                *attempt
+            }
+        }
+    }
+}
+
 /// Why a reliable control message was not sent. No serial was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

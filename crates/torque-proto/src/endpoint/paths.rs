@@ -1,0 +1,551 @@
+//! Connections that move, have several paths, or have lost their host (PATHS.md).
+//!
+//! What a connection with one path needs for it is its key and ids, in the slot. Everything else is here, and exists only while it is
+//! needed: packets of other connections pay nothing for it.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use super::Endpoint;
+use super::maps::{Map, Seeded};
+use super::slot::{Connected, Slot};
+use crate::address::{Address, Network};
+use crate::codes::CloseCode;
+use crate::connection::control::reliable::ControlEvent;
+use crate::event::{ClosedBy, Event};
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::micros::Micros;
+use crate::path::{Ask, Path, PathId, PathSet, Step};
+use crate::transmits::Cause;
+use crate::wire::control::reliable::ReliableKind;
+use crate::wire::{Punch, WHO_ARE_YOU, parse_reset, reset};
+
+/// Punches that none asked for, in a second: of all connections, of one, and to one network.
+const MAX_PUNCHES: usize = 1_024;
+const MAX_PUNCHES_OF_CONNECTION: usize = 32;
+const MAX_PUNCHES_TO_NETWORK: usize = 64;
+/// Datagrams of each kind to strangers in a second, and how many of them one network gets. One address gets one.
+const MAX_STRANGERS: usize = 64;
+const MAX_STRANGERS_OF_NETWORK: usize = 8;
+/// Connections that may receive from an address beside its owner.
+const MAX_CLAIMS: usize = 4;
+/// How long a set of paths is kept after it was last of use, so that its limits last.
+const LINGERS: Micros = Micros::from_secs(5);
+
+/// What was sent in the last second, oldest first.
+#[derive(Default)]
+struct Recent<T> {
+    list: VecDeque<(Instant, T)>,
+}
+
+impl<T> Recent<T> {
+    /// Notes one more if fewer than `limit` were sent, and `may` agrees.
+    fn takes(
+        &mut self,
+        now: Instant,
+        item: T,
+        limit: usize,
+        may: impl FnOnce(&VecDeque<(Instant, T)>) -> bool,
+    ) -> bool {
+        while self.list.front().is_some_and(|(at, _)| *at + Micros::from_secs(1) <= now) {
+            self.list.pop_front();
+        }
+        let takes = self.list.len() < limit && may(&self.list);
+        if takes {
+            self.list.push_back((now, item));
+        }
+        takes
+    }
+}
+
+impl Recent<Address> {
+    fn takes_stranger(&mut self, now: Instant, remote: Address) -> bool {
+        self.takes(now, remote, MAX_STRANGERS, |list| {
+            let network = remote.network();
+            list.iter().all(|(_, other)| *other != remote)
+                && list.iter().filter(|(_, other)| other.network() == network).count()
+                    < MAX_STRANGERS_OF_NETWORK
+        })
+    }
+}
+
+/// Two connections have the same address: does the one that had it first still answer?
+#[derive(Clone, Copy)]
+struct Contest {
+    owner: ConnectionId,
+    path: Path,
+    since: Instant,
+    until: Instant,
+}
+
+/// What is kept for a connection that looks after its paths.
+struct Tracked {
+    /// `None`: it is only to be seen whether an answer is overdue.
+    set: Option<PathSet>,
+    kept_until: Instant,
+    armed: Instant,
+    /// Addresses from which it receives beside that of the active path.
+    claims: Vec<Address>,
+    contest: Option<Contest>,
+    /// When the host said that it has lost the connection.
+    reset: Option<Instant>,
+}
+
+/// All that an endpoint keeps about paths.
+pub(super) struct Paths {
+    ids: Map<u64, ConnectionId>,
+    tracked: Map<ConnectionId, Box<Tracked>>,
+    timers: BTreeSet<(Instant, ConnectionId)>,
+    punches: Recent<(ConnectionId, Network)>,
+    asked: Recent<Address>,
+    resets: Recent<Address>,
+}
+
+impl Paths {
+    pub(super) fn new(seeded: Seeded) -> Self {
+        Self {
+            ids: Map::with_hasher(seeded.clone()),
+            tracked: Map::with_hasher(seeded),
+            timers: BTreeSet::new(),
+            punches: Recent { list: VecDeque::new() },
+            asked: Recent { list: VecDeque::new() },
+            resets: Recent { list: VecDeque::new() },
+        }
+    }
+
+    /// Returns whether a connection has this id.
+    pub(super) fn has_id(&self, id: u64) -> bool {
+        self.ids.contains_key(&id)
+    }
+
+    /// Notes the id of a connection, unless another one has it.
+    pub(super) fn add_id(&mut self, id: u64, owner: ConnectionId) -> bool {
+        id != 0 && *self.ids.entry(id).or_insert(owner) == owner
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn arm(&mut self, id: ConnectionId, at: Instant) {
+        if let Some(tracked) = self.tracked.get_mut(&id) {
+            self.timers.remove(&(tracked.armed, id));
+            tracked.armed = at;
+            self.timers.insert((at, id));
+        }
+    }
+}
+
+impl Endpoint {
+    /// Tells that the machine's network has changed: an interface has another address, or the machine was asleep. Each
+    /// connection makes sure that its path still works, and looks for the other side if not (PATHS.md 7).
+    ///
+    /// Drivers that notice it call this. Nothing is lost if nobody does, but it takes longer.
+    pub fn network_changed(&mut self, now: Instant) {
+        let ids: Vec<_> = self.connections().collect();
+        for id in ids {
+            if let Some(connected) = self.connected_mut(id) {
+                connected.punching.ids.moved();
+            }
+            self.with_paths(now, id, |set, step| {
+                set.begin_doubt(step);
+                false
+            });
+        }
+    }
+
+    pub(super) fn on_punch(&mut self, now: Instant, path: Path, bytes: &[u8]) {
+        let Ok((punch, tag)) = Punch::parse(bytes) else { return self.stats.malformed += 1 };
+        let owner = self.paths.ids.get(&punch.id).copied().filter(|_| punch.is_of_connection);
+        let Some(id) = owner else { return self.on_unknown_punch(now, path, &punch) };
+        let Some(connected) = self.connected_mut(id) else { return self.stats.punches_refused += 1 };
+        let is_right_way = connected.is_host != punch.is_from_host;
+        if !is_right_way || !connected.punching.key.verifies(&punch, &tag) {
+            return self.stats.punches_refused += 1;
+        }
+        self.stats.punches_received += 1;
+        self.on_id_used(now, id, punch.id);
+        self.with_paths(now, id, |set, step| set.on_punch(step, path, punch.number, punch.echo));
+    }
+
+    /// A host that was restarted says so (PATHS.md 8).
+    fn on_unknown_punch(&mut self, now: Instant, path: Path, punch: &Punch) {
+        let may_reset = self.config.sole_identity
+            && self.hosts_at(path)
+            && punch.is_of_connection
+            && !punch.is_from_host
+            && self.transmits.takes_answers();
+        if !may_reset || !self.paths.resets.takes_stranger(now, path.remote) {
+            return self.stats.punches_refused += 1;
+        }
+        let token = self.key_pair.reset_token(punch.id);
+        self.transmits.push(Cause::Stranger, path, |out| out.extend_from_slice(&reset(token)));
+        self.stats.resets_sent += 1;
+    }
+
+    /// The other side gets packets from an address that it does not know: one punch tells it who this is.
+    pub(super) fn on_who_are_you(&mut self, now: Instant, path: Path, bytes: &[u8]) {
+        if bytes.len() != WHO_ARE_YOU.len() {
+            return self.stats.malformed += 1;
+        }
+        match self.connections.get(&path.remote).copied() {
+            Some(id) if self.config.roaming => self.with_paths(now, id, |set, step| {
+                set.poke(step);
+                false
+            }),
+            _ => self.stats.unknown_address += 1,
+        }
+    }
+
+    /// The host says that it has lost the connection. That counts only if it is silent as well.
+    pub(super) fn on_reset(&mut self, now: Instant, path: Path, bytes: &[u8]) {
+        let Ok(token) = parse_reset(bytes) else { return self.stats.malformed += 1 };
+        let owner = self.connections.get(&path.remote).copied();
+        let is_known = |connected: &mut Connected| {
+            !connected.is_host && connected.connection.is_open() && connected.punching.ids.has_token(&token)
+        };
+        let Some(id) = owner.filter(|id| self.connected_mut(*id).is_some_and(is_known)) else {
+            return self.stats.resets_refused += 1;
+        };
+        // A set of paths looks for overdue answers from now on.
+        self.with_paths(now, id, |_, _| false);
+        if let Some(tracked) = self.paths.tracked.get_mut(&id) {
+            tracked.reset = Some(now);
+        }
+        self.run_paths_of(now, id);
+    }
+
+    /// Asks who sends packets from an address where no connection is, or where they do not open.
+    pub(super) fn ask_who(&mut self, now: Instant, path: Path) {
+        if self.config.roaming
+            && self.transmits.takes_answers()
+            && self.paths.asked.takes_stranger(now, path.remote)
+        {
+            self.transmits.push(Cause::Stranger, path, |out| out.extend_from_slice(&WHO_ARE_YOU));
+            self.stats.who_are_you_sent += 1;
+        }
+    }
+
+    /// A connection waits for an answer: it is seen to in time whether that is overdue.
+    pub(super) fn watch(&mut self, now: Instant, id: ConnectionId) {
+        if !self.config.roaming || self.paths.tracked.contains_key(&id) {
+            return;
+        }
+        let Some(at) = self.connected_mut(id).and_then(|connected| connected.connection.overdue_at(now))
+        else {
+            return;
+        };
+        self.track(now, id);
+        self.paths.arm(id, at);
+    }
+
+    /// Runs what is due.
+    pub(super) fn run_paths(&mut self, now: Instant) {
+        while let Some((id, event)) = self.control.take_own() {
+            self.on_path_id_event(now, id, event);
+        }
+        let due: Vec<_> =
+            self.paths.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        for id in due {
+            self.run_paths_of(now, id);
+        }
+    }
+
+    /// Forgets everything of a connection that ends.
+    pub(super) fn forget_paths(&mut self, id: ConnectionId) {
+        if let Some(Slot::Connected(connected)) = self.slots.get(id).map(|entry| &entry.slot) {
+            for number in connected.punching.ids.all() {
+                if self.paths.ids.get(&number) == Some(&id) {
+                    self.paths.ids.remove(&number);
+                }
+            }
+        }
+        self.untrack(id);
+    }
+
+    fn run_paths_of(&mut self, now: Instant, id: ConnectionId) {
+        self.decide_contest(now, id);
+        let Some(tracked) = self.paths.tracked.get(&id) else { return };
+        let (has_set, reset) = (tracked.set.is_some(), tracked.reset);
+        let Some(connected) = self.connected_mut(id) else { return self.untrack(id) };
+        let is_overdue = connected.connection.facts(now).is_overdue;
+        let heard = connected.connection.last_heard();
+        if reset.is_some_and(|at| heard <= at) && is_overdue {
+            return self.drive(id, Cause::Own, |connection, sink, _| {
+                connection.abandon(CloseCode::HostRestarted, ClosedBy::Remote, sink);
+            });
+        }
+        if has_set || is_overdue {
+            self.with_paths(now, id, |set, step| {
+                if !has_set {
+                    set.begin_doubt(step);
+                }
+                set.handle_timeout(step)
+            });
+        } else {
+            // The answer has come meanwhile. If another one is awaited, that is seen to as well.
+            self.untrack(id);
+            self.watch(now, id);
+        }
+    }
+
+    /// Lets the set of paths of a connection act, and does what follows.
+    fn with_paths(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        act: impl FnOnce(&mut PathSet, &mut Step<'_>) -> bool,
+    ) {
+        let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
+            return;
+        };
+        let (active, facts) = (connected.path, connected.connection.facts(now));
+        self.track(now, id);
+        let Some(tracked) = self.paths.tracked.get_mut(&id) else { return };
+        let set = tracked.set.get_or_insert_with(|| PathSet::new(now, active, facts));
+        set.follow(active);
+        let mut step = Step::new(now, facts, &mut self.rng);
+        let has_changed = act(set, &mut step);
+        let asks = step.asks;
+        if !asks.is_empty() {
+            tracked.kept_until = now + LINGERS;
+        }
+        if has_changed {
+            self.switch(now, id, active);
+        }
+        self.send_punches(now, id, &asks);
+        self.after_paths(now, id);
+    }
+
+    fn track(&mut self, now: Instant, id: ConnectionId) {
+        self.paths.tracked.entry(id).or_insert_with(|| {
+            Box::new(Tracked {
+                set: None,
+                kept_until: now,
+                armed: now,
+                claims: Vec::new(),
+                contest: None,
+                reset: None,
+            })
+        });
+    }
+
+    fn untrack(&mut self, id: ConnectionId) {
+        let Some(tracked) = self.paths.tracked.remove(&id) else { return };
+        self.paths.timers.remove(&(tracked.armed, id));
+        for address in tracked.claims {
+            self.disclaim(address, id);
+        }
+    }
+
+    /// Sends on the path that is active now, unless its address belongs to another connection that may still be there.
+    fn switch(&mut self, now: Instant, id: ConnectionId, old: Path) {
+        let Some(tracked) = self.paths.tracked.get_mut(&id) else { return };
+        let Some(set) = &mut tracked.set else { return };
+        let (new, round_trip) = (set.active(), set.round_trip());
+        let owner = self.connections.get(&new.remote).copied().filter(|owner| *owner != id);
+        if let Some(owner) = owner
+            && let Some(Slot::Connected(other)) = self.slots.get(owner).map(|entry| &entry.slot)
+            && !other.connection.is_over()
+        {
+            set.go_back(now, old);
+            if tracked.contest.is_none() {
+                let until = now + other.connection.displacement_wait();
+                tracked.contest = Some(Contest { owner, path: new, since: now, until });
+                self.drive(owner, Cause::Own, |connection, _, outbox| connection.send_ping(now, outbox));
+            }
+            return;
+        }
+        if owner.is_some() {
+            self.displace_owner(new.remote);
+        }
+        let Some(connected) = self.connected_mut(id) else { return };
+        connected.path = new;
+        connected.connection.path_changed(now, round_trip);
+        if self.connections.get(&old.remote) == Some(&id) {
+            self.connections.remove(&old.remote);
+        }
+        self.connections.insert(new.remote, id);
+        self.stats.paths_changed += 1;
+        trace_event!(DEBUG, connection = %id, remote = %new.remote, "path changed");
+        self.events.push(Event::PathChanged {
+            connection: id,
+            remote: new.remote,
+            round_trip: round_trip.into(),
+        });
+        self.rearm(id);
+    }
+
+    /// The owner of an address has had its time to answer.
+    fn decide_contest(&mut self, now: Instant, id: ConnectionId) {
+        let Some(tracked) = self.paths.tracked.get_mut(&id) else { return };
+        let Some(contest) = tracked.contest.filter(|contest| contest.until <= now) else { return };
+        tracked.contest = None;
+        let owner = self.slots.get(contest.owner).and_then(|entry| entry.slot.connection());
+        let is_alive = owner.is_some_and(|owner| !owner.is_over() && owner.last_heard() > contest.since);
+        let Some(old) = tracked.set.as_ref().map(|set| set.active()) else { return };
+        let Some(set) = &mut tracked.set else { return };
+        if is_alive {
+            set.forget(contest.path);
+        } else if set.go_back(now, contest.path) {
+            self.displace_owner(contest.path.remote);
+            self.switch(now, id, old);
+        }
+    }
+
+    fn send_punches(&mut self, now: Instant, id: ConnectionId, asks: &[Ask]) {
+        for ask in asks {
+            let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
+                return;
+            };
+            let network = ask.path.remote.network();
+            // What answers is limited by what asks, and by the set of paths.
+            let takes = ask.echo != 0
+                || self.paths.punches.takes(now, (id, network), MAX_PUNCHES, |list| {
+                    list.iter().filter(|(_, (other, _))| *other == id).count() < MAX_PUNCHES_OF_CONNECTION
+                        && list.iter().filter(|(_, (_, other))| *other == network).count()
+                            < MAX_PUNCHES_TO_NETWORK
+                });
+            if !takes {
+                self.stats.punches_not_sent += 1;
+                continue;
+            }
+            // From the first punch on, the host may give other ids.
+            connected.connection.enable_reliable();
+            let punch = Punch {
+                is_from_host: connected.is_host,
+                is_of_connection: true,
+                id: connected.punching.ids.sends(),
+                number: ask.number,
+                echo: ask.echo,
+            };
+            let bytes = connected.punching.key.seal(&punch);
+            let cause = if ask.echo == 0 { Cause::Own } else { Cause::Peer };
+            self.transmits.push(cause, ask.path, |out| out.extend_from_slice(&bytes));
+            self.stats.punches_sent += 1;
+        }
+    }
+
+    /// Receives from the paths that there are now, and sees to the next deadline.
+    fn after_paths(&mut self, now: Instant, id: ConnectionId) {
+        let Some(tracked) = self.paths.tracked.get_mut(&id) else { return };
+        let Some(set) = &tracked.set else { return };
+        let active = set.active().remote;
+        let mut wanted: Vec<Address> = Vec::new();
+        for other in set.others().map(|path| path.remote) {
+            if other != active && !wanted.contains(&other) {
+                wanted.push(other);
+            }
+        }
+        if wanted.is_empty()
+            && set.is_needless()
+            && tracked.kept_until <= now
+            && tracked.contest.is_none()
+            && tracked.reset.is_none_or(|at| at + LINGERS <= now)
+        {
+            return self.untrack(id);
+        }
+        let mut at = set.deadline();
+        if set.is_needless() {
+            at = at.min(tracked.kept_until.max(now + Micros::from_millis(1)));
+        }
+        if let Some(contest) = tracked.contest {
+            at = at.min(contest.until);
+        }
+        let old = core::mem::take(&mut tracked.claims);
+        for address in old.iter().filter(|address| !wanted.contains(address)) {
+            self.disclaim(*address, id);
+        }
+        wanted.retain(|address| old.contains(address) || self.claim(*address, id));
+        if let Some(tracked) = self.paths.tracked.get_mut(&id) {
+            tracked.claims = wanted;
+        }
+        self.paths.arm(id, at);
+    }
+
+    fn claim(&mut self, address: Address, id: ConnectionId) -> bool {
+        let waiting = self.confirming.entry(address).or_default();
+        let takes = waiting.len() < MAX_CLAIMS;
+        if takes {
+            waiting.push(id);
+        }
+        takes
+    }
+
+    pub(super) fn disclaim(&mut self, address: Address, id: ConnectionId) {
+        if let Some(waiting) = self.confirming.get_mut(&address) {
+            waiting.retain(|other| *other != id);
+            if waiting.is_empty() {
+                self.confirming.remove(&address);
+            }
+        }
+    }
+
+    /// The other side has used an id. The host sees to it that there is another one for the next network.
+    fn on_id_used(&mut self, now: Instant, id: ConnectionId, number: u64) {
+        let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
+            return;
+        };
+        if let Some(old) = connected.punching.ids.was_used(number) {
+            self.paths.ids.remove(&old);
+        }
+        if !connected.is_host || connected.punching.ids.has_spare() || !connected.connection.is_open() {
+            return;
+        }
+        let spare = self.rng.u64();
+        if !self.paths.add_id(spare, id) {
+            return;
+        }
+        let token = self.key_pair.reset_token(spare);
+        let body = [&spare.to_be_bytes()[..], &token].concat();
+        connected.punching.ids.add_spare(PathId { id: spare, token }, false);
+        self.drive(id, Cause::Own, |connection, _, outbox| {
+            // If it finds no room, the id is forgotten below, and another punch brings another one.
+            if connection.send_reliable(now, PATHS, ReliableKind::PATH_ID, &body, outbox).is_err() {
+                trace_event!(DEBUG, "no room for path_id");
+            }
+        });
+    }
+
+    /// What became of a path_id.
+    fn on_path_id_event(&mut self, _now: Instant, id: ConnectionId, event: ControlEvent) {
+        let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
+            return;
+        };
+        let ids = &mut connected.punching.ids;
+        match event {
+            ControlEvent::Received { .. } => ids.spare_was_received(),
+            ControlEvent::Failed { .. } => {
+                if let Some(lost) = ids.spare_was_lost() {
+                    self.paths.ids.remove(&lost);
+                }
+            }
+            ControlEvent::Message { kind: ReliableKind::PATH_ID, body, .. }
+                if !connected.is_host && !ids.has_spare() =>
+            {
+                let Some((number, token)) = parse_path_id(&body) else { return self.stats.malformed += 1 };
+                if self.paths.add_id(number, id) {
+                    ids.add_spare(PathId { id: number, token }, true);
+                }
+            }
+            ControlEvent::Message { .. } => self.stats.malformed += 1,
+        }
+    }
+
+    fn connected_mut(&mut self, id: ConnectionId) -> Option<&mut Connected> {
+        match self.slots.get_mut(id).map(|entry| &mut entry.slot) {
+            Some(Slot::Connected(connected)) => Some(connected),
+            _ => None,
+        }
+    }
+}
+
+/// The attempt number of messages about the connection itself.
+pub(super) const PATHS: u32 = 0;
+
+fn parse_path_id(body: &[u8]) -> Option<(u64, [u8; 16])> {
+    let (id, token) = body.split_first_chunk()?;
+    Some((u64::from_be_bytes(*id), token.try_into().ok()?))
+}

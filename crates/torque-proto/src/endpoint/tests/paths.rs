@@ -1,0 +1,174 @@
+//! Connections that move, over a link without delay.
+
+use super::*;
+use crate::address::Address;
+
+/// A host and a client that can have any address, one at a time.
+struct Moving {
+    pair: Pair,
+    client: Address,
+    ids: [ConnectionId; 2],
+    /// Datagrams to where the client is not any more.
+    lost: usize,
+    /// First bytes of what was sent, by end.
+    sent: [Vec<u8>; 2],
+}
+
+const HOME: u8 = CLIENT as u8;
+const AWAY: u8 = 77;
+
+impl Moving {
+    fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
+        let mut pair = Pair::new(config);
+        let ids = pair.connect();
+        Self { pair, client: address(HOME), ids, lost: 0, sent: [Vec::new(), Vec::new()] }
+    }
+
+    fn exchange(&mut self) {
+        loop {
+            let mut idle = true;
+            for from in [HOST, CLIENT] {
+                let datagrams: Vec<(Path, Vec<u8>)> = self.pair.ends[from]
+                    .transmits()
+                    .iter()
+                    .map(|transmit| (transmit.path, transmit.bytes.to_vec()))
+                    .collect();
+                self.pair.ends[from].transmits().clear();
+                for (path, mut bytes) in datagrams {
+                    idle = false;
+                    self.sent[from].push(bytes[0]);
+                    let source = if from == HOST { address(HOST as u8) } else { self.client };
+                    let target = if from == HOST { self.client } else { address(HOST as u8) };
+                    if path.remote != target {
+                        self.lost += 1;
+                        continue;
+                    }
+                    let datagram = Datagram { path: Path::to(source), bytes: &mut bytes };
+                    self.pair.ends[1 - from].handle_datagram(self.pair.now, datagram);
+                }
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn advance(&mut self, by: Duration) {
+        let end = self.pair.now + by;
+        while self.pair.now < end {
+            self.pair.now += Duration::from_millis(1);
+            for endpoint in &mut self.pair.ends {
+                endpoint.handle_timeout(self.pair.now);
+            }
+            self.exchange();
+        }
+    }
+
+    fn send(&mut self, end: usize) {
+        self.pair.ends[end].send(self.pair.now, self.ids[end], b"packet").unwrap();
+        self.exchange();
+    }
+
+    fn punches(&self, end: usize) -> usize {
+        self.sent[end].iter().filter(|first| **first == 0x08).count()
+    }
+
+    fn remote(&self) -> Address {
+        self.pair.ends[HOST].remote_address(self.ids[HOST]).unwrap()
+    }
+}
+
+fn packets(events: &[Event]) -> usize {
+    events.iter().filter(|event| matches!(event, Event::Packet { .. })).count()
+}
+
+#[test]
+fn the_host_follows_a_client_that_sends_from_another_address() {
+    let mut moving = Moving::new();
+    moving.send(CLIENT);
+    moving.client = address(AWAY);
+    // The first packet is not taken, and asks who this is; the punch answers.
+    moving.send(CLIENT);
+    moving.send(CLIENT);
+    moving.advance(Duration::from_secs(1));
+    let events = moving.pair.events(HOST);
+    assert_eq!(packets(&events), 2, "{events:?}");
+    let changed =
+        |event: &Event| matches!(event, Event::PathChanged { remote, .. } if *remote == address(AWAY));
+    assert_eq!(events.iter().filter(|event| changed(event)).count(), 1, "{events:?}");
+    assert_eq!(moving.remote(), address(AWAY));
+    // Both directions work, and each packet has its verdict.
+    moving.send(HOST);
+    moving.send(CLIENT);
+    moving.advance(Duration::from_secs(1));
+    let client = moving.pair.events(CLIENT);
+    let verdicts: Vec<_> = client
+        .iter()
+        .filter_map(|event| match event {
+            Event::Verdict { delivery, .. } => Some(*delivery),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(verdicts, [Delivery::Delivered, Delivery::Dropped, Delivery::Delivered, Delivery::Delivered]);
+    assert_eq!(packets(&client), 1);
+    // The old path is punched for a while, and then forgotten; an hour later nothing is left of all this.
+    moving.advance(Duration::from_secs(70));
+    for end in [HOST, CLIENT] {
+        moving.sent[end].clear();
+    }
+    moving.advance(Duration::from_secs(60));
+    assert_eq!([moving.punches(HOST), moving.punches(CLIENT)], [0, 0]);
+    assert!(moving.pair.ends.iter().all(|end| end.confirming.is_empty()));
+}
+
+#[test]
+fn a_client_that_is_silent_is_found_at_its_next_ping() {
+    let mut moving = Moving::new();
+    moving.advance(Duration::from_secs(1));
+    moving.client = address(AWAY);
+    moving.advance(Duration::from_secs(6));
+    assert_eq!(moving.remote(), address(AWAY));
+    assert!(moving.pair.ends.iter().all(|end| end.connections().count() == 1));
+}
+
+#[test]
+fn a_connection_that_does_not_move_sends_no_punches() {
+    let mut moving = Moving::new();
+    for _ in 0..100 {
+        moving.send(CLIENT);
+        moving.send(HOST);
+        moving.advance(Duration::from_millis(50));
+        moving.pair.events(HOST);
+        moving.pair.events(CLIENT);
+    }
+    moving.advance(Duration::from_secs(60));
+    assert_eq!([moving.punches(HOST), moving.punches(CLIENT)], [0, 0]);
+}
+
+#[test]
+fn a_restarted_host_ends_the_connections_that_it_lost() {
+    for sole_identity in [true, false] {
+        let config = Config { sole_identity, ..Config::default() };
+        let mut moving = Moving::with(config.clone());
+        moving.advance(Duration::from_secs(1));
+        moving.pair.events(CLIENT);
+        // Another endpoint with the same identity.
+        let mut setup = Setup { config, key_pair: None, seed: [9; 32], unix_millis: 1_700_000_000_000 };
+        setup.key_pair = Some(KeyPair::generate(&mut Rng::new([5; 32])));
+        let old = setup.key_pair.as_ref().map(KeyPair::public);
+        let _ = old;
+        let identity = moving.pair.ends[HOST].key_pair.clone();
+        setup.key_pair = Some(identity);
+        moving.pair.ends[HOST] = Endpoint::new(moving.pair.now, setup).unwrap();
+        moving.send(CLIENT);
+        moving.advance(Duration::from_secs(1));
+        let events = moving.pair.events(CLIENT);
+        let told =
+            events.iter().any(|event| matches!(event, Event::Close { code: CloseCode::HostRestarted, .. }));
+        assert_eq!(told, sole_identity, "{events:?}");
+    }
+}

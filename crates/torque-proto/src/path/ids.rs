@@ -1,0 +1,123 @@
+//! The ids that name a connection in punches (PATHS.md 3).
+
+use alloc::boxed::Box;
+
+use subtle::ConstantTimeEq;
+
+/// An id, and the token by which a restarted host says that it has lost the connection. The host has no use for the token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PathId {
+    pub(crate) id: u64,
+    pub(crate) token: [u8; 16],
+}
+
+/// The next id.
+struct Spare {
+    id: PathId,
+    /// Whether both sides have it.
+    is_shared: bool,
+}
+
+/// The ids of one connection.
+pub(crate) struct PathIds {
+    current: PathId,
+    /// Behind a pointer, because few connections ever have one.
+    spare: Option<Box<Spare>>,
+    /// Whether this side has moved, and uses the spare.
+    uses_spare: bool,
+}
+
+impl PathIds {
+    pub(crate) fn new(first: PathId) -> Self {
+        Self { current: first, spare: None, uses_spare: false }
+    }
+
+    /// The id for what is sent now.
+    pub(crate) fn sends(&self) -> u64 {
+        match &self.spare {
+            Some(spare) if self.uses_spare => spare.id.id,
+            _ => self.current.id,
+        }
+    }
+
+    /// The ids with which punches are taken.
+    pub(crate) fn all(&self) -> impl Iterator<Item = u64> + '_ {
+        [Some(self.current.id), self.spare.as_ref().map(|spare| spare.id.id)].into_iter().flatten()
+    }
+
+    pub(crate) fn has_spare(&self) -> bool {
+        self.spare.is_some()
+    }
+
+    /// A spare, which the other side has (at the initiator) or is to be told (at the host).
+    pub(crate) fn add_spare(&mut self, id: PathId, is_shared: bool) {
+        self.spare = Some(Box::new(Spare { id, is_shared }));
+    }
+
+    /// The other side has the spare.
+    pub(crate) fn spare_was_received(&mut self) {
+        if let Some(spare) = &mut self.spare {
+            spare.is_shared = true;
+        }
+    }
+
+    /// The other side does not say that it has the spare. It is forgotten, so that another one can be given.
+    pub(crate) fn spare_was_lost(&mut self) -> Option<u64> {
+        self.spare.take_if(|spare| !spare.is_shared).map(|spare| spare.id.id)
+    }
+
+    /// This side is in another network, where the current id must not be seen.
+    pub(crate) fn moved(&mut self) {
+        self.uses_spare = self.spare.as_ref().is_some_and(|spare| spare.is_shared);
+    }
+
+    /// The other side has used this id. If it is the spare, it is the current one from now on, and the old one is returned.
+    pub(crate) fn was_used(&mut self, id: u64) -> Option<u64> {
+        let spare = self.spare.take_if(|spare| spare.id.id == id)?;
+        self.uses_spare = false;
+        Some(core::mem::replace(&mut self.current, spare.id).id)
+    }
+
+    /// Returns whether this is the token of one of the ids, in constant time.
+    pub(crate) fn has_token(&self, token: &[u8; 16]) -> bool {
+        let spare = self.spare.as_ref().is_some_and(|spare| spare.id.token.ct_eq(token).into());
+        spare | bool::from(self.current.token.ct_eq(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(id: u64) -> PathId {
+        PathId { id, token: [id as u8; 16] }
+    }
+
+    #[test]
+    fn a_side_that_moves_uses_the_spare_if_the_other_side_has_it() {
+        let mut ids = PathIds::new(id(1));
+        ids.moved();
+        assert_eq!(ids.sends(), 1);
+        ids.add_spare(id(2), false);
+        ids.moved();
+        assert_eq!(ids.sends(), 1);
+        ids.spare_was_received();
+        assert_eq!(ids.sends(), 1);
+        ids.moved();
+        assert_eq!((ids.sends(), ids.all().collect::<alloc::vec::Vec<_>>()), (2, alloc::vec![1, 2]));
+        // Until the other side has used it, both count.
+        assert!(ids.has_token(&[1; 16]) && ids.has_token(&[2; 16]) && !ids.has_token(&[3; 16]));
+        assert_eq!((ids.was_used(1), ids.was_used(2)), (None, Some(1)));
+        assert_eq!((ids.sends(), ids.has_spare(), ids.has_token(&[1; 16])), (2, false, false));
+    }
+
+    #[test]
+    fn a_spare_that_was_not_received_is_forgotten_and_another_one_can_come() {
+        let mut ids = PathIds::new(id(1));
+        ids.add_spare(id(2), false);
+        assert_eq!(ids.spare_was_lost(), Some(2));
+        ids.add_spare(id(3), false);
+        ids.spare_was_received();
+        assert_eq!((ids.spare_was_lost(), ids.has_spare()), (None, true));
+    }
+}

@@ -1,0 +1,484 @@
+//! The paths of a connection that has several, or looks for one (PATHS.md 4 to 6).
+//!
+//! A [`PathSet`] decides, and keeps the times. It knows no keys and sends nothing: the punches that it wants are appended to
+//! a list, which the endpoint seals.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::Path;
+use crate::crypto::rng::Rng;
+use crate::instant::Instant;
+use crate::micros::Micros;
+
+/// Addresses from which authentic punches came, and which are no paths yet.
+const MAX_SOURCES: usize = 4;
+/// Valid paths beside the active one.
+const MAX_STANDBYS: usize = 3;
+/// Numbers that wait for their echo.
+const MAX_ASKED: usize = 16;
+/// Answers a second, and how many of them sources get.
+const MAX_ANSWERS: u32 = 16;
+const MAX_SOURCE_ANSWERS: u32 = 4;
+
+/// How long a number may be echoed.
+const NUMBER_LIVES: Micros = Micros::from_secs(5);
+/// How long a source, or the active path with another local address, is remembered after its last punch.
+const SOURCE_LIVES: Micros = Micros::from_secs(5);
+/// How long a path is kept without an echo.
+const PATH_LIVES: Micros = Micros::from_secs(30);
+/// The pause between punches that keep paths.
+const KEEP_PAUSE: Micros = Micros::from_secs(15);
+/// Standbys that are kept.
+const KEPT: usize = 2;
+/// The least wait for an echo on the active path when another one has become valid.
+const MIN_SUSPICION: Micros = Micros::from_millis(250);
+/// The longest pause between rounds of punches in doubt.
+const MAX_ROUND_PAUSE: Micros = Micros::from_secs(2);
+/// The pause between looks for answers that are overdue.
+const MIN_LOOK_PAUSE: Micros = Micros::from_millis(100);
+/// The pause between punches because the other side asks who this is.
+const POKE_PAUSE: Micros = Micros::from_secs(1);
+
+/// A punch to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ask {
+    pub(crate) path: Path,
+    /// What it asks to be echoed, or 0.
+    pub(crate) number: u64,
+    /// The number that it answers, or 0.
+    pub(crate) echo: u64,
+}
+
+/// What the connection knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    /// The pause before a probe (PROTOCOL.md 9.3).
+    pub(crate) probe_time: Micros,
+    /// The round-trip time of the active path.
+    pub(crate) round_trip: Micros,
+    /// Whether the answer to a data packet or ping is overdue.
+    pub(crate) is_overdue: bool,
+}
+
+/// What a step of a [`PathSet`] needs, and the punches that it wants.
+pub(crate) struct Step<'a> {
+    pub(crate) now: Instant,
+    pub(crate) facts: Facts,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) asks: Vec<Ask>,
+}
+
+impl<'a> Step<'a> {
+    pub(crate) fn new(now: Instant, facts: Facts, rng: &'a mut Rng) -> Self {
+        Self { now, facts, rng, asks: Vec::new() }
+    }
+}
+
+/// A path that is valid here.
+#[derive(Clone, Copy, Debug)]
+struct Valid {
+    path: Path,
+    /// When a number that was sent on it was last echoed.
+    echoed: Instant,
+    round_trip: Micros,
+}
+
+/// A path that is not.
+#[derive(Clone, Copy, Debug)]
+struct Unproven {
+    path: Path,
+    kind: Kind,
+    until: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// An authentic punch came from there.
+    Source,
+    /// It is worth a try.
+    Candidate,
+}
+
+/// A number that was sent.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    number: u64,
+    path: Path,
+    at: Instant,
+}
+
+/// The active path may not work any more.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    since: Instant,
+    /// Whether an answer was overdue. If it comes after all, there is no doubt.
+    was_overdue: bool,
+    next_round: Instant,
+    pause: Micros,
+}
+
+/// Another path has become valid: does the active one still work?
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    newcomer: Path,
+    until: Instant,
+}
+
+/// At most so many in a second.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    since: Instant,
+    used: u32,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { since: now, used: 0 }
+    }
+
+    fn takes(&mut self, now: Instant, limit: u32) -> bool {
+        if now >= self.since + Micros::from_secs(1) {
+            *self = Self::new(now);
+        }
+        let takes = self.used < limit;
+        self.used += u32::from(takes);
+        takes
+    }
+}
+
+/// The paths of one connection.
+pub(crate) struct PathSet {
+    active: Valid,
+    standbys: Vec<Valid>,
+    unproven: Vec<Unproven>,
+    /// Oldest first.
+    asked: VecDeque<Asked>,
+    doubt: Option<Doubt>,
+    suspicion: Option<Suspicion>,
+    next_look: Instant,
+    next_keep: Instant,
+    next_poke: Instant,
+    answers: Allowance,
+    source_answers: Allowance,
+}
+
+impl PathSet {
+    /// The set of a connection with one path, which works as far as is known.
+    pub(crate) fn new(now: Instant, active: Path, facts: Facts) -> Self {
+        Self {
+            active: Valid { path: active, echoed: now, round_trip: facts.round_trip },
+            standbys: Vec::new(),
+            unproven: Vec::new(),
+            asked: VecDeque::new(),
+            doubt: None,
+            suspicion: None,
+            next_look: now + look_pause(facts),
+            next_keep: now + KEEP_PAUSE,
+            next_poke: now,
+            answers: Allowance::new(now),
+            source_answers: Allowance::new(now),
+        }
+    }
+
+    /// Where packets are sent.
+    pub(crate) fn active(&self) -> Path {
+        self.active.path
+    }
+
+    /// The round-trip time of the active path.
+    pub(crate) fn round_trip(&self) -> Micros {
+        self.active.round_trip
+    }
+
+    /// Whether the connection has one path, and looks for no other.
+    pub(crate) fn is_needless(&self) -> bool {
+        self.standbys.is_empty()
+            && self.unproven.is_empty()
+            && self.doubt.is_none()
+            && self.suspicion.is_none()
+    }
+
+    /// The paths other than the active one from which packets may come.
+    pub(crate) fn others(&self) -> impl Iterator<Item = Path> + '_ {
+        let sources = self.unproven.iter().filter(|other| other.kind == Kind::Source);
+        self.standbys.iter().map(|valid| valid.path).chain(sources.map(|source| source.path))
+    }
+
+    /// The active path, as the connection's packets take it: their answers may come to another local address.
+    pub(crate) fn follow(&mut self, path: Path) {
+        if self.active.path.remote == path.remote && self.active.path.port == path.port {
+            self.active.path = path;
+        }
+    }
+
+    /// An authentic punch arrived. Returns whether another path is active now.
+    pub(crate) fn on_punch(&mut self, step: &mut Step<'_>, arrived: Path, number: u64, echo: u64) -> bool {
+        let has_changed = echo != 0 && self.on_echo(step, echo);
+        self.note_source(step.now, arrived);
+        if number != 0 {
+            self.answer(step, arrived, number);
+        }
+        has_changed
+    }
+
+    /// The other side asks who sends from here: one punch tells it.
+    pub(crate) fn poke(&mut self, step: &mut Step<'_>) {
+        if step.now >= self.next_poke {
+            self.next_poke = step.now + POKE_PAUSE;
+            self.ask(step, self.active.path);
+        }
+    }
+
+    /// The active path may not work any more, for a reason that the connection cannot know.
+    pub(crate) fn begin_doubt(&mut self, step: &mut Step<'_>) {
+        if self.doubt.is_none() {
+            let was_overdue = step.facts.is_overdue;
+            let pause = step.facts.probe_time;
+            self.doubt = Some(Doubt { since: step.now, was_overdue, next_round: step.now, pause });
+            self.round(step);
+        }
+    }
+
+    /// Sends what is due and forgets what is over. Returns whether another path is active now.
+    pub(crate) fn handle_timeout(&mut self, step: &mut Step<'_>) -> bool {
+        let now = step.now;
+        self.unproven.retain(|other| other.until > now);
+        self.standbys.retain(|valid| valid.echoed + PATH_LIVES > now);
+        let mut has_changed = false;
+        if let Some(suspicion) = self.suspicion.filter(|suspicion| suspicion.until <= now) {
+            self.suspicion = None;
+            if let Some(index) = self.standby(suspicion.newcomer) {
+                self.activate(now, index);
+                has_changed = true;
+            }
+        }
+        match self.doubt {
+            Some(doubt) if doubt.was_overdue && !step.facts.is_overdue => self.doubt = None,
+            Some(doubt) if doubt.next_round <= now => self.round(step),
+            _ => {}
+        }
+        if self.next_look <= now {
+            self.next_look = now + look_pause(step.facts);
+            if step.facts.is_overdue {
+                self.begin_doubt(step);
+            }
+        }
+        if self.next_keep <= now {
+            self.next_keep = now + KEEP_PAUSE;
+            self.keep(step);
+        }
+        if self.active.echoed + PATH_LIVES <= now
+            && let Some(index) = self.best_standby()
+        {
+            self.activate(now, index);
+            has_changed = true;
+        }
+        has_changed
+    }
+
+    /// The next time that [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(crate) fn deadline(&self) -> Instant {
+        let mut next = self.next_look;
+        let mut consider = |at: Instant| next = next.min(at);
+        self.unproven.iter().for_each(|other| consider(other.until));
+        self.standbys.iter().for_each(|valid| consider(valid.echoed + PATH_LIVES));
+        self.suspicion.iter().for_each(|suspicion| consider(suspicion.until));
+        self.doubt.iter().for_each(|doubt| consider(doubt.next_round));
+        if !self.standbys.is_empty() {
+            consider(self.next_keep);
+            consider(self.active.echoed + PATH_LIVES);
+        }
+        next
+    }
+
+    /// Sends on another valid path, if it is there still; returns whether it is.
+    pub(crate) fn go_back(&mut self, now: Instant, path: Path) -> bool {
+        let index = self.standby(path);
+        if let Some(index) = index {
+            self.activate(now, index);
+        }
+        index.is_some()
+    }
+
+    /// Takes a path out that belongs to another connection.
+    pub(crate) fn forget(&mut self, path: Path) {
+        self.standbys.retain(|valid| valid.path != path);
+        self.unproven.retain(|other| other.path != path);
+    }
+
+    /// An echo shows that the other side receives on the path where its number was sent, wherever the echo came from.
+    fn on_echo(&mut self, step: &mut Step<'_>, echo: u64) -> bool {
+        let now = step.now;
+        let Some(index) = self.asked.iter().position(|asked| asked.number == echo) else { return false };
+        let Some(asked) = self.asked.remove(index).filter(|asked| asked.at + NUMBER_LIVES >= now) else {
+            return false;
+        };
+        let valid = Valid { path: asked.path, echoed: now, round_trip: now.micros_since(asked.at) };
+        let decides = step.facts.is_overdue || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
+        if asked.path == self.active.path {
+            self.active = valid;
+            self.suspicion = None;
+            if decides {
+                self.end_doubt();
+            }
+            return false;
+        }
+        if !decides && is_same(asked.path, self.active.path) {
+            // The round that asked on it, too, is over: the active path was faster.
+            return false;
+        }
+        let (index, is_new) = match self.standby(asked.path) {
+            Some(index) => {
+                self.standbys[index] = valid;
+                (index, false)
+            }
+            None => (self.add_standby(valid), true),
+        };
+        if decides {
+            self.activate(now, index);
+            return true;
+        }
+        if is_new && self.suspicion.is_none() && self.doubt.is_none() {
+            let wait = (step.facts.round_trip * 3).max(MIN_SUSPICION);
+            self.suspicion = Some(Suspicion { newcomer: asked.path, until: now + wait });
+            self.ask(step, self.active.path);
+        }
+        false
+    }
+
+    fn add_standby(&mut self, valid: Valid) -> usize {
+        self.unproven.retain(|other| other.path != valid.path);
+        if self.standbys.len() >= MAX_STANDBYS
+            && let Some(index) = (0..self.standbys.len()).min_by_key(|index| self.standbys[*index].echoed)
+        {
+            self.standbys.swap_remove(index);
+        }
+        self.standbys.push(valid);
+        self.standbys.len() - 1
+    }
+
+    /// An authentic punch from somewhere that is no path makes it a source.
+    fn note_source(&mut self, now: Instant, arrived: Path) {
+        if self.is_valid(arrived) {
+            return;
+        }
+        let until = now + SOURCE_LIVES;
+        if let Some(known) = self.unproven.iter_mut().find(|other| is_same(other.path, arrived)) {
+            known.kind = Kind::Source;
+            known.until = known.until.max(until);
+            return;
+        }
+        let sources = self.unproven.iter().filter(|other| other.kind == Kind::Source);
+        if sources.clone().count() >= MAX_SOURCES
+            && let Some(oldest) = sources.map(|source| source.until).min()
+        {
+            let index =
+                self.unproven.iter().position(|other| other.kind == Kind::Source && other.until == oldest);
+            index.map(|index| self.unproven.swap_remove(index));
+        }
+        self.unproven.push(Unproven { path: arrived, kind: Kind::Source, until });
+    }
+
+    fn answer(&mut self, step: &mut Step<'_>, arrived: Path, number: u64) {
+        let now = step.now;
+        let is_valid = self.is_valid(arrived);
+        let takes = (is_valid || self.source_answers.takes(now, MAX_SOURCE_ANSWERS))
+            && self.answers.takes(now, MAX_ANSWERS);
+        if takes {
+            let own = if is_valid { 0 } else { self.note_number(step, arrived) };
+            step.asks.push(Ask { path: arrived, number: own, echo: number });
+        }
+    }
+
+    fn ask(&mut self, step: &mut Step<'_>, path: Path) {
+        let number = self.note_number(step, path);
+        step.asks.push(Ask { path, number, echo: 0 });
+    }
+
+    fn note_number(&mut self, step: &mut Step<'_>, path: Path) -> u64 {
+        let number = step.rng.u64().max(1);
+        if self.asked.len() >= MAX_ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(Asked { number, path, at: step.now });
+        number
+    }
+
+    /// Punches everything that may work.
+    fn round(&mut self, step: &mut Step<'_>) {
+        // This machine may have another address now.
+        let anywhere = Path { local: None, ..self.active.path };
+        if anywhere != self.active.path && self.standby(anywhere).is_none() {
+            let until = step.now + SOURCE_LIVES;
+            match self.unproven.iter_mut().find(|other| other.path == anywhere) {
+                Some(known) => known.until = until,
+                None => self.unproven.push(Unproven { path: anywhere, kind: Kind::Candidate, until }),
+            }
+        }
+        self.ask(step, self.active.path);
+        for index in 0..self.standbys.len() {
+            self.ask(step, self.standbys[index].path);
+        }
+        for index in 0..self.unproven.len() {
+            let Unproven { path, kind, .. } = self.unproven[index];
+            if kind == Kind::Candidate {
+                self.ask(step, path);
+            }
+        }
+        if let Some(doubt) = &mut self.doubt {
+            doubt.next_round = step.now + doubt.pause;
+            doubt.pause = (doubt.pause * 2).min(MAX_ROUND_PAUSE.max(step.facts.probe_time));
+        }
+    }
+
+    fn keep(&mut self, step: &mut Step<'_>) {
+        if self.standbys.is_empty() {
+            return;
+        }
+        self.ask(step, self.active.path);
+        self.standbys.sort_by_key(|valid| valid.round_trip);
+        for index in 0..self.standbys.len().min(KEPT) {
+            self.ask(step, self.standbys[index].path);
+        }
+    }
+
+    fn activate(&mut self, now: Instant, index: usize) {
+        let old = core::mem::replace(&mut self.active, self.standbys.swap_remove(index));
+        self.add_standby(old);
+        self.next_keep = now + KEEP_PAUSE;
+        self.suspicion = None;
+        self.end_doubt();
+    }
+
+    fn end_doubt(&mut self) {
+        self.doubt = None;
+        self.unproven.retain(|other| other.kind == Kind::Source);
+    }
+
+    fn best_standby(&self) -> Option<usize> {
+        (0..self.standbys.len()).min_by_key(|index| self.standbys[*index].round_trip)
+    }
+
+    fn standby(&self, path: Path) -> Option<usize> {
+        self.standbys.iter().position(|valid| valid.path == path)
+    }
+
+    fn is_valid(&self, arrived: Path) -> bool {
+        is_same(self.active.path, arrived) || self.standbys.iter().any(|valid| is_same(valid.path, arrived))
+    }
+}
+
+/// Whether a datagram that arrived so came over a path that may leave its local address open.
+fn is_same(path: Path, arrived: Path) -> bool {
+    path.remote == arrived.remote
+        && path.port == arrived.port
+        && (path.local.is_none() || arrived.local.is_none() || path.local == arrived.local)
+}
+
+fn look_pause(facts: Facts) -> Micros {
+    facts.probe_time.max(MIN_LOOK_PAUSE)
+}
+
+#[cfg(test)]
+mod tests;
