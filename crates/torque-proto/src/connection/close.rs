@@ -69,6 +69,8 @@ pub(super) struct Closing {
     until: Instant,
     next: Instant,
     pause: Micros,
+    /// False while the other side's address may get nothing but pings.
+    sends_close: bool,
     /// How far both sides' packets were settled at the last close_ack that brought it further: ours, theirs.
     settled: (u64, u64),
 }
@@ -116,9 +118,15 @@ impl Phase {
         matches!(self, Self::Unheard { .. } | Self::Open)
     }
 
-    pub(super) fn heard(&mut self) {
-        if matches!(self, Self::Unheard { .. }) {
-            *self = Self::Open;
+    /// A packet of the other side was opened: its address gets what waited for that.
+    pub(super) fn heard(&mut self, now: Instant) {
+        match self {
+            Self::Unheard { .. } => *self = Self::Open,
+            Self::Closing(closing) if !closing.sends_close => {
+                closing.sends_close = true;
+                closing.next = now;
+            }
+            _ => {}
         }
     }
 
@@ -154,10 +162,11 @@ impl Connection {
             until: now + self.close_wait.get(),
             next: now + pause,
             pause,
+            sends_close: self.phase.sends_data(),
             settled: (self.outgoing.settled(), 0),
         }));
         self.ack_at = None;
-        self.send_close(outbox);
+        self.send_close(now, outbox);
     }
 
     /// How the connection ended; told once.
@@ -255,7 +264,7 @@ impl Connection {
             closing.settled = (settled_here, closing.settled.1.max(settled));
             closing.pause = pause;
             closing.next = now + pause;
-            self.send_close(outbox);
+            self.send_close(now, outbox);
         }
     }
 
@@ -311,7 +320,7 @@ impl Connection {
                 if closing.next <= now {
                     closing.pause = closing.pause * 2;
                     closing.next = now + closing.pause;
-                    self.send_close(outbox);
+                    self.send_close(now, outbox);
                 }
             }
             Phase::Leaving(leaving) => {
@@ -344,8 +353,12 @@ impl Connection {
         self.incoming.report(MAX_REPORT).ack == self.incoming.known()
     }
 
-    fn send_close(&mut self, outbox: &mut Outbox<'_>) {
+    /// Sends the close, or a ping to an address that was not asked and has not been heard (5.5).
+    fn send_close(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
         let Phase::Closing(closing) = &mut self.phase else { return };
+        if !closing.sends_close {
+            return self.send_ping(now, outbox);
+        }
         let (code, reason) = (closing.code.number(), core::mem::take(&mut closing.reason));
         let is_final = self.report_is_final();
         let settled = self.outgoing.settled();

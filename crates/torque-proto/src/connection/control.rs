@@ -82,7 +82,8 @@ impl Connection {
         &mut **self.reliable.get_or_insert_with(|| Box::new(Reliable::default()))
     }
 
-    /// Sends a reliable control message; it is repeated until the other side has it.
+    /// Sends a reliable control message, and repeats it until the other side has it. An address that was not asked gets it
+    /// once it has been heard.
     pub(crate) fn send_reliable(
         &mut self,
         now: Instant,
@@ -121,6 +122,9 @@ impl Connection {
     }
 
     fn flush_reliable(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+        if !self.phase.sends_data() {
+            return;
+        }
         let mut body = Vec::new();
         while self.reliable.as_mut().is_some_and(|reliable| reliable.write(now, &mut body)) {
             self.seal_report(PacketKind::Control, outbox, &mut |out| out.append(&mut body));
@@ -128,9 +132,9 @@ impl Connection {
         }
     }
 
-    /// When a reliable control message is due.
+    /// When a reliable control message is due. Like data, they wait until they may leave.
     pub(super) fn reliable_deadline(&self) -> Option<Instant> {
-        self.reliable.as_ref().and_then(|reliable| reliable.deadline())
+        self.reliable.as_ref().filter(|_| self.phase.sends_data()).and_then(|reliable| reliable.deadline())
     }
 
     /// What reliable control messages came to, if any were used.
