@@ -65,9 +65,7 @@ impl Connection {
                 Err(_) => self.counters.malformed += 1,
             }
         }
-        if self.reliable.is_some() {
-            self.read_reliable(now, messages.legal(), output, outbox);
-        }
+        self.read_reliable(now, messages.legal(), output, outbox);
         // After the end the close_ack is the answer.
         if let Some(id) = pong.filter(|_| !self.is_over()) {
             let settled = self.outgoing.settled();
@@ -128,7 +126,6 @@ impl Connection {
         let mut body = Vec::new();
         while self.reliable.as_mut().is_some_and(|reliable| reliable.write(now, &mut body)) {
             self.seal_report(PacketKind::Control, outbox, &mut |out| out.append(&mut body));
-            body.clear();
         }
     }
 
