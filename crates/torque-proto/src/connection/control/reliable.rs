@@ -11,7 +11,8 @@ use core::fmt;
 use crate::instant::Instant;
 use crate::micros::Micros;
 use crate::wire::control::reliable::{
-    MAX_MESSAGE, PART_BYTES, ReliableKind, ReliableMessage, ReliableMessages,
+    MAX_MESSAGE, PART_BYTES, PART_HEAD_BYTES, RECEIVED_BYTES, ReliableKind, ReliableMessage,
+    ReliableMessages, WHOLE_HEAD_BYTES,
 };
 
 /// Pauses between repetitions double from the first to the longest.
@@ -42,8 +43,8 @@ const MAX_PARTIAL_OF_ATTEMPT: usize = MAX_PARTIAL / 2;
 const REMEMBERED_SERIALS: u16 = 64;
 /// Control messages in a packet: with the longest report it stays below 1,200 bytes.
 const MAX_PACKET_BODY: usize = 900;
-/// The word that a message was received, in bytes. No message is shorter.
-const RECEIVED_BYTES: usize = 9;
+const _: () =
+    assert!(PART_HEAD_BYTES + PART_BYTES <= MAX_PACKET_BODY, "every message and part fits into a packet");
 /// Messages of a packet that are read. No sender puts more into one, so the answers to a packet fit into one as well.
 const MAX_READ: usize = MAX_PACKET_BODY / RECEIVED_BYTES;
 
@@ -234,8 +235,8 @@ pub(crate) trait ControlLayer: Send + Sync {
     ) -> Result<u16, ControlError>;
     /// The part of a control packet before a malformed reliable message, which is counted.
     fn legal<'a>(&mut self, body: &'a [u8]) -> &'a [u8];
-    /// Does what the reliable messages of a control packet say, up to as many as a sender puts into one. `take` is offered each event, and tells whether it was taken; a
-    /// message that was not is not received, and comes again.
+    /// Does what the reliable messages of a control packet say, up to as many as a sender puts into one. `take` is offered
+    /// each event, and tells whether it was taken; a message that was not is not received, and comes again.
     fn read(&mut self, now: Instant, body: &[u8], take: &mut Take<'_>);
     /// Gives up what was repeated for long enough.
     fn handle_timeout(&mut self, now: Instant, take: &mut Take<'_>);
@@ -505,7 +506,8 @@ impl ControlLayer for Reliable {
                 let rest = &sending.body[sending.offset..];
                 let bytes = &rest[..rest.len().min(PART_BYTES)];
                 let is_whole = sending.body.len() <= PART_BYTES;
-                if !has_room(out, bytes.len() + if is_whole { 9 } else { 14 }) {
+                let head_bytes = if is_whole { WHOLE_HEAD_BYTES } else { PART_HEAD_BYTES };
+                if !has_room(out, head_bytes + bytes.len()) {
                     return true;
                 }
                 if is_whole {
