@@ -459,3 +459,38 @@ fn the_peers_close_reason_is_told_even_if_its_address_is_taken() {
     assert_eq!((ended.code, ended.by), (crate::CloseCode::Closed, crate::ClosedBy::Remote));
     assert_eq!(ended.reason, b"good night");
 }
+
+#[test]
+fn a_lingering_side_answers_what_the_document_says() {
+    let ping = ControlMessage::Ping { id: 1, settled: 100 };
+    let pong = ControlMessage::Pong { id: 1, settled: 100 };
+    let close = ControlMessage::Close { is_final: true, settled: 100, code: 0, reason: b"" };
+    let close_ack = ControlMessage::CloseAck { is_final: true, settled: 100 };
+    for (name, kind, form, text, is_answered) in [
+        ("data", PacketKind::Data, 0, Vec::new(), true),
+        ("a report", PacketKind::Report, 0, Vec::new(), true),
+        ("an ack", PacketKind::Ack, 0, Vec::new(), false),
+        ("data with too few ack bytes", PacketKind::Data, 3, Vec::new(), false),
+        ("no message", PacketKind::Control, 0, Vec::new(), false),
+        ("a pong", PacketKind::Control, 0, messages(&[pong]), false),
+        ("a close_ack", PacketKind::Control, 0, messages(&[close_ack]), false),
+        ("a ping", PacketKind::Control, 0, messages(&[close_ack, ping]), true),
+        ("a close", PacketKind::Control, 0, messages(&[close]), true),
+        ("an unknown kind", PacketKind::Control, 0, [99, 0, 0].to_vec(), false),
+        ("a violation", PacketKind::Control, 0, [1, 0, 1, 0].to_vec(), true),
+    ] {
+        for (after, may_answer) in [(49, false), (50, true)] {
+            let now = Instant::from_millis(1);
+            let (mut side, mut peer) = pair(now, Settings::default());
+            peer.write(PacketKind::Control, &messages(&[close]));
+            side.receive(now, &mut peer.sent()[0]);
+            assert_eq!(side.sent().len(), 1, "the answer to the close that ended it");
+            side.receive(now + Duration::from_millis(after), &mut peer.seal(kind, form, &text));
+            let answers: Vec<_> = side.sent().into_iter().map(|bytes| peer.body_of(bytes)).collect();
+            assert_eq!(answers.len(), usize::from(is_answered && may_answer), "{name} after {after} ms");
+            assert!(answers.iter().all(|answer| {
+                matches!(ControlMessages::new(answer).next(), Some(Ok(ControlMessage::CloseAck { .. })))
+            }));
+        }
+    }
+}
