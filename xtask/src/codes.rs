@@ -131,7 +131,8 @@ fn table<'a>(codes: &'a [Code], name: &str) -> Vec<&'a Code> {
 
 fn rust(codes: &[Code]) -> String {
     let mut out = String::from(
-        "//! Codes of closes, rejects and errors, and the numbers of events. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
+        "//! Codes of closes, rejects and errors, and the numbers of events.\n//!\n\
+         //! Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
          use core::fmt;\n\n",
     );
     let close = table(codes, "close");

@@ -1,4 +1,6 @@
-//! Codes of closes, rejects and errors, and the numbers of events. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.
+//! Codes of closes, rejects and errors, and the numbers of events.
+//!
+//! Written by `cargo xtask codes` from `spec/codes.csv`: change them there.
 
 use core::fmt;
 
