@@ -119,12 +119,21 @@ impl Phase {
     }
 
     /// A packet of the other side was opened: its address gets what waited for that.
-    pub(super) fn heard(&mut self, now: Instant) {
+    #[inline]
+    pub(super) fn heard(&mut self) {
+        if !matches!(self, Self::Open) {
+            self.heard_while_not_open();
+        }
+    }
+
+    #[cold]
+    fn heard_while_not_open(&mut self) {
         match self {
             Self::Unheard { .. } => *self = Self::Open,
             Self::Closing(closing) if !closing.sends_close => {
                 closing.sends_close = true;
-                closing.next = now;
+                // Due at once.
+                closing.next = Instant::ZERO;
             }
             _ => {}
         }

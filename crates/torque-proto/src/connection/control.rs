@@ -131,7 +131,8 @@ impl Connection {
 
     /// When a reliable control message is due. Like data, they wait until they may leave.
     pub(super) fn reliable_deadline(&self) -> Option<Instant> {
-        self.reliable.as_ref().filter(|_| self.phase.sends_data()).and_then(|reliable| reliable.deadline())
+        let reliable = self.reliable.as_ref()?;
+        if self.phase.sends_data() { reliable.deadline() } else { None }
     }
 
     /// What reliable control messages came to, if any were used.

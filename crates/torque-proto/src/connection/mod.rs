@@ -212,7 +212,7 @@ impl Connection {
         outbox: &mut Outbox<'_>,
     ) {
         self.liveness.heard(now);
-        self.phase.heard(now);
+        self.phase.heard();
         self.counters.datagrams_received += 1;
         self.counters.bytes_received += bytes.len() as u64;
 
