@@ -158,7 +158,7 @@ fn rust(codes: &[Code]) -> String {
          /// become [`Closed`](Self::Closed).\n    \
          pub const fn from_wire(number: u16) -> Self {\n        match Self::from_number(number) {\n            \
          Some(code) if code.is_on_wire() => code,\n            _ => Self::Closed,\n        }\n    }\n\n    \
-         /// Whether the other side may send it; the others are what a socket finds out by itself.\n    \
+         /// Returns whether the other side may send it. A socket finds the others out by itself.\n    \
          pub const fn is_on_wire(self) -> bool {\n        matches!(\n            self,\n            ",
     );
     let wire: Vec<String> = close

@@ -213,7 +213,7 @@ impl CloseCode {
         }
     }
 
-    /// Whether the other side may send it; the others are what a socket finds out by itself.
+    /// Returns whether the other side may send it. A socket finds the others out by itself.
     pub const fn is_on_wire(self) -> bool {
         matches!(
             self,

@@ -59,7 +59,7 @@ pub struct InspectedPacket {
 }
 
 impl InspectedPacket {
-    /// Whether the report says that `sequence` was delivered; `None` if it says nothing about it (form 0 covers
+    /// Returns whether the report says that `sequence` was delivered; `None` if it says nothing about it (form 0 covers
     /// everything since the report before).
     pub fn reports(&self, sequence: u64) -> Option<bool> {
         let back = self.ack.checked_sub(sequence)?;

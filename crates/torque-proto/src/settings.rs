@@ -34,7 +34,7 @@ impl Settings {
     /// Bytes of the settings in handshake messages.
     pub(crate) const WIRE_BYTES: usize = 8;
 
-    /// Whether every figure is in its range.
+    /// Returns whether every figure is in its range.
     pub fn is_valid(&self) -> bool {
         (Self::MIN_WINDOW..=Self::MAX_WINDOW).contains(&self.packet_window)
             && (Self::MIN_TAG_BYTES..=Self::MAX_TAG_BYTES).contains(&self.tag_bytes)

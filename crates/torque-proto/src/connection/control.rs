@@ -20,7 +20,7 @@ impl Connection {
         });
     }
 
-    /// Reads control messages; whether a side that lingers should answer them.
+    /// Reads control messages. Returns whether a side that lingers answers them.
     pub(super) fn read_messages(
         &mut self,
         now: Instant,
@@ -129,13 +129,13 @@ impl Connection {
         }
     }
 
-    /// When a reliable control message is due. Like data, they wait until they may leave.
+    /// Returns when a reliable control message is due. Like data, they wait until they may leave.
     pub(super) fn reliable_deadline(&self) -> Option<Instant> {
         let reliable = self.reliable.as_ref()?;
         if self.phase.sends_data() { reliable.deadline() } else { None }
     }
 
-    /// What reliable control messages came to, if any were used.
+    /// Returns the counters of reliable control messages, if any were used.
     pub(crate) fn reliable_stats(&self) -> Option<&ControlStats> {
         self.reliable.as_ref().map(|reliable| reliable.stats())
     }

@@ -195,7 +195,7 @@ impl SendKeys {
     }
 }
 
-/// Why a packet was not opened.
+/// The reason why a packet was not opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum OpenError {
     /// Its sequence belongs to a generation whose keys are not, or no longer, held.

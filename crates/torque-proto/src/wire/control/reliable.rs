@@ -24,7 +24,7 @@ pub(crate) const RECEIVED_BYTES: usize = WHOLE_HEAD_BYTES;
 const RECEIVED: u8 = 13;
 const PART: u8 = 15;
 
-/// What a reliable message is about.
+/// The subject of a reliable message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ReliableKind(u8);
 
@@ -71,7 +71,7 @@ impl ReliableKind {
         self.0
     }
 
-    /// Whether a message of this kind describes a state as a whole. One that is older than another one of its kind is
+    /// Returns whether a message of this kind describes a state as a whole. One that is older than another one of its kind is
     /// out of date.
     pub const fn is_state(self) -> bool {
         matches!(self, Self::INTRODUCTION | Self::CANDIDATES | Self::CIRCUIT)
