@@ -131,7 +131,8 @@ fn table<'a>(codes: &'a [Code], name: &str) -> Vec<&'a Code> {
 
 fn rust(codes: &[Code]) -> String {
     let mut out = String::from(
-        "//! Codes of closes, rejects and errors, and the numbers of events. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
+        "//! Codes of closes, rejects and errors, and the numbers of events.\n//!\n\
+         //! Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
          use core::fmt;\n\n",
     );
     let close = table(codes, "close");
@@ -157,7 +158,7 @@ fn rust(codes: &[Code]) -> String {
          /// become [`Closed`](Self::Closed).\n    \
          pub const fn from_wire(number: u16) -> Self {\n        match Self::from_number(number) {\n            \
          Some(code) if code.is_on_wire() => code,\n            _ => Self::Closed,\n        }\n    }\n\n    \
-         /// Whether the other side may send it; the others are what a socket finds out by itself.\n    \
+         /// Returns whether the other side may send it. A socket finds the others out by itself.\n    \
          pub const fn is_on_wire(self) -> bool {\n        matches!(\n            self,\n            ",
     );
     let wire: Vec<String> = close

@@ -1,4 +1,6 @@
-//! Codes of closes, rejects and errors, and the numbers of events. Written by `cargo xtask codes` from `spec/codes.csv`: change them there.
+//! Codes of closes, rejects and errors, and the numbers of events.
+//!
+//! Written by `cargo xtask codes` from `spec/codes.csv`: change them there.
 
 use core::fmt;
 
@@ -218,7 +220,7 @@ impl CloseCode {
         }
     }
 
-    /// Whether the other side may send it; the others are what a socket finds out by itself.
+    /// Returns whether the other side may send it. A socket finds the others out by itself.
     pub const fn is_on_wire(self) -> bool {
         matches!(
             self,

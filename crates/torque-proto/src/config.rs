@@ -288,7 +288,8 @@ impl Config {
             self.settings.is_valid(),
             "settings: window 8 to 32768, tag 4 to 16, ack_delay up to 1 s, max_packet 1150 or more",
         )?;
-        check((4..=16).contains(&self.min_tag_bytes), "min_tag_bytes is 4 to 16")?;
+        let tags = Settings::MIN_TAG_BYTES..=Settings::MAX_TAG_BYTES;
+        check(tags.contains(&self.min_tag_bytes), "min_tag_bytes is 4 to 16")?;
         check(
             self.settings.tag_bytes >= self.min_tag_bytes,
             "settings.tag_bytes is below min_tag_bytes; lower min_tag_bytes if you mean it",

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::connection::Report;
 use crate::connection::packets::{Numbers, SealedPacket};
 use crate::crypto::Cipher;
-use crate::crypto::keys::ReceiveKeys;
+use crate::crypto::keys::{ReceiveKeys, generation_of};
 use crate::crypto::secret::TrafficSecret;
 use crate::wire::header::{Header, HeaderSize, PacketKind};
 
@@ -59,7 +59,7 @@ pub struct InspectedPacket {
 }
 
 impl InspectedPacket {
-    /// Whether the report says that `sequence` was delivered; `None` if it says nothing about it (form 0 covers
+    /// Returns whether the report says that `sequence` was delivered; `None` if it says nothing about it (form 0 covers
     /// everything since the report before).
     pub fn reports(&self, sequence: u64) -> Option<bool> {
         let back = self.ack.checked_sub(sequence)?;
@@ -129,7 +129,7 @@ impl Inspector {
                     direction.sequence = direction.sequence.max(sequence);
                     direction.ack = direction.ack.max(ack);
                     direction.counter = direction.counter.max(counter.unwrap_or(0));
-                    let generation = direction.keys.generation_of(sequence);
+                    let generation = generation_of(sequence);
                     let (ack_bytes, body) = Report::split(form, packet.text(&bytes))?;
                     let (ack_bytes, body) = (ack_bytes.to_vec(), body.to_vec());
                     return Some(InspectedPacket {

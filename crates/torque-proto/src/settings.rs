@@ -27,13 +27,17 @@ impl Settings {
     pub const MIN_WINDOW: u16 = 8;
     /// The largest packet window.
     pub const MAX_WINDOW: u16 = 32_768;
+    /// The shortest tag on data packets, in bytes (PROTOCOL.md 3.4).
+    pub const MIN_TAG_BYTES: u8 = 4;
+    /// The longest tag, in bytes.
+    pub const MAX_TAG_BYTES: u8 = 16;
     /// Bytes of the settings in handshake messages.
     pub(crate) const WIRE_BYTES: usize = 8;
 
-    /// Whether every figure is in its range.
+    /// Returns whether every figure is in its range.
     pub fn is_valid(&self) -> bool {
         (Self::MIN_WINDOW..=Self::MAX_WINDOW).contains(&self.packet_window)
-            && (4..=16).contains(&self.tag_bytes)
+            && (Self::MIN_TAG_BYTES..=Self::MAX_TAG_BYTES).contains(&self.tag_bytes)
             && self.ack_delay <= Duration::from_secs(1)
             && self.max_packet_size >= Self::MIN_MAX_PACKET_SIZE
     }

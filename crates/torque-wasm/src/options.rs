@@ -1,4 +1,4 @@
-//! What a core is begun with: lines of `name=value`. What is not named keeps its default (API.md 8).
+//! The options of a core: lines of `name=value`. An option that is not named keeps its default (API.md 8).
 //!
 //! | name | value |
 //! | --- | --- |
@@ -10,7 +10,9 @@
 //! | `trusted_gateway` | a gateway whose word on origins is believed; may come again (GATEWAY.md 5) |
 //! | `allowed_origin` | an origin whose pages may connect; may come again |
 //! | `allow_native` | whether requests without an origin are admitted beside those of allowed origins |
-//! | `ping_interval`, `busy_ping_interval`, `ping_limit` | milliseconds of silence before a ping, also while a packet has no verdict; how many may stay unanswered |
+//! | `ping_interval` | milliseconds of silence before a ping |
+//! | `busy_ping_interval` | the same while a packet has no verdict |
+//! | `ping_limit` | how many pings in a row may stay unanswered |
 //! | `close_wait` | the longest wait for the last reports, in milliseconds |
 //! | `difficulty_min`, `difficulty_max`, `difficulty_limit` | bits of puzzle: asked at least, at most; solved at most |
 

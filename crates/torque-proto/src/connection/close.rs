@@ -21,7 +21,7 @@ const MIN_LINGER: Micros = Micros::from_secs(3);
 /// Least time between answers meanwhile.
 const ANSWER_PAUSE: Micros = Micros::from_millis(50);
 
-/// How a connection ended, for the application's close event.
+/// The end of a connection, for the application's close event.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub code: CloseCode,
@@ -29,16 +29,16 @@ pub(crate) struct Ended {
     pub reason: Vec<u8>,
 }
 
-/// What an initiator knows while it has not heard its host's packets.
+/// The state of an initiator that has not heard its host's packets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unheard {
-    /// How long it pings until it gives up.
+    /// The time for which it pings until it gives up.
     pub wait: Duration,
-    /// Whether the accept came from the address that was asked. Another one receives no data before it is heard.
+    /// True if the accept came from the address that was asked. Another one gets nothing but pings before it is heard.
     pub was_asked: bool,
 }
 
-/// Where a connection is in its life.
+/// The phase of a connection's life.
 #[derive(Debug)]
 pub(super) enum Phase {
     /// At the initiator: the host has accepted, but may not have heard of it.
@@ -69,6 +69,8 @@ pub(super) struct Closing {
     until: Instant,
     next: Instant,
     pause: Micros,
+    /// False while the other side's address may get nothing but pings.
+    sends_close: bool,
     /// How far both sides' packets were settled at the last close_ack that brought it further: ours, theirs.
     settled: (u64, u64),
 }
@@ -102,12 +104,12 @@ impl Phase {
         }
     }
 
-    /// Whether the host has not been heard yet.
+    /// Returns whether the host has not been heard yet.
     pub(super) fn is_unheard(&self) -> bool {
         matches!(self, Self::Unheard { .. })
     }
 
-    /// Whether data may leave. An address that was not asked has proven nothing until its packets are heard (5.5).
+    /// Returns whether data may leave. An address that was not asked has proven nothing until its packets are heard (5.5).
     pub(super) fn sends_data(&self) -> bool {
         matches!(self, Self::Open | Self::Unheard { was_asked: true, .. })
     }
@@ -116,9 +118,24 @@ impl Phase {
         matches!(self, Self::Unheard { .. } | Self::Open)
     }
 
+    /// A packet of the other side was opened: its address gets what waited for that.
+    #[inline]
     pub(super) fn heard(&mut self) {
-        if matches!(self, Self::Unheard { .. }) {
-            *self = Self::Open;
+        if !matches!(self, Self::Open) {
+            self.heard_while_not_open();
+        }
+    }
+
+    #[cold]
+    fn heard_while_not_open(&mut self) {
+        match self {
+            Self::Unheard { .. } => *self = Self::Open,
+            Self::Closing(closing) if !closing.sends_close => {
+                closing.sends_close = true;
+                // Due at once.
+                closing.next = Instant::ZERO;
+            }
+            _ => {}
         }
     }
 
@@ -154,28 +171,29 @@ impl Connection {
             until: now + self.close_wait.get(),
             next: now + pause,
             pause,
+            sends_close: self.phase.sends_data(),
             settled: (self.outgoing.settled(), 0),
         }));
         self.ack_at = None;
-        self.send_close(outbox);
+        self.send_close(now, outbox);
     }
 
-    /// How the connection ended; told once.
+    /// Takes the end of the connection, which is told once.
     pub(crate) fn take_ended(&mut self) -> Option<Box<Ended>> {
         self.ended.take()
     }
 
-    /// Whether the application can still use the connection.
+    /// Returns whether the application can still use the connection.
     pub(crate) fn is_open(&self) -> bool {
         self.phase.takes_data()
     }
 
-    /// Whether the connection has ended and only answers what still comes, if that.
+    /// Returns whether the connection has ended and only answers what still comes, if that.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Lingering { .. } | Phase::Gone)
     }
 
-    /// Whether there is nothing left to do for it.
+    /// Returns whether there is nothing left to do for it.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self.phase, Phase::Gone)
     }
@@ -255,11 +273,11 @@ impl Connection {
             closing.settled = (settled_here, closing.settled.1.max(settled));
             closing.pause = pause;
             closing.next = now + pause;
-            self.send_close(outbox);
+            self.send_close(now, outbox);
         }
     }
 
-    /// Ends a closing connection when both sides have all verdicts; whether it did.
+    /// Ends a closing connection when both sides have all verdicts. Returns whether it did.
     fn finish_if_settled(&mut self, now: Instant, settled_there: u64) -> bool {
         let all_settled =
             settled_there >= self.incoming.known() && self.outgoing.settled() == self.outgoing.last();
@@ -311,7 +329,7 @@ impl Connection {
                 if closing.next <= now {
                     closing.pause = closing.pause * 2;
                     closing.next = now + closing.pause;
-                    self.send_close(outbox);
+                    self.send_close(now, outbox);
                 }
             }
             Phase::Leaving(leaving) => {
@@ -339,13 +357,17 @@ impl Connection {
         (self.path.rtt.overdue() + self.peer_ack_delay.get()).min(MAX_PAUSE)
     }
 
-    /// Whether a report written now reaches R.
+    /// Returns whether a report written now reaches R.
     pub(super) fn report_is_final(&self) -> bool {
         self.incoming.report(MAX_REPORT).ack == self.incoming.known()
     }
 
-    fn send_close(&mut self, outbox: &mut Outbox<'_>) {
+    /// Sends the close, or a ping to an address that was not asked and has not been heard (5.5).
+    fn send_close(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
         let Phase::Closing(closing) = &mut self.phase else { return };
+        if !closing.sends_close {
+            return self.send_ping(now, outbox);
+        }
         let (code, reason) = (closing.code.number(), core::mem::take(&mut closing.reason));
         let is_final = self.report_is_final();
         let settled = self.outgoing.settled();

@@ -20,7 +20,7 @@ impl Connection {
         });
     }
 
-    /// Reads control messages; whether a side that lingers should answer them.
+    /// Reads control messages. Returns whether a side that lingers answers them.
     pub(super) fn read_messages(
         &mut self,
         now: Instant,
@@ -65,9 +65,7 @@ impl Connection {
                 Err(_) => self.counters.malformed += 1,
             }
         }
-        if self.reliable.is_some() {
-            self.read_reliable(now, messages.legal(), output, outbox);
-        }
+        self.read_reliable(now, messages.legal(), output, outbox);
         // After the end the close_ack is the answer.
         if let Some(id) = pong.filter(|_| !self.is_over()) {
             let settled = self.outgoing.settled();
@@ -82,7 +80,8 @@ impl Connection {
         &mut **self.reliable.get_or_insert_with(|| Box::new(Reliable::default()))
     }
 
-    /// Sends a reliable control message; it is repeated until the other side has it.
+    /// Sends a reliable control message, and repeats it until the other side has it. An address that was not asked gets it
+    /// once it has been heard.
     pub(crate) fn send_reliable(
         &mut self,
         now: Instant,
@@ -121,19 +120,22 @@ impl Connection {
     }
 
     fn flush_reliable(&mut self, now: Instant, outbox: &mut Outbox<'_>) {
+        if !self.phase.sends_data() {
+            return;
+        }
         let mut body = Vec::new();
         while self.reliable.as_mut().is_some_and(|reliable| reliable.write(now, &mut body)) {
             self.seal_report(PacketKind::Control, outbox, &mut |out| out.append(&mut body));
-            body.clear();
         }
     }
 
-    /// When a reliable control message is due.
+    /// Returns when a reliable control message is due. Like data, they wait until they may leave.
     pub(super) fn reliable_deadline(&self) -> Option<Instant> {
-        self.reliable.as_ref().and_then(|reliable| reliable.deadline())
+        let reliable = self.reliable.as_ref()?;
+        if self.phase.sends_data() { reliable.deadline() } else { None }
     }
 
-    /// What reliable control messages came to, if any were used.
+    /// Returns the counters of reliable control messages, if any were used.
     pub(crate) fn reliable_stats(&self) -> Option<&ControlStats> {
         self.reliable.as_ref().map(|reliable| reliable.stats())
     }

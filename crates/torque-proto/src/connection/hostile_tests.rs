@@ -10,6 +10,8 @@ use crate::address::Address;
 use crate::crypto::secret::TrafficSecret;
 use crate::path::Path;
 use crate::transmits::{Cause, Transmits};
+use crate::wire::control::ControlMessages;
+use crate::wire::control::reliable::{ReliableKind, ReliableMessage, ReliableMessages};
 
 const WHERE: [u8; 4] = [10, 0, 0, 1];
 
@@ -87,6 +89,17 @@ impl Side {
     fn close(&mut self, now: Instant) {
         let (connection, _, mut outbox) = self.outbox();
         connection.close(now, crate::CloseCode::Closed, crate::ClosedBy::Application, b"bye", &mut outbox);
+    }
+
+    fn send_reliable(&mut self, now: Instant, body: &[u8]) {
+        let (connection, _, mut outbox) = self.outbox();
+        connection.send_reliable(now, 1, ReliableKind::REQUEST, body, &mut outbox).unwrap();
+    }
+
+    /// Opens a packet and returns its body, without doing what it says.
+    fn body_of(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let opened = self.connection.open(&mut bytes).unwrap();
+        opened.packet.split(opened.bytes).unwrap().1.to_vec()
     }
 
     fn receive(&mut self, now: Instant, bytes: &mut [u8]) {
@@ -216,6 +229,71 @@ fn no_timer_stays_due_after_it_was_handled() {
         sent += victim.sent().len();
     }
     assert!(sent < 100, "{sent} datagrams in a second, and nothing new to say");
+}
+
+/// An initiator whose host accepted from an address that was not asked, and the host, which it has not heard.
+fn not_asked(now: Instant) -> (Side, Side) {
+    let (mut initiator, host) = pair(now, Settings::default());
+    let wait = Duration::from_secs(10);
+    initiator.connection.phase = Phase::new(now, Some(Unheard { wait, was_asked: false }));
+    (initiator, host)
+}
+
+/// Runs the timers for so long, and returns the bodies of the packets that were sent, as `peer` reads them.
+fn bodies_sent(now: &mut Instant, milliseconds: u64, side: &mut Side, peer: &mut Side) -> Vec<Vec<u8>> {
+    for _ in 0..milliseconds {
+        run_at(*now, side);
+        *now += Duration::from_millis(1);
+    }
+    side.sent().into_iter().map(|bytes| peer.body_of(bytes)).collect()
+}
+
+fn is_ping(body: &[u8]) -> bool {
+    ReliableMessages::new(body).next().is_none()
+        && matches!(ControlMessages::new(body).collect::<Vec<_>>()[..], [Ok(ControlMessage::Ping { .. })])
+}
+
+/// Whatever the initiator has to say: an accept can be copied to the address of somebody who asked for nothing.
+#[test]
+fn a_reliable_message_waits_until_an_address_that_was_not_asked_is_heard() {
+    let mut now = Instant::from_millis(1);
+    let (mut initiator, mut host) = not_asked(now);
+    initiator.send_reliable(now, b"hello");
+    let bodies = bodies_sent(&mut now, 1_000, &mut initiator, &mut host);
+    assert_eq!(bodies.len(), 3, "{bodies:?}");
+    assert!(bodies.iter().all(|body| is_ping(body)), "{bodies:?}");
+
+    host.write(PacketKind::Ack, b"");
+    initiator.receive(now, &mut host.sent()[0]);
+    let bodies = bodies_sent(&mut now, 1, &mut initiator, &mut host);
+    let messages: Vec<_> = bodies.iter().flat_map(|body| ReliableMessages::new(body).flatten()).collect();
+    let (kind, body) = (ReliableKind::REQUEST, &b"hello"[..]);
+    assert_eq!(messages, [ReliableMessage::Whole { kind, attempt: 1, serial: 1, body }]);
+}
+
+#[test]
+fn a_close_waits_until_an_address_that_was_not_asked_is_heard() {
+    let is_close = |body: &Vec<u8>| {
+        ControlMessages::new(body).any(|message| matches!(message, Ok(ControlMessage::Close { .. })))
+    };
+    for is_heard in [true, false] {
+        let mut now = Instant::from_millis(1);
+        let (mut initiator, mut host) = not_asked(now);
+        initiator.close(now);
+        let bodies = bodies_sent(&mut now, 1_000, &mut initiator, &mut host);
+        assert!(!bodies.is_empty() && bodies.iter().all(|body| is_ping(body)), "{bodies:?}");
+        if is_heard {
+            host.write(PacketKind::Ack, b"");
+            initiator.receive(now, &mut host.sent()[0]);
+            let bodies = bodies_sent(&mut now, 1, &mut initiator, &mut host);
+            assert!(bodies.len() == 1 && is_close(&bodies[0]), "at once: {bodies:?}");
+        } else {
+            let bodies = bodies_sent(&mut now, 3_000, &mut initiator, &mut host);
+            assert!(bodies.iter().all(|body| is_ping(body)), "{bodies:?}");
+            let ended = initiator.connection.take_ended().expect("the close wait is over");
+            assert_eq!((ended.code, ended.by), (crate::CloseCode::Closed, crate::ClosedBy::Application));
+        }
+    }
 }
 
 #[test]
@@ -380,4 +458,39 @@ fn the_peers_close_reason_is_told_even_if_its_address_is_taken() {
     let ended = connection.take_ended().unwrap();
     assert_eq!((ended.code, ended.by), (crate::CloseCode::Closed, crate::ClosedBy::Remote));
     assert_eq!(ended.reason, b"good night");
+}
+
+#[test]
+fn a_lingering_side_answers_what_the_document_says() {
+    let ping = ControlMessage::Ping { id: 1, settled: 100 };
+    let pong = ControlMessage::Pong { id: 1, settled: 100 };
+    let close = ControlMessage::Close { is_final: true, settled: 100, code: 0, reason: b"" };
+    let close_ack = ControlMessage::CloseAck { is_final: true, settled: 100 };
+    for (name, kind, form, text, is_answered) in [
+        ("data", PacketKind::Data, 0, Vec::new(), true),
+        ("a report", PacketKind::Report, 0, Vec::new(), true),
+        ("an ack", PacketKind::Ack, 0, Vec::new(), false),
+        ("data with too few ack bytes", PacketKind::Data, 3, Vec::new(), false),
+        ("no message", PacketKind::Control, 0, Vec::new(), false),
+        ("a pong", PacketKind::Control, 0, messages(&[pong]), false),
+        ("a close_ack", PacketKind::Control, 0, messages(&[close_ack]), false),
+        ("a ping", PacketKind::Control, 0, messages(&[close_ack, ping]), true),
+        ("a close", PacketKind::Control, 0, messages(&[close]), true),
+        ("an unknown kind", PacketKind::Control, 0, [99, 0, 0].to_vec(), false),
+        ("a violation", PacketKind::Control, 0, [1, 0, 1, 0].to_vec(), true),
+    ] {
+        for (after, may_answer) in [(49, false), (50, true)] {
+            let now = Instant::from_millis(1);
+            let (mut side, mut peer) = pair(now, Settings::default());
+            peer.write(PacketKind::Control, &messages(&[close]));
+            side.receive(now, &mut peer.sent()[0]);
+            assert_eq!(side.sent().len(), 1, "the answer to the close that ended it");
+            side.receive(now + Duration::from_millis(after), &mut peer.seal(kind, form, &text));
+            let answers: Vec<_> = side.sent().into_iter().map(|bytes| peer.body_of(bytes)).collect();
+            assert_eq!(answers.len(), usize::from(is_answered && may_answer), "{name} after {after} ms");
+            assert!(answers.iter().all(|answer| {
+                matches!(ControlMessages::new(answer).next(), Some(Ok(ControlMessage::CloseAck { .. })))
+            }));
+        }
+    }
 }

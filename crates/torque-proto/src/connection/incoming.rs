@@ -118,7 +118,7 @@ impl Incoming {
         self.known - self.reported
     }
 
-    /// Whether the longest report would say more than was ever said.
+    /// Returns whether the longest report would say more than was ever said.
     pub(crate) fn has_news(&self) -> bool {
         self.report(MAX_REPORT).ack > self.reported
     }

@@ -98,7 +98,7 @@ impl Liveness {
         self.is_waiting.then(|| self.waiting_since.max(self.heard))
     }
 
-    /// When an authentic packet last came.
+    /// Returns when an authentic packet last came.
     pub(crate) fn last_heard(&self) -> Instant {
         self.heard
     }
@@ -122,7 +122,7 @@ impl Liveness {
         self.last_data_sent
     }
 
-    /// When the connection may rest, if no more data comes.
+    /// Returns when the connection may rest, if no more data comes.
     pub(crate) fn rest_deadline(&self) -> Instant {
         self.last_data + self.interval.get()
     }
@@ -165,7 +165,7 @@ impl Liveness {
         self.probes = 0;
     }
 
-    /// When silence, or a stale round-trip time, asks for a ping.
+    /// Returns when silence, or a stale round-trip time, asks for a ping.
     pub(crate) fn ping_deadline(&self) -> Instant {
         let silence = self.silence_deadline();
         if self.traffic { silence.min(self.sampled + self.interval.get()) } else { silence }
@@ -199,7 +199,7 @@ impl Liveness {
         }
     }
 
-    /// When the verdict on the last data packets is overdue.
+    /// Returns when the verdict on the last data packets is overdue.
     pub(crate) fn probe_deadline(&self, rtt: &Rtt, peer_ack_delay: Micros) -> Instant {
         self.last_data_sent.max(self.last_probe) + self.probe_pause(rtt, peer_ack_delay)
     }

@@ -53,13 +53,13 @@ use crate::wire::header::{HeaderSize, PacketKind};
 /// Sequences end here (PROTOCOL.md 6.3).
 const MAX_SEQUENCE: u64 = 1 << 53;
 
-/// Where a connection's events go.
+/// The receiver of a connection's events.
 pub(crate) trait Output {
-    /// Offers a packet for the application's event queue; whether it was placed there.
+    /// Offers a packet for the application's event queue. Returns whether it was placed there.
     fn packet(&mut self, sequence: u64, payload: &[u8]) -> bool;
     /// Tells the verdict on a packet.
     fn verdict(&mut self, sequence: u64, delivery: Delivery);
-    /// Offers what reliable control messages tell; whether it was taken.
+    /// Offers an event of reliable control messages. Returns whether it was taken.
     fn control(&mut self, event: ControlEvent) -> bool;
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Parts {
     pub unheard: Option<Unheard>,
 }
 
-/// Why a datagram was not a packet of this connection.
+/// The reason why a datagram was not a packet of this connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
     Malformed,
@@ -192,7 +192,7 @@ impl Connection {
         Ok(sequence)
     }
 
-    /// Whether another packet that is sent now leaves the [`deadline`](Self::deadline) where it is.
+    /// Returns whether another packet that is sent now leaves the [`deadline`](Self::deadline) where it is.
     pub(crate) fn is_sending_at(&self, now: Instant) -> bool {
         self.liveness.last_data_sent() == now && self.ack_at.is_none() && self.outgoing.unsettled_data() > 0
     }
@@ -342,12 +342,12 @@ impl Connection {
         self.liveness = self.liveness.anew(now);
     }
 
-    /// When something authentic last came.
+    /// Returns when something authentic last came.
     pub(crate) fn last_heard(&self) -> Instant {
         self.liveness.last_heard()
     }
 
-    /// Whether nothing has come for `limit` or longer although a data packet waits for its verdict.
+    /// Returns whether nothing has come for `limit` or longer although a data packet waits for its verdict.
     pub(crate) fn is_silent(&self, now: Instant, limit: Duration) -> bool {
         self.liveness.silent_since().is_some_and(|since| now.saturating_since(since) >= limit)
     }
@@ -378,7 +378,7 @@ impl Connection {
         self.liveness.path_changed(now);
     }
 
-    /// How long to wait for an answer before another connection may take this one's address (5.6).
+    /// Returns how long to wait for an answer before another connection may take this one's address (5.6).
     pub(crate) fn displacement_wait(&self) -> Duration {
         (self.path.rtt.smoothed() * 4).clamp(Micros::from_millis(250), Micros::from_secs(3)).into()
     }

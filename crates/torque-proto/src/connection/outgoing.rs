@@ -91,12 +91,12 @@ impl Outgoing {
         usize::from(self.unsettled_data)
     }
 
-    /// Whether a packet may be sent.
+    /// Returns whether a packet may be sent.
     pub(crate) fn has_room(&self) -> bool {
         self.open() < usize::from(self.window)
     }
 
-    /// Whether a report may be sent as a sequenced packet.
+    /// Returns whether a report may be sent as a sequenced packet.
     pub(crate) fn has_room_for_report(&self) -> bool {
         self.open() < usize::from(self.window / 2)
     }
@@ -112,13 +112,13 @@ impl Outgoing {
         self.time = at;
     }
 
-    /// When the last packet that got its verdict was sent, as [`set_time`](Self::set_time) was told; `None` if that is no
+    /// Returns when the last packet that got its verdict was sent, as [`set_time`](Self::set_time) was told; `None` if that is no
     /// data, or was not delivered.
     pub(crate) fn delivered_at(&self) -> Option<u32> {
         self.delivered_at
     }
 
-    /// When the packet after the last one that has its verdict was sent, if it is data.
+    /// Returns when the packet after the last one that has its verdict was sent, if it is data.
     pub(crate) fn next_sent_at(&self) -> Option<u32> {
         self.unsettled.front().filter(|sent| sent.is_data()).map(|sent| sent.at)
     }

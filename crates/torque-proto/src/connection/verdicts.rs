@@ -9,7 +9,7 @@ use crate::micros::Micros;
 use crate::wire::header::PacketKind;
 
 impl Connection {
-    /// Whether the report counts: it does not if it is about what was never sent.
+    /// Reads a packet's report. Returns whether it counts, which it does not if it is about what was never sent.
     pub(super) fn read_report(
         &mut self,
         now: Instant,

@@ -12,9 +12,10 @@ use super::hash;
 use super::nonce::Nonce;
 use super::packet_cipher::{FullTag, PacketCipher, PacketKey, Purpose};
 use super::secret::TrafficSecret;
+use crate::settings::Settings;
 
 /// Bytes of tag on ack and control packets.
-pub(crate) const CONTROL_TAG_BYTES: u8 = 16;
+pub(crate) const CONTROL_TAG_BYTES: u8 = Settings::MAX_TAG_BYTES;
 
 /// The tag of a sealed packet, as long as it is on the wire.
 #[derive(Clone, Copy)]
@@ -31,27 +32,9 @@ impl Deref for Tag {
     }
 }
 
-/// A chain of generations, each derived from the one before (PROTOCOL.md 6.5). It is for the sequences from `start` on, so
-/// that another chain can take over at a sequence that both sides agree on. This is the one place that decides which
-/// generation a sequence belongs to.
-#[derive(Clone, Copy, Debug)]
-struct Chain {
-    start: u64,
-}
-
-impl Chain {
-    /// The chain that the handshake leaves.
-    const FIRST: Self = Self { start: 0 };
-
-    /// The generation of a packet with this sequence.
-    const fn generation_of(self, sequence: u64) -> u64 {
-        sequence >> 16
-    }
-
-    /// The generation that the chain's secret is for.
-    const fn first_generation(self) -> u64 {
-        self.start >> 16
-    }
+/// Returns the generation of a packet with this sequence (PROTOCOL.md 6.5).
+pub(crate) const fn generation_of(sequence: u64) -> u64 {
+    sequence >> 16
 }
 
 impl TrafficSecret {
@@ -117,7 +100,6 @@ impl Generation {
 pub(crate) struct SendKeys {
     cipher: Cipher,
     tag_bytes: u8,
-    chain: Chain,
     number: u64,
     keys: Generation,
     /// The lowest sequence and counter that have not been sealed: nothing below is sealed again.
@@ -128,17 +110,18 @@ pub(crate) struct SendKeys {
 impl SendKeys {
     /// `tag_bytes` as settled on; ciphers that always have 16 do not heed it.
     pub(crate) fn new(traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
-        Self::of_chain(Chain::FIRST, traffic, cipher, tag_bytes)
+        Self::starting_at(0, traffic, cipher, tag_bytes)
     }
 
-    fn of_chain(chain: Chain, traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
+    /// Keys for the sequences from `start` on, so that others can take over at a sequence that both sides agree on.
+    /// `traffic` is the secret of the generation of `start`.
+    fn starting_at(start: u64, traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
         Self {
             cipher,
             tag_bytes: data_tag_bytes(cipher, tag_bytes),
-            chain,
-            number: chain.first_generation(),
+            number: generation_of(start),
             keys: Generation::new(traffic),
-            next_sequence: chain.start,
+            next_sequence: start,
             next_counter: 0,
         }
     }
@@ -149,12 +132,13 @@ impl SendKeys {
         self.number
     }
 
-    /// Seals a data packet or report in place. `None`, with nothing sealed, if the sequence is not above the last one sealed or skips a generation.
+    /// Seals a data packet or report in place. `None`, with nothing sealed, if the sequence is not above the last one sealed
+    /// or skips a generation.
     pub(crate) fn seal_data(&mut self, sequence: u64, ad: &[u8], text: &mut [u8]) -> Option<Tag> {
         if sequence < self.next_sequence {
             return None;
         }
-        self.step_to(self.chain.generation_of(sequence))?;
+        self.step_to(generation_of(sequence))?;
         self.next_sequence = sequence.checked_add(1)?;
         let key = &self.keys.expand(self.cipher).data;
         let bytes = key.seal(Nonce::data(key.salt(), sequence), ad, text)?;
@@ -174,7 +158,7 @@ impl SendKeys {
         if counter < self.next_counter {
             return None;
         }
-        self.step_to(self.chain.generation_of(sequence))?;
+        self.step_to(generation_of(sequence))?;
         self.next_counter = counter.checked_add(1)?;
         let bytes = self
             .keys
@@ -211,7 +195,7 @@ impl SendKeys {
     }
 }
 
-/// Why a packet was not opened.
+/// The reason why a packet was not opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum OpenError {
     /// Its sequence belongs to a generation whose keys are not, or no longer, held.
@@ -224,7 +208,6 @@ pub(crate) enum OpenError {
 pub(crate) struct ReceiveKeys {
     cipher: Cipher,
     tag_bytes: u8,
-    chain: Chain,
     number: u64,
     keys: Generation,
     /// Generation `number + 1`, once a packet claimed to be of it: derived once, however many such claims are forged.
@@ -234,23 +217,19 @@ pub(crate) struct ReceiveKeys {
 impl ReceiveKeys {
     /// `tag_bytes` as settled on; ciphers that always have 16 do not heed it.
     pub(crate) fn new(traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
-        Self::of_chain(Chain::FIRST, traffic, cipher, tag_bytes)
+        Self::starting_at(0, traffic, cipher, tag_bytes)
     }
 
-    fn of_chain(chain: Chain, traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
+    /// Keys for the sequences from `start` on, so that others can take over at a sequence that both sides agree on.
+    /// `traffic` is the secret of the generation of `start`.
+    fn starting_at(start: u64, traffic: TrafficSecret, cipher: Cipher, tag_bytes: u8) -> Self {
         Self {
             cipher,
             tag_bytes: data_tag_bytes(cipher, tag_bytes),
-            chain,
-            number: chain.first_generation(),
+            number: generation_of(start),
             keys: Generation::new(traffic),
             next: None,
         }
-    }
-
-    /// The generation that a sequence belongs to.
-    pub(crate) fn generation_of(&self, sequence: u64) -> u64 {
-        self.chain.generation_of(sequence)
     }
 
     /// Bytes of tag at the end of data packets and reports.
@@ -292,7 +271,7 @@ impl ReceiveKeys {
             return Err(OpenError::Forged);
         }
         let cipher = self.cipher;
-        let generation = self.chain.generation_of(sequence);
+        let generation = generation_of(sequence);
         let keys = self.generation_keys(generation)?;
         let authentic =
             keys.with_data(cipher, |key| key.open(Nonce::data(key.salt(), sequence), ad, text, tag));
@@ -314,7 +293,7 @@ impl ReceiveKeys {
             return Err(OpenError::Forged);
         }
         let cipher = self.cipher;
-        let generation = self.chain.generation_of(sequence);
+        let generation = generation_of(sequence);
         let keys = self.generation_keys(generation)?;
         let authentic =
             keys.with_control(cipher, |key| key.open(Nonce::control(key.salt(), counter), ad, text, tag));
@@ -361,9 +340,9 @@ impl ReceiveKeys {
     }
 }
 
-/// What the cipher makes of the settled length; never outside 4 to 16.
+/// The length of tag, in bytes, that the cipher makes of the settled one; never outside the range of tags.
 fn data_tag_bytes(cipher: Cipher, negotiated: u8) -> u8 {
-    cipher.tag_bytes(negotiated).clamp(4, 16)
+    cipher.tag_bytes(negotiated).clamp(Settings::MIN_TAG_BYTES, Settings::MAX_TAG_BYTES)
 }
 
 impl fmt::Debug for SendKeys {

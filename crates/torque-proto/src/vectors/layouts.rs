@@ -23,7 +23,7 @@ pub(super) fn vectors() -> Vec<Json> {
     vectors
 }
 
-/// Whether the parser's error says what the files call by this name.
+/// Returns whether the parser's error says what the files call by this name.
 fn is_named(error: ParseError, reason: &str) -> bool {
     match reason {
         "kind" | "reserved" => error == ParseError::Kind,

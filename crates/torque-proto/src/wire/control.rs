@@ -103,14 +103,14 @@ impl<'a> ControlMessage<'a> {
 }
 
 /// Splits kind and body of the first message from those after it; `None` if the first is cut off.
-pub(super) fn split_message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+fn split_message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let [kind, l0, l1, tail @ ..] = bytes else { return None };
     let (body, rest) = tail.split_at_checked(usize::from(u16::from_be_bytes([*l0, *l1])))?;
     Some((*kind, body, rest))
 }
 
 /// Appends a message.
-pub(super) fn write_message(kind: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
+fn write_message(kind: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     out.push(kind);
     out.extend_from_slice(&(length as u16).to_be_bytes());
@@ -127,21 +127,17 @@ pub struct MalformedControl;
 
 /// Reads control messages one after another; ends after a malformed one.
 #[derive(Clone, Debug)]
-pub struct ControlMessages<'a> {
-    bytes: &'a [u8],
-    /// Bytes of it that were read.
-    read: usize,
-}
+pub struct ControlMessages<'a>(Reading<'a>);
 
 impl<'a> ControlMessages<'a> {
-    /// The messages in `bytes`.
+    /// Begins to read the messages in `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, read: 0 }
+        Self(Reading { bytes, read: 0 })
     }
 
     /// The bytes before the malformed message, once it was met. Until then, or if there is none, all of them.
     pub const fn legal(&self) -> &'a [u8] {
-        self.bytes
+        self.0.bytes
     }
 }
 
@@ -149,20 +145,44 @@ impl<'a> Iterator for ControlMessages<'a> {
     type Item = Result<ControlMessage<'a>, MalformedControl>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(unread) = self.bytes.get(self.read..).filter(|unread| !unread.is_empty()) {
-            let (message, rest) = match split_message(unread) {
-                None => (Some(Err(MalformedControl)), unread),
-                Some((kind, body, rest)) => (ControlMessage::parse(kind, body), rest),
-            };
-            if message.is_some_and(|message| message.is_err()) {
-                self.bytes = &self.bytes[..self.read];
+        let message = self.0.next(ControlMessage::parse);
+        // What is left is a message that is cut off.
+        message.or_else(|| self.0.end().then_some(Err(MalformedControl)))
+    }
+}
+
+/// A place in the messages of a control packet.
+#[derive(Clone, Debug)]
+struct Reading<'a> {
+    bytes: &'a [u8],
+    /// The number of bytes that were read.
+    read: usize,
+}
+
+impl<'a> Reading<'a> {
+    /// The next message of a kind that `parse` knows. Ends after a malformed one, and before one that is cut off.
+    fn next<T>(
+        &mut self,
+        parse: impl Fn(u8, &'a [u8]) -> Option<Result<T, MalformedControl>>,
+    ) -> Option<Result<T, MalformedControl>> {
+        while let Some((kind, body, rest)) = self.bytes.get(self.read..).and_then(split_message) {
+            let message = parse(kind, body);
+            if let Some(Err(_)) = message {
+                self.end();
             } else {
-                self.read += unread.len() - rest.len();
+                self.read = self.bytes.len() - rest.len();
             }
             if message.is_some() {
                 return message;
             }
         }
         None
+    }
+
+    /// Ends here, and returns whether anything was left.
+    fn end(&mut self) -> bool {
+        let has_rest = self.read < self.bytes.len();
+        self.bytes = &self.bytes[..self.read];
+        has_rest
     }
 }

@@ -90,7 +90,7 @@ impl Offers {
         self.numbers().filter_map(Cipher::from_number).find(|cipher| allowed.contains(cipher))
     }
 
-    /// Whether this number is offered.
+    /// Returns whether this number is offered.
     pub fn contains(&self, number: u8) -> bool {
         self.numbers().any(|offered| offered == number)
     }

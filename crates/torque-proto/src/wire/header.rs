@@ -23,7 +23,7 @@ impl PacketKind {
         }
     }
 
-    /// Whether packets of this kind take a sequence (the others take a control counter).
+    /// Returns whether packets of this kind take a sequence (the others take a control counter).
     pub const fn is_sequenced(self) -> bool {
         matches!(self, Self::Data | Self::Report)
     }

@@ -7,9 +7,8 @@ use super::{
     CHALLENGE_REQUEST_BYTES, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, MAX_SHORT_DATA,
     PROBE_BYTES, Punch, REPLY_HEADER_BYTES, RESET_BYTES, Reject, ReplyKind, WHO_ARE_YOU,
 };
+use crate::settings::Settings;
 
-/// The shortest tag of a packet (PROTOCOL.md 3.4).
-const MIN_TAG_BYTES: usize = 4;
 /// The longest payload of UDP over IPv4.
 const MAX_UDP_BYTES: usize = 65_507;
 
@@ -37,7 +36,7 @@ impl DatagramKind {
             Self::WhoAreYou => (WHO_ARE_YOU.len(), WHO_ARE_YOU.len()),
             Self::Reset => (RESET_BYTES, RESET_BYTES),
             Self::Probe | Self::ProbeEcho => (PROBE_BYTES, PROBE_BYTES),
-            Self::Packet => (HeaderSize::Three.bytes() + MIN_TAG_BYTES, MAX_UDP_BYTES),
+            Self::Packet => (HeaderSize::Three.bytes() + Settings::MIN_TAG_BYTES as usize, MAX_UDP_BYTES),
             Self::Reserved | Self::Info | Self::Empty => return None,
         };
         Some(least..=most)

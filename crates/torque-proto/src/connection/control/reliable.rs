@@ -11,17 +11,18 @@ use core::fmt;
 use crate::instant::Instant;
 use crate::micros::Micros;
 use crate::wire::control::reliable::{
-    MAX_MESSAGE, PART_BYTES, ReliableKind, ReliableMessage, ReliableMessages,
+    MAX_MESSAGE, PART_BYTES, PART_HEAD_BYTES, RECEIVED_BYTES, ReliableKind, ReliableMessage,
+    ReliableMessages, WHOLE_HEAD_BYTES,
 };
 
 /// Pauses between repetitions double from the first to the longest.
 const FIRST_PAUSE: Micros = Micros::from_millis(250);
 const MAX_PAUSE: Micros = Micros::from_secs(2);
-/// How long a message is repeated.
+/// The time for which a message is repeated.
 const PATIENCE: Micros = Micros::from_secs(10);
-/// How long the parts of a message are kept that is not complete: until nobody repeats it any more.
+/// The time for which the parts of an incomplete message are kept: by then nobody repeats it any more.
 const PARTS_KEPT: Micros = Micros::from_secs(15);
-/// How long a receiver remembers an attempt in which nothing comes any more.
+/// The time for which a receiver remembers an attempt in which nothing comes any more.
 const RECEIVER_REMEMBERS: Micros = Micros::from_secs(30);
 /// The same for the sender: longer, so that it never begins to count anew where the receiver goes on counting.
 const SENDER_REMEMBERS: Micros = Micros::from_secs(60);
@@ -42,12 +43,12 @@ const MAX_PARTIAL_OF_ATTEMPT: usize = MAX_PARTIAL / 2;
 const REMEMBERED_SERIALS: u16 = 64;
 /// Control messages in a packet: with the longest report it stays below 1,200 bytes.
 const MAX_PACKET_BODY: usize = 900;
-/// The word that a message was received, in bytes. No message is shorter.
-const RECEIVED_BYTES: usize = 9;
+const _: () =
+    assert!(PART_HEAD_BYTES + PART_BYTES <= MAX_PACKET_BODY, "every message and part fits into a packet");
 /// Messages of a packet that are read. No sender puts more into one, so the answers to a packet fit into one as well.
 const MAX_READ: usize = MAX_PACKET_BODY / RECEIVED_BYTES;
 
-/// What reliable control messages tell the endpoint.
+/// An event of reliable control messages, for the endpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ControlEvent {
     /// A message of the other side. It comes once.
@@ -88,7 +89,7 @@ impl ControlEvent {
     }
 }
 
-/// Why a reliable control message was not sent. No serial was taken.
+/// The reason why a reliable control message was not sent. No serial was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ControlError {
@@ -123,7 +124,7 @@ impl fmt::Display for ControlError {
 
 impl core::error::Error for ControlError {}
 
-/// What a connection's reliable control messages came to.
+/// The counters of a connection's reliable control messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ControlStats {
@@ -163,11 +164,11 @@ struct Sending {
     serial: u16,
     kind: ReliableKind,
     body: Box<[u8]>,
-    /// When it is to be sent again, and from which byte on.
+    /// The time at which it is sent again, and the byte that it goes on from.
     due: Instant,
     offset: usize,
     pause: Micros,
-    /// When it is given up.
+    /// The time at which it is given up.
     until: Instant,
     is_repetition: bool,
 }
@@ -179,7 +180,7 @@ struct Serials {
     used: Instant,
 }
 
-/// What was handled of an attempt of the other side.
+/// The messages of an attempt of the other side that were handled.
 struct Heard {
     attempt: u32,
     /// The highest serial handled; 0 if none was.
@@ -207,7 +208,7 @@ impl Heard {
         }
     }
 
-    /// Whether a newer message about the same state was handled.
+    /// Returns whether a newer message about the same state was handled.
     fn is_out_of_date(&self, kind: ReliableKind, serial: u16) -> bool {
         self.states.iter().any(|(other, newest)| *other == kind && *newest > serial)
     }
@@ -245,16 +246,16 @@ pub(crate) trait ControlLayer: Send + Sync {
     ) -> Result<u16, ControlError>;
     /// The part of a control packet before a malformed reliable message, which is counted.
     fn legal<'a>(&mut self, body: &'a [u8]) -> &'a [u8];
-    /// Does what the reliable messages of a control packet say, up to as many as a sender puts into one. `take` is offered each event, and tells whether it was taken; a
-    /// message that was not is not received, and comes again.
+    /// Does what the reliable messages of a control packet say, up to as many as a sender puts into one. `take` is offered
+    /// each event, and tells whether it was taken; a message that was not is not received, and comes again.
     fn read(&mut self, now: Instant, body: &[u8], take: &mut Take<'_>);
     /// Gives up what was repeated for long enough.
     fn handle_timeout(&mut self, now: Instant, take: &mut Take<'_>);
     /// Writes what one packet can take of what is due. Returns whether there was anything; if so, there may be more.
     fn write(&mut self, now: Instant, out: &mut Vec<u8>) -> bool;
-    /// When something is due.
+    /// Returns when something is due.
     fn deadline(&self) -> Option<Instant>;
-    /// What became of the messages.
+    /// Returns the counters.
     fn stats(&self) -> &ControlStats;
 }
 
@@ -268,7 +269,7 @@ pub(crate) struct Reliable {
     serials: Vec<Serials>,
     heard: Vec<Heard>,
     partial: Vec<Partial>,
-    /// What the next packet says was received: attempt and serial.
+    /// The messages that the next packet says were received: attempt and serial.
     answers: Vec<(u32, u16)>,
     stats: ControlStats,
 }
@@ -516,7 +517,8 @@ impl ControlLayer for Reliable {
                 let rest = &sending.body[sending.offset..];
                 let bytes = &rest[..rest.len().min(PART_BYTES)];
                 let is_whole = sending.body.len() <= PART_BYTES;
-                if !has_room(out, bytes.len() + if is_whole { 9 } else { 14 }) {
+                let head_bytes = if is_whole { WHOLE_HEAD_BYTES } else { PART_HEAD_BYTES };
+                if !has_room(out, head_bytes + bytes.len()) {
                     return true;
                 }
                 if is_whole {

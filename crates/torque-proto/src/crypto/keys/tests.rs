@@ -279,30 +279,30 @@ fn keys_step_with_the_sequence_on_both_sides() {
 }
 
 #[test]
-fn a_chain_that_begins_later_is_for_the_sequences_from_its_start_on() {
+fn keys_that_begin_later_are_for_the_sequences_from_their_start_on() {
     for_seeds(3, |rng| {
-        let (secret, chain) = (rng.array(), Chain { start: 5 * GENERATION + 77 });
+        let (secret, start) = (rng.array(), 5 * GENERATION + 77);
         let (cipher, traffic) = (Cipher::Aes128GcmSst, || TrafficSecret(secret));
-        let mut send = SendKeys::of_chain(chain, traffic(), cipher, 8);
-        let mut receive = ReceiveKeys::of_chain(chain, traffic(), cipher, 8);
+        let mut send = SendKeys::starting_at(start, traffic(), cipher, 8);
+        let mut receive = ReceiveKeys::starting_at(start, traffic(), cipher, 8);
         assert_eq!(
             (send.generation(), receive.generation()),
             (5, 5),
             "the secret is that of its first generation"
         );
-        for before in [0, 4 * GENERATION, chain.start - 1] {
+        for before in [0, 4 * GENERATION, start - 1] {
             assert!(seal(rng, &mut send, before, None).is_none(), "{before}");
         }
-        for sequence in [chain.start, chain.start + 1, 6 * GENERATION] {
+        for sequence in [start, start + 1, 6 * GENERATION] {
             let (plain, packet) = seal(rng, &mut send, sequence, None).unwrap();
             assert_eq!(open(&mut receive, &packet), Ok(plain));
         }
-        let (_, of_another_chain) = {
+        let (_, of_other_keys) = {
             let mut other = pair(rng, cipher, 8).0;
             seal(rng, &mut other, 1, None)
         }
         .unwrap();
-        assert_eq!(open(&mut receive, &of_another_chain), Err(OpenError::NoKeys));
+        assert_eq!(open(&mut receive, &of_other_keys), Err(OpenError::NoKeys));
     });
 }
 

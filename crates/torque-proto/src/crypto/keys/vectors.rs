@@ -55,7 +55,7 @@ pub(crate) fn pair_at(
 ) -> (SendKeys, ReceiveKeys) {
     let mut send = SendKeys::new(traffic(), cipher, tag_bytes);
     let mut receive = ReceiveKeys::new(traffic(), cipher, tag_bytes);
-    for generation in 1..=receive.generation_of(sequence) {
+    for generation in 1..=generation_of(sequence) {
         let sequence = generation << 16;
         let tag = send.seal_data(sequence, &[], &mut []).unwrap();
         receive.open_data(sequence, &[], &mut [], &tag).unwrap();

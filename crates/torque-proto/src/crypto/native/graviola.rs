@@ -64,7 +64,7 @@ pub(in crate::crypto) fn x25519(secret: &[u8; 32], public: &[u8; 32]) -> Option<
     })
 }
 
-/// Whether `key`, which is of prime order, signed `message`.
+/// Returns whether `key`, which is of prime order, signed `message`.
 pub(crate) fn ed25519_verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Option<bool> {
     /// The encoding of the neutral point.
     const NEUTRAL: [u8; 32] = {

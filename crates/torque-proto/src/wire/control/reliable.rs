@@ -3,22 +3,28 @@
 //! Reserved for introductions, paths and key exchange. No version of the protocol uses these kinds yet: a connection skips
 //! them, as it skips every kind that it does not know.
 //!
-//! A message begins with the *attempt* that it belongs to, a number of whoever began it, and a *serial*, which counts
-//! from 1 for each attempt and direction. A message that is too long for a packet travels in parts.
+//! A message begins with the *attempt* that it belongs to, a number that the side that began it chose, and a *serial*, which
+//! counts from 1 for each attempt and direction. A message that is too long for a packet travels in parts.
 
 use alloc::vec::Vec;
 
-use super::{MalformedControl, split_message, write_message};
+use super::{MalformedControl, Reading, write_message};
 
 /// Bytes of body in each part but the last. A part fits into 1,200 bytes beside the longest report.
 pub const PART_BYTES: usize = 880;
 /// The longest body of a message, in bytes.
 pub const MAX_MESSAGE: usize = 4 * PART_BYTES;
+/// Bytes of a message before its body: kind, length, attempt, serial.
+pub(crate) const WHOLE_HEAD_BYTES: usize = 3 + 4 + 2;
+/// Bytes of a part before its body: those of a message, then the message's kind and length, and the part's place.
+pub(crate) const PART_HEAD_BYTES: usize = WHOLE_HEAD_BYTES + 1 + 2 + 2;
+/// Bytes of the word that a message was received. No message is shorter.
+pub(crate) const RECEIVED_BYTES: usize = WHOLE_HEAD_BYTES;
 
 const RECEIVED: u8 = 13;
 const PART: u8 = 15;
 
-/// What a reliable message is about.
+/// The subject of a reliable message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ReliableKind(u8);
 
@@ -65,7 +71,7 @@ impl ReliableKind {
         self.0
     }
 
-    /// Whether a message of this kind describes a state as a whole. One that is older than another one of its kind is
+    /// Returns whether a message of this kind describes a state as a whole. One that is older than another one of its kind is
     /// out of date.
     pub const fn is_state(self) -> bool {
         matches!(self, Self::INTRODUCTION | Self::CANDIDATES | Self::CIRCUIT)
@@ -169,21 +175,17 @@ impl<'a> ReliableMessage<'a> {
 
 /// Reads the reliable messages of a control packet, one after another; ends after a malformed one.
 #[derive(Clone, Debug)]
-pub struct ReliableMessages<'a> {
-    bytes: &'a [u8],
-    /// Bytes of it that were read.
-    read: usize,
-}
+pub struct ReliableMessages<'a>(Reading<'a>);
 
 impl<'a> ReliableMessages<'a> {
-    /// The messages in `bytes`. Other kinds are passed over.
+    /// Begins to read the messages in `bytes`. Other kinds are passed over.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, read: 0 }
+        Self(Reading { bytes, read: 0 })
     }
 
     /// The bytes before the malformed message, once it was met. Until then, or if there is none, all of them.
     pub const fn legal(&self) -> &'a [u8] {
-        self.bytes
+        self.0.bytes
     }
 }
 
@@ -191,20 +193,8 @@ impl<'a> Iterator for ReliableMessages<'a> {
     type Item = Result<ReliableMessage<'a>, MalformedControl>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some(unread) = self.bytes.get(self.read..) {
-            // `ControlMessages` tells of a message that is cut off.
-            let (number, body, rest) = split_message(unread)?;
-            let message = ReliableMessage::parse(number, body);
-            if message.is_some_and(|message| message.is_err()) {
-                self.bytes = &self.bytes[..self.read];
-            } else {
-                self.read += unread.len() - rest.len();
-            }
-            if message.is_some() {
-                return message;
-            }
-        }
-        None
+        // `ControlMessages` tells of a message that is cut off.
+        self.0.next(ReliableMessage::parse)
     }
 }
 

@@ -109,3 +109,18 @@ fn every_parser_takes_exactly_the_lengths_of_its_kind() {
         assert_eq!(kind.lengths(), Some(limits));
     }
 }
+
+#[test]
+fn lengths_are_those_of_the_document_where_no_parser_takes_the_whole() {
+    // A packet's header and tag depend on what the handshake settled: the least are 3 and 4 bytes.
+    for (kind, lengths) in [
+        (DatagramKind::ChallengeResponse, Some(175..=686)),
+        (DatagramKind::ProbeEcho, DatagramKind::Probe.lengths()),
+        (DatagramKind::Packet, Some(7..=65_507)),
+        (DatagramKind::Reserved, None),
+        (DatagramKind::Info, None),
+        (DatagramKind::Empty, None),
+    ] {
+        assert_eq!(kind.lengths(), lengths, "{kind:?}");
+    }
+}

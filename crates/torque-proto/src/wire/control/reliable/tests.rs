@@ -30,6 +30,8 @@ fn layouts_are_attempt_serial_and_body() {
     let kind = ReliableKind::REKEY_OFFER;
     let part = ReliableMessage::Part { kind, attempt: 1, serial: 2, length: 881, offset: 880, bytes: b"!" };
     assert_eq!(written(part), [15, 0, 12, 0, 0, 0, 1, 0, 2, 18, 3, 0x71, 3, 0x70, b'!']);
+    let lengths = [whole, part, received].map(|message| written(message).len());
+    assert_eq!(lengths, [WHOLE_HEAD_BYTES + 1, PART_HEAD_BYTES + 1, RECEIVED_BYTES]);
 }
 
 #[test]
