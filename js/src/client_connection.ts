@@ -4,7 +4,7 @@ import { type ErrorCode, TorqueError } from "./error.js";
 import { Ledger, type Verdict } from "./ledger.js";
 
 /** What a connection reports to the class that applications see. Verdicts go to the functions given to `send`. @internal */
-export type ConnectionEvent = Extract<Notice, { kind: "challenge" | "established" | "packet" | "close" }>;
+export type ConnectionEvent = Extract<Notice, { kind: "challenge" | "established" | "packet" | "path" | "close" }>;
 
 /** What a connection asks the engine to do. @internal */
 export type ConnectionCommand = Extract<Command, { id: number }>;
@@ -134,6 +134,9 @@ export class ClientConnection {
         // It may have been given up meanwhile.
         if (this.#state !== "pending") return;
         this.#state = "open";
+        return this.listener(notice);
+      case "path":
+        if (this.established) this.established = { ...this.established, remote: notice.remote };
         return this.listener(notice);
       case "packet":
         return this.listener(notice);

@@ -68,6 +68,8 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   readonly successor: Promise<TorqueConnection>;
   /** This connection has ended, and an attempt to make its successor is to come. */
   onreconnecting: ((attempt: Reconnecting) => void) | null = null;
+  /** The connection takes another path, because a side has moved: `peer.address` is where the other side is now. */
+  onpathchanged: ((address: string) => void) | null = null;
   /** Resolves when packets can be sent. @internal */
   readonly established: Promise<void>;
 
@@ -240,6 +242,9 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
       }
       case "established":
         this.#established.resolve();
+        break;
+      case "path":
+        guarded(() => this.onpathchanged?.(event.remote));
         break;
       case "packet":
         this.#packets.push({ data: event.data, sequence: event.sequence });

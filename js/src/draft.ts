@@ -56,6 +56,8 @@ export class DraftSocket {
   on_packet_delivery_notify:
     | ((connection: number, packet: number, delivery_successful: boolean, more: { unknown: boolean }) => void)
     | null = null;
+  /** The connection takes another path, because a side has moved. `remote` is where the other side is now. */
+  on_path_changed: ((connection: number, more: { remote: string }) => void) | null = null;
   /** The socket's gateway goes away in this many milliseconds; see `TorqueSocket.ondraining`. */
   on_draining: ((milliseconds: number) => void) | null = null;
   /** A datagram outside any connection (Node only). Its source may be forged: never answer it with more bytes than it has. */
@@ -224,6 +226,8 @@ export class DraftSocket {
       case "packet":
         connection.taken(1);
         return this.on_packet?.(id, event.sequence, event.data);
+      case "path":
+        return this.on_path_changed?.(id, { remote: event.remote });
       case "close":
         return this.on_close?.(id, event.reason, { code: event.code, by: event.by });
     }

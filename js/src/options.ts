@@ -52,6 +52,11 @@ export interface SocketOptions {
    * others are refused. With `true` requests wait for `requests`, up to two minutes. With `false` nobody hears anything.
    */
   acceptIncoming?: boolean;
+  /**
+   * Says that no other socket has the identity `keyPair` (default false). A host that was restarted then tells those whose
+   * connections it has lost: they end at once, with `host_restarted`. (spec/PATHS.md 8)
+   */
+  soleIdentity?: boolean;
   /** Data that this host shows everyone who asks, at most 511 bytes; signed and public. */
   challengeResponse?: Data;
   /** Keys of gateways whose attested origins are believed. */
@@ -159,6 +164,7 @@ export function coreOptions(options: SocketOptions): string {
     ["settings", options.settings],
     ["ciphers", (options.ciphers ?? ["chacha20-poly1305", "aes128-gcm-sst", "aes128-gcm"]).join(",")],
     ["accept_incoming", options.acceptIncoming],
+    ["sole_identity", options.soleIdentity],
     ["allow_native", options.allowNative],
     ["ping_interval", options.pingInterval],
     ["busy_ping_interval", options.busyPingInterval],

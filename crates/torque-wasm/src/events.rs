@@ -68,7 +68,7 @@ impl Core {
         self.flat().and_then(|event| event.public_key).map_or_else(String::new, ToString::to_string)
     }
 
-    /// The other side's address, of a request, an establishment and an info packet.
+    /// The other side's address, of a request, an establishment, a new path and an info packet.
     pub fn event_remote(&self) -> String {
         self.flat().and_then(|event| event.remote).map_or_else(String::new, ToString::to_string)
     }

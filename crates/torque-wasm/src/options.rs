@@ -7,6 +7,7 @@
 //! | `settings` | wishes for every connection: `window=128;tag=8;ack_delay=50;max_packet=1150` |
 //! | `ciphers` | ciphers to offer and allow, the best first, separated by commas |
 //! | `accept_incoming` | `true` or `false` |
+//! | `sole_identity` | whether no other socket has this identity (PATHS.md 8) |
 //! | `trusted_gateway` | a gateway whose word on origins is believed; may come again (GATEWAY.md 5) |
 //! | `allowed_origin` | an origin whose pages may connect; may come again |
 //! | `allow_native` | whether requests without an origin are admitted beside those of allowed origins |
@@ -46,6 +47,7 @@ pub(crate) fn setup(text: &str, seed: [u8; 32], unix_millis: u64) -> Result<Setu
                 }
             }
             "accept_incoming" => config.accept_incoming = read(name, value)?,
+            "sole_identity" => config.sole_identity = read(name, value)?,
             "trusted_gateway" => config.origins.trusted_gateways.push(read::<PublicKey>(name, value)?),
             "allowed_origin" => config.origins.allowed_origins.push(value.to_owned()),
             "allow_native" => config.origins.allow_native = read(name, value)?,

@@ -23,6 +23,8 @@ export type CoreEvent =
   | { kind: "packet"; id: number; sequence: number; data: Uint8Array }
   /** On the oldest packet without a verdict of those that the core took. */
   | { kind: "verdict"; id: number; verdict: Verdict }
+  /** The connection takes another path. */
+  | { kind: "path"; id: number; remote: string }
   | { kind: "info"; remote: string; data: Uint8Array };
 
 /** Takes the events that wait in the core, one after another. A kind that this package does not know is passed over. */
@@ -79,6 +81,8 @@ function read(core: Core, kind: number): CoreEvent | undefined {
         by: CLOSED_BY[plain.event_closed_by()] ?? "socket",
         reason: core.eventBytes(),
       };
+    case EVENT.path_changed:
+      return { kind: "path", id, remote: core.eventRemote() };
     case EVENT.info_packet:
       return { kind: "info", remote: core.eventRemote(), data: core.eventBytes() };
     default:

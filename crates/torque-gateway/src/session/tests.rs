@@ -264,7 +264,7 @@ fn what_has_not_the_form_passes_in_neither_direction() {
         &[][..],
         b"\0",
         b"\x08free bytes",
-        b"\x09",
+        b"\x09\0",
         b" info",
         b"GET / HTTP/1.1",
         b"\x7fxxxxxxxxxxxx",

@@ -1,7 +1,7 @@
 //! The form that a datagram must have to pass at all (GATEWAY.md 4).
 
 pub use torque_proto::wire::PROBE_BYTES;
-use torque_proto::wire::{ChallengeRequest, DatagramKind, parse_probe_echo};
+use torque_proto::wire::{ChallengeRequest, DatagramKind, Punch, parse_probe_echo};
 
 /// The longest datagram that passes.
 pub const MAX_DATAGRAM_BYTES: usize = 1_232;
@@ -32,6 +32,7 @@ impl Form {
         match kind {
             // It may go to a remote that expects nothing, so it is checked whole: nobody else chooses its content.
             DatagramKind::ChallengeRequest => ChallengeRequest::parse(datagram).ok().map(|_| Self::Greeting),
+            DatagramKind::Punch => Punch::parse(datagram).ok().map(|_| Self::Other),
             DatagramKind::ProbeEcho => parse_probe_echo(datagram).ok().map(|nonce| Self::Echo { nonce }),
             _ => Some(Self::Other),
         }
@@ -41,7 +42,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use torque_proto::wire::{Offers, probe, probe_echo};
+    use torque_proto::wire::{Offers, WHO_ARE_YOU, probe, probe_echo, reset};
 
     fn challenge_request() -> Vec<u8> {
         let request = ChallengeRequest {
@@ -81,6 +82,17 @@ mod tests {
             assert_eq!(Form::of(&bent), None, "byte {position}");
         }
         assert_eq!(Form::of(&good[..767]), None);
+    }
+
+    #[test]
+    fn what_looks_after_paths_passes_if_it_is_formed_rightly() {
+        let punch = Punch { is_from_host: true, is_of_connection: true, id: 1, number: 2, echo: 0 };
+        assert_eq!(Form::of(&punch.with_tag([9; 16])), Some(Form::Other));
+        assert_eq!(Form::of(&Punch { id: 0, ..punch }.with_tag([9; 16])), None);
+        assert_eq!(Form::of(&WHO_ARE_YOU), Some(Form::Other));
+        assert_eq!(Form::of(&[WHO_ARE_YOU[0], 0]), None);
+        assert_eq!(Form::of(&reset([3; 16])), Some(Form::Other));
+        assert_eq!(Form::of(&reset([3; 16])[..16]), None);
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! Handshake messages, field by field (PROTOCOL.md 4).
+//! Handshake messages, and the datagrams that look after paths, field by field (PROTOCOL.md 4, PATHS.md 2).
 
 use torque_proto::wire::{
     ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, Offers, ParseError,
-    Reject, ReplyKind, SealedReply, parse_probe, parse_probe_echo,
+    Punch, Reject, ReplyKind, SealedReply, WHO_ARE_YOU, parse_probe, parse_probe_echo, parse_reset,
 };
 use torque_socket::{Cipher, Credential, PublicKey};
 
 use super::fields::{Explained, data};
 use crate::units::hex;
 
-/// Explains a datagram of one of the kinds 0x01 to 0x07, 0x0b and 0x0c.
+/// Explains a datagram of one of the kinds 0x01 to 0x0c.
 pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
     let name = name(kind);
     let explained = match kind {
@@ -18,6 +18,12 @@ pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
         DatagramKind::ConnectRequest => ConnectRequest::parse(bytes).map(|message| connect(&message)),
         DatagramKind::ConnectAccept => ConnectAccept::parse(bytes).map(|message| accept(&message)),
         DatagramKind::Reject => Reject::parse(bytes).map(|message| reject(&message)),
+        DatagramKind::Punch => Punch::parse(bytes).map(|(message, tag)| punch(&message, &tag)),
+        DatagramKind::WhoAreYou if bytes == WHO_ARE_YOU => {
+            Ok(Explained::new(name, "asks who sends packets from an address without a connection"))
+        }
+        DatagramKind::WhoAreYou => Err(ParseError::Length),
+        DatagramKind::Reset => parse_reset(bytes).map(|token| reset(&token)),
         DatagramKind::Probe => {
             parse_probe(bytes).map(|nonce| probe(name, "whether a socket receives here", &nonce))
         }
@@ -39,6 +45,9 @@ pub fn name(kind: DatagramKind) -> &'static str {
         DatagramKind::ConnectRefuse => "connect_refuse",
         DatagramKind::ConnectPending => "connect_pending",
         DatagramKind::Reject => "reject",
+        DatagramKind::Punch => "punch",
+        DatagramKind::WhoAreYou => "who_are_you",
+        DatagramKind::Reset => "reset",
         DatagramKind::Probe => "probe",
         DatagramKind::ProbeEcho => "probe_echo",
         DatagramKind::Info => "info",
@@ -169,5 +178,28 @@ fn reject(message: &Reject) -> Explained {
 fn probe(name: &'static str, summary: &str, nonce: &[u8; 16]) -> Explained {
     let mut explained = Explained::new(name, summary);
     explained.field(1, 16, "nonce", hex(nonce));
+    explained
+}
+
+fn punch(message: &Punch, tag: &[u8; Punch::TAG_BYTES]) -> Explained {
+    let side = if message.is_from_host { "host" } else { "initiator" };
+    let of = if message.is_of_connection { "connection" } else { "introduction" };
+    let does = match (message.number, message.echo) {
+        (_, 0) => "asks",
+        (0, _) => "answers",
+        _ => "answers and asks",
+    };
+    let mut explained = Explained::new("punch", format!("the {side} of the {of} {does}"));
+    explained.field(1, 1, "flags", format!("from the {side}, of the {of}"));
+    explained.field(2, 8, "id", format!("{:016x}", message.id));
+    explained.field(10, 8, "number", format!("{:016x}", message.number));
+    explained.field(18, 8, "echo", format!("{:016x}", message.echo));
+    explained.field(26, tag.len(), "tag", hex(tag));
+    explained
+}
+
+fn reset(token: &[u8; 16]) -> Explained {
+    let mut explained = Explained::new("reset", "the host has lost a connection");
+    explained.field(1, 16, "token", hex(token));
     explained
 }
