@@ -165,7 +165,11 @@ impl Endpoint {
     /// lost, because a route or a firewall's rule may be there again a moment later: an attempt there goes on, and the next
     /// of its addresses is asked beside it. If nothing comes of it, it ends with `unreachable` and that reason. `is_final`
     /// says that no other datagram to there will fare better: then the address has failed.
+    ///
+    /// An established connection that sends to `remote` looks for another path, or makes sure of this one (PATHS.md 6), at most
+    /// once a second.
     pub fn obstacle(&mut self, now: Instant, remote: Address, cause: &str, is_final: bool) {
+        self.doubt_path_to(now, remote);
         if let Some(id) = self.attempts.asking(&remote) {
             self.attempt(now, id, |candidates, cx, transmits| {
                 candidates.hinder(cx, transmits, remote, (cause, is_final))

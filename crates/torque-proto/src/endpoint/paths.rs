@@ -142,15 +142,31 @@ impl Endpoint {
     /// Tells that the machine's network has changed: an interface has another address, or the machine was asleep. Each
     /// connection makes sure that its path still works, and looks for the other side if not (PATHS.md 7).
     ///
-    /// Drivers that notice it call this. Nothing is lost if nobody does, but it takes longer.
+    /// Drivers that notice it call this. Nothing is lost if nobody does, but it takes longer. Does nothing without
+    /// [`Config::roaming`](crate::Config::roaming).
     pub fn network_changed(&mut self, now: Instant) {
+        if !self.config.roaming {
+            return;
+        }
         let ids: Vec<_> = self.connections().collect();
         for id in ids {
             if let Some(connected) = self.connected_mut(id) {
                 connected.punching.ids.moved();
             }
             self.with_paths(now, id, |set, step| {
-                set.begin_doubt(step);
+                set.network_changed(step);
+                false
+            });
+        }
+    }
+
+    /// A datagram to `remote` could not leave this machine.
+    pub(super) fn doubt_path_to(&mut self, now: Instant, remote: Address) {
+        if self.config.roaming
+            && let Some(id) = self.connections.get(&remote).copied()
+        {
+            self.with_paths(now, id, |set, step| {
+                set.obstacle(step);
                 false
             });
         }

@@ -39,6 +39,8 @@ const MAX_ROUND_PAUSE: Micros = Micros::from_secs(2);
 const MIN_LOOK_PAUSE: Micros = Micros::from_millis(100);
 /// The pause between punches because the other side asks who this is.
 const POKE_PAUSE: Micros = Micros::from_secs(1);
+/// The pause between doubts because a datagram could not be sent.
+const OBSTACLE_PAUSE: Micros = Micros::from_secs(1);
 
 /// A punch to be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,6 +161,7 @@ pub(crate) struct PathSet {
     next_look: Instant,
     next_keep: Instant,
     next_poke: Instant,
+    next_obstacle: Instant,
     answers: Allowance,
     source_answers: Allowance,
 }
@@ -176,6 +179,7 @@ impl PathSet {
             next_look: now + look_pause(facts),
             next_keep: now + KEEP_PAUSE,
             next_poke: now,
+            next_obstacle: now,
             answers: Allowance::new(now),
             source_answers: Allowance::new(now),
         }
@@ -237,6 +241,20 @@ impl PathSet {
             let pause = step.facts.probe_time;
             self.doubt = Some(Doubt { since: step.now, was_overdue, next_round: step.now, pause });
             self.round(step);
+        }
+    }
+
+    /// The network has changed, perhaps once more: everything is tried at once.
+    pub(crate) fn network_changed(&mut self, step: &mut Step<'_>) {
+        self.doubt = None;
+        self.begin_doubt(step);
+    }
+
+    /// A datagram could not be sent on the active path, which may concern that datagram only.
+    pub(crate) fn obstacle(&mut self, step: &mut Step<'_>) {
+        if step.now >= self.next_obstacle {
+            self.next_obstacle = step.now + OBSTACLE_PAUSE;
+            self.begin_doubt(step);
         }
     }
 

@@ -172,3 +172,52 @@ fn a_restarted_host_ends_the_connections_that_it_lost() {
         assert_eq!(told, sole_identity, "{events:?}");
     }
 }
+
+#[test]
+fn a_datagram_that_cannot_leave_puts_the_path_in_doubt_at_most_once_a_second() {
+    let mut moving = Moving::new();
+    moving.advance(Duration::from_secs(1));
+    let host = address(HOST as u8);
+    for _ in 0..50 {
+        moving.pair.ends[CLIENT].obstacle(moving.pair.now, host, "no route", false);
+        moving.exchange();
+    }
+    // One round, and both ends know at once that the path is good.
+    assert_eq!([moving.punches(CLIENT), moving.punches(HOST)], [1, 1]);
+    // Only the connection whose path it is: nothing is sent for other addresses.
+    moving.advance(Duration::from_secs(1));
+    moving.pair.ends[CLIENT].obstacle(moving.pair.now, address(AWAY), "no route", false);
+    moving.exchange();
+    assert_eq!(moving.punches(CLIENT), 1);
+    moving.pair.ends[CLIENT].obstacle(moving.pair.now, host, "no route", false);
+    moving.exchange();
+    assert_eq!(moving.punches(CLIENT), 2);
+}
+
+#[test]
+fn a_client_that_can_send_again_from_another_address_is_found_at_once() {
+    let mut moving = Moving::new();
+    moving.advance(Duration::from_secs(1));
+    moving.client = address(AWAY);
+    let host = address(HOST as u8);
+    moving.pair.ends[CLIENT].obstacle(moving.pair.now, host, "no such address", false);
+    moving.exchange();
+    moving.advance(Duration::from_millis(300));
+    assert_eq!(moving.remote(), address(AWAY));
+}
+
+#[test]
+fn each_change_of_the_network_has_everything_tried_at_once() {
+    let mut moving = Moving::new();
+    moving.advance(Duration::from_secs(1));
+    // Nothing gets through, so that each doubt goes on.
+    for round in 1..=3 {
+        moving.pair.ends[CLIENT].network_changed(moving.pair.now);
+        assert_eq!(moving.pair.ends[CLIENT].transmits().len(), 1, "round {round}");
+        moving.pair.ends[CLIENT].transmits().clear();
+        moving.pair.now += Duration::from_millis(5);
+    }
+    let mut fixed = Moving::with(Config { roaming: false, ..Config::default() });
+    fixed.pair.ends[CLIENT].network_changed(fixed.pair.now);
+    assert_eq!(fixed.pair.ends[CLIENT].transmits().len(), 0);
+}
