@@ -13,6 +13,7 @@ use crate::clock::{self, Clock, WallClock};
 use crate::error::BindError;
 use crate::generate::Generate;
 use crate::io::Udp;
+use crate::network_watch::NetworkWatch;
 use crate::resolver::{self, Lookup};
 use crate::sharded::{Shard, ShardedBuilder};
 use crate::socket::Socket;
@@ -40,6 +41,7 @@ pub struct Builder {
     single_stack: bool,
     device: Option<String>,
     lookup: Option<Lookup>,
+    unwatched: bool,
     wall: Option<WallClock>,
 }
 
@@ -125,6 +127,16 @@ impl Builder {
         lookup: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
         self.lookup = Some(Arc::new(lookup));
+        self
+    }
+
+    /// Lets the socket notice by itself that this machine's network has changed, or that the machine was asleep (default true): its
+    /// connections then look for a way at once, as after [`Socket::network_changed`]. While it has connections, and when it is driven
+    /// anyway, it asks the operating system every two seconds from which address datagrams to some of the other sides would leave; that sends nothing. With `false` the
+    /// program calls `network_changed`, or connections notice from overdue answers. Without [`Config::roaming`] it does not matter.
+    #[must_use]
+    pub fn watch_network(mut self, watch: bool) -> Self {
+        self.unwatched = !watch;
         self
     }
 
@@ -270,9 +282,12 @@ impl Builder {
     }
 
     /// The builder of one shard of several.
-    pub(crate) fn for_shard(&self, number: u8, key_pair: &KeyPair) -> Self {
+    pub(crate) fn for_shard(&self, number: u8, count: u8, key_pair: &KeyPair) -> Self {
         let mut builder = self.clone().key_pair(key_pair.clone());
         builder.config.shard = number;
+        // What comes from a new address may reach another shard than that of its connection, which knows nothing of it (PATHS.md 7, 8).
+        builder.config.roaming &= count == 1;
+        builder.config.sole_identity &= count == 1;
         // Links of different shards draw different chances.
         builder.seed = self.seed.map(|seed| seed.wrapping_add(u64::from(number) << 32));
         builder
@@ -316,6 +331,10 @@ impl Builder {
         getrandom::fill(&mut random).map_err(|error| BindError::Randomness(error.into()))?;
         let (seed, link_seed) = random.split_at(32);
         let clock = Clock::new(self.wall.unwrap_or(clock::unix_millis));
+        let watched = self.config.roaming && !self.unwatched;
+        let longest_wait = self.config.ping_interval;
+        let network =
+            watched.then(|| NetworkWatch::new(udp.local_addr().ip(), longest_wait, clock.now())).flatten();
         let endpoint = Endpoint::new(
             clock.now(),
             Setup {
@@ -329,7 +348,7 @@ impl Builder {
         #[cfg(feature = "tracing")]
         tracing::debug!(address = %udp.local_addr(), "bound");
         let lookup = self.lookup.unwrap_or_else(resolver::system);
-        Ok(Socket::from_parts(endpoint, udp, clock, self.link, link_seed, lookup, shard))
+        Ok(Socket::from_parts(endpoint, udp, clock, self.link, link_seed, lookup, shard, network))
     }
 }
 

@@ -141,6 +141,11 @@ macro_rules! calls_through_a_lock {
             self.with(|socket| socket.send_info_from(local, remote, payload))
         }
 
+        /// As [`Socket::network_changed`].
+        pub fn network_changed(&self) {
+            self.with_flush(Socket::network_changed);
+        }
+
         /// Hands all queued datagrams to the operating system.
         pub fn flush(&self) {
             self.with(Socket::flush);

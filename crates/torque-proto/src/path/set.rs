@@ -342,8 +342,8 @@ impl PathSet {
             }
             return false;
         }
-        if !decides && is_same(asked.path, self.active.path) {
-            // The round that asked on it, too, is over: the active path was faster.
+        if is_same(asked.path, self.active.path) && (!decides || self.doubt.is_none()) {
+            // The round that asked on it, too, is over: the active path was faster. That answers are overdue says nothing here.
             return false;
         }
         let (index, is_new) = match self.standby(asked.path) {

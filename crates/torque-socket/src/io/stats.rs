@@ -73,4 +73,6 @@ counters! {
     inbox_full,
     /// Copies of broadcasts that shards left to the one that owns them.
     broadcast_copies,
+    /// Times that this machine's network had changed, or its sleep had ended, while there were connections.
+    network_changes,
 }

@@ -72,6 +72,9 @@ impl ShardedBuilder {
 
     /// Makes the host, with one thread for each shard.
     ///
+    /// Several shards have neither [`Config::roaming`] nor [`Config::sole_identity`], whatever the configuration says: what
+    /// comes from another address may reach another shard than that of its connection.
+    ///
     /// # Errors
     /// [`BindError`] says what to do.
     pub fn bind(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<ShardedSocket, BindError> {
@@ -83,7 +86,8 @@ impl ShardedBuilder {
     /// thread of the caller's: receiving, the application's work and sending then need no lock at all.
     ///
     /// Drive them with [`Socket::wait`], or poll them every frame; their descriptors alone do not tell what other
-    /// shards leave for them. All of them have to be driven, or what they own is lost.
+    /// shards leave for them. All of them have to be driven, or what they own is lost. Their connections do not follow other
+    /// sides that move, as with [`bind`](Self::bind).
     ///
     /// # Errors
     /// [`BindError`] says what to do.
@@ -128,7 +132,7 @@ impl ShardedBuilder {
         let sockets = (0..count).zip(udp).zip(wake_sockets).map(|((number, udp), wake_socket)| {
             let receives = steering != Steering::OneSocket || number == 0;
             let shard = Shard::new(Arc::clone(&group), number.into(), receives, wake_socket);
-            self.builder.for_shard(number, &key_pair).finish(udp, dual_stack, Some(Box::new(shard)))
+            self.builder.for_shard(number, count, &key_pair).finish(udp, dual_stack, Some(Box::new(shard)))
         });
         Ok((sockets.collect::<Result<_, _>>()?, rule, steering))
     }

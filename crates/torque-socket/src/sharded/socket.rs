@@ -32,7 +32,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 ///
 /// Made by [`Builder::shards`](crate::Builder::shards). All calls take `&self` and may come from any thread; they
 /// have the names and meanings of those of [`ThreadedSocket`], and find the shard of a connection in its id. It has no
-/// `stop`; `set_key_pair`, `attempt_problem` and `with` are calls of each of its [`shards`](Self::shards).
+/// `stop`, and no `network_changed`, because several shards do not follow other sides that move
+/// ([`ShardedBuilder::bind`](crate::ShardedBuilder::bind)); `set_key_pair`, `attempt_problem` and `with` are calls of each of its [`shards`](Self::shards).
 ///
 /// [`next_event`](Self::next_event) gives the events of all shards, so one thread may serve them all. An application
 /// that itself fills a core takes the events of each shard on a separate thread:

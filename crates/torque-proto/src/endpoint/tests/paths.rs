@@ -174,7 +174,7 @@ fn a_restarted_host_ends_the_connections_that_it_lost() {
 }
 
 #[test]
-fn a_datagram_that_cannot_leave_puts_the_path_in_doubt_at_most_once_a_second() {
+fn a_datagram_that_cannot_leave_puts_the_path_in_doubt_once_a_second() {
     let mut moving = Moving::new();
     moving.advance(Duration::from_secs(1));
     let host = address(HOST as u8);

@@ -173,3 +173,20 @@ fn a_machine_with_another_address_is_found_by_a_punch_from_wherever_the_system_c
     }
     assert_eq!((case.set.active(), case.sources()), (at(1), vec![]));
 }
+
+#[test]
+fn the_second_echo_of_a_round_changes_nothing_while_answers_are_overdue() {
+    let mut case = Case::new();
+    let here = Path { local: Some([127, 0, 0, 1].into()), ..path(0) };
+    case.set = PathSet::new(case.now, here, FACTS);
+    case.facts.is_overdue = true;
+    let ((), asks) = case.step(|set, step| set.begin_doubt(step));
+    let [from_here, from_anywhere] = asks[..] else { panic!("{asks:?}") };
+    assert_eq!((from_here.path, from_anywhere.path), (here, path(0)));
+    case.now += core::time::Duration::from_millis(40);
+    // The verdicts come later than the echoes.
+    for ask in [from_here, from_anywhere] {
+        assert!(!case.punch(0, 0, ask.number).0);
+        assert_eq!(case.set.active(), here);
+    }
+}
