@@ -13,7 +13,6 @@ use crate::clock::{self, Clock, WallClock};
 use crate::error::BindError;
 use crate::generate::Generate;
 use crate::io::Udp;
-use crate::network_watch::NetworkWatch;
 use crate::resolver::{self, Lookup};
 use crate::sharded::{Shard, ShardedBuilder};
 use crate::socket::Socket;
@@ -130,10 +129,12 @@ impl Builder {
         self
     }
 
-    /// Lets the socket notice by itself that this machine's network has changed, or that the machine was asleep (default true): its
-    /// connections then look for a way at once, as after [`Socket::network_changed`]. While it has connections, and when it is driven
-    /// anyway, it asks the operating system every two seconds from which address datagrams to some of the other sides would leave; that sends nothing. With `false` the
-    /// program calls `network_changed`, or connections notice from overdue answers. Without [`Config::roaming`] it does not matter.
+    /// Lets the socket notice by itself that this machine's network has changed, or that the machine was asleep (default true):
+    /// its connections then look for a way at once, as after [`Socket::network_changed`].
+    ///
+    /// For that it asks the operating system from which address datagrams to some of its other sides would leave: at most every
+    /// two seconds, while it has connections, when it is driven anyway. Nothing is sent. With `false` the program calls
+    /// `network_changed`, or connections notice from overdue answers. It does nothing without [`Config::roaming`].
     #[must_use]
     pub fn watch_network(mut self, watch: bool) -> Self {
         self.unwatched = !watch;
@@ -285,7 +286,7 @@ impl Builder {
     pub(crate) fn for_shard(&self, number: u8, count: u8, key_pair: &KeyPair) -> Self {
         let mut builder = self.clone().key_pair(key_pair.clone());
         builder.config.shard = number;
-        // What comes from a new address may reach another shard than that of its connection, which knows nothing of it (PATHS.md 7, 8).
+        // What comes from a new address may reach another shard than that of its connection (PATHS.md 7, 8).
         builder.config.roaming &= count == 1;
         builder.config.sole_identity &= count == 1;
         // Links of different shards draw different chances.
@@ -331,10 +332,6 @@ impl Builder {
         getrandom::fill(&mut random).map_err(|error| BindError::Randomness(error.into()))?;
         let (seed, link_seed) = random.split_at(32);
         let clock = Clock::new(self.wall.unwrap_or(clock::unix_millis));
-        let watched = self.config.roaming && !self.unwatched;
-        let longest_wait = self.config.ping_interval;
-        let network =
-            watched.then(|| NetworkWatch::new(udp.local_addr().ip(), longest_wait, clock.now())).flatten();
         let endpoint = Endpoint::new(
             clock.now(),
             Setup {
@@ -348,7 +345,11 @@ impl Builder {
         #[cfg(feature = "tracing")]
         tracing::debug!(address = %udp.local_addr(), "bound");
         let lookup = self.lookup.unwrap_or_else(resolver::system);
-        Ok(Socket::from_parts(endpoint, udp, clock, self.link, link_seed, lookup, shard, network))
+        let mut socket = Socket::from_parts(endpoint, udp, clock, self.link, link_seed, lookup, shard);
+        if !self.unwatched {
+            socket.watch_network();
+        }
+        Ok(socket)
     }
 }
 

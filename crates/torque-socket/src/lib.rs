@@ -107,7 +107,6 @@ pub mod guide;
 mod io;
 pub mod key_file;
 mod metrics;
-mod network_watch;
 mod puzzles;
 mod resolver;
 mod sharded;

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod ending;
+mod network;
 mod receiving;
 mod sending;
 
@@ -22,12 +23,12 @@ use crate::error::BindError;
 use crate::io::wait::{self, Watch};
 use crate::io::{IoStats, Udp};
 use crate::metrics::Gauges;
-use crate::network_watch::NetworkWatch;
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
 use crate::sharded::{PrivatePort, Shard};
 use crate::waker::Waker;
 use ending::Endings;
+use network::NetworkWatch;
 
 pub use ending::Shutdown;
 
@@ -126,7 +127,6 @@ impl Socket {
         link_seed: u64,
         lookup: Lookup,
         own_shard: Option<Box<Shard>>,
-        network: Option<NetworkWatch>,
     ) -> Self {
         let mut socket = Self {
             endpoint,
@@ -143,7 +143,7 @@ impl Socket {
             batch_began: None,
             held_back: false,
             endings: Endings::default(),
-            network,
+            network: None,
         };
         socket.set_simulated_link(link);
         socket
@@ -294,7 +294,7 @@ impl Socket {
     pub(crate) fn receive_and_run(&mut self) {
         // Handling the datagrams took no time that timers know of.
         let now = self.receive().unwrap_or_else(|| self.clock.now());
-        self.watch_network(now);
+        self.look_at_network(now);
         self.polled_at = now;
         self.run_background(now);
         self.run_timers(now);
@@ -384,16 +384,6 @@ impl Socket {
         let endpoint = self.endpoint.poll_timeout().map(|(at, _)| at);
         let simulated = self.simulated.as_ref().and_then(|simulated| simulated.deadline());
         [endpoint, simulated].into_iter().flatten().min()
-    }
-
-    /// Tells the socket that this machine's network has changed, or that the machine was asleep. Each connection makes sure that its
-    /// path still works, and looks for the other side if not: it sends a datagram of 42 bytes, and a few more until it is answered.
-    ///
-    /// A socket notices most changes itself ([`Builder::watch_network`]). Programs on systems that tell them of changes, as Android, iOS and macOS
-    /// do, call this, so that even an idle connection follows at once. It is never wrong, and does nothing without
-    /// [`Config::roaming`](crate::Config::roaming).
-    pub fn network_changed(&mut self) {
-        self.endpoint.network_changed(self.clock.now());
     }
 
     /// Returns whether datagrams wait for room in the operating system's buffer: wait for writability too.
@@ -489,20 +479,6 @@ impl Socket {
             if let Some(solved) = self.puzzles.take(job, || get_waker(waker, udp)) {
                 self.endpoint.puzzle_solved(self.clock.now(), solved);
             }
-        }
-    }
-
-    fn watch_network(&mut self, now: Instant) {
-        let Self { endpoint, network: Some(watch), polled_at, .. } = self else { return };
-        if !watch.is_due(now) {
-            return;
-        }
-        let remotes = endpoint.connections().filter_map(|id| endpoint.remote_address(id));
-        if watch.look(now, *polled_at, remotes) {
-            self.udp.stats_mut().network_changes += 1;
-            #[cfg(feature = "tracing")]
-            tracing::debug!("the network has changed");
-            self.endpoint.network_changed(now);
         }
     }
 
