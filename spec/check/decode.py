@@ -10,7 +10,7 @@ from .packets import (decode_header, full_ack, full_book_sequence, full_counter,
                       SEQUENCED, split_ack_bytes)
 from .primitives import x25519
 
-TEXTS = ("request_payload", "accept_payload", "refuse_payload", "settings", "control_messages")
+TEXTS = ("request_payload", "accept_payload", "refuse_payload", "settings", "control_messages", "path_id")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +51,10 @@ def explain(arguments: argparse.Namespace) -> list[str]:
             out.append(f"the initiator ignores it: host public key {refused}")
     if kind == "connect_accept" and x25519.diffie_hellman(bytes(32), fields["e2"]) is None:
         out.append("the initiator drops it: every secret gives an all-zero result with this E2")
+    if kind == "punch":
+        out.append("  number 0: asks nothing" if fields["number"] == layouts.NOTHING else "  asks for an echo of number")
+    if kind == "who_are_you":
+        out.append("a packet came from the receiver's address, and the sender has no connection there")
     if kind == "reject":
         out.append(f"code: {codes.REJECT[fields['reject_code']]}")
     return out

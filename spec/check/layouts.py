@@ -1,4 +1,4 @@
-"""The handshake's datagrams and the payloads sealed in them (PROTOCOL.md 2 and 4).
+"""The handshake's datagrams, the payloads sealed in them (PROTOCOL.md 2 and 4), and the datagrams of PATHS.md 2.
 
 Every layout has a decoder (bytes to a dict of fields, or Refused) and an encoder. Byte strings stay bytes.
 """
@@ -10,19 +10,21 @@ from .reader import Reader
 VERSION = 1
 MAGIC = b"TorqueSk"
 KINDS = {1: "challenge_request", 2: "challenge_response", 3: "connect_request", 4: "connect_accept",
-         5: "connect_refuse", 6: "connect_pending", 7: "reject", 11: "probe", 12: "probe_echo"}
+         5: "connect_refuse", 6: "connect_pending", 7: "reject", 8: "punch", 9: "who_are_you", 10: "reset",
+         11: "probe", 12: "probe_echo"}
 FIRST_BYTE = {name: number for number, name in KINDS.items()}
 # Least and greatest size. connect_request: 132 + (29 to 1,029) + 8.
 SIZES = {"challenge_request": (768, 768), "challenge_response": (175, 686), "connect_request": (169, 1169),
          "connect_accept": (117, 628), "connect_refuse": (53, 564), "connect_pending": (49, 49), "reject": (19, 19),
-         "probe": (17, 17), "probe_echo": (17, 17)}
+         "punch": (42, 42), "who_are_you": (1, 1), "reset": (17, 17), "probe": (17, 17), "probe_echo": (17, 17)}
 MAX_INITIAL_SEQUENCE = 4095
 MAX_DATA = 511
 MAX_CONNECT_DATA = 1000
+NOTHING = bytes(8)  # an id, number or echo that is none
 
 
 def classify(datagram: bytes) -> str:
-    """The kind of a datagram by its first byte; handshake datagrams by their size too."""
+    """The kind of a datagram by its first byte, and of those below 0x20 by their size too."""
     require(datagram != b"", "empty")
     first = datagram[0]
     if first >= 0x80:
@@ -204,6 +206,41 @@ def encode_probe(f: dict, kind: str) -> bytes:
     return bytes([FIRST_BYTE[kind]]) + f["nonce"]
 
 
+def decode_punch(datagram: bytes) -> dict:
+    r = _open(datagram, "punch")
+    flags = r.number(1, "flags")
+    require(flags <= 3, "range", f"flags 0x{flags:02x}: only bits 0 and 1 have a meaning")
+    fields = {"from": "host" if flags & 1 else "initiator", "key": "connection" if flags & 2 else "introduction",
+              "id": r.take(8), "number": r.take(8), "echo": r.take(8), "tag": r.take(16)}
+    require(fields["id"] != NOTHING, "range", "id 0")
+    require((fields["number"], fields["echo"]) != (NOTHING, NOTHING), "range", "neither number nor echo")
+    return fields
+
+
+def encode_punch(f: dict) -> bytes:
+    """What the tag is over, if there is no tag yet."""
+    flags = (f["from"] == "host") | (f["key"] == "connection") << 1
+    return b"\x08" + bytes([flags]) + f["id"] + f["number"] + f["echo"] + f.get("tag", b"")
+
+
+def decode_who_are_you(datagram: bytes) -> dict:
+    _open(datagram, "who_are_you")
+    return {}
+
+
+def decode_reset(datagram: bytes) -> dict:
+    return {"reset_token": _open(datagram, "reset").take(16)}
+
+
+def decode_path_id(body: bytes) -> dict:
+    """The body of the reliable message of this name (PATHS.md 3)."""
+    require(len(body) == 24, "size", f"path_id of {len(body)} bytes, not 24")
+    r = Reader(body)
+    fields = {"id": r.take(8), "reset_token": r.take(16)}
+    require(fields["id"] != NOTHING, "range", "id 0")
+    return fields
+
+
 def _initial_sequence(r: Reader) -> int:
     value = r.number(2, "initial_sequence")
     require(value <= MAX_INITIAL_SEQUENCE, "range", f"initial_sequence {value} is above 4,095")
@@ -242,5 +279,9 @@ LAYOUTS = {
     "reject": (decode_reject, encode_reject),
     "probe": _probe("probe"),
     "probe_echo": _probe("probe_echo"),
+    "punch": (decode_punch, encode_punch),
+    "who_are_you": (decode_who_are_you, lambda fields: b"\x09"),
+    "reset": (decode_reset, lambda fields: b"\x0a" + fields["reset_token"]),
+    "path_id": (decode_path_id, lambda fields: fields["id"] + fields["reset_token"]),
     "settings": (settings.decode, settings.encode),
 }

@@ -1,6 +1,7 @@
 """keys.json"""
 
-from .. import ciphers
+from .. import ciphers, layouts, punch
+from ..errors import Refused
 from ..keys import DIRECTIONS, answer_key, generation_keys, make_prk, make_prk0, traffic_secret
 from ..primitives import x25519
 from .vector import Mismatch, Vector
@@ -58,4 +59,21 @@ def check_seal(vector: Vector) -> None:
             raise Mismatch(f"opens with byte {i} changed")
 
 
-KINDS = {"key_schedule": check_key_schedule, "seal": check_seal}
+def check_punch(vector: Vector) -> None:
+    key = punch.punch_key(vector.bytes("prk"))
+    vector.expect("punch_key", key)
+    datagram = vector.bytes("hex")
+    fields = layouts.decode_punch(datagram)
+    vector.expect("fields", fields)
+    if punch.seal(key, {name: value for name, value in fields.items() if name != "tag"}) != datagram:
+        raise Mismatch("sealing the fields gives another datagram")
+    for i in range(len(datagram)):
+        bad = datagram[:i] + bytes([datagram[i] ^ 1 << i % 8]) + datagram[i + 1 :]
+        try:
+            if punch.is_authentic(key, bad):
+                raise Mismatch(f"authentic with byte {i} changed")
+        except Refused:
+            pass  # no punch at all any more
+
+
+KINDS = {"key_schedule": check_key_schedule, "seal": check_seal, "punch": check_punch}

@@ -5,7 +5,7 @@ They say nothing about the protocol: only vectors made by another implementation
 
 import random
 
-from .. import ciphers, control, identity, layouts, origin, puzzle, settings, tokens
+from .. import ciphers, control, identity, layouts, origin, punch, puzzle, settings, tokens
 from ..connection import OTHER, Connection
 from ..errors import Refused
 from ..golden.packets_vectors import state_of
@@ -50,6 +50,8 @@ def make_layouts(rng: random.Random) -> list[dict]:
                            "accept_data": b""},
         "refuse_payload": {"close_code": 1, "reason": b"full"},
         "reject": {"version": 1, "initiator_nonce": b(16), "reject_code": 6},
+        "punch": {"from": "host", "key": "connection", "id": b(8), "number": b(8), "echo": bytes(8), "tag": b(16)},
+        "who_are_you": {}, "reset": {"reset_token": b(16)}, "path_id": {"id": b(8), "reset_token": b(16)},
         "probe": {"nonce": b(16)}, "probe_echo": {"nonce": b(16)},
         "settings": own,
     }
@@ -99,6 +101,12 @@ def make_keys(rng: random.Random) -> list[dict]:
         ad, text = rng.randbytes(19), rng.randbytes(33)
         vectors.append({"kind": "seal", "cipher": cipher, "tag_bytes": tag, "key": key, "nonce": nonce,
                         "associated_data": ad, "text": text, "sealed": ciphers.seal(cipher, key, nonce, ad, text, tag)})
+    for side, number, echo in (("initiator", rng.randbytes(8), bytes(8)), ("host", bytes(8), rng.randbytes(8))):
+        key = punch.punch_key(prk)
+        fields = {"from": side, "key": "connection", "id": rng.randbytes(8), "number": number, "echo": echo}
+        datagram = punch.seal(key, fields)
+        vectors.append({"kind": "punch", "prk": prk, "punch_key": key, "fields": fields | {"tag": datagram[26:]},
+                        "hex": datagram})
     return vectors
 
 

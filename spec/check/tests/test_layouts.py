@@ -3,7 +3,7 @@
 import random
 import unittest
 
-from .. import control, identity, layouts, settings, tokens
+from .. import control, identity, layouts, punch, settings, tokens
 from ..errors import Refused
 from ..packets import split_ack_bytes
 from .selfmade import make_layouts
@@ -26,7 +26,8 @@ class Layouts(unittest.TestCase):
             head = bytes([layouts.FIRST_BYTE[kind]])
             self.assertEqual(layouts.classify(head + bytes(least - 1)), kind)
             self.assertEqual(layouts.classify(head + bytes(greatest - 1)), kind)
-            self.refused("size", kind, head + bytes(least - 2))
+            if least > 1:
+                self.refused("size", kind, head + bytes(least - 2))
             self.refused("size", kind, head + bytes(greatest))
             self.refused("empty", kind, b"")
             self.refused("kind", kind, b"\x21" + bytes(least - 1))
@@ -36,10 +37,12 @@ class Layouts(unittest.TestCase):
             data = bytes([first])
             if first >= 0x20:
                 self.assertEqual(layouts.classify(data), "packet" if first >= 0x80 else "info")
+            elif first == 0x09:
+                self.assertEqual(layouts.classify(data), "who_are_you")
             else:
                 with self.assertRaises(Refused) as caught:
                     layouts.classify(data)
-                self.assertEqual(caught.exception.reason, "size" if first in (*range(1, 8), 11, 12) else "reserved")
+                self.assertEqual(caught.exception.reason, "size" if 1 <= first <= 12 else "reserved")
 
     def test_challenge_request(self):
         good = GOOD["challenge_request"]
@@ -101,6 +104,36 @@ class Layouts(unittest.TestCase):
                 self.assertEqual(layouts.LAYOUTS[kind][1](fields), datagram)
             self.refused("size", kind, first + bytes(head + least + 16 - 2))
             self.refused("size", kind, first + bytes(head + greatest + 16))
+
+    def test_punch(self):
+        good = GOOD["punch"]
+        self.assertEqual(good[1], 3)
+        for flags, (side, key) in enumerate((("initiator", "introduction"), ("host", "introduction"),
+                                             ("initiator", "connection"), ("host", "connection"))):
+            fields = layouts.decode_punch(put(good, 1, bytes([flags])))
+            self.assertEqual((fields["from"], fields["key"]), (side, key))
+        for flags in (4, 7, 0x80):
+            self.refused("range", "punch", put(good, 1, bytes([flags])))
+        self.refused("range", "punch", put(good, 2, bytes(8)))
+        self.refused("range", "punch", put(good, 10, bytes(16)))
+        for part in (10, 18):
+            layouts.decode_punch(put(good, 10, put(bytes(16), part - 10, b"\1")))
+
+    def test_punch_tag(self):
+        key = punch.punch_key(bytes(range(32)))
+        fields = {name: value for name, value in layouts.decode_punch(GOOD["punch"]).items() if name != "tag"}
+        sealed = punch.seal(key, fields)
+        self.assertTrue(punch.is_authentic(key, sealed))
+        for i in range(1, 42):
+            bad = put(sealed, i, bytes([sealed[i] ^ 1]))
+            self.assertFalse(punch.is_authentic(key, bad), i)
+        self.assertFalse(punch.is_authentic(punch.punch_key(bytes(32)), sealed))
+
+    def test_path_id(self):
+        good = GOOD["path_id"]
+        self.refused("size", "path_id", good[:-1])
+        self.refused("size", "path_id", good + b"\0")
+        self.refused("range", "path_id", bytes(8) + good[8:])
 
     def test_settings(self):
         good = GOOD["settings"]
