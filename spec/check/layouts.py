@@ -209,7 +209,7 @@ def encode_probe(f: dict, kind: str) -> bytes:
 def decode_punch(datagram: bytes) -> dict:
     r = _open(datagram, "punch")
     flags = r.number(1, "flags")
-    require(flags <= 3, "range", f"flags 0x{flags:02x}: only bits 0 and 1 have a meaning")
+    require(flags <= 3, "zeros", f"flags 0x{flags:02x}: only bits 0 and 1 have a meaning")
     fields = {"from": "host" if flags & 1 else "initiator", "key": "connection" if flags & 2 else "introduction",
               "id": r.take(8), "number": r.take(8), "echo": r.take(8), "tag": r.take(16)}
     require(fields["id"] != NOTHING, "range", "id 0")

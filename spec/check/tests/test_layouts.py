@@ -113,7 +113,7 @@ class Layouts(unittest.TestCase):
             fields = layouts.decode_punch(put(good, 1, bytes([flags])))
             self.assertEqual((fields["from"], fields["key"]), (side, key))
         for flags in (4, 7, 0x80):
-            self.refused("range", "punch", put(good, 1, bytes([flags])))
+            self.refused("zeros", "punch", put(good, 1, bytes([flags])))
         self.refused("range", "punch", put(good, 2, bytes(8)))
         self.refused("range", "punch", put(good, 10, bytes(16)))
         for part in (10, 18):

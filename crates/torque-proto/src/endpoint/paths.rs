@@ -20,7 +20,7 @@ use crate::micros::Micros;
 use crate::path::{Ask, Path, PathId, PathSet, Step};
 use crate::transmits::Cause;
 use crate::wire::control::reliable::ReliableKind;
-use crate::wire::{Punch, WHO_ARE_YOU, parse_reset, reset};
+use crate::wire::{Punch, WHO_ARE_YOU, parse_path_id, parse_reset, path_id, reset};
 
 /// Punches that none asked for, in a second: of all connections, of one, and to one network.
 const MAX_PUNCHES: usize = 1_024;
@@ -515,7 +515,7 @@ impl Endpoint {
             return;
         }
         let token = self.key_pair.reset_token(spare);
-        let body = [&spare.to_be_bytes()[..], &token].concat();
+        let body = path_id(spare, token);
         connected.punching.ids.add_spare(PathId { id: spare, token }, false);
         self.drive(id, Cause::Own, |connection, _, outbox| {
             // If it finds no room, the id is forgotten below, and another punch brings another one.
@@ -541,7 +541,7 @@ impl Endpoint {
             ControlEvent::Message { kind: ReliableKind::PATH_ID, body, .. }
                 if !connected.is_host && !ids.has_spare() =>
             {
-                let Some((number, token)) = parse_path_id(&body) else { return self.stats.malformed += 1 };
+                let Ok((number, token)) = parse_path_id(&body) else { return self.stats.malformed += 1 };
                 if self.paths.add_id(number, id) {
                     ids.add_spare(PathId { id: number, token }, true);
                 }
@@ -560,8 +560,3 @@ impl Endpoint {
 
 /// The attempt number of messages about the connection itself.
 pub(super) const PATHS: u32 = 0;
-
-fn parse_path_id(body: &[u8]) -> Option<(u64, [u8; 16])> {
-    let (id, token) = body.split_first_chunk()?;
-    Some((u64::from_be_bytes(*id), token.try_into().ok()?))
-}

@@ -1,15 +1,17 @@
-//! keys.json: the key schedule and the packet ciphers (PROTOCOL.md 3.3, 3.4).
+//! keys.json: the key schedule and the packet ciphers (PROTOCOL.md 3.3, 3.4), and sealed punches (PATHS.md 2.1, 3).
 
 use std::format;
 use std::vec::Vec;
 
 use super::json::{Json, object};
+use super::layouts::punch_fields;
 use super::rng;
 use crate::crypto::Cipher;
 use crate::crypto::dh::DhSecret;
 use crate::crypto::keys::vectors as keys;
 use crate::crypto::rng::Rng;
 use crate::crypto::secret::{ConnectionSecret, Direction, HandshakeSecret};
+use crate::wire::Punch;
 
 const CIPHERS: [Cipher; 3] = [Cipher::Aes128Gcm, Cipher::ChaCha20Poly1305, Cipher::Aes128GcmSst];
 pub(super) const DIRECTIONS: [(&str, Direction); 2] =
@@ -26,7 +28,36 @@ pub(super) fn vectors() -> Vec<Json> {
             vectors.push(seal(cipher, tag_bytes, text, ad, &mut rng));
         }
     }
+    punches(&mut vectors);
     vectors
+}
+
+/// What two sides of one connection send, and a punch of another connection.
+fn punches(vectors: &mut Vec<Json>) {
+    let mut rng = rng("punches");
+    let [prk, other]: [[u8; 32]; 2] = core::array::from_fn(|_| rng.array());
+    let id = rng.u64();
+    let [first, second, third] = core::array::from_fn(|_| rng.u64());
+    for (name, prk, is_from_host, number, echo) in [
+        ("initiator_asks", prk, false, first, 0),
+        ("host_answers_and_asks", prk, true, second, first),
+        ("initiator_answers", prk, false, 0, second),
+        ("host_asks", other, true, third, 0),
+    ] {
+        let key = ConnectionSecret::from_prk(prk).punch_key();
+        let punch = Punch { is_from_host, is_of_connection: true, id, number, echo };
+        let bytes = key.seal(&punch);
+        let (read, tag) = Punch::parse(&bytes).expect("it is a punch");
+        assert!(read == punch && key.verifies(&punch, &tag), "{name}");
+        vectors.push(object! {
+            "name": format!("punch_{name}"),
+            "kind": "punch",
+            "prk": prk,
+            "punch_key": key.expose(),
+            "fields": punch_fields(&punch, tag),
+            "hex": &bytes,
+        });
+    }
 }
 
 fn key_schedule(name: &str, rng: &mut Rng) -> Json {

@@ -1,9 +1,11 @@
-//! layouts.json: every layout, with what its reader takes and refuses (PROTOCOL.md 2, 4, 6.1, 7.2, 8).
+//! layouts.json: every layout, with what its reader takes and refuses (PROTOCOL.md 2, 4, 6.1, 7.2, 8; PATHS.md 2, 3).
 
 mod handshake;
 mod packets;
+mod paths;
 
 pub(super) use self::packets::{Message, message_json, type_name, write_messages};
+pub(super) use self::paths::punch_fields;
 
 use std::format;
 use std::string::{String, ToString};
@@ -18,6 +20,7 @@ pub(super) fn vectors() -> Vec<Json> {
     let mut vectors = Vec::new();
     datagrams(&mut vectors);
     handshake::add(&mut rng, &mut vectors);
+    paths::add(&mut vectors);
     settings(&mut vectors);
     packets::add(&mut rng, &mut vectors);
     vectors
@@ -34,7 +37,8 @@ fn is_named(error: ParseError, reason: &str) -> bool {
         "ciphers" => error == ParseError::Offers,
         "key_type" => matches!(error, ParseError::KeyType { .. }),
         "range" => {
-            matches!(error, ParseError::Settings | ParseError::InitialSequence | ParseError::RejectCode)
+            use ParseError::{InitialSequence, RejectCode, Settings, Zero};
+            matches!(error, Settings | InitialSequence | RejectCode | Zero)
         }
         _ => false,
     }
@@ -66,8 +70,9 @@ fn decode_only(vector: Json) -> Json {
 }
 
 fn datagrams(vectors: &mut Vec<Json>) {
-    let sizes =
-        [(1_u8, 768), (2, 175), (3, 169), (4, 117), (5, 53), (6, 49), (7, 19), (0x0b, 17), (0x0c, 17)];
+    let handshake = [(1_u8, 768), (2, 175), (3, 169), (4, 117), (5, 53), (6, 49), (7, 19)];
+    let paths = [(8, 42), (9, 1), (0x0a, 17)];
+    let sizes = handshake.into_iter().chain(paths).chain([(0x0b, 17), (0x0c, 17)]);
     let mut add = |name: String, bytes: &[u8], refused: Option<&str>| {
         let kind = match DatagramKind::of(bytes) {
             DatagramKind::ChallengeRequest => "challenge_request",
@@ -103,7 +108,7 @@ fn datagrams(vectors: &mut Vec<Json>) {
     for first in [0x20_u8, 0x7f, 0x80, 0xff] {
         add(format!("{first:02x}"), &[first, 1, 2, 3], None);
     }
-    for first in [0x00_u8, 0x08, 0x09, 0x0a, 0x0d, 0x1f] {
+    for first in [0x00_u8, 0x0d, 0x1f] {
         add(format!("{first:02x}"), &[first, 1, 2, 3], Some("reserved"));
     }
     add("empty".to_string(), &[], Some("empty"));

@@ -22,7 +22,7 @@ pub use handshake::{
 };
 pub use kind::DatagramKind;
 pub use probe::{PROBE_BYTES, parse_probe, parse_probe_echo, probe, probe_echo};
-pub use punch::{Punch, RESET_BYTES, WHO_ARE_YOU, parse_reset, reset};
+pub use punch::{PATH_ID_BYTES, Punch, RESET_BYTES, WHO_ARE_YOU, parse_path_id, parse_reset, path_id, reset};
 pub use reply::Reply;
 pub use sealed::{AcceptPayload, RefusePayload, RequestPayload};
 

@@ -1,4 +1,4 @@
-//! The datagrams that look after paths: punch, who_are_you and reset (PATHS.md 2).
+//! The datagrams that look after paths: punch, who_are_you and reset; and the message path_id (PATHS.md 2 and 3).
 
 use super::{ParseError, Reader};
 
@@ -102,6 +102,28 @@ pub fn parse_reset(bytes: &[u8]) -> Result<[u8; 16], ParseError> {
     let token = reader.array()?;
     reader.end()?;
     Ok(token)
+}
+
+/// Bytes of the body of a path_id.
+pub const PATH_ID_BYTES: usize = 24;
+
+/// The body of a path_id, which gives the connection another id, with its reset token.
+pub fn path_id(id: u64, token: [u8; 16]) -> [u8; PATH_ID_BYTES] {
+    let mut bytes = [0; PATH_ID_BYTES];
+    bytes[..8].copy_from_slice(&id.to_be_bytes());
+    bytes[8..].copy_from_slice(&token);
+    bytes
+}
+
+/// Reads the body of a path_id, and returns the id and its reset token.
+///
+/// # Errors
+/// [`ParseError::Length`]; [`ParseError::Zero`] for an id of 0.
+pub fn parse_path_id(body: &[u8]) -> Result<(u64, [u8; 16]), ParseError> {
+    let mut reader = Reader::new(body);
+    let (id, token) = (reader.u64()?, reader.array()?);
+    reader.end()?;
+    if id == 0 { Err(ParseError::Zero) } else { Ok((id, token)) }
 }
 
 #[cfg(test)]

@@ -22,6 +22,12 @@ impl AnswerSecret {
     }
 }
 
+impl PunchKey {
+    pub(crate) fn expose(&self) -> [u8; 32] {
+        self.0
+    }
+}
+
 impl ConnectionSecret {
     pub(crate) fn from_prk(prk: [u8; 32]) -> Self {
         Self { prk }

@@ -54,3 +54,14 @@ fn a_reset_is_its_byte_and_the_token_and_nothing_else() {
     assert_eq!(parse_reset(&[&bytes[..], &[0]].concat()), Err(ParseError::Length));
     assert_eq!(parse_reset(&[0x0b; 17]), Err(ParseError::Kind));
 }
+
+#[test]
+fn a_path_id_is_an_id_that_is_not_0_and_its_token() {
+    let token: [u8; 16] = core::array::from_fn(|i| i as u8);
+    let body = path_id(0x0102_0304_0506_0708, token);
+    assert_eq!((&body[..8], &body[8..]), (&[1, 2, 3, 4, 5, 6, 7, 8][..], &token[..]));
+    assert_eq!(parse_path_id(&body), Ok((0x0102_0304_0506_0708, token)));
+    assert_eq!(parse_path_id(&body[..23]), Err(ParseError::Length));
+    assert_eq!(parse_path_id(&[&body[..], &[0]].concat()), Err(ParseError::Length));
+    assert_eq!(parse_path_id(&path_id(0, token)), Err(ParseError::Zero));
+}
