@@ -12,8 +12,9 @@ use crate::input::Input;
 use crate::pair::TIMES;
 use crate::side::{Side, address, small_config};
 
-/// The honest peer's address; strangers have 10 to 13.
+/// The honest peer's addresses, of which it has one at a time; strangers have 10 to 13.
 const PEER: u8 = 2;
+const PEER_MOVED: u8 = 3;
 const MAX_STEPS: usize = 2_000;
 
 /// The steps that the input can choose. Seeds are written in them, too.
@@ -64,9 +65,11 @@ pub enum Step {
     ShareEpoch,
     /// Time without timers being run.
     Stall,
+    /// The peer is at its other address from now on.
+    PeerMoves,
 }
 
-const STEPS: [Step; 22] = [
+const STEPS: [Step; 23] = [
     Step::Raw,
     Step::ChallengeRequest,
     Step::Answer,
@@ -89,11 +92,14 @@ const STEPS: [Step; 22] = [
     Step::CloseAll,
     Step::ShareEpoch,
     Step::Stall,
+    Step::PeerMoves,
 ];
 
 struct World {
     us: Side,
     peer: Side,
+    /// Where the peer is.
+    peer_at: u8,
     /// The latest datagrams of all senders, to be corrupted.
     seen: Vec<Vec<u8>>,
     /// Addresses that may be answered at length: those that we asked, and the peer's.
@@ -111,6 +117,8 @@ pub fn endpoint(data: &[u8]) {
 fn play(data: &[u8]) -> World {
     let mut input = Input::new(data);
     let mut config = small_config();
+    // So that it answers punches of connections that it does not have.
+    config.sole_identity = true;
     let mut peer_config = small_config();
     config.settings.packet_window = input.pick([8, 128, 129, 2_048]);
     config.settings.tag_bytes = input.pick([4, 8, 16]);
@@ -119,6 +127,7 @@ fn play(data: &[u8]) -> World {
     let mut world = World {
         us: Side::new(1, config),
         peer: Side::new(2, peer_config),
+        peer_at: PEER,
         seen: Vec::new(),
         asked: vec![address(PEER)],
         nonce: [0; 16],
@@ -203,6 +212,11 @@ impl World {
                 self.peer.jump(time);
             }
             Step::Stall => self.us.now += Duration::from_millis(input.pick(TIMES)),
+            Step::PeerMoves => {
+                self.peer_at = if self.peer_at == PEER { PEER_MOVED } else { PEER };
+                // Its connection may take the path there.
+                self.asked.push(address(self.peer_at));
+            }
             Step::Puzzle => self.puzzle(input),
             Step::PeerTalks => self.peer_talks(),
             Step::PeerConnects => {
@@ -345,13 +359,13 @@ impl World {
         let mut for_peer = Vec::new();
         for (remote, bytes) in self.us.take_transmits() {
             assert!(!bytes.is_empty() && bytes.len() <= 65_535);
-            if remote != address(PEER)
+            if ![PEER, PEER_MOVED].map(address).contains(&remote)
                 && let Ok(request) = ChallengeRequest::parse(&bytes)
             {
                 self.nonce = request.initiator_nonce;
             }
             self.remember(&bytes);
-            if remote == address(PEER) {
+            if remote == address(self.peer_at) {
                 for_peer.push(bytes);
             }
         }
@@ -378,7 +392,7 @@ impl World {
         for (remote, bytes) in self.peer.take_transmits() {
             if remote == address(1) {
                 self.remember(&bytes);
-                self.hear(address(PEER), &bytes);
+                self.hear(address(self.peer_at), &bytes);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use torque_proto::identity::origin::{OriginClaims, sign_origin};
 use torque_proto::wire::control::ControlMessage;
-use torque_proto::wire::{probe, probe_echo};
+use torque_proto::wire::{Punch, WHO_ARE_YOU, path_id, probe, probe_echo, reset};
 use torque_proto::{Config, Trust};
 
 use crate::side::{Side, address, small_config};
@@ -63,12 +63,16 @@ fn wire() -> Vec<(String, Vec<u8>)> {
     }
     keep(&probe([7; 16]));
     keep(&probe_echo([7; 16]));
+    keep(&stray_punch().with_tag([7; 16]));
+    keep(&WHO_ARE_YOU);
+    keep(&reset([7; 16]));
     let mut controls = Vec::new();
     ControlMessage::Ping { id: 7, settled: 9 }.write(&mut controls);
     ControlMessage::Pong { id: 7, settled: 9 }.write(&mut controls);
     ControlMessage::Close { is_final: true, settled: 70_000, code: 0, reason: b"bye" }.write(&mut controls);
     ControlMessage::CloseAck { is_final: true, settled: 70_000 }.write(&mut controls);
     found.push(("control-messages".to_owned(), controls));
+    found.push(("path-id".to_owned(), path_id(7, [9; 16]).to_vec()));
     let settings = [0, 128, 8, 0, 0, 50, 4, 126];
     let request =
         [&[0x0f, 0xff][..], &settings, &[1, 0, 3, b'a', b'b', b'c', 1, 0, 2, 5, 6, 9, 0, 0]].concat();
@@ -77,6 +81,11 @@ fn wire() -> Vec<(String, Vec<u8>)> {
     found.push(("accept-payload".to_owned(), accept));
     found.push(("refuse-payload".to_owned(), vec![0, 1, 0, 3, b'b', b'y', b'e']));
     found
+}
+
+/// A punch of a connection that nobody has.
+fn stray_punch() -> Punch {
+    Punch { is_from_host: false, is_of_connection: true, id: 7, number: 8, echo: 0 }
 }
 
 fn text() -> Vec<(String, Vec<u8>)> {
@@ -262,7 +271,36 @@ fn endpoint_plays() -> Vec<Vec<u8>> {
         several.extend(step(Pass, &[14]));
     }
     plays.push(several);
+    plays.extend([&as_host, &as_initiator].map(|connected| movement(connected)));
     plays
+}
+
+/// The peer moves and comes back, and somebody else repeats and alters what it sends meanwhile.
+fn movement(connected: &[u8]) -> Vec<u8> {
+    use endpoint::Step::*;
+    let step = |step: endpoint::Step, rest: &[u8]| [&[step as u8][..], rest].concat();
+    let mut play = connected.to_vec();
+    let raw = |from: u8, bytes: &[u8]| step(Raw, &[&[from, 0, bytes.len() as u8][..], bytes].concat());
+    for _ in 0..2 {
+        play.extend(step(PeerMoves, &[]));
+        play.extend(step(PeerSends, &[1, 3]));
+        play.extend(step(Send, &[0, 1, 3]));
+        for which in 0..6 {
+            play.extend(step(PeerTalks, &[]));
+            play.extend(step(Bend, &[1, which, 0, 0]));
+            play.extend(step(Bend, &[2, which, 1, 0, 12, 1, 0]));
+            play.extend(step(Pass, &[6]));
+        }
+        play.extend(step(TakeEvents, &[0]));
+    }
+    for from in [0, 1] {
+        play.extend(raw(from, &stray_punch().with_tag([7; 16])));
+        play.extend(raw(from, &WHO_ARE_YOU));
+        play.extend(raw(from, &reset([7; 16])));
+    }
+    play.extend(step(Send, &[0, 1, 3]));
+    play.extend(step(Pass, &[15]));
+    play
 }
 
 fn insider_plays() -> Vec<Vec<u8>> {

@@ -4,8 +4,8 @@ use torque_proto::wire::control::{ControlMessage, ControlMessages};
 use torque_proto::wire::header::{Header, HeaderSize};
 use torque_proto::wire::{
     AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind,
-    MAX_HANDSHAKE_BYTES, Offers, RefusePayload, Reject, RequestPayload, SealedReply, parse_probe,
-    parse_probe_echo, probe, probe_echo,
+    MAX_HANDSHAKE_BYTES, Offers, Punch, RefusePayload, Reject, RequestPayload, SealedReply, parse_path_id,
+    parse_probe, parse_probe_echo, parse_reset, path_id, probe, probe_echo, reset,
 };
 
 /// Datagrams: what is read is written as the same bytes. `$more` bytes may differ, as they are ignored.
@@ -50,6 +50,17 @@ pub fn wire(data: &[u8]) {
     }
     if let Ok(nonce) = parse_probe_echo(data) {
         assert_eq!((probe_echo(nonce).as_slice(), kind), (data, DatagramKind::ProbeEcho));
+    }
+    if let Ok((punch, tag)) = Punch::parse(data) {
+        assert_eq!((punch.with_tag(tag).as_slice(), kind), (data, DatagramKind::Punch));
+        assert!(punch.id != 0 && (punch.number, punch.echo) != (0, 0));
+    }
+    if let Ok(token) = parse_reset(data) {
+        assert_eq!((reset(token).as_slice(), kind), (data, DatagramKind::Reset));
+    }
+    if let Ok((id, token)) = parse_path_id(data) {
+        assert!(id != 0);
+        assert_eq!(path_id(id, token), data);
     }
     same_value!(RequestPayload, data);
     same_value!(AcceptPayload, data);

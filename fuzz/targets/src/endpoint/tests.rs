@@ -25,6 +25,12 @@ fn the_seeds_connect_both_ways_and_strangers_are_heard() {
         "stray_handshake",
         "info_received",
         "unknown_address",
+        "paths_changed",
+        "punches_received",
+        "punches_refused",
+        "resets_sent",
+        "resets_refused",
+        "who_are_you_sent",
     ] {
         assert!(seen.contains(name), "{name} is never reached: {seen:?}");
     }
