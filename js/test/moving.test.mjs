@@ -69,9 +69,10 @@ test("the class of 2010 tells the same, by on_path_changed", { timeout: 60_000 }
   const nat = await forwarder(t, portOf(host));
   host.on_connect_request = (id) => host.accept_connection(id);
   const client = await bound(t, DraftSocket);
-  const established = new Promise((resolve) => (client.on_established = resolve));
+  // The host has to have heard the client before it can follow it.
+  const established = [host, client].map((socket) => new Promise((resolve) => (socket.on_established = resolve)));
   const id = client.connect(through(host, nat.port));
-  await established;
+  await Promise.all(established);
   const moved = new Promise((resolve) => (host.on_path_changed = (_, more) => resolve(more.remote)));
   const outer = await nat.rebind();
   const packets = new Promise((resolve) => (host.on_packet = (_, __, data) => resolve(text(data))));

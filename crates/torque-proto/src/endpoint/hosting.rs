@@ -423,7 +423,8 @@ impl Endpoint {
         let punching = Punching { key: parts.secret.punch_key(), ids: PathIds::new(first) };
         let public_key = parts.public_key;
         let connection = Connection::new(now, &self.config, parts.connection(rtt, unheard));
-        Connected { connection, path, public_key, punching, is_host: !is_initiator, queued: 0, held: 0 }
+        let is_host = !is_initiator;
+        Connected { connection, path, public_key, punching, tracked: None, is_host, queued: 0, held: 0 }
     }
 
     fn count_reject(&mut self, code: RejectCode) {

@@ -4,13 +4,14 @@
 //! needed: packets of other connections pay nothing for it.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
-use super::Endpoint;
-use super::maps::{Map, Seeded};
+use super::maps::{AddressMap, Seeded};
 use super::slot::{Connected, Slot};
-use crate::address::{Address, Network};
+use super::{Endpoint, boxed};
+use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::connection::control::reliable::ControlEvent;
 use crate::event::{ClosedBy, Event};
@@ -23,12 +24,9 @@ use crate::wire::control::reliable::ReliableKind;
 use crate::wire::{Punch, WHO_ARE_YOU, parse_path_id, parse_reset, path_id, reset};
 
 /// Punches that none asked for, in a second: of all connections, of one, and to one network.
-const MAX_PUNCHES: usize = 1_024;
-const MAX_PUNCHES_OF_CONNECTION: usize = 32;
-const MAX_PUNCHES_TO_NETWORK: usize = 64;
-/// Datagrams of each kind to strangers in a second, and how many of them one network gets. One address gets one.
-const MAX_STRANGERS: usize = 64;
-const MAX_STRANGERS_OF_NETWORK: usize = 8;
+const MAX_PUNCHES: [usize; 3] = [1_024, 32, 64];
+/// Datagrams of each kind to strangers in a second: to all, to one address, and to one network.
+const MAX_TO_STRANGERS: [usize; 3] = [64, 1, 8];
 /// Connections that may receive from an address beside its owner.
 const MAX_CLAIMS: usize = 4;
 /// How long a set of paths is kept after it was last of use, so that its limits last.
@@ -36,38 +34,31 @@ const LINGERS: Micros = Micros::from_secs(5);
 
 /// What was sent in the last second, oldest first.
 #[derive(Default)]
-struct Recent<T> {
-    list: VecDeque<(Instant, T)>,
+struct Recent {
+    list: VecDeque<(Instant, u32, Address)>,
 }
 
-impl<T> Recent<T> {
-    /// Notes one more if fewer than `limit` were sent, and `may` agrees.
-    fn takes(
-        &mut self,
-        now: Instant,
-        item: T,
-        limit: usize,
-        may: impl FnOnce(&VecDeque<(Instant, T)>) -> bool,
-    ) -> bool {
-        while self.list.front().is_some_and(|(at, _)| *at + Micros::from_secs(1) <= now) {
+impl Recent {
+    /// Notes one more from a connection (0 for none) to `remote`, if the limits of all, of one connection and address, and of one
+    /// network allow it.
+    fn takes(&mut self, now: Instant, connection: u32, remote: Address, limits: [usize; 3]) -> bool {
+        while self.list.front().is_some_and(|(at, ..)| *at + Micros::from_secs(1) <= now) {
             self.list.pop_front();
         }
-        let takes = self.list.len() < limit && may(&self.list);
+        let [most, most_of_one, most_of_network] = limits;
+        let network = remote.network();
+        let (mut of_one, mut of_network) = (0, 0);
+        if self.list.len() < most {
+            for (_, other, address) in &self.list {
+                of_one += usize::from(*other == connection && (connection != 0 || *address == remote));
+                of_network += usize::from(address.network() == network);
+            }
+        }
+        let takes = self.list.len() < most && of_one < most_of_one && of_network < most_of_network;
         if takes {
-            self.list.push_back((now, item));
+            self.list.push_back((now, connection, remote));
         }
         takes
-    }
-}
-
-impl Recent<Address> {
-    fn takes_stranger(&mut self, now: Instant, remote: Address) -> bool {
-        self.takes(now, remote, MAX_STRANGERS, |list| {
-            let network = remote.network();
-            list.iter().all(|(_, other)| *other != remote)
-                && list.iter().filter(|(_, other)| other.network() == network).count()
-                    < MAX_STRANGERS_OF_NETWORK
-        })
     }
 }
 
@@ -81,11 +72,12 @@ struct Contest {
 }
 
 /// What is kept for a connection that looks after its paths.
-struct Tracked {
+pub(super) struct Tracked {
     /// `None`: it is only to be seen whether an answer is overdue.
     set: Option<PathSet>,
     kept_until: Instant,
-    armed: Instant,
+    /// The time of its timer that counts; others of it are out of date.
+    armed: Option<Instant>,
     /// Addresses from which it receives beside that of the active path.
     claims: Vec<Address>,
     contest: Option<Contest>,
@@ -93,47 +85,69 @@ struct Tracked {
     reset: Option<Instant>,
 }
 
-/// All that an endpoint keeps about paths.
+impl Tracked {
+    fn new(now: Instant) -> Box<Self> {
+        boxed(Self {
+            set: None,
+            kept_until: now,
+            armed: None,
+            claims: Vec::new(),
+            contest: None,
+            reset: None,
+        })
+    }
+}
+
+/// What an endpoint keeps about the paths of all its connections.
 pub(super) struct Paths {
-    ids: Map<u64, ConnectionId>,
-    tracked: Map<ConnectionId, Box<Tracked>>,
-    timers: BTreeSet<(Instant, ConnectionId)>,
-    punches: Recent<(ConnectionId, Network)>,
-    asked: Recent<Address>,
-    resets: Recent<Address>,
+    /// Connections by their ids, which stand here as addresses of a carrier: the same kind of map finds owners.
+    ids: AddressMap<ConnectionId>,
+    timers: BinaryHeap<Reverse<(Instant, ConnectionId)>>,
+    punches: Recent,
+    asked: Recent,
+    resets: Recent,
 }
 
 impl Paths {
     pub(super) fn new(seeded: Seeded) -> Self {
         Self {
-            ids: Map::with_hasher(seeded.clone()),
-            tracked: Map::with_hasher(seeded),
-            timers: BTreeSet::new(),
-            punches: Recent { list: VecDeque::new() },
-            asked: Recent { list: VecDeque::new() },
-            resets: Recent { list: VecDeque::new() },
+            ids: AddressMap::with_hasher(seeded),
+            timers: BinaryHeap::new(),
+            punches: Recent::default(),
+            asked: Recent::default(),
+            resets: Recent::default(),
         }
+    }
+
+    fn owner(&self, id: u64) -> Option<ConnectionId> {
+        self.ids.get(&Address::from_virtual(id)).copied()
     }
 
     /// Returns whether a connection has this id.
     pub(super) fn has_id(&self, id: u64) -> bool {
-        self.ids.contains_key(&id)
+        self.owner(id).is_some()
     }
 
     /// Notes the id of a connection, unless another one has it.
     pub(super) fn add_id(&mut self, id: u64, owner: ConnectionId) -> bool {
-        id != 0 && *self.ids.entry(id).or_insert(owner) == owner
+        id != 0 && *self.ids.entry(Address::from_virtual(id)).or_insert(owner) == owner
+    }
+
+    fn remove_id(&mut self, id: u64, owner: ConnectionId) {
+        if self.owner(id) == Some(owner) {
+            self.ids.remove(&Address::from_virtual(id));
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
+        self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
-    fn arm(&mut self, id: ConnectionId, at: Instant) {
-        if let Some(tracked) = self.tracked.get_mut(&id) {
-            self.timers.remove(&(tracked.armed, id));
-            tracked.armed = at;
-            self.timers.insert((at, id));
+    /// Sees to it that a connection is run at this time at the latest.
+    fn arm(&mut self, id: ConnectionId, tracked: &mut Tracked, at: Instant) {
+        if tracked.armed.is_none_or(|armed| at < armed) {
+            tracked.armed = Some(at);
+            self.timers.push(Reverse((at, id)));
         }
     }
 }
@@ -174,7 +188,7 @@ impl Endpoint {
 
     pub(super) fn on_punch(&mut self, now: Instant, path: Path, bytes: &[u8]) {
         let Ok((punch, tag)) = Punch::parse(bytes) else { return self.stats.malformed += 1 };
-        let owner = self.paths.ids.get(&punch.id).copied().filter(|_| punch.is_of_connection);
+        let owner = self.paths.owner(punch.id).filter(|_| punch.is_of_connection);
         let Some(id) = owner else { return self.on_unknown_punch(now, path, &punch) };
         let Some(connected) = self.connected_mut(id) else { return self.stats.punches_refused += 1 };
         let is_right_way = connected.is_host != punch.is_from_host;
@@ -193,7 +207,7 @@ impl Endpoint {
             && punch.is_of_connection
             && !punch.is_from_host
             && self.transmits.takes_answers();
-        if !may_reset || !self.paths.resets.takes_stranger(now, path.remote) {
+        if !may_reset || !self.paths.resets.takes(now, 0, path.remote, MAX_TO_STRANGERS) {
             return self.stats.punches_refused += 1;
         }
         let token = self.key_pair.reset_token(punch.id);
@@ -227,7 +241,7 @@ impl Endpoint {
         };
         // A set of paths looks for overdue answers from now on.
         self.with_paths(now, id, |_, _| false);
-        if let Some(tracked) = self.paths.tracked.get_mut(&id) {
+        if let Some(tracked) = self.tracked_mut(id) {
             tracked.reset = Some(now);
         }
         self.run_paths_of(now, id);
@@ -237,7 +251,7 @@ impl Endpoint {
     pub(super) fn ask_who(&mut self, now: Instant, path: Path) {
         if self.config.roaming
             && self.transmits.takes_answers()
-            && self.paths.asked.takes_stranger(now, path.remote)
+            && self.paths.asked.takes(now, 0, path.remote, MAX_TO_STRANGERS)
         {
             self.transmits.push(Cause::Stranger, path, |out| out.extend_from_slice(&WHO_ARE_YOU));
             self.stats.who_are_you_sent += 1;
@@ -246,24 +260,33 @@ impl Endpoint {
 
     /// A connection waits for an answer: it is seen to in time whether that is overdue.
     pub(super) fn watch(&mut self, now: Instant, id: ConnectionId) {
-        if !self.config.roaming || self.paths.tracked.contains_key(&id) {
-            return;
-        }
-        let Some(at) = self.connected_mut(id).and_then(|connected| connected.connection.overdue_at(now))
-        else {
+        let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
             return;
         };
-        self.track(now, id);
-        self.paths.arm(id, at);
+        if self.config.roaming
+            && connected.tracked.is_none()
+            && let Some(at) = connected.connection.overdue_at(now)
+        {
+            let tracked = connected.tracked.insert(Tracked::new(now));
+            self.paths.arm(id, tracked, at);
+        }
     }
 
     /// Runs what is due.
     pub(super) fn run_paths(&mut self, now: Instant) {
         while let Some((id, event)) = self.control.take_own() {
-            self.on_path_id_event(now, id, event);
+            self.on_path_id_event(id, event);
         }
-        let due: Vec<_> =
-            self.paths.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        let mut due = Vec::new();
+        while let Some(Reverse((at, id))) =
+            self.paths.timers.peek().copied().filter(|Reverse((at, _))| *at <= now)
+        {
+            self.paths.timers.pop();
+            if let Some(tracked) = self.tracked_mut(id).filter(|tracked| tracked.armed == Some(at)) {
+                tracked.armed = None;
+                due.push(id);
+            }
+        }
         for id in due {
             self.run_paths_of(now, id);
         }
@@ -272,20 +295,16 @@ impl Endpoint {
     /// Forgets everything of a connection that ends.
     pub(super) fn forget_paths(&mut self, id: ConnectionId) {
         if let Some(Slot::Connected(connected)) = self.slots.get(id).map(|entry| &entry.slot) {
-            for number in connected.punching.ids.all() {
-                if self.paths.ids.get(&number) == Some(&id) {
-                    self.paths.ids.remove(&number);
-                }
-            }
+            connected.punching.ids.all().for_each(|number| self.paths.remove_id(number, id));
         }
         self.untrack(id);
     }
 
     fn run_paths_of(&mut self, now: Instant, id: ConnectionId) {
         self.decide_contest(now, id);
-        let Some(tracked) = self.paths.tracked.get(&id) else { return };
+        let Some(connected) = self.connected_mut(id) else { return };
+        let Some(tracked) = &connected.tracked else { return };
         let (has_set, reset) = (tracked.set.is_some(), tracked.reset);
-        let Some(connected) = self.connected_mut(id) else { return self.untrack(id) };
         let is_overdue = connected.connection.facts(now).is_overdue;
         let heard = connected.connection.last_heard();
         if reset.is_some_and(|at| heard <= at) && is_overdue {
@@ -318,8 +337,7 @@ impl Endpoint {
             return;
         };
         let (active, facts) = (connected.path, connected.connection.facts(now));
-        self.track(now, id);
-        let Some(tracked) = self.paths.tracked.get_mut(&id) else { return };
+        let tracked = connected.tracked.get_or_insert_with(|| Tracked::new(now));
         let set = tracked.set.get_or_insert_with(|| PathSet::new(now, active, facts));
         set.follow(active);
         let mut step = Step::new(now, facts, &mut self.rng);
@@ -335,22 +353,10 @@ impl Endpoint {
         self.after_paths(now, id);
     }
 
-    fn track(&mut self, now: Instant, id: ConnectionId) {
-        self.paths.tracked.entry(id).or_insert_with(|| {
-            Box::new(Tracked {
-                set: None,
-                kept_until: now,
-                armed: now,
-                claims: Vec::new(),
-                contest: None,
-                reset: None,
-            })
-        });
-    }
-
     fn untrack(&mut self, id: ConnectionId) {
-        let Some(tracked) = self.paths.tracked.remove(&id) else { return };
-        self.paths.timers.remove(&(tracked.armed, id));
+        let Some(tracked) = self.connected_mut(id).and_then(|connected| connected.tracked.take()) else {
+            return;
+        };
         for address in tracked.claims {
             self.disclaim(address, id);
         }
@@ -358,18 +364,16 @@ impl Endpoint {
 
     /// Sends on the path that is active now, unless its address belongs to another connection that may still be there.
     fn switch(&mut self, now: Instant, id: ConnectionId, old: Path) {
-        let Some(tracked) = self.paths.tracked.get_mut(&id) else { return };
-        let Some(set) = &mut tracked.set else { return };
+        let Some(set) = self.tracked_mut(id).and_then(|tracked| tracked.set.as_ref()) else { return };
         let (new, round_trip) = (set.active(), set.round_trip());
         let owner = self.connections.get(&new.remote).copied().filter(|owner| *owner != id);
-        if let Some(owner) = owner
-            && let Some(Slot::Connected(other)) = self.slots.get(owner).map(|entry| &entry.slot)
-            && !other.connection.is_over()
-        {
+        let other = owner.and_then(|owner| self.connected_mut(owner)).map(|other| &other.connection);
+        let wait = other.filter(|other| !other.is_over()).map(|other| other.displacement_wait());
+        if let (Some(owner), Some(wait)) = (owner, wait) {
+            let Some(Tracked { set: Some(set), contest, .. }) = self.tracked_mut(id) else { return };
             set.go_back(now, old);
-            if tracked.contest.is_none() {
-                let until = now + other.connection.displacement_wait();
-                tracked.contest = Some(Contest { owner, path: new, since: now, until });
+            if contest.is_none() {
+                *contest = Some(Contest { owner, path: new, since: now, until: now + wait });
                 self.drive(owner, Cause::Own, |connection, _, outbox| connection.send_ping(now, outbox));
             }
             return;
@@ -396,13 +400,13 @@ impl Endpoint {
 
     /// The owner of an address has had its time to answer.
     fn decide_contest(&mut self, now: Instant, id: ConnectionId) {
-        let Some(tracked) = self.paths.tracked.get_mut(&id) else { return };
-        let Some(contest) = tracked.contest.filter(|contest| contest.until <= now) else { return };
-        tracked.contest = None;
+        let contest =
+            self.tracked_mut(id).and_then(|tracked| tracked.contest.take_if(|contest| contest.until <= now));
+        let Some(contest) = contest else { return };
         let owner = self.slots.get(contest.owner).and_then(|entry| entry.slot.connection());
         let is_alive = owner.is_some_and(|owner| !owner.is_over() && owner.last_heard() > contest.since);
-        let Some(old) = tracked.set.as_ref().map(|set| set.active()) else { return };
-        let Some(set) = &mut tracked.set else { return };
+        let Some(set) = self.tracked_mut(id).and_then(|tracked| tracked.set.as_mut()) else { return };
+        let old = set.active();
         if is_alive {
             set.forget(contest.path);
         } else if set.go_back(now, contest.path) {
@@ -416,14 +420,9 @@ impl Endpoint {
             let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
                 return;
             };
-            let network = ask.path.remote.network();
             // What answers is limited by what asks, and by the set of paths.
-            let takes = ask.echo != 0
-                || self.paths.punches.takes(now, (id, network), MAX_PUNCHES, |list| {
-                    list.iter().filter(|(_, (other, _))| *other == id).count() < MAX_PUNCHES_OF_CONNECTION
-                        && list.iter().filter(|(_, (_, other))| *other == network).count()
-                            < MAX_PUNCHES_TO_NETWORK
-                });
+            let takes =
+                ask.echo != 0 || self.paths.punches.takes(now, id.get(), ask.path.remote, MAX_PUNCHES);
             if !takes {
                 self.stats.punches_not_sent += 1;
                 continue;
@@ -446,7 +445,7 @@ impl Endpoint {
 
     /// Receives from the paths that there are now, and sees to the next deadline.
     fn after_paths(&mut self, now: Instant, id: ConnectionId) {
-        let Some(tracked) = self.paths.tracked.get_mut(&id) else { return };
+        let Some(tracked) = self.tracked_mut(id) else { return };
         let Some(set) = &tracked.set else { return };
         let active = set.active().remote;
         let mut wanted: Vec<Address> = Vec::new();
@@ -475,10 +474,12 @@ impl Endpoint {
             self.disclaim(*address, id);
         }
         wanted.retain(|address| old.contains(address) || self.claim(*address, id));
-        if let Some(tracked) = self.paths.tracked.get_mut(&id) {
+        if let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot)
+            && let Some(tracked) = &mut connected.tracked
+        {
             tracked.claims = wanted;
+            self.paths.arm(id, tracked, at);
         }
-        self.paths.arm(id, at);
     }
 
     fn claim(&mut self, address: Address, id: ConnectionId) -> bool {
@@ -505,7 +506,7 @@ impl Endpoint {
             return;
         };
         if let Some(old) = connected.punching.ids.was_used(number) {
-            self.paths.ids.remove(&old);
+            self.paths.remove_id(old, id);
         }
         if !connected.is_host || connected.punching.ids.has_spare() || !connected.connection.is_open() {
             return;
@@ -526,7 +527,7 @@ impl Endpoint {
     }
 
     /// What became of a path_id.
-    fn on_path_id_event(&mut self, _now: Instant, id: ConnectionId, event: ControlEvent) {
+    fn on_path_id_event(&mut self, id: ConnectionId, event: ControlEvent) {
         let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
             return;
         };
@@ -535,7 +536,7 @@ impl Endpoint {
             ControlEvent::Received { .. } => ids.spare_was_received(),
             ControlEvent::Failed { .. } => {
                 if let Some(lost) = ids.spare_was_lost() {
-                    self.paths.ids.remove(&lost);
+                    self.paths.remove_id(lost, id);
                 }
             }
             ControlEvent::Message { kind: ReliableKind::PATH_ID, body, .. }
@@ -548,6 +549,10 @@ impl Endpoint {
             }
             ControlEvent::Message { .. } => self.stats.malformed += 1,
         }
+    }
+
+    fn tracked_mut(&mut self, id: ConnectionId) -> Option<&mut Tracked> {
+        self.connected_mut(id)?.tracked.as_deref_mut()
     }
 
     fn connected_mut(&mut self, id: ConnectionId) -> Option<&mut Connected> {

@@ -20,6 +20,7 @@ use crate::timer::TimerKind;
 
 use super::candidates::Candidates;
 use super::control::ControlQueue;
+use super::paths::Tracked;
 use super::queue::EventQueue;
 
 /// A slot, and what the application has noted or taken of it.
@@ -128,6 +129,8 @@ pub(super) struct Connected {
     pub path: Path,
     pub public_key: PublicKey,
     pub punching: Punching,
+    /// Its paths, while it has several or looks for one.
+    pub tracked: Option<Box<Tracked>>,
     /// True if the other side began it.
     pub is_host: bool,
     /// Received packets that the application has not taken.
