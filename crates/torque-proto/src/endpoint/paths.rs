@@ -167,7 +167,7 @@ impl Endpoint {
             if let Some(connected) = self.connected_mut(id) {
                 connected.punching.ids.moved();
             }
-            self.with_paths(now, id, |set, step| {
+            self.with_paths(now, id, &mut |set, step| {
                 set.network_changed(step);
                 false
             });
@@ -179,7 +179,7 @@ impl Endpoint {
         if self.config.roaming
             && let Some(id) = self.connections.get(&remote).copied()
         {
-            self.with_paths(now, id, |set, step| {
+            self.with_paths(now, id, &mut |set, step| {
                 set.obstacle(step);
                 false
             });
@@ -197,7 +197,7 @@ impl Endpoint {
         }
         self.stats.punches_received += 1;
         self.on_id_used(now, id, punch.id);
-        self.with_paths(now, id, |set, step| set.on_punch(step, path, punch.number, punch.echo));
+        self.with_paths(now, id, &mut |set, step| set.on_punch(step, path, punch.number, punch.echo));
     }
 
     /// A host that was restarted says so (PATHS.md 8).
@@ -221,7 +221,7 @@ impl Endpoint {
             return self.stats.malformed += 1;
         }
         match self.connections.get(&path.remote).copied() {
-            Some(id) if self.config.roaming => self.with_paths(now, id, |set, step| {
+            Some(id) if self.config.roaming => self.with_paths(now, id, &mut |set, step| {
                 set.poke(step);
                 false
             }),
@@ -240,7 +240,7 @@ impl Endpoint {
             return self.stats.resets_refused += 1;
         };
         // A set of paths looks for overdue answers from now on.
-        self.with_paths(now, id, |_, _| false);
+        self.with_paths(now, id, &mut |_, _| false);
         if let Some(tracked) = self.tracked_mut(id) {
             tracked.reset = Some(now);
         }
@@ -313,7 +313,7 @@ impl Endpoint {
             });
         }
         if has_set || is_overdue {
-            self.with_paths(now, id, |set, step| {
+            self.with_paths(now, id, &mut |set, step| {
                 if !has_set {
                     set.begin_doubt(step);
                 }
@@ -326,12 +326,12 @@ impl Endpoint {
         }
     }
 
-    /// Lets the set of paths of a connection act, and does what follows.
+    /// Lets the set of paths of a connection act, and does what follows. One function for all acts: none is on the way of a packet.
     fn with_paths(
         &mut self,
         now: Instant,
         id: ConnectionId,
-        act: impl FnOnce(&mut PathSet, &mut Step<'_>) -> bool,
+        act: &mut dyn FnMut(&mut PathSet, &mut Step<'_>) -> bool,
     ) {
         let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
             return;
