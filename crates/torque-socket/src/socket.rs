@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
+use socket2::SockRef;
 use torque_netem::{LinkConfig, SimulatedPaths};
 use torque_proto::{
     Address, CallError, CloseCode, ClosedBy, ConnectionId, ConnectionStats, Endpoint, Event, Instant,
@@ -25,7 +26,7 @@ use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
 use crate::sharded::{PrivatePort, Shard};
-use crate::waker::Waker;
+use crate::waker::{self, Waker};
 use ending::Endings;
 
 pub use ending::Shutdown;
@@ -68,7 +69,8 @@ pub struct Socket {
     simulated: Option<Box<SimulatedPaths>>,
     /// The seed of a simulated link's chances.
     link_seed: u64,
-    waker: Option<Waker>,
+    /// From its first use on; with a bell if a datagram to this socket's port might not wake it.
+    waker: Option<(Waker, Option<UdpSocket>)>,
     /// Set if this socket is one shard of several.
     shard: Option<Box<Shard>>,
     /// A shard's further port, from its first attempt by name on.
@@ -133,7 +135,7 @@ impl Socket {
             puzzles: Puzzles::default(),
             simulated: None,
             link_seed,
-            waker: own_shard.as_ref().map(|shard| shard.waker()),
+            waker: own_shard.as_ref().map(|shard| (shard.waker(), None)),
             shard: own_shard,
             private: None,
             batch_began: None,
@@ -506,9 +508,25 @@ impl Socket {
         self.shard.as_ref().is_none_or(|shard| shard.begin_sleep())
     }
 
-    /// Returns whether the socket receives by itself, and the other socket to wait for, if it is a shard.
+    /// Returns whether the socket receives by itself, and the other socket to wait for, if it is woken by one.
     pub(crate) fn wake_socket(&self) -> (bool, Option<&UdpSocket>) {
-        self.shard.as_ref().map_or((true, None), |shard| (shard.receives(), Some(shard.wake_socket())))
+        match (&self.shard, &self.waker) {
+            (Some(shard), _) => (shard.receives(), Some(shard.wake_socket())),
+            (None, Some((_, Some(bell)))) => (true, Some(bell)),
+            (None, _) => (true, None),
+        }
+    }
+
+    /// Makes the waker, and takes its bell, if it has one: for a runtime, which waits for it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_bell(&mut self) -> Option<UdpSocket> {
+        self.waker();
+        self.waker.as_mut()?.1.take()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_shard(&self) -> bool {
+        self.shard.is_some()
     }
 
     /// Returns whether the last turn left datagrams in the kernel, until events have been taken.
@@ -521,14 +539,26 @@ impl Socket {
     }
 }
 
-fn get_waker(slot: &mut Option<Waker>, udp: &mut Udp) -> Option<Waker> {
-    if slot.is_none()
+fn get_waker(slot: &mut Option<(Waker, Option<UdpSocket>)>, udp: &mut Udp) -> Option<Waker> {
+    if slot.is_none() {
+        *slot = make_waker(udp);
+    }
+    slot.as_ref().map(|(waker, _)| waker.clone())
+}
+
+/// A waker of this socket, with a bell if a datagram to the socket's port might not wake it.
+fn make_waker(udp: &mut Udp) -> Option<(Waker, Option<UdpSocket>)> {
+    #[cfg(unix)]
+    let handle = udp.fd();
+    #[cfg(windows)]
+    let handle = udp.socket();
+    if !waker::is_out_of_reach(&SockRef::from(&handle))
         && let Ok((waker, port)) = Waker::new(udp.local_addr())
     {
         udp.set_wake_port(port);
-        *slot = Some(waker);
+        return Some((waker, None));
     }
-    slot.clone()
+    Waker::with_bell().ok().map(|(waker, bell)| (waker, Some(bell)))
 }
 
 impl Drop for Socket {
