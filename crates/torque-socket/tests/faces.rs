@@ -116,14 +116,12 @@ fn request(host: &mut dyn Face, client: &mut Socket) -> ConnectRequest {
 fn connecting_without_trust_fails_at_once_and_lists_the_choices() {
     let host = common::loopback();
     for (name, mut face) in faces() {
-        // By address, and, where names are taken, by name.
+        // By address and by name.
         let failed = face.calls().connect_with(&host.local_addr(), ConnectOptions::default());
         assert_eq!(failed, Err(ConnectError::NoTrust), "{name}");
-        if name != "ShardedSocket" {
-            let failed =
-                face.calls().connect_with(&("localhost", 28_000), ConnectOptions::default().with_data("hi"));
-            assert_eq!(failed, Err(ConnectError::NoTrust), "{name}");
-        }
+        let failed =
+            face.calls().connect_with(&("localhost", 28_000), ConnectOptions::default().with_data("hi"));
+        assert_eq!(failed, Err(ConnectError::NoTrust), "{name}");
         // Nothing has begun that could end.
         assert!(face.calls().next_event().is_none(), "{name}");
         // A key in the URL is enough, and so is each of the choices.
