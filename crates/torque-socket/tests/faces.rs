@@ -136,6 +136,20 @@ fn connecting_without_trust_fails_at_once_and_lists_the_choices() {
 }
 
 #[test]
+fn a_face_that_threads_share_is_a_face_by_reference() {
+    fn address(face: &mut dyn EventSocket) -> std::net::SocketAddr {
+        face.local_addr()
+    }
+    let threaded = Socket::bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let sharded = Socket::builder().shards(2).bind("127.0.0.1:0").unwrap();
+    assert_eq!(address(&mut &threaded), threaded.local_addr());
+    for shard in sharded.shards() {
+        assert_eq!(address(&mut &*shard), sharded.local_addr());
+    }
+    assert_eq!(address(&mut &sharded), sharded.local_addr());
+}
+
+#[test]
 fn next_event_never_waits_and_wait_event_ends_with_its_time() {
     for (name, mut face) in faces() {
         assert!(face.calls().next_event().is_none(), "{name}");
