@@ -165,8 +165,8 @@ pub mod connecting {}
 ///   is early: the example `reliable`.
 /// - **something large** (a map): cut it into pieces, and send again those that were dropped: the example `large_messages`.
 /// - **something that is of no use later** (a voice frame): nothing.
-///
-/// - **much** (voice of many, a map while the game goes on): as fast as the verdicts say that the path takes: the example `pacing`.
+/// - **a lot of data** (many voices, a map during play): send as fast as the verdicts show that the path can take: the
+///   example `pacing`.
 ///
 /// Nothing vouches for what the other side sends. A receiver that puts things together sets its own bounds, and closes the
 /// connection of anyone who exceeds them: `reliable` and `large_messages` do so. A host of several players gives each a share of
