@@ -22,7 +22,8 @@
 ///
 /// A program that waits for many descriptors puts the socket among them (`AsFd`, on Windows `AsSocket`), for
 /// readability, and while [`is_blocked`](crate::Socket::is_blocked) for writability too, with [`deadline`](crate::Socket::deadline) as the limit. Names that have
-/// been resolved and puzzles that have been solved in the background make the socket readable as well.
+/// been resolved and puzzles that have been solved in the background make the socket readable as well, except as
+/// [`bind_device`](crate::Builder::bind_device) says.
 ///
 /// The same for a program that has nothing else to do, here one that sends everything back:
 ///
