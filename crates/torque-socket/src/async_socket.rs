@@ -375,20 +375,20 @@ impl AsyncConnection {
         Ok(())
     }
 
-    /// The other side, as [`Socket::peer`] tells it; `None` if the connection has ended or the socket
-    /// is gone.
+    /// The other side, as [`Socket::peer`] tells it;
+    /// `None` if the connection has ended or the socket is gone.
     pub fn peer(&self) -> Option<Peer> {
         self.with(|state| state.socket.peer(self.id))?
     }
 
-    /// The largest payload that `send` takes, as [`Socket::max_packet_size`] tells it; `None` if the connection has ended or the socket
-    /// is gone.
+    /// The largest payload that `send` takes, as [`Socket::max_packet_size`] tells it;
+    /// `None` if the connection has ended or the socket is gone.
     pub fn max_packet_size(&self) -> Option<usize> {
         self.with(|state| state.socket.max_packet_size(self.id))?
     }
 
-    /// Figures of the connection, as [`Socket::connection_stats`] tells them; `None` if the connection has ended or the socket
-    /// is gone.
+    /// Figures of the connection, as [`Socket::connection_stats`] tells them;
+    /// `None` if the connection has ended or the socket is gone.
     pub fn connection_stats(&self) -> Option<ConnectionStats> {
         self.with(|state| state.socket.connection_stats(self.id))?
     }

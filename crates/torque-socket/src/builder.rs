@@ -196,8 +196,8 @@ impl Builder {
     }
 
     /// Makes a host of several sockets at one address, each with its own endpoint, for several cores: see
-    /// [`ShardedSocket`](crate::ShardedSocket). There are 1 to [`ConnectionId::MAX_SHARDS`](crate::ConnectionId::MAX_SHARDS) shards:
-    /// 0 makes one, and binding refuses more.
+    /// [`ShardedSocket`](crate::ShardedSocket). There are 1 to
+    /// [`ConnectionId::MAX_SHARDS`](crate::ConnectionId::MAX_SHARDS) shards: 0 makes one, and binding refuses more.
     #[must_use]
     pub fn shards(self, shards: usize) -> ShardedBuilder {
         ShardedBuilder::new(self, shards)

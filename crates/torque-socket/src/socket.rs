@@ -10,7 +10,6 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
-use socket2::SockRef;
 use torque_netem::{LinkConfig, SimulatedPaths};
 use torque_proto::{
     Address, CallError, CloseCode, ClosedBy, ConnectionId, ConnectionStats, Endpoint, Event, Instant,
@@ -26,7 +25,7 @@ use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
 use crate::sharded::{PrivatePort, Shard};
-use crate::waker::{self, Waker};
+use crate::waker::{Waker, get_waker};
 use ending::Endings;
 
 pub use ending::Shutdown;
@@ -537,28 +536,6 @@ impl Socket {
     pub(crate) fn queued(&mut self) -> usize {
         self.endpoint.transmits().len()
     }
-}
-
-fn get_waker(slot: &mut Option<(Waker, Option<UdpSocket>)>, udp: &mut Udp) -> Option<Waker> {
-    if slot.is_none() {
-        *slot = make_waker(udp);
-    }
-    slot.as_ref().map(|(waker, _)| waker.clone())
-}
-
-/// A waker of this socket, with a bell if a datagram to the socket's port might not wake it.
-fn make_waker(udp: &mut Udp) -> Option<(Waker, Option<UdpSocket>)> {
-    #[cfg(unix)]
-    let handle = udp.fd();
-    #[cfg(windows)]
-    let handle = udp.socket();
-    if !waker::is_out_of_reach(&SockRef::from(&handle))
-        && let Ok((waker, port)) = Waker::new(udp.local_addr())
-    {
-        udp.set_wake_port(port);
-        return Some((waker, None));
-    }
-    Waker::with_bell().ok().map(|(waker, bell)| (waker, Some(bell)))
 }
 
 impl Drop for Socket {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use socket2::SockRef;
 
+use crate::io::Udp;
+
 /// Makes a socket readable from another thread, by sending it an empty datagram from this machine. Works
 /// with `wait`, with an application's own loop over the socket's descriptor, and with a runtime alike.
 #[derive(Clone, Debug)]
@@ -57,9 +59,32 @@ impl Waker {
     }
 }
 
+/// The waker of a socket, made at its first use.
+pub(crate) fn get_waker(slot: &mut Option<(Waker, Option<UdpSocket>)>, udp: &mut Udp) -> Option<Waker> {
+    if slot.is_none() {
+        *slot = make_waker(udp);
+    }
+    slot.as_ref().map(|(waker, _)| waker.clone())
+}
+
+/// A waker of this socket, with a bell if a datagram to the socket's port might not wake it.
+fn make_waker(udp: &mut Udp) -> Option<(Waker, Option<UdpSocket>)> {
+    #[cfg(unix)]
+    let handle = udp.fd();
+    #[cfg(windows)]
+    let handle = udp.socket();
+    if !is_out_of_reach(&SockRef::from(&handle))
+        && let Ok((waker, port)) = Waker::new(udp.local_addr())
+    {
+        udp.set_wake_port(port);
+        return Some((waker, None));
+    }
+    Waker::with_bell().ok().map(|(waker, bell)| (waker, Some(bell)))
+}
+
 /// Returns whether a datagram that this thread sends to the port of `socket` may miss it: the socket is bound to an
 /// interface, or is in another network namespace, or shares its port.
-pub(crate) fn is_out_of_reach(socket: &SockRef<'_>) -> bool {
+fn is_out_of_reach(socket: &SockRef<'_>) -> bool {
     shares_port(socket) || is_elsewhere(socket)
 }
 
