@@ -40,7 +40,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<BanSet, Failure> {
+pub(crate) fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<BanSet, Failure> {
     // A real host keeps this in a file: keys are written `tk1…`, and read by `parse`.
     let mut bans = BanSet::new();
     while !done.load(Ordering::Relaxed) {
@@ -54,6 +54,12 @@ fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<BanSet, Failure> {
                 } else {
                     socket.accept_connection(request.connection, b"")
                 };
+            }
+            // The ban may have come between the request and now.
+            Event::Established { connection, .. }
+                if socket.peer(connection).is_some_and(|player| bans.contains(&player.public_key)) =>
+            {
+                let _ = socket.close(connection, b"banned: advertising");
             }
             Event::Packet { connection, payload, .. } => {
                 let Some(player) = socket.peer(connection) else { continue };
@@ -81,8 +87,8 @@ fn run_host(mut socket: Socket, done: &AtomicBool) -> Result<BanSet, Failure> {
 }
 
 /// Says one thing, and returns how that went.
-fn visit(url: &str, who: &KeyPair, says: &[u8]) -> Result<String, Failure> {
-    let mut socket = Socket::builder().key_pair(who.clone()).client()?;
+fn visit(url: &str, player: &KeyPair, says: &[u8]) -> Result<String, Failure> {
+    let mut socket = Socket::builder().key_pair(player.clone()).client()?;
     // The key in the URL says which host it is.
     let id = socket.connect(url, None)?;
     loop {

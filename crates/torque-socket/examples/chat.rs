@@ -22,6 +22,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 const WAIT: Duration = Duration::from_secs(20);
 /// Lines that wait for one player.
 const MOST_LINES: usize = 100;
+/// Bytes of a player's name, and of one line. Together they fit into a packet.
+const MOST_NAME: usize = 32;
+const MOST_LINE: usize = 1_000;
 const LINES: [&str; 4] = ["hello", "nice pond", "have you seen the duck?", "good night"];
 
 /// Lines for one other side: one under way at a time, again until it arrives.
@@ -87,7 +90,7 @@ fn main() -> Result<(), Failure> {
     room.join().map_err(|_| "the room has stopped")?
 }
 
-fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
+pub(crate) fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
     let mut names: BTreeMap<ConnectionId, String> = BTreeMap::new();
     let mut lines: BTreeMap<ConnectionId, Lines> = BTreeMap::new();
     let mut left = 0;
@@ -95,13 +98,13 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
         match socket.wait_event(WAIT).ok_or("nothing happens in the room")? {
             Event::ConnectRequest(ConnectRequest { connection, connect_data, .. }) => {
                 match String::from_utf8(connect_data) {
-                    Ok(name) if !name.is_empty() => {
+                    Ok(name) if (1..=MOST_NAME).contains(&name.len()) => {
                         names.insert(connection, name);
                         // The client may be gone by now; `Close` will say so.
                         let _ = socket.accept_connection(connection, b"");
                     }
                     _ => {
-                        let _ = socket.refuse(connection, b"a name, please");
+                        let _ = socket.refuse(connection, b"a name of 1 to 32 bytes, please");
                     }
                 }
             }
@@ -110,7 +113,12 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
             }
             Event::Packet { connection, payload, .. } => {
                 let Some(name) = names.get(&connection) else { continue };
-                let line = format!("{name}: {}", String::from_utf8_lossy(&payload));
+                let Some(line) = str::from_utf8(&payload).ok().filter(|line| line.len() <= MOST_LINE) else {
+                    // What the others could not be sent must not end the room.
+                    let _ = socket.close(connection, b"a line is at most 1,000 bytes of UTF-8");
+                    continue;
+                };
+                let line = format!("{name}: {line}");
                 println!("{line}");
                 for (_, others) in lines.iter_mut().filter(|(other, _)| **other != connection) {
                     others.push(line.clone());
@@ -135,7 +143,7 @@ fn run_room(socket: ThreadedSocket) -> Result<(), Failure> {
             }
         }
     }
-    // Everybody has left. Who has missed the answer to that asks again, so the room stays a while.
+    // Everybody has left. A player that has missed the answer to that asks again, so the room stays a while.
     socket.shutdown(WAIT, |_| {});
     Ok(())
 }

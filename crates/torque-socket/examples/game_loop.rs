@@ -179,7 +179,8 @@ fn run_host(mut socket: Socket) -> Result<Pond, Failure> {
             }
         }
         socket.flush();
-        next_turn += TURN;
+        // After a stall the next turn is due now, and those that were missed are left out.
+        next_turn = (next_turn + TURN).max(Instant::now());
         thread::sleep(next_turn.saturating_duration_since(Instant::now()));
     }
 }

@@ -41,17 +41,23 @@ struct LargeSender {
 }
 
 impl LargeSender {
-    fn push(&mut self, message: &[u8], max_packet_size: usize) {
+    /// Queues a message. An error says why the other side would not take it.
+    fn push(&mut self, message: &[u8], max_packet_size: usize) -> Result<(), &'static str> {
         let pieces: Vec<&[u8]> = message.chunks(max_packet_size - HEAD).collect();
+        let count = u16::try_from(pieces.len()).unwrap_or(u16::MAX);
+        if count == 0 || count > MAX_PIECES {
+            return Err("a message has 1 to 1,024 pieces");
+        }
         for (index, bytes) in pieces.iter().enumerate() {
             self.waiting.push_back(Piece {
                 number: self.next_number,
                 index: index as u16,
-                count: pieces.len() as u16,
+                count,
                 bytes: bytes.to_vec(),
             });
         }
-        self.next_number += 1;
+        self.next_number = self.next_number.wrapping_add(1);
+        Ok(())
     }
 
     fn send(&mut self, socket: &mut Socket, connection: ConnectionId) -> Result<(), SendError> {
@@ -165,7 +171,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             match event {
                 Event::Established { .. } => {
                     let size = client.max_packet_size(id).unwrap_or(1_150);
-                    messages.iter().for_each(|message| sender.push(message, size));
+                    for message in &messages {
+                        sender.push(message, size)?;
+                    }
                 }
                 Event::Verdict { sequence, delivery, .. } => sender.verdict(sequence, delivery),
                 Event::Close { code, .. } => return Err(format!("the connection ended: {code}").into()),
@@ -176,6 +184,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let piece = |number: u8| [0, 0, 1, number, 0, 0, 0, 2];
     assert!((0..3).any(|number| receiver.take(&piece(number)).is_err()), "nobody fills its memory");
+    for message in [Vec::new(), vec![0; 2_000_000], vec![0; 80_000_000]] {
+        assert!(sender.push(&message, 1_150).is_err(), "the other side would refuse it");
+    }
+    assert!(sender.waiting.is_empty());
     received.sort_by_key(Vec::len);
     assert!(received == messages);
     println!("{} messages, 1.5 MB, after {:?}", received.len(), begun.elapsed());

@@ -1,6 +1,6 @@
 //! Several players in one world: the host takes what each of them does, and shows all of them the whole, 30 times a second.
 //!
-//! One of them stalls, one leaves without a word, one says what it must not. The others notice nothing.
+//! One of them stalls, one leaves without a word, one sends what it must not. The others notice nothing.
 //!
 //! Run it: `cargo run --example players`
 #![allow(clippy::print_stdout)]
@@ -18,7 +18,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// How long a socket may take to end.
 const END: Duration = Duration::from_secs(10);
 
-const MOST_PLAYERS: usize = 16;
+pub(crate) const MOST_PLAYERS: usize = 16;
 const TURN: Duration = Duration::from_nanos(1_000_000_000 / 30);
 /// Steps that one player may take in a turn; more of them come from a program that cheats or is broken.
 const MOST_STEPS: u32 = 8;
@@ -29,11 +29,11 @@ struct Player {
     number: u8,
     position: i32,
     steps_in_turn: u32,
-    /// Turns of which it was shown nothing, for want of room.
+    /// Turns of which it was shown nothing, because there was no room.
     missed: u32,
 }
 
-static DONE: AtomicBool = AtomicBool::new(false);
+pub(crate) static DONE: AtomicBool = AtomicBool::new(false);
 
 fn main() -> Result<(), Failure> {
     let link: LinkConfig = "delay=15,jitter=5,loss=5%".parse()?;
@@ -73,7 +73,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
+pub(crate) fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
     let mut players: BTreeMap<ConnectionId, Player> = BTreeMap::new();
     let (mut turns, mut missed, mut next_turn) = (0, 0, Instant::now());
     while !DONE.load(Ordering::Relaxed) {
@@ -81,7 +81,7 @@ fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
         while let Some(event) = socket.next_event() {
             match event {
                 Event::ConnectRequest(request) => {
-                    // Errors of these calls mean that who asked has gone, which `Close` tells.
+                    // These calls fail if the client has gone meanwhile, which `Close` tells.
                     let _ = if players.len() < MOST_PLAYERS {
                         socket.accept_connection(request.connection, b"")
                     } else {
@@ -89,6 +89,11 @@ fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
                     };
                 }
                 Event::Established { connection, .. } => {
+                    // More requests may be accepted at the same time than there are places.
+                    if players.len() >= MOST_PLAYERS {
+                        let _ = socket.close(connection, b"full");
+                        continue;
+                    }
                     let taken = |number: &u8| players.values().any(|player| player.number == *number);
                     let number = (0..=u8::MAX).find(|number| !taken(number)).unwrap_or_default();
                     players.insert(connection, Player { number, ..Player::default() });
@@ -129,7 +134,8 @@ fn run_host(mut socket: Socket) -> Result<(u32, u32), Failure> {
         }
         socket.flush();
         turns += 1;
-        next_turn += TURN;
+        // After a stall the next turn is due now, and those that were missed are left out.
+        next_turn = (next_turn + TURN).max(Instant::now());
         thread::sleep(next_turn.saturating_duration_since(Instant::now()));
     }
     missed += players.values().map(|player| player.missed).sum::<u32>();

@@ -28,8 +28,8 @@ fn main() -> Result<(), Failure> {
     for shards in if shards == 1 { vec![1] } else { vec![1, shards] } {
         let run = Run { shards, ..run };
         run.tell("a thread of the application drives each", Run::driven)?;
-        run.tell("a thread of its own, and one that serves it", Run::served)?;
-        run.tell("a thread of its own, and one that serves all", Run::merged)?;
+        run.tell("a background thread, and one that serves it", Run::served)?;
+        run.tell("a background thread, and one for all shards", Run::merged)?;
         if shards > 1 {
             run.tell("the first, handing on without the kernel", Run::handed_on)?;
         }
@@ -166,7 +166,7 @@ impl Run {
                 for _ in 0..BATCH {
                     match socket.send(*connection, &[7; 100]) {
                         Ok(_) => {}
-                        Err(SendError::WindowFull | SendError::NotEstablished) => break,
+                        Err(SendError::WindowFull | SendError::Blocked | SendError::NotEstablished) => break,
                         Err(error) => return Err(error.into()),
                     }
                 }

@@ -6,10 +6,12 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::ReadBuf;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::coop::consume_budget;
 use tokio::task::yield_now;
@@ -62,18 +64,25 @@ pub struct AsyncSocket {
     timer: Pin<Box<Sleep>>,
     /// When the timer rings.
     set_for: Option<torque_proto::Instant>,
+    /// Set from when the runtime had its turn to the socket's next one. It outlives a wait that is cancelled: otherwise a branch
+    /// of a `select!` that is always ready would keep the socket from its turn.
+    has_yielded: bool,
 }
 
 struct Shared {
     state: Mutex<State>,
     /// An [`AsyncConnection`] has queued something to send.
     queued: Notify,
+    /// Becomes readable when another thread wakes the socket, if a datagram to its port might not.
+    bell: Option<tokio::net::UdpSocket>,
 }
 
 struct State {
     socket: Socket,
     /// Verdicts that an [`AsyncConnection`] was promised.
     promised: HashMap<(ConnectionId, Sequence), oneshot::Sender<Delivery>>,
+    /// For each connection that has handles, whether its close was taken. From then on its id may name another one.
+    handles: HashMap<ConnectionId, Arc<AtomicBool>>,
 }
 
 impl fmt::Debug for AsyncSocket {
@@ -101,6 +110,11 @@ impl State {
                 // Perhaps nobody waits for it any more.
                 let _ = promise.send(delivery);
                 continue;
+            }
+            if let Event::Close { connection, .. } = event
+                && let Some(is_over) = self.handles.remove(&connection)
+            {
+                is_over.store(true, Ordering::Relaxed);
             }
             return Some(event);
         }
@@ -131,15 +145,17 @@ impl AsyncSocket {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(mut socket: Socket) -> io::Result<Self> {
-        if socket.wake_socket().1.is_some() {
+        if socket.is_shard() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "a shard is driven by a thread"));
         }
         socket.udp_mut().move_to_tokio()?;
-        let state = Mutex::new(State { socket, promised: HashMap::new() });
+        let bell = socket.take_bell().map(tokio::net::UdpSocket::from_std).transpose()?;
+        let state = Mutex::new(State { socket, promised: HashMap::new(), handles: HashMap::new() });
         Ok(Self {
-            shared: Arc::new(Shared { state, queued: Notify::new() }),
+            shared: Arc::new(Shared { state, queued: Notify::new(), bell }),
             timer: Box::pin(sleep_until(tokio::time::Instant::now())),
             set_for: None,
+            has_yielded: false,
         })
     }
 
@@ -150,7 +166,9 @@ impl AsyncSocket {
 
     /// A handle to send on one connection from any task.
     pub fn connection(&self, id: ConnectionId) -> AsyncConnection {
-        AsyncConnection { id, shared: Arc::downgrade(&self.shared) }
+        let mut state = self.shared.lock();
+        let is_over = Arc::clone(state.handles.entry(id).or_default());
+        AsyncConnection { id, shared: Arc::downgrade(&self.shared), is_over }
     }
 
     calls_through_a_lock!();
@@ -176,11 +194,13 @@ impl AsyncSocket {
         loop {
             // While events wait, neither other tasks nor the runtime's I/O, which tells of new datagrams, would have their
             // turn by themselves. Nothing is taken yet, so that cancelling loses nothing.
-            if self.with(|socket| socket.has_events() && socket.is_turn_due()) {
+            if !self.has_yielded && self.with(|socket| socket.has_events() && socket.is_turn_due()) {
+                self.has_yielded = true;
                 yield_now().await;
             } else {
                 consume_budget().await;
             }
+            self.has_yielded = false;
             let event = self.shared.lock().turn();
             if event.is_some() {
                 return event;
@@ -222,10 +242,10 @@ impl AsyncSocket {
         .await
     }
 
-    /// Waits until there is something to do: datagrams, room to send if that was wanting, something to send, or the
+    /// Waits until there is something to do: datagrams, room to send if there was none, something to send, or the
     /// deadline.
     async fn ready(&mut self) {
-        let Self { shared, timer, set_for } = self;
+        let Self { shared, timer, set_for, .. } = self;
         let (deadline, is_blocked) = {
             let socket = &shared.lock().socket;
             let deadline = socket.next_deadline();
@@ -256,8 +276,14 @@ impl AsyncSocket {
     }
 }
 
-/// Returns whether datagrams have come, or there is room to send if that was wanting. If not, the task is woken when there is.
+/// Returns whether datagrams have come, there is room to send after there was none (`is_blocked`), or another thread has woken
+/// the socket. If not, the task is woken when it happens.
 fn is_ready(shared: &Shared, context: &mut Context<'_>, is_blocked: bool) -> bool {
+    if let Some(bell) = &shared.bell
+        && bell.poll_recv(context, &mut ReadBuf::new(&mut [0; 1])).is_ready()
+    {
+        return true;
+    }
     let state = shared.lock();
     state.socket.udp().tokio().is_none_or(|udp| {
         udp.poll_recv_ready(context).is_ready() || (is_blocked && udp.poll_send_ready(context).is_ready())
@@ -265,7 +291,7 @@ fn is_ready(shared: &Shared, context: &mut Context<'_>, is_blocked: bool) -> boo
 }
 
 /// One connection of an [`AsyncSocket`], to send on from any task. [`AsyncSocket::connection`] gives it; it is cheap to
-/// clone.
+/// clone. After the connection's [`Event::Close`] its calls fail, also when another connection has got the same id.
 ///
 /// Packets leave, and verdicts come, while the socket's own task awaits [`AsyncSocket::wait_event`]. The verdict on a
 /// packet goes to its sender, and not to `wait_event` as well.
@@ -306,6 +332,7 @@ fn is_ready(shared: &Shared, context: &mut Context<'_>, is_blocked: bool) -> boo
 pub struct AsyncConnection {
     id: ConnectionId,
     shared: Weak<Shared>,
+    is_over: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for AsyncConnection {
@@ -324,17 +351,17 @@ impl AsyncConnection {
     /// whether or not the promise is awaited.
     ///
     /// # Errors
-    /// [`SendError`], as [`Socket::send`]; [`SendError::Closed`] if the socket is gone. Nothing was sent then.
+    /// [`SendError`], as [`Socket::send`]; [`SendError::Closed`] if the connection has ended or the socket is gone. Nothing
+    /// was sent then.
     pub fn send(&self, payload: &[u8]) -> Result<PendingVerdict, SendError> {
-        let shared = self.shared.upgrade().ok_or(SendError::Closed)?;
         let (promise, verdict) = oneshot::channel();
-        {
-            let mut state = shared.lock();
+        let sent = self.with(|state| {
             let sequence = state.socket.send(self.id, payload)?;
             state.promised.insert((self.id, sequence), promise);
-        }
-        // The socket's task sends what has gathered.
-        shared.queued.notify_one();
+            Ok(())
+        });
+        sent.ok_or(SendError::Closed)??;
+        self.wake_task();
         Ok(PendingVerdict(verdict))
     }
 
@@ -343,25 +370,41 @@ impl AsyncConnection {
     /// # Errors
     /// The connection has ended already, the socket is gone, or the reason is too long.
     pub fn close(&self, reason: &[u8]) -> Result<(), CallError> {
-        let shared = self.shared.upgrade().ok_or(CallError::Closed)?;
-        let closed = shared.lock().socket.close(self.id, reason);
-        shared.queued.notify_one();
-        closed
+        self.with(|state| state.socket.close(self.id, reason)).ok_or(CallError::Closed)??;
+        self.wake_task();
+        Ok(())
     }
 
-    /// The other side, as [`Socket::peer`] tells it; `None` if the socket is gone.
+    /// The other side, as [`Socket::peer`] tells it;
+    /// `None` if the connection has ended or the socket is gone.
     pub fn peer(&self) -> Option<Peer> {
-        self.shared.upgrade()?.lock().socket.peer(self.id)
+        self.with(|state| state.socket.peer(self.id))?
     }
 
-    /// The largest payload that `send` takes, as [`Socket::max_packet_size`] tells it; `None` if the socket is gone.
+    /// The largest payload that `send` takes, as [`Socket::max_packet_size`] tells it;
+    /// `None` if the connection has ended or the socket is gone.
     pub fn max_packet_size(&self) -> Option<usize> {
-        self.shared.upgrade()?.lock().socket.max_packet_size(self.id)
+        self.with(|state| state.socket.max_packet_size(self.id))?
     }
 
-    /// Figures of the connection, as [`Socket::connection_stats`] tells them; `None` if the socket is gone.
+    /// Figures of the connection, as [`Socket::connection_stats`] tells them;
+    /// `None` if the connection has ended or the socket is gone.
     pub fn connection_stats(&self) -> Option<ConnectionStats> {
-        self.shared.upgrade()?.lock().socket.connection_stats(self.id)
+        self.with(|state| state.socket.connection_stats(self.id))?
+    }
+
+    /// Calls `call`, unless the socket is gone or the connection's close was taken: its id may name another one by now.
+    fn with<R>(&self, call: impl FnOnce(&mut State) -> R) -> Option<R> {
+        let shared = self.shared.upgrade()?;
+        let mut state = shared.lock();
+        (!self.is_over.load(Ordering::Relaxed)).then(|| call(&mut state))
+    }
+
+    /// Has the socket's task send what has gathered.
+    fn wake_task(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.queued.notify_one();
+        }
     }
 }
 

@@ -112,6 +112,9 @@ impl Builder {
 
     /// Sends and receives through one network interface only, for example `eth0` (Linux, Android). Elsewhere binding
     /// fails.
+    ///
+    /// A program that waits for the descriptor of such a socket also polls it now and then: names that have been resolved and
+    /// puzzles that have been solved do not make it readable. Every other way to wait notices them.
     #[must_use]
     pub fn bind_device(mut self, interface: impl Into<String>) -> Self {
         self.device = Some(interface.into());
@@ -120,6 +123,9 @@ impl Builder {
 
     /// Replaces how the operating system finds the addresses of names, for example by a table. `lookup` is called on a
     /// thread where it may take its time, and gives addresses best first.
+    ///
+    /// An attempt waits for `lookup` as long as it takes; [`close`](Socket::close) gives the attempt up. A `lookup` that
+    /// panics counts as failed.
     #[must_use]
     pub fn resolve_with(
         mut self,
@@ -159,7 +165,9 @@ impl Builder {
     }
 
     /// Makes a socket of one that exists: bound by another part of the program, in another network namespace, or with
-    /// other options. It must be a bound UDP socket that is not connected. Buffer sizes are set as for others.
+    /// other options. It must be a bound UDP socket that is not connected. Buffer sizes are set as for others. If it is in
+    /// another namespace, or shares its port, its descriptor alone does not tell everything, as with
+    /// [`bind_device`](Self::bind_device).
     ///
     /// ```
     /// use torque_socket::Socket;
@@ -201,7 +209,8 @@ impl Builder {
     }
 
     /// Makes a host of several sockets at one address, each with its own endpoint, for several cores: see
-    /// [`ShardedSocket`](crate::ShardedSocket).
+    /// [`ShardedSocket`](crate::ShardedSocket). There are 1 to
+    /// [`ConnectionId::MAX_SHARDS`](crate::ConnectionId::MAX_SHARDS) shards: 0 makes one, and binding refuses more.
     #[must_use]
     pub fn shards(self, shards: usize) -> ShardedBuilder {
         ShardedBuilder::new(self, shards)

@@ -117,6 +117,8 @@ macro_rules! calls_through_a_lock {
             connections: impl IntoIterator<Item = ConnectionId>,
             payload: &[u8],
         ) -> Vec<(ConnectionId, Result<Sequence, SendError>)> {
+            // Collected before the lock is taken, because the caller's iterator may call this socket.
+            let connections: Vec<_> = connections.into_iter().collect();
             self.with(|socket| socket.send_to_all(connections, payload))
         }
 

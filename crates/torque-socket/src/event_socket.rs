@@ -16,8 +16,10 @@ use crate::threaded::ThreadedSocket;
 /// The calls that a server needs, which all faces of a socket share: [`Socket`], [`ThreadedSocket`], [`ShardedSocket`] and `AsyncSocket`.
 ///
 /// Write what a server does with its events against this trait, and choose later who drives the socket. None of its
-/// calls waits. The faces differ in how a program waits: each has its own `wait_event`. Calls for connecting clients by name,
-/// counters and configuration (`connect`, `connections`, `stats`, `metrics`, `send_info`, …) are those of each face.
+/// calls waits. The faces differ in how a program waits: each has another `wait_event`. Further calls (`connect`,
+/// `connections`, `stats`, `metrics`, `send_info`, …) are those of each face.
+///
+/// [`ThreadedSocket`] and [`ShardedSocket`], whose calls take `&self`, are faces by reference too: `&mut &socket`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -283,5 +285,6 @@ impl_event_socket!(ThreadedSocket, ThreadedSocket);
 // For one shard of several: `&mut &sharded.shards()[0]`.
 impl_event_socket!(&ThreadedSocket, ThreadedSocket);
 impl_event_socket!(ShardedSocket, ShardedSocket);
+impl_event_socket!(&ShardedSocket, ShardedSocket);
 #[cfg(feature = "tokio")]
 impl_event_socket!(AsyncSocket, AsyncSocket);

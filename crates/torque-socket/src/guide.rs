@@ -22,7 +22,8 @@
 ///
 /// A program that waits for many descriptors puts the socket among them (`AsFd`, on Windows `AsSocket`), for
 /// readability, and while [`is_blocked`](crate::Socket::is_blocked) for writability too, with [`deadline`](crate::Socket::deadline) as the limit. Names that have
-/// been resolved and puzzles that have been solved in the background make the socket readable as well.
+/// been resolved and puzzles that have been solved in the background make the socket readable as well, except as
+/// [`bind_device`](crate::Builder::bind_device) says.
 ///
 /// The same for a program that has nothing else to do, here one that sends everything back:
 ///
@@ -165,8 +166,8 @@ pub mod connecting {}
 ///   is early: the example `reliable`.
 /// - **something large** (a map): cut it into pieces, and send again those that were dropped: the example `large_messages`.
 /// - **something that is of no use later** (a voice frame): nothing.
-///
-/// - **much** (voice of many, a map while the game goes on): as fast as the verdicts say that the path takes: the example `pacing`.
+/// - **a lot of data** (many voices, a map during play): send as fast as the verdicts show that the path can take: the
+///   example `pacing`.
 ///
 /// Nothing vouches for what the other side sends. A receiver that puts things together sets its own bounds, and closes the
 /// connection of anyone who exceeds them: `reliable` and `large_messages` do so. A host of several players gives each a share of

@@ -61,10 +61,11 @@ pub fn load_or_create(path: impl AsRef<Path>) -> Result<KeyPair, KeyFileError> {
 
 /// Writes the whole file under another name first, so that nobody ever reads half a key.
 fn create(path: &Path, key_pair: &KeyPair) -> io::Result<()> {
+    // Each draft has another name: other threads and programs may be making the same file.
+    let random = getrandom::u64().map_err(io::Error::other)?;
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.new", std::process::id()));
+    name.push(format!(".{random:016x}.new"));
     let draft = path.with_file_name(name);
-    let _ = fs::remove_file(&draft);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

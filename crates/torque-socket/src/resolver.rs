@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -108,7 +109,9 @@ impl Resolver {
             let lookup = Arc::clone(&self.lookup);
             self.running += 1;
             let started = thread::Builder::new().name("torque-resolver".into()).spawn(move || {
-                let addresses = lookup(&name, port);
+                // A look-up that panics has failed: otherwise its attempt would never end, and its place would stay taken.
+                let addresses = catch_unwind(AssertUnwindSafe(|| lookup(&name, port)))
+                    .unwrap_or_else(|_| Err(io::Error::other("the look-up panicked")));
                 let _ = answers.send((number, Answer { connection, addresses }));
                 if let Some(waker) = waker {
                     waker.wake();

@@ -26,7 +26,7 @@ use crate::metrics::Gauges;
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
 use crate::sharded::{PrivatePort, Shard};
-use crate::waker::Waker;
+use crate::waker::{Waker, get_waker};
 use ending::Endings;
 use network::NetworkWatch;
 
@@ -70,7 +70,8 @@ pub struct Socket {
     simulated: Option<Box<SimulatedPaths>>,
     /// The seed of a simulated link's chances.
     link_seed: u64,
-    waker: Option<Waker>,
+    /// From its first use on; with a bell if a datagram to this socket's port might not wake it.
+    waker: Option<(Waker, Option<UdpSocket>)>,
     /// Set if this socket is one shard of several.
     shard: Option<Box<Shard>>,
     /// A shard's further port, from its first attempt by name on.
@@ -137,7 +138,7 @@ impl Socket {
             puzzles: Puzzles::default(),
             simulated: None,
             link_seed,
-            waker: own_shard.as_ref().map(|shard| shard.waker()),
+            waker: own_shard.as_ref().map(|shard| (shard.waker(), None)),
             shard: own_shard,
             private: None,
             batch_began: None,
@@ -512,9 +513,25 @@ impl Socket {
         self.shard.as_ref().is_none_or(|shard| shard.begin_sleep())
     }
 
-    /// Returns whether the socket receives by itself, and the other socket to wait for, if it is a shard.
+    /// Returns whether the socket receives by itself, and the other socket to wait for, if it is woken by one.
     pub(crate) fn wake_socket(&self) -> (bool, Option<&UdpSocket>) {
-        self.shard.as_ref().map_or((true, None), |shard| (shard.receives(), Some(shard.wake_socket())))
+        match (&self.shard, &self.waker) {
+            (Some(shard), _) => (shard.receives(), Some(shard.wake_socket())),
+            (None, Some((_, Some(bell)))) => (true, Some(bell)),
+            (None, _) => (true, None),
+        }
+    }
+
+    /// Makes the waker, and takes its bell, if it has one: for a runtime, which waits for it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_bell(&mut self) -> Option<UdpSocket> {
+        self.waker();
+        self.waker.as_mut()?.1.take()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_shard(&self) -> bool {
+        self.shard.is_some()
     }
 
     /// Returns whether the last turn left datagrams in the kernel, until events have been taken.
@@ -525,16 +542,6 @@ impl Socket {
     pub(crate) fn queued(&mut self) -> usize {
         self.endpoint.transmits().len()
     }
-}
-
-fn get_waker(slot: &mut Option<Waker>, udp: &mut Udp) -> Option<Waker> {
-    if slot.is_none()
-        && let Ok((waker, port)) = Waker::new(udp.local_addr())
-    {
-        udp.set_wake_port(port);
-        *slot = Some(waker);
-    }
-    slot.clone()
 }
 
 impl Drop for Socket {

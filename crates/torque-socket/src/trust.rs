@@ -46,6 +46,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use torque_proto::identity::{Credential, KeyError};
 use torque_proto::{ChallengeResponse, PublicKey};
@@ -135,8 +136,10 @@ impl Judge<'_> {
 
 /// Keys of hosts that were visited before: a text file with a line `host key` for each, and comments (`#`).
 ///
-/// The file is replaced as a whole, so that a crash leaves the old one or the new one, and read again before
-/// each change, so that programs that share it lose nothing of each other's but the same host's key.
+/// The file is replaced as a whole, so that a crash leaves the old one or the new one. Before each change it is read again,
+/// under a lock on a file beside it (`known_hosts.lock`), so that threads and programs that share it keep each other's hosts;
+/// of two keys of the same host the later one stays. Where the system cannot lock files, programs that change it at the same
+/// moment may lose a change.
 #[derive(Clone, Debug, Default)]
 pub struct KnownHosts {
     path: Option<PathBuf>,
@@ -194,6 +197,8 @@ impl KnownHosts {
     fn change(&mut self, host: &str, key: Option<PublicKey>) -> Result<(), KnownHostsError> {
         let host = host.to_lowercase();
         if let Some(path) = &self.path {
+            let _lock =
+                lock(path).map_err(|error| KnownHostsError::Unwritable { path: path.clone(), error })?;
             let before = read(path)?;
             self.keys = parse(&before, path)?;
             let mut text: String = before
@@ -214,6 +219,21 @@ impl KnownHosts {
             None => self.keys.remove(&host),
         };
         Ok(())
+    }
+}
+
+/// Keeps other threads and programs from changing the file until the result is dropped. The lock is on a file beside it,
+/// because the file itself is replaced.
+fn lock(path: &Path) -> io::Result<(MutexGuard<'static, ()>, fs::File)> {
+    // Where the system cannot lock files, at least the threads of this program take turns.
+    static THREADS: Mutex<()> = Mutex::new(());
+    let threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".lock");
+    let file = fs::File::create(path.with_file_name(name))?;
+    match file.lock() {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok((threads, file)),
     }
 }
 

@@ -113,7 +113,7 @@ mod activation {
     }
 
     #[test]
-    fn who_was_passed_nothing_binds_as_usual() {
+    fn a_program_that_was_passed_nothing_binds_as_usual() {
         if std::env::var_os("TORQUE_TEST_SERVICE").is_none() {
             assert!(Socket::builder().activated().unwrap().is_none());
         }

@@ -118,7 +118,7 @@ fn reaches(host: &mut Socket, live: &mut Socket, at_host: ConnectionId) {
 }
 
 #[test]
-fn who_answers_is_sent_to_while_datagrams_wait_for_those_who_are_gone() {
+fn clients_that_answer_are_sent_to_while_datagrams_wait_for_those_that_are_gone() {
     in_own_network(|_network| {
         let socket = |address: &str| Socket::builder().config(config()).bind((address, 0)).unwrap();
         let (neighbour, mut dead) = match Neighbour::new(move || DEAD.map(socket)) {

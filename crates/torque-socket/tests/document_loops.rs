@@ -221,6 +221,40 @@ fn a_fault_of_the_program_is_not_hidden() {
     client.join().unwrap();
 }
 
+/// Makes a game that stalls for a second. After 30 more frames it ends, and tells how long these took.
+fn stalling_game(took: &mut Duration) -> impl FnMut() -> Option<Vec<u8>> {
+    let (mut frames, mut went_on) = (0, Instant::now());
+    move || {
+        frames += 1;
+        if frames == 5 {
+            std::thread::sleep(Duration::from_secs(1));
+            went_on = Instant::now();
+        }
+        *took = went_on.elapsed();
+        (frames < 35).then(|| b"ducks".to_vec())
+    }
+}
+
+#[test]
+fn frames_that_a_stall_has_missed_are_left_out() {
+    let [mut frame, mut thread] = [Duration::ZERO; 2];
+    frame::run(&mut host(), stalling_game(&mut frame)).unwrap();
+    thread::run(&host().spawn().unwrap(), stalling_game(&mut thread)).unwrap();
+    // Else all of the 60 frames would follow at once.
+    let least = 25 * Duration::from_micros(16_667);
+    assert!(frame > least && thread > least, "{frame:?}, {thread:?}");
+    #[cfg(feature = "tokio")]
+    {
+        let mut took = Duration::ZERO;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut host = torque_socket::AsyncSocket::new(host()).unwrap();
+            in_tokio::run(&mut host, stalling_game(&mut took)).await.unwrap();
+        });
+        assert!(took > least, "{took:?}");
+    }
+}
+
 #[test]
 fn the_interfaces_document_shows_the_loop_that_was_run() {
     let document = include_str!("../../../spec/API.md");

@@ -37,7 +37,7 @@ fn a_datagram_that_is_too_large_is_lost_and_counted_and_nothing_else() {
     let mut socket = loopback();
     let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
     let remote = receiver.local_addr().unwrap();
-    // No UDP datagram has so many bytes.
+    // A UDP datagram cannot be this long.
     match socket.send_info(remote, &[b'!'; 65_530]) {
         Ok(()) => {
             socket.flush();

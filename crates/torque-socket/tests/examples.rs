@@ -1,26 +1,29 @@
 //! Every example runs to its end, over its bad network.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The example's program: built already if all of the tests were, built now if not.
+/// The example's program, beside that of this test. Building it takes no time if it is fresh.
 fn program(name: &str) -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    let path = path.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    if !path.exists() {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--package", "torque-socket", "--all-features", "--example", name])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.unwrap().success());
-    }
-    path
+    let test = std::env::current_exe().unwrap();
+    // `TARGET/PROFILE/deps/TEST`.
+    let [_, _, directory, target] = [0, 1, 2, 3].map(|above| test.ancestors().nth(above).unwrap());
+    let profile = directory.file_name().unwrap();
+    let profile = if profile == "debug" { OsStr::new("dev") } else { profile };
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--package", "torque-socket", "--all-features", "--example", name, "--profile"])
+        .arg(profile)
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.unwrap().success());
+    directory.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION)
 }
 
 /// The longest that an example may take.

@@ -308,9 +308,9 @@ fn an_echo_in_the_event_loop_compiles_and_works() {
 #[test]
 fn a_hard_puzzle_is_solved_beside_the_caller() {
     let mut config = torque_socket::Config::default();
-    config.puzzle.difficulty_min = 23;
-    config.puzzle.difficulty_max = 23;
-    config.puzzle.difficulty_limit = 23;
+    config.puzzle.difficulty_min = 20;
+    config.puzzle.difficulty_max = 20;
+    config.puzzle.difficulty_limit = 20;
     // However long the tries take on this machine today.
     config.handshake.wait = 3 * LIMIT;
     config.handshake.challenge_age = 3 * LIMIT;
@@ -339,7 +339,7 @@ fn a_hard_puzzle_is_solved_beside_the_caller() {
         client.wait(Duration::from_millis(5));
     }
     let handshake = client.connection_stats(id).unwrap().handshake;
-    assert!(handshake.difficulty >= 23);
-    // About eight million tries take a while, but not the caller's.
+    assert!(handshake.difficulty >= 20);
+    // About a million tries take a while, but not the caller's.
     assert!(busy < handshake.puzzle_time / 2 + Duration::from_millis(40), "{busy:?} of {handshake:?}");
 }

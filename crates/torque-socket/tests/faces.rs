@@ -116,14 +116,12 @@ fn request(host: &mut dyn Face, client: &mut Socket) -> ConnectRequest {
 fn connecting_without_trust_fails_at_once_and_lists_the_choices() {
     let host = common::loopback();
     for (name, mut face) in faces() {
-        // By address, and, where names are taken, by name.
+        // By address and by name.
         let failed = face.calls().connect_with(&host.local_addr(), ConnectOptions::default());
         assert_eq!(failed, Err(ConnectError::NoTrust), "{name}");
-        if name != "ShardedSocket" {
-            let failed =
-                face.calls().connect_with(&("localhost", 28_000), ConnectOptions::default().with_data("hi"));
-            assert_eq!(failed, Err(ConnectError::NoTrust), "{name}");
-        }
+        let failed =
+            face.calls().connect_with(&("localhost", 28_000), ConnectOptions::default().with_data("hi"));
+        assert_eq!(failed, Err(ConnectError::NoTrust), "{name}");
         // Nothing has begun that could end.
         assert!(face.calls().next_event().is_none(), "{name}");
         // A key in the URL is enough, and so is each of the choices.
@@ -135,6 +133,20 @@ fn connecting_without_trust_fails_at_once_and_lists_the_choices() {
     for choice in ["torque://tk1", "Trust::Pinned", "Trust::Ask", "known hosts", "Trust::Anyone"] {
         assert!(text.contains(choice), "{choice}: {text}");
     }
+}
+
+#[test]
+fn a_face_that_threads_share_is_a_face_by_reference() {
+    fn address(face: &mut dyn EventSocket) -> std::net::SocketAddr {
+        face.local_addr()
+    }
+    let threaded = Socket::bind("127.0.0.1:0").unwrap().spawn().unwrap();
+    let sharded = Socket::builder().shards(2).bind("127.0.0.1:0").unwrap();
+    assert_eq!(address(&mut &threaded), threaded.local_addr());
+    for shard in sharded.shards() {
+        assert_eq!(address(&mut &*shard), sharded.local_addr());
+    }
+    assert_eq!(address(&mut &sharded), sharded.local_addr());
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{loopback, pinned, turns};
+use common::{LIMIT, loopback, pinned, turns};
 use torque_socket::{Event, SendError};
 
 /// Forwards to a host what comes to either of two ports, and to the client, from the second one, what the host answers.
@@ -79,8 +79,10 @@ fn a_host_that_answers_from_another_port_is_connected_there() {
         _ => false,
     });
     // Data waits until the host is heard at that port.
+    let end = Instant::now() + LIMIT;
     while let Err(error) = client.send(id, b"hello") {
         assert_eq!(error, SendError::Blocked);
+        assert!(Instant::now() < end, "the host is never heard at its other port");
         host.poll();
         client.poll();
     }

@@ -616,7 +616,7 @@ fn a_broadcast_question_is_seen_once() {
 }
 
 #[test]
-fn who_waits_for_all_shards_is_woken_by_each() {
+fn a_wait_for_all_shards_is_ended_by_each() {
     for steering in WAYS {
         let Some(host) = host(steering, 3, "127.0.0.1:0") else { continue };
         let (mut shards, mut packets) = (BTreeSet::new(), 0);

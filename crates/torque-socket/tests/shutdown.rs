@@ -33,7 +33,7 @@ impl Host {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Own(_) => "a socket of its own",
+            Self::Own(_) => "a socket that the test drives",
             Self::Thread(_) => "a thread",
             Self::Shards(_) => "shards",
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{LIMIT, hasty, loopback};
 use torque_socket::{
-    AsyncSocket, CloseCode, Config, ConnectionId, Delivery, Event, SendError, Socket, Trust,
+    AsyncSocket, CallError, CloseCode, Config, ConnectionId, Delivery, Event, SendError, Socket, Trust,
 };
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -217,6 +217,66 @@ fn each_task_awaits_the_verdicts_on_what_it_sent() {
             }
         };
         assert_eq!(code, CloseCode::Closed);
+    });
+}
+
+#[test]
+fn a_handle_of_a_connection_that_has_ended_sends_on_no_other() {
+    run(async {
+        let (mut host, mut client) = (socket(hasty()), socket(hasty()));
+        let (at_client, _) = connect(&mut host, &mut client).await;
+        let old = client.connection(at_client);
+        client.close(at_client, b"").unwrap();
+        while !matches!(client.wait_event(None).await, Some(Event::Close { .. })) {}
+        assert_eq!(old.send(b"?").unwrap_err(), SendError::Closed);
+        // Ids come round: here until the next one is the same.
+        let passing = |client: &mut AsyncSocket| {
+            let id = client.connect("127.0.0.1:9", Trust::Anyone).unwrap();
+            client.close(id, b"").unwrap();
+            while !matches!(client.next_event(), Some(Event::Close { .. })) {}
+            id
+        };
+        let rest = (0..).find(|_| passing(&mut client) == at_client).unwrap();
+        for _ in 0..rest {
+            passing(&mut client);
+        }
+        let mut other = socket(hasty());
+        let (again, _) = connect(&mut other, &mut client).await;
+        assert_eq!(again, at_client);
+        assert_eq!(old.send(b"not for you").unwrap_err(), SendError::Closed);
+        assert_eq!(old.close(b""), Err(CallError::Closed));
+        assert_eq!((old.peer(), old.max_packet_size()), (None, None));
+        assert!(old.connection_stats().is_none());
+        // One of the new connection does.
+        assert!(client.connection(again).send(b"for you").is_ok());
+    });
+}
+
+#[test]
+fn a_branch_that_is_always_ready_does_not_keep_a_socket_from_its_events() {
+    run(async {
+        let (mut host, mut client) = (socket(Config::default()), socket(Config::default()));
+        let (at_client, _) = connect(&mut host, &mut client).await;
+        for _ in 0..20 {
+            client.send(at_client, b"?").unwrap();
+        }
+        client.flush();
+        // They come together, so others wait when the first one is given out.
+        let event = host.wait_event(None).await;
+        assert!(matches!(event, Some(Event::Packet { .. })), "{event:?}");
+        // Long enough for the socket to need its turn.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for _ in 0..1_000 {
+            tokio::select! {
+                biased;
+                event = host.wait_event(None) => {
+                    assert!(matches!(event, Some(Event::Packet { .. })), "{event:?}");
+                    return;
+                }
+                () = std::future::ready(()) => {}
+            }
+        }
+        panic!("the socket never had its turn");
     });
 }
 

@@ -3,9 +3,11 @@
 
 mod common;
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{env, fs, thread};
 
 use common::{loopback, reach, turns};
 use torque_socket::key_file::{self, KeyFileError};
@@ -17,7 +19,7 @@ struct Dir(PathBuf);
 
 impl Dir {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("torque-socket-{name}-{}", std::process::id()));
+        let path = env::temp_dir().join(format!("torque-socket-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -58,6 +60,25 @@ fn a_key_file_is_made_once_and_only_its_owner_can_read_it() {
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
     }
+}
+
+#[test]
+fn threads_that_make_a_key_file_at_the_same_time_get_the_same_key() {
+    let dir = Dir::new("key-race");
+    for round in 0..20 {
+        let path = dir.file(&format!("{round}.key"));
+        let together = Barrier::new(8);
+        let keys: Vec<_> = thread::scope(|threads| {
+            let make = || {
+                together.wait();
+                key_file::load_or_create(&path).unwrap().public()
+            };
+            let threads = [(); 8].map(|()| threads.spawn(make));
+            threads.map(|thread| thread.join().unwrap()).into()
+        });
+        assert_eq!(keys, [key_file::load(&path).unwrap().public(); 8]);
+    }
+    assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 20, "no draft is left");
 }
 
 #[test]
@@ -120,6 +141,48 @@ fn the_known_hosts_file_keeps_what_others_wrote() {
         let error = KnownHosts::load(&path).unwrap_err();
         assert!(matches!(error, KnownHostsError::BadLine { line: 2, .. }), "{error:?}");
     }
+}
+
+/// Hosts that each thread or program adds.
+const HOSTS: usize = 10;
+
+fn add_hosts(path: &Path, own: &str) {
+    for number in 0..HOSTS {
+        KnownHosts::load(path).unwrap().remember(&format!("{own}-{number}:1"), pair(1).public()).unwrap();
+    }
+}
+
+/// The program of the next test.
+#[test]
+fn as_a_program_that_adds_hosts() {
+    if let (Some(path), Some(own)) = (env::var_os("TORQUE_TEST_HOSTS"), env::var_os("TORQUE_TEST_OWN")) {
+        add_hosts(Path::new(&path), own.to_str().unwrap());
+    }
+}
+
+#[test]
+fn known_hosts_of_several_threads_and_programs_are_all_kept() {
+    let dir = Dir::new("hosts-race");
+    let path = dir.file("known_hosts");
+    let programs = [0, 1, 2, 3].map(|number| {
+        Command::new(env::current_exe().unwrap())
+            .args(["--exact", "as_a_program_that_adds_hosts"])
+            .env("TORQUE_TEST_HOSTS", &path)
+            .env("TORQUE_TEST_OWN", format!("program-{number}"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    });
+    thread::scope(|threads| {
+        for number in 0..4 {
+            let path = &path;
+            threads.spawn(move || add_hosts(path, &format!("thread-{number}")));
+        }
+    });
+    for mut program in programs {
+        assert!(program.wait().unwrap().success());
+    }
+    assert_eq!(KnownHosts::load(&path).unwrap().iter().count(), 8 * HOSTS);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn fill(client: &mut Socket, connection: torque_socket::ConnectionId) {
 }
 
 #[test]
-fn who_takes_all_events_after_each_poll_gets_all_packets() {
+fn a_host_that_takes_all_events_gets_all_packets() {
     let (mut host, mut client) = (wide(), wide());
     let (at_client, _) = connect(&mut host, &mut client);
     fill(&mut client, at_client);
@@ -66,7 +66,7 @@ fn a_socket_with_a_thread_waits_for_its_application_too() {
 }
 
 #[test]
-fn who_takes_no_events_keeps_the_connection() {
+fn a_host_that_takes_no_events_keeps_the_connection() {
     let (mut host, mut client) = (wide(), wide());
     let (at_client, _) = connect(&mut host, &mut client);
     fill(&mut client, at_client);

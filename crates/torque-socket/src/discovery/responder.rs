@@ -14,7 +14,7 @@ const TO_ALL: Rate = Rate { burst: 40, per_second: 20 };
 const TO_EACH: Rate = Rate { burst: 8, per_second: 2 };
 
 /// Answers questions about this host, but not more than 20 a second in the long run, and 2 to one source (an IPv4
-/// address, or an IPv6 /64), so that who asks without end does not silence the host for the others.
+/// address, or an IPv6 /64), so that a source that asks without end does not silence the host for the others.
 #[derive(Clone, Debug)]
 pub struct Responder {
     service: String,

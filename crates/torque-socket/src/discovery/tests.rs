@@ -83,7 +83,7 @@ fn answers_are_rationed() {
 }
 
 #[test]
-fn who_asks_without_end_silences_the_host_for_nobody_else() {
+fn a_source_that_asks_without_end_silences_the_host_for_nobody_else() {
     let question = Question { id: [1; 8], service: "pond".into() }.write();
     let address = |text: &str| Address::from(text.parse::<std::net::SocketAddr>().unwrap());
     // The flood comes from one IPv4 address, or from all of an IPv6 /64.

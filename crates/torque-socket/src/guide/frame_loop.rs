@@ -1,6 +1,9 @@
 use std::time::{Duration, Instant};
 use torque_socket::{Event, SendError, Socket};
 
+/// 60 frames a second.
+const FRAME: Duration = Duration::from_micros(16_667);
+
 /// Sends the state of each frame to all players, until the game gives none.
 fn play(socket: &mut Socket, mut game: impl FnMut() -> Option<Vec<u8>>) -> Result<(), SendError> {
     let mut players = Vec::new();
@@ -30,7 +33,8 @@ fn play(socket: &mut Socket, mut game: impl FnMut() -> Option<Vec<u8>>) -> Resul
             }
         }
         socket.flush();
-        next_frame += Duration::from_micros(16_667);
+        // After a stall the next frame is due now, and those that were missed are left out.
+        next_frame = (next_frame + FRAME).max(Instant::now());
         std::thread::sleep(next_frame.saturating_duration_since(Instant::now()));
     }
 }

@@ -8,6 +8,8 @@ async fn play(
 ) -> Result<(), SendError> {
     let mut players = Vec::new();
     let mut frames = tokio::time::interval(Duration::from_micros(16_667));
+    // After a stall, frames that were missed are left out.
+    frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             Some(event) = socket.wait_event(None) => match event {

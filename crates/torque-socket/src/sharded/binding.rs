@@ -26,15 +26,26 @@ pub enum Steering {
     /// One socket receives for all shards and hands on what belongs to others. Where a port cannot be shared so
     /// that the system spreads datagrams: everywhere but on Linux.
     OneSocket,
-    /// Each shard has a socket at the same port (`SO_REUSEPORT`), among which the system spreads remotes by a rule
-    /// socket: of *n* datagrams, all but one are handed on. Where the system refuses the next. A broadcast to
-    /// the port, which the system copies to every socket, is seen once for each of them.
+    /// Each shard has a socket at the same port (`SO_REUSEPORT`). The system spreads remotes among them by another rule than
+    /// the shards', so with *n* shards all but one in *n* datagrams are handed on. The fallback where the system refuses
+    /// [`Kernel`](Self::Kernel). A broadcast to the port, which the system copies to every socket, is seen once for each of
+    /// them.
     HandOn,
     /// The same, and the system follows the shards' own rule: nothing is handed on. Linux.
     Kernel,
 }
 
 /// How to make a sharded host. From [`Builder::shards`].
+///
+/// ```no_run
+/// use torque_socket::Socket;
+///
+/// // One background thread for each core, and one address and key for all.
+/// let shards = std::thread::available_parallelism()?.get().min(8);
+/// let host = Socket::builder().shards(shards).bind("0.0.0.0:28000")?;
+/// println!("torque://{}@MY-ADDRESS:28000", host.public_key());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ShardedBuilder {
     builder: Builder,
@@ -88,6 +99,31 @@ impl ShardedBuilder {
     /// Drive them with [`Socket::wait`], or poll them every frame; their descriptors alone do not tell what other
     /// shards leave for them. All of them have to be driven, or what they own is lost. Their connections do not follow other
     /// sides that move, as with [`bind`](Self::bind).
+    ///
+    /// ```no_run
+    /// use torque_socket::{Event, Socket};
+    ///
+    /// let threads = Socket::builder().shards(4).bind_each("0.0.0.0:28000")?.into_iter().map(|mut shard| {
+    ///     std::thread::spawn(move || {
+    ///         loop {
+    ///             match shard.wait_event(None) {
+    ///                 // These calls fail if the client has gone meanwhile, which `Close` tells.
+    ///                 Some(Event::ConnectRequest(request)) => {
+    ///                     let _ = shard.accept_connection(request.connection, b"welcome");
+    ///                 }
+    ///                 Some(Event::Packet { connection, payload, .. }) => {
+    ///                     let _ = shard.send(connection, &payload);
+    ///                 }
+    ///                 _ => {}
+    ///             }
+    ///         }
+    ///     })
+    /// });
+    /// for thread in threads.collect::<Vec<_>>() {
+    ///     thread.join().unwrap();
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`BindError`] says what to do.

@@ -2,8 +2,9 @@
 
 use torque_proto::{CallError, ConnectOptions, ConnectionId, Trust};
 
-use super::{Socket, get_waker};
+use super::Socket;
 use crate::target::{ConnectError, Place, ToTarget, combine_trust};
+use crate::waker::get_waker;
 
 impl Socket {
     /// Begins a connection. Takes an address, a name and a port, or a URL (`torque://key@name:port`). Events tell what

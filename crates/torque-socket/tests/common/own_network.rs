@@ -74,7 +74,7 @@ impl OwnNetwork {
 pub fn in_own_network(test: impl FnOnce(OwnNetwork) + Send + 'static) {
     let thread = std::thread::spawn(|| match OwnNetwork::enter() {
         Ok(network) => test(network),
-        Err(error) => skip(&format!("a network of its own needs root: {error}")),
+        Err(error) => skip(&format!("a separate network needs root: {error}")),
     });
     thread.join().unwrap();
 }
