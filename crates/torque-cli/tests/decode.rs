@@ -54,6 +54,9 @@ fn every_golden_layout_is_named_and_every_refused_one_objected_to() {
         "connect_refuse",
         "connect_pending",
         "reject",
+        "punch",
+        "who_are_you",
+        "reset",
         "probe",
         "probe_echo",
     ];
@@ -81,7 +84,18 @@ fn every_golden_layout_is_named_and_every_refused_one_objected_to() {
                 "{name}: {problem:?}"
             );
             assert_eq!(datagram["kind"], vector["kind"], "{name}");
-            for key in ["initiator_nonce", "host_salt", "e2", "epoch_key", "identity_token", "nonce"] {
+            for key in [
+                "initiator_nonce",
+                "host_salt",
+                "e2",
+                "epoch_key",
+                "identity_token",
+                "nonce",
+                "id",
+                "number",
+                "echo",
+                "reset_token",
+            ] {
                 if let Some(value) = vector["fields"][key].as_str() {
                     assert_eq!(field(datagram, key), value, "{name}");
                 }

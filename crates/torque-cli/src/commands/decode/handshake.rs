@@ -200,6 +200,6 @@ fn punch(message: &Punch, tag: &[u8; Punch::TAG_BYTES]) -> Explained {
 
 fn reset(token: &[u8; 16]) -> Explained {
     let mut explained = Explained::new("reset", "the host has lost a connection");
-    explained.field(1, 16, "token", hex(token));
+    explained.field(1, 16, "reset_token", hex(token));
     explained
 }

@@ -5,6 +5,7 @@ mod fields;
 mod handshake;
 mod keys;
 mod packet;
+mod reliable;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use torque_proto::wire::header::{Header, HeaderSize, PacketKind};
 use torque_socket::CloseCode;
 
 use super::fields::{Explained, data};
+use super::reliable;
 use crate::units::{hex, printable};
 
 /// Verdicts of one report that are written out.
@@ -136,4 +137,5 @@ fn control(explained: &mut Explained, body: &[u8]) {
             Err(_) => explained.problem = Some("a control message is malformed".into()),
         }
     }
+    reliable::messages(explained, body);
 }

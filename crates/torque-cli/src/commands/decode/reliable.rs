@@ -1,0 +1,48 @@
+//! Reliable control messages of opened packets (PROTOCOL.md 8.1).
+
+use torque_proto::wire::control::reliable::{ReliableKind, ReliableMessage, ReliableMessages};
+use torque_proto::wire::parse_path_id;
+
+use super::fields::Explained;
+use crate::units::hex;
+
+/// Adds the reliable messages of a control packet.
+pub fn messages(explained: &mut Explained, body: &[u8]) {
+    for message in ReliableMessages::new(body) {
+        let (size, name, value) = match message {
+            Ok(ReliableMessage::Whole { kind, attempt, serial, body }) => {
+                let what = if kind == ReliableKind::PATH_ID { path_id(body) } else { hex(body) };
+                let number = kind.number();
+                let text = format!("kind {number}, attempt {attempt}, serial {serial}: {what}");
+                (9 + body.len(), kind_name(kind), text)
+            }
+            Ok(ReliableMessage::Part { kind, attempt, serial, length, offset, bytes }) => {
+                let of = format!("kind {}, attempt {attempt}, serial {serial}", kind.number());
+                let text = format!("{of}: from byte {offset} of {length}");
+                (14 + bytes.len(), "part", text)
+            }
+            Ok(ReliableMessage::Received { attempt, serial }) => {
+                (9, "received", format!("attempt {attempt}, serial {serial}"))
+            }
+            Err(_) => {
+                explained.problem = Some("a reliable control message is malformed".into());
+                return;
+            }
+        };
+        explained.sealed_field(size, name, value);
+    }
+}
+
+fn path_id(body: &[u8]) -> String {
+    match parse_path_id(body) {
+        Ok((id, token)) => format!("id {id:016x}, reset token {}", hex(&token)),
+        Err(error) => format!("{} ({error})", hex(body)),
+    }
+}
+
+const fn kind_name(kind: ReliableKind) -> &'static str {
+    match kind {
+        ReliableKind::PATH_ID => "path_id",
+        _ => "reliable message",
+    }
+}
