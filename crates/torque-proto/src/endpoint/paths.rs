@@ -18,7 +18,7 @@ use crate::event::{ClosedBy, Event};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::micros::Micros;
-use crate::path::{Ask, Path, PathId, PathSet, Step};
+use crate::path::{Ask, Path, PathId, PathSet, Sharing, Step};
 use crate::transmits::Cause;
 use crate::wire::control::reliable::ReliableKind;
 use crate::wire::{Punch, WHO_ARE_YOU, parse_path_id, parse_reset, path_id, reset};
@@ -508,22 +508,27 @@ impl Endpoint {
         if let Some(old) = connected.punching.ids.was_used(number) {
             self.paths.remove_id(old, id);
         }
-        if !connected.is_host || connected.punching.ids.has_spare() || !connected.connection.is_open() {
+        if !connected.is_host || !connected.connection.is_open() {
             return;
         }
-        let spare = self.rng.u64();
-        if !self.paths.add_id(spare, id) {
-            return;
-        }
-        let token = self.key_pair.reset_token(spare);
-        let body = path_id(spare, token);
-        connected.punching.ids.add_spare(PathId { id: spare, token }, false);
-        self.drive(id, Cause::Own, |connection, _, outbox| {
-            // If it finds no room, the id is forgotten below, and another punch brings another one.
-            if connection.send_reliable(now, PATHS, ReliableKind::PATH_ID, &body, outbox).is_err() {
-                trace_event!(DEBUG, "no room for path_id");
+        let ids = &mut connected.punching.ids;
+        if !ids.has_spare() {
+            let spare = self.rng.u64();
+            if !self.paths.add_id(spare, id) {
+                return;
             }
+            ids.add_spare(PathId { id: spare, token: self.key_pair.reset_token(spare) }, Sharing::Untold);
+        }
+        let Some(spare) = ids.untold() else { return };
+        let body = path_id(spare.id, spare.token);
+        let mut sent = None;
+        self.drive(id, Cause::Own, |connection, _, outbox| {
+            // If it finds no room, the next punch has it tried again.
+            sent = connection.send_reliable(now, PATHS, ReliableKind::PATH_ID, &body, outbox).ok();
         });
+        if let (Some(serial), Some(connected)) = (sent, self.connected_mut(id)) {
+            connected.punching.ids.spare_was_told(serial);
+        }
     }
 
     /// What became of a path_id.
@@ -533,22 +538,24 @@ impl Endpoint {
         };
         let ids = &mut connected.punching.ids;
         match event {
-            ControlEvent::Received { .. } => ids.spare_was_received(),
-            ControlEvent::Failed { .. } => {
-                if let Some(lost) = ids.spare_was_lost() {
-                    self.paths.remove_id(lost, id);
-                }
-            }
+            ControlEvent::Received { serial, .. } => ids.spare_was_received(serial),
+            ControlEvent::Failed { serial, .. } => ids.spare_was_lost(serial),
             ControlEvent::Message { kind: ReliableKind::PATH_ID, body, .. }
                 if !connected.is_host && !ids.has_spare() =>
             {
                 let Ok((number, token)) = parse_path_id(&body) else { return self.stats.malformed += 1 };
-                if self.paths.add_id(number, id) {
-                    ids.add_spare(PathId { id: number, token }, true);
+                // Also if this connection has it, which would lose it when the older id is forgotten.
+                if !self.paths.has_id(number) && self.paths.add_id(number, id) {
+                    ids.add_spare(PathId { id: number, token }, Sharing::Shared);
                 }
             }
             ControlEvent::Message { .. } => self.stats.malformed += 1,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn ids_of(&mut self, id: ConnectionId) -> Vec<u64> {
+        self.connected_mut(id).map(|connected| connected.punching.ids.all().collect()).unwrap_or_default()
     }
 
     fn tracked_mut(&mut self, id: ConnectionId) -> Option<&mut Tracked> {

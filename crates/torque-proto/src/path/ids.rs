@@ -14,8 +14,18 @@ pub(crate) struct PathId {
 /// The next id.
 struct Spare {
     id: PathId,
-    /// Whether both sides have it.
-    is_shared: bool,
+    sharing: Sharing,
+}
+
+/// Whether the other side has an id, too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sharing {
+    /// It is not told of it. It may have it all the same, if it was told once, and its word was lost.
+    Untold,
+    /// It is told of it by the message with this serial.
+    Told(u16),
+    /// It has it.
+    Shared,
 }
 
 /// The ids of one connection.
@@ -50,25 +60,40 @@ impl PathIds {
     }
 
     /// A spare, which the other side has (at the initiator) or is to be told (at the host).
-    pub(crate) fn add_spare(&mut self, id: PathId, is_shared: bool) {
-        self.spare = Some(Box::new(Spare { id, is_shared }));
+    pub(crate) fn add_spare(&mut self, id: PathId, sharing: Sharing) {
+        self.spare = Some(Box::new(Spare { id, sharing }));
     }
 
-    /// The other side has the spare.
-    pub(crate) fn spare_was_received(&mut self) {
-        if let Some(spare) = &mut self.spare {
-            spare.is_shared = true;
+    /// The spare, if the other side is to be told of it.
+    pub(crate) fn untold(&self) -> Option<PathId> {
+        self.spare.as_ref().filter(|spare| spare.sharing == Sharing::Untold).map(|spare| spare.id)
+    }
+
+    /// The message with this serial tells the other side of the spare.
+    pub(crate) fn spare_was_told(&mut self, serial: u16) {
+        self.share(Sharing::Untold, Sharing::Told(serial));
+    }
+
+    /// The other side has the spare, if this message told of it. It may have told of one that is in use by now.
+    pub(crate) fn spare_was_received(&mut self, serial: u16) {
+        self.share(Sharing::Told(serial), Sharing::Shared);
+    }
+
+    /// The other side does not say that it has the spare of this message. It may use it all the same: the spare stays, and is told
+    /// again.
+    pub(crate) fn spare_was_lost(&mut self, serial: u16) {
+        self.share(Sharing::Told(serial), Sharing::Untold);
+    }
+
+    fn share(&mut self, from: Sharing, to: Sharing) {
+        if let Some(spare) = self.spare.as_mut().filter(|spare| spare.sharing == from) {
+            spare.sharing = to;
         }
-    }
-
-    /// The other side does not say that it has the spare. It is forgotten, so that another one can be given.
-    pub(crate) fn spare_was_lost(&mut self) -> Option<u64> {
-        self.spare.take_if(|spare| !spare.is_shared).map(|spare| spare.id.id)
     }
 
     /// This side is in another network, where the current id must not be seen.
     pub(crate) fn moved(&mut self) {
-        self.uses_spare = self.spare.as_ref().is_some_and(|spare| spare.is_shared);
+        self.uses_spare = self.spare.as_ref().is_some_and(|spare| spare.sharing == Sharing::Shared);
     }
 
     /// The other side has used this id. If it is the spare, it is the current one from now on, and the old one is returned.
@@ -98,10 +123,11 @@ mod tests {
         let mut ids = PathIds::new(id(1));
         ids.moved();
         assert_eq!(ids.sends(), 1);
-        ids.add_spare(id(2), false);
+        ids.add_spare(id(2), Sharing::Untold);
+        ids.spare_was_told(5);
         ids.moved();
         assert_eq!(ids.sends(), 1);
-        ids.spare_was_received();
+        ids.spare_was_received(5);
         assert_eq!(ids.sends(), 1);
         ids.moved();
         assert_eq!((ids.sends(), ids.all().collect::<alloc::vec::Vec<_>>()), (2, alloc::vec![1, 2]));
@@ -112,12 +138,31 @@ mod tests {
     }
 
     #[test]
-    fn a_spare_that_was_not_received_is_forgotten_and_another_one_can_come() {
+    fn a_spare_that_was_not_received_is_kept_and_told_again() {
         let mut ids = PathIds::new(id(1));
-        ids.add_spare(id(2), false);
-        assert_eq!(ids.spare_was_lost(), Some(2));
-        ids.add_spare(id(3), false);
-        ids.spare_was_received();
-        assert_eq!((ids.spare_was_lost(), ids.has_spare()), (None, true));
+        ids.add_spare(id(2), Sharing::Untold);
+        ids.spare_was_told(5);
+        assert!(ids.untold().is_none());
+        ids.spare_was_lost(5);
+        assert_eq!(ids.untold().map(|spare| spare.id), Some(2));
+        assert!(ids.has_token(&[2; 16]));
+        ids.spare_was_told(6);
+        ids.spare_was_received(6);
+        ids.moved();
+        assert_eq!((ids.untold().is_none(), ids.sends()), (true, 2));
+    }
+
+    #[test]
+    fn the_late_word_on_an_older_spare_says_nothing_of_the_newer_one() {
+        let mut ids = PathIds::new(id(1));
+        ids.add_spare(id(2), Sharing::Untold);
+        ids.spare_was_told(5);
+        // The other side uses it before its word on the message comes.
+        assert_eq!(ids.was_used(2), Some(1));
+        ids.add_spare(id(3), Sharing::Untold);
+        ids.spare_was_told(6);
+        ids.spare_was_received(5);
+        ids.moved();
+        assert_eq!(ids.sends(), 2);
     }
 }

@@ -6,7 +6,7 @@ mod set;
 
 use core::net::IpAddr;
 
-pub(crate) use ids::{PathId, PathIds};
+pub(crate) use ids::{PathId, PathIds, Sharing};
 pub(crate) use rtt::Rtt;
 pub(crate) use set::{Ask, Facts, PathSet, Step};
 

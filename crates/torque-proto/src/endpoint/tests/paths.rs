@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::address::Address;
+use crate::endpoint::paths::PATHS;
+use crate::wire::control::reliable::ReliableKind;
 
 /// A host and a client that can have any address, one at a time.
 struct Moving {
@@ -10,6 +12,8 @@ struct Moving {
     ids: [ConnectionId; 2],
     /// Datagrams to where the client is not any more.
     lost: usize,
+    /// Whether the client's packets are lost, and only its punches arrive.
+    loses_packets: bool,
     /// First bytes of what was sent, by end.
     sent: [Vec<u8>; 2],
 }
@@ -25,7 +29,14 @@ impl Moving {
     fn with(config: Config) -> Self {
         let mut pair = Pair::new(config);
         let ids = pair.connect();
-        Self { pair, client: address(HOME), ids, lost: 0, sent: [Vec::new(), Vec::new()] }
+        Self {
+            pair,
+            client: address(HOME),
+            ids,
+            lost: 0,
+            loses_packets: false,
+            sent: [Vec::new(), Vec::new()],
+        }
     }
 
     fn exchange(&mut self) {
@@ -43,7 +54,8 @@ impl Moving {
                     self.sent[from].push(bytes[0]);
                     let source = if from == HOST { address(HOST as u8) } else { self.client };
                     let target = if from == HOST { self.client } else { address(HOST as u8) };
-                    if path.remote != target {
+                    let is_lost = self.loses_packets && from == CLIENT && bytes[0] >= 0x80;
+                    if path.remote != target || is_lost {
                         self.lost += 1;
                         continue;
                     }
@@ -220,4 +232,41 @@ fn each_change_of_the_network_has_everything_tried_at_once() {
     let mut fixed = Moving::with(Config { roaming: false, ..Config::default() });
     fixed.pair.ends[CLIENT].network_changed(fixed.pair.now);
     assert_eq!(fixed.pair.ends[CLIENT].transmits().len(), 0);
+}
+
+#[test]
+fn an_id_that_only_the_client_knows_to_be_shared_is_not_forgotten_by_the_host() {
+    // A host that had forgotten it would say that it was restarted.
+    let mut moving = Moving::with(Config { sole_identity: true, ..Config::default() });
+    moving.advance(Duration::from_secs(1));
+    moving.loses_packets = true;
+    // The host tells another id, and never hears that the client has it.
+    moving.pair.ends[CLIENT].network_changed(moving.pair.now);
+    moving.advance(Duration::from_secs(14));
+    moving.pair.events(CLIENT);
+    moving.loses_packets = false;
+    moving.client = address(AWAY);
+    moving.pair.ends[CLIENT].network_changed(moving.pair.now);
+    moving.send(CLIENT);
+    moving.advance(Duration::from_secs(2));
+    assert_eq!(moving.remote(), address(AWAY));
+    let events = moving.pair.events(CLIENT);
+    assert!(!events.iter().any(|event| matches!(event, Event::Close { .. })), "{events:?}");
+}
+
+#[test]
+fn a_host_that_gives_an_id_that_is_in_use_is_ignored() {
+    let mut moving = Moving::new();
+    moving.advance(Duration::from_secs(1));
+    // From the first punch on, the client reads the message.
+    moving.pair.ends[CLIENT].network_changed(moving.pair.now);
+    let client = moving.ids[CLIENT];
+    let in_use = moving.pair.ends[CLIENT].ids_of(client)[0];
+    let body = crate::wire::path_id(in_use, [7; 16]);
+    let (now, id) = (moving.pair.now, moving.ids[HOST]);
+    moving.pair.ends[HOST].send_control(now, id, PATHS, ReliableKind::PATH_ID, &body).unwrap();
+    moving.advance(Duration::from_secs(1));
+    // The other side's own spare comes all the same.
+    let ids = moving.pair.ends[CLIENT].ids_of(client);
+    assert!(ids.len() == 2 && ids[0] == in_use && ids[1] != in_use, "{ids:x?}");
 }
