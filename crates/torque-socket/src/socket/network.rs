@@ -10,6 +10,8 @@ use super::Socket;
 
 /// The pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The same while there are no connections, so that what a new one has is soon known.
+const LOOK_FOR_CONNECTIONS: Duration = Duration::from_millis(100);
 /// How many of the other sides are asked about. A client has one or a few, and what changes for a host changes for many of its.
 const ASKED_ABOUT: usize = 8;
 /// A socket that was not driven for so long beyond the longest time that it waits by itself was asleep, perhaps with its
@@ -83,10 +85,10 @@ impl NetworkWatch {
     /// Looks. Returns whether the network has changed since the last time, or may have because the machine was asleep.
     /// `driven_last` is when the socket was last driven; `remotes` are the other sides of its connections.
     fn look(&mut self, now: Instant, driven_last: Instant, remotes: impl Iterator<Item = Address>) -> bool {
-        self.next_look = now + LOOK_EVERY;
         let bound = self.bound;
         let ask = |remote: Address| Some((remote, source_to(remote.socket_addr()?, bound)?));
         let seen: Vec<_> = remotes.take(ASKED_ABOUT).filter_map(ask).collect();
+        self.next_look = now + if seen.is_empty() { LOOK_FOR_CONNECTIONS } else { LOOK_EVERY };
         let before = std::mem::replace(&mut self.seen, seen);
         let is_other = |(remote, source): &(Address, Source)| {
             before.iter().any(|(known, old)| known == remote && old != source)
