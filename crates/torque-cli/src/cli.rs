@@ -9,7 +9,7 @@ Exit codes:
   0  done
   1  failed: anything that is not listed below
   2  usage: the command line, a file or a text cannot be used
-  3  no answer: the other side did not answer, or stopped answering
+  3  no answer: the other side did not answer, stopped answering, or was restarted
   4  refused: the other side refused, or the two sides are incompatible
   5  key mismatch: the other side has the wrong key, or one that is not trusted
 

@@ -15,7 +15,7 @@ use crate::key_files;
 use crate::output::{DIM, GOOD, NAME, Output, WARN};
 use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
 use crate::trust::TrustOptions;
-use crate::units::printable;
+use crate::units::{millis, millis_number, printable};
 
 /// The time after which an attempt reports what seems to be wrong.
 const HINT_AFTER: Duration = Duration::from_secs(1);
@@ -157,9 +157,24 @@ impl LastFigures {
     }
 }
 
+/// Tells that the connection goes on by another path: this machine or the host has another address now.
+pub fn tell_path_change(remote: Address, round_trip: Duration, output: &Output) -> Result<(), Failure> {
+    output.note(format_args!(
+        "{WARN}another path{WARN:#} to the host at {remote}: the connection goes on {DIM}(round trip {}){DIM:#}",
+        millis(round_trip)
+    ));
+    output.record(|| {
+        json!({
+            "event": "path_changed",
+            "remote": remote.to_string(),
+            "rtt_ms": millis_number(round_trip),
+        })
+    })
+}
+
 /// Explains why a command stays a while after its connection has ended.
-pub fn note_close(by: ClosedBy, output: &Output) {
-    if by == ClosedBy::Remote {
+pub fn note_close(code: CloseCode, by: ClosedBy, output: &Output) {
+    if by == ClosedBy::Remote && code != CloseCode::HostRestarted {
         output.note(format_args!(
             "{DIM}the host has closed the connection; staying a few seconds in case it missed the answer{DIM:#}"
         ));

@@ -96,6 +96,9 @@ impl Failure {
                 "check the address and port, that the host runs, and that a firewall lets UDP through",
             ),
             CloseCode::TimedOut => (Code::NoAnswer, "the network or the host went away; try again"),
+            CloseCode::HostRestarted => {
+                (Code::NoAnswer, "the host runs again but does not know this connection: connect again")
+            }
             CloseCode::NameNotFound => (Code::NoAnswer, "check the name, or use the address itself"),
             CloseCode::Unreachable => {
                 (Code::NoAnswer, "check that this machine is on a network that leads there")

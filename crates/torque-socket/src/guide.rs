@@ -178,6 +178,40 @@ pub mod connecting {}
 /// queued behind its back.
 pub mod verdicts {}
 
+/// # When addresses change, machines sleep, and hosts are restarted
+///
+/// A connection goes on when its other side has another address: a phone that leaves the Wi-Fi, a NAT that gives another port, a
+/// laptop that wakes up elsewhere. Packets under way may be dropped, and say so; keys, window and numbers stay.
+/// [`Event::PathChanged`](crate::Event::PathChanged) tells both sides, and nothing is to be done about it, unless the program has
+/// rules about addresses.
+///
+/// A connection that is sending notices within a few round trips, an idle one at its next ping. A socket also notices when this
+/// machine's network changes or the machine was asleep ([`Builder::watch_network`](crate::Builder::watch_network)). A program on
+/// a system that tells of changes, as phones do, calls [`network_changed`](crate::Socket::network_changed).
+///
+/// How long a connection may be without any network is a matter of [`ping_limit`](crate::Config::ping_limit): after so many
+/// pings it ends with [`CloseCode::TimedOut`](crate::CloseCode::TimedOut), after 30 s by default, with data under way after 9 s.
+///
+/// When a host is restarted, its connections are lost. A host with a stored key says so, if it may:
+/// [`Config::sole_identity`](crate::Config::sole_identity) states that no other socket has its key. Its clients' connections
+/// then end with [`CloseCode::HostRestarted`](crate::CloseCode::HostRestarted) two round trips after their next packet, and they can connect again at once.
+///
+/// ```
+/// use torque_socket::{Config, Socket};
+///
+/// let mut config = Config::default();
+/// config.sole_identity = true;
+/// # let path = std::env::temp_dir().join(format!("torque-guide-{}.key", std::process::id()));
+/// let key_pair = torque_socket::key_file::load_or_create(&path)?;
+/// let host = Socket::builder().config(config).key_pair(key_pair).bind("127.0.0.1:0")?;
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A host of several shards can do neither: its clients connect again when their address changes, and time out when it is
+/// restarted ([many cores](crate::guide::many_cores)).
+pub mod moving {}
+
 /// # Errors, limits, counters, and bad networks on purpose
 ///
 /// Errors are grouped by who is at fault. What the caller does wrong is an error of the call

@@ -84,8 +84,9 @@ fn datagrams_to_a_closed_port_disturb_no_connection() {
 }
 
 #[test]
-fn noise_is_counted_and_answered_with_nothing() {
+fn noise_is_counted_and_answered_with_a_byte_a_second_at_most() {
     let mut host = loopback();
+    let begun = std::time::Instant::now();
     let noise = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut state = 0x9e37_79b9_u64;
     for length in 0..600_usize {
@@ -102,10 +103,13 @@ fn noise_is_counted_and_answered_with_nothing() {
         host.poll();
         assert!(host.next_event().is_none());
     }
-    assert_eq!(host.io_stats().datagrams_sent, 0);
+    // What looks like a packet may be of a connection whose other side has moved (PATHS.md 7).
+    let asked = host.stats().who_are_you_sent;
+    assert!((1..=begun.elapsed().as_secs() + 1).contains(&asked), "{asked}");
+    assert_eq!((host.io_stats().datagrams_sent, host.io_stats().bytes_sent), (asked, asked));
     assert!(host.io_stats().datagrams_received > 300);
     let metrics = host.metrics();
-    assert!(metrics.contains("torque_io_datagrams_sent_total 0\n"), "{metrics}");
+    assert!(metrics.contains(&format!("torque_io_datagrams_sent_total {asked}\n")), "{metrics}");
     for (index, line) in metrics.lines().enumerate() {
         let of_three = ["# HELP torque_", "# TYPE torque_", "torque_"][index % 3];
         assert!(line.starts_with(of_three), "line {index}: {line}");

@@ -221,6 +221,25 @@ fn a_client_whose_port_changes_while_it_is_silent_is_followed() {
 }
 
 #[test]
+fn a_host_whose_port_changes_is_followed_by_its_client_alone() {
+    for (name, wrap) in faces() {
+        eprintln!("{name}");
+        let mut world = World::new(wrap);
+        for change in 1..=2 {
+            world.run(Duration::from_millis(300), true);
+            let (new, at) = (world.nat.rebind_host(), Instant::now());
+            world.soon("the client follows", true, |world| world.ends[0].0.moved_to.len() == change);
+            assert_eq!(world.ends[0].0.moved_to.last(), Some(&new));
+            world.soon("packets are delivered", true, |world| {
+                let (at_client, at_host) = &world.ends[0];
+                at_client.last_delivered > Some(at) && at_host.last_delivered > Some(at)
+            });
+        }
+        world.end();
+    }
+}
+
+#[test]
 fn a_program_that_tells_of_a_change_is_found_before_its_next_ping() {
     for (name, wrap) in faces() {
         eprintln!("{name}");

@@ -99,9 +99,15 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "torque")]
     service: String,
 
-    /// Share the work among this many sockets and threads at the one port; limits other than --max hold for each of them
+    /// Share the work among this many sockets and threads at the one port; limits other than --max hold for each of them.
+    /// With more than one, connections do not follow clients whose address changes, and end by time-out when the host is restarted
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     shards: u8,
+
+    /// Other hosts use the same --key, on this machine or others. Without this, a host with a stored key that was restarted
+    /// tells clients at once that it has lost their connections; hosts with one key would say that for each other
+    #[arg(long, requires = "key")]
+    shared_key: bool,
 
     /// Serve Prometheus metrics over HTTP at this address
     #[arg(long, value_name = "ADDR")]
@@ -140,6 +146,8 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     config.origins.trusted_gateways.clone_from(&args.trusted_gateway);
     config.origins.allowed_origins.clone_from(&args.allowed_origin);
     config.origins.allow_native = args.allow_native;
+    // A key of this run alone belongs to no earlier connection.
+    config.sole_identity = args.socket.key.is_some() && !args.shared_key;
     args.limits.apply(&mut config);
     let builder = args.limits.buffers(args.socket.builder()?.config(config));
     let mut socket = HostSocket::bind(builder, args.shards.into(), &bind)?;

@@ -200,9 +200,12 @@ impl Pinger<'_> {
                 )
             }
             Event::Verdict { sequence, delivery, .. } => self.verdict(sequence, delivery),
+            Event::PathChanged { remote, round_trip, .. } if !self.args.quiet => {
+                connecting::tell_path_change(remote, round_trip, self.output)
+            }
             Event::Close { by: ClosedBy::Application, .. } => Ok(()),
             Event::Close { code, by, reason, .. } => {
-                connecting::note_close(by, self.output);
+                connecting::note_close(code, by, self.output);
                 self.ended = Some(Failure::closed(code, &reason));
                 Ok(())
             }

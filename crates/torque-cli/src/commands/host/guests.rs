@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::host_socket::HostSocket;
 use crate::logs::{Level, Logs};
 use crate::output::{BAD, DIM, GOOD, NAME};
-use crate::units::{hex, printable, text_or_hex};
+use crate::units::{hex, millis, millis_number, printable, text_or_hex};
 
 /// Refusals that are told one by one in each second; of further ones only the number is.
 const REFUSALS_TOLD: u64 = 10;
@@ -162,6 +162,18 @@ impl<'a> Guests<'a> {
                     })
                 })
             }
+            Event::PathChanged { connection, remote, round_trip } => self.logs.event(
+                Level::Info,
+                "path_changed",
+                format_args!("{connection} {remote} {DIM}round trip {}{DIM:#}", millis(round_trip)),
+                || {
+                    json!({
+                        "connection": connection.to_string(),
+                        "remote": remote.to_string(),
+                        "rtt_ms": millis_number(round_trip),
+                    })
+                },
+            ),
             Event::Close { connection, code, reason, .. } => self.closed(connection, code.name(), &reason),
             _ => Ok(()),
         }
