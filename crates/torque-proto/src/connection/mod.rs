@@ -366,6 +366,11 @@ impl Connection {
         Some(now + (patience - waited.min(patience)))
     }
 
+    /// Returns whether a data packet or ping waits for its verdict or pong.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.outgoing.oldest_data_sent_at().is_some() || self.liveness.awaits_pong()
+    }
+
     /// How long the oldest data packet or ping waits for its verdict or pong.
     fn awaits_answer_for(&self, now: Instant) -> Option<Micros> {
         let data = self.outgoing.oldest_data_sent_at().map(|sent| now.since_low_micros(sent));

@@ -19,6 +19,8 @@ const MIN_PACKET: usize = 7;
 struct After {
     ended: Option<Box<Ended>>,
     is_gone: bool,
+    /// It is watched whether an answer comes in time, and nothing else of its paths is to be done.
+    is_watched: bool,
     deadline: Option<Instant>,
 }
 
@@ -27,7 +29,8 @@ impl After {
         let (ended, is_gone) = slot
             .connection_mut()
             .map_or((None, false), |connection| (connection.take_ended(), connection.is_gone()));
-        Self { ended, is_gone, deadline: slot.deadline().map(|(at, _)| at) }
+        let is_watched = matches!(slot, Slot::Connected(connected) if connected.is_watched());
+        Self { ended, is_gone, is_watched, deadline: slot.deadline().map(|(at, _)| at) }
     }
 }
 
@@ -165,7 +168,13 @@ impl Endpoint {
         if let Some(ended) = after.ended {
             self.tell_close(id, ended.code, ended.by, ended.reason);
         }
-        if after.is_gone { self.forget_connection(id) } else { self.rearm_for(id, after.deadline) }
+        if after.is_gone {
+            return self.forget_connection(id);
+        }
+        self.rearm_for(id, after.deadline);
+        if after.is_watched {
+            self.unwatch(id);
+        }
     }
 
     fn forget_connection(&mut self, id: ConnectionId) {

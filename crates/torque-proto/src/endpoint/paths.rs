@@ -98,6 +98,13 @@ impl Tracked {
     }
 }
 
+impl Connected {
+    /// Returns whether it is only to be seen whether an answer is overdue.
+    pub(super) fn is_watched(&self) -> bool {
+        self.tracked.as_ref().is_some_and(|tracked| tracked.set.is_none())
+    }
+}
+
 /// What an endpoint keeps about the paths of all its connections.
 pub(super) struct Paths {
     /// Connections by their ids, which stand here as addresses of a carrier: the same kind of map finds owners.
@@ -269,6 +276,19 @@ impl Endpoint {
         {
             let tracked = connected.tracked.insert(Tracked::new(now));
             self.paths.arm(id, tracked, at);
+        }
+    }
+
+    /// If nothing is awaited any more, the time at which it would be overdue wakes nobody.
+    pub(super) fn unwatch(&mut self, id: ConnectionId) {
+        if self.connected_mut(id).is_some_and(|connected| connected.connection.awaits_answer()) {
+            return;
+        }
+        self.untrack(id);
+        while let Some(Reverse((at, id))) = self.paths.timers.peek().copied()
+            && self.tracked_mut(id).is_none_or(|tracked| tracked.armed != Some(at))
+        {
+            self.paths.timers.pop();
         }
     }
 

@@ -270,3 +270,22 @@ fn a_host_that_gives_an_id_that_is_in_use_is_ignored() {
     let ids = moving.pair.ends[CLIENT].ids_of(client);
     assert!(ids.len() == 2 && ids[0] == in_use && ids[1] != in_use, "{ids:x?}");
 }
+
+#[test]
+fn an_answer_in_time_leaves_no_timer_behind() {
+    let mut moving = Moving::new();
+    moving.advance(Duration::from_secs(1));
+    let mut timeouts = 0;
+    for _ in 0..60_000 {
+        moving.pair.now += Duration::from_millis(1);
+        for endpoint in &mut moving.pair.ends {
+            if endpoint.poll_timeout().is_some_and(|(at, _)| at <= moving.pair.now) {
+                endpoint.handle_timeout(moving.pair.now);
+                timeouts += 1;
+            }
+        }
+        moving.exchange();
+    }
+    // One for each ping: a minute has twelve at each side.
+    assert!((20..=30).contains(&timeouts), "{timeouts}");
+}
