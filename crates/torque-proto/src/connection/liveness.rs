@@ -152,11 +152,6 @@ impl Liveness {
         Some(now.since_low_micros(sent))
     }
 
-    /// Returns whether a ping was sent that is newer than every one that was answered.
-    pub(crate) fn awaits_pong(&self) -> bool {
-        self.pings.iter().any(|(id, _)| *id > self.answered)
-    }
-
     /// How long ago the oldest ping was sent that is newer than every one that was answered.
     pub(crate) fn awaits_pong_for(&self, now: Instant) -> Option<Micros> {
         let waiting = self.pings.iter().filter(|(id, _)| *id > self.answered);

@@ -359,18 +359,6 @@ impl Connection {
         Facts { probe_time, round_trip: self.path.rtt.smoothed(), is_overdue }
     }
 
-    /// When the answer to what was sent is overdue (PATHS.md 6), if one is awaited.
-    pub(crate) fn overdue_at(&self, now: Instant) -> Option<Instant> {
-        let patience = self.facts(now).probe_time * 2;
-        let waited = self.awaits_answer_for(now)?;
-        Some(now + (patience - waited.min(patience)))
-    }
-
-    /// Returns whether a data packet or ping waits for its verdict or pong.
-    pub(crate) fn awaits_answer(&self) -> bool {
-        self.outgoing.oldest_data_sent_at().is_some() || self.liveness.awaits_pong()
-    }
-
     /// How long the oldest data packet or ping waits for its verdict or pong.
     fn awaits_answer_for(&self, now: Instant) -> Option<Micros> {
         let data = self.outgoing.oldest_data_sent_at().map(|sent| now.since_low_micros(sent));

@@ -19,8 +19,6 @@ const MIN_PACKET: usize = 7;
 struct After {
     ended: Option<Box<Ended>>,
     is_gone: bool,
-    /// It is watched whether an answer comes in time, and nothing else of its paths is to be done.
-    is_watched: bool,
     deadline: Option<Instant>,
 }
 
@@ -29,35 +27,22 @@ impl After {
         let (ended, is_gone) = slot
             .connection_mut()
             .map_or((None, false), |connection| (connection.take_ended(), connection.is_gone()));
-        let is_watched = matches!(slot, Slot::Connected(connected) if connected.is_watched());
-        Self { ended, is_gone, is_watched, deadline: slot.deadline().map(|(at, _)| at) }
+        Self { ended, is_gone, deadline: slot.deadline().map(|(at, _)| at) }
     }
 }
 
 impl Endpoint {
-    /// A packet goes to the connection that owns its address, then to those that wait to be confirmed there.
+    /// A packet goes to the connection that owns its address, then to those that receive from there beside it.
     pub(super) fn on_packet(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
-        let waiting = self.confirming.get(&path.remote).cloned().unwrap_or_default();
-        // A failed attempt to open it destroys it, so the next connection needs a copy.
         let owner = self.connections.find(path.remote);
-        let is_alone = waiting.is_empty() || owner.is_none() && waiting.len() == 1;
-        let original = if is_alone { Vec::new() } else { bytes.to_vec() };
-        let mut refusal = None;
-        if let Some(id) = owner {
-            match self.on_packet_of(now, id, path, bytes) {
-                Ok(()) => return,
-                Err(why) => refusal = Some(why),
+        let result = match self.confirming.get(&path.remote) {
+            None => owner.map_or(Err(None), |id| self.on_packet_of(now, id, path, bytes).map_err(Some)),
+            Some(others) => {
+                let others = others.clone();
+                self.on_packet_of_several(now, owner, &others, path, bytes)
             }
-        }
-        for id in waiting {
-            if !is_alone {
-                bytes.copy_from_slice(&original);
-            }
-            match self.on_first_packet(now, id, path, bytes) {
-                Ok(()) => return,
-                Err(why) => refusal = refusal.or(Some(why)),
-            }
-        }
+        };
+        let Err(refusal) = result else { return };
         trace_event!(TRACE, remote = %path.remote, ?refusal, "packet dropped");
         match refusal {
             None => self.stats.unknown_address += 1,
@@ -67,6 +52,37 @@ impl Endpoint {
         if matches!(refusal, None | Some(Refusal::Forged)) && bytes.len() >= MIN_PACKET {
             self.ask_who(now, path);
         }
+    }
+
+    /// A packet from an address that several connections receive from, or one that is not its owner.
+    fn on_packet_of_several(
+        &mut self,
+        now: Instant,
+        owner: Option<ConnectionId>,
+        others: &[ConnectionId],
+        path: Path,
+        bytes: &mut [u8],
+    ) -> Result<(), Option<Refusal>> {
+        // A failed attempt to open it destroys it, so the next connection needs a copy.
+        let is_alone = owner.is_none() && others.len() == 1;
+        let original = if is_alone { Vec::new() } else { bytes.to_vec() };
+        let mut refusal = None;
+        if let Some(id) = owner {
+            match self.on_packet_of(now, id, path, bytes) {
+                Ok(()) => return Ok(()),
+                Err(why) => refusal = Some(why),
+            }
+        }
+        for id in others {
+            if !is_alone {
+                bytes.copy_from_slice(&original);
+            }
+            match self.on_first_packet(now, *id, path, bytes) {
+                Ok(()) => return Ok(()),
+                Err(why) => refusal = refusal.or(Some(why)),
+            }
+        }
+        Err(refusal)
     }
 
     /// A packet for a connection that is established, or that its first packet has just proven.
@@ -172,9 +188,6 @@ impl Endpoint {
             return self.forget_connection(id);
         }
         self.rearm_for(id, after.deadline);
-        if after.is_watched {
-            self.unwatch(id);
-        }
     }
 
     fn forget_connection(&mut self, id: ConnectionId) {

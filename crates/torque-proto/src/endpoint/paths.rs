@@ -73,8 +73,7 @@ struct Contest {
 
 /// What is kept for a connection that looks after its paths.
 pub(super) struct Tracked {
-    /// `None`: it is only to be seen whether an answer is overdue.
-    set: Option<PathSet>,
+    set: PathSet,
     kept_until: Instant,
     /// The time of its timer that counts; others of it are out of date.
     armed: Option<Instant>,
@@ -86,22 +85,8 @@ pub(super) struct Tracked {
 }
 
 impl Tracked {
-    fn new(now: Instant) -> Box<Self> {
-        boxed(Self {
-            set: None,
-            kept_until: now,
-            armed: None,
-            claims: Vec::new(),
-            contest: None,
-            reset: None,
-        })
-    }
-}
-
-impl Connected {
-    /// Returns whether it is only to be seen whether an answer is overdue.
-    pub(super) fn is_watched(&self) -> bool {
-        self.tracked.as_ref().is_some_and(|tracked| tracked.set.is_none())
+    fn new(now: Instant, set: PathSet) -> Box<Self> {
+        boxed(Self { set, kept_until: now, armed: None, claims: Vec::new(), contest: None, reset: None })
     }
 }
 
@@ -265,30 +250,17 @@ impl Endpoint {
         }
     }
 
-    /// A connection waits for an answer: it is seen to in time whether that is overdue.
-    pub(super) fn watch(&mut self, now: Instant, id: ConnectionId) {
-        let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
-            return;
-        };
+    /// A probe or ping was sent, or something else was due: if an answer is overdue, the path is in doubt.
+    pub(super) fn look_for_answer(&mut self, now: Instant, id: ConnectionId) {
         if self.config.roaming
+            && let Some(connected) = self.connected_mut(id)
             && connected.tracked.is_none()
-            && let Some(at) = connected.connection.overdue_at(now)
+            && connected.connection.facts(now).is_overdue
         {
-            let tracked = connected.tracked.insert(Tracked::new(now));
-            self.paths.arm(id, tracked, at);
-        }
-    }
-
-    /// If nothing is awaited any more, the time at which it would be overdue wakes nobody.
-    pub(super) fn unwatch(&mut self, id: ConnectionId) {
-        if self.connected_mut(id).is_some_and(|connected| connected.connection.awaits_answer()) {
-            return;
-        }
-        self.untrack(id);
-        while let Some(Reverse((at, id))) = self.paths.timers.peek().copied()
-            && self.tracked_mut(id).is_none_or(|tracked| tracked.armed != Some(at))
-        {
-            self.paths.timers.pop();
+            self.with_paths(now, id, &mut |set, step| {
+                set.begin_doubt(step);
+                false
+            });
         }
     }
 
@@ -324,7 +296,7 @@ impl Endpoint {
         self.decide_contest(now, id);
         let Some(connected) = self.connected_mut(id) else { return };
         let Some(tracked) = &connected.tracked else { return };
-        let (has_set, reset) = (tracked.set.is_some(), tracked.reset);
+        let reset = tracked.reset;
         let is_overdue = connected.connection.facts(now).is_overdue;
         let heard = connected.connection.last_heard();
         if reset.is_some_and(|at| heard <= at) && is_overdue {
@@ -332,18 +304,7 @@ impl Endpoint {
                 connection.abandon(CloseCode::HostRestarted, ClosedBy::Remote, sink);
             });
         }
-        if has_set || is_overdue {
-            self.with_paths(now, id, &mut |set, step| {
-                if !has_set {
-                    set.begin_doubt(step);
-                }
-                set.handle_timeout(step)
-            });
-        } else {
-            // The answer has come meanwhile. If another one is awaited, that is seen to as well.
-            self.untrack(id);
-            self.watch(now, id);
-        }
+        self.with_paths(now, id, &mut |set, step| set.handle_timeout(step));
     }
 
     /// Lets the set of paths of a connection act, and does what follows. One function for all acts: none is on the way of a packet.
@@ -357,8 +318,9 @@ impl Endpoint {
             return;
         };
         let (active, facts) = (connected.path, connected.connection.facts(now));
-        let tracked = connected.tracked.get_or_insert_with(|| Tracked::new(now));
-        let set = tracked.set.get_or_insert_with(|| PathSet::new(now, active, facts));
+        let tracked =
+            connected.tracked.get_or_insert_with(|| Tracked::new(now, PathSet::new(now, active, facts)));
+        let set = &mut tracked.set;
         set.follow(active);
         let mut step = Step::new(now, facts, &mut self.rng);
         let has_changed = act(set, &mut step);
@@ -384,13 +346,13 @@ impl Endpoint {
 
     /// Sends on the path that is active now, unless its address belongs to another connection that may still be there.
     fn switch(&mut self, now: Instant, id: ConnectionId, old: Path) {
-        let Some(set) = self.tracked_mut(id).and_then(|tracked| tracked.set.as_ref()) else { return };
+        let Some(set) = self.tracked_mut(id).map(|tracked| &tracked.set) else { return };
         let (new, round_trip) = (set.active(), set.round_trip());
         let owner = self.connections.get(&new.remote).copied().filter(|owner| *owner != id);
         let other = owner.and_then(|owner| self.connected_mut(owner)).map(|other| &other.connection);
         let wait = other.filter(|other| !other.is_over()).map(|other| other.displacement_wait());
         if let (Some(owner), Some(wait)) = (owner, wait) {
-            let Some(Tracked { set: Some(set), contest, .. }) = self.tracked_mut(id) else { return };
+            let Some(Tracked { set, contest, .. }) = self.tracked_mut(id) else { return };
             set.go_back(now, old);
             if contest.is_none() {
                 *contest = Some(Contest { owner, path: new, since: now, until: now + wait });
@@ -425,7 +387,7 @@ impl Endpoint {
         let Some(contest) = contest else { return };
         let owner = self.slots.get(contest.owner).and_then(|entry| entry.slot.connection());
         let is_alive = owner.is_some_and(|owner| !owner.is_over() && owner.last_heard() > contest.since);
-        let Some(set) = self.tracked_mut(id).and_then(|tracked| tracked.set.as_mut()) else { return };
+        let Some(set) = self.tracked_mut(id).map(|tracked| &mut tracked.set) else { return };
         let old = set.active();
         if is_alive {
             set.forget(contest.path);
@@ -466,7 +428,7 @@ impl Endpoint {
     /// Receives from the paths that there are now, and sees to the next deadline.
     fn after_paths(&mut self, now: Instant, id: ConnectionId) {
         let Some(tracked) = self.tracked_mut(id) else { return };
-        let Some(set) = &tracked.set else { return };
+        let set = &tracked.set;
         let active = set.active().remote;
         let mut wanted: Vec<Address> = Vec::new();
         for other in set.others().map(|path| path.remote) {

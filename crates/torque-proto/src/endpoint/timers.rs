@@ -23,8 +23,7 @@ impl Endpoint {
         let epoch = self.host.deadline().map(|at| (at, TimerKind::Epoch));
         // What was told about ids waits for the next call.
         let paths = if self.control.has_own() { Some(Instant::ZERO) } else { self.paths.deadline() };
-        let paths = paths.map(|at| (at, TimerKind::Path));
-        [slots, epoch, paths].into_iter().flatten().min_by_key(|(at, _)| *at)
+        earlier(earlier(slots, epoch), paths.map(|at| (at, TimerKind::Path)))
     }
 
     /// Runs what is due. Calling it early or often does no harm.
@@ -69,7 +68,7 @@ impl Endpoint {
                 self.drive(id, Cause::Own, |connection, sink, outbox| {
                     connection.handle_timeout(now, sink, outbox)
                 });
-                self.watch(now, id);
+                self.look_for_answer(now, id);
             }
             Slot::Ended(_) => {}
         }
@@ -89,5 +88,14 @@ impl Endpoint {
             None => self.wheel.disarm(slot),
             Some(at) => self.wheel.arm(slot, at),
         }
+    }
+}
+
+type Due = Option<(Instant, TimerKind)>;
+
+fn earlier(one: Due, other: Due) -> Due {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
+        (one, other) => one.or(other),
     }
 }
