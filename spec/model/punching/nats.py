@@ -14,8 +14,9 @@ def port_after(port, steps):
 
 
 class Nat:
-    def __init__(self, world, kind, inside, outside, ip, hairpin=False, noise=2.0, timeout=60_000):
+    def __init__(self, world, kind, inside, outside, ip, hairpin=False, noise=2.0, timeout=60_000, life=None):
         self.world, self.inside, self.outside, self.ip = world, inside, outside, ip
+        self.life = life                # a mapping ends after so long, whatever passes
         self.mapping, self.filtering, self.allocation = kind
         self.hairpin, self.noise, self.timeout = hairpin, noise, timeout      # noise: ports that others take, a second
         self.maps, self.ports = {}, {}
@@ -27,6 +28,10 @@ class Nat:
         self.maps, self.ports = {}, {}
         self.next = self.world.rng.randint(LOWEST, HIGHEST)
         self.allocation = "rand" if self.allocation == "preserve" else self.allocation
+
+    def ended(self, entry):
+        now = self.world.now
+        return now - entry[2] > self.timeout or self.life is not None and now - entry[4] > self.life
 
     def new_port(self, wanted):
         if self.allocation == "preserve" and wanted not in self.ports:
@@ -47,11 +52,11 @@ class Nat:
     def outward(self, source, to):
         key = (source,) if self.mapping == "EI" else (source, to[0]) if self.mapping == "AD" else (source, to)
         entry = self.maps.get(key)
-        if entry is not None and self.world.now - entry[2] > self.timeout:
+        if entry is not None and self.ended(entry):
             del self.ports[entry[1]]
             entry = None
         if entry is None:
-            entry = [source, self.new_port(source[1]), 0.0, {}]
+            entry = [source, self.new_port(source[1]), 0.0, {}, self.world.now]     # inside, port, last used, let in, born
             self.maps[key] = self.ports[entry[1]] = entry
         entry[2] = self.world.now
         entry[3][to[0] if self.filtering == "AD" else to] = self.world.now
@@ -59,7 +64,7 @@ class Nat:
 
     def inward(self, source, port):
         entry = self.ports.get(port)
-        if entry is None or self.world.now - entry[2] > self.timeout:
+        if entry is None or self.ended(entry):
             return None
         if self.filtering != "EI":
             seen = entry[3].get(source[0] if self.filtering == "AD" else source)

@@ -17,6 +17,7 @@ class Path:
         self.echo_at = None         # when the last one came
         self.heard_at = None        # when something authentic last came from here
         self.vouched = False        # a packet from here opened
+        self.vouched_at = -1e9
         self.id = None              # under which the other side punched here last
         self.srtt = self.rttvar = None
         self.asked_at = -1e9        # the last punch that asked

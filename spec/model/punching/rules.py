@@ -31,6 +31,8 @@ FOUND = {
     "move-doubles": ("13.8", "while the active path is asked because of a new source, datagrams go to both", "on the active path"),
     "receiver-asks": ("9.2", "nothing for two probe times, at least 500 ms, after data: one ping", "the first ping after 5 s"),
     "id-per-path": ("13.14", "each path is punched under the id that last came from it", "under the newest"),
+    "probe-after-doubt": ("6.4, 9.3", "when doubt ends, a ping goes out at once, and probes begin anew", "the pause goes on doubling"),
+    "introducer-doubles": ("13", "the introducer sends a `relayed` datagram on both paths in doubt; a party never does", "neither does"),
     "minute-budget": ("11", "80 punches a minute to one IP address, beside 40 in 10 s", "40 in 10 s"),
 }
 ALL = {**RULES, **FOUND}
