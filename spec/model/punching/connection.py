@@ -6,7 +6,7 @@ never was dropped, and the sender is told which.
 
 from connection_paths import ConnectionPaths
 from paths import is_circuit
-from schedule import ACK_DELAY, PING, PING_WITH_DATA, PINGS, WINDOW
+from schedule import ACK_DELAY, FLOW, FLOW_SILENT, PING, PING_WITH_DATA, PINGS, WINDOW
 
 TICK = 10
 
@@ -23,7 +23,7 @@ class Connection:
         # sending
         self.sequence, self.unsettled, self.verdicts = 0, {}, {}
         self.interval = None
-        self.acked_at = self.heard_at = self.ping_sent_at = 0.0
+        self.heard_at = self.ping_sent_at = 0.0
         self.ping_open = None                   # when the oldest unanswered ping was sent
         self.pings = 0
         self.probe_at, self.probe_pause = None, None
@@ -33,7 +33,7 @@ class Connection:
         self.newest, self.bits, self.newest_at = 0, 0, 0.0
         self.ack_due = None
         self.arrived, self.taken, self.taken_at = set(), set(), []
-        self.data_at, self.asked_silence = None, True
+        self.data_at, self.in_flow = -1e9, False        # in a flow: the last two data packets came close together
         self.controls_seen = set()
         self.on_control = lambda body: None
         self.on_path_changed = lambda path: None
@@ -46,7 +46,7 @@ class Connection:
 
     def start(self, port, remote, rtt):
         self.srtt, self.rttvar = rtt, rtt / 2
-        self.heard_at = self.acked_at = self.world.now
+        self.heard_at = self.world.now
         self.paths.start(port, remote, rtt)
         if self.side == "H" and "spare-id" in self.rules:
             self.offer_id()
@@ -152,7 +152,7 @@ class Connection:
         if kind == "ping" and fresh:
             self.transmit(number, "pong", body)
         elif kind == "pong":
-            self.acked_at, self.ping_open = now, None
+            self.ping_open = None
             self.sample(now - body, body)
         elif kind == "control":
             self.transmit(number, "taken", None)
@@ -168,7 +168,8 @@ class Connection:
 
     def take(self, sequence):
         now = self.world.now
-        self.data_at, self.asked_silence = now, False
+        self.in_flow = now - self.data_at < FLOW
+        self.data_at = now
         if self.ack_due is None:
             self.ack_due = now + ACK_DELAY
         if sequence <= self.newest:
@@ -189,7 +190,6 @@ class Connection:
             if sequence == newest:
                 self.sample(now - sent - held, sent)
         if settled:
-            self.acked_at = now
             self.probe_pause = self.probe_time()
             self.probe_at = now + self.probe_pause if self.unsettled else None
 
@@ -255,8 +255,8 @@ class Connection:
         sent = [next((t for t in self.unsettled.values() if t >= settled), None), self.ping_open]
         if sent == [None, None]:
             return 0.0
-        answered = self.acked_at if "progress" in self.rules else self.heard_at
-        return self.world.now - max(min(t for t in sent if t is not None), answered)
+        oldest = min(t for t in sent if t is not None)
+        return self.world.now - (oldest if "progress" in self.rules else max(oldest, self.heard_at))
 
     def doubt_ended(self):
         """What was under way is not waited for; a probe tells at once what came of it."""
@@ -288,11 +288,12 @@ class Connection:
                 return
             self.ping_sent_at, self.pings = now, self.pings + 1
             self.ping()
-        if "receiver-asks" in self.rules and not self.asked_silence and now - self.heard_at > max(2 * self.probe_time(), 500):
-            self.asked_silence = True
-            self.ping()
-        if self.paths.doubt_at is None and self.unanswered_for() > 2 * self.probe_time():
-            self.paths.doubt()
+        if "receiver-asks" in self.rules and self.in_flow and now - self.heard_at > max(2 * self.probe_time(), FLOW_SILENT):
+            self.in_flow = False
+            self.paths.doubt(self.heard_at)
+        unanswered = self.unanswered_for()
+        if self.paths.doubt_at is None and unanswered > 2 * self.probe_time():
+            self.paths.doubt(now - unanswered)
         self.world.at(TICK, self.tick)
 
     # Closing

@@ -13,6 +13,7 @@ class ConnectionPaths(PathSet):
         self.connection = connection
         self.active = None
         self.doubt_at = None            # when doubt began
+        self.doubt_since = 0.0          # a number that was sent later decides
         self.round_at = -1e9
         self.checking = None            # a new valid source, because of which the active path is asked
         self.check_at = 0.0
@@ -105,7 +106,7 @@ class ConnectionPaths(PathSet):
         now = self.world.now
         if self.active is None or self.active not in self.paths.values():
             self.choose(path)
-        elif self.doubt_at is not None and sent_at >= self.doubt_at:
+        elif self.doubt_at is not None and sent_at >= (self.doubt_since if "since-unanswered" in self.rules else self.doubt_at):
             self.decide(path)
         elif path is self.active:
             if self.checking is not None and sent_at >= self.check_at:
@@ -156,10 +157,12 @@ class ConnectionPaths(PathSet):
             self.ask(*path.key())
 
     # Doubt
-    def doubt(self):
+    def doubt(self, since=None):
+        """`since`: when the oldest thing that is unanswered was sent."""
         if self.doubt_at is None and self.active is not None:
             self.doubts += 1
             self.doubt_at, self.checking = self.world.now, None
+            self.doubt_since = self.world.now if since is None else since
             self.round()
 
     def check_active(self, path):
@@ -175,7 +178,7 @@ class ConnectionPaths(PathSet):
 
     def checked(self, check_at):
         if self.checking is not None and self.check_at == check_at:
-            self.doubt()
+            self.doubt(check_at)
 
     def answered_from(self, path):
         """Something authentic came from the path's address: what counted before 13.1."""
@@ -202,7 +205,7 @@ class ConnectionPaths(PathSet):
         if self.round_at != round_at or self.connection.over:
             return
         path = self.paths.get(key)
-        echoed = path is not None and path.echo_at is not None and path.echo_at > round_at
+        echoed = path is not None and path.echoed_number_at >= round_at        # an older number proves nothing now
         if not echoed and (self.doubt_at is not None or path is None or not path.valid or "round-at-start" in self.rules):
             if self.socket.has_path(key):
                 self.ask(*key, few_hops=few_hops)

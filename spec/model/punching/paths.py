@@ -15,6 +15,7 @@ class Path:
         self.port, self.remote, self.born, self.candidate = port, remote, now, candidate
         self.valid = False          # an echo came of a number that was sent here
         self.echo_at = None         # when the last one came
+        self.echoed_number_at = -1e9        # when the newest number that was echoed had been sent
         self.heard_at = None        # when something authentic last came from here
         self.vouched = False        # a packet from here opened
         self.vouched_at = -1e9
@@ -105,6 +106,7 @@ class PathSet:
             path = self.paths[key] = Path(*key, self.world.now, key[1] in self.candidates)
         path.sample(self.world.now - sent_at)
         path.echo_at, path.unechoed = self.world.now, 0
+        path.echoed_number_at = max(path.echoed_number_at, sent_at)
         if not path.valid:
             path.valid = True
             self.became_valid(path)

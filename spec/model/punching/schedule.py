@@ -40,6 +40,7 @@ BETTER_PART, BETTER_BY = 0.8, 5.0
 ACK_DELAY = 50
 PING, PING_WITH_DATA = 5000, 1500
 PINGS = 5
+FLOW, FLOW_SILENT = 250, 500        # data packets that close together are a flow; its receiver asks after so long a silence
 WINDOW = 256                # packets without a verdict
 VOUCHED_AT = (0, 100, 300)  # punches to a source from which a packet opened
 WHO_A_SECOND, WHO_EACH = 64, 1000
