@@ -98,7 +98,7 @@ class Connection:
         now = self.world.now
         if self.ping_open is None:
             self.ping_open = now
-        self.transmit(self.next_number(), "ping", now)
+        self.transmit(self.next_number(), "ping", (now, self.sequence))
 
     def control(self, body):
         number = self.next_number()
@@ -142,6 +142,8 @@ class Connection:
         else:
             fresh = (kind, number) not in self.controls_seen
             self.controls_seen.add((kind, number))
+            if kind == "ping":
+                self.close_book(body[1])
         self.read_report(report)
         if fresh and path is not None and not path.valid and "packet-vouches" in self.rules:
             self.paths.vouch(path)
@@ -153,7 +155,7 @@ class Connection:
             self.transmit(number, "pong", body)
         elif kind == "pong":
             self.ping_open = None
-            self.sample(now - body, body)
+            self.sample(now - body[0], body[0])
         elif kind == "control":
             self.transmit(number, "taken", None)
             if fresh:
@@ -180,6 +182,12 @@ class Connection:
         self.taken_at.append(now)
         return True
 
+    def close_book(self, sequence):
+        """A ping says how far the other side has sent: what has not come by now is reported as dropped."""
+        if sequence > self.newest:
+            self.bits = (self.bits << (sequence - self.newest)) & ((1 << WINDOW) - 1)
+            self.newest = sequence
+
     def read_report(self, report):
         newest, bits, held = report
         now, settled = self.world.now, False
@@ -187,7 +195,7 @@ class Connection:
             sent = self.unsettled.pop(sequence)
             self.verdicts[sequence] = newest - sequence < WINDOW and bool(bits >> (newest - sequence) & 1)
             settled = True
-            if sequence == newest:
+            if sequence == newest and self.verdicts[sequence]:
                 self.sample(now - sent - held, sent)
         if settled:
             self.probe_pause = self.probe_time()

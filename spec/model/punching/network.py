@@ -25,6 +25,7 @@ class World:
         self.now, self.queue, self.order = 0.0, [], itertools.count()
         self.core = Network("core")
         self.dead = set()          # pairs (from, to) of core addresses between which nothing passes, in this direction
+        self.stalled_until = {}    # address in the core -> what comes from or goes to it waits until then
         self.taps = []             # who reads what crosses the core: functions of (source, destination, datagram)
         self.sent = self.missed = 0
 
@@ -87,7 +88,9 @@ class World:
             tap(source, to, datagram)
         if (source[0], to[0]) in self.dead or self.rng.random() < self.loss:
             return
-        self.at(delay + self.rng.random() * self.jitter, self.inward, there, source, to, datagram)
+        waits = max(self.stalled_until.get(source[0], 0.0), self.stalled_until.get(to[0], 0.0)) - self.now
+        later = delay + self.rng.random() * self.jitter
+        self.at(max(later, waits), self.inward, there, source, to, datagram)
 
     def inject(self, source, to, datagram, delay):
         """A datagram that an attacker puts into the core, with any source that it likes."""

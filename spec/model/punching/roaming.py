@@ -5,7 +5,6 @@ Alice (what Bob sends) and at Bob.
 """
 
 from meeting import Scene, gap
-from schedule import PUNCH_AT
 
 EVERY = 20.0                # ms between packets
 
@@ -178,6 +177,20 @@ def little_traffic(seed, rules, rtt, loss):
     return result
 
 
+def stalls(seed, rules, rtt, loss):
+    """Alice's radio stands still for 250 ms every two seconds; nothing is lost. A circuit stands by, slower by half."""
+    scene = Scene(seed, rules, rtt, loss, circuit=True)
+    talk(scene)
+
+    def stall():
+        for box in ("alice 1", "alice 3"):
+            scene.world.stalled_until[box] = scene.world.now + 250
+        scene.world.at(2000, stall)
+    result = moved(scene, stall, 60)
+    result["gaps"] = []
+    return result
+
+
 def close_on_dead_path(seed, rules, rtt, loss):
     """Alice closes in the moment in which the path dies; does Bob hear it?"""
     scene = Scene(seed, rules, rtt, loss, alice_nat=False, circuit=True)
@@ -194,4 +207,4 @@ def close_on_dead_path(seed, rules, rtt, loss):
 SCENARIOS = {f.__name__: f for f in (
     address_change_reported, address_change_unreported, port_change, both_behind_nats, receives_only, idle, idle_port_change, both_at_once,
     back_within_a_second, rebinds_every_10_s, mappings_end_after_50_s, dead_outward, dead_both_ways, circuit_becomes_direct, nothing_happens,
-    little_traffic, close_on_dead_path)}
+    little_traffic, stalls, close_on_dead_path)}

@@ -1,0 +1,64 @@
+"""What an introducer that lies can have one client send, and what that leaves to honest use (11)."""
+
+import random
+
+from schedule import PUNCH_AT, Budget
+
+CANDIDATES, UPDATES = 8, 4          # for each introduction; `candidates` messages a second
+NEW_A_MINUTE, UNDER_WAY = 64, 32
+
+
+def lies(rules, victims, seconds=600, introducers=1):
+    """Every second each introducer names candidates at its victims, as many as the protocol lets it. Returns what arrives, by second and address."""
+    budget = Budget(rules)
+    queue = []
+    addresses = [f"victim {i}" for i in range(victims)]
+    turn = 0
+    for second in range(seconds):
+        for introducer in range(introducers):
+            for message in range(UPDATES):
+                for _ in range(CANDIDATES):
+                    turn += 1
+                    begin = 1000 * second + 250 * message
+                    queue += [(begin + at, addresses[turn % victims], introducer) for at in PUNCH_AT]
+    by_second, by_address = {}, {}
+    for at, address, introducer in sorted(queue):
+        if at < 1000 * seconds and budget.allows(at, address, introducer):
+            by_second[at // 1000] = by_second.get(at // 1000, 0) + 1
+            by_address.setdefault(address, []).append(at)
+    busiest = max(by_address.values(), key=len)
+    ten_seconds = max(sum(t <= s < t + 10_000 for s in busiest) for t in range(0, 1000 * seconds, 10_000))
+    return {"all a second": sum(by_second.values()) / seconds, "most in a second": max(by_second.values()),
+            "to one a second": len(busiest) / seconds, "to one in 10 s": ten_seconds, "addresses": len(by_address)}
+
+
+def lobby(rules, seed, players=16, candidates=3, rtt=80, one_site=False):
+    """A lobby begins: one client is introduced to all others at once. How many punches are refused, and does each peer get its first four?"""
+    rng, budget = random.Random(seed), Budget(rules)
+    queue = []
+    for player in range(players - 1):
+        start = rng.uniform(0, 200)
+        answered = start + rng.uniform(0.7, 1.5) * rtt          # a path is valid then, and the rest is not sent
+        site = f"peer {player // 8 if one_site else player}"
+        for i in range(candidates):
+            queue += [(start + at + 10 * i, site, player) for at in PUNCH_AT if at < answered or i]
+    sent, refused, of = 0, 0, {}
+    for at, site, player in sorted(queue):
+        if budget.allows(at, site, "introducer"):
+            sent += 1
+            of[player] = of.get(player, 0) + 1
+        else:
+            refused += 1
+    return {"sent": sent, "refused": refused, "least for one peer": min(of.get(p, 0) for p in range(players - 1))}
+
+
+def hard_nat(seconds=600, victims=1):
+    """`always`: 4,096 punches in 30 s, one such attempt at a time, one to an address in ten minutes."""
+    last, sent, at = {}, 0, 0
+    while at < seconds:
+        free = [v for v in range(victims) if at - last.get(v, -600) >= 600]
+        if free:
+            last[free[0]] = at
+            sent += 4096
+        at += 30
+    return {"all in ten minutes": sent, "to one": min(sent, 4096 * ((seconds + 599) // 600))}
