@@ -121,16 +121,16 @@ def inherited_from_the_dead(seed, rules, rtt, loss):
     return inherited_address(seed, rules, rtt, loss, alice_lives=False)
 
 
-def relayed_twice(seed, rules, rtt, loss):
-    """Both move while a circuit is the only path: how many datagrams does the introducer forward twice?"""
+def relayed_move(seed, rules, rtt, loss):
+    """Alice moves while a circuit is the only path. How many copies does the introducer send beyond what came?"""
     scene = Scene(seed, rules, rtt, loss, bob_nat=True, circuit=True)
     scene.world.dead.update((("alice 1", "bob 2"), ("bob 2", "alice 1")))
     talk(scene, seconds=8)
-    before = dict(scene.introducer.relayed)
-    start = scene.world.now
+    ends = [ends[1] for ends in scene.signalling.values()]
+    forwarded, sent, start = scene.introducer.forwarded, sum(c.relayed for c in ends), scene.world.now
     scene.move("alice")
-    scene.run(4)
-    after = scene.introducer.relayed
-    return {"gaps": [gap(scene.a, start, scene.world.now), gap(scene.b, start, scene.world.now)], "alive": not scene.a.over,
-            "twice": after["twice"] - before["twice"], "forwarded": after["forwarded"] - before["forwarded"],
-            "false": scene.a.false_verdicts() + scene.b.false_verdicts()}
+    scene.world.dead.update((("alice 3", "bob 2"), ("bob 2", "alice 3")))
+    scene.run(8)
+    copies = sum(c.relayed for c in ends) - sent - (scene.introducer.forwarded - forwarded)
+    return {"gaps": [gap(scene.a, start, scene.world.now), gap(scene.b, start, scene.world.now)], "alive": not scene.a.over and not scene.b.over,
+            "copies": copies, "false": scene.a.false_verdicts() + scene.b.false_verdicts()}

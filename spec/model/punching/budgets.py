@@ -32,24 +32,24 @@ def lies(rules, victims, seconds=600, introducers=1):
             "to one a second": len(busiest) / seconds, "to one in 10 s": ten_seconds, "addresses": len(by_address)}
 
 
-def lobby(rules, seed, players=16, candidates=3, rtt=80, one_site=False):
-    """A lobby begins: one client is introduced to all others at once. How many punches are refused, and does each peer get its first four?"""
-    rng, budget = random.Random(seed), Budget(rules)
-    queue = []
+def lobby(rules, seed, players=16, to_a_site=1, loss=0.1):
+    """A lobby begins: one client is introduced to all others at once, so many of them behind one public address.
+
+    Each has that address and another that never answers. How many punches are refused, and how many does the peer get that gets fewest?
+    """
+    rng, budget, queue = random.Random(seed), Budget(rules), []
     for player in range(players - 1):
-        start = rng.uniform(0, 200)
-        answered = start + rng.uniform(0.7, 1.5) * rtt          # a path is valid then, and the rest is not sent
-        site = f"peer {player // 8 if one_site else player}"
-        for i in range(candidates):
-            queue += [(start + at + 10 * i, site, player) for at in PUNCH_AT if at < answered or i]
-    sent, refused, of = 0, 0, {}
-    for at, site, player in sorted(queue):
-        if budget.allows(at, site, "introducer"):
-            sent += 1
-            of[player] = of.get(player, 0) + 1
-        else:
+        start, rtt = rng.uniform(0, 200), rng.uniform(20, 200)
+        answered = start + rtt + (rng.expovariate(1 / 100) if rng.random() < 2 * loss else 0)    # then nothing more is sent
+        for i, address in enumerate((f"site {player // to_a_site}", f"v6 {player}")):
+            queue += [(start + at + 10 * i, address, player) for at in PUNCH_AT if start + at < answered]
+    refused, of = 0, {}
+    for at, address, player in sorted(queue):
+        if not budget.allows(at, address, "introducer"):
             refused += 1
-    return {"sent": sent, "refused": refused, "least for one peer": min(of.get(p, 0) for p in range(players - 1))}
+        elif address.startswith("site"):
+            of[player] = of.get(player, 0) + 1
+    return {"punches": len(queue), "refused": refused, "least for one peer": min(of.get(p, 0) for p in range(players - 1))}
 
 
 def hard_nat(seconds=600, victims=1):

@@ -38,6 +38,7 @@ class Connection:
         self.on_control = lambda body: None
         self.on_path_changed = lambda path: None
         self.who_answered = -1e9
+        self.relayed = 0                        # datagrams of circuits that were sent, copies included
         # closing
         self.closing = None
         self.worst_srtt = 0.0
@@ -88,6 +89,7 @@ class Connection:
         carriers = self.paths.carriers()
         single = "single-relayed" in self.rules and not (self.side == "H" and "introducer-doubles" in self.rules)
         for path in carriers[:1] if single else carriers:
+            self.relayed += 1
             self.socket.transmit(path.port, path.remote, datagram)
 
     def next_number(self):

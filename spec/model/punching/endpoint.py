@@ -15,8 +15,7 @@ class Endpoint(Host):
         self.who_bucket, self.who_at = Bucket(WHO_A_SECOND), {}
         self.circuits = {}          # party: circuit -> connection with the introducer
         self.relays = {}            # introducer: circuit -> (connection of the other party, its circuit)
-        self.relayed = {"forwarded": 0, "twice": 0}
-        self.relayed_seen = set()
+        self.forwarded = 0          # introducer: relayed datagrams that came and were passed on
 
     # Who owns an address
     def owners(self, key):
@@ -91,9 +90,5 @@ class Endpoint(Host):
             other, number = self.relays[circuit]
             key = (port, source)
             if any(key in c.paths.paths and c.paths.paths[key].valid for c in owners):
-                self.relayed["forwarded"] += 1
-                self.relayed["twice"] += id(inner) in self.relayed_seen
-                self.relayed_seen.add(id(inner))
-                self.keep_alive = getattr(self, "keep_alive", [])
-                self.keep_alive.append(inner)
+                self.forwarded += 1
                 other.relay(("relayed", number, inner))

@@ -3,7 +3,7 @@
 from hard import HardNat
 from network import Host
 from paths import PathSet
-from schedule import (GIVE_UP, HARD_AT, HOLD_PATH, PACE, PUNCH_AT, REPEAT, REPEAT_MOST, Budget)
+from schedule import (APPLICATION_WAIT, GIVE_UP, HARD_AT, HOLD_PATH, PACE, PUNCH_AT, REPEAT, REPEAT_MOST, Budget)
 
 BOUND = 1000                    # the port that a socket is bound to
 FIRST, SECOND = ("N", 1), ("N", 2)      # two ports of the introducer
@@ -19,6 +19,105 @@ class Introducer(Host):
         super().__init__(world, world.core, "N", world.rng.uniform(2, 20))
         self.second = Host(world, world.core, "N2", self.delay)
         self.second.receive = self.receive
+
+    def receive(self, port, source, datagram):
+        if datagram[0] == "observe":
+            _, party, token = datagram
+            self.world.at(self.delay + party.delay + self.repeats(), party.observed, token, source)
+
+    def repeats(self):
+        """What the losses of a control message cost: it is repeated after 250 ms, doubling to 2 s."""
+        extra, pause = 0.0, 250.0
+        while self.world.rng.random() < self.world.loss:
+            extra, pause = extra + pause, min(pause * 2, 2000)
+        return extra
+
+    def between(self, one, other):
+        """From one party to the other, as control messages."""
+        return one.delay + 2 * self.delay + other.delay + self.repeats() + self.repeats()
+
+
+class Party(Host):
+    """One side. `passive`: a web page, which never punches first."""
+
+    def __init__(self, world, net, ip, delay, side, firewall=None, passive=False):
+        super().__init__(world, net, ip, delay, firewall)
+        self.side, self.initiator, self.passive = side, side == "I", passive
+        self.peer = self.introducer = None
+        self.seen, self.nat, self.told = {}, None, {}
+        self.next_port = 40_000
+        self.budget = Budget(world.rules)
+        self.paths = Introduction(self)
+        self.hard = HardNat(self)
+        self.state, self.began = "asking", 0.0          # then punching, handshake, established; or ended
+        self.established_at = self.path_at = None
+        self.handshake = None                           # [path, step, repeats]
+        self.decides_at = {"I": 0.0, "H": 0.0}          # ms that each application thinks
+        self.asked_at = None
+
+    def fresh_port(self):
+        self.next_port += 1
+        return self.next_port
+
+    def transmit(self, port, remote, datagram, few_hops=False):
+        self.world.send(self, port, remote, datagram, few_hops)
+
+    # What the NAT does
+    def look_at_nat(self, second):
+        """The bound port at two places of the introducer, and four fresh ones at one of them."""
+        for i in range(OBSERVE_SENT):
+            self.world.at(i * OBSERVE_EVERY, self.observe, BOUND, FIRST, "first")
+            self.world.at(i * OBSERVE_EVERY, self.observe, BOUND, second, "second")
+        for k in range(FRESH_SOCKETS):
+            port = self.fresh_port()
+            for i in range(3):
+                self.world.at(1500 + 40 * k + i * 300, self.observe, port, FIRST, f"fresh {k}")
+
+    def observe(self, port, to, token):
+        self.transmit(port, to, ("observe", self, token))
+
+    def observed(self, token, address):
+        if token not in self.seen:
+            self.seen[token] = address
+            if token in self.told:
+                self.told[token](address)
+
+    def conclude(self):
+        first, second = self.seen.get("first"), self.seen.get("second")
+        if first is None or second is None:
+            self.nat = "unknown"
+        elif first == second:
+            self.nat = "independent"
+        else:
+            ports = [self.seen[f"fresh {k}"][1] for k in range(FRESH_SOCKETS) if f"fresh {k}" in self.seen]
+            steps = [b - a for a, b in zip(ports, ports[1:])]
+            self.nat = "sequential" if steps and all(0 < s < 200 for s in steps) else "unpredictable"
+        self.seen.setdefault("first", second or ("?", 1))
+
+    # Punching
+    def go(self, candidates):
+        """The introduction came."""
+        if self.state != "asking":
+            return
+        self.state, self.began = "punching", self.world.now
+        self.paths.candidates = candidates
+        if self.passive:
+            return
+        for i, remote in enumerate(candidates):
+            for at in PUNCH_AT:
+                self.world.at(at + i * PACE, self.paths.punch_if_wanted, BOUND, remote, at == 0 and "hop-limit" in self.world.rules)
+        self.world.at(HARD_AT, self.hard.begin)
+        self.world.at(GIVE_UP, self.give_up)
+
+    def give_up(self):
+        """After 25 s; or as long as an application may take, while a path is valid."""
+        if self.state == "established":
+            return
+        since = self.began if self.asked_at is None else self.asked_at
+        if "hold-path" in self.world.rules and self.paths.any_valid() and self.world.now - since < APPLICATION_WAIT:
+            self.world.at(1000, self.give_up)
+        else:
+            self.state = "ended"
 
     def receive(self, port, source, datagram):
         if datagram[0] == "observe":
@@ -150,6 +249,7 @@ class Party(Host):
         return self.world.now - self.asked_at >= self.decides_at["H"]
 
     def request(self):
+        self.asked_at = self.world.now
         self.handshake[1:] = [3, 0, 0]
         self.repeat(3)
 

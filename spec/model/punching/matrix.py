@@ -40,7 +40,7 @@ def introduce(kinds, seed, rules, loss, second_ip=False, noise=2.0, together=Non
         candidates = ([(peer.ip, BOUND)] if same else []) + [peer.seen["first"]]
         world.at(100 + rng.uniform(-10, 10) + late, party.go, candidates)
     over = (lambda: one.established_at is not None)
-    world.run(start + (GIVE_UP if not decides else 130_000), over)
+    world.run(start + (GIVE_UP if not decides else 250_000), over)
     took = one.established_at - start if one.established_at else None
     return {
         "direct": took is not None,

@@ -93,12 +93,18 @@ class PathSet:
             key, at = self.numbers[echo]
             if now - at <= NUMBER_LIFE and ("echo-anywhere" in self.rules or key == (port, source)):
                 self.echoed(key, at)
-        path = self.paths.get((port, source)) or self.new_source(port, source)
+        path = self.paths.get((port, source))
+        if path is None and not self.spent(source, number):
+            path = self.new_source(port, source)
         if path is None:
             return
         path.heard_at, path.id = now, ident
         if number:
             self.answer(path, number)
+
+    def spent(self, source, number):
+        """A number that was answered twice at unknown sources gets no further place there: somebody replays it."""
+        return "answer-twice" in self.rules and source not in self.candidates and self.answered.get(number, 0) >= 2
 
     def echoed(self, key, sent_at):
         path = self.paths.get(key)
@@ -138,9 +144,8 @@ class PathSet:
         if "answer-rate" in self.rules:
             self.answers.refill(now)
             if path.stranger() and not path.vouched:
-                if "answer-twice" in self.rules:
-                    if self.answered.get(number, 0) >= 2:
-                        return
+                if self.spent(path.remote, number):
+                    return
                 if "stranger-limits" in self.rules and not self.stranger_answers.take(now):
                     return
                 self.answered[number] = self.answered.get(number, 0) + 1

@@ -208,3 +208,5 @@ SCENARIOS = {f.__name__: f for f in (
     address_change_reported, address_change_unreported, port_change, both_behind_nats, receives_only, idle, idle_port_change, both_at_once,
     back_within_a_second, rebinds_every_10_s, mappings_end_after_50_s, dead_outward, dead_both_ways, circuit_becomes_direct, nothing_happens,
     little_traffic, stalls, close_on_dead_path)}
+for slow in (rebinds_every_10_s, mappings_end_after_50_s, nothing_happens, little_traffic):
+    slow.long = True        # a tenth of the seeds

@@ -9,12 +9,13 @@ STRANGER_ANSWERS = 4        # of these, for all sources that are neither candida
 STRANGERS = 8               # such sources at a time
 STRANGER_LIFE = 5000
 STRANGER_LIFE_BEFORE = 30_000
-NUMBERS_KEPT = 64           # numbers of strangers that are remembered, so that each is answered twice at most
+NUMBERS_KEPT = 256          # numbers of strangers that are remembered, so that each is answered twice at most
 GIVE_UP = 25_000            # without a circuit
 
 # Handshake
 REPEAT, REPEAT_MOST = 250, 2000
 PENDING = 2000              # connect_pending while the host's application decides
+APPLICATION_WAIT = 120_000
 HOLD_PATH = 5000            # both punch the valid path so often until established
 
 # Hard NATs (5.4)
