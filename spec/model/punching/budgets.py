@@ -1,8 +1,8 @@
-"""What an introducer that lies can have one client send, and what that leaves to honest use (11)."""
+"""What an introducer that lies can have one client send, and what that leaves to honest use."""
 
 import random
 
-from schedule import PUNCH_AT, Budget
+from schedule import HARD_PUNCHES, PUNCH_AT, Budget
 
 CANDIDATES, UPDATES = 8, 4          # for each introduction; `candidates` messages a second
 NEW_A_MINUTE, UNDER_WAY = 64, 32
@@ -59,6 +59,6 @@ def hard_nat(seconds=600, victims=1):
         free = [v for v in range(victims) if at - last.get(v, -600) >= 600]
         if free:
             last[free[0]] = at
-            sent += 4096
+            sent += HARD_PUNCHES
         at += 30
-    return {"all in ten minutes": sent, "to one": min(sent, 4096 * ((seconds + 599) // 600))}
+    return {"all in ten minutes": sent, "to one": min(sent, HARD_PUNCHES * ((seconds + 599) // 600))}

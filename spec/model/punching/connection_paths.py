@@ -1,4 +1,4 @@
-"""The paths of an established connection (6): choice, liveness, doubt, standbys, upgrades, moves, ids."""
+"""The paths of an established connection: choice, liveness, doubt, standbys, upgrades, moves, ids."""
 
 from paths import PathSet, is_circuit
 from schedule import (BETTER_BY, BETTER_PART, DOUBLING, KEEP, KEEP_RETRIES, MOVE_WAIT, PACE, PATH_LIFE, PUNCH_AT, ROUND_AGAIN, STANDBYS,
@@ -181,7 +181,7 @@ class ConnectionPaths(PathSet):
             self.doubt(check_at)
 
     def answered_from(self, path):
-        """Something authentic came from the path's address: what counted before 13.1."""
+        """Something authentic came from the path's address: what counts without `echo-liveness`."""
         if "echo-liveness" not in self.rules and path is not None and path.valid:
             path.echo_at = self.world.now
             if self.doubt_at is not None:
@@ -250,7 +250,7 @@ class ConnectionPaths(PathSet):
         self.socket.disown(path.key(), self.connection)
         super().forget(path)
 
-    # Addresses in use (13.9)
+    # Addresses in use
     def prove_owner(self, key):
         """Another connection proved this address: is it still ours?"""
         asked = self.world.now

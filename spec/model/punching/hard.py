@@ -1,7 +1,7 @@
-"""NATs that depend on the destination (5.4): predicting, spraying, opening many ports, bursts."""
+"""NATs that depend on the destination: predicting, spraying, opening many ports, bursts."""
 
 from nats import HIGHEST, LOWEST, port_after
-from schedule import (BURST, GIVE_UP, PREDICT, PREDICT_SOCKETS, ROUNDS, SOCKET_PACE, SOCKET_REPEAT, SOCKETS, SPRAY, SPRAY_NEAR, SPRAY_RATE)
+from schedule import (BURST, GIVE_UP, HARD_PUNCHES, PREDICT, PREDICT_SOCKETS, ROUNDS, SOCKET_PACE, SOCKET_REPEAT, SOCKETS, SPRAY, SPRAY_NEAR, SPRAY_RATE)
 
 BOUND, OBSERVED_AT = 1000, ("N", 1)
 
@@ -40,7 +40,7 @@ class HardNat:
         return party.state != "punching" or party.paths.any_valid() or self.world.now - party.began > GIVE_UP
 
     def ask(self, port, remote, few_hops=False):
-        if not self.over():
+        if not self.over() and self.punched < HARD_PUNCHES:
             self.punched += 1
             self.party.paths.ask(port, remote, few_hops)
 

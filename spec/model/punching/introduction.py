@@ -1,4 +1,4 @@
-"""A party of an introduction: what its NAT does, punching (5.1 to 5.2), and the handshake over the first path."""
+"""A party of an introduction: what its NAT does, punching, and the handshake over the first path."""
 
 from hard import HardNat
 from network import Host

@@ -76,7 +76,7 @@ def pair(job):
 
 
 def meets(first, second):
-    """Whether 5.4 promises a direct path: one side is independent, but two pages need WebRTC."""
+    """Whether a direct path is promised: one side is independent, but two pages need WebRTC."""
     return (first in INDEPENDENT or second in INDEPENDENT) and (first, second) != ("page", "page")
 
 

@@ -1,4 +1,4 @@
-"""Paths: asking, answering, proving. What an introduction and a connection have in common (5.1).
+"""Paths: asking, answering, proving. What an introduction and a connection have in common.
 
 A path is a local port and a remote address. A datagram ("punch", id, side, number, echo) asks if its number is not 0, and answers if its echo is not 0.
 """

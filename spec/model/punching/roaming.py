@@ -20,6 +20,7 @@ def counts(scene, since, until, sides="ab"):
         "changes": scene.a.paths.changes + scene.b.paths.changes,
         "linked": scene.linked(),
         "punches": scene.a.paths.punches + scene.b.paths.punches,
+        "srtt": max(scene.a.worst_srtt, scene.b.worst_srtt) / scene.rtt,
     }
 
 
@@ -32,6 +33,7 @@ def talk(scene, alice=EVERY, bob=EVERY, seconds=6):
 
 def moved(scene, change, seconds=8, sides="ab"):
     start = scene.world.now
+    scene.a.worst_srtt = scene.b.worst_srtt = 0.0
     change()
     scene.run(seconds)
     return counts(scene, start, scene.world.now, sides)
@@ -160,9 +162,9 @@ def circuit_becomes_direct(seed, rules, rtt, loss):
 
 
 def nothing_happens(seed, rules, rtt, loss):
-    """An hour without traffic."""
+    """Twenty minutes without traffic."""
     scene = Scene(seed, rules, rtt, loss, circuit=True)
-    scene.run(3600)
+    scene.run(1200)
     result = counts(scene, scene.world.now, scene.world.now, "")
     result["paths lost"] = (scene.a.paths.starvations + scene.b.paths.starvations)
     return result

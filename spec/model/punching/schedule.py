@@ -1,6 +1,6 @@
 """The figures of the design, in milliseconds where nothing else is said, and the budgets that follow from them."""
 
-# Punching (5.1, 5.2)
+# Punching
 PUNCH_AT = (0, 30, 100, 200, 400, 800, 1600, 2400, 3200, 4000)      # for each candidate; the first with few hops
 PACE = 10                   # between candidates
 NUMBER_LIFE = 5000          # an echo counts for so long
@@ -18,15 +18,16 @@ PENDING = 2000              # connect_pending while the host's application decid
 APPLICATION_WAIT = 120_000
 HOLD_PATH = 5000            # both punch the valid path so often until established
 
-# Hard NATs (5.4)
+# Hard NATs
 HARD_AT = 1000
+HARD_PUNCHES = 4096         # of one attempt, at each side
 SOCKETS, SOCKET_PACE, SOCKET_REPEAT = 256, 4, 3000
 SPRAY, SPRAY_RATE, SPRAY_NEAR = 3072, 250, 256
 PREDICT, PREDICT_SOCKETS = 128, 16
 BURST = 64
 ROUNDS = 4
 
-# Paths of a connection (6)
+# Paths of a connection
 KEEP = 15_000               # active path and two standbys
 KEEP_RETRIES = (1000, 2000, 4000)
 PATH_LIFE = 30_000          # without an echo
@@ -85,7 +86,7 @@ class Window:
 
 
 class Budget:
-    """What one socket's punches to candidates may be (11). Answers to authentic punches count elsewhere (5.1)."""
+    """What one socket's punches to candidates may be. Answers to authentic punches count elsewhere."""
 
     ALL, TO_ONE, TO_ONE_SPAN = 500, 40, 10_000
     TO_ONE_MINUTE, MINUTE = 80, 60_000

@@ -1,4 +1,4 @@
-"""A person decides while a NAT forgets (13.5): does the handshake end well?"""
+"""A person decides while a NAT forgets: does the handshake end well?"""
 
 from matrix import introduce
 
