@@ -2,7 +2,7 @@
 """The simulation of introductions, relaying and roaming. See README.md.
 
   python3 main.py --quick                  less than a minute; exits 1 if a promise fails
-  python3 main.py                          everything, an hour on two processors; tables on standard output
+  python3 main.py                          everything, three quarters of an hour on two processors; tables on standard output
   python3 main.py --part roaming           one part
   python3 main.py --without move-check     a rule switched off; --designed: without those that were found here; --rules: their names
 """
@@ -10,6 +10,7 @@
 import argparse
 import sys
 import time
+from multiprocessing import Pool
 
 import attacks
 import budgets
@@ -22,7 +23,8 @@ import rules
 import waiting
 
 COLUMNS = ["alive", "false", "late", "doubts", "changes", "linked", "punches"]
-PARTS = ("matrix", "waiting", "roaming", "attacks", "budgets", "ablation")
+PARTS = ("matrix", "waiting", "roaming", "attacks", "budgets", "punching-rules", "other-rules")
+PUNCHING_RULES = ("hop-limit", "echo-anywhere", "answer-rate", "both-valid", "strangers-answered-only", "stranger-limits", "answer-twice")
 
 
 def show_matrix(in_force, a):
@@ -38,16 +40,20 @@ def show_matrix(in_force, a):
     report.table(["", *names], [[x, *(cells.get((x, y)) or cells.get((y, x)) for y in names)] for x in names])
     promised = [r for r in rows if matrix.meets(*r["kinds"])]
     runs, direct = sum(r["runs"] for r in promised), sum(r["direct"] for r in promised)
-    print(f"{len(promised)} pairs with an independent side: {direct:,} of {runs:,} runs direct; refused by budgets: {sum(r['refused'] for r in rows):,} punches.\n")
-    groups = {"both independent": lambda x, y: {x, y} <= set(kinds.INDEPENDENT) and (x, y) != ("page", "page"),
-              "one independent, something open": lambda x, y: matrix.meets(x, y) and not {x, y} <= set(kinds.INDEPENDENT) and not matrix.costly(x, y),
-              "one independent, strict": lambda x, y: matrix.meets(x, y) and not {x, y} <= set(kinds.INDEPENDENT) and matrix.costly(x, y),
+    refused = sum(r["refused"] for r in rows)
+    print(f"{len(promised)} pairs with an independent side: {direct:,} of {runs:,} runs direct; punches refused by budgets: {refused:,}.\n")
+    def both_independent(x, y):
+        return {x, y} <= set(kinds.INDEPENDENT) and (x, y) != ("page", "page")
+    groups = {"both independent": both_independent,
+              "one independent, something open": lambda x, y: matrix.meets(x, y) and not both_independent(x, y) and not matrix.costly(x, y),
+              "one independent, strict": lambda x, y: matrix.meets(x, y) and not both_independent(x, y) and matrix.costly(x, y),
               "both dependent": lambda x, y: not matrix.meets(x, y) and (x, y) != ("page", "page")}
     lines = []
     for name, belongs in groups.items():
         mine = [r for r in rows if belongs(*r["kinds"])]
         got = [r for r in mine if r["direct"]]
-        lines.append([name, str(len(mine)), f"{sum(r['direct'] for r in mine):,} of {sum(r['runs'] for r in mine):,}",
+        direct, runs = sum(r["direct"] for r in mine), sum(r["runs"] for r in mine)
+        lines.append([name, str(len(mine)), f"{direct:,} of {runs:,}",
                       report.number(matrix.quantile([r["median"] for r in got], 0.5)), report.number(max(r["p95"] for r in got)),
                       report.number(matrix.quantile([r["extra"] for r in got], 0.5)), report.number(sum(r["punches"] for r in mine) / len(mine)),
                       report.number(max(r["most"] for r in mine))])
@@ -102,12 +108,31 @@ def show_budgets(in_force, _):
     report.table(["lobby of", "behind one address", "punches", "refused", "least for one peer"], lines)
 
 
-def show_ablation(in_force, a):
-    """What each rule is good for: everything that gets worse without it."""
-    print(f"## Without each rule: what changes in the scenarios, {a.loss:.0%} loss and none\n")
-    scenarios = {n: (f, {}) for n, f in roaming.SCENARIOS.items() if n not in ("nothing_happens", "mappings_end_after_50_s")}
-    scenarios.update({n: ATTACKS[n] for n in ("copied punches", "1 captured, 200 a second", "16 captured, 200 a second", "claimed address", "inherited address",
-                                              "inherited from the dead", "relayed move")})
+def show_punching_rules(in_force, a):
+    """Pairs of kinds without each rule of punching: part that became direct, median, punches."""
+    print(f"## Punching without a rule: % direct / median ms / most punches, {a.loss:.0%} loss\n")
+    runs = max(10, a.seeds)
+    sets = {"all rules": in_force, **{f"no {name}": in_force - {name} for name in PUNCHING_RULES}}
+    jobs = [(*pair, runs, which, a.loss, {}) for pair in promises.PAIRS for which in sets.values()]
+    with Pool(a.processes) as pool:
+        rows = pool.map(matrix.pair, jobs, chunksize=1)
+    cells = [f"{100 * r['direct'] / r['runs']:.0f} / {report.number(r['median'] and round(r['median']))} / {r['most']:,}" for r in rows]
+    report.table(["", *sets], [[" × ".join(pair), *cells[k * len(sets):(k + 1) * len(sets)]] for k, pair in enumerate(promises.PAIRS)])
+
+
+ABLATED_ATTACKS = ("copied punches", "1 captured, 200 a second", "16 captured, 200 a second", "claimed address", "inherited address",
+                   "inherited from the dead", "relayed move")
+SLOW = ("nothing_happens", "mappings_end_after_50_s")
+# What is compared, and the least difference that is told
+MATTERS = {"median": 50, "95 %": 300, "alive": 0.01, "false": 0, "changes": 2, "punches": 60, "linked": 0.2, "paths lost": 0.1, "srtt": 0.5, "copies": 5,
+           "received a second": 1}
+
+
+def show_other_rules(in_force, a):
+    """What each of the other rules is good for: everything that changes without it."""
+    print(f"## Scenarios without a rule, {a.loss:.0%} loss and none\n")
+    scenarios = {n: (f, {}) for n, f in roaming.SCENARIOS.items() if n not in SLOW}
+    scenarios.update({n: ATTACKS[n] for n in ABLATED_ATTACKS})
     seeds = max(2, a.seeds // 10)
 
     def measure(which):
@@ -116,17 +141,16 @@ def show_ablation(in_force, a):
             for name, rows in report.many(scenarios, seeds, which, loss, a.processes, (60.0, 150.0)).items():
                 beyond = report.over(rows)
                 found[(name, loss)] = {"median": matrix.quantile(beyond, 0.5), "95 %": matrix.quantile(beyond, 0.95),
-                                       **{k: report.mean(rows, k) for k in ("alive", "false", "changes", "punches", "linked", "paths lost", "srtt", "copies", "received a second")}}
+                                       **{k: report.mean(rows, k) for k in MATTERS if k not in ("median", "95 %")}}
         return found
     base = measure(in_force)
-    matters = {"median": 50, "95 %": 300, "alive": 0.01, "false": 0, "changes": 2, "punches": 60, "linked": 0.2, "paths lost": 0.1, "srtt": 0.5, "copies": 5, "received a second": 1}
     lines = []
     for name in rules.ALL:
-        if name not in in_force or name in ("hop-limit", "hold-path", "half-budget", "minute-budget", "both-valid"):
-            continue
+        if name not in in_force or name in ("hop-limit", "hold-path", "half-budget", "minute-budget", "both-valid", "strangers-answered-only"):
+            continue                # these are seen elsewhere
         other, effects = measure(in_force - {name}), []
         for key, before in base.items():
-            for what, least in matters.items():
+            for what, least in MATTERS.items():
                 x, y = before[what], other[key][what]
                 if x is not None and y is not None and x != y and (y == report.INFINITE or x == report.INFINITE or abs(y - x) > least):
                     effects.append(f"{key[0].replace('_', ' ')} ({key[1]:.0%}): {what} {report.number(x)} → {report.number(y)}")
@@ -150,7 +174,7 @@ def main():
     parser.add_argument("--processes", type=int, default=2)
     a = parser.parse_args()
     if a.rules:
-        report.table(["rule", "from", "says", "without it"], [[n, *r] for n, r in rules.ALL.items()])
+        report.table(["rule", "about", "says", "without it"], [[n, *r] for n, r in rules.ALL.items()])
         return 0
     in_force = rules.in_force(a.designed, a.without)
     began = time.time()
@@ -159,7 +183,7 @@ def main():
         print(f"{failed} of the promises failed" if failed else "all promises hold", f"({time.time() - began:.0f} s)")
         return 1 if failed else 0
     shows = {"matrix": show_matrix, "waiting": show_waiting, "roaming": show_roaming, "attacks": show_attacks, "budgets": show_budgets,
-             "ablation": show_ablation}
+             "punching-rules": show_punching_rules, "other-rules": show_other_rules}
     for part in a.part or PARTS:
         shows[part](in_force, a)
     print(f"{time.time() - began:.0f} s", file=sys.stderr)
