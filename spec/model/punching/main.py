@@ -24,7 +24,7 @@ import waiting
 
 COLUMNS = ["alive", "false", "late", "doubts", "changes", "linked", "punches"]
 PARTS = ("matrix", "waiting", "roaming", "attacks", "budgets", "punching-rules", "other-rules")
-PUNCHING_RULES = ("hop-limit", "echo-anywhere", "answer-rate", "both-valid", "strangers-answered-only", "stranger-limits", "answer-twice")
+PUNCHING_RULES = ("hop-limit", "echo-anywhere", "answer-rate", "both-valid", "strangers-answered-only", "stranger-limits", "third-time")
 
 
 def show_matrix(in_force, a):

@@ -48,7 +48,7 @@ class PathSet:
         self.numbers = {}           # number -> ((port, remote), when)
         self.answers = Bucket(ANSWERS)
         self.stranger_answers = Bucket(STRANGER_ANSWERS)
-        self.answered = {}          # a stranger's number -> how often it was answered
+        self.strangers_numbers = {} # a number that came from an unknown source -> how often
         self.punches = 0
 
     # What the owner adds
@@ -94,7 +94,9 @@ class PathSet:
             if now - at <= NUMBER_LIFE and ("echo-anywhere" in self.rules or key == (port, source)):
                 self.echoed(key, at)
         path = self.paths.get((port, source))
-        if path is None and not self.spent(source, number):
+        if (path is None or path.stranger()) and number and self.replayed(source, number):
+            return
+        if path is None:
             path = self.new_source(port, source)
         if path is None:
             return
@@ -102,9 +104,14 @@ class PathSet:
         if number:
             self.answer(path, number)
 
-    def spent(self, source, number):
-        """A number that was answered twice at unknown sources gets no further place there: somebody replays it."""
-        return "answer-twice" in self.rules and source not in self.candidates and self.answered.get(number, 0) >= 2
+    def replayed(self, source, number):
+        """A number that comes from unknown sources for the third time: somebody replays it."""
+        if source in self.candidates or "third-time" not in self.rules:
+            return False
+        self.strangers_numbers[number] = self.strangers_numbers.get(number, 0) + 1
+        while len(self.strangers_numbers) > NUMBERS_KEPT:
+            del self.strangers_numbers[next(iter(self.strangers_numbers))]
+        return self.strangers_numbers[number] > 2
 
     def echoed(self, key, sent_at):
         path = self.paths.get(key)
@@ -144,13 +151,8 @@ class PathSet:
         if "answer-rate" in self.rules:
             self.answers.refill(now)
             if path.stranger() and not path.vouched:
-                if self.spent(path.remote, number):
-                    return
                 if "stranger-limits" in self.rules and not self.stranger_answers.take(now):
                     return
-                self.answered[number] = self.answered.get(number, 0) + 1
-                while len(self.answered) > NUMBERS_KEPT:
-                    del self.answered[next(iter(self.answered))]
             if not self.answers.take(now):
                 return
         if path.valid:

@@ -24,7 +24,7 @@ RULES = {
 # Rules that this simulation asked for
 FOUND = {
     "strangers-answered-only": ("unknown sources", "an unknown source is answered, never punched unasked", "it is punched by the schedule like a candidate"),
-    "answer-twice": ("unknown sources", "a number is answered twice at most, and then gets no place (the last 256 numbers)", "as often as it comes"),
+    "third-time": ("unknown sources", "a number that comes from them for the third time is ignored (the last 256 numbers)", "it is not"),
     "packet-vouches": ("unknown sources", "a source from which a packet opens is punched three times a second at most, outside the strangers' share",
                        "it is a stranger like any other"),
     "progress": ("doubt", "begins when a data packet or ping has been without verdict or pong for two probe times",

@@ -9,7 +9,7 @@ STRANGER_ANSWERS = 4        # of these, for all sources that are neither candida
 STRANGERS = 8               # such sources at a time
 STRANGER_LIFE = 5000
 STRANGER_LIFE_BEFORE = 30_000
-NUMBERS_KEPT = 256          # numbers of strangers that are remembered, so that each is answered twice at most
+NUMBERS_KEPT = 256          # numbers of strangers that are remembered, so that replays are known
 GIVE_UP = 25_000            # without a circuit
 
 # Handshake
