@@ -32,7 +32,7 @@ FOUND = {
     "since-unanswered": ("doubt", "an echo decides if its number was sent after what is unanswered", "if it was sent in doubt"),
     "active-stays": ("doubt", "the active path keeps its place if it echoes within 2 srtt + 100 ms", "the first echo decides"),
     "probe-after-doubt": ("doubt", "when doubt ends, a ping goes out at once, and probes begin anew", "the pause goes on doubling"),
-    "keep-retries": ("liveness", "a punch that keeps a path and has no echo is repeated after 1, 2 and 4 s", "after 15 s"),
+    "keep-retries": ("liveness", "a punch that keeps a path and has no echo is repeated after 1 s, then every 2 s", "after 15 s"),
     "move-doubles": ("moves", "while the active path is asked because of a new source, datagrams go to both", "to the active path"),
     "receiver-asks": ("moves", "the receiver of a flow begins doubt when it hears nothing for two probe times, at least 500 ms", "it pings after 5 s"),
     "id-per-path": ("ids", "a path is punched under the id that last came from it, an address not heard yet under the spare id", "under the newest"),

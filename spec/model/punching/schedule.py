@@ -29,7 +29,7 @@ ROUNDS = 4
 
 # Paths of a connection
 KEEP = 15_000               # active path and two standbys
-KEEP_RETRIES = (1000, 2000, 4000)
+KEEP_RETRIES = (1000, *(2000,) * 6)          # pauses while no echo comes
 PATH_LIFE = 30_000          # without an echo
 STANDBYS = 2
 DOUBLING = 1000             # so long in doubt
