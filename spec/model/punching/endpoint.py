@@ -1,7 +1,7 @@
 """A socket with connections: which datagram belongs to whom, who_are_you, circuits at both ends."""
 
 from network import Host
-from schedule import WHO_A_SECOND, WHO_EACH, Bucket
+from schedule import WHO_A_SECOND, WHO_EACH, WHO_EXPECTED, Bucket
 
 
 class Endpoint(Host):
@@ -79,6 +79,10 @@ class Endpoint(Host):
         if now - self.who_at.get(source, -1e9) >= WHO_EACH and self.who_bucket.take(now):
             self.who_at[source] = now
             self.transmit(port, source, ("who",))
+
+    def asked_lately(self, source):
+        """Whether who_are_you went there: then a punch from there is expected."""
+        return self.world.now - self.who_at.get(source, -1e9) < WHO_EXPECTED
 
     def relay(self, port, source, datagram):
         _, circuit, inner = datagram

@@ -62,6 +62,9 @@ class Party(Host):
     def transmit(self, port, remote, datagram, few_hops=False):
         self.world.send(self, port, remote, datagram, few_hops)
 
+    def asked_lately(self, source):
+        return False
+
     # What the NAT does
     def look_at_nat(self, second):
         """The bound port at two places of the introducer, and four fresh ones at one of them."""

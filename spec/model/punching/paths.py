@@ -17,6 +17,7 @@ class Path:
         self.echo_at = None         # when the last one came
         self.echoed_number_at = -1e9        # when the newest number that was echoed had been sent
         self.heard_at = None        # when something authentic last came from here
+        self.expected = False       # who_are_you went there
         self.vouched = False        # a packet from here opened
         self.vouched_at = -1e9
         self.id = None              # under which the other side punched here last
@@ -128,6 +129,7 @@ class PathSet:
     def new_source(self, port, source):
         now, limits = self.world.now, "stranger-limits" in self.rules
         path = Path(port, source, now, source in self.candidates)
+        path.expected = self.socket.asked_lately(source)
         if path.stranger():
             life = STRANGER_LIFE if limits else STRANGER_LIFE_BEFORE
             strangers = [p for p in self.paths.values() if p.stranger()]
@@ -137,8 +139,7 @@ class PathSet:
             if len(strangers) >= STRANGERS:
                 if not limits:
                     return None
-                unvouched = [p for p in strangers if not p.vouched] or strangers
-                self.forget(min(unvouched, key=lambda p: p.born))
+                self.forget(min(strangers, key=lambda p: (p.vouched, "expected-stays" in self.rules and p.expected, p.born)))
         self.paths[(port, source)] = path
         self.first_heard(path)
         return path

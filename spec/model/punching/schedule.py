@@ -45,7 +45,7 @@ PINGS = 5
 FLOW, FLOW_SILENT = 250, 500        # data packets that close together are a flow; its receiver asks after so long a silence
 WINDOW = 256                # packets without a verdict
 VOUCHED_AT = (0, 100, 300)  # punches to a source from which a packet opened
-WHO_A_SECOND, WHO_EACH = 64, 1000
+WHO_A_SECOND, WHO_EACH, WHO_EXPECTED = 64, 1000, 2000
 
 
 class Bucket:
