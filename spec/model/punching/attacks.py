@@ -46,7 +46,7 @@ def copied_everything(seed, rules, rtt, loss):
     return copied_punches(seed, rules, rtt, loss, packets=True)
 
 
-def replayed(seed, rules, rtt, loss, rate=200, captured=1, genuine="port change"):
+def replayed(seed, rules, rtt, loss, rate=200, captured=1, genuine="port change", garbage=False):
     """Captured punches come from ever new addresses while Alice's NAT restarts."""
     scene = Scene(seed, rules, rtt, loss)
     talk(scene, alice=None if genuine == "receives only" else EVERY)
@@ -59,7 +59,10 @@ def replayed(seed, rules, rtt, loss, rate=200, captured=1, genuine="port change"
     def replay():
         nonlocal sent
         for _ in range(max(1, rate // 100)):
-            scene.world.inject(("victim", 1 + sent % 60_000), ("bob 2", PORT), punches[sent % captured], 5.0)
+            source = ("victim", 1 + sent % 60_000)
+            if garbage:         # so that who_are_you goes there
+                scene.world.inject(source, ("bob 2", PORT), ("packet", "none", "I", 0, "data", None, (0, 0, 0.0)), 5.0)
+            scene.world.inject(source, ("bob 2", PORT), punches[sent % captured], 5.5)
             sent += 1
         scene.world.at(10 if rate >= 100 else 1000 / rate, replay)
     replay()

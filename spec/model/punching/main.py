@@ -77,6 +77,7 @@ def show_roaming(in_force, a):
 
 ATTACKS = {"copied punches": (attacks.copied_punches, {}), "copied everything": (attacks.copied_everything, {}),
            **{f"{c:,} captured, {r:,} a second": (attacks.replayed, {"rate": r, "captured": c}) for r in (50, 200, 1000) for c in (1, 16, 1000)},
+           "1,000 captured, 1,000 a second, each after a packet": (attacks.replayed, {"rate": 1000, "captured": 1000, "garbage": True}),
            "1 captured, 200 a second, receives only": (attacks.replayed, {"rate": 200, "captured": 1, "genuine": "receives only"}),
            "claimed address": (attacks.claimed_address, {}), "inherited address": (attacks.inherited_address, {}),
            "inherited from the dead": (attacks.inherited_from_the_dead, {}), "relayed move": (attacks.relayed_move, {})}

@@ -48,7 +48,7 @@ class PathSet:
         self.candidates = []        # remote addresses
         self.numbers = {}           # number -> ((port, remote), when)
         self.answers = Bucket(ANSWERS)
-        self.stranger_answers = Bucket(STRANGER_ANSWERS)
+        self.stranger_answers, self.expected_answers = Bucket(STRANGER_ANSWERS), Bucket(STRANGER_ANSWERS)
         self.strangers_numbers = {} # a number that came from an unknown source -> how often
         self.punches = 0
 
@@ -152,7 +152,9 @@ class PathSet:
         if "answer-rate" in self.rules:
             self.answers.refill(now)
             if path.stranger() and not path.vouched:
-                if "stranger-limits" in self.rules and not self.stranger_answers.take(now):
+                expected = path.expected and "expected-stays" in self.rules
+                share = self.expected_answers if expected else self.stranger_answers
+                if "stranger-limits" in self.rules and not share.take(now):
                     return
             if not self.answers.take(now):
                 return
