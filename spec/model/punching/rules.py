@@ -27,7 +27,7 @@ FOUND = {
     "third-time": ("unknown sources", "a number that comes from them for the third time is ignored (the last 256 numbers)", "it is not"),
     "packet-vouches": ("unknown sources", "a source from which a packet opens is punched three times a second at most, outside the strangers' share",
                        "it is a stranger like any other"),
-    "expected-stays": ("unknown sources", "one that was sent who_are_you in the last 2 s gives way after the others, and these have a share of 4 answers of their own",
+    "expected-stays": ("unknown sources", "one that was sent who_are_you in the last 2 s gives way after the others; these have 4 answers a second of their own",
                        "they are like the others"),
     "progress": ("doubt", "begins when a data packet or ping has been without verdict or pong for two probe times",
                  "when, besides, nothing authentic came in that time"),
