@@ -30,6 +30,8 @@ run() {
   case $model in
     keys) ;;
     identity_*) libraries+=(-lib library/identity.pvl) ;;
+    punch_*) libraries+=(-lib "$name.pvl" -lib library/punch.pvl -lib library/reset.pvl) ;;
+    introduced_*) libraries+=(-lib "$name.pvl" -lib library/handshake.pvl -lib library/introduction.pvl) ;;
     *) libraries+=(-lib "$name.pvl" -lib library/handshake.pvl) ;;
   esac
   TIMEFORMAT=%U

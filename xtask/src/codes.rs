@@ -8,7 +8,7 @@ struct Code {
     table: String,
     number: u16,
     name: String,
-    /// Whether it may come from the other side; otherwise only this socket itself reports it.
+    /// Set if it may come from the other side; otherwise only this socket itself reports it.
     on_wire: bool,
     meaning: String,
 }

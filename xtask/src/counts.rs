@@ -55,15 +55,17 @@ impl Figures {
         text
     }
 
-    /// Each path that costs more than `before` allows.
+    /// Each path that costs more than `before` allows, or is gone.
     fn worse_than(&self, before: &Self) -> Vec<String> {
+        let gone = before.counts.keys().filter(|name| !self.counts.contains_key(*name));
+        let gone = gone.map(|name| format!("{name}: is gone"));
         let grown = |(name, count): (&String, &u64)| {
             let old = *before.counts.get(name)?;
             let percent = (*count as f64 / old as f64 - 1.0) * 100.0;
             (100 * count > (100 + LIMIT) * old)
                 .then(|| format!("{name}: {old} before, {count} now, {percent:.1} % more"))
         };
-        self.counts.iter().filter_map(grown).collect()
+        self.counts.iter().filter_map(grown).chain(gone).collect()
     }
 }
 
@@ -113,8 +115,8 @@ pub fn check() -> Result<Outcome, String> {
         return Ok(Outcome::Note(note));
     }
     Err(format!(
-        "more instructions than before, by more than {LIMIT} %:\n{}\nIf that is worth it, say why in the commit and run \
-         `cargo xtask counts --write`.",
+        "paths that are gone, or take more instructions than before, by more than {LIMIT} %:\n{}\nIf that is meant, say \
+         why in the commit and run `cargo xtask counts --write`.",
         worse.join("\n")
     ))
 }
@@ -128,11 +130,20 @@ fn count(root: &Path, folder: &str) -> Result<Figures, String> {
     let names = std::process::Command::new(&binary).output().map_err(|error| error.to_string())?.stderr;
     let names = String::from_utf8_lossy(&names).into_owned();
     let mut counts = BTreeMap::new();
-    for name in names.lines().skip(1) {
+    for name in paths(&names)? {
         let [few, many] = TIMES.map(|times| instructions(&target, name, times));
         counts.insert(name.to_owned(), (many? - few?) / (TIMES[1] - TIMES[0]));
     }
     Ok(Figures { machine: machine()?, counts })
+}
+
+/// The names of the paths, which the program lists below a line of usage.
+fn paths(listed: &str) -> Result<Vec<&str>, String> {
+    let names: Vec<_> = listed.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
+    if names.is_empty() {
+        return Err(format!("{PACKAGE} lists no paths to count:\n{listed}"));
+    }
+    Ok(names)
 }
 
 /// Counts the instructions of one whole run of the program in a folder.

@@ -39,13 +39,13 @@ fn local_links(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands in backticks and looks like a source file.
+/// The words in backticks that look like source files.
 fn named_files(text: &str) -> impl Iterator<Item = &str> {
     let quoted = text.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2));
     quoted.filter(|name| name.ends_with(".rs") || name.ends_with(".ts"))
 }
 
-/// Whether a file of the tree has this path, or ends with it.
+/// Returns whether a file of the tree has this path, or ends with it.
 fn has(tree: &str, name: &str) -> bool {
     tree.lines()
         .any(|file| file.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')))

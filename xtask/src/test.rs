@@ -25,7 +25,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "lengths",
-        about: "no file is longer than 600 lines, tests left out",
+        about: "no Rust file is longer than 600 lines, tests left out",
         seconds: 1,
         needs: &[],
         wants: &[],

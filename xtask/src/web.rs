@@ -22,7 +22,7 @@ pub const TEST_NEEDS: &[Need] =
 pub const FIGURES_NEEDS: &[Need] =
     &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Localhost];
 
-/// What is tried in Firefox as well: what browsers differ in.
+/// The tests that run in Firefox as well: of what browsers differ in.
 const IN_FIREFOX: &[&str] = &["test/pages.test.mjs", "test/lifetime.test.mjs"];
 
 /// The npm package.

@@ -12,6 +12,7 @@ Exit codes:
   3  no answer: the other side did not answer, stopped answering, or was restarted
   4  refused: the other side refused, or the two sides are incompatible
   5  key mismatch: the other side has the wrong key, or one that is not trusted
+  130  stopped by a second Ctrl-C
 
 Environment:
   TORQUE_KEYLOG  names a file that receives the secrets of all connections, so that
@@ -42,7 +43,7 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
     pub color: Color,
 
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }

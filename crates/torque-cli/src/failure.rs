@@ -49,9 +49,9 @@ impl Code {
 pub struct Failure {
     /// The exit code.
     pub code: Code,
-    /// What happened. Empty if the reader of the output has gone, and there is nobody to tell.
+    /// The error. Empty if the reader of the output has gone, and there is nobody to tell.
     pub what: String,
-    /// What to do about it.
+    /// The advice on what to do about it.
     pub next: Option<String>,
 }
 
@@ -103,12 +103,11 @@ impl Failure {
             CloseCode::Unreachable => {
                 (Code::NoAnswer, "check that this machine is on a network that leads there")
             }
-            CloseCode::NotConfirmed => {
-                (Code::NoAnswer, "the initiator went away; nothing is to be done here")
-            }
-            CloseCode::KeyMismatch => {
-                (Code::KeyMismatch, "ask whoever runs the host for its key; do not send it anything before")
-            }
+            CloseCode::NotConfirmed => (Code::NoAnswer, "the initiator went away; you need not do anything"),
+            CloseCode::KeyMismatch => (
+                Code::KeyMismatch,
+                "ask the operator of the host for its key; do not send it anything before",
+            ),
             CloseCode::BadSignature | CloseCode::UnknownKeyType => (
                 Code::KeyMismatch,
                 "somebody else may be answering in the host's place, or its program is newer",

@@ -21,7 +21,7 @@ const AUTHORITY: &str = "# authority";
 pub struct KeyFile {
     /// The pair.
     pub pair: KeyPair,
-    /// Whether it is an authority's.
+    /// Set if it is an authority's.
     pub is_authority: bool,
 }
 

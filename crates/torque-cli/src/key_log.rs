@@ -43,7 +43,7 @@ impl KeyLogFile {
         let path = PathBuf::from(path);
         let file = open(&path)?;
         output.note(format_args!(
-            "{WARN}The secrets of all connections go to {} ({VARIABLE}): whoever reads it can read them.{WARN:#}",
+            "{WARN}The secrets of all connections go to {} ({VARIABLE}): anyone who can read this file can read the connections.{WARN:#}",
             path.display()
         ));
         Ok(Some(Self { path, file }))
@@ -87,7 +87,7 @@ fn check_mode(path: &Path, file: &File) -> Result<(), Failure> {
     }
     Err(Failure::failed(format!("others can read the key log {} (mode {mode:03o})", path.display())).next(
         format!(
-            "name a new file in {VARIABLE}, or run `chmod 600 {}`; who has it open already reads on",
+            "name a new file in {VARIABLE}, or run `chmod 600 {}`; a program that has it open already can still read it",
             path.display()
         ),
     ))

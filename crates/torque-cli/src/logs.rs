@@ -18,6 +18,8 @@ use crate::output::{DIM, GOOD, Output, WARN};
 pub const VARIABLE: &str = "RUST_LOG";
 /// The target of the command's own events.
 const OWN: &str = "torque";
+/// The targets of the libraries.
+const LIBRARIES: [&str; 3] = ["torque_proto", "torque_socket", "torque_gateway"];
 
 /// The importance of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,11 +147,27 @@ fn show(without_environment: Option<Targets>, output: &Output) {
     };
 }
 
-/// What the environment asks for, if that can be understood: a text that was meant for other programs stops nothing.
+/// Makes `torque` mean the command alone. A filter matches the beginnings of targets, and so it would match those of the
+/// libraries too.
+fn each_by_itself(filter: Targets) -> Targets {
+    let named: Vec<String> = filter.iter().map(|(target, _)| target.to_owned()).collect();
+    let has = |target: &str| named.iter().any(|other| other == target);
+    if !has(OWN) {
+        return filter;
+    }
+    let level = filter.default_level().unwrap_or(LevelFilter::OFF);
+    LIBRARIES
+        .into_iter()
+        .filter(|target| !has(target))
+        .fold(filter, |filter, target| filter.with_target(target, level))
+}
+
+/// The filter of the environment, if it can be understood: a text that was meant for other programs stops nothing.
 fn from_environment() -> Option<Result<Targets, Failure>> {
     let text = std::env::var_os(VARIABLE).filter(|text| !text.is_empty())?;
     let text = text.to_string_lossy();
-    Some(text.parse().map_err(|error| {
+    let parsed = text.parse().map(each_by_itself);
+    Some(parsed.map_err(|error| {
         Failure::usage(format!("{VARIABLE}={text} is no filter of logs, and has no effect: {error}")).next(
             "write a level (error, warn, info, debug, trace, off), or several as TARGET=LEVEL with commas in between; the targets are torque, torque_proto, torque_socket and torque_gateway",
         )

@@ -1,6 +1,8 @@
 //! The `torque` command: hosts, connects, pings, queries and decodes TorqueSocket.
 //!
-//! `cli` describes the command line, and `commands` has one file per subcommand, which share the other modules. Every command returns a [`failure::Failure`] or nothing, and only `main` exits.
+//! `cli` describes the command line, and `commands` has one file per subcommand, which share the other modules. Every command
+//! returns a [`failure::Failure`] or nothing, and only `main` exits.
+
 // Comments on arguments are the text of --help, where [brackets], <angles> and URLs mean what they do there.
 #![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #![forbid(unsafe_code)]

@@ -1,9 +1,9 @@
 //! Serves metrics for Prometheus over minimal HTTP. Every request gets the current figures.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_REQUEST: usize = 8_192;
 /// The most clients at a time. Further ones are turned away.
 const MAX_CLIENTS: usize = 16;
+/// The most clients of one IP address at a time, so that it does not keep others out.
+const MAX_OF_ADDRESS: usize = 4;
 /// The pause after accepting failed, perhaps for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -56,22 +58,52 @@ impl MetricsListener {
     }
 }
 
+/// The addresses of the clients that are being served.
+#[derive(Clone, Default)]
+struct Clients(Arc<Mutex<Vec<IpAddr>>>);
+
+/// The place of one client, given back when it is dropped.
+struct Place {
+    clients: Clients,
+    address: IpAddr,
+}
+
+impl Clients {
+    /// Takes a place. `None`: all are taken, or all that this address may have.
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        let mut all = self.all();
+        let of_address = all.iter().filter(|other| **other == address).count();
+        if all.len() >= MAX_CLIENTS || of_address >= MAX_OF_ADDRESS {
+            return None;
+        }
+        all.push(address);
+        Some(Place { clients: self.clone(), address })
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<IpAddr>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.clients.all();
+        if let Some(index) = all.iter().position(|other| *other == self.address) {
+            all.swap_remove(index);
+        }
+    }
+}
+
 /// Gives each client its own thread, so that a slow one keeps nobody waiting.
 fn listen(listener: &TcpListener, owner: &Sender<Request>) {
-    let places = Arc::new(());
+    let clients = Clients::default();
     loop {
-        let stream = match listener.accept() {
-            Ok((stream, _)) => stream,
-            Err(_) => {
-                thread::sleep(PAUSE);
-                continue;
-            }
-        };
-        // The listener holds one of them.
-        if Arc::strong_count(&places) > MAX_CLIENTS {
+        let Ok((stream, from)) = listener.accept() else {
+            thread::sleep(PAUSE);
             continue;
-        }
-        let (place, owner) = (Arc::clone(&places), owner.clone());
+        };
+        let Some(place) = clients.place(from.ip().to_canonical()) else { continue };
+        let owner = owner.clone();
         let served = thread::Builder::new().name("torque-metrics".into()).spawn(move || {
             // Errors concern this client only.
             let _ = serve(&stream, &owner);

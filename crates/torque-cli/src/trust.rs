@@ -56,7 +56,7 @@ impl TrustOptions {
                 Code::KeyMismatch,
                 format!("{host} has the key {key}, and had {expected} before: somebody may be in between"),
             )
-            .next("ask whoever runs the host; if the new key is right, remove the old line from the known hosts")),
+            .next("ask the operator of the host; if the new key is right, remove the old line from the known hosts")),
             Judgement::Unknown if self.trust_anyone || harmless => Ok(()),
             Judgement::Unknown => {
                 if let Some(known) = &mut known

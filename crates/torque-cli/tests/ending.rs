@@ -6,12 +6,15 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use common::{Host, event, lines, signal, torque};
+use common::{Host, LIMIT, ended, event, finish, lines, signal, torque};
 use serde_json::Value;
 
 /// The sequences of the events of one kind for which `is` holds.
@@ -57,9 +60,8 @@ impl Client {
     }
 
     fn end(mut self) -> Vec<Value> {
-        let text = self.rest.join().unwrap();
-        self.child.wait().unwrap();
-        lines(&text)
+        ended(&mut self.child);
+        lines(&self.rest.join().unwrap())
     }
 }
 
@@ -128,8 +130,115 @@ fn the_round_trip_time_is_told_after_a_time_out_too() {
         .unwrap();
     thread::sleep(Duration::from_secs(2));
     signal("KILL", host.pid());
-    let told = lines(&String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap());
+    let told = lines(&String::from_utf8(finish(child).stdout).unwrap());
     assert!(event(&told, "error")["message"].as_str().unwrap().contains("timed_out"));
     // 30 ms each way are 60 there and back.
     assert!(event(&told, "summary")["rtt_ms"].as_f64().unwrap() >= 60.0, "{}", event(&told, "summary"));
+}
+
+#[test]
+fn a_query_that_is_interrupted_ends_and_says_so() {
+    // Somebody who never answers.
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    silent.set_read_timeout(Some(LIMIT)).unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let child = torque()
+        .args(["query", &address, "--wait", "3600", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Until the pauses between its questions are longer than a glance.
+    for _ in 0..4 {
+        silent.recv(&mut [0; 2_048]).unwrap();
+    }
+    signal("INT", child.id());
+    let output = finish(child);
+    let told = lines(&String::from_utf8(output.stdout).unwrap());
+    let message = event(&told, "error")["message"].as_str().unwrap();
+    assert!(message.contains("stopped") && output.status.code() == Some(1), "{message}");
+    // It asks no more once it was stopped.
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.recv(&mut [0; 2_048]).is_err());
+}
+
+#[test]
+fn a_host_whose_output_nobody_reads_any_more_closes_its_connections() {
+    // The delay keeps a close from leaving with the last breath.
+    let mut host = torque()
+        .args(["host", "--bind", "127.0.0.1:0", "--verbose", "--link", "delay=20", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(host.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    let url = lines(&first)[0]["url"].as_str().unwrap().to_owned();
+    let is_read = Arc::new(AtomicBool::new(true));
+    let reads = Arc::clone(&is_read);
+    let reader = thread::spawn(move || {
+        let mut line = String::new();
+        while reads.load(Ordering::Relaxed) {
+            line.clear();
+            assert!(out.read_line(&mut line).unwrap() > 0, "the host has ended");
+        }
+    });
+    let client = Client::start(&url);
+    is_read.store(false, Ordering::Relaxed);
+    reader.join().unwrap();
+    let told = client.end();
+    let message = event(&told, "error")["message"].as_str().unwrap();
+    assert!(message.contains("closed") && !message.contains("timed_out"), "{message}");
+    assert_eq!(ended(&mut host).code(), Some(1));
+}
+
+#[test]
+fn packets_of_a_ping_whose_verdict_is_unknown_are_not_told_as_dropped() {
+    let host = Host::start(&[]);
+    let mut child =
+        torque().args(["ping", host.url(), "-i", "0.05", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("\"echo\"") {
+        assert!(out.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    signal("KILL", host.pid());
+    let rest = thread::spawn(move || {
+        out.read_to_string(&mut text).unwrap();
+        text
+    });
+    ended(&mut child);
+    let told = lines(&rest.join().unwrap());
+    let of = |name: &str| told.iter().filter(|object| object["event"] == name).count();
+    let summary = event(&told, "summary");
+    assert!(summary["unknown"].as_u64().unwrap() > 0, "{summary}");
+    for verdict in ["unknown", "dropped"] {
+        assert_eq!(summary[verdict], of(verdict), "{verdict}");
+    }
+}
+
+#[test]
+fn lines_that_cannot_be_sent_yet_are_not_read() {
+    let host = Host::start(&[]);
+    let mut child = torque()
+        .args(["connect", host.url(), "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    assert!(first.contains("established"), "{first}");
+    // The host takes nothing more, so the window fills.
+    signal("STOP", host.pid());
+    let mut input = child.stdin.take().unwrap();
+    let (sender, all_read) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        if input.write_all(&b"0123456789\n".repeat(1_000_000)).is_ok() {
+            let _ = sender.send(());
+        }
+    });
+    assert!(all_read.recv_timeout(Duration::from_secs(3)).is_err(), "it has read a million lines");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -9,7 +9,7 @@ use std::net::UdpSocket;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{Directory, Host, event, get, json, lines, run_to, torque};
+use common::{Directory, Host, event, finish, get, json, lines, run_to, torque};
 use torque_socket::identity::origin::{EXTENSION_ORIGIN, OriginClaims, sign_origin};
 use torque_socket::{CloseCode, ConnectOptions, Event, Extension, KeyPair, Socket};
 
@@ -71,12 +71,39 @@ fn lines_of_standard_input_are_packets() {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all("one\nzwei ü\n".as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = finish(child);
     assert!(output.status.success());
     let told = lines(&String::from_utf8(output.stdout).unwrap());
     let texts: Vec<_> =
         told.iter().filter(|object| object["event"] == "packet").map(|packet| &packet["text"]).collect();
     assert_eq!(texts, ["one", "zwei ü"]);
+}
+
+#[test]
+fn lines_of_standard_input_may_hold_any_bytes() {
+    let host = Host::start(&[]);
+    let mut child = torque()
+        .args(["connect", host.url(), "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"one\r\n\xff\xfe\nlast").unwrap();
+    let output = finish(child);
+    assert!(output.status.success());
+    let told = lines(&String::from_utf8(output.stdout).unwrap());
+    let packets = told.iter().filter(|object| object["event"] == "packet");
+    assert_eq!(packets.map(|packet| &packet["hex"]).collect::<Vec<_>>(), ["6f6e65", "fffe", "6c617374"]);
+}
+
+#[test]
+fn numbers_that_are_too_large_are_taken_or_refused_and_nothing_breaks() {
+    let most = u64::MAX.to_string();
+    let host = Host::start(&["--seconds", &most]);
+    run_to(2, &["connect", host.url(), "--count", "1", "--size", &most]);
+    // A datagram holds less.
+    run_to(1, &["connect", host.url(), "--count", "1", "--size", "65535"]);
+    json(0, &["connect", host.url(), "--count", "1", "--size", "1000"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::{Directory, run, torque};
+use common::{Directory, ended, run, torque};
 use serde_json::Value;
 
 /// A `torque gateway` that runs until the value is dropped.
@@ -69,7 +69,7 @@ impl Gateway {
         assert!(kill.unwrap().success());
         let mut logs = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut logs).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        assert_eq!(ended(&mut self.child).code(), Some(0));
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {logs}"));
         logs.lines().map(parse).collect()
     }
@@ -235,4 +235,24 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
         assert!(told.contains(hint), "{arguments:?}: {told}");
     }
+}
+
+#[test]
+fn a_second_public_address_of_one_family_is_a_usage_error() {
+    for (first, second) in [
+        ("198.51.100.1", "198.51.100.2"),
+        ("2001:db8::1", "2001:db8::2"),
+        ("198.51.100.1", "::ffff:198.51.100.2"),
+    ] {
+        let arguments = ["gateway", "--listen", "localhost:0", "--public-ip", first, "--public-ip", second];
+        let mut child =
+            torque().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut told = String::new();
+        out.read_line(&mut told).unwrap();
+        assert_eq!(told, "", "it runs, and ignores {second}");
+        assert_eq!(ended(&mut child).code(), Some(2));
+    }
+    let both = Gateway::start(&["--public-ip", "198.51.100.1", "--public-ip", "2001:db8::1"]);
+    assert!(both.address().contains(':'));
 }

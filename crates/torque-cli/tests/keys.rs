@@ -4,9 +4,12 @@
 
 mod common;
 
+use std::net::UdpSocket;
+
+use common::{Directory, Host, LIMIT, event, json, run_to};
 #[cfg(unix)]
-use common::torque;
-use common::{Directory, event, json, run_to};
+use common::{output, torque};
+use torque_socket::{Socket, Trust};
 
 #[test]
 fn a_key_that_was_made_shows_the_public_key_it_was_made_with() {
@@ -66,7 +69,7 @@ fn a_key_log_that_others_can_read_is_refused() {
             "0",
             "--json",
         ]);
-        let output = command.output().unwrap();
+        let output = output(&mut command);
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
@@ -107,6 +110,58 @@ fn a_signed_key_tells_who_signed_it_and_a_changed_credential_is_void() {
 }
 
 #[test]
+fn a_credential_is_renewed_in_its_file_and_overwrites_nothing_else() {
+    let directory = Directory::new();
+    let [authority, key, text, credential] =
+        ["authority.key", "a.key", "text", "a.credential"].map(|name| directory.file(name));
+    run_to(0, &["keygen", "--authority", "--out", &authority]);
+    run_to(0, &["keygen", "--out", &key]);
+    std::fs::write(&text, "something else").unwrap();
+    let sign = |code, days, out: &str| {
+        run_to(code, &["sign", "--authority", &authority, &key, "--days", days, "--out", out])
+    };
+    for file in [&authority, &key, &text] {
+        let before = std::fs::read(file).unwrap();
+        sign(2, "1", file);
+        assert_eq!(std::fs::read(file).unwrap(), before, "{file}");
+    }
+    sign(0, "1", &credential);
+    let before = std::fs::read(&credential).unwrap();
+    sign(0, "2", &credential);
+    assert_ne!(std::fs::read(&credential).unwrap(), before);
+}
+
+#[test]
+fn the_name_of_a_credential_cannot_reverse_the_text_around_it() {
+    let directory = Directory::new();
+    let [authority, key, credential] =
+        ["authority.key", "a.key", "a.credential"].map(|name| directory.file(name));
+    run_to(0, &["keygen", "--authority", "--out", &authority]);
+    run_to(0, &["keygen", "--out", &key]);
+    let name = "po\u{202e}nd";
+    run_to(0, &["sign", "--authority", &authority, &key, "--name", name, "--out", &credential]);
+    let shown = run_to(0, &["key", "show", &credential]);
+    assert!(shown.contains("po\\u{202e}nd") && !shown.contains('\u{202e}'), "{shown:?}");
+    // Programs get the name itself.
+    assert_eq!(event(&json(0, &["key", "show", &credential]), "credential")["name"], name);
+
+    let host = Host::start(&["--key", &key, "--credential", &credential]);
+    // The request of a client, handed on to the host.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut client = Socket::client().unwrap();
+    client.connect(socket.local_addr().unwrap(), Trust::Ask).unwrap();
+    client.poll();
+    let mut bytes = [0; 2_048];
+    let length = socket.recv(&mut bytes).unwrap();
+    socket.send_to(&bytes[..length], host.address()).unwrap();
+    let length = socket.recv(&mut bytes).unwrap();
+    let hex: String = bytes[..length].iter().map(|byte| format!("{byte:02x}")).collect();
+    let shown = run_to(0, &["decode", &hex]);
+    assert!(shown.contains("po\\u{202e}nd") && !shown.contains('\u{202e}'), "{shown:?}");
+}
+
+#[test]
 fn no_socket_takes_the_key_of_an_authority() {
     let directory = Directory::new();
     let authority = directory.file("authority.key");
@@ -142,7 +197,8 @@ fn completions_and_manual_pages_know_every_subcommand() {
 #[test]
 fn help_documents_exit_codes_and_every_subcommand_has_examples() {
     let help = run_to(0, &["--help"]);
-    for code in ["0  done", "3  no answer", "4  refused", "5  key mismatch", "TORQUE_KEYLOG"] {
+    for code in ["0  done", "3  no answer", "4  refused", "5  key mismatch", "130  stopped", "TORQUE_KEYLOG"]
+    {
         assert!(help.contains(code), "{code}\n{help}");
     }
     for name in ["host", "connect", "ping", "query", "discover", "keygen", "sign", "decode"] {

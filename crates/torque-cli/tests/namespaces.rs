@@ -8,7 +8,7 @@ mod common;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::{Host, event, lines, skip};
+use common::{Host, event, lines, output, skip};
 
 fn ip(arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("ip").args(arguments).output().map_err(|error| format!("ip: {error}"))?;
@@ -50,7 +50,7 @@ impl Namespaces {
     }
 
     fn json(&self, end: usize, arguments: &[&str]) -> Vec<serde_json::Value> {
-        let output = self.torque(end).args(arguments).arg("--json").output().unwrap();
+        let output = output(self.torque(end).args(arguments).arg("--json"));
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{arguments:?}: {text}");
         lines(&text)
@@ -132,7 +132,7 @@ fn a_machine_without_free_ports_says_so() {
         command.args(["host", "--bind", "127.0.0.1:0"]);
         hosts.push(Host::start_with(command, &[]));
     }
-    let output = namespaces.torque(0).args(["host", "--bind", "127.0.0.1:0", "--json"]).output().unwrap();
+    let output = output(namespaces.torque(0).args(["host", "--bind", "127.0.0.1:0", "--json"]));
     let told = lines(&String::from_utf8_lossy(&output.stdout));
     let message = event(&told, "error")["message"].as_str().unwrap();
     assert!(message.contains("no UDP port of 127.0.0.1 is free"), "{message}");

@@ -1,4 +1,4 @@
-//! What somebody needs who runs a host: metrics, logs, limits, and to hear at once what cannot work.
+//! Operating a host: metrics, logs, limits, and errors at the start.
 
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
@@ -7,10 +7,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+#[cfg(target_os = "linux")]
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Directory, Host, event, get, json, lines, run_to, torque};
+use common::{Directory, Host, ended, event, finish, get, json, lines, output, run_to, torque};
 #[cfg(unix)]
 use torque_socket::{CloseCode, Event};
 use torque_socket::{Credential, KeyPair, Socket};
@@ -114,6 +116,23 @@ fn clients_that_are_slow_keep_nobody_from_the_metrics() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn one_address_does_not_keep_others_from_the_metrics() {
+    let host = Host::start(&["--metrics", "[::]:0"]);
+    let place: SocketAddr = host.listening["metrics"].as_str().unwrap().parse().unwrap();
+    // Idle connections of one address, while another address asks.
+    let idle: Vec<_> = (0..32).map(|_| TcpStream::connect((Ipv6Addr::LOCALHOST, place.port()))).collect();
+    if idle.iter().any(Result::is_err) {
+        return common::skip("there is no IPv6");
+    }
+    let mut other = TcpStream::connect((Ipv4Addr::LOCALHOST, place.port())).unwrap();
+    other.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = other.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_host_without_descriptors_waits_and_serves_metrics_again_afterwards() {
     let host = Host::start(&["--metrics", "127.0.0.1:0"]);
     let limit = |number: &str| {
@@ -188,7 +207,7 @@ fn connect_data_is_logged_only_if_that_is_asked_for() {
             json(0, &["connect", &url, "--send", "x", "--data", "the secret word"]);
             out.read_to_string(&mut text).unwrap();
             child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-            child.wait().unwrap();
+            ended(&mut child);
             assert!(text.contains("established"), "{text}");
             assert_eq!(text.contains("secret"), is_shown, "{text}");
         }
@@ -232,13 +251,25 @@ fn events_have_time_level_and_ids_and_the_environment_filters_them() {
     // What was meant for another program stops nothing.
     assert_eq!(of(&told_by(Some("other[span]=nonsense")), "closed"), 1);
 
-    let output = torque()
-        .env("RUST_LOG", "torque_proto=debug")
-        .args(["connect", "127.0.0.1:9", "--send", "x", "--trust-anyone", "--timeout", "1"])
-        .output()
-        .unwrap();
+    let arguments = ["connect", "127.0.0.1:9", "--send", "x", "--trust-anyone", "--timeout", "1"];
+    let output = output(torque().env("RUST_LOG", "torque_proto=debug").args(arguments));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("DEBUG torque_proto: connecting"), "{text}");
+}
+
+#[test]
+fn the_commands_own_level_is_not_that_of_the_libraries() {
+    for (filter, is_shown) in [
+        ("torque=trace", false),
+        ("torque", false),
+        ("torque=trace,torque_proto=debug", true),
+        ("torque=trace,debug", true),
+    ] {
+        let arguments = ["connect", "127.0.0.1:9", "--send", "x", "--trust-anyone", "--timeout", "1"];
+        let output = output(torque().env("RUST_LOG", filter).args(arguments));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(text.contains("torque_proto"), is_shown, "{filter}: {text}");
+    }
 }
 
 #[test]
@@ -252,7 +283,7 @@ fn a_flood_of_refused_requests_is_told_in_summary() {
         })
         .collect();
     for mut client in clients {
-        assert_eq!(client.wait().unwrap().code(), Some(4));
+        assert_eq!(ended(&mut client).code(), Some(4));
     }
     let (_, told) = host.end();
     let singly = told.iter().filter(|object| object["event"] == "request").count() as u64;
@@ -334,7 +365,7 @@ fn a_credential_that_nobody_would_take_is_noticed_at_the_start() {
     json(0, &[&["host"][..], &good].concat());
 }
 
-/// Waits until so many connections are established.
+/// Waits until this number of connections is established.
 fn until_established(host: &Host, connections: usize) {
     let sample = format!("torque_host_connections{{state=\"established\"}} {connections}\n");
     let end = Instant::now() + Duration::from_secs(20);
@@ -364,7 +395,7 @@ fn a_host_accepts_no_more_than_its_limit_and_says_that_it_is_full() {
     assert!(event(&told, "error")["message"].as_str().unwrap().contains("the host is full"));
     for mut client in first {
         drop(client.stdin.take());
-        let output = client.wait_with_output().unwrap();
+        let output = finish(client);
         assert!(output.status.success(), "{:?}", lines(&String::from_utf8(output.stdout).unwrap()));
     }
     json(0, &["connect", host.url(), "--send", "x"]);
@@ -380,5 +411,5 @@ fn one_network_takes_no_more_connections_than_the_option_says() {
     let told = json(4, &["connect", host.url(), "--send", "x", "--timeout", "1"]);
     assert!(event(&told, "error")["message"].as_str().unwrap().contains("busy"), "{told:?}");
     drop(first.stdin.take());
-    assert!(first.wait().unwrap().success());
+    assert!(ended(&mut first).success());
 }

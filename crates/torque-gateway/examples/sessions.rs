@@ -21,7 +21,7 @@ use common::page::{Got, Page, WebSocket, WebTransport, hashes_of};
 use torque_gateway::{CarrierKind, Config, Gateway, Rate};
 use torque_proto::wire::{parse_probe, probe_echo};
 
-/// How long datagrams are exchanged, and how many sessions do so.
+/// The time for which datagrams are exchanged, and the number of sessions that do so.
 const EXCHANGE: Duration = Duration::from_secs(10);
 const TALKING: usize = 10;
 /// Datagrams that each of them has under way.

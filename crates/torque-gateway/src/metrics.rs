@@ -116,8 +116,6 @@ impl From<ClosingCode> for Ending {
     }
 }
 
-const REFUSE_CODES: [&str; 4] = ["target_not_allowed", "name_not_found", "too_many", "no_route"];
-
 /// The counters of a gateway. All but the number of open sessions only grow.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -129,7 +127,7 @@ pub struct Metrics {
     bytes: [AtomicU64; Direction::NAMES.len()],
     dropped: [[AtomicU64; DropReason::NAMES.len()]; Direction::NAMES.len()],
     contexts: AtomicU64,
-    contexts_refused: [AtomicU64; REFUSE_CODES.len()],
+    contexts_refused: [AtomicU64; RefuseCode::ALL.len()],
     probes: AtomicU64,
     consents: AtomicU64,
     tokens: AtomicU64,
@@ -174,7 +172,10 @@ impl Metrics {
     }
 
     pub(crate) fn context_refused(&self, code: RefuseCode) {
-        add(&self.contexts_refused[code as usize - 1], 1);
+        let place = RefuseCode::ALL.iter().position(|other| *other == code);
+        if let Some(counter) = place.and_then(|place| self.contexts_refused.get(place)) {
+            add(counter, 1);
+        }
     }
 
     pub(crate) fn probe_sent(&self) {
@@ -247,18 +248,25 @@ impl Metrics {
             Direction::NAMES,
             &self.datagrams,
         );
-        text.family("bytes_total", "bytes of them", "direction", Direction::NAMES, &self.bytes);
+        text.family(
+            "bytes_total",
+            "bytes of the datagrams that passed",
+            "direction",
+            Direction::NAMES,
+            &self.bytes,
+        );
         text.head("dropped_total", "counter", "datagrams that were dropped");
         for (direction, counters) in Direction::NAMES.iter().zip(&self.dropped) {
             for (reason, counter) in DropReason::NAMES.iter().zip(counters) {
                 text.value("dropped_total", &[("direction", direction), ("reason", reason)], get(counter));
             }
         }
+        let codes: Vec<_> = RefuseCode::ALL.iter().map(|code| code.name()).collect();
         text.family(
             "contexts_refused_total",
             "contexts that were refused to pages",
             "code",
-            &REFUSE_CODES,
+            &codes,
             &self.contexts_refused,
         );
         for (name, about, counter) in [

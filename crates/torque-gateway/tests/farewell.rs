@@ -124,3 +124,17 @@ async fn the_port_of_a_page_that_says_nothing_more_is_given_back() {
         assert_eq!(say_farewell(gateway.local_addr(), KEY, &[]).await, 404);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_has_one_farewell() {
+    let remote = remote();
+    let gateway = gateway(&remote.local_addr().unwrap().to_string()).await;
+    let (mut page, context) = page_with_remote(&gateway, WebSocket, &remote).await;
+    let frame = |content: &[u8]| [Prefix::new(context).as_bytes(), content].concat();
+    assert_eq!(say_farewell(gateway.local_addr(), KEY, &[frame(&[0x82; 50])]).await, 204);
+    assert_eq!(next_of(&remote).0, [0x82; 50]);
+    page.control(FromPage::Farewell { key: [9; 16] }).await;
+    page.datagram(context, &[0x83; 50]).await;
+    assert_eq!(next_of(&remote).0, [0x83; 50], "the message before it has been read");
+    assert_eq!(say_farewell(gateway.local_addr(), [9; 16], &[frame(&[0x84; 50])]).await, 404);
+}

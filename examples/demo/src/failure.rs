@@ -1,11 +1,11 @@
-//! Why the demo ended without success.
+//! The failure of the demo.
 
 use std::io;
 use std::thread::JoinHandle;
 
 use torque_socket::BindError;
 
-/// What went wrong, and what to do about it. Empty if there is nobody to tell, or the summary has told it.
+/// The error, and what to do about it. Empty if there is nobody to tell, or the summary has told it.
 #[derive(Debug)]
 pub struct Failure(pub String);
 

@@ -1,4 +1,4 @@
-//! Where the demo writes: lines for people, or one JSON object a line, never both.
+//! The output of the demo: lines for people, or one JSON object a line, never both.
 
 use std::fmt::Arguments;
 use std::io::{self, IsTerminal, Write};
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// What is good or done.
+/// The style of what is good or done.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// What needs attention.
+/// The style of what needs attention.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What is worth a look but is no failure.
+/// The style of warnings.
 pub const WARN: Style = AnsiColor::Yellow.on_default();
 /// Names, headings and addresses.
 pub const NAME: Style = AnsiColor::Cyan.on_default();
-/// What can be skipped.
+/// The style of what can be skipped.
 pub const DIM: Style = Style::new().dimmed();
 
 /// Standard output in one of the two forms. Colours are left out where it is no terminal.
@@ -30,7 +30,7 @@ impl Output {
         Self { json }
     }
 
-    /// Whether a person looks at standard output.
+    /// Returns whether a person reads standard output.
     pub fn is_terminal(&self) -> bool {
         !self.json && io::stdout().is_terminal()
     }
@@ -55,7 +55,7 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// Why the demo failed: on standard error, or as the last object.
+    /// Prints why the demo failed: on standard error, or as the last object.
     pub fn failure(&self, Failure(what): &Failure) {
         // If nobody reads either of them, the text is lost, which does no harm.
         let _ = match (what.is_empty(), self.json) {

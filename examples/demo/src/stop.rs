@@ -16,7 +16,7 @@ pub fn watch() -> Result<(), Failure> {
     .map_err(|error| Failure::new(format!("watching for Ctrl-C failed: {error}")))
 }
 
-/// Whether it is time to end.
+/// Returns whether it is time to end.
 pub fn requested() -> bool {
     STOPPED.load(Ordering::Relaxed)
 }

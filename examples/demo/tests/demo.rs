@@ -95,7 +95,7 @@ mod web {
     use std::net::TcpStream;
     use std::path::{Path, PathBuf};
 
-    use super::common::{demo, event, json, lines};
+    use super::common::{demo, event, json, lines, run};
 
     /// A directory that is removed with the value.
     pub struct Directory(PathBuf);
@@ -167,9 +167,9 @@ mod web {
 
     #[test]
     fn what_cannot_be_is_said() {
-        let output = demo().args(["--web-only"]).output().unwrap();
+        let output = run(&["--web-only"]);
         assert_eq!(output.status.code(), Some(2));
-        let output = demo().args(["--web", "/nowhere/at/all", "--web-port", "0"]).output().unwrap();
+        let output = run(&["--web", "/nowhere/at/all", "--web-port", "0"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/at/all"));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::shell::{self, program, succeeds};
 
-/// How often to retry a lock, and the pause in between: ten minutes together.
+/// The number of tries to take a lock, and the pause in between: ten minutes together.
 const TRIES: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(10);
 

@@ -25,7 +25,7 @@ pub const INSTALL: &[&str] = &[
     "rustfmt",
 ];
 
-/// Where it is.
+/// Its location.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LintRust {
     /// It is the active one.

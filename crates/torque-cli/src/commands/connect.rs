@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -55,7 +55,7 @@ pub struct Args {
 
     /// Bytes of each generated packet
     #[arg(long, value_name = "BYTES", default_value_t = 100)]
-    size: usize,
+    size: u16,
 
     /// Connect data that the host's application is shown
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -65,7 +65,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     credential: Option<PathBuf>,
 
-    /// How long to listen on after the last verdict, in milliseconds
+    /// Milliseconds to listen on after the last verdict
     #[arg(long, value_name = "MS", default_value_t = 200)]
     linger: u64,
 
@@ -104,9 +104,9 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     talk.finish(socket, ran)
 }
 
-/// Where the next packet comes from.
+/// The source of the next packet.
 enum Source {
-    Lines(Receiver<String>),
+    Lines(Receiver<Vec<u8>>),
     Texts { texts: Vec<Vec<u8>>, next: u64, count: u64 },
     Nothing,
 }
@@ -127,7 +127,7 @@ impl Source {
     fn take(&mut self) -> Option<Vec<u8>> {
         let taken = match self {
             Self::Lines(lines) => match lines.try_recv() {
-                Ok(line) => return Some(line.into_bytes()),
+                Ok(line) => return Some(line),
                 Err(TryRecvError::Empty) => return None,
                 Err(TryRecvError::Disconnected) => None,
             },
@@ -145,11 +145,15 @@ impl Source {
     }
 }
 
-/// The lines of standard input, read on a thread of their own.
-fn lines() -> Receiver<String> {
-    let (sender, receiver) = channel();
+/// The number of lines that are read ahead.
+const LINES: usize = 64;
+
+/// Reads the lines of standard input on another thread. They may hold any bytes.
+fn lines() -> Receiver<Vec<u8>> {
+    let (sender, receiver) = sync_channel(LINES);
     std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        for mut line in std::io::stdin().lock().split(b'\n').map_while(Result::ok) {
+            line.pop_if(|last| *last == b'\r');
             if sender.send(line).is_err() {
                 return;
             }
@@ -158,7 +162,7 @@ fn lines() -> Receiver<String> {
     receiver
 }
 
-/// How soon a typed line leaves.
+/// The time after which a typed line leaves, at most.
 const TYPED: Duration = Duration::from_millis(20);
 
 struct Talk<'a> {
@@ -170,7 +174,7 @@ struct Talk<'a> {
     waiting: Option<Vec<u8>>,
     sent_at: HashMap<Sequence, (Instant, String)>,
     counts: Counts,
-    /// When something last came.
+    /// The time at which something last came.
     heard: Instant,
     figures: LastFigures,
     ended: Option<Failure>,

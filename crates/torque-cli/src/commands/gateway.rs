@@ -32,7 +32,7 @@ Examples:
                               counters at http://127.0.0.1:9281/metrics
 
 Targets: name:port, ip:port, [ip6]:port, network/bits:ports; ports are N, N-M or *. A name reaches only
-public addresses. Private ones and those of this machine must be listed themselves (localhost means both of its own).
+public addresses. Private ones and those of this machine must be listed themselves (localhost means 127.0.0.1 and [::1]).
 
 Logs go to standard error, with a time in UTC and a level. RUST_LOG=warn shows only what needs attention,
 RUST_LOG=torque_gateway=debug also how connections ended.
@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "certificate")]
     certificate_key: Option<PathBuf>,
 
-    /// With certificates of its own making, for pages of http://localhost (the default without --certificate)
+    /// Use certificates that the gateway makes, for pages of http://localhost (the default without --certificate)
     #[arg(long)]
     development: bool,
 
@@ -96,11 +96,11 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
 
-    /// Serve Prometheus metrics over HTTP at this address
+    /// Serve Prometheus metrics over HTTP at this address; it is not protected, so keep it on a private network
     #[arg(long, value_name = "ADDR")]
     metrics: Option<SocketAddr>,
 
-    /// How long pages may go on after the request to end
+    /// Time that pages have to finish after the request to end
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     drain: u64,
 
@@ -108,7 +108,7 @@ pub struct Args {
     limits: LimitOptions,
 }
 
-/// How much sessions may do.
+/// The limits of sessions.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Limits")]
 struct LimitOptions {
@@ -222,11 +222,27 @@ impl Args {
         if let Some(strangers) = self.strangers {
             config.strangers = strangers.into();
         }
-        config.public_ips.clone_from(&self.public_ip);
+        config.public_ips = self.public_ips()?;
         config.files.clone_from(&self.files);
         config.metrics = self.metrics;
         config.limits = self.limits.limits();
         Ok(config)
+    }
+}
+
+impl Args {
+    /// The addresses of `--public-ip`, at most one of each family: remotes of a family see one.
+    fn public_ips(&self) -> Result<Vec<IpAddr>, Failure> {
+        let ips: Vec<_> = self.public_ip.iter().map(IpAddr::to_canonical).collect();
+        for (family, is_of_family) in
+            [("IPv4", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("IPv6", IpAddr::is_ipv6)]
+        {
+            if ips.iter().filter(|ip| is_of_family(ip)).count() > 1 {
+                return Err(Failure::usage(format!("--public-ip names more than one {family} address"))
+                    .next("name the one by which remotes see this machine"));
+            }
+        }
+        Ok(ips)
     }
 }
 
@@ -266,7 +282,7 @@ pub fn run(args: Args, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is told of the configuration.
+/// The parts of the configuration that are printed.
 struct Facts {
     is_development: bool,
     origins: String,

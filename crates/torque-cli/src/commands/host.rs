@@ -109,7 +109,7 @@ pub struct Args {
     #[arg(long, requires = "key")]
     shared_key: bool,
 
-    /// Serve Prometheus metrics over HTTP at this address
+    /// Serve Prometheus metrics over HTTP at this address; it is not protected, so keep it on a private network
     #[arg(long, value_name = "ADDR")]
     metrics: Option<SocketAddr>,
 
@@ -125,7 +125,7 @@ pub struct Args {
     #[arg(long, short)]
     verbose: bool,
 
-    /// Show the connect data of requests, which may be a secret of whoever asks
+    /// Show the connect data of requests, which may be a secret of the initiator
     #[arg(long)]
     log_connect_data: bool,
 
@@ -161,34 +161,40 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let mut guests = Guests::new(args, &logs)?;
     announce(&socket, metrics.as_ref(), output)?;
 
-    let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let end = args.seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let is_done = |guests: &Guests<'_>| stop::requested() || (args.once && guests.ended > 0);
-    while !is_done(&guests) {
+    let mut ran = Ok(());
+    while ran.is_ok() && !is_done(&guests) {
         let now = Instant::now();
         if end.is_some_and(|end| end <= now) {
             break;
         }
         let turn_end = end.map_or(now + LOOK_EVERY, |end| end.min(now + LOOK_EVERY));
         while let Some(event) = socket.event_before(turn_end) {
-            guests.event(Some(&mut socket), event)?;
-            if turn_end <= Instant::now() || is_done(&guests) {
+            ran = guests.event(Some(&mut socket), event);
+            if ran.is_err() || turn_end <= Instant::now() || is_done(&guests) {
                 break;
             }
         }
-        guests.tell_refusals()?;
+        ran = ran.and_then(|()| guests.tell_refusals());
         if let Some(metrics) = &metrics {
             metrics.answer(|| socket.metrics() + &guests.metrics());
         }
     }
-    end_in_order(socket, &mut guests, output)
+    end_in_order(socket, &mut guests, ran, output)
 }
 
-/// Closes everything. Shows first the packets that have already come, then the closes, and at last the counters.
-fn end_in_order(socket: HostSocket, guests: &mut Guests<'_>, output: &Output) -> Result<(), Failure> {
+/// Closes everything, even if `ran`, the result so far, is a failure. Shows first the packets that have already come, then the closes, and at last the counters.
+fn end_in_order(
+    socket: HostSocket,
+    guests: &mut Guests<'_>,
+    ran: Result<(), Failure>,
+    output: &Output,
+) -> Result<(), Failure> {
     if guests.count() > 0 {
         output.note(format_args!("{DIM}closing {} connections{DIM:#}", guests.count()));
     }
-    let mut told = Ok(());
+    let mut told = ran;
     let shutdown = socket.shutdown(END_AT_MOST, |event| {
         let shown = guests.event(None, event);
         if told.is_ok() {

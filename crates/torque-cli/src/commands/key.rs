@@ -10,7 +10,7 @@ use torque_socket::{Credential, PublicKey};
 use crate::failure::Failure;
 use crate::key_files;
 use crate::output::{BAD, GOOD, NAME, Output};
-use crate::units::hex;
+use crate::units::{hex, printable};
 
 /// Look at keys and credentials
 #[derive(clap::Args, Debug)]
@@ -76,7 +76,7 @@ fn show_credential(credential: &Credential, output: &Output) -> Result<(), Failu
     let verified = credential.verify(credential.subject(), &[credential.authority()], now);
     output.line(format_args!("credential"))?;
     output.line(format_args!("  key        {NAME}{}{NAME:#}", credential.subject()))?;
-    output.line(format_args!("  name       {}", credential.name()))?;
+    output.line(format_args!("  name       {}", printable(credential.name().as_bytes())))?;
     output.line(format_args!("  authority  {NAME}{}{NAME:#}", credential.authority()))?;
     output.line(format_args!("  expires    {expires} (seconds since 1970-01-01)"))?;
     match &verified {

@@ -39,7 +39,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         key_files::write(path, &key)?;
         output.line(format_args!("{NAME}{public}{NAME:#}"))?;
         output.note(format_args!(
-            "{DIM}The secret key is in {}. Keep a copy: whoever has it is this {}, and nobody can be without it.{DIM:#}",
+            "{DIM}The secret key is in {}. Keep a copy: anyone who has it can act as this {}, and it cannot be recovered.{DIM:#}",
             path.display(),
             if args.authority { "authority" } else { "socket" },
         ));

@@ -216,7 +216,7 @@ impl Pinger<'_> {
     fn verdict(&mut self, sequence: Sequence, delivery: Delivery) -> Result<(), Failure> {
         let Some(number) = self.numbers.remove(&sequence) else { return Ok(()) };
         let after = self.pings.get(&number).map(|ping| ping.sent.elapsed()).unwrap_or_default();
-        match delivery {
+        let (counter, word, style) = match delivery {
             Delivery::Delivered => {
                 self.tally.delivered += 1;
                 if let Some(ping) = self.pings.get_mut(&number) {
@@ -224,13 +224,14 @@ impl Pinger<'_> {
                 }
                 return Ok(());
             }
-            Delivery::Dropped => self.tally.dropped += 1,
-            Delivery::Unknown => self.tally.unknown += 1,
-        }
+            Delivery::Dropped => (&mut self.tally.dropped, "dropped", BAD),
+            Delivery::Unknown => (&mut self.tally.unknown, "unknown", WARN),
+        };
+        *counter += 1;
         self.pings.remove(&number);
         let text =
-            format_args!("{BAD}dropped{BAD:#}: seq={number} {DIM}(known after {}){DIM:#}", millis(after));
-        self.tell(number, "dropped", after, text)
+            format_args!("{style}{word}{style:#}: seq={number} {DIM}(told after {}){DIM:#}", millis(after));
+        self.tell(number, word, after, text)
     }
 
     /// Stops waiting for the echoes of delivered packets after a while; their verdict is all that will be known.
@@ -317,7 +318,7 @@ impl Pinger<'_> {
     }
 }
 
-/// What the times of many round trips say.
+/// A summary of the times of many round trips.
 struct Times {
     min: Duration,
     mean: Duration,

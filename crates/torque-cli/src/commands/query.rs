@@ -9,7 +9,7 @@ use torque_socket::{HostName, PublicKey, Target, ToTarget};
 
 use crate::failure::{Code, Failure};
 use crate::output::{BAD, DIM, GOOD, NAME, Output};
-use crate::stop;
+use crate::stop::{self, LOOK_EVERY};
 use crate::units::{hex, millis, millis_number, printable};
 
 const EXAMPLES: &str = "\
@@ -44,15 +44,15 @@ pub fn parse_seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The first pause before the question is repeated. It doubles each time.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// The first pause before the question is repeated, and the longest. It doubles each time.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
     let (addresses, pinned) = resolve(&args.url)?;
     let mut finder = Finder::new(&args.service).map_err(|error| Failure::usage(error.to_string()))?;
     let end = Instant::now() + Duration::from_secs_f64(args.wait);
-    let mut pause = ASK_AGAIN;
+    let (mut pause, longest) = PAUSES;
     let mut told = false;
     while Instant::now() < end && !stop::requested() {
         let mut failed = None;
@@ -64,19 +64,24 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         {
             output.note(format_args!("{DIM}{error}{DIM:#}"));
         }
-        let left = end.saturating_duration_since(Instant::now());
-        if let Some(found) = finder.next_answer(pause.min(left)) {
+        let again = end.min(Instant::now() + pause);
+        while Instant::now() < again && !stop::requested() {
+            let left = again.saturating_duration_since(Instant::now());
+            let Some(found) = finder.next_answer(left.min(LOOK_EVERY)) else { continue };
             show(&found, output)?;
             return match pinned {
                 Some(key) if key != found.public_key => Err(Failure::new(
                     Code::KeyMismatch,
                     format!("the host says that its key is {}", found.public_key),
                 )
-                .next("ask whoever runs the host for its key")),
+                .next("ask the operator of the host for its key")),
                 _ => Ok(()),
             };
         }
-        pause *= 2;
+        pause = (2 * pause).min(longest);
+    }
+    if stop::requested() {
+        return Err(Failure::failed("stopped before an answer came"));
     }
     Err(Failure::new(Code::NoAnswer, format!("{} did not answer", args.url)).next(format!(
         "check the address and that the host answers queries of the service \"{}\"",

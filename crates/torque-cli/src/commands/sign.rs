@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=36_500))]
     days: u64,
 
-    /// Write the credential into this file instead of to standard output
+    /// Write the credential into this file instead of to standard output; an existing file is replaced only if it is one
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -64,6 +64,11 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     let text = key_files::credential_text(&credential);
     match &args.out {
         Some(path) => {
+            // A credential may be renewed. Anything else, a key above all, is left alone.
+            if path.is_file() && key_files::read_credential(path).is_err() {
+                return Err(Failure::usage(format!("{} exists, and is not a credential", path.display()))
+                    .next("name another file with --out"));
+            }
             std::fs::write(path, &text).map_err(|error| Failure::file("writing", path, &error))?;
             output.note(format_args!("{DIM}The credential is in {}.{DIM:#}", path.display()));
         }

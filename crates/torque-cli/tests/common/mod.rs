@@ -4,9 +4,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -23,9 +25,48 @@ pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
+/// The time after which a test stops waiting for a command.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
 /// Runs `torque` to its end.
 pub fn run(arguments: &[&str]) -> Output {
-    torque().args(arguments).output().unwrap()
+    output(torque().args(arguments))
+}
+
+/// Runs a command to its end.
+pub fn output(command: &mut Command) -> Output {
+    finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+/// Waits for a command that ends by itself. Returns what is in its pipes.
+pub fn finish(mut child: Child) -> Output {
+    fn all(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).unwrap();
+            bytes
+        })
+    }
+    drop(child.stdin.take());
+    let (out, err) = (child.stdout.take().map(all), child.stderr.take().map(all));
+    let status = ended(&mut child);
+    let bytes = |reader: Option<JoinHandle<Vec<u8>>>| reader.map(|reader| reader.join().unwrap());
+    Output { status, stdout: bytes(out).unwrap_or_default(), stderr: bytes(err).unwrap_or_default() }
+}
+
+/// Waits until a process has ended. One that does not end is killed, and the test fails.
+pub fn ended(child: &mut Child) -> ExitStatus {
+    let end = Instant::now() + LIMIT;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() >= end {
+            child.kill().unwrap();
+            panic!("it has not ended after {LIMIT:?}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Runs it, and expects an exit code. Returns standard output.
@@ -102,15 +143,19 @@ impl Host {
     pub fn start_with(mut command: Command, arguments: &[&str]) -> Self {
         let mut child = command.arg("--json").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut first = String::new();
-        out.read_line(&mut first).unwrap();
-        let listening = serde_json::from_str(&first).unwrap_or_else(|error| panic!("{error}: {first}"));
+        let (sender, first) = mpsc::channel();
         let rest = thread::spawn(move || {
             let mut text = String::new();
+            out.read_line(&mut text).unwrap();
+            // Nobody waits for it any more if the time is over.
+            let _ = sender.send(std::mem::take(&mut text));
             out.read_to_string(&mut text).unwrap();
             text
         });
-        Self { child, rest: Some(rest), listening }
+        let mut host = Self { child, rest: Some(rest), listening: Value::Null };
+        let first = first.recv_timeout(LIMIT).expect("the host says where it listens");
+        host.listening = serde_json::from_str(&first).unwrap_or_else(|error| panic!("{error}: {first}"));
+        host
     }
 
     pub fn url(&self) -> &str {
@@ -132,8 +177,8 @@ impl Host {
 
     /// Waits for a host that ends by itself. Its exit code and what it told.
     pub fn end(mut self) -> (Option<i32>, Vec<Value>) {
-        let text = self.rest.take().unwrap().join().unwrap();
-        (self.child.wait().unwrap().code(), lines(&text))
+        let code = ended(&mut self.child).code();
+        (code, lines(&self.rest.take().unwrap().join().unwrap()))
     }
 }
 
@@ -151,7 +196,7 @@ pub fn signal(name: &str, pid: u32) {
     assert!(sent.success(), "kill -{name} {pid}");
 }
 
-/// What a host answers over HTTP.
+/// The answer of a host over HTTP.
 pub fn get(host: &Host, path: &str) -> String {
     let mut stream = TcpStream::connect(host.listening["metrics"].as_str().unwrap()).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();

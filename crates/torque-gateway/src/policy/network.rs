@@ -17,6 +17,16 @@ impl Network {
         Self { first, bits }
     }
 
+    /// This range in IPv4, if all of it is IPv4-mapped.
+    #[must_use]
+    pub fn to_canonical(self) -> Self {
+        let bits_of_v4 = self.bits.checked_sub(full_bits(self.first) - 32);
+        match (self.first.to_canonical(), bits_of_v4) {
+            (IpAddr::V4(first), Some(bits)) => Self::new(first.into(), bits),
+            _ => self,
+        }
+    }
+
     /// Returns whether an address is in the range. IPv4-mapped addresses count as IPv4.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.first, ip.to_canonical()) {

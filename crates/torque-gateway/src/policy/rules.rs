@@ -28,7 +28,7 @@ pub struct Limits {
     /// The rate of one client's sessions together to one remote. An IPv6 network of 48 bits is one client here. Keep it below
     /// [`target_rate`](Self::target_rate), so that one client cannot keep all others away. Default: a quarter of it.
     pub target_rate_of_client: Rate,
-    /// How long a session may go without a datagram in either direction, at most [`MAX_IDLE`](Self::MAX_IDLE). Default: one
+    /// The longest time without a datagram in either direction, at most [`MAX_IDLE`](Self::MAX_IDLE). Default: one
     /// hour.
     pub idle: Duration,
 }

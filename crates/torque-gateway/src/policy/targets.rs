@@ -86,7 +86,8 @@ pub fn normal_name(name: &str) -> Option<String> {
     };
     // A numeric last label would make it an IPv4 address in an unusual form.
     let last = name.rsplit('.').next().unwrap_or_default();
-    let is_numeric = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    let is_hexadecimal = last.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x"));
+    let is_numeric = is_hexadecimal || last.bytes().all(|byte| byte.is_ascii_digit());
     (name.len() <= 253 && !is_numeric && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
 }
 
@@ -105,7 +106,7 @@ impl Target {
             let first: IpAddr = unbracketed(first).parse().map_err(|_| error(Why::Network))?;
             let bits =
                 bits.parse().ok().filter(|bits| *bits <= full_bits(first)).ok_or(error(Why::Network))?;
-            return Ok(vec![network(first, bits)]);
+            return Ok(vec![entry(Place::Network(Network::new(first, bits).to_canonical()))]);
         }
         if let Ok(ip) = unbracketed(host).parse::<IpAddr>() {
             let ip = ip.to_canonical();

@@ -171,11 +171,7 @@ impl<'a> Driver<'a> {
                     let token = attest::token(self.state, self.origin, address, &initiator, &host);
                     carrier.send_control(&ToPage::Attested { request, token }.to_bytes())?;
                 }
-                Action::ExpectFarewell(key) => {
-                    if self.farewell.is_none() {
-                        self.farewell = self.state.farewells.expect(key);
-                    }
-                }
+                Action::ExpectFarewell(key) => self.farewell = self.state.farewells.expect(key),
                 Action::Close(code, reason) => {
                     carrier.send_control(&ToPage::Closing { code, reason: reason.to_owned() }.to_bytes())?;
                     return Err(code.into());

@@ -27,7 +27,7 @@ use crate::service::{http, webtransport};
 
 /// The longest time that *draining* can tell.
 const LONGEST_DRAIN: Duration = Duration::from_millis(u32::MAX as u64);
-/// How long sessions may take to end at last: a little longer than a page has to read the last message.
+/// The time that sessions may take to end at last: a little longer than a page has to read the last message.
 const LAST_WORDS: Duration = Duration::from_millis(1_500);
 
 /// A running gateway. Dropping it ends all sessions at once; [`drain`](Self::drain) warns pages first.

@@ -36,8 +36,9 @@ impl Listeners {
             // A port that is free for TCP may be taken for UDP.
             let free = tcp(addresses[0]).and_then(|tcp| tcp.local_addr());
             let free = free.map_err(|error| StartError::Bind { address: addresses[0], error })?;
-            if let Ok(listeners) = Self::at(addresses, free.port()) {
-                return Ok(listeners);
+            match Self::at(addresses, free.port()) {
+                Err(StartError::Bind { error, .. }) if is_taken(&error) => {}
+                done => return done,
             }
         }
         Err(StartError::NoPort)
@@ -51,7 +52,7 @@ impl Listeners {
             let both = tcp(address).and_then(|tcp| Ok((address, tcp, udp(address)?)));
             match both {
                 Ok(both) => sockets.push(both),
-                Err(error) if is_missing_family(&error) => {
+                Err(error) if is_missing_family(&error, address) => {
                     missing = Some(StartError::Bind { address, error })
                 }
                 Err(error) => return Err(StartError::Bind { address, error }),
@@ -85,10 +86,18 @@ pub fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-/// Returns whether binding failed because the machine lacks the address family, not because the address is in use.
-fn is_missing_family(error: &io::Error) -> bool {
+/// Returns whether binding failed because of the port. Windows reserves ports, and denies permission to use these.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+/// Returns whether binding failed because the machine lacks the address family. A machine whose IPv6 is switched off lacks
+/// even the loopback address. Any other address that a machine lacks is a mistake of the operator.
+fn is_missing_family(error: &io::Error, address: SocketAddr) -> bool {
+    let is_everywhere = address.ip().is_loopback() || address.ip().is_unspecified();
     // EAFNOSUPPORT has no error kind.
-    error.kind() == io::ErrorKind::AddrNotAvailable || matches!(error.raw_os_error(), Some(47 | 97 | 10_047))
+    matches!(error.raw_os_error(), Some(47 | 97 | 10_047))
+        || (error.kind() == io::ErrorKind::AddrNotAvailable && is_everywhere)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -101,5 +110,16 @@ mod tests {
             std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
         let socket = udp("127.0.0.1:0".parse().unwrap()).unwrap();
         assert!(socket2::SockRef::from(&socket).recv_buffer_size().unwrap() >= most.min(ALL_PAGES_BUFFER));
+    }
+
+    #[test]
+    fn an_address_that_is_not_this_machines_is_an_error_beside_a_good_one() {
+        // 192.0.2.0/24 is for documentation, and belongs to no machine.
+        let foreign: SocketAddr = "192.0.2.1:0".parse().unwrap();
+        match Listeners::bind(&["127.0.0.1:0".parse().unwrap(), foreign]) {
+            Err(StartError::Bind { address, .. }) => assert_eq!(address.ip(), foreign.ip()),
+            Err(other) => panic!("{other}"),
+            Ok(listeners) => panic!("only {:?}", listeners.addresses()),
+        }
     }
 }

@@ -37,7 +37,7 @@ pub enum Action {
         /// The host's public key.
         host: [u8; 32],
     },
-    /// Expect a farewell with this key.
+    /// Expect a farewell with this key. A session asks for that once.
     ExpectFarewell([u8; 16]),
     /// Tell the page this, and end the session.
     Close(ClosingCode, &'static str),

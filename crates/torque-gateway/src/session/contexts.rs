@@ -118,7 +118,10 @@ impl Contexts {
     /// Forgets a context, and its remote if no other context stands for it.
     pub fn remove(&mut self, context: u32) {
         let Some(address) = self.addresses.remove(&context) else { return };
-        let other = self.addresses.iter().find(|(_, other)| **other == address).map(|(context, _)| *context);
+        let others = self.addresses.iter().filter(|(_, other)| **other == address);
+        // The newest. The gateway gives an address a context, an odd one, only while the page has none for it.
+        let other =
+            others.map(|(context, _)| *context).max_by_key(|context| (context.is_multiple_of(2), *context));
         match (other, self.remotes.get_mut(&address)) {
             (None, _) => drop(self.remotes.remove(&address)),
             (Some(other), Some(remote)) if remote.context == context => {
@@ -127,6 +130,14 @@ impl Contexts {
             }
             _ => {}
         }
+    }
+
+    /// The number of remotes of a [network] that wrote first and have consented.
+    pub fn consenting(&self, of: IpAddr, now: Instant) -> usize {
+        let is_one = |(address, remote): &(&SocketAddr, &Remote)| {
+            !remote.is_asked_for && !remote.is_stranger(now) && network(address.ip()) == of
+        };
+        self.remotes.iter().filter(is_one).count()
     }
 
     /// The stranger that makes room for a new one, if the quota is full: the least recently heard one. It comes from the

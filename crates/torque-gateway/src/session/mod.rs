@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 use torque_proto::wire::probe;
 
 use crate::metrics::{Direction, DropReason};
+use crate::policy::client::network;
 use crate::policy::pacing::{Budget, FloodGauge, Meter, Pace};
 use crate::policy::rules::Rules;
 use crate::policy::targets::normal_name;
 use crate::session::action::Action;
 use crate::session::contexts::Contexts;
 use crate::session::opening::{Found, Opening, Stage};
-use crate::session::sources::{Sources, most_strangers};
+use crate::session::sources::{Sources, most_consenting, most_strangers};
 use crate::wire::control::{ClosingCode, FromPage, RefuseCode, ToPage};
 use crate::wire::form::Form;
 use crate::wire::frame::{self, CONTEXT_LIMIT, Prefix};
@@ -56,6 +57,7 @@ pub struct Session {
     alive_at: Instant,
     sweep_at: Instant,
     idle_at: Instant,
+    has_farewell_key: bool,
     is_draining: bool,
     is_over: bool,
 }
@@ -87,6 +89,7 @@ impl Session {
             alive_at: now + ALIVE_EVERY,
             sweep_at: now + SWEEP_EVERY,
             idle_at: limits.idle_at(now),
+            has_farewell_key: false,
             is_draining: false,
             is_over: false,
             rules,
@@ -224,15 +227,16 @@ impl Session {
         now: Instant,
     ) -> Result<(), DropReason> {
         let source = self.sources.of(address, now);
+        let most_contexts = self.rules.limits.contexts;
         // Refused strangers use up no budget.
         let is_welcome = self.next_of_gateway < CONTEXT_LIMIT
             && self.sources.may_arrive(&source, now)
+            && self.contexts.consenting(network(address.ip()), now) < most_consenting(most_contexts)
             && self.rules.allow_stranger(address, local);
         if !is_welcome {
             return Err(DropReason::Stranger);
         }
-        self.sources.arrived(&source, now);
-        match self.contexts.displaced(address, most_strangers(self.rules.limits.contexts), now) {
+        match self.contexts.displaced(address, most_strangers(most_contexts), now) {
             Some(context) => {
                 self.contexts.remove(context);
                 self.tell(ToPage::Forgotten { context }, now);
@@ -240,6 +244,7 @@ impl Session {
             None if self.is_full() => return Err(DropReason::Stranger),
             None => {}
         }
+        self.sources.arrived(&source, now);
         let context = self.next_of_gateway;
         self.next_of_gateway += 2;
         self.insert(context, address, false, now);
@@ -271,7 +276,11 @@ impl Session {
                     None => self.tell(ToPage::Attested { request, token: Vec::new() }, now),
                 }
             }
-            Ok(Some(FromPage::Farewell { key })) => self.actions.push_back(Action::ExpectFarewell(key)),
+            Ok(Some(FromPage::Farewell { key })) => {
+                if !std::mem::replace(&mut self.has_farewell_key, true) {
+                    self.actions.push_back(Action::ExpectFarewell(key));
+                }
+            }
         }
     }
 

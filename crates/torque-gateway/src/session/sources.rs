@@ -17,13 +17,18 @@ const TO_PAGE: Rate = Rate { datagrams: 200, bytes: 200_000 };
 const TO_PAGE_OF_ONE: Rate = Rate { datagrams: 50, bytes: 50_000 };
 /// The part of a session's contexts that strangers may have.
 const PART: usize = 4;
-/// The part of theirs that one network may have.
+/// The part that one network may have: of the strangers' contexts, and of a session's by those that have consented.
 const PART_OF_ONE: usize = 4;
 
 /// The most contexts of strangers in a session: from all networks, and from one.
 pub fn most_strangers(contexts: u16) -> (usize, usize) {
     let most = (usize::from(contexts) / PART).max(1);
     (most, (most / PART_OF_ONE).max(1))
+}
+
+/// The most contexts of those remotes of one network that wrote first and have consented.
+pub fn most_consenting(contexts: u16) -> usize {
+    (usize::from(contexts) / PART_OF_ONE).max(1)
 }
 
 /// The budgets of the strangers of one session.

@@ -125,6 +125,18 @@ impl Test {
         (context, said)
     }
 
+    /// A remote writes first, the page answers, and the remote echoes the probe. Nothing of it happens if it is not heard.
+    fn talks_and_consents(&mut self, remote: &str) {
+        let Some(context) = self.receives(remote, &challenge_request()) else { return };
+        let _ = self.said();
+        let _ = self.sends(context, PACKET);
+        let _ = self.said();
+        if let Some(position) = self.probes.iter().rposition(|(to, _)| *to == address(remote)) {
+            let (_, nonce) = self.probes.remove(position);
+            let _ = self.receives(remote, &probe_echo(nonce));
+        }
+    }
+
     /// A context for an address that is allowed.
     fn open(&mut self, remote: &str) -> u32 {
         let remote = address(remote);
@@ -827,4 +839,68 @@ fn no_bytes_of_a_page_or_a_remote_make_a_session_panic() {
             let _ = test.said();
         }
     }
+}
+
+#[test]
+fn one_network_that_consents_leaves_contexts_for_others() {
+    let mut test = Test::new();
+    // A host of many ports, each of which consents, and renews its consent.
+    for round in 0..60 {
+        for number in 0..8 {
+            let remote = format!("5.5.5.5:{}", 1_000 + 8 * round + number);
+            test.talks_and_consents(&remote);
+        }
+        if round % 10 == 9 {
+            for port in 1_000..1_000 + 8 * round {
+                let remote = format!("5.5.5.5:{port}");
+                if test.session.contexts.at(address(&remote)).is_some() {
+                    test.talks_and_consents(&remote);
+                }
+            }
+        }
+        let _ = test.pass(SECOND);
+    }
+    let most = usize::from(test.rules.limits.contexts) / 4;
+    let count = test.session.contexts.len();
+    assert!((most..=most + most / 4).contains(&count), "about a quarter: {count}");
+    assert!(test.receives("5.5.6.6:4000", PACKET).is_some(), "another network is heard");
+    let _ = test.said();
+    // What the page asks for is not counted.
+    test.open("192.0.2.1:28000");
+}
+
+#[test]
+fn datagrams_come_with_the_newest_context_that_is_left() {
+    // More than once: the order of a hash map may be right by chance.
+    for _ in 0..20 {
+        let mut test = Test::new();
+        let all: Vec<u32> = (0..6).map(|_| test.open(LISTED)).collect();
+        let _ = test.control(FromPage::Forget { context: all[5] });
+        assert_eq!(test.receives(LISTED, PACKET), Some(all[4]));
+    }
+    // The gateway's own is older than those of the page, though its number is higher.
+    let mut test = Test::new();
+    let _ = (test.receives("5.5.5.5:4000", PACKET), test.receives("5.5.5.6:4000", PACKET));
+    assert_eq!(test.receives(LISTED, PACKET), Some(5));
+    let _ = test.said();
+    let (older, newer) = (test.open(LISTED), test.open(LISTED));
+    assert!(newer < 5);
+    let _ = test.control(FromPage::Forget { context: newer });
+    assert_eq!(test.receives(LISTED, PACKET), Some(older));
+}
+
+#[test]
+fn only_the_first_key_of_a_farewell_counts() {
+    let mut test = Test::new();
+    let mut keys = Vec::new();
+    for key in [[1; 16], [2; 16]] {
+        test.session.control(&FromPage::Farewell { key }.to_bytes(), test.now);
+        while let Some(action) = test.session.next_action() {
+            keys.extend(match action {
+                Action::ExpectFarewell(key) => Some(key),
+                _ => None,
+            });
+        }
+    }
+    assert_eq!(keys, [[1; 16]]);
 }

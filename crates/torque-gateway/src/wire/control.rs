@@ -104,36 +104,73 @@ pub enum ToPage {
     },
 }
 
-/// The codes of *refused*.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum RefuseCode {
-    /// The operator does not allow this address or port.
-    TargetNotAllowed = 1,
-    /// The name has no address.
-    NameNotFound = 2,
-    /// The session or the gateway uses all of its contexts, or the gateway is draining.
-    TooMany = 3,
-    /// The gateway has no address of that family.
-    NoRoute = 4,
+/// An enumeration of codes. Each has its number on the wire and its name in GATEWAY.md.
+macro_rules! codes {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $number:literal $text:literal),+ $(,)? }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum $name { $($(#[$doc])* $variant = $number),+ }
+
+        impl $name {
+            /// All codes, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The code with this number.
+            ///
+            /// # Errors
+            /// [`Malformed`]: there is none.
+            pub const fn from_number(number: u8) -> Result<Self, Malformed> {
+                match number {
+                    $($number => Ok(Self::$variant),)+
+                    _ => Err(Malformed),
+                }
+            }
+
+            /// The number on the wire.
+            pub const fn number(self) -> u8 {
+                self as u8
+            }
+
+            /// The name in GATEWAY.md and in metrics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
 }
 
-/// The codes of *closing*.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ClosingCode {
-    /// The gateway is going away.
-    Draining = 1,
-    /// The session sent far more than its rate.
-    Flooding = 2,
-    /// The page broke the protocol.
-    Protocol = 3,
-    /// The session was idle for as long as the operator allows.
-    Idle = 4,
-    /// All sessions of the gateway are in use.
-    Full = 5,
-    /// This client uses all of its sessions.
-    TooManySessions = 6,
-    /// The gateway has no UDP port for the session, or the port failed.
-    NoPort = 7,
+codes! {
+    /// The codes of *refused*.
+    RefuseCode {
+        /// The operator does not allow this address or port.
+        TargetNotAllowed = 1 "target_not_allowed",
+        /// The name has no address.
+        NameNotFound = 2 "name_not_found",
+        /// The session or the gateway uses all of its contexts, or the gateway is draining.
+        TooMany = 3 "too_many",
+        /// The gateway has no address of that family.
+        NoRoute = 4 "no_route",
+    }
+}
+
+codes! {
+    /// The codes of *closing*.
+    ClosingCode {
+        /// The gateway is going away.
+        Draining = 1 "draining",
+        /// The session sent far more than its rate.
+        Flooding = 2 "flooding",
+        /// The page broke the protocol.
+        Protocol = 3 "protocol",
+        /// The session was idle for as long as the operator allows.
+        Idle = 4 "idle",
+        /// All sessions of the gateway are in use.
+        Full = 5 "full",
+        /// This client uses all of its sessions.
+        TooManySessions = 6 "too_many_sessions",
+        /// The gateway has no UDP port for the session, or the port failed.
+        NoPort = 7 "no_port",
+    }
 }
 
 /// A control message has the wrong length, or a field with an impossible value.
@@ -217,29 +254,14 @@ impl ToPage {
             0x81 => Self::Opened { context: reader.u32()?, address: reader.address()? },
             0x82 => Self::Refused {
                 context: reader.u32()?,
-                code: match reader.u8()? {
-                    1 => RefuseCode::TargetNotAllowed,
-                    2 => RefuseCode::NameNotFound,
-                    3 => RefuseCode::TooMany,
-                    4 => RefuseCode::NoRoute,
-                    _ => return Err(Malformed),
-                },
+                code: RefuseCode::from_number(reader.u8()?)?,
                 reason: reader.text()?.to_owned(),
             },
             0x83 => Self::Context { context: reader.u32()?, address: reader.address()? },
             0x84 => Self::Attested { request: reader.u32()?, token: reader.counted()?.to_vec() },
             0x85 => Self::Alive,
             0x86 => Self::Closing {
-                code: match reader.u8()? {
-                    1 => ClosingCode::Draining,
-                    2 => ClosingCode::Flooding,
-                    3 => ClosingCode::Protocol,
-                    4 => ClosingCode::Idle,
-                    5 => ClosingCode::Full,
-                    6 => ClosingCode::TooManySessions,
-                    7 => ClosingCode::NoPort,
-                    _ => return Err(Malformed),
-                },
+                code: ClosingCode::from_number(reader.u8()?)?,
                 reason: reader.text()?.to_owned(),
             },
             0x87 => Self::Forgotten { context: reader.u32()? },
@@ -266,7 +288,7 @@ impl ToPage {
             Self::Refused { context, code, reason } => {
                 out.push(0x82);
                 out.extend(context.to_be_bytes());
-                out.push(*code as u8);
+                out.push(code.number());
                 put_text(&mut out, reason);
             }
             Self::Context { context, address } => {
@@ -281,7 +303,7 @@ impl ToPage {
             }
             Self::Alive => out.push(0x85),
             Self::Closing { code, reason } => {
-                out.extend([0x86, *code as u8]);
+                out.extend([0x86, code.number()]);
                 put_text(&mut out, reason);
             }
             Self::Forgotten { context } => {

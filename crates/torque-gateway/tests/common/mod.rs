@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use torque_gateway::{Config, Gateway};
 
-/// How long anything may take before a test fails.
+/// The time that anything may take before a test fails.
 pub const LIMIT: Duration = Duration::from_secs(20);
 /// The origin of pages.
 pub const ORIGIN: &str = "http://localhost:5173";

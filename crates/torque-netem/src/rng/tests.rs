@@ -17,6 +17,7 @@ fn numbers_stay_in_their_bounds_and_reach_them() {
         assert!((3..=7).contains(&number));
         seen[(number - 3) as usize] = true;
         assert!((0.0..1.0).contains(&rng.unit()));
+        assert!((-2.0..3.0).contains(&rng.uniform(-2.0, 3.0)));
         assert!(rng.duration(Duration::from_millis(3)) <= Duration::from_millis(3));
     }
     assert_eq!(seen, [true; 5]);

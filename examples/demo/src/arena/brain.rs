@@ -2,9 +2,9 @@
 
 use std::f64::consts::{PI, TAU};
 
-use super::chances::Chances;
 use super::flight::{Control, HEIGHT, PILLARS, SHOT_SPEED, TICK_RATE, WIDTH};
 use super::state::{SCALE, ShipState, State};
+use torque_netem::SimRng;
 
 /// The distance that it sees, and the one that it keeps.
 const SIGHT: f64 = 620.0;
@@ -20,7 +20,7 @@ const WAY: f64 = 70.0;
 /// The mind of a bot.
 #[derive(Debug)]
 pub struct Brain {
-    chances: Chances,
+    chances: SimRng,
     /// Its direction.
     heading: f64,
     /// The side around which it circles: 1 or -1.
@@ -32,20 +32,20 @@ pub struct Brain {
 
 impl Brain {
     pub fn new(seed: u64) -> Self {
-        let mut chances = Chances::new(seed);
+        let mut chances = SimRng::new(seed);
         let goal = place(&mut chances);
-        Self { heading: chances.between(-PI, PI), chances, side: 1.0, error: 0.0, goal }
+        Self { heading: chances.uniform(-PI, PI), chances, side: 1.0, error: 0.0, goal }
     }
 
     /// Its control for this tick, and whether it fires.
     pub fn decide(&mut self, me: u8, state: &State) -> (Control, bool) {
         let Some(ship) = state.ships.get(&me) else { return (Control::default(), false) };
         let (x, y) = spot(ship);
-        if self.chances.happens(0.6 / f64::from(TICK_RATE)) {
+        if self.chances.chance(0.6 / f64::from(TICK_RATE)) {
             self.side = -self.side;
         }
-        if self.chances.happens(2.0 / f64::from(TICK_RATE)) {
-            self.error = self.chances.between(-OFF, OFF);
+        if self.chances.chance(2.0 / f64::from(TICK_RATE)) {
+            self.error = self.chances.uniform(-OFF, OFF);
         }
         let others = state.ships.iter().filter(|(number, _)| **number != me).map(|(_, other)| other);
         let target = others
@@ -74,7 +74,7 @@ impl Brain {
             down: (down / length * 127.0) as i8,
             aim: (self.heading.rem_euclid(TAU) / TAU * 65_536.0) as u16,
         };
-        let fires = may_fire && turn.abs() < 2.0 * TURN && self.chances.happens(EAGERNESS);
+        let fires = may_fire && turn.abs() < 2.0 * TURN && self.chances.chance(EAGERNESS);
         (control, fires)
     }
 
@@ -99,7 +99,7 @@ impl Brain {
     fn wander(&mut self, (x, y): (f64, f64)) -> (f64, f64, f64, bool) {
         let (dx, dy) = (self.goal.0 - x, self.goal.1 - y);
         let distance = dx.hypot(dy);
-        if distance < 80.0 || self.chances.happens(0.1 / f64::from(TICK_RATE)) {
+        if distance < 80.0 || self.chances.chance(0.1 / f64::from(TICK_RATE)) {
             self.goal = place(&mut self.chances);
         }
         (dx / distance.max(1.0) * 0.7, dy / distance.max(1.0) * 0.7, dy.atan2(dx), false)
@@ -110,6 +110,6 @@ fn spot(ship: &ShipState) -> (f64, f64) {
     (f64::from(ship.x) / SCALE, f64::from(ship.y) / SCALE)
 }
 
-fn place(chances: &mut Chances) -> (f64, f64) {
-    (chances.between(100.0, WIDTH - 100.0), chances.between(100.0, HEIGHT - 100.0))
+fn place(chances: &mut SimRng) -> (f64, f64) {
+    (chances.uniform(100.0, WIDTH - 100.0), chances.uniform(100.0, HEIGHT - 100.0))
 }

@@ -1,4 +1,4 @@
-//! How ships and shots move. No network, no clock.
+//! The motion of ships and shots. No network, no clock.
 //!
 //! Lengths are units of the arena, x to the right and y downwards; times are ticks. Pages move their own ship by the same
 //! code before the host answers (js/demo/src/rules.ts), so [`fly`] uses no operation that another language rounds

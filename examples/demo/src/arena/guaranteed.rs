@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The most letters in a packet.
 pub const MAX_LETTERS: usize = 32;
-/// How far numbers may run ahead of the oldest missing letter: the most letters that an inbox keeps.
+/// The distance by which numbers may run ahead of the oldest missing letter: the most letters that an inbox keeps.
 pub const AHEAD: u32 = 64;
 
 /// A letter: content with a number.

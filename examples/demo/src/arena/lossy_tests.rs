@@ -6,18 +6,18 @@ use std::sync::Arc;
 use torque_socket::Sequence;
 
 use super::brain::Brain;
-use super::chances::Chances;
 use super::guest::{BASE_AGE, Guest};
 use super::rules::World;
 use super::state::State;
 use super::view::View;
 use super::wire::{Deed, News};
+use torque_netem::SimRng;
 
 /// One way of a connection, as the socket promises it: in order, each packet there or not, verdicts in order.
 #[derive(Default)]
 struct Way {
     next: u64,
-    /// When it is there, and its bytes unless it is lost.
+    /// The tick at which it is there, and its bytes unless it is lost.
     packets: VecDeque<(u32, Sequence, Option<Vec<u8>>)>,
     verdicts: VecDeque<(u32, Sequence, bool)>,
 }
@@ -56,13 +56,13 @@ struct Player {
 }
 
 /// Loses at random, at a rate of its own, and everything in the ticks of a blackout.
-fn loses(chances: &mut Chances, seed: u64, tick: u32) -> bool {
+fn loses(chances: &mut SimRng, seed: u64, tick: u32) -> bool {
     let blackout = seed.is_multiple_of(3) && (200..200 + 2 * BASE_AGE).contains(&tick);
-    blackout || chances.happens((seed % 8) as f64 * 0.1)
+    blackout || chances.chance((seed % 8) as f64 * 0.1)
 }
 
 fn play(seed: u64) {
-    let mut chances = Chances::new(seed);
+    let mut chances = SimRng::new(seed);
     let (delay, ticks, quiet) = ((seed % 5) as u32 * 3, 900, 700);
     let mut world = World::new(seed);
     let mut states: BTreeMap<u32, Arc<State>> = BTreeMap::new();

@@ -12,7 +12,6 @@
 mod board;
 mod bots;
 mod brain;
-mod chances;
 mod delta;
 mod flight;
 mod guaranteed;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::chances::Chances;
 use super::flight::{Control, HEIGHT, Motion, PILLARS, SHIP_RADIUS, WIDTH, direction, fly};
 use super::state::{SCALE, ShipState, ShotState, State};
+use torque_netem::SimRng;
 
 /// The most players, bots included; their numbers are below it.
 pub const MAX_PLAYERS: u8 = 24;
@@ -59,7 +59,7 @@ pub struct World {
     /// The shots, oldest first. The position of a shot follows from where and when it was fired.
     shots: Vec<ShotState>,
     next_shot: u16,
-    chances: Chances,
+    chances: SimRng,
 }
 
 impl World {
@@ -70,7 +70,7 @@ impl World {
             players: BTreeMap::new(),
             shots: Vec::new(),
             next_shot: 0,
-            chances: Chances::new(seed),
+            chances: SimRng::new(seed),
         }
     }
 
@@ -151,7 +151,7 @@ impl World {
         let (mut best, mut best_room) = (Motion::default(), f64::MIN);
         for _ in 0..12 {
             let (x, y) =
-                (self.chances.between(60.0, WIDTH - 60.0), self.chances.between(60.0, HEIGHT - 60.0));
+                (self.chances.uniform(60.0, WIDTH - 60.0), self.chances.uniform(60.0, HEIGHT - 60.0));
             let ships = self.players.values().filter_map(|player| player.ship.as_ref());
             let to_ships = ships.map(|ship| (ship.motion.x - x).hypot(ship.motion.y - y));
             let to_pillars =
@@ -213,7 +213,8 @@ impl World {
         bursts
     }
 
-    /// The effect of a shot at this position: none, a hit on a shield (`Some(None)`), or a burst ship.
+    /// The effect of a shot at this position: `None` if no ship is there, `Some(None)` if a ship takes it and stays whole, or
+    /// else the burst.
     fn hit(&mut self, shot: &ShotState, x: f64, y: f64) -> Option<Option<Burst>> {
         let tick = self.tick;
         let (number, player) = self.players.iter_mut().find(|(number, player)| {

@@ -25,7 +25,7 @@ pub struct ShipState {
 impl ShipState {
     /// The bits of `status` that count the shield.
     pub const SHIELD: u8 = 0x03;
-    /// Shots pass through it.
+    /// Shots do it no harm.
     pub const PROTECTED: u8 = 0x04;
     /// Its throttle is open.
     pub const THRUST: u8 = 0x08;

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use torque_socket::Sequence;
 
 use super::brain::Brain;
-use super::chances::Chances;
 use super::flight::{Control, Motion, fly};
 use super::guest::Guest;
 use super::rules::World;
 use super::view::View;
 use super::wire::{Deed, Hello, Input, News, Welcome};
 use crate::units::rounded;
+use torque_netem::SimRng;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../js/demo/test/arena.json");
 /// One packet of this many is lost, and verdicts come this many packets late.
@@ -33,7 +33,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 /// Snapshots that reach a player of a lively game, and their result.
 fn game() -> Value {
-    let (mut world, mut chances) = (World::new(11), Chances::new(11));
+    let (mut world, mut chances) = (World::new(11), SimRng::new(11));
     let mut guest = Guest::new(0, false, "Ada".into());
     let mut view = View::default();
     let mut brains: Vec<Brain> = (0..6).map(|number| Brain::new(number + 40)).collect();
@@ -63,7 +63,7 @@ fn game() -> Value {
             continue;
         }
         let packet = guest.snapshot(&Arc::new(world.state()), 1_150);
-        let delivered = !chances.next().is_multiple_of(LOST);
+        let delivered = !chances.next_u64().is_multiple_of(LOST);
         if delivered {
             view.packet(&packet.bytes);
             packets.push(hex(&packet.bytes));
@@ -106,9 +106,9 @@ fn outcome(view: &View, packets: Vec<String>) -> Value {
 
 /// The flight of a ship under random controls, each held for a while.
 fn flight() -> Value {
-    let (mut chances, mut motion) = (Chances::new(5), Motion { x: 300.0, y: 200.0, ..Motion::default() });
+    let (mut chances, mut motion) = (SimRng::new(5), Motion { x: 300.0, y: 200.0, ..Motion::default() });
     let legs = (0..24).map(|_| {
-        let random = chances.next();
+        let random = chances.next_u64();
         let control =
             Control { right: (random as i8).max(-127), down: ((random >> 8) as i8).max(-127), aim: 0 };
         (0..25).for_each(|_| fly(&mut motion, control));

@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::failure::Failure;
 use crate::units::millis;
 
-/// How often the figures on the board are renewed.
+/// The interval at which the figures on the board are renewed.
 const TELL_EVERY: Duration = Duration::from_millis(50);
 /// The longest time for closing.
 const CLOSE_AT_MOST: Duration = CLOSE_WAIT.saturating_add(Duration::from_secs(5));

@@ -1,6 +1,9 @@
 //! Running the real program.
 
-use std::process::{Command, Output, Stdio};
+use std::io::Read;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -11,9 +14,37 @@ pub fn demo() -> Command {
     command
 }
 
+/// The time after which a test stops waiting for the demo.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// Runs it to its end.
 pub fn run(arguments: &[&str]) -> Output {
-    demo().args(arguments).output().unwrap()
+    finish(demo().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+/// Waits until the demo has ended. Returns what is in its pipes. One that does not end is killed, and the test fails.
+pub fn finish(mut child: Child) -> Output {
+    fn all(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).unwrap();
+            bytes
+        })
+    }
+    let (out, err) = (child.stdout.take().map(all), child.stderr.take().map(all));
+    let end = Instant::now() + LIMIT;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() >= end {
+            child.kill().unwrap();
+            panic!("it has not ended after {LIMIT:?}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let bytes = |reader: Option<JoinHandle<Vec<u8>>>| reader.map(|reader| reader.join().unwrap());
+    Output { status, stdout: bytes(out).unwrap_or_default(), stderr: bytes(err).unwrap_or_default() }
 }
 
 /// Runs it, and expects an exit code. Returns standard output.

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What apt-get 2.6 prints while another holds the lock of the lists, and dpkg's.
+/// The lines that apt-get 2.6 prints while another holds the lock of the lists, and dpkg's.
 const OF_LISTS: &str = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 812 (apt-get)\n\
                         E: Unable to lock directory /var/lib/apt/lists/\n";
 const OF_DPKG: &str = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (unattended-upgr)\n\

@@ -12,17 +12,19 @@ pub struct Captured {
     pub bytes: Vec<u8>,
 }
 
-/// What a file held.
+/// The contents of a file.
 #[derive(Default, Debug)]
 pub struct Capture {
     pub datagrams: Vec<Captured>,
-    /// Packets of other kinds, cut off ones and fragments.
+    /// The number of packets of other kinds, truncated ones, fragments, and malformed blocks.
     pub skipped: u64,
-    /// Whether the file ends in the middle of a record.
+    /// Set if the file ends in the middle of a record, or cannot be read further.
     pub is_cut_off: bool,
 }
 
 const UDP: u8 = 17;
+/// The kind of the block that begins a section of a pcapng file. It reads the same in both byte orders.
+const SECTION: u32 = 0x0a0d_0d0a;
 
 /// Reads a capture; `None` if the bytes do not begin as one.
 pub fn read(bytes: &[u8]) -> Option<Capture> {
@@ -81,60 +83,85 @@ fn read_pcap(bytes: &[u8], endian: Endian, per_micro: u64) -> Option<Capture> {
     Some(capture)
 }
 
-/// What an interface of a pcapng file says about its packets.
+/// The properties of an interface's packets in a pcapng file.
 struct Interface {
     link: u32,
     ticks_per_second: u64,
 }
 
+/// The byte order of a section of a pcapng file, which begins here.
+fn byte_order(section: &[u8]) -> Option<Endian> {
+    match section.get(8..12)? {
+        [0x1a, 0x2b, 0x3c, 0x4d] => Some(Endian::Big),
+        [0x4d, 0x3c, 0x2b, 0x1a] => Some(Endian::Little),
+        _ => None,
+    }
+}
+
 fn read_pcapng(bytes: &[u8]) -> Option<Capture> {
     let mut capture = Capture::default();
-    let mut endian = Endian::Little;
-    let mut interfaces: Vec<Interface> = Vec::new();
+    let mut endian = byte_order(bytes)?;
+    // A malformed one keeps its number.
+    let mut interfaces: Vec<Option<Interface>> = Vec::new();
     let mut rest = bytes;
-    while rest.len() >= 12 {
-        if rest[..4] == [0x0a, 0x0d, 0x0d, 0x0a] {
-            endian = match rest[8..12] {
-                [0x1a, 0x2b, 0x3c, 0x4d] => Endian::Big,
-                [0x4d, 0x3c, 0x2b, 0x1a] => Endian::Little,
-                _ => return None,
+    while let Some(kind) = endian.u32(rest, 0) {
+        if kind == SECTION {
+            let Some(order) = byte_order(rest) else {
+                capture.skipped += 1;
+                break;
             };
+            endian = order;
             interfaces.clear();
         }
-        let (kind, length) = endian.u32(rest, 0).zip(endian.u32(rest, 4))?;
-        let block = rest.get(..length as usize).filter(|block| block.len() >= 12);
-        let Some(block) = block else {
-            capture.is_cut_off = true;
-            break;
-        };
+        let block = endian.u32(rest, 4).and_then(|length| rest.get(..length as usize));
+        let Some(block) = block.filter(|block| block.len() >= 12) else { break };
         let body = &block[8..block.len() - 4];
-        match kind {
+        let is_good = match kind {
             1 => {
-                let link = u32::from(endian.u16(body, 0)?);
-                interfaces.push(Interface { link, ticks_per_second: resolution(endian, body) });
+                interfaces.push(Interface::parse(endian, body));
+                interfaces.last().is_some_and(Option::is_some)
             }
-            6 => {
-                let interface = interfaces.get(endian.u32(body, 0)? as usize);
-                let ticks = u64::from(endian.u32(body, 4)?) << 32 | u64::from(endian.u32(body, 8)?);
-                let packet = body.get(20..).and_then(|data| data.get(..endian.u32(body, 12)? as usize));
-                match interface.zip(packet) {
-                    Some((interface, packet)) => {
-                        let micros = u128::from(ticks) * 1_000_000 / u128::from(interface.ticks_per_second);
-                        capture.take(u64::try_from(micros).unwrap_or(u64::MAX), interface.link, packet);
-                    }
-                    None => capture.skipped += 1,
+            3 | 6 => match packet_of(kind, endian, body, &interfaces) {
+                Some((micros, link, packet)) => {
+                    capture.take(micros, link, packet);
+                    true
                 }
-            }
-            3 => match interfaces.first().zip(body.get(4..)) {
-                Some((interface, packet)) => capture.take(0, interface.link, packet),
-                None => capture.skipped += 1,
+                None => false,
             },
-            _ => {}
-        }
+            _ => true,
+        };
+        capture.skipped += u64::from(!is_good);
         // Blocks are padded to 32 bits; a length that is not is taken as it stands.
         rest = &rest[block.len()..];
     }
+    capture.is_cut_off = !rest.is_empty();
     Some(capture)
+}
+
+/// Time, link type and bytes of a simple (3) or enhanced (6) packet block.
+fn packet_of<'a>(
+    kind: u32,
+    endian: Endian,
+    body: &'a [u8],
+    interfaces: &[Option<Interface>],
+) -> Option<(u64, u32, &'a [u8])> {
+    let interface = |index: u32| interfaces.get(index as usize)?.as_ref();
+    if kind == 3 {
+        return Some((0, interface(0)?.link, body.get(4..)?));
+    }
+    let interface = interface(endian.u32(body, 0)?)?;
+    let ticks = u64::from(endian.u32(body, 4)?) << 32 | u64::from(endian.u32(body, 8)?);
+    let packet = body.get(20..)?.get(..endian.u32(body, 12)? as usize)?;
+    let micros = u128::from(ticks) * 1_000_000 / u128::from(interface.ticks_per_second);
+    Some((u64::try_from(micros).unwrap_or(u64::MAX), interface.link, packet))
+}
+
+impl Interface {
+    /// Reads the body of an interface block.
+    fn parse(endian: Endian, body: &[u8]) -> Option<Self> {
+        let link = endian.u16(body, 0)?.into();
+        Some(Self { link, ticks_per_second: resolution(endian, body) })
+    }
 }
 
 /// The option if_tsresol of an interface; microseconds if there is none.

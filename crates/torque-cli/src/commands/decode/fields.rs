@@ -21,9 +21,9 @@ pub struct Explained {
     /// One line.
     pub summary: String,
     pub fields: Vec<Field>,
-    /// Why it, or the rest of it, would be dropped.
+    /// The reason why it, or the rest of it, would be dropped.
     pub problem: Option<String>,
-    /// Whether what is sealed in it was opened; `None` if nothing is.
+    /// Set if what is sealed in it was opened; `None` if nothing is sealed.
     pub opened: Option<bool>,
 }
 

@@ -7,7 +7,7 @@ use torque_proto::wire::{
 use torque_socket::{Cipher, Credential, PublicKey};
 
 use super::fields::{Explained, data};
-use crate::units::hex;
+use crate::units::{hex, printable};
 
 /// Explains a datagram of one of the kinds 0x01 to 0x0c.
 pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
@@ -110,7 +110,7 @@ fn response(message: &ChallengeResponse<'_>) -> Explained {
     let mut rest = (ChallengeResponse::HEAD_BYTES, message.data);
     if let Ok((credential, data)) = Credential::parse_prefix(message.data) {
         let size = message.data.len() - data.len();
-        let text = format!("\"{}\" by {}", credential.name(), credential.authority());
+        let text = format!("\"{}\" by {}", printable(credential.name().as_bytes()), credential.authority());
         explained.field(rest.0, size, "credential", text);
         rest = (rest.0 + size, data);
     }

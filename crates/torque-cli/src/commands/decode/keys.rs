@@ -66,7 +66,7 @@ impl Keys {
     }
 }
 
-/// How well a path fits the addresses of a connection.
+/// A measure of how well a path fits the addresses of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Exact,

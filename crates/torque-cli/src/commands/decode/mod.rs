@@ -132,7 +132,9 @@ fn take_capture(args: &Args, output: &Output, capture: capture::Capture, items: 
         ));
     }
     if capture.is_cut_off {
-        output.note(format_args!("{WARN}the capture ends in the middle of a packet{WARN:#}"));
+        output.note(format_args!(
+            "{WARN}the capture ends in the middle of a packet, or is damaged: the rest was not read{WARN:#}"
+        ));
     }
     for datagram in capture.datagrams {
         let ports = [datagram.from.port(), datagram.to.port()];

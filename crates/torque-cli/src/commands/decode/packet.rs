@@ -21,7 +21,7 @@ const fn name(kind: PacketKind) -> &'static str {
     }
 }
 
-/// What can be told without keys, if the packet window is known or guessed.
+/// The explanation that is possible without keys, if the packet window is known or guessed.
 pub fn closed(window: u16, bytes: &[u8]) -> Explained {
     let size = HeaderSize::for_window(window);
     let Some(header) = Header::parse(size, bytes) else {

@@ -1,4 +1,4 @@
-//! What a host has counted itself, for its metrics.
+//! The counters of the host itself, for its metrics.
 
 use std::fmt::Write;
 

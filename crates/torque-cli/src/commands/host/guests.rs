@@ -1,4 +1,4 @@
-//! What a host makes of events: who may come in, echoes, and what is told of it.
+//! The answers of a host to events: who may connect, echoes, and the log of them.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -73,7 +73,7 @@ impl<'a> Guests<'a> {
         self.guests.values().filter(|guest| guest.is_established).count()
     }
 
-    /// What was counted here, as text for the metrics.
+    /// The counters, as text for the metrics.
     pub fn metrics(&self) -> String {
         let established = self.established();
         self.figures.text(established, self.guests.len() - established)
@@ -257,7 +257,7 @@ impl<'a> Guests<'a> {
         )
     }
 
-    /// Whether the initiator may come in; if not, what it is told.
+    /// Decides whether the initiator may connect. If not, returns what it is told.
     fn judge(&self, key: PublicKey, connect_data: &[u8]) -> Result<(), String> {
         let args = self.args;
         if self.guests.len() >= usize::from(args.limits.connections) {

@@ -2,7 +2,7 @@
 
 use torque_socket::{Builder, Config, ConnectionId};
 
-/// What a host spends on others at the most. The metrics count what they turned away.
+/// The most that a host spends on others. The metrics count what they turned away.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitOptions {

@@ -110,3 +110,23 @@ fn a_listed_name_leads_to_public_addresses_only() {
     assert!(!list.has_addresses(28_000));
     assert!(targets("1.1.1.1:5").has_addresses(5));
 }
+
+#[test]
+fn numbers_in_hexadecimal_are_not_names() {
+    for text in ["0x7f000001", "0X7f000001", "game.0X1", "0X7F.0x1."] {
+        assert_eq!(normal_name(text), None, "{text}");
+    }
+    assert_eq!(normal_name("0x7f.example").as_deref(), Some("0x7f.example"));
+}
+
+#[test]
+fn mapped_networks_are_those_of_ipv4() {
+    let list = "[::ffff:1.1.1.0]/120:443";
+    assert_eq!(targets(list).to_string(), "1.1.1.0/24:443");
+    assert!(allows(list, "1.1.1.1:443") && allows(list, "[::ffff:1.1.1.1]:443"));
+    assert!(!allows(list, "1.1.2.1:443"));
+    assert!(allows("[::ffff:0:0]/96:443", "1.1.2.1:443"));
+    assert!(allows("[::ffff:127.0.0.0]/104:443", "127.0.0.1:443"), "it names such addresses only");
+    // It holds more than the mapped addresses.
+    assert_eq!(targets("[::ffff:0:0]/95:443").to_string(), "[::ffff:0.0.0.0]/95:443");
+}

@@ -6,7 +6,7 @@ fn at(start: Instant, millis: u64) -> Instant {
     start + Duration::from_millis(millis)
 }
 
-/// How many of `count` datagrams of this form may go at one moment.
+/// The number of `count` datagrams of this form that may go at one moment.
 fn passing(consent: &mut Consent, form: Form, count: usize, now: Instant) -> usize {
     let mut session = Budget::full(now);
     (0..count).filter(|_| consent.allows(form, 100, Some(&mut session), now)).count()

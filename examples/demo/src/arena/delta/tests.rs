@@ -1,7 +1,7 @@
 use super::*;
-use crate::arena::chances::Chances;
 use crate::arena::flight::Control;
 use crate::arena::rules::World;
+use torque_netem::SimRng;
 
 fn written(base: &State, state: &State) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -17,21 +17,21 @@ fn read_all(bytes: &[u8], base: &State, tick: u32) -> Option<State> {
 
 /// States of a lively game, one a tick.
 fn game(seed: u64, players: u8, ticks: usize) -> Vec<State> {
-    let (mut world, mut chances) = (World::new(seed), Chances::new(seed));
+    let (mut world, mut chances) = (World::new(seed), SimRng::new(seed));
     (0..players).for_each(|player| world.enter(player));
     let tick = |_| {
         for player in 0..players {
-            let random = chances.next();
-            if chances.happens(0.05) {
+            let random = chances.next_u64();
+            if chances.chance(0.05) {
                 let (right, down) = (random as i8, (random >> 8) as i8);
                 world.steer(player, Control { right, down, aim: (random >> 16) as u16 });
             }
-            if chances.happens(0.05) {
+            if chances.chance(0.05) {
                 world.fire(player, (random >> 32) as u16, random as u8);
             }
-            if chances.happens(0.002) {
+            if chances.chance(0.002) {
                 world.leave(player);
-            } else if chances.happens(0.01) {
+            } else if chances.chance(0.01) {
                 world.enter(player);
             }
         }
@@ -45,9 +45,9 @@ fn game(seed: u64, players: u8, ticks: usize) -> Vec<State> {
 fn a_state_told_against_any_older_one_is_that_state() {
     for seed in 0..8 {
         let states = game(seed, 12, 400);
-        let mut chances = Chances::new(seed);
+        let mut chances = SimRng::new(seed);
         for (index, state) in states.iter().enumerate() {
-            let base = &states[(chances.next() % (index as u64 + 1)) as usize];
+            let base = &states[(chances.next_u64() % (index as u64 + 1)) as usize];
             for base in [base, &State::default()] {
                 let bytes = written(base, state);
                 assert_eq!(read_all(&bytes, base, state.tick).as_ref(), Some(state), "seed {seed}, {index}");
@@ -110,12 +110,12 @@ fn bytes_that_mean_no_state_are_refused_and_none_cause_a_panic() {
     for length in 0..bytes.len() {
         assert_eq!(read_all(&bytes[..length], old, new.tick), None, "cut to {length}");
     }
-    let mut chances = Chances::new(5);
+    let mut chances = SimRng::new(5);
     for _ in 0..20_000 {
         let mut bent = bytes.clone();
-        for _ in 0..1 + chances.next() % 4 {
-            let place = (chances.next() % bent.len() as u64) as usize;
-            bent[place] = chances.next() as u8;
+        for _ in 0..1 + chances.next_u64() % 4 {
+            let place = (chances.next_u64() % bent.len() as u64) as usize;
+            bent[place] = chances.next_u64() as u8;
         }
         if let Some(state) = read_all(&bent, old, new.tick) {
             assert!(state.shots.len() <= MAX_SHOTS && state.ships.keys().all(|ship| *ship < MAX_PLAYERS));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::arena::chances::Chances;
+use torque_netem::SimRng;
 
 #[test]
 fn a_ship_speeds_up_to_its_limit_and_glides_to_rest() {
@@ -17,13 +17,13 @@ fn a_ship_speeds_up_to_its_limit_and_glides_to_rest() {
 
 #[test]
 fn no_control_takes_a_ship_out_of_the_arena_or_into_a_pillar() {
-    let mut chances = Chances::new(3);
+    let mut chances = SimRng::new(3);
     for _ in 0..200 {
-        let mut motion = Motion { x: chances.between(22.0, 1_578.0), y: 30.0, ..Motion::default() };
+        let mut motion = Motion { x: chances.uniform(22.0, 1_578.0), y: 30.0, ..Motion::default() };
         let mut control = Control::default();
         for tick in 0..300 {
             if tick % 20 == 0 {
-                let random = chances.next();
+                let random = chances.next_u64();
                 control = Control { right: random as i8, down: (random >> 8) as i8, aim: 0 };
             }
             fly(&mut motion, control);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::arena::chances::Chances;
+use torque_netem::SimRng;
 
 fn letter(number: u32) -> Letter {
     Letter { number, content: number.to_be_bytes().to_vec() }
@@ -63,20 +63,20 @@ fn an_inbox_gives_out_each_letter_once_and_in_order() {
 #[test]
 fn whatever_is_lost_all_letters_arrive_once_and_in_order() {
     for seed in 0..50 {
-        let mut chances = Chances::new(seed);
-        let loss = chances.between(0.0, 0.9);
+        let mut chances = SimRng::new(seed);
+        let loss = chances.uniform(0.0, 0.9);
         let (mut outbox, mut inbox) = (Outbox::default(), Inbox::default());
         let mut under_way: VecDeque<(Vec<Letter>, bool)> = VecDeque::new();
         let (mut pushed, mut got, mut turns) = (0_u32, Vec::new(), 0);
         while got.len() < 500 {
             turns += 1;
             assert!(turns < 1_000_000, "seed {seed}: a letter is missing");
-            while pushed < 500 && chances.happens(0.5) {
+            while pushed < 500 && chances.chance(0.5) {
                 outbox.push(pushed.to_be_bytes().to_vec());
                 pushed += 1;
             }
-            let packet = outbox.take((chances.next() % 60) as usize);
-            let delivered = !chances.happens(loss);
+            let packet = outbox.take((chances.next_u64() % 60) as usize);
+            let delivered = !chances.chance(loss);
             if delivered {
                 for letter in packet.clone() {
                     assert!(inbox.take(letter), "seed {seed}");

@@ -57,7 +57,7 @@ fn hello(name: &str) -> Vec<u8> {
     Hello { bot: false, name: name.into() }.write()
 }
 
-/// How the connection ends.
+/// The end of the connection.
 fn close_of(socket: &mut Socket) -> (CloseCode, String) {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {

@@ -24,15 +24,17 @@ fn pcap(link: u32, little: bool, frames: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
+/// A block of a pcapng file.
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let padded = body.len().next_multiple_of(4);
+    let length = (12 + padded as u32).to_le_bytes();
+    let mut block = [&kind.to_le_bytes()[..], &length, body].concat();
+    block.resize(8 + padded, 0);
+    block.extend_from_slice(&length);
+    block
+}
+
 fn pcapng(frames: &[Vec<u8>]) -> Vec<u8> {
-    fn block(kind: u32, body: &[u8]) -> Vec<u8> {
-        let padded = body.len().next_multiple_of(4);
-        let length = (12 + padded as u32).to_le_bytes();
-        let mut block = [&kind.to_le_bytes()[..], &length, body].concat();
-        block.resize(8 + padded, 0);
-        block.extend_from_slice(&length);
-        block
-    }
     let mut file =
         block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
     // Raw IP, with nanoseconds as its resolution.
@@ -103,4 +105,27 @@ fn what_is_no_udp_or_only_a_part_of_it_is_skipped_and_nothing_breaks() {
             }
         }
     }
+}
+
+#[test]
+fn malformed_blocks_are_skipped_and_counted_and_the_others_are_read() {
+    let whole = pcapng(&[ip_packet(b"hello")]);
+    let (head, packet) = whole.split_at(whole.len() - block(6, &[0; 20 + 33]).len());
+    // Packets and an interface that are too short, and a packet of that interface.
+    let of_second = [&[1, 0, 0, 0][..], &[0; 16]].concat();
+    for malformed in [
+        vec![block(6, &[])],
+        vec![block(6, &[0; 4])],
+        vec![block(6, &[0; 16])],
+        vec![block(1, &[]), block(6, &of_second)],
+    ] {
+        let capture = read(&[head, &malformed.concat(), packet].concat()).unwrap();
+        assert_eq!((capture.datagrams.len(), capture.skipped), (1, malformed.len() as u64), "{malformed:x?}");
+        assert!(!capture.is_cut_off);
+    }
+    // Of what follows a head of an unknown byte order nothing can be read.
+    let unknown = block(0x0a0d_0d0a, &[9; 16]);
+    let capture = read(&[&whole[..], &unknown, packet].concat()).unwrap();
+    assert_eq!((capture.datagrams.len(), capture.skipped, capture.is_cut_off), (1, 1, true));
+    assert!(read(&unknown).is_none());
 }
