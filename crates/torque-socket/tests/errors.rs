@@ -86,7 +86,7 @@ fn datagrams_to_a_closed_port_disturb_no_connection() {
 #[test]
 fn noise_is_counted_and_answered_with_a_byte_a_second_at_most() {
     let mut host = loopback();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let noise = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut state = 0x9e37_79b9_u64;
     for length in 0..600_usize {
