@@ -97,6 +97,7 @@ struct App {
     key_seed: [u8; 32],
     behaviour: Behaviour,
     history: Vec<(Instant, Event)>,
+    arrivals: Vec<Instant>,
     /// Set while a `Drain` task is planned.
     drain_planned: bool,
 }
@@ -147,6 +148,7 @@ impl Play {
             key_seed,
             behaviour: Behaviour::default(),
             history: Vec::new(),
+            arrivals: Vec::new(),
             drain_planned: false,
         });
         self.set_behaviour(id, behaviour);
@@ -298,6 +300,11 @@ impl Play {
     /// The events of the application without packets and verdicts, with the world's time.
     pub fn history(&self, node: NodeId) -> &[(Instant, Event)] {
         &self.apps[node.place()].history
+    }
+
+    /// The times, by the world's clock, at which the application received packets.
+    pub fn arrivals(&self, node: NodeId) -> &[Instant] {
+        &self.apps[node.place()].arrivals
     }
 
     /// The end that an application calls `connection`.
@@ -463,7 +470,11 @@ impl Play {
                 let end = self.oracle.find(node, *connection);
                 self.plan(Duration::ZERO, node, Task::Send(end));
             }
-            Event::Packet { .. } | Event::Verdict { .. } => return,
+            Event::Packet { .. } => {
+                self.apps[place].arrivals.push(self.world.now());
+                return;
+            }
+            Event::Verdict { .. } => return,
             _ => {}
         }
         let now = self.world.now();

@@ -4,6 +4,7 @@
 //! events (unless the node's application was told to stop draining), then asks for the deadline.
 
 mod clock;
+mod nat;
 mod node;
 mod tap;
 
@@ -16,6 +17,8 @@ use torque_proto::{Address, Endpoint, Instant};
 
 use crate::pcap::PcapWriter;
 use clock::Clock;
+use nat::Mapping;
+pub use nat::Nat;
 pub use node::Node;
 use tap::Injected;
 pub use tap::{Fate, Passing, Tap};
@@ -73,6 +76,7 @@ struct Slot<N: Node> {
     node: Option<N>,
     address: Address,
     clock: Clock,
+    nat: Option<Mapping>,
     draining: bool,
     inbox: VecDeque<N::Event>,
     /// The node's deadline by its own clock.
@@ -160,6 +164,7 @@ impl<N: Node> World<N> {
             node: Some(node),
             address,
             clock,
+            nat: None,
             draining: true,
             inbox: VecDeque::new(),
             deadline: None,
@@ -213,12 +218,35 @@ impl<N: Node> World<N> {
         self.owners.get(&address).copied()
     }
 
-    /// Moves a node to another address, like a change of network or a NAT that lost its state. Datagrams under way to
-    /// the old address are lost.
+    /// Moves a node to another address, like a change of network. Datagrams under way to the old address are lost, unless a node is
+    /// there when they arrive. A node that was at the new address is reached no more.
     pub fn set_address(&mut self, id: NodeId, address: Address) {
-        let old = std::mem::replace(&mut self.nodes[id.0].address, address);
-        self.owners.remove(&old);
+        let slot = &mut self.nodes[id.0];
+        let old = std::mem::replace(&mut slot.address, address);
+        if let Some(mapping) = &mut slot.nat {
+            mapping.renew(self.now);
+        }
+        if self.owners.get(&old) == Some(&id) {
+            self.owners.remove(&old);
+        }
         self.owners.insert(address, id);
+    }
+
+    /// Moves a node to the next free port of its IP address, as a NAT does that has lost its state.
+    ///
+    /// # Panics
+    /// If the node's address is virtual.
+    pub fn rebind(&mut self, id: NodeId) {
+        let old = self.nodes[id.0].address.socket_addr().expect("a NAT has IP addresses");
+        let next = (1..=u16::MAX)
+            .map(|step| Address::from(SocketAddr::new(old.ip(), old.port().wrapping_add(step).max(1_024))))
+            .find(|address| !self.owners.contains_key(address));
+        self.set_address(id, next.expect("one of 64,000 ports is free"));
+    }
+
+    /// Puts a NAT in front of a node, or removes it.
+    pub fn set_nat(&mut self, id: NodeId, nat: Option<Nat>) {
+        self.nodes[id.0].nat = nat.map(|nat| Mapping::new(nat, self.now));
     }
 
     /// Crashes a node. It tells nobody, and its events are lost.
@@ -453,6 +481,9 @@ impl<N: Node> World<N> {
             return Step::Astray;
         }
         let Some(id) = self.owner(to) else { return Step::Astray };
+        if self.nodes[id.0].nat.as_ref().is_some_and(|mapping| !mapping.lets_in(self.now, from)) {
+            return Step::Astray;
+        }
         match self.try_with(id, |node, now| node.handle_datagram(now, from, &mut bytes)) {
             Some(()) => Step::Arrived(id),
             None => Step::Astray,
@@ -469,8 +500,14 @@ impl<N: Node> World<N> {
             slot.inbox.extend(std::iter::from_fn(|| node.poll_event()));
         }
         slot.deadline = node.deadline();
-        let from = slot.address;
+        if !sent.is_empty() && slot.nat.as_ref().is_some_and(|mapping| mapping.is_over(self.now)) {
+            self.rebind(id);
+        }
+        let from = self.nodes[id.0].address;
         for (to, bytes) in sent {
+            if let Some(mapping) = &mut self.nodes[id.0].nat {
+                mapping.note_sent(self.now, to);
+            }
             self.send(id, from, to, bytes);
         }
     }
