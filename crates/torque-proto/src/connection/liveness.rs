@@ -218,6 +218,11 @@ impl Liveness {
         rtt.overdue().min(MAX_FIRST_PROBE) + peer_ack_delay
     }
 
+    /// The same, without what surprising samples add to it.
+    pub(crate) fn believed_probe_time(rtt: &Rtt, peer_ack_delay: Micros) -> Micros {
+        rtt.believed_overdue().min(MAX_FIRST_PROBE) + peer_ack_delay
+    }
+
     fn probe_pause(&self, rtt: &Rtt, peer_ack_delay: Micros) -> Micros {
         let first = Self::probe_time(rtt, peer_ack_delay);
         (first * (1 << self.probes.min(16))).min(MAX_PROBE_PAUSE.max(first))

@@ -354,9 +354,11 @@ impl Connection {
 
     /// What is known of the path in use.
     pub(crate) fn facts(&self, now: Instant) -> Facts {
-        let probe_time = Liveness::probe_time(&self.path.rtt, self.peer_ack_delay.get());
-        let is_overdue = self.awaits_answer_for(now).is_some_and(|waited| waited >= probe_time * 2);
-        Facts { probe_time, round_trip: self.path.rtt.smoothed(), is_overdue }
+        let probe_time = Liveness::believed_probe_time(&self.path.rtt, self.peer_ack_delay.get());
+        let patience = probe_time * 2;
+        let waited = self.awaits_answer_for(now);
+        let overdue_at = waited.map(|waited| now + (patience - waited.min(patience)));
+        Facts { probe_time, round_trip: self.path.rtt.smoothed(), overdue_at }
     }
 
     /// How long the oldest data packet or ping waits for its verdict or pong.
@@ -367,7 +369,7 @@ impl Connection {
 
     /// Packets go another way from now on, which takes so long.
     pub(crate) fn path_changed(&mut self, now: Instant, round_trip: Micros) {
-        self.path.rtt = Rtt::new(now, Some(round_trip));
+        self.path.rtt = self.path.rtt.on_another_path(now, round_trip);
         self.liveness.path_changed(now);
     }
 

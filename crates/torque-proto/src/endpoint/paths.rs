@@ -255,7 +255,7 @@ impl Endpoint {
         if self.config.roaming
             && let Some(connected) = self.connected_mut(id)
             && connected.tracked.is_none()
-            && connected.connection.facts(now).is_overdue
+            && connected.connection.facts(now).is_overdue(now)
         {
             self.with_paths(now, id, &mut |set, step| {
                 set.begin_doubt(step);
@@ -297,7 +297,7 @@ impl Endpoint {
         let Some(connected) = self.connected_mut(id) else { return };
         let Some(tracked) = &connected.tracked else { return };
         let reset = tracked.reset;
-        let is_overdue = connected.connection.facts(now).is_overdue;
+        let is_overdue = connected.connection.facts(now).is_overdue(now);
         let heard = connected.connection.last_heard();
         if reset.is_some_and(|at| heard <= at) && is_overdue {
             return self.drive(id, Cause::Own, |connection, sink, _| {
@@ -522,13 +522,14 @@ impl Endpoint {
         match event {
             ControlEvent::Received { serial, .. } => ids.spare_was_received(serial),
             ControlEvent::Failed { serial, .. } => ids.spare_was_lost(serial),
-            ControlEvent::Message { kind: ReliableKind::PATH_ID, body, .. }
-                if !connected.is_host && !ids.has_spare() =>
-            {
+            ControlEvent::Message { kind: ReliableKind::PATH_ID, body, .. } if !connected.is_host => {
                 let Ok((number, token)) = parse_path_id(&body) else { return self.stats.malformed += 1 };
                 // Also if this connection has it, which would lose it when the older id is forgotten.
-                if !self.paths.has_id(number) && self.paths.add_id(number, id) {
-                    ids.add_spare(PathId { id: number, token }, Sharing::Shared);
+                if !self.paths.has_id(number)
+                    && self.paths.add_id(number, id)
+                    && let Some(old) = ids.take_spare(PathId { id: number, token })
+                {
+                    self.paths.remove_id(old, id);
                 }
             }
             ControlEvent::Message { .. } => self.stats.malformed += 1,

@@ -59,6 +59,15 @@ impl PathIds {
         self.spare.is_some()
     }
 
+    /// A spare from the host, which has it, too. Returns the id that is forgotten for it, if there is one: the host gives a spare only
+    /// when it uses the one before.
+    pub(crate) fn take_spare(&mut self, id: PathId) -> Option<u64> {
+        let before = self.spare.as_ref().map(|spare| spare.id.id);
+        let forgotten = before.and_then(|before| self.was_used(before));
+        self.add_spare(id, Sharing::Shared);
+        forgotten
+    }
+
     /// A spare, which the other side has (at the initiator) or is to be told (at the host).
     pub(crate) fn add_spare(&mut self, id: PathId, sharing: Sharing) {
         self.spare = Some(Box::new(Spare { id, sharing }));
@@ -164,5 +173,15 @@ mod tests {
         ids.spare_was_received(5);
         ids.moved();
         assert_eq!(ids.sends(), 2);
+    }
+
+    #[test]
+    fn the_next_spare_shows_that_the_one_before_is_used() {
+        let mut ids = PathIds::new(id(1));
+        assert_eq!(ids.take_spare(id(2)), None);
+        ids.moved();
+        // The host's punch with it was lost, but what it gives next was not.
+        assert_eq!(ids.take_spare(id(3)), Some(1));
+        assert_eq!((ids.sends(), ids.all().collect::<alloc::vec::Vec<_>>()), (2, alloc::vec![2, 3]));
     }
 }

@@ -59,6 +59,10 @@ impl Estimate {
         self.smoothed = ((smoothed * 7 + sample) / 8).into();
     }
 
+    fn overdue(&self) -> Micros {
+        self.smoothed.get() + (self.variation.get() * 4).max(Micros::from_millis(1))
+    }
+
     fn is_surprised_by(&self, sample: Micros) -> bool {
         sample > self.smoothed.get() + self.variation.get() * 4 + SURPRISE
     }
@@ -79,6 +83,16 @@ impl Rtt {
         if let Some(sample) = first {
             rtt.sample(now, sample);
         }
+        rtt
+    }
+
+    /// The estimate for another path to the same socket, whose round trip has taken this long. Much of the variation is that of the
+    /// two ends, so it is not taken to be much more than it was.
+    pub(crate) fn on_another_path(&self, now: Instant, round_trip: Micros) -> Self {
+        let mut rtt = Self::new(now, Some(round_trip));
+        let believed = self.before.map_or(self.estimate, |before| before.estimate).variation.get();
+        let smoothed = rtt.smoothed();
+        rtt.estimate.variation = believed.clamp(smoothed / 8, smoothed / 2).into();
         rtt
     }
 
@@ -175,7 +189,13 @@ impl Rtt {
 
     /// Time after which an answer is overdue, beside the other side's own delay (9.3).
     pub(crate) fn overdue(&self) -> Micros {
-        self.smoothed() + (self.variation() * 4).max(Micros::from_millis(1))
+        self.estimate.overdue()
+    }
+
+    /// The same, as it was before surprising samples that nothing has confirmed. A side that moves leaves its reports behind, and those
+    /// that follow them make such samples.
+    pub(crate) fn believed_overdue(&self) -> Micros {
+        self.before.map_or(self.estimate, |before| before.estimate).overdue()
     }
 }
 

@@ -34,9 +34,13 @@ const KEPT: usize = 2;
 /// The least wait for an echo on the active path when another one has become valid.
 const MIN_SUSPICION: Micros = Micros::from_millis(250);
 /// The longest pause between rounds of punches in doubt.
-const MAX_ROUND_PAUSE: Micros = Micros::from_secs(2);
+const MAX_ROUND_PAUSE: Micros = Micros::from_secs(1);
 /// The pause between looks for answers that are overdue.
 const MIN_LOOK_PAUSE: Micros = Micros::from_millis(100);
+/// How often the active path is asked in that time: one lost datagram must not cost it its place.
+const SUSPICION_ASKS: u32 = 3;
+/// Suspicions a second that punches from elsewhere cause.
+const MAX_SUSPICIONS: u32 = 2;
 /// The pause between punches because the other side asks who this is.
 const POKE_PAUSE: Micros = Micros::from_secs(1);
 /// The pause between doubts because a datagram could not be sent.
@@ -59,8 +63,14 @@ pub(crate) struct Facts {
     pub(crate) probe_time: Micros,
     /// The round-trip time of the active path.
     pub(crate) round_trip: Micros,
-    /// Whether the answer to a data packet or ping is overdue.
-    pub(crate) is_overdue: bool,
+    /// When the answer to a data packet or ping is or was overdue, if one is awaited.
+    pub(crate) overdue_at: Option<Instant>,
+}
+
+impl Facts {
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        self.overdue_at.is_some_and(|at| at <= now)
+    }
 }
 
 /// What a step of a [`PathSet`] needs, and the punches that it wants.
@@ -74,6 +84,10 @@ pub(crate) struct Step<'a> {
 impl<'a> Step<'a> {
     pub(crate) fn new(now: Instant, facts: Facts, rng: &'a mut Rng) -> Self {
         Self { now, facts, rng, asks: Vec::new() }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.facts.is_overdue(self.now)
     }
 }
 
@@ -120,11 +134,16 @@ struct Doubt {
     pause: Micros,
 }
 
-/// Another path has become valid: does the active one still work?
+/// The other side asks from elsewhere: does the active path still work? Its echo ends the suspicion.
 #[derive(Clone, Copy, Debug)]
 struct Suspicion {
-    newcomer: Path,
+    /// A path that works: it takes the active one's place when an answer is overdue.
+    newcomer: Option<Path>,
+    /// Whether it was not valid before. Then it takes that place at the end, too.
+    is_new: bool,
     until: Instant,
+    next_ask: Instant,
+    pause: Micros,
 }
 
 /// At most so many in a second.
@@ -164,6 +183,7 @@ pub(crate) struct PathSet {
     next_obstacle: Instant,
     answers: Allowance,
     source_answers: Allowance,
+    suspicions: Allowance,
 }
 
 impl PathSet {
@@ -182,6 +202,7 @@ impl PathSet {
             next_obstacle: now,
             answers: Allowance::new(now),
             source_answers: Allowance::new(now),
+            suspicions: Allowance::new(now),
         }
     }
 
@@ -222,6 +243,7 @@ impl PathSet {
         self.note_source(step.now, arrived);
         if number != 0 {
             self.answer(step, arrived, number);
+            self.suspect_because_of(step, arrived);
         }
         has_changed
     }
@@ -237,7 +259,7 @@ impl PathSet {
     /// The active path may not work any more, for a reason that the connection cannot know.
     pub(crate) fn begin_doubt(&mut self, step: &mut Step<'_>) {
         if self.doubt.is_none() {
-            let was_overdue = step.facts.is_overdue;
+            let was_overdue = step.is_overdue();
             let pause = step.facts.probe_time;
             self.doubt = Some(Doubt { since: step.now, was_overdue, next_round: step.now, pause });
             self.round(step);
@@ -264,21 +286,31 @@ impl PathSet {
         self.unproven.retain(|other| other.until > now);
         self.standbys.retain(|valid| valid.echoed + PATH_LIVES > now);
         let mut has_changed = false;
-        if let Some(suspicion) = self.suspicion.filter(|suspicion| suspicion.until <= now) {
-            self.suspicion = None;
-            if let Some(index) = self.standby(suspicion.newcomer) {
+        let is_overdue = step.is_overdue();
+        if let Some(suspicion) = self.suspicion {
+            let is_over = suspicion.until <= now;
+            if let Some(index) = suspicion.newcomer.and_then(|path| self.standby(path))
+                && (is_overdue || is_over && suspicion.is_new)
+            {
                 self.activate(now, index);
-                has_changed = true;
+                // What is overdue went the old way.
+                return true;
+            }
+            if is_over {
+                self.suspicion = None;
+            } else if suspicion.next_ask <= now {
+                self.ask_suspected(step);
             }
         }
         match self.doubt {
-            Some(doubt) if doubt.was_overdue && !step.facts.is_overdue => self.doubt = None,
+            Some(doubt) if doubt.was_overdue && !step.is_overdue() => self.doubt = None,
             Some(doubt) if doubt.next_round <= now => self.round(step),
             _ => {}
         }
         if self.next_look <= now {
             self.next_look = now + look_pause(step.facts);
-            if step.facts.is_overdue {
+            self.look_in_time(step);
+            if step.is_overdue() {
                 self.begin_doubt(step);
             }
         }
@@ -301,7 +333,7 @@ impl PathSet {
         let mut consider = |at: Instant| next = next.min(at);
         self.unproven.iter().for_each(|other| consider(other.until));
         self.standbys.iter().for_each(|valid| consider(valid.echoed + PATH_LIVES));
-        self.suspicion.iter().for_each(|suspicion| consider(suspicion.until));
+        self.suspicion.iter().for_each(|suspicion| consider(suspicion.until.min(suspicion.next_ask)));
         self.doubt.iter().for_each(|doubt| consider(doubt.next_round));
         if !self.standbys.is_empty() {
             consider(self.next_keep);
@@ -333,7 +365,7 @@ impl PathSet {
             return false;
         };
         let valid = Valid { path: asked.path, echoed: now, round_trip: now.micros_since(asked.at) };
-        let decides = step.facts.is_overdue || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
+        let decides = step.is_overdue() || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
         if asked.path == self.active.path {
             self.active = valid;
             self.suspicion = None;
@@ -358,11 +390,52 @@ impl PathSet {
             return true;
         }
         if is_new && self.suspicion.is_none() && self.doubt.is_none() {
-            let wait = (step.facts.round_trip * 3).max(MIN_SUSPICION);
-            self.suspicion = Some(Suspicion { newcomer: asked.path, until: now + wait });
-            self.ask(step, self.active.path);
+            self.suspect(step);
+        }
+        if let Some(suspicion) = &mut self.suspicion
+            && (is_new || suspicion.newcomer.is_none())
+        {
+            suspicion.newcomer = Some(asked.path);
+            suspicion.is_new = is_new;
         }
         false
+    }
+
+    /// The other side asks from elsewhere than the active path: it may have left that.
+    fn suspect_because_of(&mut self, step: &mut Step<'_>, arrived: Path) {
+        let may = self.suspicion.is_none() && self.doubt.is_none() && !is_same(self.active.path, arrived);
+        if !may || !self.suspicions.takes(step.now, MAX_SUSPICIONS) {
+            return;
+        }
+        self.suspect(step);
+        // A source is asked by what answers it.
+        if let Some(valid) = self.standbys.iter().find(|valid| is_same(valid.path, arrived)) {
+            self.ask(step, valid.path);
+        }
+    }
+
+    fn suspect(&mut self, step: &mut Step<'_>) {
+        let wait = (step.facts.round_trip * 3).max(MIN_SUSPICION);
+        let (until, pause) = (step.now + wait, wait / u64::from(SUSPICION_ASKS));
+        self.suspicion = Some(Suspicion { newcomer: None, is_new: false, until, next_ask: step.now, pause });
+        self.ask_suspected(step);
+        self.look_in_time(step);
+    }
+
+    fn ask_suspected(&mut self, step: &mut Step<'_>) {
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.next_ask = step.now + suspicion.pause;
+            self.ask(step, self.active.path);
+        }
+    }
+
+    /// While the active path is under suspicion, an answer that is overdue decides.
+    fn look_in_time(&mut self, step: &Step<'_>) {
+        if self.suspicion.is_some()
+            && let Some(at) = step.facts.overdue_at.filter(|at| *at > step.now)
+        {
+            self.next_look = self.next_look.min(at);
+        }
     }
 
     fn add_standby(&mut self, valid: Valid) -> usize {
@@ -439,10 +512,7 @@ impl PathSet {
             self.ask(step, self.standbys[index].path);
         }
         for index in 0..self.unproven.len() {
-            let Unproven { path, kind, .. } = self.unproven[index];
-            if kind == Kind::Candidate {
-                self.ask(step, path);
-            }
+            self.ask(step, self.unproven[index].path);
         }
         if let Some(doubt) = &mut self.doubt {
             doubt.next_round = step.now + doubt.pause;
