@@ -82,7 +82,7 @@ fn each_message_is_handled_once_in_time_or_told_as_failed_over_any_link() {
                 let from = rng.index(2);
                 let longest = if rng.chance(0.3) { MAX_MESSAGE as u64 } else { 80 };
                 let body: Vec<u8> = (0..rng.between(0, longest)).map(|_| rng.below(256) as u8).collect();
-                let attempt = rng.below(4) as u32;
+                let attempt = 1 + rng.below(4) as u32;
                 if let Ok(serial) = send(&mut play, sides[from], attempt, &body) {
                     sent[from].insert((attempt, serial), (play.world.now(), body));
                 }
@@ -145,7 +145,7 @@ fn an_endpoint_that_takes_no_events_keeps_a_few_and_hears_the_rest_later() {
     let (mut play, [a, b]) = quiet();
     enable(&mut play, b);
     let mut sent = 0;
-    for attempt in 0..10 {
+    for attempt in 1..=10 {
         while send(&mut play, a, attempt, b"x").is_ok() {
             sent += 1;
         }
@@ -174,7 +174,7 @@ fn messages_of_other_connections_keep_none_from_sending() {
     let (last, others) = pairs.split_last().unwrap();
     for (peer, (there, here)) in others {
         enable(&mut play, (hub, *here));
-        for attempt in 0..4 {
+        for attempt in 1..=4 {
             for _ in 0..8 {
                 send(&mut play, (*peer, *there), attempt, b"x").unwrap();
             }
