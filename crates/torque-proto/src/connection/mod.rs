@@ -352,6 +352,11 @@ impl Connection {
         self.liveness.silent_since().is_some_and(|since| now.saturating_since(since) >= limit)
     }
 
+    /// Returns whether a packet of the other side has come.
+    pub(crate) fn was_heard(&self) -> bool {
+        !self.phase.is_unheard()
+    }
+
     /// What is known of the path in use.
     pub(crate) fn facts(&self, now: Instant) -> Facts {
         let probe_time = Liveness::believed_probe_time(&self.path.rtt, self.peer_ack_delay.get());

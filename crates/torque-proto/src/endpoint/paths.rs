@@ -317,6 +317,10 @@ impl Endpoint {
         let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
             return;
         };
+        // An address that may be somebody else's gets pings alone (PROTOCOL.md 5.5).
+        if !connected.connection.was_heard() {
+            return;
+        }
         let (active, facts) = (connected.path, connected.connection.facts(now));
         let tracked =
             connected.tracked.get_or_insert_with(|| Tracked::new(now, PathSet::new(now, active, facts)));
@@ -325,6 +329,7 @@ impl Endpoint {
         let mut step = Step::new(now, facts, &mut self.rng);
         let has_changed = act(set, &mut step);
         let asks = step.asks;
+        let wants_ping = set.take_ping();
         if !asks.is_empty() {
             tracked.kept_until = now + LINGERS;
         }
@@ -333,6 +338,13 @@ impl Endpoint {
         }
         self.send_punches(now, id, &asks);
         self.after_paths(now, id);
+        if wants_ping {
+            self.drive(id, Cause::Own, |connection, _, outbox| {
+                if connection.is_open() {
+                    connection.send_ping(now, outbox);
+                }
+            });
+        }
     }
 
     fn untrack(&mut self, id: ConnectionId) {

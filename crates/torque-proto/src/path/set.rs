@@ -85,10 +85,6 @@ impl<'a> Step<'a> {
     pub(crate) fn new(now: Instant, facts: Facts, rng: &'a mut Rng) -> Self {
         Self { now, facts, rng, asks: Vec::new() }
     }
-
-    fn is_overdue(&self) -> bool {
-        self.facts.is_overdue(self.now)
-    }
 }
 
 /// A path that is valid here.
@@ -177,6 +173,10 @@ pub(crate) struct PathSet {
     asked: VecDeque<Asked>,
     doubt: Option<Doubt>,
     suspicion: Option<Suspicion>,
+    /// When the active path last echoed, if it has.
+    proven: Option<Instant>,
+    /// Whether a ping is to be sent on the active path.
+    wants_ping: bool,
     next_look: Instant,
     next_keep: Instant,
     next_poke: Instant,
@@ -196,6 +196,8 @@ impl PathSet {
             asked: VecDeque::new(),
             doubt: None,
             suspicion: None,
+            proven: None,
+            wants_ping: false,
             next_look: now + look_pause(facts),
             next_keep: now + KEEP_PAUSE,
             next_poke: now,
@@ -259,7 +261,7 @@ impl PathSet {
     /// The active path may not work any more, for a reason that the connection cannot know.
     pub(crate) fn begin_doubt(&mut self, step: &mut Step<'_>) {
         if self.doubt.is_none() {
-            let was_overdue = step.is_overdue();
+            let was_overdue = self.is_overdue(step);
             let pause = step.facts.probe_time;
             self.doubt = Some(Doubt { since: step.now, was_overdue, next_round: step.now, pause });
             self.round(step);
@@ -286,7 +288,7 @@ impl PathSet {
         self.unproven.retain(|other| other.until > now);
         self.standbys.retain(|valid| valid.echoed + PATH_LIVES > now);
         let mut has_changed = false;
-        let is_overdue = step.is_overdue();
+        let is_overdue = self.is_overdue(step);
         if let Some(suspicion) = self.suspicion {
             let is_over = suspicion.until <= now;
             if let Some(index) = suspicion.newcomer.and_then(|path| self.standby(path))
@@ -303,14 +305,14 @@ impl PathSet {
             }
         }
         match self.doubt {
-            Some(doubt) if doubt.was_overdue && !step.is_overdue() => self.doubt = None,
+            Some(doubt) if doubt.was_overdue && !self.is_overdue(step) => self.doubt = None,
             Some(doubt) if doubt.next_round <= now => self.round(step),
             _ => {}
         }
         if self.next_look <= now {
             self.next_look = now + look_pause(step.facts);
             self.look_in_time(step);
-            if step.is_overdue() {
+            if self.is_overdue(step) {
                 self.begin_doubt(step);
             }
         }
@@ -365,9 +367,10 @@ impl PathSet {
             return false;
         };
         let valid = Valid { path: asked.path, echoed: now, round_trip: now.micros_since(asked.at) };
-        let decides = step.is_overdue() || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
+        let decides = self.is_overdue(step) || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
         if asked.path == self.active.path {
             self.active = valid;
+            self.proven = Some(now);
             self.suspicion = None;
             if decides {
                 self.end_doubt();
@@ -536,10 +539,23 @@ impl PathSet {
         self.add_standby(old);
         self.next_keep = now + KEEP_PAUSE;
         self.suspicion = None;
+        self.proven = Some(self.active.echoed);
         self.end_doubt();
     }
 
+    /// Whether an answer is overdue on a path that has not echoed since it was: after an echo, the answer has its time again.
+    fn is_overdue(&self, step: &Step<'_>) -> bool {
+        let again = self.proven.map_or(Instant::ZERO, |at| at + step.facts.probe_time * 2);
+        step.facts.overdue_at.is_some_and(|at| at.max(again) <= step.now)
+    }
+
+    /// Takes the wish for a ping: when a doubt has ended, it brings the answers that were lost.
+    pub(crate) fn take_ping(&mut self) -> bool {
+        core::mem::take(&mut self.wants_ping)
+    }
+
     fn end_doubt(&mut self) {
+        self.wants_ping |= self.doubt.is_some();
         self.doubt = None;
         self.unproven.retain(|other| other.kind == Kind::Source);
     }
