@@ -288,7 +288,7 @@ impl PathSet {
         self.unproven.retain(|other| other.until > now);
         self.standbys.retain(|valid| valid.echoed + PATH_LIVES > now);
         let mut has_changed = false;
-        let is_overdue = self.is_overdue(step);
+        let is_overdue = step.facts.is_overdue(now);
         if let Some(suspicion) = self.suspicion {
             let is_over = suspicion.until <= now;
             if let Some(index) = suspicion.newcomer.and_then(|path| self.standby(path))
@@ -367,7 +367,7 @@ impl PathSet {
             return false;
         };
         let valid = Valid { path: asked.path, echoed: now, round_trip: now.micros_since(asked.at) };
-        let decides = self.is_overdue(step) || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
+        let decides = step.facts.is_overdue(step.now) || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
         if asked.path == self.active.path {
             self.active = valid;
             self.proven = Some(now);
