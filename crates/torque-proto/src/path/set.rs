@@ -367,7 +367,8 @@ impl PathSet {
             return false;
         };
         let valid = Valid { path: asked.path, echoed: now, round_trip: now.micros_since(asked.at) };
-        let decides = step.facts.is_overdue(step.now) || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
+        let decides =
+            step.facts.is_overdue(step.now) || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
         if asked.path == self.active.path {
             self.active = valid;
             self.proven = Some(now);
