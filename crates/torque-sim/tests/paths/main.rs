@@ -6,6 +6,7 @@
 mod common;
 
 mod moves;
+mod rivals;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
