@@ -352,9 +352,9 @@ impl Connection {
         self.liveness.silent_since().is_some_and(|since| now.saturating_since(since) >= limit)
     }
 
-    /// Returns whether a packet of the other side has come.
-    pub(crate) fn was_heard(&self) -> bool {
-        !self.phase.is_unheard()
+    /// Returns whether more than pings may be sent: not to an address that was not asked, until it is heard.
+    pub(crate) fn may_punch(&self) -> bool {
+        !self.phase.is_unheard() || self.phase.sends_data()
     }
 
     /// What is known of the path in use.

@@ -318,7 +318,7 @@ impl Endpoint {
             return;
         };
         // An address that may be somebody else's gets pings alone (PROTOCOL.md 5.5).
-        if !connected.connection.was_heard() {
+        if !connected.connection.may_punch() {
             return;
         }
         let (active, facts) = (connected.path, connected.connection.facts(now));
