@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::maps::{AddressMap, Seeded};
-use super::slot::{Connected, Slot};
+use super::slot::{Connected, Displacing, Slot};
 use super::{Endpoint, boxed};
 use crate::address::Address;
 use crate::codes::CloseCode;
@@ -62,15 +62,6 @@ impl Recent {
     }
 }
 
-/// Two connections have the same address: does the one that had it first still answer?
-#[derive(Clone, Copy)]
-struct Contest {
-    owner: ConnectionId,
-    path: Path,
-    since: Instant,
-    until: Instant,
-}
-
 /// What is kept for a connection that looks after its paths.
 pub(super) struct Tracked {
     set: PathSet,
@@ -79,7 +70,8 @@ pub(super) struct Tracked {
     armed: Option<Instant>,
     /// Addresses from which it receives beside that of the active path.
     claims: Vec<Address>,
-    contest: Option<Contest>,
+    /// A path whose address another connection has: does that one still answer?
+    contest: Option<(Path, Displacing)>,
     /// When the host said that it has lost the connection.
     reset: Option<Instant>,
 }
@@ -367,7 +359,7 @@ impl Endpoint {
             let Some(Tracked { set, contest, .. }) = self.tracked_mut(id) else { return };
             set.go_back(now, old);
             if contest.is_none() {
-                *contest = Some(Contest { owner, path: new, since: now, until: now + wait });
+                *contest = Some((new, Displacing::begin(now, owner, wait)));
                 self.drive(owner, Cause::Own, |connection, _, outbox| connection.send_ping(now, outbox));
             }
             return;
@@ -392,19 +384,33 @@ impl Endpoint {
         self.rearm(id);
     }
 
-    /// The owner of an address has had its time to answer.
+    /// Asks the owner of an address again, or decides when it has had its time to answer.
     fn decide_contest(&mut self, now: Instant, id: ConnectionId) {
-        let contest =
-            self.tracked_mut(id).and_then(|tracked| tracked.contest.take_if(|contest| contest.until <= now));
-        let Some(contest) = contest else { return };
-        let owner = self.slots.get(contest.owner).and_then(|entry| entry.slot.connection());
-        let is_alive = owner.is_some_and(|owner| !owner.is_over() && owner.last_heard() > contest.since);
-        let Some(set) = self.tracked_mut(id).map(|tracked| &mut tracked.set) else { return };
-        let old = set.active();
-        if is_alive {
-            set.forget(contest.path);
-        } else if set.go_back(now, contest.path) {
-            self.displace_owner(contest.path.remote);
+        let Some((path, displacing)) = self.tracked_mut(id).and_then(|tracked| tracked.contest.as_mut())
+        else {
+            return;
+        };
+        let (asks, path, Displacing { owner, since, until, .. }) =
+            (displacing.take_ask(now), *path, *displacing);
+        if now < until {
+            if asks {
+                self.drive(owner, Cause::Own, |connection, _, outbox| connection.send_ping(now, outbox));
+            }
+            return;
+        }
+        // It may have moved itself meanwhile.
+        let is_owner = self.connections.get(&path.remote) == Some(&owner);
+        let connection = self.slots.get(owner).and_then(|entry| entry.slot.connection());
+        let is_alive = connection.is_some_and(|owner| !owner.is_over() && owner.last_heard() > since);
+        let Some(tracked) = self.tracked_mut(id) else { return };
+        tracked.contest = None;
+        let old = tracked.set.active();
+        if is_owner && is_alive {
+            tracked.set.forget(path);
+        } else if tracked.set.go_back(now, path) {
+            if is_owner {
+                self.displace_owner(path.remote);
+            }
             self.switch(now, id, old);
         }
     }
@@ -460,8 +466,8 @@ impl Endpoint {
         if set.is_needless() {
             at = at.min(tracked.kept_until.max(now + Micros::from_millis(1)));
         }
-        if let Some(contest) = tracked.contest {
-            at = at.min(contest.until);
+        if let Some((_, displacing)) = &tracked.contest {
+            at = at.min(displacing.deadline());
         }
         let old = core::mem::take(&mut tracked.claims);
         for address in old.iter().filter(|address| !wanted.contains(address)) {
