@@ -44,10 +44,7 @@ impl PathIds {
 
     /// The id for what is sent now.
     pub(crate) fn sends(&self) -> u64 {
-        match &self.spare {
-            Some(spare) if self.uses_spare => spare.id.id,
-            _ => self.current.id,
-        }
+        self.used().id
     }
 
     /// The ids with which punches are taken.
@@ -112,10 +109,17 @@ impl PathIds {
         Some(core::mem::replace(&mut self.current, spare.id).id)
     }
 
-    /// Returns whether this is the token of one of the ids, in constant time.
+    /// Returns whether this is the token of the id that is used, in constant time. A host that has the newer id forgets the older one, and
+    /// says so to anybody who replays a punch with it.
     pub(crate) fn has_token(&self, token: &[u8; 16]) -> bool {
-        let spare = self.spare.as_ref().is_some_and(|spare| spare.id.token.ct_eq(token).into());
-        spare | bool::from(self.current.token.ct_eq(token))
+        self.used().token.ct_eq(token).into()
+    }
+
+    fn used(&self) -> &PathId {
+        match &self.spare {
+            Some(spare) if self.uses_spare => &spare.id,
+            _ => &self.current,
+        }
     }
 }
 
@@ -138,10 +142,11 @@ mod tests {
         assert_eq!(ids.sends(), 1);
         ids.spare_was_received(5);
         assert_eq!(ids.sends(), 1);
+        assert!(ids.has_token(&[1; 16]) && !ids.has_token(&[2; 16]));
         ids.moved();
+        // Punches with either id are taken. The host may have forgotten the older one, though it lives.
         assert_eq!((ids.sends(), ids.all().collect::<alloc::vec::Vec<_>>()), (2, alloc::vec![1, 2]));
-        // Until the other side has used it, both count.
-        assert!(ids.has_token(&[1; 16]) && ids.has_token(&[2; 16]) && !ids.has_token(&[3; 16]));
+        assert!(!ids.has_token(&[1; 16]) && ids.has_token(&[2; 16]));
         assert_eq!((ids.was_used(1), ids.was_used(2)), (None, Some(1)));
         assert_eq!((ids.sends(), ids.has_spare(), ids.has_token(&[1; 16])), (2, false, false));
     }
@@ -154,7 +159,6 @@ mod tests {
         assert!(ids.untold().is_none());
         ids.spare_was_lost(5);
         assert_eq!(ids.untold().map(|spare| spare.id), Some(2));
-        assert!(ids.has_token(&[2; 16]));
         ids.spare_was_told(6);
         ids.spare_was_received(6);
         ids.moved();

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attacks;
 mod moves;
 mod rivals;
 
@@ -120,6 +121,18 @@ impl Journey {
         };
         let pause = self.pauses.into_iter().sum();
         self.moves.iter().map(|from| of(*from).saturating_sub(pause)).collect()
+    }
+
+    /// The longest time of the last ones in which the side received nothing.
+    fn longest_silence(&self, side: usize, last: Duration) -> Duration {
+        let from = self.play.world.now().saturating_since(Instant::ZERO).saturating_sub(last);
+        let times = self
+            .play
+            .arrivals(self.nodes[side])
+            .iter()
+            .filter(|at| at.saturating_since(Instant::ZERO) >= from);
+        let times: Vec<_> = times.copied().chain([self.play.world.now()]).collect();
+        times.windows(2).map(|pair| pair[1].saturating_since(pair[0])).max().unwrap_or(last)
     }
 
     fn assert_open(&self) {
