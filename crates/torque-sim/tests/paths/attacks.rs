@@ -109,10 +109,11 @@ fn floods_draw_no_more_than_the_limits_and_end_no_connection() {
             let side = rng.index(2);
             let mut bytes = vec![0; 42];
             rng.fill(&mut bytes);
-            // Some of many, some of a few, and some from the other side's address.
+            // Some of many networks, some of many ports, and some from the other side's address.
             let from = match rng.index(4) {
                 0 => ends[1 - side],
-                1 => SocketAddr::new(IpAddr::V4(Ipv4Addr::new(99, 9, 9, rng.index(20) as u8)), 1).into(),
+                1 => SocketAddr::new(IpAddr::V4(Ipv4Addr::new(99, 9, 9, 9)), rng.between(1, 60_000) as u16)
+                    .into(),
                 _ => invented(&mut rng),
             };
             match rng.index(5) {
