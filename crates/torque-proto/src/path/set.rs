@@ -21,6 +21,10 @@ const MAX_ASKED: usize = 16;
 const MAX_ANSWERS: u32 = 16;
 const MAX_SOURCE_ANSWERS: u32 = 4;
 
+/// Numbers that came from elsewhere than the paths, and how often one is heeded: the network may copy it once.
+const MAX_FOREIGN: usize = 64;
+const MAX_COPIES: u32 = 2;
+
 /// How long a number may be echoed.
 const NUMBER_LIVES: Micros = Micros::from_secs(5);
 /// How long a source, or the active path with another local address, is remembered after its last punch.
@@ -171,6 +175,8 @@ pub(crate) struct PathSet {
     unproven: Vec<Unproven>,
     /// Oldest first.
     asked: VecDeque<Asked>,
+    /// Numbers that the other side asked from where no path is, and how often. Oldest first.
+    foreign: VecDeque<(u64, u32)>,
     doubt: Option<Doubt>,
     suspicion: Option<Suspicion>,
     /// When the active path last echoed, if it has.
@@ -194,6 +200,7 @@ impl PathSet {
             standbys: Vec::new(),
             unproven: Vec::new(),
             asked: VecDeque::new(),
+            foreign: VecDeque::new(),
             doubt: None,
             suspicion: None,
             proven: None,
@@ -241,6 +248,9 @@ impl PathSet {
 
     /// An authentic punch arrived. Returns whether another path is active now.
     pub(crate) fn on_punch(&mut self, step: &mut Step<'_>, arrived: Path, number: u64, echo: u64) -> bool {
+        if number != 0 && !self.is_valid(arrived) && !self.heeds(number) {
+            return false;
+        }
         let has_changed = echo != 0 && self.on_echo(step, echo);
         self.note_source(step.now, arrived);
         if number != 0 {
@@ -451,6 +461,20 @@ impl PathSet {
         }
         self.standbys.push(valid);
         self.standbys.len() - 1
+    }
+
+    /// Returns whether a number from where no path is may be new. Otherwise somebody replays it, and would take the places of sources
+    /// and their answers.
+    fn heeds(&mut self, number: u64) -> bool {
+        if let Some((_, copies)) = self.foreign.iter_mut().find(|(known, _)| *known == number) {
+            *copies = copies.saturating_add(1);
+            return *copies <= MAX_COPIES;
+        }
+        if self.foreign.len() >= MAX_FOREIGN {
+            self.foreign.pop_front();
+        }
+        self.foreign.push_back((number, 1));
+        true
     }
 
     /// An authentic punch from somewhere that is no path makes it a source.

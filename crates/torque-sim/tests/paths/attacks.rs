@@ -223,3 +223,32 @@ fn no_peer_gets_an_address_from_which_its_owner_answers() {
         journey.ends_well();
     });
 }
+/// One punch that was captured comes again and again from other addresses, while a NAT gives the client another port.
+#[test]
+fn replays_of_one_punch_do_not_hinder_a_move() {
+    for_seeds(20, |seed| {
+        let mut rng = SimRng::new(seed);
+        let mut journey =
+            Journey::new(seed, Config::default(), [Some(20 * MS); 2], way(20 * MS + rng.duration(200 * MS)));
+        journey.play.world.set_capture(true);
+        journey.notice(CLIENT);
+        journey.play.run_for(2 * SECOND);
+        let client = journey.address(CLIENT);
+        let is_it =
+            |sent: &&Captured| sent.from == client && sent.bytes[0] == PUNCH && sent.bytes[10..18] != [0; 8];
+        let punch = journey.play.world.captured().iter().find(is_it).unwrap().bytes.clone();
+        journey.play.world.set_capture(false);
+        let host = journey.address(HOST);
+        for step in 0..4_000 {
+            if step == 400 {
+                journey.rebind(CLIENT);
+            }
+            let from = invented(&mut rng);
+            journey.play.world.inject(Duration::ZERO, from, host, punch.clone());
+            journey.play.run_for(5 * MS);
+        }
+        let time = journey.interruptions(CLIENT)[0];
+        assert!(time <= SECOND, "{time:?}");
+        journey.ends_well();
+    });
+}

@@ -130,9 +130,9 @@ fn a_standby_takes_the_place_of_a_suspected_path_only_when_an_answer_is_overdue(
 fn punches_from_elsewhere_cause_few_suspicions() {
     let mut case = Case::new();
     let mut asked = 0;
-    for _ in 0..1_000 {
+    for millis in 0..1_000 {
         for from in 1..=10 {
-            asked += case.punch(from, 7, 0).1.iter().filter(|ask| ask.echo == 0).count();
+            asked += case.punch(from, millis * 10 + from, 0).1.iter().filter(|ask| ask.echo == 0).count();
         }
         asked += case.run(1).1.len();
     }
@@ -206,7 +206,7 @@ fn sources_and_answers_are_bounded_and_leave_room_for_paths() {
     let mut case = Case::new();
     let mut answers = 0;
     for from in 1..=100 {
-        answers += case.punch(from, 7, 0).1.iter().filter(|ask| ask.echo == 7).count();
+        answers += case.punch(from, from, 0).1.iter().filter(|ask| ask.echo == from).count();
     }
     assert_eq!(answers, 4);
     assert_eq!(case.sources().len(), MAX_SOURCES);
@@ -218,6 +218,22 @@ fn sources_and_answers_are_bounded_and_leave_room_for_paths() {
     assert_eq!(case.punch(0, 7, 0).1.len(), 1);
     case.run(5_000);
     assert_eq!(case.sources(), vec![]);
+}
+
+#[test]
+fn a_number_that_comes_from_elsewhere_for_the_third_time_is_ignored() {
+    let mut case = Case::new();
+    for from in 1..=100 {
+        case.punch(from, 7, 0);
+    }
+    assert_eq!(case.sources(), [path(1), path(2)]);
+    // From a path it is answered, and so is the next number from elsewhere.
+    assert_eq!(case.punch(0, 7, 0).1.len(), 1);
+    assert!(case.punch(3, 8, 0).1.iter().any(|ask| ask.echo == 8));
+    // The last 64 are remembered.
+    (10..10 + MAX_FOREIGN as u64).for_each(|number| drop(case.punch(3, number, 0)));
+    case.run(1_000);
+    assert!(case.punch(4, 7, 0).1.iter().any(|ask| ask.echo == 7));
 }
 
 #[test]
