@@ -21,9 +21,9 @@ const MAX_ASKED: usize = 16;
 const MAX_ANSWERS: u32 = 16;
 const MAX_SOURCE_ANSWERS: u32 = 4;
 
-/// Numbers that came from elsewhere than the paths, and how often one is heeded: the network may copy it once.
+/// Numbers that came from where no path is, and how long one is heeded after it first came: copies may outrun the original.
 const MAX_FOREIGN: usize = 64;
-const MAX_COPIES: u32 = 2;
+const HEEDED: Micros = Micros::from_secs(1);
 
 /// How long a number may be echoed.
 const NUMBER_LIVES: Micros = Micros::from_secs(5);
@@ -175,8 +175,8 @@ pub(crate) struct PathSet {
     unproven: Vec<Unproven>,
     /// Oldest first.
     asked: VecDeque<Asked>,
-    /// Numbers that the other side asked from where no path is, and how often. Oldest first.
-    foreign: VecDeque<(u64, u32)>,
+    /// Numbers that the other side asked from where no path is, and when first. Oldest first.
+    foreign: VecDeque<(u64, Instant)>,
     doubt: Option<Doubt>,
     suspicion: Option<Suspicion>,
     /// When the active path last echoed, if it has.
@@ -248,7 +248,7 @@ impl PathSet {
 
     /// An authentic punch arrived. Returns whether another path is active now.
     pub(crate) fn on_punch(&mut self, step: &mut Step<'_>, arrived: Path, number: u64, echo: u64) -> bool {
-        if number != 0 && !self.is_valid(arrived) && !self.heeds(number) {
+        if number != 0 && !self.is_valid(arrived) && !self.heeds(step.now, number) {
             return false;
         }
         let has_changed = echo != 0 && self.on_echo(step, echo);
@@ -465,15 +465,14 @@ impl PathSet {
 
     /// Returns whether a number from where no path is may be new. Otherwise somebody replays it, and would take the places of sources
     /// and their answers.
-    fn heeds(&mut self, number: u64) -> bool {
-        if let Some((_, copies)) = self.foreign.iter_mut().find(|(known, _)| *known == number) {
-            *copies = copies.saturating_add(1);
-            return *copies <= MAX_COPIES;
+    fn heeds(&mut self, now: Instant, number: u64) -> bool {
+        if let Some((_, first)) = self.foreign.iter().find(|(known, _)| *known == number) {
+            return now <= *first + HEEDED;
         }
         if self.foreign.len() >= MAX_FOREIGN {
             self.foreign.pop_front();
         }
-        self.foreign.push_back((number, 1));
+        self.foreign.push_back((number, now));
         true
     }
 

@@ -252,3 +252,30 @@ fn replays_of_one_punch_do_not_hinder_a_move() {
         journey.ends_well();
     });
 }
+
+/// An observer who is faster than the network sends three copies of each punch from other addresses.
+#[test]
+fn copies_that_outrun_a_punch_do_not_hide_a_move() {
+    for_seeds(20, |seed| {
+        let mut rng = SimRng::new(seed);
+        let link = way(20 * MS + rng.duration(200 * MS));
+        let mut journey = Journey::new(seed, Config::default(), [Some(20 * MS); 2], link);
+        journey.play.run_for(2 * SECOND);
+        let host = journey.address(HOST);
+        journey.play.world.set_tap(move |passing| {
+            if passing.from != host && passing.bytes[0] == PUNCH {
+                for _ in 0..3 {
+                    let bytes = passing.bytes.clone();
+                    passing.inject(MS, invented(&mut rng), host, bytes);
+                }
+            }
+            Fate::Pass
+        });
+        journey.rebind(CLIENT);
+        journey.play.run_for(10 * SECOND);
+        let time = journey.interruptions(CLIENT)[0];
+        assert!(time <= SECOND, "{time:?}");
+        journey.play.world.clear_tap();
+        journey.ends_well();
+    });
+}
