@@ -1,14 +1,15 @@
 //! Paths: the two ends between which datagrams travel, and what is known about the way between them.
 
 mod ids;
+mod limits;
+mod punching;
 mod rtt;
-mod set;
 
 use core::net::IpAddr;
 
 pub(crate) use ids::{PathId, PathIds, Sharing};
+pub(crate) use punching::{Ask, Facts, PathSet, Step};
 pub(crate) use rtt::Rtt;
-pub(crate) use set::{Ask, Facts, PathSet, Step};
 
 use crate::address::Address;
 

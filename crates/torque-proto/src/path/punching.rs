@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Path;
+use super::limits::{Allowance, ForeignNumbers};
 use crate::crypto::rng::Rng;
 use crate::instant::Instant;
 use crate::micros::Micros;
@@ -20,10 +21,6 @@ const MAX_ASKED: usize = 16;
 /// Answers a second, and how many of them sources get.
 const MAX_ANSWERS: u32 = 16;
 const MAX_SOURCE_ANSWERS: u32 = 4;
-
-/// Numbers that came from where no path is, and how long one is heeded after it first came: copies may outrun the original.
-const MAX_FOREIGN: usize = 64;
-const HEEDED: Micros = Micros::from_secs(1);
 
 /// How long a number may be echoed.
 const NUMBER_LIVES: Micros = Micros::from_secs(5);
@@ -146,28 +143,6 @@ struct Suspicion {
     pause: Micros,
 }
 
-/// At most so many in a second.
-#[derive(Clone, Copy, Debug)]
-struct Allowance {
-    since: Instant,
-    used: u32,
-}
-
-impl Allowance {
-    fn new(now: Instant) -> Self {
-        Self { since: now, used: 0 }
-    }
-
-    fn takes(&mut self, now: Instant, limit: u32) -> bool {
-        if now >= self.since + Micros::from_secs(1) {
-            *self = Self::new(now);
-        }
-        let takes = self.used < limit;
-        self.used += u32::from(takes);
-        takes
-    }
-}
-
 /// The paths of one connection.
 pub(crate) struct PathSet {
     active: Valid,
@@ -175,8 +150,7 @@ pub(crate) struct PathSet {
     unproven: Vec<Unproven>,
     /// Oldest first.
     asked: VecDeque<Asked>,
-    /// Numbers that the other side asked from where no path is, and when first. Oldest first.
-    foreign: VecDeque<(u64, Instant)>,
+    foreign: ForeignNumbers,
     doubt: Option<Doubt>,
     suspicion: Option<Suspicion>,
     /// When the active path last echoed, if it has.
@@ -200,7 +174,7 @@ impl PathSet {
             standbys: Vec::new(),
             unproven: Vec::new(),
             asked: VecDeque::new(),
-            foreign: VecDeque::new(),
+            foreign: ForeignNumbers::default(),
             doubt: None,
             suspicion: None,
             proven: None,
@@ -248,7 +222,7 @@ impl PathSet {
 
     /// An authentic punch arrived. Returns whether another path is active now.
     pub(crate) fn on_punch(&mut self, step: &mut Step<'_>, arrived: Path, number: u64, echo: u64) -> bool {
-        if number != 0 && !self.is_valid(arrived) && !self.heeds(step.now, number) {
+        if number != 0 && !self.is_valid(arrived) && !self.foreign.heeds(step.now, number) {
             return false;
         }
         let has_changed = echo != 0 && self.on_echo(step, echo);
@@ -461,19 +435,6 @@ impl PathSet {
         }
         self.standbys.push(valid);
         self.standbys.len() - 1
-    }
-
-    /// Returns whether a number from where no path is may be new. Otherwise somebody replays it, and would take the places of sources
-    /// and their answers.
-    fn heeds(&mut self, now: Instant, number: u64) -> bool {
-        if let Some((_, first)) = self.foreign.iter().find(|(known, _)| *known == number) {
-            return now <= *first + HEEDED;
-        }
-        if self.foreign.len() >= MAX_FOREIGN {
-            self.foreign.pop_front();
-        }
-        self.foreign.push_back((number, now));
-        true
     }
 
     /// An authentic punch from somewhere that is no path makes it a source.

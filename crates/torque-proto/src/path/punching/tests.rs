@@ -1,5 +1,6 @@
 use alloc::vec;
 
+use super::super::limits::MAX_FOREIGN;
 use super::*;
 use crate::address::Address;
 
