@@ -162,7 +162,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "pages",
         about: "the npm package, the gateway and the demo's pages, in Node, Chromium and Firefox",
-        seconds: 440,
+        seconds: 410,
         needs: web::TEST_NEEDS,
         wants: &[],
         run: web::test,
