@@ -303,7 +303,7 @@ impl Endpoint {
         match self.attempts.asking(remote) {
             Some(asking) => asking != attempt,
             // One that ends or lingers has its address, too.
-            None => self.connections.get(remote).is_some() || self.confirming.contains_key(remote),
+            None => self.connections.get(remote).is_some() || self.claims.contains_key(remote),
         }
     }
 
@@ -376,7 +376,7 @@ impl Endpoint {
         self.paths.add_id(number, id);
         // The other side may have an attempt that waits to be confirmed here. If each side kept its own attempt, they
         // would end up with different connections.
-        for waiting in self.confirming.get(&remote).cloned().unwrap_or_default() {
+        for waiting in self.claims.get(&remote).cloned().unwrap_or_default() {
             self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
         }
         let replaces = self.displace_owner(remote);

@@ -194,7 +194,7 @@ impl Endpoint {
         let connected = self.make_connection(now, id, source.path, parts, None, None);
         let slot = ConfirmingSlot { confirming, source, since, connected, displacing: None };
         self.put(id, Slot::Confirming(boxed(slot)));
-        let waiting = self.confirming.entry(source.path.remote).or_default();
+        let waiting = self.claims.entry(source.path.remote).or_default();
         waiting.push(id);
         let confirming = |id: &ConnectionId| {
             matches!(self.slots.get(*id).map(|entry| &entry.slot), Some(Slot::Confirming(_)))
@@ -288,12 +288,7 @@ impl Endpoint {
     /// Takes a pending connection out of the tables that find it.
     pub(super) fn forget_request(&mut self, id: ConnectionId, source: Source) {
         self.requests.remove(source.path.remote, source.initiator_nonce);
-        if let Some(waiting) = self.confirming.get_mut(&source.path.remote) {
-            waiting.retain(|other| *other != id);
-            if waiting.is_empty() {
-                self.confirming.remove(&source.path.remote);
-            }
-        }
+        self.disclaim(source.path.remote, id);
     }
 
     /// An accepted connection has proven its keys. It is established, unless the owner of its address has to be
@@ -424,7 +419,17 @@ impl Endpoint {
         let public_key = parts.public_key;
         let connection = Connection::new(now, &self.config, parts.connection(rtt, unheard));
         let is_host = !is_initiator;
-        Connected { connection, path, public_key, punching, tracked: None, is_host, queued: 0, held: 0 }
+        Connected {
+            connection,
+            path,
+            public_key,
+            punching,
+            tracked: None,
+            path_told: false,
+            is_host,
+            queued: 0,
+            held: 0,
+        }
     }
 
     fn count_reject(&mut self, code: RejectCode) {

@@ -80,7 +80,7 @@ pub struct Endpoint {
     connections: Owners,
     /// Connections that receive from an address beside its owner: they were accepted there and wait for their first packet or for the
     /// owner's answer, or they have another path there.
-    confirming: AddressMap<Vec<ConnectionId>>,
+    claims: AddressMap<Vec<ConnectionId>>,
     /// Our own attempts.
     attempts: Attempts,
     requests: Requests,
@@ -113,7 +113,7 @@ impl Endpoint {
             transmits: Transmits::new(config.limits.queued_transmits, config.limits.queued_transmit_bytes),
             pool: Pool::new(POOLED_BUFFERS),
             connections: Owners::new(seeded.clone()),
-            confirming: AddressMap::with_hasher(seeded.clone()),
+            claims: AddressMap::with_hasher(seeded.clone()),
             attempts: Attempts::new(seeded.clone()),
             requests: Requests::new(seeded.clone()),
             paths: Paths::new(seeded),
@@ -321,7 +321,7 @@ impl Endpoint {
     fn take_event(&mut self, holds: bool) -> Option<Event> {
         // Seen to before the event is moved out, so that it is moved only once: events are large.
         let frees = self.events.next_frees()?;
-        if let Frees::Packet(id) | Frees::Verdict(id) | Frees::Slot(id) = frees
+        if let Frees::Packet(id) | Frees::Verdict(id) | Frees::PathChanged(id) | Frees::Slot(id) = frees
             && let Some(entry) = self.slots.get_mut(id)
         {
             match (frees, &mut entry.slot) {
@@ -333,6 +333,7 @@ impl Endpoint {
                     connected.queued = connected.queued.saturating_sub(1);
                 }
                 (Frees::Verdict(_), Slot::Connected(connected)) => connected.connection.verdict_taken(),
+                (Frees::PathChanged(_), Slot::Connected(connected)) => connected.path_told = false,
                 (Frees::Slot(_), _) => {
                     entry.close_taken = true;
                     self.free_if_done(id);

@@ -35,7 +35,7 @@ impl Endpoint {
     /// A packet goes to the connection that owns its address, then to those that receive from there beside it.
     pub(super) fn on_packet(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
         let owner = self.connections.find(path.remote);
-        let result = match self.confirming.get(&path.remote) {
+        let result = match self.claims.get(&path.remote) {
             None => owner.map_or(Err(None), |id| self.on_packet_of(now, id, path, bytes).map_err(Some)),
             Some(others) => {
                 let others = others.clone();

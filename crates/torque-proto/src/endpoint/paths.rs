@@ -370,17 +370,20 @@ impl Endpoint {
         let Some(connected) = self.connected_mut(id) else { return };
         connected.path = new;
         connected.connection.path_changed(now, round_trip);
+        let was_told = core::mem::replace(&mut connected.path_told, true);
         if self.connections.get(&old.remote) == Some(&id) {
             self.connections.remove(&old.remote);
         }
         self.connections.insert(new.remote, id);
         self.stats.paths_changed += 1;
         trace_event!(DEBUG, connection = %id, remote = %new.remote, "path changed");
-        self.events.push(Event::PathChanged {
-            connection: id,
-            remote: new.remote,
-            round_trip: round_trip.into(),
-        });
+        // A peer that moves about fills no queue.
+        let (remote, round_trip) = (new.remote, round_trip.into());
+        if was_told {
+            self.events.tell_newer_path(id, remote, round_trip);
+        } else {
+            self.events.push(Event::PathChanged { connection: id, remote, round_trip });
+        }
         self.rearm(id);
     }
 
@@ -464,11 +467,13 @@ impl Endpoint {
         }
         let mut at = set.deadline();
         if set.is_needless() {
-            at = at.min(tracked.kept_until.max(now + Micros::from_millis(1)));
+            at = at.min(tracked.kept_until);
         }
         if let Some((_, displacing)) = &tracked.contest {
             at = at.min(displacing.deadline());
         }
+        // What is due again at once must not hold the caller up.
+        let at = at.max(now + Micros::from_millis(1));
         let old = core::mem::take(&mut tracked.claims);
         for address in old.iter().filter(|address| !wanted.contains(address)) {
             self.disclaim(*address, id);
@@ -483,7 +488,7 @@ impl Endpoint {
     }
 
     fn claim(&mut self, address: Address, id: ConnectionId) -> bool {
-        let waiting = self.confirming.entry(address).or_default();
+        let waiting = self.claims.entry(address).or_default();
         let takes = waiting.len() < MAX_CLAIMS;
         if takes {
             waiting.push(id);
@@ -492,10 +497,10 @@ impl Endpoint {
     }
 
     pub(super) fn disclaim(&mut self, address: Address, id: ConnectionId) {
-        if let Some(waiting) = self.confirming.get_mut(&address) {
+        if let Some(waiting) = self.claims.get_mut(&address) {
             waiting.retain(|other| *other != id);
             if waiting.is_empty() {
-                self.confirming.remove(&address);
+                self.claims.remove(&address);
             }
         }
     }

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::address::{Address, Network};
 use crate::config::Limits;
@@ -40,6 +41,8 @@ pub(super) enum Frees {
     Packet(ConnectionId),
     /// A place in its packet window.
     Verdict(ConnectionId),
+    /// Its event of a changed path, of which one waits at most.
+    PathChanged(ConnectionId),
     /// Its slot.
     Slot(ConnectionId),
     Nothing,
@@ -75,6 +78,22 @@ impl EventQueue {
         self.events.push_back(Queued::Other(Box::new(event)));
     }
 
+    /// Has the event of a changed path that waits tell of a newer one.
+    pub(super) fn tell_newer_path(&mut self, id: ConnectionId, address: Address, time: Duration) {
+        let told = self.events.iter_mut().rev().find_map(|event| match event {
+            Queued::Other(event) => match &mut **event {
+                Event::PathChanged { connection, remote, round_trip } if *connection == id => {
+                    Some((remote, round_trip))
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        if let Some((remote, round_trip)) = told {
+            (*remote, *round_trip) = (address, time);
+        }
+    }
+
     /// The place that the next event frees; `None` if there is no event.
     pub(super) fn next_frees(&self) -> Option<Frees> {
         Some(match self.events.front()? {
@@ -82,6 +101,7 @@ impl EventQueue {
             Queued::Verdict { connection, .. } => Frees::Verdict(*connection),
             Queued::Other(event) => match **event {
                 Event::Close { connection, .. } => Frees::Slot(connection),
+                Event::PathChanged { connection, .. } => Frees::PathChanged(connection),
                 _ => Frees::Nothing,
             },
         })

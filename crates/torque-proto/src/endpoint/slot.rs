@@ -131,6 +131,8 @@ pub(super) struct Connected {
     pub punching: Punching,
     /// Its paths, while it has several or looks for one.
     pub tracked: Option<Box<Tracked>>,
+    /// Whether an event that the path has changed waits to be taken.
+    pub path_told: bool,
     /// True if the other side began it.
     pub is_host: bool,
     /// Received packets that the application has not taken.

@@ -134,7 +134,7 @@ fn the_host_follows_a_client_that_sends_from_another_address() {
     }
     moving.advance(Duration::from_secs(60));
     assert_eq!([moving.punches(HOST), moving.punches(CLIENT)], [0, 0]);
-    assert!(moving.pair.ends.iter().all(|end| end.confirming.is_empty()));
+    assert!(moving.pair.ends.iter().all(|end| end.claims.is_empty()));
 }
 
 #[test]
@@ -288,4 +288,30 @@ fn an_answer_in_time_leaves_no_timer_behind() {
     }
     // One for each ping: a minute has twelve at each side.
     assert!((20..=30).contains(&timeouts), "{timeouts}");
+}
+
+#[test]
+fn a_client_that_moves_about_leaves_one_event_and_that_is_the_newest() {
+    let mut moving = Moving::new();
+    moving.advance(Duration::from_secs(1));
+    moving.pair.events(HOST);
+    for home in [AWAY, AWAY + 1, AWAY + 2] {
+        moving.client = address(home);
+        moving.pair.ends[CLIENT].network_changed(moving.pair.now);
+        moving.advance(Duration::from_secs(2));
+        assert_eq!(moving.remote(), address(home));
+    }
+    let changed = |events: Vec<Event>| -> Vec<Address> {
+        let remotes = events.into_iter().filter_map(|event| match event {
+            Event::PathChanged { remote, .. } => Some(remote),
+            _ => None,
+        });
+        remotes.collect()
+    };
+    assert_eq!(changed(moving.pair.events(HOST)), [address(AWAY + 2)]);
+    // The next move is told again.
+    moving.client = address(AWAY + 3);
+    moving.pair.ends[CLIENT].network_changed(moving.pair.now);
+    moving.advance(Duration::from_secs(2));
+    assert_eq!(changed(moving.pair.events(HOST)), [address(AWAY + 3)]);
 }
