@@ -109,6 +109,15 @@ impl Phase {
         matches!(self, Self::Unheard { .. })
     }
 
+    /// Returns whether more than pings may leave, for the same reason.
+    pub(super) fn may_punch(&self) -> bool {
+        match self {
+            Self::Unheard { was_asked, .. } => *was_asked,
+            Self::Closing(closing) => closing.sends_close,
+            _ => true,
+        }
+    }
+
     /// Returns whether data may leave. An address that was not asked has proven nothing until its packets are heard (5.5).
     pub(super) fn sends_data(&self) -> bool {
         matches!(self, Self::Open | Self::Unheard { was_asked: true, .. })

@@ -354,7 +354,7 @@ impl Connection {
 
     /// Returns whether more than pings may be sent: not to an address that was not asked, until it is heard.
     pub(crate) fn may_punch(&self) -> bool {
-        !self.phase.is_unheard() || self.phase.sends_data()
+        self.phase.may_punch()
     }
 
     /// What is known of the path in use.

@@ -123,8 +123,11 @@ impl Outgoing {
         self.unsettled.front().filter(|sent| sent.is_data()).map(|sent| sent.at)
     }
 
-    /// When the oldest data packet without a verdict was sent.
+    /// Returns when the oldest data packet without a verdict was sent.
     pub(crate) fn oldest_data_sent_at(&self) -> Option<u32> {
+        if self.unsettled_data == 0 {
+            return None;
+        }
         self.unsettled.iter().find(|sent| sent.is_data()).map(|sent| sent.at)
     }
 

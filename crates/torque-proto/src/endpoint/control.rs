@@ -33,8 +33,9 @@ impl ControlQueue {
     /// [`has_room_of`](Self::has_room_of) bounds.
     pub(super) fn offer(&mut self, id: ConnectionId, event: ControlEvent) -> bool {
         if event.attempt() == PATHS {
-            // The next `handle_timeout` sees to it, so a few are plenty.
-            let takes = self.own.iter().filter(|(other, _)| *other == id).count() < MAX_OWN_OF_CONNECTION;
+            // The next `handle_timeout` sees to it, so a few are plenty; others are as many as messages were sent.
+            let takes = !matches!(event, ControlEvent::Message { .. })
+                || self.own.iter().filter(|(other, _)| *other == id).count() < MAX_OWN_OF_CONNECTION;
             if takes {
                 self.own.push_back((id, event));
             }

@@ -223,11 +223,10 @@ impl Endpoint {
         let Some(id) = owner.filter(|id| self.connected_mut(*id).is_some_and(is_known)) else {
             return self.stats.resets_refused += 1;
         };
-        // A set of paths looks for overdue answers from now on.
-        self.with_paths(now, id, &mut |_, _| false);
-        if let Some(tracked) = self.tracked_mut(id) {
-            tracked.reset = Some(now);
-        }
+        // It answers a punch, and the set of paths outlives that.
+        let Some(tracked) = self.tracked_mut(id) else { return self.stats.resets_refused += 1 };
+        tracked.reset = Some(now);
+        tracked.kept_until = now + LINGERS;
         self.run_paths_of(now, id);
     }
 
@@ -309,8 +308,8 @@ impl Endpoint {
         let Some(Slot::Connected(connected)) = self.slots.get_mut(id).map(|entry| &mut entry.slot) else {
             return;
         };
-        // An address that may be somebody else's gets pings alone (PROTOCOL.md 5.5).
-        if !connected.connection.may_punch() {
+        // An address that may be somebody else's gets pings alone (PROTOCOL.md 5.5), and without an id nobody is known by a punch.
+        if !connected.connection.may_punch() || connected.punching.ids.sends() == 0 {
             return;
         }
         let (active, facts) = (connected.path, connected.connection.facts(now));
@@ -368,6 +367,9 @@ impl Endpoint {
             self.displace_owner(new.remote);
         }
         let Some(connected) = self.connected_mut(id) else { return };
+        if let Some(tracked) = &mut connected.tracked {
+            tracked.contest = None;
+        }
         connected.path = new;
         connected.connection.path_changed(now, round_trip);
         let was_told = core::mem::replace(&mut connected.path_told, true);
@@ -409,8 +411,8 @@ impl Endpoint {
         tracked.contest = None;
         let old = tracked.set.active();
         if is_owner && is_alive {
-            tracked.set.forget(path);
-        } else if tracked.set.go_back(now, path) {
+            tracked.set.forget(path.remote);
+        } else if !tracked.set.has_echoed_since(since) && tracked.set.go_back(now, path) {
             if is_owner {
                 self.displace_owner(path.remote);
             }
@@ -457,16 +459,11 @@ impl Endpoint {
                 wanted.push(other);
             }
         }
-        if wanted.is_empty()
-            && set.is_needless()
-            && tracked.kept_until <= now
-            && tracked.contest.is_none()
-            && tracked.reset.is_none_or(|at| at + LINGERS <= now)
-        {
+        if set.is_needless() && tracked.kept_until <= now && tracked.contest.is_none() {
             return self.untrack(id);
         }
         let mut at = set.deadline();
-        if set.is_needless() {
+        if set.is_needless() && tracked.kept_until > now {
             at = at.min(tracked.kept_until);
         }
         if let Some((_, displacing)) = &tracked.contest {

@@ -17,10 +17,10 @@ struct Spare {
     sharing: Sharing,
 }
 
-/// Whether the other side has an id, too.
+/// What the other side knows of an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Sharing {
-    /// It is not told of it. It may have it all the same, if it was told once, and its word was lost.
+    /// The other side was not told, or its confirmation was lost.
     Untold,
     /// It is told of it by the message with this serial.
     Told(u16),

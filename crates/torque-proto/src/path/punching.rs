@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::Path;
 use super::limits::{Allowance, ForeignNumbers};
+use crate::address::Address;
 use crate::crypto::rng::Rng;
 use crate::instant::Instant;
 use crate::micros::Micros;
@@ -136,7 +137,7 @@ struct Doubt {
 struct Suspicion {
     /// A path that works: it takes the active one's place when an answer is overdue.
     newcomer: Option<Path>,
-    /// Whether it was not valid before. Then it takes that place at the end, too.
+    /// True if it has become valid during this suspicion. Then it takes that place at the end, too.
     is_new: bool,
     until: Instant,
     next_ask: Instant,
@@ -199,7 +200,7 @@ impl PathSet {
         self.active.round_trip
     }
 
-    /// Whether the connection has one path, and looks for no other.
+    /// Returns whether the connection has one path, and looks for no other.
     pub(crate) fn is_needless(&self) -> bool {
         self.standbys.is_empty()
             && self.unproven.is_empty()
@@ -217,12 +218,19 @@ impl PathSet {
     pub(crate) fn follow(&mut self, path: Path) {
         if self.active.path.remote == path.remote && self.active.path.port == path.port {
             self.active.path = path;
+            self.standbys.retain(|valid| valid.path != path);
+            self.unproven.retain(|other| other.path != path);
         }
+    }
+
+    /// Returns whether the active path has echoed after that time.
+    pub(crate) fn has_echoed_since(&self, at: Instant) -> bool {
+        self.proven.is_some_and(|proven| proven > at)
     }
 
     /// An authentic punch arrived. Returns whether another path is active now.
     pub(crate) fn on_punch(&mut self, step: &mut Step<'_>, arrived: Path, number: u64, echo: u64) -> bool {
-        if number != 0 && !self.is_valid(arrived) && !self.foreign.heeds(step.now, number) {
+        if !self.is_valid(arrived) && !self.may_be_new(step.now, number, echo) {
             return false;
         }
         let has_changed = echo != 0 && self.on_echo(step, echo);
@@ -232,6 +240,14 @@ impl PathSet {
             self.suspect_because_of(step, arrived);
         }
         has_changed
+    }
+
+    /// Returns whether a punch from where no path is may be new. Otherwise somebody replays it, and would take the places of sources.
+    fn may_be_new(&mut self, now: Instant, number: u64, echo: u64) -> bool {
+        match number {
+            0 => self.asked.iter().any(|asked| asked.number == echo),
+            _ => self.foreign.heeds(now, number),
+        }
     }
 
     /// The other side asks who sends from here: one punch tells it.
@@ -337,10 +353,10 @@ impl PathSet {
         index.is_some()
     }
 
-    /// Takes a path out that belongs to another connection.
-    pub(crate) fn forget(&mut self, path: Path) {
-        self.standbys.retain(|valid| valid.path != path);
-        self.unproven.retain(|other| other.path != path);
+    /// Takes the paths to an address out that belongs to another connection.
+    pub(crate) fn forget(&mut self, remote: Address) {
+        self.standbys.retain(|valid| valid.path.remote != remote);
+        self.unproven.retain(|other| other.path.remote != remote);
     }
 
     /// An echo shows that the other side receives on the path where its number was sent, wherever the echo came from.
@@ -351,8 +367,10 @@ impl PathSet {
             return false;
         };
         let valid = Valid { path: asked.path, echoed: now, round_trip: now.micros_since(asked.at) };
+        // What was sent before the active path last echoed is a question that was answered.
+        let is_open = self.proven.is_none_or(|proven| proven <= asked.at);
         let decides =
-            step.facts.is_overdue(step.now) || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
+            is_open && step.facts.is_overdue(now) || self.doubt.is_some_and(|doubt| doubt.since <= asked.at);
         if asked.path == self.active.path {
             self.active = valid;
             self.proven = Some(now);
@@ -528,7 +546,7 @@ impl PathSet {
         self.end_doubt();
     }
 
-    /// Whether an answer is overdue on a path that has not echoed since it was: after an echo, the answer has its time again.
+    /// Returns whether an answer is overdue on a path that has not echoed since it was: after an echo, the answer has its time again.
     fn is_overdue(&self, step: &Step<'_>) -> bool {
         let again = self.proven.map_or(Instant::ZERO, |at| at + step.facts.probe_time * 2);
         step.facts.overdue_at.is_some_and(|at| at.max(again) <= step.now)
@@ -558,7 +576,7 @@ impl PathSet {
     }
 }
 
-/// Whether a datagram that arrived so came over a path that may leave its local address open.
+/// Returns whether a datagram that arrived so came over a path that may leave its local address open.
 fn is_same(path: Path, arrived: Path) -> bool {
     path.remote == arrived.remote
         && path.port == arrived.port

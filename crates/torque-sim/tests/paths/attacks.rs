@@ -223,6 +223,7 @@ fn no_peer_gets_an_address_from_which_its_owner_answers() {
         journey.ends_well();
     });
 }
+
 /// One punch that was captured comes again and again from other addresses, while a NAT gives the client another port.
 #[test]
 fn replays_of_one_punch_do_not_hinder_a_move() {

@@ -77,7 +77,7 @@ fn cross(seed: u64, loses: bool) -> Vec<Duration> {
         link.reorder = rng.unit() * 0.2;
         link.reorder_delay = rng.duration(round_trip);
     }
-    // Sixty packets a second, or any other number.
+    // About sixty packets a second, or a random rate.
     let pauses =
         [0, 1].map(|_| Some(if rng.chance(0.3) { 17 * MS } else { 10 * MS + rng.duration(40 * MS) }));
     let mut journey = Journey::new(seed, Config::default(), pauses, link);

@@ -276,3 +276,29 @@ fn the_second_echo_of_a_round_changes_nothing_while_answers_are_overdue() {
         assert_eq!(case.set.active(), here);
     }
 }
+
+#[test]
+fn after_the_active_path_has_echoed_a_standby_of_the_same_round_changes_nothing() {
+    let mut case = Case::new();
+    let (_, asks) = case.punch(1, 7, 0);
+    case.punch(1, 0, asks[0].number);
+    case.punch(0, 0, asks[1].number);
+    case.run(10);
+    case.facts.overdue_at = Some(case.now);
+    let (_, round) = case.step(|set, step| set.begin_doubt(step));
+    assert_eq!(round.iter().map(|ask| ask.path).collect::<Vec<_>>(), [path(0), path(1)]);
+    case.run(1);
+    assert!(!case.punch(0, 0, round[0].number).0);
+    assert!(!case.punch(1, 0, round[1].number).0);
+    assert_eq!(case.set.active(), path(0));
+}
+
+#[test]
+fn an_answer_that_is_replayed_takes_no_source_its_place() {
+    let mut case = Case::new();
+    case.punch(1, 7, 0);
+    for from in 2..100 {
+        assert!(case.punch(from, 0, 99).1.is_empty());
+    }
+    assert_eq!(case.sources(), [path(1)]);
+}
