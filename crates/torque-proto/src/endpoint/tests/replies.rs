@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 
 use super::*;
 use crate::codes::RejectCode;
-use crate::wire::{Reject, Reply};
+use crate::wire::{Reject, Reply, WHO_ARE_YOU};
 
 /// A socket that connects, and hosts that accept whatever comes. Each host has an address of its own.
 pub(super) struct Hosts {
@@ -314,4 +314,20 @@ fn a_host_answers_no_challenge_request_that_is_malformed_or_its_own() {
     assert_eq!(hear(&mut client, |_| {}), None, "its own request has come back");
     assert_eq!(client.stats().reflected, 1);
     assert!(hear(&mut host, |_| {}).is_some());
+}
+
+#[test]
+fn a_close_opens_no_address_that_was_not_asked_to_punches() {
+    let mut hosts = Hosts::new(1);
+    let id = hosts.connect(0);
+    let accept = intercept_accept(&mut hosts);
+    hear(&mut hosts, elsewhere(), &accept);
+    hosts.advance(300, |_, _| None);
+    assert_eq!(hosts.established(), [(id, elsewhere(), None)]);
+    hosts.client.close(hosts.now, id, b"").unwrap();
+    hear(&mut hosts, elsewhere(), &WHO_ARE_YOU);
+    hosts.client.transmits().iter().for_each(|transmit| {
+        assert_ne!(DatagramKind::of(transmit.bytes), DatagramKind::Punch, "to {}", transmit.path.remote);
+    });
+    assert_eq!(hosts.client.stats().punches_sent, 0);
 }
