@@ -1,7 +1,7 @@
 //! Reliable control messages: they are repeated until the other side has received them.
 //!
-//! Reserved for introductions, paths and key exchange. No version of the protocol uses these kinds yet: a connection skips
-//! them, as it skips every kind that it does not know.
+//! Connections use one kind, `path_id` (PATHS.md 3), from their first punch on. The others are reserved for introductions, paths
+//! and key exchange. A connection that has never punched skips all of them, as it skips every kind that it does not know.
 //!
 //! A message begins with the *attempt* that it belongs to, a number that the side that began it chose, and a *serial*, which
 //! counts from 1 for each attempt and direction. A message that is too long for a packet travels in parts.
