@@ -6,15 +6,15 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use common::{Host, LIMIT, ended, event, finish, lines, signal, torque};
+use common::{Host, LIMIT, Running, ended, event, lines, signal, torque};
 use serde_json::Value;
 
 /// The sequences of the events of one kind for which `is` holds.
@@ -32,37 +32,12 @@ fn shown(told: &[Value]) -> BTreeSet<u64> {
 }
 
 /// A `torque connect` that sends 1,000 packets a second, and has the verdicts on 300 of them.
-struct Client {
-    child: Child,
-    /// Reads the rest of its output as it comes: a client whose pipe is full stands still.
-    rest: JoinHandle<String>,
-}
-
-impl Client {
-    fn start(url: &str) -> Self {
-        let mut child = torque()
-            .args(["connect", url, "--count", "1000000", "--rate", "1000", "--json"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let (mut text, mut verdicts) = (String::new(), 0);
-        while verdicts < 300 {
-            let before = text.len();
-            assert!(out.read_line(&mut text).unwrap() > 0, "the client has ended: {text}");
-            verdicts += usize::from(text[before..].contains("\"verdict\""));
-        }
-        let rest = thread::spawn(move || {
-            out.read_to_string(&mut text).unwrap();
-            text
-        });
-        Self { child, rest }
+fn start_client(url: &str) -> Running {
+    let mut client = Running::start(&["connect", url, "--count", "1000000", "--rate", "1000"]);
+    for _ in 0..300 {
+        client.until("verdict");
     }
-
-    fn end(mut self) -> Vec<Value> {
-        ended(&mut self.child);
-        lines(&self.rest.join().unwrap())
-    }
+    client
 }
 
 /// Nothing that one side was told is delivered is missing from what the other has shown, in both directions.
@@ -88,11 +63,11 @@ fn a_host_that_is_interrupted_has_shown_what_it_reported_as_delivered() {
     for shards in ["1", "2"] {
         for _ in 0..3 {
             let host = Host::start(&["--verbose", "--shards", shards]);
-            let client = Client::start(host.url());
+            let client = start_client(host.url());
             signal("INT", host.pid());
             let (code, host) = host.end();
             assert_eq!(code, Some(0));
-            check(&host, &client.end());
+            check(&host, &client.end().1);
         }
     }
 }
@@ -101,10 +76,10 @@ fn a_host_that_is_interrupted_has_shown_what_it_reported_as_delivered() {
 fn a_host_whose_time_is_over_has_shown_what_it_reported_as_delivered() {
     for _ in 0..2 {
         let host = Host::start(&["--verbose", "--seconds", "2"]);
-        let client = Client::start(host.url());
+        let client = start_client(host.url());
         let (code, host) = host.end();
         assert_eq!(code, Some(0));
-        check(&host, &client.end());
+        check(&host, &client.end().1);
     }
 }
 
@@ -112,9 +87,9 @@ fn a_host_whose_time_is_over_has_shown_what_it_reported_as_delivered() {
 fn a_client_that_is_interrupted_has_shown_what_it_reported_as_delivered() {
     for _ in 0..2 {
         let host = Host::start(&["--verbose", "--once"]);
-        let client = Client::start(host.url());
-        signal("INT", client.child.id());
-        let client = client.end();
+        let client = start_client(host.url());
+        signal("INT", client.pid());
+        let (_, client) = client.end();
         check(&host.end().1, &client);
     }
 }
@@ -122,15 +97,11 @@ fn a_client_that_is_interrupted_has_shown_what_it_reported_as_delivered() {
 #[test]
 fn the_round_trip_time_is_told_after_a_time_out_too() {
     let host = Host::start(&[]);
-    let arguments = ["--count", "1000000", "--rate", "20", "--link", "delay=30", "--json"];
-    let child = torque()
-        .args([&["connect", host.url()][..], &arguments].concat())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let arguments = ["--count", "1000000", "--rate", "20", "--link", "delay=30"];
+    let client = Running::start(&[&["connect", host.url()][..], &arguments].concat());
     thread::sleep(Duration::from_secs(2));
     signal("KILL", host.pid());
-    let told = lines(&String::from_utf8(finish(child).stdout).unwrap());
+    let (_, told) = client.end();
     assert!(event(&told, "error")["message"].as_str().unwrap().contains("timed_out"));
     // 30 ms each way are 60 there and back.
     assert!(event(&told, "summary")["rtt_ms"].as_f64().unwrap() >= 60.0, "{}", event(&told, "summary"));
@@ -142,20 +113,15 @@ fn a_query_that_is_interrupted_ends_and_says_so() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     silent.set_read_timeout(Some(LIMIT)).unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let child = torque()
-        .args(["query", &address, "--wait", "3600", "--json"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let query = Running::start(&["query", &address, "--wait", "3600"]);
     // Until the pauses between its questions are longer than a glance.
     for _ in 0..4 {
         silent.recv(&mut [0; 2_048]).unwrap();
     }
-    signal("INT", child.id());
-    let output = finish(child);
-    let told = lines(&String::from_utf8(output.stdout).unwrap());
+    signal("INT", query.pid());
+    let (code, told) = query.end();
     let message = event(&told, "error")["message"].as_str().unwrap();
-    assert!(message.contains("stopped") && output.status.code() == Some(1), "{message}");
+    assert!(message.contains("stopped") && code == Some(1), "{message}");
     // It asks no more once it was stopped.
     silent.set_nonblocking(true).unwrap();
     assert!(silent.recv(&mut [0; 2_048]).is_err());
@@ -182,10 +148,10 @@ fn a_host_whose_output_nobody_reads_any_more_closes_its_connections() {
             assert!(out.read_line(&mut line).unwrap() > 0, "the host has ended");
         }
     });
-    let client = Client::start(&url);
+    let client = start_client(&url);
     is_read.store(false, Ordering::Relaxed);
     reader.join().unwrap();
-    let told = client.end();
+    let (_, told) = client.end();
     let message = event(&told, "error")["message"].as_str().unwrap();
     assert!(message.contains("closed") && !message.contains("timed_out"), "{message}");
     assert_eq!(ended(&mut host).code(), Some(1));
@@ -194,20 +160,10 @@ fn a_host_whose_output_nobody_reads_any_more_closes_its_connections() {
 #[test]
 fn packets_of_a_ping_whose_verdict_is_unknown_are_not_told_as_dropped() {
     let host = Host::start(&[]);
-    let mut child =
-        torque().args(["ping", host.url(), "-i", "0.05", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    while !text.contains("\"echo\"") {
-        assert!(out.read_line(&mut text).unwrap() > 0, "{text}");
-    }
+    let mut ping = Running::start(&["ping", host.url(), "-i", "0.05"]);
+    ping.until("echo");
     signal("KILL", host.pid());
-    let rest = thread::spawn(move || {
-        out.read_to_string(&mut text).unwrap();
-        text
-    });
-    ended(&mut child);
-    let told = lines(&rest.join().unwrap());
+    let (_, told) = ping.end();
     let of = |name: &str| told.iter().filter(|object| object["event"] == name).count();
     let summary = event(&told, "summary");
     assert!(summary["unknown"].as_u64().unwrap() > 0, "{summary}");
@@ -219,19 +175,11 @@ fn packets_of_a_ping_whose_verdict_is_unknown_are_not_told_as_dropped() {
 #[test]
 fn lines_that_cannot_be_sent_yet_are_not_read() {
     let host = Host::start(&[]);
-    let mut child = torque()
-        .args(["connect", host.url(), "--json"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut first = String::new();
-    out.read_line(&mut first).unwrap();
-    assert!(first.contains("established"), "{first}");
+    let mut client = Running::start(&["connect", host.url()]);
+    client.until("established");
     // The host takes nothing more, so the window fills.
     signal("STOP", host.pid());
-    let mut input = child.stdin.take().unwrap();
+    let mut input = client.child.stdin.take().unwrap();
     let (sender, all_read) = std::sync::mpsc::channel();
     thread::spawn(move || {
         if input.write_all(&b"0123456789\n".repeat(1_000_000)).is_ok() {
@@ -239,6 +187,4 @@ fn lines_that_cannot_be_sent_yet_are_not_read() {
         }
     });
     assert!(all_read.recv_timeout(Duration::from_secs(3)).is_err(), "it has read a million lines");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

@@ -6,10 +6,10 @@ mod common;
 
 use std::io::Write;
 use std::net::UdpSocket;
-use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::{Directory, Host, event, finish, get, json, lines, run_to, torque};
+use common::{Directory, Host, event, finish, get, json, lines, run_to, start};
+use serde_json::Value;
 use torque_socket::identity::origin::{EXTENSION_ORIGIN, OriginClaims, sign_origin};
 use torque_socket::{CloseCode, ConnectOptions, Event, Extension, KeyPair, Socket};
 
@@ -61,39 +61,28 @@ fn a_host_tells_its_counters_when_it_ends() {
     }
 }
 
-#[test]
-fn lines_of_standard_input_are_packets() {
+/// The packets that come back when `torque connect` reads these lines.
+fn echoes_of(input: &[u8]) -> Vec<Value> {
     let host = Host::start(&[]);
-    let mut child = torque()
-        .args(["connect", host.url(), "--json"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all("one\nzwei ü\n".as_bytes()).unwrap();
+    let mut child = start(&["connect", host.url()]);
+    child.stdin.take().unwrap().write_all(input).unwrap();
     let output = finish(child);
     assert!(output.status.success());
     let told = lines(&String::from_utf8(output.stdout).unwrap());
-    let texts: Vec<_> =
-        told.iter().filter(|object| object["event"] == "packet").map(|packet| &packet["text"]).collect();
-    assert_eq!(texts, ["one", "zwei ü"]);
+    told.into_iter().filter(|object| object["event"] == "packet").collect()
+}
+
+#[test]
+fn lines_of_standard_input_are_packets() {
+    let packets = echoes_of("one\nzwei ü\n".as_bytes());
+    assert_eq!(packets.iter().map(|packet| &packet["text"]).collect::<Vec<_>>(), ["one", "zwei ü"]);
 }
 
 #[test]
 fn lines_of_standard_input_may_hold_any_bytes() {
-    let host = Host::start(&[]);
-    let mut child = torque()
-        .args(["connect", host.url(), "--json"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"one\r\n\xff\xfe\nlast").unwrap();
-    let output = finish(child);
-    assert!(output.status.success());
-    let told = lines(&String::from_utf8(output.stdout).unwrap());
-    let packets = told.iter().filter(|object| object["event"] == "packet");
-    assert_eq!(packets.map(|packet| &packet["hex"]).collect::<Vec<_>>(), ["6f6e65", "fffe", "6c617374"]);
+    let packets = echoes_of(b"one\r\n\xff\xfe\nlast");
+    let expected = ["6f6e65", "fffe", "6c617374"];
+    assert_eq!(packets.iter().map(|packet| &packet["hex"]).collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -261,7 +250,7 @@ fn a_host_lets_in_the_pages_that_a_gateway_vouches_for() {
 
     let host = Host::start(&[&pages[..], &["--allow-native", "--once"]].concat());
     json(0, &["connect", host.url(), "--send", "x"]);
-    assert_eq!(event(&host.end().1, "request")["origin"], serde_json::Value::Null);
+    assert_eq!(event(&host.end().1, "request")["origin"], Value::Null);
     json(2, &["host", "--allowed-origin", "https://game.example"]);
     let slash = ["host", "--trusted-gateway", &key, "--allowed-origin", "https://game.example/"];
     assert!(event(&json(2, &slash), "error")["message"].as_str().unwrap().contains("without a path"));

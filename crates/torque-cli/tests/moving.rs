@@ -6,44 +6,8 @@ mod common;
 #[path = "../../torque-socket/tests/common/nat.rs"]
 mod nat;
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
-
-use common::{Directory, Host, event, lines, run, torque};
+use common::{Directory, Host, Running, event, run, torque};
 use nat::Nat;
-use serde_json::Value;
-
-/// A `torque` that goes on in the background, with its output so far.
-struct Running {
-    child: Child,
-    out: BufReader<std::process::ChildStdout>,
-    text: String,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = torque().args(arguments).arg("--json").stdout(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Self { child, out, text: String::new() }
-    }
-
-    /// Waits for the next event of this name.
-    fn until(&mut self, name: &str) {
-        let name = format!("\"event\":\"{name}\"");
-        loop {
-            let before = self.text.len();
-            assert!(self.out.read_line(&mut self.text).unwrap() > 0, "no {name}: {}", self.text);
-            if self.text[before..].contains(&name) {
-                return;
-            }
-        }
-    }
-
-    fn end(mut self) -> (Option<i32>, Vec<Value>) {
-        self.out.read_to_string(&mut self.text).unwrap();
-        (self.child.wait().unwrap().code(), lines(&self.text))
-    }
-}
 
 #[test]
 fn both_sides_tell_of_another_path_and_go_on() {
@@ -69,45 +33,38 @@ fn both_sides_tell_of_another_path_and_go_on() {
     }
 }
 
-#[test]
-fn a_client_is_told_that_its_host_was_restarted() {
+/// A client that was sending when its host was killed, which says goodbye to nobody. The host is back at the same address, with
+/// the same key and these arguments.
+fn with_restarted_host(arguments: &[&str]) -> (Running, Host) {
     let directory = Directory::new();
     let key = directory.file("host.key");
     let host = Host::start(&["--key", &key]);
-    let (url, address) = (host.url().to_owned(), host.address().to_owned());
-    let mut client = Running::start(&["connect", &url, "--rate", "50", "--count", "1000000"]);
+    let address = host.address().to_owned();
+    let mut client = Running::start(&["connect", host.url(), "--rate", "50", "--count", "1000000"]);
     client.until("verdict");
-    // Killed: it says goodbye to nobody.
     drop(host);
     let mut again = torque();
-    again.args(["host", "--bind", &address]);
-    let host = Host::start_with(again, &["--key", &key]);
+    again.args(["host", "--bind", &address, "--key", &key]);
+    (client, Host::start_with(again, arguments))
+}
+
+#[test]
+fn a_client_is_told_that_its_host_was_restarted() {
+    let (client, _host) = with_restarted_host(&[]);
     let (code, told) = client.end();
     let error = event(&told, "error");
     assert_eq!((code, &error["error"]), (Some(3), &"no_answer".into()), "{told:?}");
     assert!(error["message"].as_str().unwrap().contains("host_restarted"), "{error}");
     assert!(error["next"].as_str().unwrap().contains("connect again"), "{error}");
-    drop(host);
 }
 
 #[test]
 fn a_host_whose_key_others_use_does_not_speak_for_them() {
-    let directory = Directory::new();
-    let key = directory.file("host.key");
-    let host = Host::start(&["--key", &key]);
-    let (url, address) = (host.url().to_owned(), host.address().to_owned());
-    let mut client = Running::start(&["connect", &url, "--rate", "50", "--count", "1000000"]);
-    client.until("verdict");
-    drop(host);
-    let mut again = torque();
-    again.args(["host", "--bind", &address]);
-    let host = Host::start_with(again, &["--key", &key, "--shared-key", "--seconds", "3"]);
+    let (_client, host) = with_restarted_host(&["--shared-key", "--seconds", "3"]);
     let (_, told) = host.end();
     let counters = &event(&told, "counters")["protocol"];
     assert!(counters["who_are_you_sent"].as_u64().unwrap() > 0, "{counters}");
     assert_eq!(counters["resets_sent"], 0);
-    client.child.kill().unwrap();
-    client.child.wait().unwrap();
 }
 
 #[test]

@@ -84,9 +84,11 @@ pub fn json(code: i32, arguments: &[&str]) -> Vec<Value> {
 
 /// Every line as an object.
 pub fn lines(text: &str) -> Vec<Value> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-        .collect()
+    text.lines().map(event_of).collect()
+}
+
+fn event_of(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
 /// The first object of an event.
@@ -123,11 +125,74 @@ impl Drop for Directory {
     }
 }
 
+/// Starts a command with `--json`. The test has its input and its output.
+pub fn start(arguments: &[&str]) -> Child {
+    torque().args(arguments).arg("--json").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// A command in the background, which ends by itself or with the value.
+pub struct Running {
+    pub child: Child,
+    /// Its lines, which a thread reads as they come: a command whose pipe is full stands still.
+    coming: mpsc::Receiver<String>,
+    /// Its output so far.
+    text: String,
+}
+
+impl Running {
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::of(start(arguments))
+    }
+
+    fn of(mut child: Child) -> Self {
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, coming) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            // Ends with the output, or with a test that does not wait for more.
+            while out.read_line(&mut line).unwrap() > 0 && sender.send(std::mem::take(&mut line)).is_ok() {}
+        });
+        Self { child, coming, text: String::new() }
+    }
+
+    fn next_line(&self) -> String {
+        self.coming.recv_timeout(LIMIT).unwrap_or_else(|error| panic!("no line: {error}: {}", self.text))
+    }
+
+    /// Waits for the next event of this name.
+    pub fn until(&mut self, name: &str) {
+        loop {
+            let line = self.next_line();
+            self.text += &line;
+            if event_of(&line)["event"] == name {
+                return;
+            }
+        }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a command that ends by itself. Its exit code and what it told.
+    pub fn end(mut self) -> (Option<i32>, Vec<Value>) {
+        let code = ended(&mut self.child).code();
+        self.text.extend(self.coming.iter());
+        (code, lines(&self.text))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A `torque host` that runs until the value is dropped.
 pub struct Host {
-    child: Child,
-    /// Reads the rest of its output as it comes: a host whose pipe is full stands still.
-    rest: Option<JoinHandle<String>>,
+    running: Running,
     pub listening: Value,
 }
 
@@ -141,21 +206,10 @@ impl Host {
 
     /// A host that is begun by this command.
     pub fn start_with(mut command: Command, arguments: &[&str]) -> Self {
-        let mut child = command.arg("--json").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let (sender, first) = mpsc::channel();
-        let rest = thread::spawn(move || {
-            let mut text = String::new();
-            out.read_line(&mut text).unwrap();
-            // Nobody waits for it any more if the time is over.
-            let _ = sender.send(std::mem::take(&mut text));
-            out.read_to_string(&mut text).unwrap();
-            text
-        });
-        let mut host = Self { child, rest: Some(rest), listening: Value::Null };
-        let first = first.recv_timeout(LIMIT).expect("the host says where it listens");
-        host.listening = serde_json::from_str(&first).unwrap_or_else(|error| panic!("{error}: {first}"));
-        host
+        let running =
+            Running::of(command.arg("--json").args(arguments).stdout(Stdio::piped()).spawn().unwrap());
+        let listening = event_of(&running.next_line());
+        Self { running, listening }
     }
 
     pub fn url(&self) -> &str {
@@ -172,20 +226,12 @@ impl Host {
 
     /// The process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.running.pid()
     }
 
     /// Waits for a host that ends by itself. Its exit code and what it told.
-    pub fn end(mut self) -> (Option<i32>, Vec<Value>) {
-        let code = ended(&mut self.child).code();
-        (code, lines(&self.rest.take().unwrap().join().unwrap()))
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub fn end(self) -> (Option<i32>, Vec<Value>) {
+        self.running.end()
     }
 }
 
