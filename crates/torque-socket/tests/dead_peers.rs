@@ -7,26 +7,15 @@ mod common;
 mod own_network;
 
 use std::net::UdpSocket;
-use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, skip, turns};
-use own_network::{OwnNetwork, in_own_network};
+use own_network::{OwnNetwork, in_own_network, ip};
 use torque_socket::{Config, ConnectionId, Event, Settings, Socket, Trust};
 
 const DEAD: [&str; 3] = ["10.91.0.11", "10.91.0.12", "10.91.0.13"];
-
-/// Runs `ip`, in the network of the calling thread.
-fn ip(arguments: &str) -> Result<(), String> {
-    let output =
-        Command::new("ip").args(arguments.split(' ')).output().map_err(|error| format!("ip: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr)))
-}
 
 fn config() -> Config {
     let mut config = Config::default();

@@ -7,29 +7,18 @@ mod common;
 mod own_network;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::{LIMIT, connect_at, skip};
-use own_network::{OwnNetwork, in_own_network};
+use own_network::{OwnNetwork, in_own_network, ip};
 use torque_socket::{Builder, Config, ConnectionId, Delivery, Event, SendError, Socket};
 
 /// Within this time a connection works again.
 const AGAIN: Duration = Duration::from_secs(4);
 /// Where the host is, on both ways.
 const HOST: &str = "10.92.9.1";
-
-/// Runs `ip` in the network of the calling thread.
-fn ip(arguments: &str) -> Result<(), String> {
-    let output =
-        Command::new("ip").args(arguments.split(' ')).output().map_err(|error| format!("ip: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr)))
-}
 
 /// Another machine, at the other end of two cables.
 struct Neighbour {

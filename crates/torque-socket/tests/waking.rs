@@ -9,13 +9,12 @@ mod own_network;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
 use common::{LIMIT, skip};
-use own_network::in_own_network;
+use own_network::{in_own_network, ip};
 use torque_socket::{Builder, CloseCode, Event, Socket, Trust, Wake};
 
 /// Long enough for another thread to fall asleep.
@@ -114,9 +113,8 @@ fn a_socket_bound_to_an_interface_is_woken() {
         for arguments in
             ["link add t0 type veth peer name t1", "addr add 10.92.0.1/24 dev t0", "link set t0 up"]
         {
-            match Command::new("ip").args(arguments.split(' ')).output() {
-                Ok(output) if output.status.success() => {}
-                failed => return skip(&format!("ip {arguments}: {failed:?}")),
+            if let Err(why) = ip(arguments) {
+                return skip(&why);
             }
         }
         for address in ["0.0.0.0:0", "10.92.0.1:0"] {

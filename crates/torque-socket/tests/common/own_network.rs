@@ -5,6 +5,7 @@
 use std::io;
 use std::net::{Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::process::Command;
 
 use crate::common::skip;
 
@@ -77,4 +78,14 @@ pub fn in_own_network(test: impl FnOnce(OwnNetwork) + Send + 'static) {
         Err(error) => skip(&format!("a separate network needs root: {error}")),
     });
     thread.join().unwrap();
+}
+
+/// Runs `ip` in the network of the calling thread.
+pub fn ip(arguments: &str) -> Result<(), String> {
+    let output =
+        Command::new("ip").args(arguments.split(' ')).output().map_err(|error| format!("ip: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr)))
 }
