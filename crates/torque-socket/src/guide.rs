@@ -189,8 +189,9 @@ pub mod verdicts {}
 /// machine's network changes or the machine was asleep ([`Builder::watch_network`](crate::Builder::watch_network)). A program on
 /// a system that tells of changes, as phones do, calls [`network_changed`](crate::Socket::network_changed).
 ///
-/// How long a connection may be without any network is a matter of [`ping_limit`](crate::Config::ping_limit): after so many
-/// pings it ends with [`CloseCode::TimedOut`](crate::CloseCode::TimedOut), after 30 s by default, with data under way after 9 s.
+/// How long a connection may be without any network is a matter of [`ping_limit`](crate::Config::ping_limit): after that
+/// many unanswered pings it ends with [`CloseCode::TimedOut`](crate::CloseCode::TimedOut), after 30 s by default, with data under
+/// way after 9 s.
 ///
 /// When a host is restarted, its connections are lost. A host with a stored key says so, if it may:
 /// [`Config::sole_identity`](crate::Config::sole_identity) states that no other socket has its key. Its clients' connections

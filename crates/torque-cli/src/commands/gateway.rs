@@ -228,9 +228,7 @@ impl Args {
         config.limits = self.limits.limits();
         Ok(config)
     }
-}
 
-impl Args {
     /// The addresses of `--public-ip`, at most one of each family: remotes of a family see one.
     fn public_ips(&self) -> Result<Vec<IpAddr>, Failure> {
         let ips: Vec<_> = self.public_ip.iter().map(IpAddr::to_canonical).collect();

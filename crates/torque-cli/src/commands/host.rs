@@ -184,7 +184,8 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     end_in_order(socket, &mut guests, ran, output)
 }
 
-/// Closes everything, even if `ran`, the result so far, is a failure. Shows first the packets that have already come, then the closes, and at last the counters.
+/// Closes everything, even if `ran`, the result so far, is a failure. Shows first the packets that have already come, then
+/// the closes, and at last the counters.
 fn end_in_order(
     socket: HostSocket,
     guests: &mut Guests<'_>,

@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=36_500))]
     days: u64,
 
-    /// Write the credential into this file instead of to standard output; an existing file is replaced only if it is one
+    /// Write the credential into this file instead of to standard output; an existing file is replaced only if it holds a credential
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }

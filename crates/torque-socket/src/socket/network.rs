@@ -10,12 +10,12 @@ use super::Socket;
 
 /// The pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The same while there are no connections, so that what a new one has is soon known.
+/// The same while there are no connections, so that the source address of a new one is soon known.
 const LOOK_FOR_CONNECTIONS: Duration = Duration::from_millis(100);
-/// How many of the other sides are asked about. A client has one or a few, and what changes for a host changes for many of its.
+/// The most other sides that a look asks about. A client has one or a few, and a change of a host's network concerns many of
+/// its connections.
 const ASKED_ABOUT: usize = 8;
-/// A socket that was not driven for so long beyond the longest time that it waits by itself was asleep, perhaps with its
-/// machine.
+/// A socket that is driven this much later than the end of its longest wait was asleep, perhaps with its machine.
 const SLEPT: Duration = Duration::from_secs(3);
 
 impl Socket {
@@ -24,8 +24,8 @@ impl Socket {
     /// is answered.
     ///
     /// A socket notices most changes itself ([`Builder::watch_network`](crate::Builder::watch_network)). A program on a system
-    /// that tells of changes, as Android, iOS and macOS do, calls this, so that even an idle connection follows at once. A call
-    /// too many does no harm. Does nothing without [`Config::roaming`](crate::Config::roaming).
+    /// that tells of changes, as Android, iOS and macOS do, calls this, so that even an idle connection follows at once. A
+    /// call without a change does no harm. Does nothing without [`Config::roaming`](crate::Config::roaming).
     pub fn network_changed(&mut self) {
         self.endpoint.network_changed(self.clock.now());
     }
