@@ -10,6 +10,10 @@ export const CLOSE_MEANINGS = {
   replaced: "A newer connection from the same address took this one's place",
   shutting_down: "The socket is being closed",
   origin_not_allowed: "The host admits only pages of certain origins",
+  introduction_refused: "The introducer's application refused the introduction",
+  role_conflict: "Both parties of the introduction are host or both are initiator",
+  remote_never_asked: "The other party of the introduction did not ask in time",
+  remote_gone: "The other party of the introduction gave up or left",
   timed_out: "The other side went silent",
   no_answer: "Nothing came back from the host",
   not_confirmed: "The initiator never proved its keys",
@@ -25,6 +29,9 @@ export const CLOSE_MEANINGS = {
   stale_challenge: "The host kept asking for a fresh beginning",
   name_not_found: "The host's name could not be resolved",
   unreachable: "The operating system could not send to the host",
+  no_path: "No address of the other party answered and no circuit was granted",
+  hard_nat: "No address of the other party answered because NATs depend on the destination",
+  introducer_gone: "The connection with the introducer ended before it had introduced",
   host_restarted: "The host was restarted and has lost the connection",
 } as const;
 
@@ -44,4 +51,7 @@ export type CoreCallCode =
   | "address_in_use"
   | "not_an_info_packet"
   | "invalid_settings"
-  | "connections_exist";
+  | "connections_exist"
+  | "already_introducing"
+  | "other_shard"
+  | "too_many_introductions";

@@ -4,7 +4,8 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// The address of a remote socket on a carrier: an IP address and port, or a carrier's own number.
+/// The address of a remote socket on a carrier: an IP address and port, or a carrier's own number; or a circuit
+/// through an introducer.
 ///
 /// IPv4-mapped IPv6 addresses are made IPv4 on construction, so one remote has one `Address`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +16,7 @@ enum Repr {
     V4(Ipv4Addr, u16),
     V6(Ipv6Addr, u16, u32),
     Virtual(u64),
+    Circuit(u64),
 }
 
 impl Address {
@@ -28,7 +30,7 @@ impl Address {
         match self.0 {
             Repr::V4(ip, port) => Some(SocketAddr::new(IpAddr::V4(ip), port)),
             Repr::V6(ip, port, scope) => Some(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope))),
-            Repr::Virtual(_) => None,
+            Repr::Virtual(_) | Repr::Circuit(_) => None,
         }
     }
 
@@ -40,12 +42,31 @@ impl Address {
         }
     }
 
+    /// A circuit through an introducer (INTRODUCTIONS.md 10), named by a number that the endpoint drew.
+    pub(crate) const fn from_circuit(number: u64) -> Self {
+        Self(Repr::Circuit(number))
+    }
+
+    /// The number of a circuit.
+    pub(crate) const fn circuit_number(&self) -> Option<u64> {
+        match self.0 {
+            Repr::Circuit(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Returns whether this is no address of a socket, but a circuit through an introducer (INTRODUCTIONS.md 10).
+    pub const fn is_circuit(&self) -> bool {
+        matches!(self.0, Repr::Circuit(_))
+    }
+
     /// The network that counts as one source: an IPv4 address, an IPv6 /64 or a carrier's own number.
     pub(crate) fn network(&self) -> Network {
         match self.0 {
             Repr::V4(ip, _) => Network(4, u64::from(ip.to_bits())),
             Repr::V6(ip, ..) => Network(6, (ip.to_bits() >> 64) as u64),
             Repr::Virtual(number) => Network(0, number),
+            Repr::Circuit(number) => Network(1, number),
         }
     }
 
@@ -70,6 +91,10 @@ impl Address {
                 bytes[17..].copy_from_slice(&port.to_be_bytes());
             }
             Repr::Virtual(number) => bytes[1..9].copy_from_slice(&number.to_be_bytes()),
+            Repr::Circuit(number) => {
+                bytes[0] = 1;
+                bytes[1..9].copy_from_slice(&number.to_be_bytes());
+            }
         }
         bytes
     }
@@ -90,7 +115,7 @@ impl Hash for Address {
                 state.write_u64(bits as u64);
                 state.write_u64(u64::from(scope) << 16 | u64::from(port));
             }
-            Repr::Virtual(number) => state.write_u64(number),
+            Repr::Virtual(number) | Repr::Circuit(number) => state.write_u64(number),
         }
     }
 }
@@ -111,6 +136,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Repr::Virtual(number) => write!(f, "virtual:{number}"),
+            Repr::Circuit(_) => f.write_str("relayed"),
             _ => match self.socket_addr() {
                 Some(address) => write!(f, "{address}"),
                 None => Ok(()),

@@ -24,6 +24,14 @@ pub enum CloseCode {
     ShuttingDown,
     /// The host admits only pages of certain origins.
     OriginNotAllowed,
+    /// The introducer's application refused the introduction.
+    IntroductionRefused,
+    /// Both parties of the introduction are host or both are initiator.
+    RoleConflict,
+    /// The other party of the introduction did not ask in time.
+    RemoteNeverAsked,
+    /// The other party of the introduction gave up or left.
+    RemoteGone,
     /// The other side went silent.
     TimedOut,
     /// Nothing came back from the host.
@@ -54,6 +62,12 @@ pub enum CloseCode {
     NameNotFound,
     /// The operating system could not send to the host.
     Unreachable,
+    /// No address of the other party answered and no circuit was granted.
+    NoPath,
+    /// No address of the other party answered because NATs depend on the destination.
+    HardNat,
+    /// The connection with the introducer ended before it had introduced.
+    IntroducerGone,
     /// The host was restarted and has lost the connection.
     HostRestarted,
 }
@@ -69,6 +83,10 @@ impl CloseCode {
         Self::Replaced,
         Self::ShuttingDown,
         Self::OriginNotAllowed,
+        Self::IntroductionRefused,
+        Self::RoleConflict,
+        Self::RemoteNeverAsked,
+        Self::RemoteGone,
         Self::TimedOut,
         Self::NoAnswer,
         Self::NotConfirmed,
@@ -84,6 +102,9 @@ impl CloseCode {
         Self::StaleChallenge,
         Self::NameNotFound,
         Self::Unreachable,
+        Self::NoPath,
+        Self::HardNat,
+        Self::IntroducerGone,
         Self::HostRestarted,
     ];
 
@@ -98,6 +119,10 @@ impl CloseCode {
             Self::Replaced => 5,
             Self::ShuttingDown => 6,
             Self::OriginNotAllowed => 7,
+            Self::IntroductionRefused => 8,
+            Self::RoleConflict => 9,
+            Self::RemoteNeverAsked => 10,
+            Self::RemoteGone => 11,
             Self::TimedOut => 32,
             Self::NoAnswer => 33,
             Self::NotConfirmed => 34,
@@ -113,6 +138,9 @@ impl CloseCode {
             Self::StaleChallenge => 44,
             Self::NameNotFound => 45,
             Self::Unreachable => 46,
+            Self::NoPath => 47,
+            Self::HardNat => 48,
+            Self::IntroducerGone => 49,
             Self::HostRestarted => 50,
         }
     }
@@ -128,6 +156,10 @@ impl CloseCode {
             Self::Replaced => "replaced",
             Self::ShuttingDown => "shutting_down",
             Self::OriginNotAllowed => "origin_not_allowed",
+            Self::IntroductionRefused => "introduction_refused",
+            Self::RoleConflict => "role_conflict",
+            Self::RemoteNeverAsked => "remote_never_asked",
+            Self::RemoteGone => "remote_gone",
             Self::TimedOut => "timed_out",
             Self::NoAnswer => "no_answer",
             Self::NotConfirmed => "not_confirmed",
@@ -143,6 +175,9 @@ impl CloseCode {
             Self::StaleChallenge => "stale_challenge",
             Self::NameNotFound => "name_not_found",
             Self::Unreachable => "unreachable",
+            Self::NoPath => "no_path",
+            Self::HardNat => "hard_nat",
+            Self::IntroducerGone => "introducer_gone",
             Self::HostRestarted => "host_restarted",
         }
     }
@@ -159,6 +194,10 @@ impl fmt::Display for CloseCode {
             Self::Replaced => "A newer connection from the same address took this one's place",
             Self::ShuttingDown => "The socket is being closed",
             Self::OriginNotAllowed => "The host admits only pages of certain origins",
+            Self::IntroductionRefused => "The introducer's application refused the introduction",
+            Self::RoleConflict => "Both parties of the introduction are host or both are initiator",
+            Self::RemoteNeverAsked => "The other party of the introduction did not ask in time",
+            Self::RemoteGone => "The other party of the introduction gave up or left",
             Self::TimedOut => "The other side went silent",
             Self::NoAnswer => "Nothing came back from the host",
             Self::NotConfirmed => "The initiator never proved its keys",
@@ -174,6 +213,9 @@ impl fmt::Display for CloseCode {
             Self::StaleChallenge => "The host kept asking for a fresh beginning",
             Self::NameNotFound => "The host's name could not be resolved",
             Self::Unreachable => "The operating system could not send to the host",
+            Self::NoPath => "No address of the other party answered and no circuit was granted",
+            Self::HardNat => "No address of the other party answered because NATs depend on the destination",
+            Self::IntroducerGone => "The connection with the introducer ended before it had introduced",
             Self::HostRestarted => "The host was restarted and has lost the connection",
         })
     }
@@ -191,6 +233,10 @@ impl CloseCode {
             5 => Self::Replaced,
             6 => Self::ShuttingDown,
             7 => Self::OriginNotAllowed,
+            8 => Self::IntroductionRefused,
+            9 => Self::RoleConflict,
+            10 => Self::RemoteNeverAsked,
+            11 => Self::RemoteGone,
             32 => Self::TimedOut,
             33 => Self::NoAnswer,
             34 => Self::NotConfirmed,
@@ -206,6 +252,9 @@ impl CloseCode {
             44 => Self::StaleChallenge,
             45 => Self::NameNotFound,
             46 => Self::Unreachable,
+            47 => Self::NoPath,
+            48 => Self::HardNat,
+            49 => Self::IntroducerGone,
             50 => Self::HostRestarted,
             _ => return None,
         })
@@ -232,6 +281,10 @@ impl CloseCode {
                 | Self::Replaced
                 | Self::ShuttingDown
                 | Self::OriginNotAllowed
+                | Self::IntroductionRefused
+                | Self::RoleConflict
+                | Self::RemoteNeverAsked
+                | Self::RemoteGone
         )
     }
 }
@@ -345,6 +398,12 @@ pub enum CallCode {
     InvalidSettings,
     /// The key pair can be changed only while there are no connections.
     ConnectionsExist,
+    /// This party asks already to be introduced to that one.
+    AlreadyIntroducing,
+    /// The connections belong to different shards of one socket.
+    OtherShard,
+    /// As many introductions are under way as may be.
+    TooManyIntroductions,
 }
 
 impl CallCode {
@@ -362,6 +421,9 @@ impl CallCode {
         Self::NotAnInfoPacket,
         Self::InvalidSettings,
         Self::ConnectionsExist,
+        Self::AlreadyIntroducing,
+        Self::OtherShard,
+        Self::TooManyIntroductions,
     ];
 
     /// The number that stands for it on the wire and in other languages.
@@ -379,6 +441,9 @@ impl CallCode {
             Self::NotAnInfoPacket => 10,
             Self::InvalidSettings => 11,
             Self::ConnectionsExist => 12,
+            Self::AlreadyIntroducing => 13,
+            Self::OtherShard => 14,
+            Self::TooManyIntroductions => 15,
         }
     }
 
@@ -397,6 +462,9 @@ impl CallCode {
             Self::NotAnInfoPacket => "not_an_info_packet",
             Self::InvalidSettings => "invalid_settings",
             Self::ConnectionsExist => "connections_exist",
+            Self::AlreadyIntroducing => "already_introducing",
+            Self::OtherShard => "other_shard",
+            Self::TooManyIntroductions => "too_many_introductions",
         }
     }
 }
@@ -416,6 +484,9 @@ impl fmt::Display for CallCode {
             Self::NotAnInfoPacket => "The first byte is not that of an info packet",
             Self::InvalidSettings => "The settings are out of range",
             Self::ConnectionsExist => "The key pair can be changed only while there are no connections",
+            Self::AlreadyIntroducing => "This party asks already to be introduced to that one",
+            Self::OtherShard => "The connections belong to different shards of one socket",
+            Self::TooManyIntroductions => "As many introductions are under way as may be",
         })
     }
 }
@@ -440,6 +511,10 @@ pub enum EventKind {
     InfoPacket,
     /// The connection takes another path.
     PathChanged,
+    /// A party asks to be introduced and waits for an answer.
+    IntroductionRequested,
+    /// What became of an introduction.
+    Introduced,
 }
 
 impl EventKind {
@@ -453,6 +528,8 @@ impl EventKind {
         Self::Verdict,
         Self::InfoPacket,
         Self::PathChanged,
+        Self::IntroductionRequested,
+        Self::Introduced,
     ];
 
     /// The number that stands for it on the wire and in other languages.
@@ -466,6 +543,8 @@ impl EventKind {
             Self::Verdict => 6,
             Self::InfoPacket => 7,
             Self::PathChanged => 8,
+            Self::IntroductionRequested => 9,
+            Self::Introduced => 10,
         }
     }
 
@@ -480,6 +559,8 @@ impl EventKind {
             Self::Verdict => "verdict",
             Self::InfoPacket => "info_packet",
             Self::PathChanged => "path_changed",
+            Self::IntroductionRequested => "introduction_requested",
+            Self::Introduced => "introduced",
         }
     }
 }
@@ -495,6 +576,8 @@ impl fmt::Display for EventKind {
             Self::Verdict => "The verdict on a packet that was sent",
             Self::InfoPacket => "A datagram outside any connection came",
             Self::PathChanged => "The connection takes another path",
+            Self::IntroductionRequested => "A party asks to be introduced and waits for an answer",
+            Self::Introduced => "What became of an introduction",
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::crypto::Cipher;
 use crate::id::ConnectionId;
 use crate::identity::PublicKey;
 use crate::identity::origin::check_origin;
+use crate::introduction::IntroductionConfig;
 use crate::settings::Settings;
 
 /// Figures and limits of one endpoint. Start from `Config::default()` and change what you need.
@@ -58,6 +59,8 @@ pub struct Config {
     /// has lost that it was restarted: they end at once, with `host_restarted`, instead of after their time-out. Set it for a host with a stored key, unless
     /// other machines or processes use the same key (PATHS.md 8).
     pub sole_identity: bool,
+    /// Introductions, by this socket and of it.
+    pub introduction: IntroductionConfig,
     /// Shard number of this endpoint within a sharded socket (default 0), below 64.
     pub shard: u8,
 }
@@ -200,6 +203,7 @@ impl Default for Config {
             close_wait: Duration::from_secs(3),
             roaming: true,
             sole_identity: false,
+            introduction: IntroductionConfig::default(),
             shard: 0,
         }
     }

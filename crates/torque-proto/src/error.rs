@@ -80,6 +80,12 @@ pub enum CallError {
     InvalidSettings,
     /// The key pair can be changed only while there are no connections.
     ConnectionsExist,
+    /// This party asks already to be introduced to that one.
+    AlreadyIntroducing,
+    /// The connections belong to different shards of one socket, or the socket is one of several shards and cannot be a party.
+    OtherShard,
+    /// As many introductions are under way as [`IntroductionConfig`](crate::IntroductionConfig) allows.
+    TooManyIntroductions,
 }
 
 impl CallError {
@@ -96,6 +102,9 @@ impl CallError {
             Self::Blocked => CallCode::Blocked,
             Self::InvalidSettings => CallCode::InvalidSettings,
             Self::ConnectionsExist => CallCode::ConnectionsExist,
+            Self::AlreadyIntroducing => CallCode::AlreadyIntroducing,
+            Self::OtherShard => CallCode::OtherShard,
+            Self::TooManyIntroductions => CallCode::TooManyIntroductions,
         }
     }
 }
@@ -117,6 +126,15 @@ impl fmt::Display for CallError {
                 "settings: window is 8 to 32768, tag 4 to 16, ack_delay up to 1 s, max_packet 1150 or more",
             ),
             Self::ConnectionsExist => f.write_str("change the key pair before there are connections"),
+            Self::AlreadyIntroducing => {
+                f.write_str("an introduction of these two is under way already: wait for it, or close it")
+            }
+            Self::OtherShard => {
+                f.write_str("sharded sockets introduce only within one shard, and are no parties themselves")
+            }
+            Self::TooManyIntroductions => {
+                f.write_str("too many introductions are under way: wait until one has ended")
+            }
         }
     }
 }

@@ -41,6 +41,7 @@ mod id;
 pub mod identity;
 pub mod inspect;
 mod instant;
+mod introduction;
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub mod measure;
@@ -67,6 +68,7 @@ pub use handshake::{EpochSecrets, PuzzleJob, PuzzleProgress, Trust};
 pub use id::{ConnectionId, Sequence};
 pub use identity::{KeyPair, PublicKey};
 pub use instant::Instant;
+pub use introduction::{IntroductionConfig, IntroductionId};
 pub use path::Path;
 pub use payload::Payload;
 pub use settings::{Settings, SettingsError};

@@ -18,6 +18,10 @@ export const EVENT = {
   info_packet: 7,
   /** The connection takes another path. */
   path_changed: 8,
+  /** A party asks to be introduced and waits for an answer. */
+  introduction_requested: 9,
+  /** What became of an introduction. */
+  introduced: 10,
 } as const;
 
 /** Verdicts by number. */

@@ -5,6 +5,7 @@
 pub mod control;
 mod handshake;
 pub mod header;
+pub mod introduction;
 mod kind;
 mod lengths;
 mod probe;

@@ -1,0 +1,47 @@
+//! What an introducer allows, and what a party does.
+
+use core::time::Duration;
+
+/// Figures and limits of introductions (INTRODUCTIONS.md).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IntroductionConfig {
+    /// Lets connected sockets ask to be introduced to one another (default false).
+    pub introduces: bool,
+    /// How long an introducer waits for the second party, and for its application (default 30 s, up to 10 minutes).
+    pub wait: Duration,
+    /// Introductions at an introducer that are under way, or kept for a while after (default 4,096).
+    pub records: usize,
+    /// How many of them one connection may have asked for (default 32).
+    pub records_per_connection: usize,
+    /// Circuits of an introducer at a time (default 1,024).
+    pub circuits: usize,
+    /// Bytes a second that all its circuits carry together (default 12,500,000).
+    pub circuits_rate: u64,
+    /// How long a party tries direct paths before it takes a circuit (default 2 s).
+    pub circuit_after: Duration,
+    /// How long a party looks for a path (default 25 s).
+    pub path_wait: Duration,
+    /// Tells introducers the addresses of this machine's interfaces (default true). They pass them on only to parties with the same
+    /// public address.
+    pub local_addresses: bool,
+    /// Attempts of a party that are under way at a time (default 64).
+    pub attempts: usize,
+}
+
+impl Default for IntroductionConfig {
+    fn default() -> Self {
+        Self {
+            introduces: false,
+            wait: Duration::from_secs(30),
+            records: 4_096,
+            records_per_connection: 32,
+            circuits: 1_024,
+            circuits_rate: 12_500_000,
+            circuit_after: Duration::from_secs(2),
+            path_wait: Duration::from_secs(25),
+            local_addresses: true,
+            attempts: 64,
+        }
+    }
+}

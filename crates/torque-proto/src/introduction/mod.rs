@@ -1,0 +1,61 @@
+//! Introductions: how two sockets that are connected to a third get a connection of their own (INTRODUCTIONS.md).
+//!
+//! Nothing here sends, and nothing knows slots. The [`introducer`] brings requests together; a [`party`] asks, and looks for a first path.
+//! Messages and datagrams that they want sent are appended to lists, which the endpoint sees to. What is learned of paths later belongs
+//! to [`path`](crate::path), and the handshake to [`handshake`](crate::handshake).
+
+mod config;
+mod introducer;
+mod party;
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU64;
+
+pub use config::IntroductionConfig;
+
+use crate::id::ConnectionId;
+use crate::wire::control::reliable::ReliableKind;
+
+/// Names one introduction: random, drawn by its introducer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntroductionId(NonZeroU64);
+
+impl IntroductionId {
+    /// As a number, for interfaces that have no types for it.
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    /// From the number that [`get`](Self::get) gave; `None` for 0.
+    pub const fn from_u64(raw: u64) -> Option<Self> {
+        match NonZeroU64::new(raw) {
+            Some(id) => Some(Self(id)),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Debug for IntroductionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IntroductionId({:#x})", self.0)
+    }
+}
+
+impl fmt::Display for IntroductionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// A reliable message to be sent (PROTOCOL.md 8.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(dead_code, reason = "introducer and party follow")]
+pub(crate) struct Message {
+    /// The connection between party and introducer.
+    pub(crate) connection: ConnectionId,
+    /// The party's number of the attempt.
+    pub(crate) attempt: u32,
+    pub(crate) kind: ReliableKind,
+    pub(crate) body: Vec<u8>,
+}

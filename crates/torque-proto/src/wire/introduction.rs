@@ -1,0 +1,162 @@
+//! Messages of introductions, between a party and its introducer (INTRODUCTIONS.md 3).
+//!
+//! Each is the body of a reliable message; its kind is that of [`ReliableKind`](super::control::reliable::ReliableKind).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use zeroize::Zeroizing;
+
+use crate::codes::CloseCode;
+
+/// The most candidates in a message.
+pub const MAX_CANDIDATES: usize = 8;
+/// The most bytes that a *forward* carries.
+pub const MAX_FORWARD: usize = 880;
+
+/// How an address became a candidate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CandidateKind {
+    /// The introducer sees the party there.
+    Observed,
+    /// It is an address of an interface.
+    Interface,
+    /// A router maps it to the party.
+    Mapped,
+    /// The party's NAT gave out its port last.
+    LastPort,
+}
+
+/// An address at which a party may be reachable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    /// How it became one.
+    pub kind: CandidateKind,
+    /// The address. Scope and flow of an IPv6 address do not travel.
+    pub address: SocketAddr,
+}
+
+/// What a party can and wants.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct PartyFlags {
+    /// It is host of the connection to come.
+    pub is_host: bool,
+    /// It takes a circuit.
+    pub takes_circuit: bool,
+    /// It wants the circuit at once, not only when direct paths have had their time.
+    pub wants_circuit_at_once: bool,
+    /// It takes direct paths.
+    pub takes_direct: bool,
+    /// It can open more ports.
+    pub opens_ports: bool,
+    /// It can speak WebRTC.
+    pub speaks_webrtc: bool,
+}
+
+/// Kind 5: a party asks to be introduced.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// The introducer's id of its connection with the other party.
+    pub remote: u32,
+    /// What this party can and wants.
+    pub flags: PartyFlags,
+    /// Random.
+    pub nonce: [u8; 16],
+    /// Where it may be reachable: kinds `Interface` and `Mapped`, as far as the party is honest.
+    pub candidates: Vec<Candidate>,
+}
+
+/// How a party's NAT behaves, as far as the introducer knows (INTRODUCTIONS.md 4).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Nat {
+    /// Not enough was seen.
+    #[default]
+    Unknown,
+    /// The port does not depend on the destination.
+    Independent,
+    /// It does, and rises by about this much.
+    Sequential(i8),
+    /// It does, and cannot be foreseen.
+    Unpredictable,
+}
+
+/// Kind 6: how far an introduction is.
+pub enum Introduction {
+    /// Both parties can begin.
+    Complete(Box<Introduced>),
+    /// The other party has not asked yet.
+    WaitingForParty,
+    /// The introducer's application has not said yes yet.
+    WaitingForApplication,
+}
+
+/// What a party learns of the other one.
+pub struct Introduced {
+    /// Names the introduction; not 0.
+    pub id: u64,
+    /// Flags of the other party's request.
+    pub flags: PartyFlags,
+    /// Its public key, Ed25519. Not checked here.
+    pub public_key: [u8; 32],
+    /// The nonce of its request.
+    pub nonce: [u8; 16],
+    /// The introduced secret.
+    pub secret: Zeroizing<[u8; 32]>,
+    /// The number of the circuit here, 0 if none is granted.
+    pub circuit: u32,
+    /// Bytes a second that it may carry.
+    pub circuit_rate: u32,
+    /// The other party's NAT.
+    pub nat: Nat,
+    /// The NAT of the party that is told.
+    pub own_nat: Nat,
+    /// Where the introducer sees the party that is told; `None` if that party takes no direct paths.
+    pub observed: Option<SocketAddr>,
+    /// Where the other party may be reachable.
+    pub candidates: Vec<Candidate>,
+}
+
+/// What became of an introduction, by the word of a party.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutcomeResult {
+    /// Established on a direct path.
+    Direct,
+    /// Established on a circuit.
+    Relayed,
+    /// It was relayed, and now takes a direct path.
+    BecameDirect,
+    /// It failed, with this code.
+    Failed(CloseCode),
+}
+
+/// Kind 7: a party tells what became of an introduction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// The introduction.
+    pub introduction: u64,
+    /// What became of it.
+    pub result: OutcomeResult,
+    /// Milliseconds since the party's request.
+    pub millis: u32,
+}
+
+/// The state of a circuit that *circuit* tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CircuitState {
+    /// More came than it may carry in a second; what was above was dropped.
+    Throttled,
+    /// It has carried all that it may.
+    UsedUp,
+    /// It is no more.
+    Ended,
+}
+
+/// Kind 14: the state of a circuit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CircuitNotice {
+    /// The circuit's number at the party that is told.
+    pub circuit: u32,
+    /// Its state.
+    pub state: CircuitState,
+}
