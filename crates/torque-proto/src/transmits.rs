@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::num::NonZeroU8;
 
 use crate::path::Path;
 use crate::stats::Stats;
@@ -11,16 +12,21 @@ use crate::stats::Stats;
 pub struct Transmit<'a> {
     /// The path that it takes.
     pub path: Path,
+    /// The most routers that it may pass, as its IP header is to say it (TTL, *hop limit*), from 1; `None` for the system's
+    /// own value, as nearly all datagrams have it. A driver that cannot set it sends the datagram without.
+    pub hop_limit: Option<u8>,
     /// All of it.
     pub bytes: &'a [u8],
 }
 
-/// Several datagrams on one path that lie one after another, all of the same size but the last, which may be
-/// shorter: what generic segmentation offload takes in one call.
+/// Several datagrams on one path, with one hop limit, that lie one after another, all of the same size but the last, which
+/// may be shorter: what generic segmentation offload takes in one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// The path that it takes.
     pub path: Path,
+    /// The hop limit of each of them ([`Transmit::hop_limit`]).
+    pub hop_limit: Option<u8>,
     /// Bytes of each datagram but the last.
     pub segment_size: usize,
     /// The number of datagrams.
@@ -71,6 +77,13 @@ struct Entry {
     start: usize,
     end: usize,
     cause: Cause,
+    hop_limit: Option<NonZeroU8>,
+}
+
+impl Entry {
+    fn hop_limit(&self) -> Option<u8> {
+        self.hop_limit.map(NonZeroU8::get)
+    }
 }
 
 /// A connection's view of the buffer, with the path that its datagrams take.
@@ -152,6 +165,7 @@ impl Transmits {
             let fits = !is_last
                 && count < max_segments
                 && next.path == first.path
+                && next.hop_limit == first.hop_limit
                 && next.start == end
                 && next.end - next.start <= segment_size
                 && next.end - first.start <= max_bytes;
@@ -163,7 +177,7 @@ impl Transmits {
             count += 1;
         }
         let bytes = &self.bytes[first.start..end];
-        Some(Run { path: first.path, segment_size, count, bytes })
+        Some(Run { path: first.path, hop_limit: first.hop_limit(), segment_size, count, bytes })
     }
 
     /// Forgets the oldest `count` datagrams.
@@ -197,6 +211,18 @@ impl Transmits {
 
     /// Appends a datagram that `write` appends to the buffer; an empty one is not sent.
     pub(crate) fn push<T>(&mut self, cause: Cause, path: Path, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.push_with_hop_limit(cause, path, None, write)
+    }
+
+    /// Does the same for a datagram with a hop limit ([`Transmit::hop_limit`]). A limit of 0 is none.
+    #[inline]
+    pub(crate) fn push_with_hop_limit<T>(
+        &mut self,
+        cause: Cause,
+        path: Path,
+        hop_limit: Option<u8>,
+        write: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> T {
         let start = self.bytes.len();
         let result = write(&mut self.bytes);
         let end = self.bytes.len();
@@ -204,7 +230,13 @@ impl Transmits {
             return result;
         }
         if self.has_room(cause) {
-            self.entries.push_back(Entry { path, start, end, cause });
+            self.entries.push_back(Entry {
+                path,
+                start,
+                end,
+                cause,
+                hop_limit: hop_limit.and_then(NonZeroU8::new),
+            });
             let waiting = &mut self.waiting[cause as usize];
             waiting.datagrams += 1;
             waiting.bytes += end - start;
@@ -235,7 +267,11 @@ impl Transmits {
     }
 
     fn transmit(&self, entry: &Entry) -> Transmit<'_> {
-        Transmit { path: entry.path, bytes: &self.bytes[entry.start..entry.end] }
+        Transmit {
+            path: entry.path,
+            hop_limit: entry.hop_limit(),
+            bytes: &self.bytes[entry.start..entry.end],
+        }
     }
 }
 

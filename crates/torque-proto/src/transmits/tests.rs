@@ -59,3 +59,21 @@ fn the_bytes_that_wait_are_bounded_too() {
     }
     assert_eq!(push(Cause::Stranger), (true, false, 23));
 }
+
+#[test]
+fn a_run_has_one_hop_limit() {
+    let mut transmits = Transmits::new(100, 1 << 20);
+    let path = Path::to(Address::from_virtual(1));
+    for hop_limit in [None, None, Some(5), Some(5), Some(6), Some(0), None] {
+        transmits.push_with_hop_limit(Cause::Own, path, hop_limit, |out| out.extend_from_slice(&[7; 40]));
+    }
+    let said: Vec<_> = transmits.iter().map(|transmit| transmit.hop_limit).collect();
+    assert_eq!(said, [None, None, Some(5), Some(5), Some(6), None, None], "0 is none");
+    let mut runs = Vec::new();
+    let mut next = 0;
+    while let Some(run) = transmits.run(next, 64, 65_000) {
+        runs.push((run.hop_limit, run.count));
+        next += run.count;
+    }
+    assert_eq!(runs, [(None, 2), (Some(5), 2), (Some(6), 1), (None, 2)]);
+}
