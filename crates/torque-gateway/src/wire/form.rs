@@ -34,6 +34,8 @@ impl Form {
             DatagramKind::ChallengeRequest => ChallengeRequest::parse(datagram).ok().map(|_| Self::Greeting),
             DatagramKind::Punch => Punch::parse(datagram).ok().map(|_| Self::Other),
             DatagramKind::ProbeEcho => parse_probe_echo(datagram).ok().map(|nonce| Self::Echo { nonce }),
+            // Pages have no circuits.
+            DatagramKind::Relayed => None,
             _ => Some(Self::Other),
         }
     }
@@ -64,9 +66,18 @@ mod tests {
         let stun = b"\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl";
         let mut dhcp = [0; 240];
         dhcp[0] = 1;
-        for foreign in
-            [&dns[..], &ntp, stun, &dhcp, b"", b"\x20info", &[0x08; 100], &[0x80; 6], &[0x80; 1_233]]
-        {
+        for foreign in [
+            &dns[..],
+            &ntp,
+            stun,
+            &dhcp,
+            b"",
+            b"\x20info",
+            &[0x08; 100],
+            &[0x0e; 42],
+            &[0x80; 6],
+            &[0x80; 1_233],
+        ] {
             assert_eq!(Form::of(foreign), None, "{foreign:02x?}");
         }
         assert_eq!(Form::of(&[0x80; 1_232]), Some(Form::Other));

@@ -32,7 +32,9 @@ impl Endpoint {
             DatagramKind::Probe => self.on_probe(path, bytes),
             // Endpoints send no probes, and an echo that were answered could go round for ever.
             DatagramKind::ProbeEcho => self.stats.stray_handshake += 1,
-            DatagramKind::Reserved | DatagramKind::Empty => self.stats.reserved_kind += 1,
+            DatagramKind::Relayed | DatagramKind::Reserved | DatagramKind::Empty => {
+                self.stats.reserved_kind += 1
+            }
         }
     }
 

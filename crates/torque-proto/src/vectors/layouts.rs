@@ -90,6 +90,7 @@ fn datagrams(vectors: &mut Vec<Json>) {
             DatagramKind::Punch => "punch",
             DatagramKind::WhoAreYou => "who_are_you",
             DatagramKind::Reset => "reset",
+            DatagramKind::Relayed => "relayed",
             DatagramKind::Empty => "empty",
         };
         let is_refused = matches!(kind, "reserved" | "empty");

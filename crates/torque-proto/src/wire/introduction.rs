@@ -1,13 +1,18 @@
 //! Messages of introductions, between a party and its introducer (INTRODUCTIONS.md 3).
 //!
 //! Each is the body of a reliable message; its kind is that of [`ReliableKind`](super::control::reliable::ReliableKind).
+//! A body that is not laid out as the document says is an error, to its last byte.
+
+mod bytes;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
+pub use self::bytes::{WITHDRAW_BYTES, parse_candidates, parse_withdraw, withdraw, write_candidates};
 use crate::codes::CloseCode;
 
 /// The most candidates in a message.
@@ -63,7 +68,7 @@ pub struct Request {
     pub flags: PartyFlags,
     /// Random.
     pub nonce: [u8; 16],
-    /// Where it may be reachable: kinds `Interface` and `Mapped`, as far as the party is honest.
+    /// Where it may be reachable, at most [`MAX_CANDIDATES`]: kinds `Interface` and `Mapped`, as far as the party is honest.
     pub candidates: Vec<Candidate>,
 }
 
@@ -82,6 +87,7 @@ pub enum Nat {
 }
 
 /// Kind 6: how far an introduction is.
+#[derive(Debug)]
 pub enum Introduction {
     /// Both parties can begin.
     Complete(Box<Introduced>),
@@ -109,15 +115,33 @@ pub struct Introduced {
     pub circuit_rate: u32,
     /// The other party's NAT.
     pub nat: Nat,
-    /// The NAT of the party that is told.
+    /// The NAT of the party that is told. Its stride does not travel: it is read as 0.
     pub own_nat: Nat,
     /// Where the introducer sees the party that is told; `None` if that party takes no direct paths.
     pub observed: Option<SocketAddr>,
-    /// Where the other party may be reachable.
+    /// Where the other party may be reachable, at most [`MAX_CANDIDATES`].
     pub candidates: Vec<Candidate>,
 }
 
-/// What became of an introduction, by the word of a party.
+/// Shows everything but the secret.
+impl fmt::Debug for Introduced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introduced")
+            .field("id", &self.id)
+            .field("flags", &self.flags)
+            .field("public_key", &self.public_key)
+            .field("nonce", &self.nonce)
+            .field("circuit", &self.circuit)
+            .field("circuit_rate", &self.circuit_rate)
+            .field("nat", &self.nat)
+            .field("own_nat", &self.own_nat)
+            .field("observed", &self.observed)
+            .field("candidates", &self.candidates)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How an introduction ended, by the word of a party.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutcomeResult {
     /// Established on a direct path.
@@ -160,3 +184,6 @@ pub struct CircuitNotice {
     /// Its state.
     pub state: CircuitState,
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@ use core::ops::RangeInclusive;
 
 use super::header::HeaderSize;
 use super::{
-    CHALLENGE_REQUEST_BYTES, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, MAX_SHORT_DATA,
-    PROBE_BYTES, Punch, REPLY_HEADER_BYTES, RESET_BYTES, Reject, ReplyKind, WHO_ARE_YOU,
+    CHALLENGE_REQUEST_BYTES, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, MAX_RELAYED,
+    MAX_SHORT_DATA, PROBE_BYTES, Punch, RELAYED_HEAD_BYTES, REPLY_HEADER_BYTES, RESET_BYTES, Reject,
+    ReplyKind, WHO_ARE_YOU,
 };
 use crate::settings::Settings;
 
@@ -36,6 +37,7 @@ impl DatagramKind {
             Self::WhoAreYou => (WHO_ARE_YOU.len(), WHO_ARE_YOU.len()),
             Self::Reset => (RESET_BYTES, RESET_BYTES),
             Self::Probe | Self::ProbeEcho => (PROBE_BYTES, PROBE_BYTES),
+            Self::Relayed => (RELAYED_HEAD_BYTES + 1, RELAYED_HEAD_BYTES + MAX_RELAYED),
             Self::Packet => (HeaderSize::Three.bytes() + Settings::MIN_TAG_BYTES as usize, MAX_UDP_BYTES),
             Self::Reserved | Self::Info | Self::Empty => return None,
         };

@@ -1,4 +1,4 @@
-//! Bytes to legal values and back, nothing else: no keys, no state, no time (PROTOCOL.md 2, 4, 6, 8).
+//! Bytes to legal values and back, nothing else: no keys, no state, no time (PROTOCOL.md 2, 4, 6, 8; PATHS.md 2, 3; INTRODUCTIONS.md 2, 3).
 //!
 //! Every parser takes any bytes and either returns a value that obeys the document or says what is wrong.
 
@@ -10,6 +10,7 @@ mod kind;
 mod lengths;
 mod probe;
 mod punch;
+mod relayed;
 mod reply;
 mod sealed;
 
@@ -24,6 +25,7 @@ pub use handshake::{
 pub use kind::DatagramKind;
 pub use probe::{PROBE_BYTES, parse_probe, parse_probe_echo, probe, probe_echo};
 pub use punch::{PATH_ID_BYTES, Punch, RESET_BYTES, WHO_ARE_YOU, parse_path_id, parse_reset, path_id, reset};
+pub use relayed::{MAX_RELAYED, RELAYED_HEAD_BYTES, is_relayable, parse_relayed, relayed_head};
 pub use reply::Reply;
 pub use sealed::{AcceptPayload, RefusePayload, RequestPayload};
 
@@ -68,6 +70,10 @@ pub enum ParseError {
     RejectCode,
     /// A number is 0 that may not be.
     Zero,
+    /// A number stands for nothing that this version knows.
+    Unknown,
+    /// A list has more entries than it may have.
+    TooMany,
 }
 
 impl fmt::Display for ParseError {
@@ -84,6 +90,8 @@ impl fmt::Display for ParseError {
             Self::InitialSequence => f.write_str("the initial sequence is out of range"),
             Self::RejectCode => f.write_str("unknown reject code"),
             Self::Zero => f.write_str("a number is zero"),
+            Self::Unknown => f.write_str("a number stands for nothing known"),
+            Self::TooMany => f.write_str("a list is too long"),
         }
     }
 }
@@ -110,6 +118,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u16(&mut self) -> Result<u16, ParseError> {
         self.array().map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, ParseError> {
+        self.array().map(u32::from_be_bytes)
     }
 
     pub(crate) fn u64(&mut self) -> Result<u64, ParseError> {
