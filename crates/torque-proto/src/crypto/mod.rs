@@ -4,6 +4,7 @@ mod aead;
 mod cipher;
 pub(crate) mod dh;
 pub(crate) mod hash;
+pub(crate) mod introduced;
 pub(crate) mod keys;
 pub(crate) mod native;
 pub(crate) mod noise;

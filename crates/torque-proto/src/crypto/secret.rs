@@ -90,9 +90,9 @@ pub(crate) struct ConnectionSecret {
     prk: [u8; 32],
 }
 
-/// The key that makes and judges a connection's punches (PATHS.md 3).
+/// The key that makes and judges the punches of a connection (PATHS.md 3) or an introduction (INTRODUCTIONS.md 6).
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct PunchKey([u8; 32]);
+pub(crate) struct PunchKey(pub(super) [u8; 32]);
 
 impl PunchKey {
     /// The punch as it travels.
@@ -187,6 +187,7 @@ fn open(prk: &[u8; 32], label: &[u8], header: &[u8], sealed: &[u8]) -> Option<Ve
     aead::open(&answer_key(prk, label), Nonce::ONLY, header, sealed)
 }
 
+/// For secrets: `Debug` shows the name of the type and nothing else.
 macro_rules! debug_without_content {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
@@ -196,6 +197,7 @@ macro_rules! debug_without_content {
         }
     )*};
 }
+pub(super) use debug_without_content;
 debug_without_content!(HandshakeSecret, AnswerSecret, ConnectionSecret, PunchKey, TrafficSecret);
 
 #[cfg(test)]

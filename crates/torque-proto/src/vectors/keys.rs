@@ -1,4 +1,5 @@
-//! keys.json: the key schedule and the packet ciphers (PROTOCOL.md 3.3, 3.4), and sealed punches (PATHS.md 2.1, 3).
+//! keys.json: the key schedule and the packet ciphers (PROTOCOL.md 3.3, 3.4), sealed punches (PATHS.md 2.1, 3), and the keys of
+//! introductions (INTRODUCTIONS.md 6).
 
 use std::format;
 use std::vec::Vec;
@@ -8,9 +9,11 @@ use super::layouts::punch_fields;
 use super::rng;
 use crate::crypto::Cipher;
 use crate::crypto::dh::DhSecret;
+use crate::crypto::introduced::IntroducedKeys;
 use crate::crypto::keys::vectors as keys;
 use crate::crypto::rng::Rng;
-use crate::crypto::secret::{ConnectionSecret, Direction, HandshakeSecret};
+use crate::crypto::secret::{ConnectionSecret, Direction, HandshakeSecret, PunchKey};
+use crate::identity::KeyPair;
 use crate::wire::Punch;
 
 const CIPHERS: [Cipher; 3] = [Cipher::Aes128Gcm, Cipher::ChaCha20Poly1305, Cipher::Aes128GcmSst];
@@ -29,6 +32,7 @@ pub(super) fn vectors() -> Vec<Json> {
         }
     }
     punches(&mut vectors);
+    introductions(&mut vectors);
     vectors
 }
 
@@ -46,18 +50,65 @@ fn punches(vectors: &mut Vec<Json>) {
     ] {
         let key = ConnectionSecret::from_prk(prk).punch_key();
         let punch = Punch { is_from_host, is_of_connection: true, id, number, echo };
-        let bytes = key.seal(&punch);
-        let (read, tag) = Punch::parse(&bytes).expect("it is a punch");
-        assert!(read == punch && key.verifies(&punch, &tag), "{name}");
         vectors.push(object! {
             "name": format!("punch_{name}"),
             "kind": "punch",
             "prk": prk,
             "punch_key": key.expose(),
-            "fields": punch_fields(&punch, tag),
-            "hex": &bytes,
+            "fields": punch_fields(&punch, tag(&key, &punch)),
+            "hex": &key.seal(&punch),
         });
     }
+}
+
+/// What an introducer told two parties, what the host seals with it, and a punch of each side.
+fn introductions(vectors: &mut Vec<Json>) {
+    let mut rng = rng("introductions");
+    for (name, data_bytes) in [("without_data", 0), ("data", 100), ("most_data", 480)] {
+        let (initiator_nonce, host_nonce, secret): ([u8; 16], [u8; 16], [u8; 32]) =
+            (rng.array(), rng.array(), rng.array());
+        let [initiator, host] = core::array::from_fn(|_| KeyPair::from_seed(rng.array()).public());
+        let id = rng.u64();
+        let derive = || {
+            let keys = (initiator.as_bytes(), host.as_bytes());
+            IntroducedKeys::derive(&initiator_nonce, &host_nonce, &secret, id, keys.0, keys.1)
+        };
+        let keys = derive();
+        let mut data = std::vec![0; data_bytes];
+        rng.fill(&mut data);
+        let sealed = derive().data.seal(id, &data);
+        assert_eq!(keys.data.open(id, &sealed).as_ref(), Some(&data));
+        let punch = |is_from_host, number, echo| {
+            let punch = Punch { is_from_host, is_of_connection: false, id, number, echo };
+            object! { "fields": punch_fields(&punch, tag(&keys.punch, &punch)), "hex": &keys.punch.seal(&punch) }
+        };
+        let (first, second) = (rng.u64(), rng.u64());
+        let punches: Vec<Json> =
+            [punch(false, first, 0), punch(true, second, first), punch(false, 0, second)].into();
+        vectors.push(object! {
+            "name": format!("introduction_{name}"),
+            "kind": "introduced_keys",
+            "introduction_id": id.to_be_bytes(),
+            "secret": secret,
+            "initiator_nonce": initiator_nonce,
+            "host_nonce": host_nonce,
+            "initiator_public_key": initiator.as_bytes(),
+            "host_public_key": host.as_bytes(),
+            "psk": keys.psk.expose(),
+            "punch_key": keys.punch.expose(),
+            "data_key": keys.data.expose(),
+            "introduced_data": data,
+            "sealed_data": sealed,
+            "punches": punches,
+        });
+    }
+}
+
+/// The right tag of a punch.
+fn tag(key: &PunchKey, punch: &Punch) -> [u8; Punch::TAG_BYTES] {
+    let (read, tag) = Punch::parse(&key.seal(punch)).expect("it is a punch");
+    assert!(read == *punch && key.verifies(punch, &tag));
+    tag
 }
 
 fn key_schedule(name: &str, rng: &mut Rng) -> Json {
