@@ -17,8 +17,11 @@ impl Nonce {
     /// For keys that seal exactly one byte string (PROTOCOL.md 3.3).
     pub(super) const ONLY: Self = Self([0; 12]);
 
-    /// For the first and only text under a Noise key (PROTOCOL.md 3.2).
+    /// For the first text under a Noise key, which is the only one but in the first message of an introduced exchange (PROTOCOL.md 3.2).
     pub(super) const NOISE_FIRST: Self = Self([0; 12]);
+
+    /// For the second text under a Noise key (INTRODUCTIONS.md 7).
+    pub(super) const NOISE_SECOND: Self = Self([0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
 
     /// For a data packet or report (PROTOCOL.md 3.3).
     pub(super) fn data(salt: &Salt, sequence: u64) -> Self {

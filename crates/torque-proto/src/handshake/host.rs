@@ -14,8 +14,7 @@ use crate::codes::RejectCode;
 use crate::config::Config;
 use crate::crypto::Cipher;
 use crate::crypto::hash::sha256;
-use crate::crypto::noise;
-use crate::crypto::noise::InitiatorKeys;
+use crate::crypto::noise::{self, InitiatorKeys, Prior};
 use crate::crypto::secret::HandshakeSecret;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
@@ -270,7 +269,7 @@ fn open_request(
     .prologue();
     let cipher = Cipher::from_number(request.cipher)?;
     let noise::Responded { initiator, payload, secret } =
-        noise::respond(&prologue, epoch.dh(), cx.key_pair, request.noise)?;
+        noise::respond(Prior { prologue: &prologue, psk: None }, epoch.dh(), cx.key_pair, request.noise)?;
     let payload = RequestPayload::parse(&payload).ok()?;
     let public_key = PublicKey::from_x25519(initiator.s.as_bytes(), payload.sign_bit).ok()?;
     Some(Admitted {

@@ -16,7 +16,7 @@ use super::settle::check_answer;
 use super::{ConnectionParts, Context, Role};
 use crate::codes::CloseCode;
 use crate::config::HandshakeConfig;
-use crate::crypto::noise;
+use crate::crypto::noise::{self, Prior};
 use crate::crypto::secret::ConnectionSecret;
 use crate::identity::KeyPair;
 use crate::instant::Instant;
@@ -164,7 +164,7 @@ impl Solving {
         .write(&mut payload);
         let mut noise_message = Vec::new();
         let exchange = noise::initiate(
-            &challenge.prologue(cx.config, common.offers),
+            Prior { prologue: &challenge.prologue(cx.config, common.offers), psk: None },
             &challenge.epoch_key,
             &challenge.public_key.x25519(),
             cx.rng.array(),

@@ -80,7 +80,8 @@ fn both_sides_give_the_bytes_of_the_published_vectors() {
         let payloads = vector.payloads.map(hex);
         assert_eq!([epoch.public(), host.public(), payloads[0].as_slice()].concat(), hex(vector.first));
 
-        let start = || State::after_first(&prologue, epoch.public(), host.public(), &payloads[0]);
+        let prior = Prior { prologue: &prologue, psk: None };
+        let start = || State::after_first(prior, epoch.public(), host.public(), &payloads[0]);
         let (mut state, mut message) = (start(), Vec::new());
         state
             .write_second(epoch.public(), host.public(), &ephemeral, &initiator, &payloads[1], &mut message)
@@ -110,7 +111,7 @@ fn the_exchange_is_what_another_program_makes_of_the_document() {
     let epoch = DhSecret::from_bytes(bytes(64));
     let mut message = Vec::new();
     let secret = initiate(
-        b"a prologue",
+        Prior { prologue: b"a prologue", psk: None },
         epoch.public(),
         &host.public().x25519(),
         bytes(96),
@@ -124,6 +125,30 @@ fn the_exchange_is_what_another_program_makes_of_the_document() {
     assert_eq!(message, hex(wanted));
     assert_eq!(secret.ck, array("ddc852fde632538c22a4f5370f89e858904013309a386177e2a77cb8b425024e"));
     assert_eq!(secret.h, array("fb0fe9b860a26fe2981490345bb4df79621118a2cecbcc0e228a69e8dd644b62"));
+}
+
+#[test]
+fn the_exchange_with_a_psk_is_what_another_program_makes_of_the_document() {
+    let bytes = |from: u8| -> [u8; 32] { core::array::from_fn(|i| from + i as u8) };
+    let (host, initiator) = (KeyPair::from_seed(bytes(0)), KeyPair::from_seed(bytes(32)));
+    let epoch = DhSecret::from_bytes(bytes(64));
+    let psk = Psk(bytes(128));
+    let mut message = Vec::new();
+    let secret = initiate(
+        Prior { prologue: b"a prologue", psk: Some(&psk) },
+        epoch.public(),
+        &host.public().x25519(),
+        bytes(96),
+        &initiator,
+        b"the request payload",
+        &mut message,
+    )
+    .unwrap()
+    .secret;
+    let wanted = "675dd574ed7789310b3d2e7681f3790b466c773b1521fecf36577958371ea52f20a0258f936a641f4bc530c5c207a7eaa6d7b8c5e3c2dbad62ff91d9692f46d520198b400d3b50c37c0e552323fd85ffc2dc3dbad3b6c17d260184efdb41b36fe55ed98868b6db617de536b0bddda651fcc025";
+    assert_eq!(message, hex(wanted));
+    assert_eq!(secret.ck, array("3dfa9c51c830c985897becb31ac54c4cfc8920af503602e3f365b43be542dd60"));
+    assert_eq!(secret.h, array("ebc2cfc794cfc5ccbd46894242216509bfb64c74ed6185e17a2f8b72123dcb24"));
 }
 
 /// snow's own primitives; its randomness is not needed, as every ephemeral key is given.
@@ -155,6 +180,7 @@ impl CryptoResolver for Resolver {
 
 /// One run's secrets, as both libraries take them.
 struct Run {
+    psk: Option<Psk>,
     prologue: Vec<u8>,
     payload: Vec<u8>,
     host: KeyPair,
@@ -166,7 +192,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(rng: &mut Rng) -> Self {
+    /// A run of IX or of IXpsk2.
+    fn new(has_psk: bool, rng: &mut Rng) -> Self {
         let mut bytes = |most: u64| {
             let mut bytes = alloc::vec![0; rng.below(most + 1) as usize];
             rng.fill(&mut bytes);
@@ -180,6 +207,7 @@ impl Run {
         };
         let (host_seed, initiator_seed) = (rng.array(), rng.array());
         Self {
+            psk: has_psk.then(|| Psk(rng.array())),
             prologue,
             payload,
             host_scalar: scalar(&host_seed),
@@ -197,8 +225,9 @@ impl Run {
             true => (&self.host_scalar, &self.epoch),
             false => (&self.initiator_scalar, &self.ephemeral),
         };
-        let builder = snow::Builder::with_resolver(
-            core::str::from_utf8(NAME).unwrap().parse().unwrap(),
+        let name: &[u8] = if self.psk.is_some() { NAME_WITH_PSK } else { NAME };
+        let mut builder = snow::Builder::with_resolver(
+            core::str::from_utf8(name).unwrap().parse().unwrap(),
             Box::new(Resolver),
         )
         .prologue(&self.prologue)
@@ -206,13 +235,29 @@ impl Run {
         .local_private_key(scalar)
         .unwrap()
         .fixed_ephemeral_key_for_testing_only(ephemeral);
+        if let Some(Psk(psk)) = &self.psk {
+            builder = builder.psk(2, psk).unwrap();
+        }
         if host { builder.build_initiator().unwrap() } else { builder.build_responder().unwrap() }
+    }
+
+    fn prior(&self) -> Prior<'_> {
+        Prior { prologue: &self.prologue, psk: self.psk.as_ref() }
+    }
+
+    /// Without a psk the first message is the two public keys; with one, all but the first key is sealed, which our side never sends.
+    fn is_first_message(&self, message: &[u8]) -> bool {
+        let epoch = DhSecret::from_bytes(self.epoch);
+        match self.psk {
+            None => message == [*epoch.public(), self.host.public().x25519()].concat(),
+            Some(_) => message.starts_with(epoch.public()) && message.len() == 32 + 48 + 16,
+        }
     }
 
     fn initiate(&self, out: &mut Vec<u8>) -> HandshakeSecret {
         let epoch = DhSecret::from_bytes(self.epoch);
         let host = self.host.public().x25519();
-        initiate(&self.prologue, epoch.public(), &host, self.ephemeral, &self.initiator, &self.payload, out)
+        initiate(self.prior(), epoch.public(), &host, self.ephemeral, &self.initiator, &self.payload, out)
             .unwrap()
             .secret
     }
@@ -220,13 +265,12 @@ impl Run {
 
 #[test]
 fn our_initiator_talks_to_snows_host() {
-    for_seeds(8, |rng| {
-        let run = Run::new(rng);
+    for_seeds(16, |rng| {
+        let run = Run::new(rng.below(2) == 0, rng);
         let mut host = run.snow("host");
         let mut buffer = [0; 2_000];
         let length = host.write_message(&[], &mut buffer).unwrap();
-        let epoch = DhSecret::from_bytes(run.epoch);
-        assert_eq!(buffer[..length], [*epoch.public(), run.host.public().x25519()].concat());
+        assert!(run.is_first_message(&buffer[..length]));
 
         let mut message = Vec::new();
         let secret = run.initiate(&mut message);
@@ -241,13 +285,15 @@ fn our_initiator_talks_to_snows_host() {
 
 #[test]
 fn snows_initiator_talks_to_our_host() {
-    for_seeds(8, |rng| {
-        let run = Run::new(rng);
+    for_seeds(16, |rng| {
+        let run = Run::new(rng.below(2) == 0, rng);
         let mut initiator = run.snow("initiator");
         let epoch = DhSecret::from_bytes(run.epoch);
         let mut buffer = [0; 2_000];
-        let first = [*epoch.public(), run.host.public().x25519()].concat();
-        assert_eq!(initiator.read_message(&first, &mut buffer).unwrap(), 0);
+        let mut first = [0; 2_000];
+        let length = run.snow("host").write_message(&[], &mut first).unwrap();
+        assert!(run.is_first_message(&first[..length]));
+        assert_eq!(initiator.read_message(&first[..length], &mut buffer).unwrap(), 0);
         let length = initiator.write_message(&run.payload, &mut buffer).unwrap();
         let message = &buffer[..length];
         let mut ours = Vec::new();
@@ -255,7 +301,7 @@ fn snows_initiator_talks_to_our_host() {
         assert_eq!(ours, message, "our initiator makes the same bytes");
 
         let Responded { initiator: keys, payload, secret } =
-            respond(&run.prologue, &epoch, &run.host, message).unwrap();
+            respond(run.prior(), &epoch, &run.host, message).unwrap();
         assert_eq!(*keys.s.as_bytes(), run.initiator.public().x25519());
         assert_eq!(payload, run.payload);
         assert_eq!(initiator.get_handshake_hash(), secret.h);
@@ -268,27 +314,33 @@ fn snows_initiator_talks_to_our_host() {
 #[test]
 fn whatever_differs_between_the_sides_the_host_refuses() {
     for_seeds(4, |rng| {
-        let run = Run::new(rng);
+        let run = Run::new(rng.below(2) == 0, rng);
         let epoch = DhSecret::from_bytes(run.epoch);
         let mut message = Vec::new();
         run.initiate(&mut message);
-        assert!(respond(&run.prologue, &epoch, &run.host, &message).is_some());
+        assert!(respond(run.prior(), &epoch, &run.host, &message).is_some());
 
         let mut prologue = run.prologue.clone();
         prologue.push(0);
-        assert!(respond(&prologue, &epoch, &run.host, &message).is_none());
+        assert!(respond(Prior { prologue: &prologue, ..run.prior() }, &epoch, &run.host, &message).is_none());
+        let other_psk = Psk(rng.array());
+        for psk in [None, Some(&other_psk)] {
+            if psk.is_some() || run.psk.is_some() {
+                assert!(respond(Prior { psk, ..run.prior() }, &epoch, &run.host, &message).is_none());
+            }
+        }
         let other = DhSecret::from_bytes(rng.array());
-        assert!(respond(&run.prologue, &other, &run.host, &message).is_none());
-        assert!(respond(&run.prologue, &epoch, &run.initiator, &message).is_none());
+        assert!(respond(run.prior(), &other, &run.host, &message).is_none());
+        assert!(respond(run.prior(), &epoch, &run.initiator, &message).is_none());
         for _ in 0..20 {
             let mut changed = message.clone();
             let at = rng.below(message.len() as u64) as usize;
             // The top bit of an X25519 key is ignored by the function, but the transcript covers it.
             changed[at] ^= 1 << rng.below(8);
-            assert!(respond(&run.prologue, &epoch, &run.host, &changed).is_none(), "byte {at}");
+            assert!(respond(run.prior(), &epoch, &run.host, &changed).is_none(), "byte {at}");
         }
         for length in [0, 31, 32, 79, 80, 95, message.len() - 1] {
-            assert!(respond(&run.prologue, &epoch, &run.host, &message[..length]).is_none());
+            assert!(respond(run.prior(), &epoch, &run.host, &message[..length]).is_none());
         }
     });
 }
@@ -296,13 +348,13 @@ fn whatever_differs_between_the_sides_the_host_refuses() {
 #[test]
 fn a_host_key_that_gives_no_secret_leaves_nothing_behind() {
     for_seeds(2, |rng| {
-        let run = Run::new(rng);
+        let run = Run::new(rng.below(2) == 0, rng);
         let good = *DhSecret::from_bytes(run.epoch).public();
         let host = run.host.public().x25519();
         for (epoch_key, host_key) in [([0; 32], host), (good, [0; 32])] {
             let mut out = b"before".to_vec();
             let secret =
-                initiate(&run.prologue, &epoch_key, &host_key, run.ephemeral, &run.initiator, b"", &mut out);
+                initiate(run.prior(), &epoch_key, &host_key, run.ephemeral, &run.initiator, b"", &mut out);
             assert!(secret.is_none());
             assert_eq!(out, b"before");
         }
@@ -312,11 +364,11 @@ fn a_host_key_that_gives_no_secret_leaves_nothing_behind() {
 #[test]
 fn an_initiator_key_that_gives_no_secret_is_refused() {
     for_seeds(2, |rng| {
-        let run = Run::new(rng);
+        let run = Run::new(rng.below(2) == 0, rng);
         let epoch = DhSecret::from_bytes(run.epoch);
         let mut message = Vec::new();
         run.initiate(&mut message);
         message[..32].fill(0);
-        assert!(respond(&run.prologue, &epoch, &run.host, &message).is_none());
+        assert!(respond(run.prior(), &epoch, &run.host, &message).is_none());
     });
 }

@@ -10,7 +10,7 @@ pub(crate) struct Step {
     pub(crate) h: [u8; 32],
     pub(crate) ck: [u8; 32],
     pub(crate) k: [u8; 32],
-    /// The hashed bytes or the shared secret.
+    /// The hashed bytes, the shared secret, or the psk.
     pub(crate) input: Vec<u8>,
 }
 
@@ -19,12 +19,12 @@ std::thread_local! {
 }
 
 /// Forgets the exchange before.
-pub(super) fn begin(state: &State) {
+pub(super) fn begin(state: &State<'_>) {
     STEPS.with_borrow_mut(Vec::clear);
-    note(state, NAME);
+    note(state, &state.h);
 }
 
-pub(super) fn note(state: &State, input: &[u8]) {
+pub(super) fn note(state: &State<'_>, input: &[u8]) {
     let step = Step { h: state.h, ck: state.ck, k: state.k, input: input.to_vec() };
     STEPS.with_borrow_mut(|steps| steps.push(step));
 }

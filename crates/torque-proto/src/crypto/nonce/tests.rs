@@ -12,6 +12,12 @@ fn domain_and_counter_are_laid_over_the_salt() {
 }
 
 #[test]
+fn nonces_of_noise_count_in_little_endian() {
+    assert_eq!(Nonce::NOISE_FIRST.as_bytes(), &[0; 12]);
+    assert_eq!(Nonce::NOISE_SECOND.as_bytes(), &[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
 fn no_two_packets_under_one_salt_have_one_nonce() {
     let salt = [0x5a; 12];
     let numbers = (0..1_000).chain((0..53).map(|bit| 1 << bit)).chain([(1 << 53) - 1, u64::MAX]);
