@@ -4,12 +4,15 @@ mod ids;
 mod limits;
 mod punching;
 mod rtt;
+mod step;
+mod upgrade;
 
 use core::net::IpAddr;
 
 pub(crate) use ids::{PathId, PathIds, Sharing};
-pub(crate) use punching::{Ask, Facts, PathSet, Step};
+pub(crate) use punching::PathSet;
 pub(crate) use rtt::Rtt;
+pub(crate) use step::{Ask, Facts, Step};
 
 use crate::address::Address;
 

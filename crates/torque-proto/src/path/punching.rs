@@ -6,10 +6,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::Path;
 use super::limits::{Allowance, ForeignNumbers};
+use super::upgrade::Upgrade;
+use super::{Ask, Facts, Path, Step};
 use crate::address::Address;
-use crate::crypto::rng::Rng;
 use crate::instant::Instant;
 use crate::micros::Micros;
 
@@ -18,7 +18,7 @@ const MAX_SOURCES: usize = 4;
 /// Valid paths beside the active one.
 const MAX_STANDBYS: usize = 3;
 /// Numbers that wait for their echo.
-const MAX_ASKED: usize = 16;
+const MAX_ASKED: usize = 64;
 /// Answers a second, and how many of them sources get.
 const MAX_ANSWERS: u32 = 16;
 const MAX_SOURCE_ANSWERS: u32 = 4;
@@ -47,47 +47,6 @@ const MAX_SUSPICIONS: u32 = 2;
 const POKE_PAUSE: Micros = Micros::from_secs(1);
 /// The pause between doubts because a datagram could not be sent.
 const OBSTACLE_PAUSE: Micros = Micros::from_secs(1);
-
-/// A punch to be sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Ask {
-    pub(crate) path: Path,
-    /// What it asks to be echoed, or 0.
-    pub(crate) number: u64,
-    /// The number that it answers, or 0.
-    pub(crate) echo: u64,
-}
-
-/// What the connection knows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
-    /// The pause before a probe (PROTOCOL.md 9.3).
-    pub(crate) probe_time: Micros,
-    /// The round-trip time of the active path.
-    pub(crate) round_trip: Micros,
-    /// When the answer to a data packet or ping is or was overdue, if one is awaited.
-    pub(crate) overdue_at: Option<Instant>,
-}
-
-impl Facts {
-    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
-        self.overdue_at.is_some_and(|at| at <= now)
-    }
-}
-
-/// What a step of a [`PathSet`] needs, and the punches that it wants.
-pub(crate) struct Step<'a> {
-    pub(crate) now: Instant,
-    pub(crate) facts: Facts,
-    pub(crate) rng: &'a mut Rng,
-    pub(crate) asks: Vec<Ask>,
-}
-
-impl<'a> Step<'a> {
-    pub(crate) fn new(now: Instant, facts: Facts, rng: &'a mut Rng) -> Self {
-        Self { now, facts, rng, asks: Vec::new() }
-    }
-}
 
 /// A path that is valid here.
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +113,8 @@ pub(crate) struct PathSet {
     foreign: ForeignNumbers,
     doubt: Option<Doubt>,
     suspicion: Option<Suspicion>,
+    /// Where the other side may be reachable, of a connection that was introduced.
+    upgrade: Option<Upgrade>,
     /// When the active path last echoed, if it has.
     proven: Option<Instant>,
     /// Whether a ping is to be sent on the active path.
@@ -178,6 +139,7 @@ impl PathSet {
             foreign: ForeignNumbers::default(),
             doubt: None,
             suspicion: None,
+            upgrade: None,
             proven: None,
             wants_ping: false,
             next_look: now + look_pause(facts),
@@ -202,7 +164,8 @@ impl PathSet {
 
     /// Returns whether the connection has one path, and looks for no other.
     pub(crate) fn is_needless(&self) -> bool {
-        self.standbys.is_empty()
+        self.upgrade.as_ref().is_none_or(|upgrade| upgrade.deadline(self.is_relayed()).is_none())
+            && self.standbys.is_empty()
             && self.unproven.is_empty()
             && self.doubt.is_none()
             && self.suspicion.is_none()
@@ -247,6 +210,40 @@ impl PathSet {
         match number {
             0 => self.asked.iter().any(|asked| asked.number == echo),
             _ => self.foreign.heeds(now, number),
+        }
+    }
+
+    /// The connection was introduced: the other side may be reachable there, too. A round begins at once.
+    pub(crate) fn introduce(&mut self, step: &mut Step<'_>, candidates: Vec<Path>) {
+        let upgrade = self.upgrade.get_or_insert_with(|| Upgrade::new(step.now));
+        upgrade.set_candidates(step.now, candidates);
+        self.look_for_direct_path(step);
+    }
+
+    /// Asks everywhere where a direct path may be found, if it is time.
+    fn look_for_direct_path(&mut self, step: &mut Step<'_>) {
+        let is_relayed = self.is_relayed();
+        if let Some(upgrade) = &mut self.upgrade
+            && upgrade.is_due(step.now, is_relayed)
+        {
+            self.ask_candidates(step);
+        }
+    }
+
+    fn ask_candidates(&mut self, step: &mut Step<'_>) {
+        let known = |path: &Path| self.is_valid(*path);
+        let candidates: Vec<_> =
+            self.upgrade.iter().flat_map(Upgrade::candidates).filter(|path| !known(path)).collect();
+        for path in candidates {
+            self.ask(step, path);
+        }
+    }
+
+    /// A circuit has ended, or an address belongs to another connection.
+    pub(crate) fn lose(&mut self, step: &mut Step<'_>, remote: Address) {
+        self.forget(remote);
+        if self.active.path.remote == remote {
+            self.begin_doubt(step);
         }
     }
 
@@ -320,6 +317,7 @@ impl PathSet {
             self.next_keep = now + KEEP_PAUSE;
             self.keep(step);
         }
+        self.look_for_direct_path(step);
         if self.active.echoed + PATH_LIVES <= now
             && let Some(index) = self.best_standby()
         {
@@ -337,6 +335,8 @@ impl PathSet {
         self.standbys.iter().for_each(|valid| consider(valid.echoed + PATH_LIVES));
         self.suspicion.iter().for_each(|suspicion| consider(suspicion.until.min(suspicion.next_ask)));
         self.doubt.iter().for_each(|doubt| consider(doubt.next_round));
+        let look = |upgrade: &Upgrade| upgrade.deadline(self.is_relayed());
+        self.upgrade.iter().filter_map(look).for_each(&mut consider);
         if !self.standbys.is_empty() {
             consider(self.next_keep);
             consider(self.active.echoed + PATH_LIVES);
@@ -391,7 +391,8 @@ impl PathSet {
             }
             None => (self.add_standby(valid), true),
         };
-        if decides {
+        // A direct path is always better than a circuit.
+        if decides || self.is_relayed() && !asked.path.remote.is_circuit() {
             self.activate(now, index);
             return true;
         }
@@ -520,6 +521,7 @@ impl PathSet {
         for index in 0..self.unproven.len() {
             self.ask(step, self.unproven[index].path);
         }
+        self.ask_candidates(step);
         if let Some(doubt) = &mut self.doubt {
             doubt.next_round = step.now + doubt.pause;
             doubt.pause = (doubt.pause * 2).min(MAX_ROUND_PAUSE.max(step.facts.probe_time));
@@ -565,6 +567,11 @@ impl PathSet {
 
     fn best_standby(&self) -> Option<usize> {
         (0..self.standbys.len()).min_by_key(|index| self.standbys[*index].round_trip)
+    }
+
+    /// Returns whether packets take a circuit.
+    fn is_relayed(&self) -> bool {
+        self.active.path.remote.is_circuit()
     }
 
     fn standby(&self, path: Path) -> Option<usize> {

@@ -1,8 +1,11 @@
+mod introduced;
+
 use alloc::vec;
 
 use super::super::limits::MAX_FOREIGN;
 use super::*;
 use crate::address::Address;
+use crate::crypto::rng::Rng;
 
 const FACTS: Facts =
     Facts { probe_time: Micros::from_millis(100), round_trip: Micros::from_millis(40), overdue_at: None };
