@@ -1,6 +1,8 @@
-//! layouts.json: every layout, with what its reader takes and refuses (PROTOCOL.md 2, 4, 6.1, 7.2, 8; PATHS.md 2, 3).
+//! layouts.json: every layout, with what its reader takes and refuses (PROTOCOL.md 2, 4, 6.1, 7.2, 8; PATHS.md 2, 3;
+//! INTRODUCTIONS.md 2, 3).
 
 mod handshake;
+mod introductions;
 mod packets;
 mod paths;
 
@@ -23,6 +25,7 @@ pub(super) fn vectors() -> Vec<Json> {
     paths::add(&mut vectors);
     settings(&mut vectors);
     packets::add(&mut rng, &mut vectors);
+    introductions::add(&mut super::rng("introductions"), &mut vectors);
     vectors
 }
 
@@ -35,10 +38,10 @@ fn is_named(error: ParseError, reason: &str) -> bool {
         "version" => matches!(error, ParseError::Version { .. }),
         "zeros" => error == ParseError::Padding,
         "ciphers" => error == ParseError::Offers,
-        "key_type" => matches!(error, ParseError::KeyType { .. }),
+        "key_type" => matches!(error, ParseError::KeyType { .. } | ParseError::Unknown),
         "range" => {
-            use ParseError::{InitialSequence, RejectCode, Settings, Zero};
-            matches!(error, Settings | InitialSequence | RejectCode | Zero)
+            use ParseError::{InitialSequence, RejectCode, Settings, TooMany, Unknown, Zero};
+            matches!(error, Settings | InitialSequence | RejectCode | Zero | Unknown | TooMany)
         }
         _ => false,
     }
@@ -71,7 +74,7 @@ fn decode_only(vector: Json) -> Json {
 
 fn datagrams(vectors: &mut Vec<Json>) {
     let handshake = [(1_u8, 768), (2, 175), (3, 169), (4, 117), (5, 53), (6, 49), (7, 19)];
-    let paths = [(8, 42), (9, 1), (0x0a, 17)];
+    let paths = [(8, 42), (9, 1), (0x0a, 17), (0x0e, 6)];
     let sizes = handshake.into_iter().chain(paths).chain([(0x0b, 17), (0x0c, 17)]);
     let mut add = |name: String, bytes: &[u8], refused: Option<&str>| {
         let kind = match DatagramKind::of(bytes) {
@@ -109,7 +112,7 @@ fn datagrams(vectors: &mut Vec<Json>) {
     for first in [0x20_u8, 0x7f, 0x80, 0xff] {
         add(format!("{first:02x}"), &[first, 1, 2, 3], None);
     }
-    for first in [0x00_u8, 0x0d, 0x1f] {
+    for first in [0x00_u8, 0x0d, 0x0f, 0x1f] {
         add(format!("{first:02x}"), &[first, 1, 2, 3], Some("reserved"));
     }
     add("empty".to_string(), &[], Some("empty"));
