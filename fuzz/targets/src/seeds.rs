@@ -3,7 +3,11 @@
 
 use torque_proto::identity::origin::{OriginClaims, sign_origin};
 use torque_proto::wire::control::ControlMessage;
-use torque_proto::wire::{Punch, WHO_ARE_YOU, path_id, probe, probe_echo, reset};
+use torque_proto::wire::introduction::{
+    Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Introduction, Nat, Outcome,
+    OutcomeResult, PartyFlags, Request, withdraw, write_candidates,
+};
+use torque_proto::wire::{Punch, WHO_ARE_YOU, path_id, probe, probe_echo, relayed_head, reset};
 use torque_proto::{Config, Trust};
 
 use crate::side::{Side, address, small_config};
@@ -66,6 +70,7 @@ fn wire() -> Vec<(String, Vec<u8>)> {
     keep(&stray_punch().with_tag([7; 16]));
     keep(&WHO_ARE_YOU);
     keep(&reset([7; 16]));
+    keep(&[&relayed_head(7)[..], &stray_punch().with_tag([7; 16])].concat());
     let mut controls = Vec::new();
     ControlMessage::Ping { id: 7, settled: 9 }.write(&mut controls);
     ControlMessage::Pong { id: 7, settled: 9 }.write(&mut controls);
@@ -80,7 +85,51 @@ fn wire() -> Vec<(String, Vec<u8>)> {
     let accept = [&[0, 7][..], &settings, &[9; 24], &[0, 3, b'a', b'b', b'c']].concat();
     found.push(("accept-payload".to_owned(), accept));
     found.push(("refuse-payload".to_owned(), vec![0, 1, 0, 3, b'b', b'y', b'e']));
+    found.extend(introductions());
     found
+}
+
+/// One body of each message of introductions.
+fn introductions() -> Vec<(String, Vec<u8>)> {
+    let flags = PartyFlags { is_host: true, takes_direct: true, ..PartyFlags::default() };
+    let candidates = vec![
+        Candidate { kind: CandidateKind::Interface, address: ([192, 168, 1, 2], 28_000).into() },
+        Candidate {
+            kind: CandidateKind::Mapped,
+            address: ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 9], 28_000).into(),
+        },
+    ];
+    let introduced = Introduced {
+        id: 7,
+        flags,
+        public_key: [1; 32],
+        nonce: [2; 16],
+        secret: [3; 32].into(),
+        circuit: 8,
+        circuit_rate: 128_000,
+        nat: Nat::Sequential(4),
+        own_nat: Nat::Independent,
+        observed: Some(([203, 0, 113, 9], 40_000).into()),
+        candidates: candidates.clone(),
+    };
+    let mut seeds: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut keep = |name: &str, write: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        write(&mut bytes);
+        seeds.push((name.to_owned(), bytes));
+    };
+    keep("request", &|out| {
+        Request { remote: 7, flags, nonce: [9; 16], candidates: candidates.clone() }.write(out);
+    });
+    let introduction = Introduction::Complete(Box::new(introduced));
+    keep("introduction", &|out| introduction.write(out));
+    keep("outcome", &|out| {
+        Outcome { introduction: 7, result: OutcomeResult::Direct, millis: 99 }.write(out);
+    });
+    keep("candidates", &|out| write_candidates(&candidates, out));
+    keep("withdraw", &|out| out.extend(withdraw(torque_proto::CloseCode::RoleConflict)));
+    keep("circuit", &|out| CircuitNotice { circuit: 7, state: CircuitState::Ended }.write(out));
+    seeds
 }
 
 /// A punch of a connection that nobody has.

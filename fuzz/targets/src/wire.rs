@@ -2,10 +2,15 @@
 
 use torque_proto::wire::control::{ControlMessage, ControlMessages};
 use torque_proto::wire::header::{Header, HeaderSize};
+use torque_proto::wire::introduction::{
+    CircuitNotice, Introduction, MAX_CANDIDATES, Outcome, Request, parse_candidates, parse_withdraw,
+    withdraw, write_candidates,
+};
 use torque_proto::wire::{
     AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind,
-    MAX_HANDSHAKE_BYTES, Offers, Punch, RefusePayload, Reject, RequestPayload, SealedReply, parse_path_id,
-    parse_probe, parse_probe_echo, parse_reset, path_id, probe, probe_echo, reset,
+    MAX_HANDSHAKE_BYTES, Offers, Punch, RefusePayload, Reject, RequestPayload, SealedReply, is_relayable,
+    parse_path_id, parse_probe, parse_probe_echo, parse_relayed, parse_reset, path_id, probe, probe_echo,
+    relayed_head, reset,
 };
 
 /// Datagrams: what is read is written as the same bytes. `$more` bytes may differ, as they are ignored.
@@ -62,6 +67,16 @@ pub fn wire(data: &[u8]) {
         assert!(id != 0);
         assert_eq!(path_id(id, token), data);
     }
+    if let Ok((circuit, inner)) = parse_relayed(data) {
+        assert!(circuit != 0 && !inner.is_empty());
+        assert_eq!(
+            ([&relayed_head(circuit)[..], inner].concat().as_slice(), kind),
+            (data, DatagramKind::Relayed)
+        );
+        // Nothing that is relayed is relayed again.
+        assert!(!is_relayable(data[0]));
+    }
+    introductions(data);
     same_value!(RequestPayload, data);
     same_value!(AcceptPayload, data);
     same_value!(RefusePayload, data);
@@ -93,4 +108,34 @@ fn controls(data: &[u8]) {
     assert!(written.len() <= data.len(), "control messages take no more room than before");
     let again: Vec<_> = ControlMessages::new(&written).collect();
     assert_eq!(again, messages.into_iter().map(Ok).collect::<Vec<_>>());
+}
+
+/// Bodies of the messages of introductions. They keep their length: nothing in them is skipped.
+fn introductions(data: &[u8]) {
+    same_value!(Request, data);
+    same_value!(Outcome, data);
+    same_bytes!(CircuitNotice, data);
+    let length_is_kept = |write: &dyn Fn(&mut Vec<u8>)| {
+        let mut written = Vec::new();
+        write(&mut written);
+        assert_eq!(written.len(), data.len());
+        written
+    };
+    if let Ok(request) = Request::parse(data) {
+        assert!(request.candidates.len() <= MAX_CANDIDATES);
+        length_is_kept(&|out| request.write(out));
+    }
+    if let Ok(introduction) = Introduction::parse(data) {
+        let written = length_is_kept(&|out| introduction.write(out));
+        let again = Introduction::parse(&written).map(|again| length_is_kept(&|out| again.write(out)));
+        assert_eq!(again.as_deref(), Ok(&written[..]), "an introduction is read again");
+    }
+    if let Ok(candidates) = parse_candidates(data) {
+        assert!(candidates.len() <= MAX_CANDIDATES);
+        assert_eq!(length_is_kept(&|out| write_candidates(&candidates, out)), data);
+    }
+    if let Ok(code) = parse_withdraw(data) {
+        assert!(code.is_on_wire());
+        assert_eq!(parse_withdraw(&withdraw(code)), Ok(code));
+    }
 }
