@@ -53,11 +53,13 @@ pub fn name(kind: DatagramKind) -> &'static str {
         DatagramKind::Info => "info",
         DatagramKind::Packet => "packet",
         DatagramKind::Empty => "empty",
-        _ => "reserved",
+        DatagramKind::Relayed => "relayed",
+        DatagramKind::Reserved => "reserved",
     }
 }
 
-fn malformed(name: &'static str, bytes: &[u8], error: &ParseError) -> Explained {
+/// Explains a datagram of this kind that its parser refuses.
+pub fn malformed(name: &'static str, bytes: &[u8], error: &ParseError) -> Explained {
     let mut explained = Explained::new(name, format!("malformed {name}"));
     explained.problem = Some(format!("{error}; it would be dropped"));
     explained.field(0, bytes.len(), "bytes", hex(bytes));

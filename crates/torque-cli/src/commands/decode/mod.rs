@@ -3,6 +3,7 @@
 mod capture;
 mod fields;
 mod handshake;
+mod introduction;
 mod keys;
 mod packet;
 mod reliable;
@@ -11,13 +12,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use torque_proto::wire::DatagramKind;
+use torque_proto::wire::{DatagramKind, RELAYED_HEAD_BYTES, is_relayable, parse_relayed};
 
 use crate::failure::Failure;
 use crate::key_log;
 use crate::output::{BAD, DIM, GOOD, NAME, Output, WARN};
 use crate::units::{from_hex, hex};
-use fields::{Explained, data};
+use fields::{Explained, Field, data};
 use keys::Keys;
 
 const EXAMPLES: &str = "\
@@ -171,6 +172,7 @@ fn explain(args: &Args, keys: &mut Keys, item: &Item) -> Explained {
             None => packet::closed(args.window, bytes),
         },
         DatagramKind::Info => info(bytes),
+        DatagramKind::Relayed => relayed(args, keys, bytes),
         DatagramKind::Empty => {
             let mut explained = Explained::new("empty", "nothing at all");
             explained.problem = Some("it would be dropped".into());
@@ -184,6 +186,31 @@ fn explain(args: &Args, keys: &mut Keys, item: &Item) -> Explained {
         }
         kind => handshake::explain(kind, bytes),
     }
+}
+
+/// The datagram inside is explained as well: its addresses are unknown, so every key of the log is tried.
+fn relayed(args: &Args, keys: &mut Keys, bytes: &[u8]) -> Explained {
+    let (circuit, inner) = match parse_relayed(bytes) {
+        Ok(parts) => parts,
+        Err(error) => return handshake::malformed("relayed", bytes, &error),
+    };
+    let mut explained = Explained::new("relayed", format!("on circuit {circuit:08x}"));
+    explained.field(1, 4, "circuit", format!("{circuit:08x}"));
+    if !is_relayable(inner[0]) {
+        explained.problem = Some("an introducer passes on only handshakes, punches and packets".into());
+        explained.field(RELAYED_HEAD_BYTES, inner.len(), "inner", hex(inner));
+        return explained;
+    }
+    let told = explain(args, keys, &Item::bare(inner.to_vec()));
+    explained.summary = format!("{}, {}: {}", explained.summary, told.kind, told.summary);
+    explained.opened = told.opened;
+    explained.problem = told.problem.map(|problem| format!("inside: {problem}"));
+    let moved = told
+        .fields
+        .into_iter()
+        .map(|field| Field { at: field.at.map(|at| at + RELAYED_HEAD_BYTES), ..field });
+    explained.fields.extend(moved);
+    explained
 }
 
 fn info(bytes: &[u8]) -> Explained {

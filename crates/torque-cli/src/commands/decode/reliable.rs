@@ -1,9 +1,10 @@
 //! Reliable control messages of opened packets (PROTOCOL.md 8.1).
 
 use torque_proto::wire::control::reliable::{ReliableKind, ReliableMessage, ReliableMessages};
-use torque_proto::wire::parse_path_id;
+use torque_proto::wire::{ParseError, parse_path_id};
 
 use super::fields::Explained;
+use super::introduction;
 use crate::units::hex;
 
 /// Adds the reliable messages of a control packet.
@@ -11,7 +12,11 @@ pub fn messages(explained: &mut Explained, body: &[u8]) {
     for message in ReliableMessages::new(body) {
         let (size, name, value) = match message {
             Ok(ReliableMessage::Whole { kind, attempt, serial, body }) => {
-                let what = if kind == ReliableKind::PATH_ID { path_id(body) } else { hex(body) };
+                let what = content(kind, body).unwrap_or_else(|error| {
+                    explained.problem =
+                        Some(format!("a message of kind {} is malformed: {error}", kind.number()));
+                    hex(body)
+                });
                 let number = kind.number();
                 let text = format!("kind {number}, attempt {attempt}, serial {serial}: {what}");
                 (9 + body.len(), kind_name(kind), text)
@@ -33,16 +38,19 @@ pub fn messages(explained: &mut Explained, body: &[u8]) {
     }
 }
 
-fn path_id(body: &[u8]) -> String {
-    match parse_path_id(body) {
-        Ok((id, token)) => format!("id {id:016x}, reset token {}", hex(&token)),
-        Err(error) => format!("{} ({error})", hex(body)),
+/// The message in words, or in hex if its kind has none here.
+fn content(kind: ReliableKind, body: &[u8]) -> Result<String, ParseError> {
+    if kind == ReliableKind::PATH_ID {
+        let (id, token) = parse_path_id(body)?;
+        return Ok(format!("id {id:016x}, reset token {}", hex(&token)));
     }
+    introduction::explain(kind, body).unwrap_or_else(|| Ok(hex(body)))
 }
 
 const fn kind_name(kind: ReliableKind) -> &'static str {
-    match kind {
-        ReliableKind::PATH_ID => "path_id",
+    match (kind, introduction::name(kind)) {
+        (_, Some(name)) => name,
+        (ReliableKind::PATH_ID, None) => "path_id",
         _ => "reliable message",
     }
 }
