@@ -226,6 +226,11 @@ impl Link {
 
     /// Sends a datagram. It arrives once, twice or never.
     pub fn push(&mut self, now: Instant, datagram: &[u8]) {
+        self.push_with_hop_limit(now, datagram, None);
+    }
+
+    /// Does the same for a datagram that comes out with this hop limit. The link itself has no routers.
+    pub(crate) fn push_with_hop_limit(&mut self, now: Instant, datagram: &[u8], hop_limit: Option<u8>) {
         self.stats.pushed += 1;
         if datagram.len() > self.config.mtu {
             self.stats.too_long += 1;
@@ -240,22 +245,27 @@ impl Link {
             return;
         }
         let due = self.arrive(departure);
-        self.schedule(due, datagram);
+        self.schedule(due, datagram, hop_limit);
         if self.rng.chance(self.config.duplicate) {
             self.stats.duplicated += 1;
             let due = self.arrive(departure);
-            self.schedule(due, datagram);
+            self.schedule(due, datagram, hop_limit);
         }
     }
 
     /// Returns the next datagram that has arrived by `now`. Call it until it returns `None`.
     pub fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
+        self.poll_with_hop_limit(now).map(|(datagram, _)| datagram)
+    }
+
+    /// Does the same, and tells the datagram's hop limit.
+    pub(crate) fn poll_with_hop_limit(&mut self, now: Instant) -> Option<(Vec<u8>, Option<u8>)> {
         if self.next_delivery()? > now {
             return None;
         }
         let arrived = self.in_flight.pop()?;
         self.stats.delivered += 1;
-        Some(arrived.datagram)
+        Some((arrived.datagram, arrived.hop_limit))
     }
 
     /// The time of the next arrival; `None` if nothing is under way.
@@ -306,7 +316,7 @@ impl Link {
         self.last_in_order
     }
 
-    fn schedule(&mut self, due: Instant, datagram: &[u8]) {
+    fn schedule(&mut self, due: Instant, datagram: &[u8], hop_limit: Option<u8>) {
         let mut datagram = datagram.to_vec();
         if self.rng.chance(self.config.corrupt) && !datagram.is_empty() {
             self.stats.corrupted += 1;
@@ -320,7 +330,7 @@ impl Link {
             datagram.truncate(self.rng.index(datagram.len()));
         }
         self.pushes += 1;
-        self.in_flight.push(InFlight { due, order: self.pushes, datagram });
+        self.in_flight.push(InFlight { due, order: self.pushes, hop_limit, datagram });
     }
 }
 
@@ -328,6 +338,7 @@ impl Link {
 struct InFlight {
     due: Instant,
     order: u64,
+    hop_limit: Option<u8>,
     datagram: Vec<u8>,
 }
 

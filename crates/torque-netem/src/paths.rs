@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use torque_proto::{Instant, Path, Transmits};
+use torque_proto::{Instant, Path, Transmit, Transmits};
 
 use crate::link::{Link, LinkConfig};
 
@@ -76,7 +76,7 @@ impl SimulatedPaths {
     /// Takes all datagrams that wait to be sent.
     pub fn take(&mut self, now: Instant, transmits: &mut Transmits) {
         for transmit in transmits.iter() {
-            self.path(transmit.path).out.push(now, transmit.bytes);
+            self.path(transmit.path).out.push_with_hop_limit(now, transmit.bytes, transmit.hop_limit);
         }
         transmits.clear();
     }
@@ -86,11 +86,11 @@ impl SimulatedPaths {
         self.path(path).back.push(now, bytes);
     }
 
-    /// Passes each datagram that leaves now to `give`, with its path.
-    pub fn departures(&mut self, now: Instant, mut give: impl FnMut(Path, &[u8])) {
+    /// Passes each datagram that leaves now to `give`.
+    pub fn departures(&mut self, now: Instant, mut give: impl FnMut(Transmit<'_>)) {
         for Simulated { path, out, .. } in &mut self.paths {
-            while let Some(datagram) = out.poll(now) {
-                give(*path, &datagram);
+            while let Some((datagram, hop_limit)) = out.poll_with_hop_limit(now) {
+                give(Transmit { path: *path, hop_limit, bytes: &datagram });
             }
         }
     }

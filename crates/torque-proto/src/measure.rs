@@ -5,6 +5,18 @@ use crate::crypto::Cipher;
 use crate::crypto::keys::{ReceiveKeys, SendKeys, Tag};
 use crate::crypto::secret::TrafficSecret;
 use crate::handshake::EpochSecrets;
+use crate::path::Path;
+use crate::transmits::{Cause, Transmits};
+
+/// A queue without an endpoint, for tests of drivers.
+pub fn transmits() -> Transmits {
+    Transmits::new(1_000, 1 << 20)
+}
+
+/// Appends a datagram as if the endpoint sent it, for tests of drivers.
+pub fn push_transmit(transmits: &mut Transmits, path: Path, hop_limit: Option<u8>, bytes: &[u8]) {
+    transmits.push_with_hop_limit(Cause::Own, path, hop_limit, |out| out.extend_from_slice(bytes));
+}
 
 /// The private key of an epoch, for tests in which a thief has it.
 pub fn stolen_epoch_key(secrets: &EpochSecrets) -> [u8; 32] {

@@ -495,7 +495,7 @@ impl<N: Node> World<N> {
         let slot = &mut self.nodes[id.0];
         let Some(node) = &mut slot.node else { return };
         let mut sent = Vec::new();
-        node.drain_transmits(&mut |to, bytes| sent.push((to, bytes.to_vec())));
+        node.drain_transmits(&mut |transmit| sent.push((transmit.path.remote, transmit.bytes.to_vec())));
         if slot.draining {
             slot.inbox.extend(std::iter::from_fn(|| node.poll_event()));
         }

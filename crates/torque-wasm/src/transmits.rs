@@ -1,10 +1,10 @@
-//! Datagrams on their way out, one at a time.
+//! Datagrams on their way out, one at a time. Their hop limits are left out: no carrier of a page or of Node can set one.
 
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use torque_proto::Path;
+use torque_proto::{Path, Transmit};
 
 use crate::{Core, instant};
 
@@ -30,7 +30,9 @@ impl Core {
         if let Some(paths) = &mut self.paths {
             let now = instant(now);
             paths.take(now, transmits);
-            paths.departures(now, |path, bytes| outgoing.departed.push_back((path, bytes.to_vec())));
+            paths.departures(now, |Transmit { path, bytes, .. }| {
+                outgoing.departed.push_back((path, bytes.to_vec()));
+            });
             let (path, bytes) = outgoing.departed.pop_front()?;
             (outgoing.path, outgoing.held) = (Some(path), bytes);
             return Some(&outgoing.held);

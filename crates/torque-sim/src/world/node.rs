@@ -1,6 +1,6 @@
 //! The interface between a world and its nodes.
 
-use torque_proto::{Address, Datagram, Endpoint, Event, Instant, Path};
+use torque_proto::{Address, Datagram, Endpoint, Event, Instant, Path, Transmit};
 
 /// A node takes datagrams and the time, and gives datagrams, events and its next deadline.
 pub trait Node {
@@ -14,7 +14,7 @@ pub trait Node {
     /// The time at which `handle_timeout` must be called.
     fn deadline(&self) -> Option<Instant>;
     /// Passes each datagram that waits to be sent to `send`.
-    fn drain_transmits(&mut self, send: &mut dyn FnMut(Address, &[u8]));
+    fn drain_transmits(&mut self, send: &mut dyn FnMut(Transmit<'_>));
     /// The next event.
     fn poll_event(&mut self) -> Option<Self::Event>;
 }
@@ -34,11 +34,9 @@ impl Node for Endpoint {
         self.poll_timeout().map(|(deadline, _)| deadline)
     }
 
-    fn drain_transmits(&mut self, send: &mut dyn FnMut(Address, &[u8])) {
+    fn drain_transmits(&mut self, send: &mut dyn FnMut(Transmit<'_>)) {
         let transmits = self.transmits();
-        for transmit in transmits.iter() {
-            send(transmit.path.remote, transmit.bytes);
-        }
+        transmits.iter().for_each(send);
         transmits.clear();
     }
 

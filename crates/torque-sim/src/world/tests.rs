@@ -2,6 +2,8 @@ use super::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use torque_proto::{Path, Transmit};
+
 const MS: Duration = Duration::from_millis(1);
 
 /// Greets a peer at a fixed pace, answers greetings, and tells what it heard.
@@ -42,9 +44,9 @@ impl Node for Toy {
         self.next_greeting
     }
 
-    fn drain_transmits(&mut self, send: &mut dyn FnMut(Address, &[u8])) {
+    fn drain_transmits(&mut self, send: &mut dyn FnMut(Transmit<'_>)) {
         for (to, bytes) in self.outgoing.drain(..) {
-            send(to, &bytes);
+            send(Transmit { path: Path::to(to), hop_limit: None, bytes: &bytes });
         }
     }
 
@@ -254,7 +256,7 @@ fn a_timer_that_never_moves_is_found() {
         fn deadline(&self) -> Option<Instant> {
             Some(Instant::ZERO)
         }
-        fn drain_transmits(&mut self, _: &mut dyn FnMut(Address, &[u8])) {}
+        fn drain_transmits(&mut self, _: &mut dyn FnMut(Transmit<'_>)) {}
         fn poll_event(&mut self) -> Option<()> {
             None
         }

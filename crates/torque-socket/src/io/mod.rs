@@ -1,6 +1,8 @@
 //! Datagrams to and from the operating system, many in one call where it can.
 
 mod failure;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod hop_limit;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod mmsg;
 mod pressure;
@@ -14,7 +16,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use torque_proto::wire::DatagramKind;
-use torque_proto::{Address, Path, Transmits};
+use torque_proto::{Address, Path, Transmit, Transmits};
 
 use failure::Failure;
 pub(crate) use failure::Trouble;
@@ -241,12 +243,14 @@ impl Udp {
         let (mut done, mut good) = (0, 0);
         for bytes in run.bytes.chunks(run.segment_size.max(1)) {
             self.stats.send_calls += 1;
-            let mut sent = self.calls.send_singly(run.path, bytes);
+            let transmit = Transmit { path: run.path, hop_limit: run.hop_limit, bytes };
+            let mut sent = self.calls.send_singly(transmit);
             if let Err(refused) = &sent
                 && may_leave_from_any(run.path.local, bytes, refused)
             {
                 self.stats.send_calls += 1;
-                sent = self.calls.send_singly(Path { local: None, ..run.path }, bytes);
+                let path = Path { local: None, ..run.path };
+                sent = self.calls.send_singly(Transmit { path, ..transmit });
             }
             match sent {
                 Ok(()) => {
@@ -275,11 +279,11 @@ impl Udp {
     }
 
     /// Sends one datagram that does not lie in the endpoint's buffer. A full send buffer loses it.
-    pub(crate) fn send_single(&mut self, path: Path, bytes: &[u8]) {
+    pub(crate) fn send_single(&mut self, transmit: Transmit<'_>) {
         self.stats.send_calls += 1;
-        match self.calls.send_singly(path, bytes) {
-            Ok(()) => self.count_sent(1, bytes.len()),
-            Err(refused) => self.lost(&refused, path.remote, bytes.len()),
+        match self.calls.send_singly(transmit) {
+            Ok(()) => self.count_sent(1, transmit.bytes.len()),
+            Err(refused) => self.lost(&refused, transmit.path.remote, transmit.bytes.len()),
         }
     }
 
@@ -380,3 +384,6 @@ fn usable_source(ip: IpAddr) -> Option<IpAddr> {
     };
     (!everybody && !ip.is_multicast() && !ip.is_unspecified()).then_some(ip)
 }
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod hop_limit_tests;

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use quinn_udp::{UdpSockRef, UdpSocketState};
-use torque_proto::{Address, Path, Run, Transmits};
+use torque_proto::{Address, Run, Transmit, Transmits};
 
 use super::Arrived;
 use super::failure::Failure;
@@ -22,6 +22,7 @@ pub(crate) struct Message<'a> {
     pub(crate) source: Option<IpAddr>,
     /// Set for a run: the size of each datagram but the last, which may be shorter.
     pub(crate) segment_size: Option<u16>,
+    pub(crate) hop_limit: Option<u8>,
     pub(crate) bytes: &'a [u8],
 }
 
@@ -111,6 +112,15 @@ impl SystemCalls {
         }
     }
 
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn option_ref(&self) -> socket2::SockRef<'_> {
+        match &self.handle {
+            Handle::Plain(socket) => socket2::SockRef::from(socket),
+            #[cfg(feature = "tokio")]
+            Handle::Tokio(socket) => socket2::SockRef::from(socket),
+        }
+    }
+
     #[cfg(unix)]
     pub(crate) fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
         use std::os::fd::AsFd;
@@ -147,6 +157,7 @@ impl SystemCalls {
             destination: self.destination(run.path.remote)?,
             source: run.path.local,
             segment_size: if run.count > 1 { u16::try_from(run.segment_size).ok() } else { None },
+            hop_limit: run.hop_limit,
             bytes: run.bytes,
         })
     }
@@ -237,9 +248,12 @@ impl SystemCalls {
     }
 
     /// Sends one datagram.
-    pub(crate) fn send_singly(&self, path: Path, bytes: &[u8]) -> Result<(), Refused> {
+    pub(crate) fn send_singly(
+        &self,
+        Transmit { path, hop_limit, bytes }: Transmit<'_>,
+    ) -> Result<(), Refused> {
         let destination = self.destination(path.remote).ok_or(Refused::NoSuchFamily)?;
-        let message = Message { destination, source: path.local, segment_size: None, bytes };
+        let message = Message { destination, source: path.local, segment_size: None, hop_limit, bytes };
         self.send_message(&message).map_err(Refused::System)
     }
 
@@ -257,7 +271,11 @@ impl SystemCalls {
             segment_size: message.segment_size.map(usize::from),
             src_ip: message.source,
         };
-        self.state.try_send(self.sock_ref(), &transmit)
+        let send = || self.state.try_send(self.sock_ref(), &transmit);
+        match message.hop_limit {
+            None => send(),
+            Some(limit) => super::hop_limit::with(&self.option_ref(), message.destination.ip(), limit, send),
+        }
     }
 
     /// The first run of `transmits`.

@@ -66,9 +66,9 @@ impl Socket {
                 let now = self.clock.now();
                 simulated.take(now, self.endpoint.transmits());
                 let (udp, private) = (&mut self.udp, &mut self.private);
-                simulated.departures(now, |path, bytes| match private {
-                    Some(private) if path.port != 0 => private.udp.send_single(path, bytes),
-                    _ => udp.send_single(path, bytes),
+                simulated.departures(now, |transmit| match private {
+                    Some(private) if transmit.path.port != 0 => private.udp.send_single(transmit),
+                    _ => udp.send_single(transmit),
                 });
             }
         }

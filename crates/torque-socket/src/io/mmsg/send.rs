@@ -12,8 +12,8 @@ use super::super::Message;
 /// The most messages that one call takes. Each may be a run of datagrams of one size to one address.
 const BATCH: usize = 64;
 
-/// Room for a segment size and a source address: 24 and 40 bytes on 64-bit machines.
-const CONTROL_BYTES: usize = 64;
+/// Room for a segment size, a source address and a hop limit: 24, 40 and 24 bytes on 64-bit machines.
+const CONTROL_BYTES: usize = 88;
 
 /// Control messages, laid out as the kernel reads them.
 #[repr(C, align(8))]
@@ -44,6 +44,14 @@ impl Control {
                 libc::in6_pktinfo { ipi6_ifindex: 0, ipi6_addr: libc::in6_addr { s6_addr: ip.octets() } },
             ),
             None => {}
+        }
+        if let Some(limit) = message.hop_limit {
+            let limit = libc::c_int::from(limit);
+            // An IPv6 socket that sends to an IPv4 address makes an IPv4 packet.
+            match message.destination.ip().to_canonical() {
+                IpAddr::V4(_) => control.push(libc::IPPROTO_IP, libc::IP_TTL, limit),
+                IpAddr::V6(_) => control.push(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, limit),
+            }
         }
         control
     }
