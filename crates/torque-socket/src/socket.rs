@@ -2,6 +2,7 @@
 
 mod connecting;
 mod ending;
+mod interfaces;
 mod network;
 mod receiving;
 mod sending;

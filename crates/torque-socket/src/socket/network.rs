@@ -69,7 +69,7 @@ pub(super) struct NetworkWatch {
 }
 
 /// The address that a datagram would leave from; `None`: it could not leave.
-type Source = Option<IpAddr>;
+pub(super) type Source = Option<IpAddr>;
 
 impl NetworkWatch {
     /// `None` if nothing can change: for a socket on loopback.
@@ -100,7 +100,7 @@ impl NetworkWatch {
 
 /// The address of this machine from which a socket that is bound to `bound` would send to `remote`. `None` if the operating
 /// system gives no socket to ask with, or cannot tell.
-fn source_to(remote: SocketAddr, bound: IpAddr) -> Option<Source> {
+pub(super) fn source_to(remote: SocketAddr, bound: IpAddr) -> Option<Source> {
     let socket = socket2::Socket::new(Domain::for_address(remote), Type::DGRAM, Some(Protocol::UDP)).ok()?;
     if !bound.is_unspecified() && socket.bind(&SocketAddr::new(bound, 0).into()).is_err() {
         return Some(None);
