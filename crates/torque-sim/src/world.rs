@@ -1,12 +1,18 @@
-//! Nodes, the links between them, and a loop that advances virtual time from event to event.
+//! Nodes in networks, the links between them, and a loop that advances virtual time from event to event.
+//!
+//! Nodes stand in the core or in networks behind boxes ([`nat`](crate::nat)). A datagram leaves through the boxes of its sender, crosses
+//! the innermost network that both sides share, which is the core or one before it, and comes in through the boxes of its receiver.
 //!
 //! A world obeys the rule for callers of an endpoint: after every call it drains the transmits, then the
 //! events (unless the node's application was told to stop draining), then asks for the deadline.
 
 mod clock;
-mod nat;
+mod networks;
 mod node;
+#[cfg(test)]
+pub(crate) mod probe;
 mod tap;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -15,15 +21,15 @@ use std::time::Duration;
 
 use torque_proto::{Address, Endpoint, Instant};
 
-use crate::pcap::PcapWriter;
+use crate::nat::Middlebox;
 use clock::Clock;
-use nat::Mapping;
-pub use nat::Nat;
-pub use node::Node;
+pub use networks::NetworkId;
+use networks::{Networks, Route};
+pub use node::{Node, Outgoing};
 use tap::Injected;
 pub use tap::{Fate, Passing, Tap};
 use torque_netem::SimRng;
-use torque_netem::{Link, LinkConfig, LinkStats};
+use torque_netem::{Link, LinkConfig};
 
 /// The most calls in one instant of virtual time. More mean that a timer or an exchange loops.
 const CALLS_IN_ONE_INSTANT: u32 = 1_000_000;
@@ -74,9 +80,10 @@ pub enum Step {
 struct Slot<N: Node> {
     /// `None` while it is crashed.
     node: Option<N>,
+    network: NetworkId,
+    /// In its network.
     address: Address,
     clock: Clock,
-    nat: Option<Mapping>,
     draining: bool,
     inbox: VecDeque<N::Event>,
     /// The node's deadline by its own clock.
@@ -90,11 +97,11 @@ pub struct World<N: Node = Endpoint> {
     now: Instant,
     calls_now: u32,
     nodes: Vec<Slot<N>>,
-    owners: BTreeMap<Address, NodeId>,
+    networks: Networks,
     default_link: LinkConfig,
     link_overrides: BTreeMap<(NodeId, NodeId), LinkConfig>,
-    /// Links by source and destination address, so that datagrams under way survive a change of address.
-    links: BTreeMap<(Address, Address), Link>,
+    /// Links by route, so that datagrams under way survive a change of address.
+    links: BTreeMap<Route, Link>,
     partitioned: BTreeSet<(NodeId, NodeId)>,
     tap: Option<Tap>,
     /// Datagrams that bypass links, by due time.
@@ -115,7 +122,7 @@ impl<N: Node> World<N> {
             now: Instant::ZERO,
             calls_now: 0,
             nodes: Vec::new(),
-            owners: BTreeMap::new(),
+            networks: Networks::new(),
             default_link: LinkConfig::perfect(),
             link_overrides: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -147,7 +154,7 @@ impl<N: Node> World<N> {
 
     // Nodes
 
-    /// Adds a node at a new IPv4 address. `make` receives the node's time: each clock is ahead of the world's by
+    /// Adds a node at a new IPv4 address of the core. `make` receives the node's time: each clock is ahead of the world's by
     /// some random hours.
     pub fn add(&mut self, make: impl FnOnce(Instant) -> N) -> NodeId {
         let place = self.nodes.len();
@@ -155,21 +162,31 @@ impl<N: Node> World<N> {
         self.add_at(SocketAddr::new(IpAddr::V4(ip), 4_000).into(), make)
     }
 
-    /// Adds a node at `address`.
+    /// Adds a node at `address` in the core.
     pub fn add_at(&mut self, address: Address, make: impl FnOnce(Instant) -> N) -> NodeId {
+        self.add_at_in(NetworkId::CORE, address, make)
+    }
+
+    /// Adds a node at a new address of `network`: a public one in the core, a private one behind a NAT.
+    pub fn add_in(&mut self, network: NetworkId, make: impl FnOnce(Instant) -> N) -> NodeId {
+        let address = SocketAddr::new(self.networks.free_ip(network), 4_000);
+        self.add_at_in(network, address.into(), make)
+    }
+
+    fn add_at_in(&mut self, network: NetworkId, address: Address, make: impl FnOnce(Instant) -> N) -> NodeId {
         let id = NodeId(self.nodes.len());
         let clock = Clock::ahead_by(self.rng.duration(Duration::from_secs(100_000)));
         let node = make(clock.read(self.now));
         self.nodes.push(Slot {
             node: Some(node),
+            network,
             address,
             clock,
-            nat: None,
             draining: true,
             inbox: VecDeque::new(),
             deadline: None,
         });
-        self.owners.insert(address, id);
+        self.networks.insert(network, address, id);
         self.drain(id);
         id
     }
@@ -208,28 +225,33 @@ impl<N: Node> World<N> {
         self.nodes[id.0].node.is_some()
     }
 
-    /// The node's address.
+    /// The node's address in its network. Behind a NAT, others see another one.
     pub fn address(&self, id: NodeId) -> Address {
         self.nodes[id.0].address
     }
 
-    /// The node at `address`.
+    /// The node at `address` in the core.
     pub fn owner(&self, address: Address) -> Option<NodeId> {
-        self.owners.get(&address).copied()
+        self.networks.node(NetworkId::CORE, address)
     }
 
-    /// Moves a node to another address, like a change of network. Datagrams under way to the old address are lost, unless a node is
+    /// Moves a node to another address of its network. Datagrams under way to the old address are lost, unless a node is
     /// there when they arrive. A node that was at the new address is reached no more.
     pub fn set_address(&mut self, id: NodeId, address: Address) {
+        self.place(id, self.nodes[id.0].network, address);
+    }
+
+    /// Moves a node to a new address of another network. Boxes keep what they remember of the old one.
+    pub fn move_to_network(&mut self, id: NodeId, network: NetworkId) {
+        let address = SocketAddr::new(self.networks.free_ip(network), 4_000);
+        self.place(id, network, address.into());
+    }
+
+    fn place(&mut self, id: NodeId, network: NetworkId, address: Address) {
         let slot = &mut self.nodes[id.0];
-        let old = std::mem::replace(&mut slot.address, address);
-        if let Some(mapping) = &mut slot.nat {
-            mapping.renew(self.now);
-        }
-        if self.owners.get(&old) == Some(&id) {
-            self.owners.remove(&old);
-        }
-        self.owners.insert(address, id);
+        self.networks.remove(slot.network, slot.address, id);
+        (slot.network, slot.address) = (network, address);
+        self.networks.insert(network, address, id);
     }
 
     /// Moves a node to the next free port of its IP address, as a NAT does that has lost its state.
@@ -237,16 +259,35 @@ impl<N: Node> World<N> {
     /// # Panics
     /// If the node's address is virtual.
     pub fn rebind(&mut self, id: NodeId) {
-        let old = self.nodes[id.0].address.socket_addr().expect("a NAT has IP addresses");
+        let Slot { network, address, .. } = self.nodes[id.0];
+        let old = address.socket_addr().expect("a NAT has IP addresses");
         let next = (1..=u16::MAX)
             .map(|step| Address::from(SocketAddr::new(old.ip(), old.port().wrapping_add(step).max(1_024))))
-            .find(|address| !self.owners.contains_key(address));
+            .find(|address| self.networks.node(network, *address).is_none());
         self.set_address(id, next.expect("one of 64,000 ports is free"));
     }
 
-    /// Puts a NAT in front of a node, or removes it.
-    pub fn set_nat(&mut self, id: NodeId, nat: Option<Nat>) {
-        self.nodes[id.0].nat = nat.map(|nat| Mapping::new(nat, self.now));
+    // Networks
+
+    /// Adds an empty network behind a box, which stands in `outside` with a new address.
+    pub fn add_network(&mut self, outside: NetworkId, middlebox: Middlebox) -> NetworkId {
+        let rng = self.rng.fork();
+        self.networks.add(outside, middlebox, rng)
+    }
+
+    /// The outside address of the network's box, if it has one.
+    pub fn external_ip(&self, network: NetworkId) -> Option<IpAddr> {
+        self.networks.external_ip(network)
+    }
+
+    /// Restarts the network's box: it forgets everything, and gives other ports from now on.
+    pub fn restart_box(&mut self, network: NetworkId) {
+        self.networks.restart_box(network);
+    }
+
+    /// Sets the number of routers in the core that each datagram passes (default 10), as far as hop limits count.
+    pub fn set_core_hops(&mut self, routers: u8) {
+        self.networks.core_hops = routers;
     }
 
     /// Crashes a node. It tells nobody, and its events are lost.
@@ -310,93 +351,6 @@ impl<N: Node> World<N> {
         self.nodes[id.0].clock.start(self.now);
     }
 
-    // The network
-
-    /// Sets the behaviour of links without their own.
-    pub fn set_default_link(&mut self, config: LinkConfig) {
-        self.default_link = config;
-        self.reconfigure_links();
-    }
-
-    /// Sets the behaviour of the link from one node to another.
-    pub fn set_link(&mut self, from: NodeId, to: NodeId, config: LinkConfig) {
-        self.link_overrides.insert((from, to), config);
-        self.reconfigure_links();
-    }
-
-    /// The counters of the link from one node's address to the other's.
-    pub fn link_stats(&self, from: NodeId, to: NodeId) -> LinkStats {
-        let key = (self.address(from), self.address(to));
-        self.links.get(&key).map(Link::stats).unwrap_or_default()
-    }
-
-    /// Cuts two nodes off from each other, or joins them again. Datagrams under way still arrive.
-    pub fn set_partition(&mut self, a: NodeId, b: NodeId, cut: bool) {
-        for pair in [(a, b), (b, a)] {
-            if cut {
-                self.partitioned.insert(pair);
-            } else {
-                self.partitioned.remove(&pair);
-            }
-        }
-    }
-
-    /// Sets the adversary; see [`Passing`].
-    pub fn set_tap(&mut self, tap: impl FnMut(&mut Passing<'_>) -> Fate + 'static) {
-        self.tap = Some(Box::new(tap));
-    }
-
-    /// Removes the adversary.
-    pub fn clear_tap(&mut self) {
-        self.tap = None;
-    }
-
-    /// Sends a datagram from any address, to arrive after `delay`. It bypasses links and tap.
-    pub fn inject(&mut self, delay: Duration, from: Address, to: Address, bytes: Vec<u8>) {
-        self.push_injected(Injected { due: self.now + delay, from, to, bytes });
-    }
-
-    /// Keeps datagrams to an address without a node, for [`take_mail`](Self::take_mail).
-    pub fn open_mailbox(&mut self, address: Address) {
-        self.mailboxes.entry(address).or_default();
-    }
-
-    /// Takes the datagrams from the mailbox.
-    pub fn take_mail(&mut self, address: Address) -> Vec<Captured> {
-        self.mailboxes.get_mut(&address).map(std::mem::take).unwrap_or_default()
-    }
-
-    /// Sets whether to keep a copy of every datagram. The variable `TORQUE_PCAP` does so in every world.
-    pub fn set_capture(&mut self, capture: bool) {
-        match (capture, &self.capture) {
-            (true, None) => self.capture = Some(Vec::new()),
-            (false, _) => self.capture = None,
-            (true, Some(_)) => {}
-        }
-    }
-
-    /// The datagrams that were sent while capturing.
-    pub fn captured(&self) -> &[Captured] {
-        self.capture.as_deref().unwrap_or_default()
-    }
-
-    /// The number of datagrams that nodes have sent.
-    pub fn datagrams_sent(&self) -> u64 {
-        self.datagrams
-    }
-
-    /// Writes the captured datagrams as a pcap file.
-    ///
-    /// # Errors
-    /// The errors of `out`.
-    pub fn write_pcap(&self, out: impl std::io::Write) -> std::io::Result<()> {
-        let mut pcap = PcapWriter::new(out)?;
-        for captured in self.captured() {
-            pcap.write(captured.at, captured.from, captured.to, &captured.bytes)?;
-        }
-        pcap.finish().map(|_| ())
-    }
-
     // Time
 
     /// Makes [`step`](Self::step) stop at this time, so that an application can act.
@@ -428,12 +382,12 @@ impl<N: Node> World<N> {
             time.as_micros()
         );
         if let Some(entry) = self.injected.first_entry().filter(|entry| entry.key().0 <= time) {
-            let Injected { from, to, bytes, .. } = entry.remove();
-            return Some(self.arrive(from, to, bytes));
+            let Injected { route, bytes, .. } = entry.remove();
+            return Some(self.arrive(route, bytes));
         }
-        for (&(from, to), link) in &mut self.links {
+        for (&route, link) in &mut self.links {
             if let Some(bytes) = link.poll(time) {
-                return Some(self.arrive(from, to, bytes));
+                return Some(self.arrive(route, bytes));
             }
         }
         if let Some(place) = self.nodes.iter().position(|slot| slot.due(time).is_some_and(|due| due <= time))
@@ -475,91 +429,19 @@ impl<N: Node> World<N> {
         }
     }
 
-    fn arrive(&mut self, from: Address, to: Address, mut bytes: Vec<u8>) -> Step {
-        if let Some(mailbox) = self.mailboxes.get_mut(&to) {
-            mailbox.push(Captured { at: self.now, from, to, bytes });
-            return Step::Astray;
-        }
-        let Some(id) = self.owner(to) else { return Step::Astray };
-        if self.nodes[id.0].nat.as_ref().is_some_and(|mapping| !mapping.lets_in(self.now, from)) {
-            return Step::Astray;
-        }
-        match self.try_with(id, |node, now| node.handle_datagram(now, from, &mut bytes)) {
-            Some(()) => Step::Arrived(id),
-            None => Step::Astray,
-        }
-    }
-
     /// Drains a node, as the rule demands after every call.
     fn drain(&mut self, id: NodeId) {
         let slot = &mut self.nodes[id.0];
         let Some(node) = &mut slot.node else { return };
         let mut sent = Vec::new();
-        node.drain_transmits(&mut |transmit| sent.push((transmit.path.remote, transmit.bytes.to_vec())));
+        node.drain_transmits(&mut |out| sent.push((out.to, out.hop_limit, out.bytes.to_vec())));
         if slot.draining {
             slot.inbox.extend(std::iter::from_fn(|| node.poll_event()));
         }
         slot.deadline = node.deadline();
-        if !sent.is_empty() && slot.nat.as_ref().is_some_and(|mapping| mapping.is_over(self.now)) {
-            self.rebind(id);
+        for (to, hop_limit, bytes) in sent {
+            self.send(id, to, hop_limit, bytes);
         }
-        let from = self.nodes[id.0].address;
-        for (to, bytes) in sent {
-            if let Some(mapping) = &mut self.nodes[id.0].nat {
-                mapping.note_sent(self.now, to);
-            }
-            self.send(id, from, to, bytes);
-        }
-    }
-
-    fn send(&mut self, sender: NodeId, from: Address, to: Address, mut bytes: Vec<u8>) {
-        self.datagrams += 1;
-        if let Some(capture) = &mut self.capture {
-            capture.push(Captured { at: self.now, from, to, bytes: bytes.clone() });
-        }
-        let receiver = self.owner(to);
-        if receiver.is_some_and(|receiver| self.partitioned.contains(&(sender, receiver))) {
-            return;
-        }
-        if let Some(tap) = &mut self.tap {
-            let mut injected = Vec::new();
-            let fate =
-                tap(&mut Passing { now: self.now, from, to, bytes: &mut bytes, injected: &mut injected });
-            for datagram in injected {
-                self.push_injected(datagram);
-            }
-            match fate {
-                Fate::Pass => {}
-                Fate::Drop => return,
-                Fate::Hold(time) => return self.inject(time, from, to, bytes),
-            }
-        }
-        if receiver.is_none() {
-            // An attacker's invented addresses get no links.
-            return self.inject(Duration::ZERO, from, to, bytes);
-        }
-        let config = self.link_config(from, to);
-        let rng = &mut self.rng;
-        let link = self.links.entry((from, to)).or_insert_with(|| Link::new(config, rng.next_u64()));
-        link.push(self.now, &bytes);
-    }
-
-    fn push_injected(&mut self, injected: Injected) {
-        self.injections += 1;
-        self.injected.insert((injected.due, self.injections), injected);
-    }
-
-    fn link_config(&self, from: Address, to: Address) -> LinkConfig {
-        let pair = self.owner(from).zip(self.owner(to));
-        pair.and_then(|pair| self.link_overrides.get(&pair)).copied().unwrap_or(self.default_link)
-    }
-
-    fn reconfigure_links(&mut self) {
-        let mut links = std::mem::take(&mut self.links);
-        for (&(from, to), link) in &mut links {
-            link.set_config(self.link_config(from, to));
-        }
-        self.links = links;
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::world::{Node, World};
-use torque_proto::{Address, Instant, Payload, Sequence, Settings, Transmit};
+use torque_proto::{Address, Instant, Payload, Sequence, Settings};
 
 struct Nobody;
 
@@ -11,7 +11,7 @@ impl Node for Nobody {
     fn deadline(&self) -> Option<Instant> {
         None
     }
-    fn drain_transmits(&mut self, _: &mut dyn FnMut(Transmit<'_>)) {}
+    fn drain_transmits(&mut self, _: &mut dyn FnMut(crate::world::Outgoing<'_>)) {}
     fn poll_event(&mut self) -> Option<()> {
         None
     }

@@ -1,6 +1,17 @@
 //! The interface between a world and its nodes.
 
-use torque_proto::{Address, Datagram, Endpoint, Event, Instant, Path, Transmit};
+use torque_proto::{Address, Datagram, Endpoint, Event, Instant, Path};
+
+/// A datagram that a node sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Destination.
+    pub to: Address,
+    /// The number of routers that discards it; `None`: it passes all.
+    pub hop_limit: Option<u8>,
+    /// Content.
+    pub bytes: &'a [u8],
+}
 
 /// A node takes datagrams and the time, and gives datagrams, events and its next deadline.
 pub trait Node {
@@ -14,7 +25,7 @@ pub trait Node {
     /// The time at which `handle_timeout` must be called.
     fn deadline(&self) -> Option<Instant>;
     /// Passes each datagram that waits to be sent to `send`.
-    fn drain_transmits(&mut self, send: &mut dyn FnMut(Transmit<'_>));
+    fn drain_transmits(&mut self, send: &mut dyn FnMut(Outgoing<'_>));
     /// The next event.
     fn poll_event(&mut self) -> Option<Self::Event>;
 }
@@ -34,9 +45,11 @@ impl Node for Endpoint {
         self.poll_timeout().map(|(deadline, _)| deadline)
     }
 
-    fn drain_transmits(&mut self, send: &mut dyn FnMut(Transmit<'_>)) {
+    fn drain_transmits(&mut self, send: &mut dyn FnMut(Outgoing<'_>)) {
         let transmits = self.transmits();
-        transmits.iter().for_each(send);
+        for transmit in transmits.iter() {
+            send(Outgoing { to: transmit.path.remote, hop_limit: None, bytes: transmit.bytes });
+        }
         transmits.clear();
     }
 

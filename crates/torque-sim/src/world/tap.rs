@@ -1,14 +1,16 @@
-//! The adversary on the path. It sees every datagram leave its sender, and may do anything with it.
+//! The adversary on the path. It sees every datagram that has left its sender's boxes, and may do anything with it.
 
 use core::time::Duration;
 
 use torque_proto::{Address, Instant};
 
+use super::networks::Route;
+
 /// A datagram at the tap.
 pub struct Passing<'a> {
     /// The world's time.
     pub now: Instant,
-    /// Its source address, which may be forged.
+    /// Its source address, which a NAT may have given it, and which may be forged.
     pub from: Address,
     /// Its destination.
     pub to: Address,
@@ -18,9 +20,9 @@ pub struct Passing<'a> {
 }
 
 impl Passing<'_> {
-    /// Sends another datagram from any address, to arrive after `delay`. It bypasses links and tap.
+    /// Sends another datagram through the core from any address, to arrive after `delay`. It bypasses links and tap.
     pub fn inject(&mut self, delay: Duration, from: Address, to: Address, bytes: Vec<u8>) {
-        self.injected.push(Injected { due: self.now + delay, from, to, bytes });
+        self.injected.push(Injected { due: self.now + delay, route: Route::core(from, to), bytes });
     }
 }
 
@@ -40,7 +42,6 @@ pub type Tap = Box<dyn FnMut(&mut Passing<'_>) -> Fate>;
 
 pub(super) struct Injected {
     pub(super) due: Instant,
-    pub(super) from: Address,
-    pub(super) to: Address,
+    pub(super) route: Route,
     pub(super) bytes: Vec<u8>,
 }

@@ -2,8 +2,6 @@ use super::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use torque_proto::{Path, Transmit};
-
 const MS: Duration = Duration::from_millis(1);
 
 /// Greets a peer at a fixed pace, answers greetings, and tells what it heard.
@@ -44,9 +42,9 @@ impl Node for Toy {
         self.next_greeting
     }
 
-    fn drain_transmits(&mut self, send: &mut dyn FnMut(Transmit<'_>)) {
+    fn drain_transmits(&mut self, send: &mut dyn FnMut(Outgoing<'_>)) {
         for (to, bytes) in self.outgoing.drain(..) {
-            send(Transmit { path: Path::to(to), hop_limit: None, bytes: &bytes });
+            send(Outgoing { to, hop_limit: None, bytes: &bytes });
         }
     }
 
@@ -140,40 +138,6 @@ fn partitions_crashes_and_new_addresses_lose_datagrams() {
 }
 
 #[test]
-fn a_nat_forgets_its_node_when_that_is_silent_and_lets_in_whom_it_has_asked() {
-    let (mut world, greeter, host) = pair(8);
-    // It greets each 100 ms.
-    world.set_nat(greeter, Some(Nat { idle: 150 * MS, filters: true }));
-    world.run_for(350 * MS);
-    let old = world.address(greeter);
-    world.rebind(greeter);
-    let new = world.address(greeter);
-    let ports = [old, new].map(|address| address.socket_addr().map(|address| address.port()));
-    assert_eq!((ports, world.owner(old)), ([Some(4_000), Some(4_001)], None));
-    // Nobody was greeted from the new port yet.
-    heard(&mut world, greeter);
-    let host_address = world.address(host);
-    world.inject(Duration::ZERO, host_address, new, b"welcome".to_vec());
-    world.run_for(MS);
-    assert!(heard(&mut world, greeter).is_empty());
-    world.run_for(150 * MS);
-    world.inject(Duration::ZERO, Address::from_virtual(7), new, b"hello".to_vec());
-    world.run_for(MS);
-    assert_eq!(heard(&mut world, greeter).len(), 1, "the answer of the host");
-    // A silent node gets another port with its next datagram.
-    world.stop_clock(greeter);
-    world.run_for(Duration::from_secs(1));
-    heard(&mut world, greeter);
-    world.inject(Duration::ZERO, host_address, new, b"welcome".to_vec());
-    world.run_for(MS);
-    assert!(heard(&mut world, greeter).is_empty());
-    world.start_clock(greeter);
-    world.run_for(200 * MS);
-    assert_ne!(world.address(greeter), new);
-    assert!(!heard(&mut world, greeter).is_empty());
-}
-
-#[test]
 fn a_node_may_take_the_address_of_another_one() {
     let (mut world, greeter, host) = pair(9);
     let (first, second) = (world.address(greeter), world.address(host));
@@ -256,7 +220,7 @@ fn a_timer_that_never_moves_is_found() {
         fn deadline(&self) -> Option<Instant> {
             Some(Instant::ZERO)
         }
-        fn drain_transmits(&mut self, _: &mut dyn FnMut(Transmit<'_>)) {}
+        fn drain_transmits(&mut self, _: &mut dyn FnMut(Outgoing<'_>)) {}
         fn poll_event(&mut self) -> Option<()> {
             None
         }

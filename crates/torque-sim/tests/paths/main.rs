@@ -15,7 +15,6 @@ use std::time::Duration;
 use common::{MS, SECOND};
 use torque_proto::{Address, Config, ConnectionId, Instant};
 use torque_sim::play::{Behaviour, Sending};
-use torque_sim::world::Nat;
 use torque_sim::{LinkConfig, NodeId, Play, SimRng, for_seeds};
 
 const CLIENT: usize = 0;
@@ -145,7 +144,6 @@ impl Journey {
     fn ends_well(mut self) {
         self.assert_open();
         self.play.world.set_default_link(way(20 * MS));
-        self.play.world.set_nat(self.nodes[CLIENT], None);
         self.play.run_for(8 * SECOND);
         for side in [CLIENT, HOST] {
             let (node, id) = (self.nodes[side], self.ids[side]);

@@ -1,0 +1,142 @@
+//! NATs of every kind.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use torque_netem::SimRng;
+use torque_proto::Instant;
+
+use super::ports::{PortAssignment, Ports};
+use super::{Dependence, Remote, Translate};
+
+/// The behaviour of a NAT.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Nat {
+    /// The remote addresses for which an inside address keeps its outside address.
+    pub mapping: Dependence,
+    /// The remote addresses that get in: those like one to which the inside address has sent.
+    pub filtering: Dependence,
+    /// The choice of ports.
+    pub ports: PortAssignment,
+    /// Whether datagrams from inside reach inside addresses by their outside addresses.
+    pub hairpinning: bool,
+    /// Ports a second that other traffic takes, if ports are sequential.
+    pub other_traffic: f64,
+    /// The time without outgoing datagrams after which the NAT forgets a mapping, or a remote address that it lets in.
+    pub idle: Duration,
+    /// The time after which it forgets a mapping in any case.
+    pub lifetime: Option<Duration>,
+}
+
+impl Nat {
+    /// A NAT as many homes have: endpoint-independent mapping, address-and-port-dependent filtering, preserved ports.
+    pub const HOME: Self = Self::new(
+        Dependence::EndpointIndependent,
+        Dependence::AddressAndPortDependent,
+        PortAssignment::Preserved,
+    );
+
+    /// A NAT without hairpinning that forgets after a minute, and gives 2 ports a second to others.
+    pub const fn new(mapping: Dependence, filtering: Dependence, ports: PortAssignment) -> Self {
+        Self {
+            mapping,
+            filtering,
+            ports,
+            hairpinning: false,
+            other_traffic: 2.0,
+            idle: Duration::from_secs(60),
+            lifetime: None,
+        }
+    }
+}
+
+/// What a mapping is for: an inside address, and as much of the remote one as counts.
+type Key = (SocketAddr, Remote);
+
+#[derive(Debug)]
+struct Mapping {
+    key: Key,
+    since: Instant,
+    used: Instant,
+    /// Remote addresses that get in, and when something last went there.
+    lets_in: BTreeMap<Remote, Instant>,
+}
+
+/// A NAT at work.
+#[derive(Debug)]
+pub(super) struct Translator {
+    nat: Nat,
+    address: IpAddr,
+    ports: Ports,
+    /// By outside port.
+    mappings: BTreeMap<u16, Mapping>,
+    port_of: BTreeMap<Key, u16>,
+}
+
+impl Translator {
+    pub(super) fn new(nat: Nat, address: IpAddr, rng: SimRng) -> Self {
+        let ports = Ports::new(nat.ports, nat.other_traffic, rng);
+        Self { nat, address, ports, mappings: BTreeMap::new(), port_of: BTreeMap::new() }
+    }
+
+    fn is_alive(nat: &Nat, mapping: &Mapping, now: Instant) -> bool {
+        now.saturating_since(mapping.used) < nat.idle
+            && nat.lifetime.is_none_or(|most| now.saturating_since(mapping.since) < most)
+    }
+
+    fn mapping(&self, now: Instant, port: u16) -> Option<&Mapping> {
+        self.mappings.get(&port).filter(|mapping| Self::is_alive(&self.nat, mapping, now))
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        let Self { nat, mappings, port_of, .. } = self;
+        mappings.retain(|_, mapping| {
+            let alive = Self::is_alive(nat, mapping, now);
+            if !alive {
+                port_of.remove(&mapping.key);
+            }
+            alive
+        });
+    }
+}
+
+impl Translate for Translator {
+    fn outward(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> SocketAddr {
+        self.forget_old(now);
+        let key = (from, self.nat.mapping.of(to));
+        let port = *self
+            .port_of
+            .entry(key)
+            .or_insert_with(|| self.ports.choose(now, from.port(), |port| self.mappings.contains_key(&port)));
+        let mapping = self.mappings.entry(port).or_insert_with(|| Mapping {
+            key,
+            since: now,
+            used: now,
+            lets_in: BTreeMap::new(),
+        });
+        mapping.used = now;
+        mapping.lets_in.insert(self.nat.filtering.of(to), now);
+        SocketAddr::new(self.address, port)
+    }
+
+    fn inward(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
+        let mapping = self.mapping(now, to.port())?;
+        let sent = mapping.lets_in.get(&self.nat.filtering.of(from))?;
+        (now.saturating_since(*sent) < self.nat.idle).then_some(mapping.key.0)
+    }
+
+    fn inside(&self, now: Instant, _: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
+        self.mapping(now, to.port()).map(|mapping| mapping.key.0)
+    }
+
+    fn hairpins(&self) -> bool {
+        self.nat.hairpinning
+    }
+
+    fn restart(&mut self) {
+        self.mappings.clear();
+        self.port_of.clear();
+        self.ports.restart();
+    }
+}
