@@ -48,7 +48,7 @@ impl Node for Endpoint {
     fn drain_transmits(&mut self, send: &mut dyn FnMut(Outgoing<'_>)) {
         let transmits = self.transmits();
         for transmit in transmits.iter() {
-            send(Outgoing { to: transmit.path.remote, hop_limit: None, bytes: transmit.bytes });
+            send(Outgoing { to: transmit.path.remote, hop_limit: transmit.hop_limit, bytes: transmit.bytes });
         }
         transmits.clear();
     }
