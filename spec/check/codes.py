@@ -10,6 +10,7 @@ with (Path(__file__).parents[1] / "codes.csv").open(newline="") as _file:
 REJECT = {int(row["number"]): row["name"] for row in _ROWS if row["table"] == "reject"}
 CLOSE_ON_THE_WIRE = {int(row["number"]): row["name"] for row in _ROWS
                      if (row["table"], row["told"]) == ("close", "wire")}
+CLOSE = {int(row["number"]): row["name"] for row in _ROWS if row["table"] == "close"}
 CLOSED = next(number for number, name in CLOSE_ON_THE_WIRE.items() if name == "closed")
 
 

@@ -1,9 +1,9 @@
-"""The handshake's datagrams, the payloads sealed in them (PROTOCOL.md 2 and 4), and the datagrams of PATHS.md 2.
+"""The handshake's datagrams, the payloads sealed in them (PROTOCOL.md 2 and 4), those of PATHS.md 2 and INTRODUCTIONS.md 2.
 
 Every layout has a decoder (bytes to a dict of fields, or Refused) and an encoder. Byte strings stay bytes.
 """
 
-from . import codes, settings
+from . import codes, introductions, settings
 from .errors import Refused, require
 from .reader import Reader
 
@@ -11,12 +11,14 @@ VERSION = 1
 MAGIC = b"TorqueSk"
 KINDS = {1: "challenge_request", 2: "challenge_response", 3: "connect_request", 4: "connect_accept",
          5: "connect_refuse", 6: "connect_pending", 7: "reject", 8: "punch", 9: "who_are_you", 10: "reset",
-         11: "probe", 12: "probe_echo"}
+         11: "probe", 12: "probe_echo", 14: "relayed"}
 FIRST_BYTE = {name: number for number, name in KINDS.items()}
-# Least and greatest size. connect_request: 132 + (29 to 1,029) + 8.
-SIZES = {"challenge_request": (768, 768), "challenge_response": (175, 686), "connect_request": (169, 1169),
+# Least and greatest size. connect_request: 132 + (29 to 1,029) + 8. challenge_response: with introduced data.
+SIZES = {"challenge_request": (768, 768), "challenge_response": (175, 1184), "connect_request": (169, 1169),
          "connect_accept": (117, 628), "connect_refuse": (53, 564), "connect_pending": (49, 49), "reject": (19, 19),
-         "punch": (42, 42), "who_are_you": (1, 1), "reset": (17, 17), "probe": (17, 17), "probe_echo": (17, 17)}
+         "punch": (42, 42), "who_are_you": (1, 1), "reset": (17, 17), "probe": (17, 17), "probe_echo": (17, 17),
+         "relayed": (6, 1232)}
+GREATEST_PLAIN_RESPONSE = 686
 MAX_INITIAL_SEQUENCE = 4095
 MAX_DATA = 511
 MAX_CONNECT_DATA = 1000
@@ -70,6 +72,7 @@ def decode_challenge_request(datagram: bytes) -> dict:
     require(fields["version"] == VERSION, "version", f"version {fields['version']}: a host answers with a reject")
     fields["application_tag"] = r.take(8)
     fields["ciphers_offered"] = r.take(4)
+    fields["introduction_id"] = r.number(8)
     require(not any(r.rest()), "zeros")
     check_ciphers_offered(fields["ciphers_offered"])
     return fields
@@ -77,11 +80,15 @@ def decode_challenge_request(datagram: bytes) -> dict:
 
 def encode_challenge_request(f: dict) -> bytes:
     head = b"\x01" + MAGIC + bytes([f["version"]]) + f["initiator_nonce"] + f["application_tag"] + f["ciphers_offered"]
+    head += f["introduction_id"].to_bytes(8, "big")
     return head + bytes(768 - len(head))
 
 
-def decode_challenge_response(datagram: bytes) -> dict:
+def decode_challenge_response(datagram: bytes, introduced: bool = False) -> dict:
+    """`introduced`: the request had an introduction's id, so introduced data must be there; otherwise there are none."""
     r = _open(datagram, "challenge_response")
+    if not introduced:
+        require(len(datagram) <= GREATEST_PLAIN_RESPONSE, "size", f"{len(datagram)} bytes, not 175 to 686")
     fields = {"version": r.number(1)}
     require(fields["version"] == VERSION, "version")
     fields |= {"initiator_nonce": r.take(16), "epoch_start": r.number(8), "epoch_key": r.take(32),
@@ -92,6 +99,10 @@ def decode_challenge_response(datagram: bytes) -> dict:
     length = r.number(2)
     require(length <= MAX_DATA, "length", "challenge_response_data above 511")
     fields["challenge_response_data"] = r.take(length, "challenge_response_data")
+    if introduced:
+        length = r.number(2, "length of introduced data")
+        require(16 <= length <= 496, "length", f"sealed introduced data of {length} bytes, not 16 to 496")
+        fields["introduced_data"] = r.take(length, "introduced data")
     r.end("length")
     return fields
 
@@ -100,7 +111,8 @@ def encode_challenge_response(f: dict) -> bytes:
     return (b"\x02" + bytes([f["version"]]) + f["initiator_nonce"] + f["epoch_start"].to_bytes(8, "big")
             + f["epoch_key"] + f["signature"] + f["identity_token"]
             + bytes([f["difficulty"], f["cipher"], f["key_type"]]) + f["host_public_key"]
-            + _with_length(f["challenge_response_data"]))
+            + _with_length(f["challenge_response_data"])
+            + (_with_length(f["introduced_data"]) if "introduced_data" in f else b""))
 
 
 def decode_connect_request(datagram: bytes) -> dict:
@@ -265,6 +277,10 @@ def _probe(kind: str):
     return (lambda data: decode_probe(data, kind)), (lambda fields: encode_probe(fields, kind))
 
 
+def _message(kind: int):
+    return (lambda data: introductions.decode(kind, data)), (lambda fields: introductions.encode(kind, fields))
+
+
 # name: (decoder, encoder)
 LAYOUTS = {
     "challenge_request": (decode_challenge_request, encode_challenge_request),
@@ -284,4 +300,5 @@ LAYOUTS = {
     "reset": (decode_reset, lambda fields: b"\x0a" + fields["reset_token"]),
     "path_id": (decode_path_id, lambda fields: fields["id"] + fields["reset_token"]),
     "settings": (settings.decode, settings.encode),
-}
+    "relayed": (introductions.decode_relayed, introductions.encode_relayed),
+} | {name: _message(kind) for name, kind in introductions.KIND_OF.items()}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from . import codes, handshake, identity, layouts, puzzle, settings, tokens
+from .introduced import IntroducedKeys, introduced_keys
 from .errors import Refused, require
 from .keys import answer_key, make_prk, make_prk0, traffic_secret
 from .primitives import ed25519, x25519
@@ -17,13 +18,26 @@ class Inputs:
     application_id: bytes
     initiator: dict
     host: dict
+    # Of an introduced handshake: the two requests' nonces, the introduced secret, the host's data for this introduction.
+    introduction: dict | None = None
+
+    @property
+    def introduced(self) -> IntroducedKeys | None:
+        """The keys that both parties have."""
+        if self.introduction is None:
+            return None
+        told = self.introduction
+        return introduced_keys(self.initiator["introduction_id"].to_bytes(8, "big"), told["secret"],
+                               told["initiator_nonce"], told["host_nonce"],
+                               ed25519.public_key(self.initiator["seed"]), ed25519.public_key(self.host["seed"]))
 
 
 def challenge_request(inputs: Inputs) -> bytes:
     i = inputs.initiator
     return layouts.encode_challenge_request({
         "version": layouts.VERSION, "initiator_nonce": i["initiator_nonce"],
-        "application_tag": tokens.application_tag(inputs.application_id), "ciphers_offered": i["ciphers_offered"]})
+        "application_tag": tokens.application_tag(inputs.application_id), "ciphers_offered": i["ciphers_offered"],
+        "introduction_id": i["introduction_id"]})
 
 
 def challenge_response(inputs: Inputs, request: dict) -> bytes:
@@ -41,6 +55,9 @@ def challenge_response(inputs: Inputs, request: dict) -> bytes:
               "host_public_key": ed25519.public_key(host["seed"]),
               "challenge_response_data": host["challenge_response_data"]}
     fields["signature"] = ed25519.sign(host["seed"], handshake.epoch_text(fields))
+    if inputs.introduction is not None:
+        require(request["introduction_id"] == i["introduction_id"], "introduction_id")
+        fields["introduced_data"] = inputs.introduced.seal(inputs.introduction["introduced_data"])
     return layouts.encode_challenge_response(fields)
 
 
@@ -52,6 +69,15 @@ def check_challenge_response(inputs: Inputs, response: dict) -> None:
     identity.check_public_key(response["host_public_key"])
     require(ed25519.verify(response["host_public_key"], handshake.epoch_text(response), response["signature"]),
             "bad_signature")
+    if inputs.introduction is not None:
+        require(response["host_public_key"] == ed25519.public_key(inputs.host["seed"]), "key_mismatch", "was not named")
+        inputs.introduced.open(response["introduced_data"])
+
+
+def _psk_and_data(inputs: Inputs, response: dict) -> tuple[bytes | None, bytes | None]:
+    """The psk, and introduced data in plain."""
+    keys = inputs.introduced
+    return (None, None) if keys is None else (keys.psk, keys.open(response["introduced_data"]))
 
 
 def request_payload(inputs: Inputs) -> bytes:
@@ -65,10 +91,11 @@ def request_payload(inputs: Inputs) -> bytes:
 def connect_request(inputs: Inputs, response: dict, x: bytes) -> tuple[handshake.Noise, bytes, bytes]:
     """The initiator's Noise state, the prologue and the datagram with the solution x."""
     i = inputs.initiator
-    prologue = handshake.make_prologue(inputs.application_id, i["ciphers_offered"], response, i["introduction_id"])
+    psk, data = _psk_and_data(inputs, response)
+    prologue = handshake.make_prologue(inputs.application_id, i["ciphers_offered"], response, i["introduction_id"], data)
     noise, e, sealed_s, sealed_p = handshake.initiator_noise(
         prologue, response["epoch_key"], response["host_public_key"], i["seed"], i["ephemeral_secret"],
-        request_payload(inputs))
+        request_payload(inputs), psk)
     datagram = layouts.encode_connect_request({
         "version": response["version"], "initiator_nonce": i["initiator_nonce"],
         "epoch_tag": response["epoch_key"][:4], "identity_token": response["identity_token"],
@@ -103,13 +130,18 @@ def admit(inputs: Inputs, response: dict, datagram: bytes) -> Admitted:
     known = response | {"version": request["version"], "initiator_nonce": request["initiator_nonce"],
                         "identity_token": request["identity_token"], "difficulty": request["difficulty"],
                         "cipher": request["cipher"]}
+    psk, data = _psk_and_data(inputs, response)
+    require((request["introduction_id"] == 0) == (psk is None), "introduction_id")
     prologue = handshake.make_prologue(inputs.application_id, request["ciphers_offered"], known,
-                                       request["introduction_id"])
+                                       request["introduction_id"], data)
     noise, initiator_x25519, payload = handshake.host_noise(
-        prologue, host["epoch_secret"], host["seed"], request["e"], request["sealed_s"], request["sealed_p"])
+        prologue, host["epoch_secret"], host["seed"], request["e"], request["sealed_s"], request["sealed_p"],
+        psk)
     fields = layouts.decode_request_payload(payload)
-    return Admitted(noise, request["e"], initiator_x25519, identity.from_x25519(initiator_x25519, fields["flags"] & 1),
-                    fields)
+    public_key = identity.from_x25519(initiator_x25519, fields["flags"] & 1)
+    if psk is not None:
+        require(public_key == ed25519.public_key(i["seed"]), "key_mismatch", "not the one that the introducer named")
+    return Admitted(noise, request["e"], initiator_x25519, public_key, fields)
 
 
 @dataclass(frozen=True)
@@ -213,7 +245,7 @@ def run(inputs: Inputs, x: bytes | None = None) -> Outcome:
     datagrams = {"challenge_request": challenge_request(inputs)}
     asked = layouts.decode_challenge_request(datagrams["challenge_request"])
     datagrams["challenge_response"] = challenge_response(inputs, asked)
-    response = layouts.decode_challenge_response(datagrams["challenge_response"])
+    response = layouts.decode_challenge_response(datagrams["challenge_response"], inputs.introduction is not None)
     check_challenge_response(inputs, response)
 
     noise, prologue, datagram = connect_request(inputs, response, x or bytes(8))

@@ -1,6 +1,6 @@
 """keys.json"""
 
-from .. import ciphers, layouts, punch
+from .. import ciphers, introduced, layouts, punch
 from ..errors import Refused
 from ..keys import DIRECTIONS, answer_key, generation_keys, make_prk, make_prk0, traffic_secret
 from ..primitives import x25519
@@ -62,9 +62,15 @@ def check_seal(vector: Vector) -> None:
 def check_punch(vector: Vector) -> None:
     key = punch.punch_key(vector.bytes("prk"))
     vector.expect("punch_key", key)
+    _check_sealed_punch(vector, key, "connection")
+
+
+def _check_sealed_punch(vector: Vector, key: bytes, whose: str) -> dict:
     datagram = vector.bytes("hex")
     fields = layouts.decode_punch(datagram)
     vector.expect("fields", fields)
+    if fields["key"] != whose:
+        raise Mismatch(f"{vector.path}key is not that of the {whose}")
     if punch.seal(key, {name: value for name, value in fields.items() if name != "tag"}) != datagram:
         raise Mismatch("sealing the fields gives another datagram")
     for i in range(len(datagram)):
@@ -74,6 +80,34 @@ def check_punch(vector: Vector) -> None:
                 raise Mismatch(f"authentic with byte {i} changed")
         except Refused:
             pass  # no punch at all any more
+    return fields
 
 
-KINDS = {"key_schedule": check_key_schedule, "seal": check_seal, "punch": check_punch}
+def check_introduced_keys(vector: Vector) -> None:
+    keys = introduced.introduced_keys(*(vector.bytes(name) for name in (
+        "introduction_id", "secret", "initiator_nonce", "host_nonce", "initiator_public_key", "host_public_key")))
+    for name in ("psk", "punch_key", "data_key"):
+        vector.expect(name, getattr(keys, name))
+    data, sealed = vector.bytes("introduced_data"), vector.bytes("sealed_data")
+    vector.expect("sealed_data", keys.seal(data))
+    if keys.open(sealed) != data:
+        raise Mismatch("introduced data does not open again")
+    for i in range(len(sealed)):
+        try:
+            keys.open(sealed[:i] + bytes([sealed[i] ^ 1 << i % 8]) + sealed[i + 1 :])
+        except Refused:
+            continue
+        raise Mismatch(f"introduced data opens with byte {i} changed")
+    sides = set()
+    for line in vector.objects("punches"):
+        fields = _check_sealed_punch(line, keys.punch_key, "introduction")
+        if fields["id"] != keys.introduction_id:
+            raise Mismatch("a punch of another introduction")
+        sides.add(fields["from"])
+        line.done()
+    if sides != {"initiator", "host"}:
+        raise Mismatch("punches of one side only")
+
+
+KINDS = {"key_schedule": check_key_schedule, "seal": check_seal, "punch": check_punch,
+         "introduced_keys": check_introduced_keys}

@@ -1,4 +1,4 @@
-"""SHA-256, HMAC-SHA-256 and HKDF-SHA-256 (RFC 5869), and Noise's two-output HKDF."""
+"""SHA-256, HMAC-SHA-256 and HKDF-SHA-256 (RFC 5869), and Noise's HKDF with two and three outputs."""
 
 import hashlib
 import hmac as _hmac
@@ -29,3 +29,9 @@ def hkdf2(chaining_key: bytes, ikm: bytes) -> tuple[bytes, bytes]:
     """Noise's HKDF with two outputs: Extract with the chaining key as salt, Expand with empty info."""
     out = expand(extract(chaining_key, ikm), b"", 64)
     return out[:32], out[32:]
+
+
+def hkdf3(chaining_key: bytes, ikm: bytes) -> tuple[bytes, bytes, bytes]:
+    """The same with three outputs."""
+    out = expand(extract(chaining_key, ikm), b"", 96)
+    return out[:32], out[32:64], out[64:]
