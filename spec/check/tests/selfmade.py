@@ -5,7 +5,7 @@ They say nothing about the protocol: only vectors made by another implementation
 
 import random
 
-from .. import ciphers, control, identity, layouts, origin, punch, puzzle, settings, tokens
+from .. import ciphers, control, identity, introduced, layouts, origin, punch, puzzle, settings, tokens
 from ..connection import OTHER, Connection
 from ..errors import Refused
 from ..golden.packets_vectors import state_of
@@ -35,7 +35,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
     answer = {"initiator_nonce": b(16), "host_salt": b(16)}
     good = {
         "challenge_request": {"version": 1, "initiator_nonce": b(16), "application_tag": b(8),
-                              "ciphers_offered": bytes([3, 1, 0, 0])},
+                              "ciphers_offered": bytes([3, 1, 0, 0]), "introduction_id": 0},
         "challenge_response": {"version": 1, "initiator_nonce": b(16), "epoch_start": 2**40, "epoch_key": b(32),
                                "signature": b(64), "identity_token": b(16), "difficulty": 9, "cipher": 3, "key_type": 1,
                                "host_public_key": b(32), "challenge_response_data": b(20)},
@@ -54,6 +54,15 @@ def make_layouts(rng: random.Random) -> list[dict]:
         "who_are_you": {}, "reset": {"reset_token": b(16)}, "path_id": {"id": b(8), "reset_token": b(16)},
         "probe": {"nonce": b(16)}, "probe_echo": {"nonce": b(16)},
         "settings": own,
+        "relayed": {"circuit": 7, "inner": b"\x80" + b(6)},
+        "request": {"remote": 9, "flags": 0x3F, "nonce": b(16), "candidates": [
+            {"kind": 1, "ip": b(4), "port": 1}, {"kind": 2, "ip": b(16), "port": 65535}]},
+        "introduction": {"status": 0, "introduction_id": 2**63, "flags": 8, "key_type": 1, "public_key": b(32),
+                         "nonce": b(16), "secret": b(32), "circuit": 0, "circuit_rate": 0, "nat": 2, "stride": -3,
+                         "own_nat": 1, "observed": {"ip": b(4), "port": 5},
+                         "candidates": [{"kind": 0, "ip": b(4), "port": 6}]},
+        "outcome": {"introduction_id": 3, "result": 255, "close_code": 47, "milliseconds": 2**32 - 2},
+        "candidates": {"candidates": []}, "withdraw": {"close_code": 11}, "circuit": {"circuit": 4, "state": 2},
     }
     vectors = [{"kind": kind, "hex": layouts.LAYOUTS[kind][1](fields), "fields": fields}
                for kind, fields in good.items()]
@@ -107,7 +116,22 @@ def make_keys(rng: random.Random) -> list[dict]:
         datagram = punch.seal(key, fields)
         vectors.append({"kind": "punch", "prk": prk, "punch_key": key, "fields": fields | {"tag": datagram[26:]},
                         "hex": datagram})
+    vectors.append(make_introduced_keys(rng))
     return vectors
+
+
+def make_introduced_keys(rng: random.Random) -> dict:
+    told = {name: rng.randbytes(size) for name, size in (
+        ("introduction_id", 8), ("secret", 32), ("initiator_nonce", 16), ("host_nonce", 16),
+        ("initiator_public_key", 32), ("host_public_key", 32))}
+    keys, data, punches = introduced.introduced_keys(**told), rng.randbytes(50), []
+    for side in ("initiator", "host"):
+        fields = {"from": side, "key": "introduction", "id": told["introduction_id"], "number": rng.randbytes(8),
+                  "echo": rng.randbytes(8)}
+        datagram = punch.seal(keys.punch_key, fields)
+        punches.append({"fields": fields | {"tag": datagram[26:]}, "hex": datagram})
+    return {"kind": "introduced_keys", "psk": keys.psk, "punch_key": keys.punch_key, "data_key": keys.data_key,
+            "introduced_data": data, "sealed_data": keys.seal(data), "punches": punches} | told
 
 
 def make_puzzle(rng: random.Random) -> list[dict]:

@@ -42,7 +42,7 @@ class Layouts(unittest.TestCase):
             else:
                 with self.assertRaises(Refused) as caught:
                     layouts.classify(data)
-                self.assertEqual(caught.exception.reason, "size" if 1 <= first <= 12 else "reserved")
+                self.assertEqual(caught.exception.reason, "size" if 1 <= first <= 12 or first == 14 else "reserved")
 
     def test_challenge_request(self):
         good = GOOD["challenge_request"]
@@ -50,8 +50,9 @@ class Layouts(unittest.TestCase):
             self.refused("magic", "challenge_request", put(good, i, bytes([good[i] ^ 1])))
         self.refused("version", "challenge_request", put(good, 9, b"\2"))
         self.refused("version", "challenge_request", put(put(good, 9, b"\2"), 700, b"\2"))
-        for i in (38, 400, 767):
+        for i in (46, 400, 767):
             self.refused("zeros", "challenge_request", put(good, i, b"\1"))
+        self.assertEqual(layouts.decode_challenge_request(put(good, 38, b"\1"))["introduction_id"], 1 << 56)
         for offered in (b"\0\0\0\0", b"\0\1\0\0", b"\1\0\2\0", b"\3\1\3\0"):
             self.refused("ciphers", "challenge_request", put(good, 34, offered))
         self.assertEqual(layouts.choose_cipher(b"\x09\2\3\1", [1, 3]), 3)
@@ -64,6 +65,25 @@ class Layouts(unittest.TestCase):
         self.refused("length", "challenge_response", good + b"\0")
         self.refused("length", "challenge_response", good[:-1])
         self.refused("length", "challenge_response", put(good[:175] + bytes(511), 173, b"\2\0"))
+
+    def test_introduced_data(self):
+        """Behind a challenge_response to an introduction's request, and never behind another one."""
+        fields = layouts.decode_challenge_response(GOOD["challenge_response"])
+        for size in (16, 496):
+            good = layouts.encode_challenge_response(fields | {"introduced_data": bytes(size)})
+            self.assertEqual(layouts.decode_challenge_response(good, True)["introduced_data"], bytes(size))
+            with self.assertRaises(Refused):
+                layouts.decode_challenge_response(good)
+        for bad in (GOOD["challenge_response"], good + b"\0", good[:-1],
+                    layouts.encode_challenge_response(fields | {"introduced_data": bytes(15)}),
+                    layouts.encode_challenge_response(fields | {"introduced_data": bytes(497)})):
+            with self.assertRaises(Refused) as caught:
+                layouts.decode_challenge_response(bad, True)
+            self.assertEqual(caught.exception.reason, "length")
+        most = layouts.encode_challenge_response(fields | {"challenge_response_data": bytes(511),
+                                                           "introduced_data": bytes(496)})
+        self.assertEqual(len(most), 1184)
+        self.assertEqual(layouts.classify(most), "challenge_response")
 
     def test_connect_request(self):
         good = GOOD["connect_request"]
