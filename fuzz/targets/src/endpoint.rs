@@ -270,6 +270,7 @@ impl World {
             initiator_nonce: [input.u8(); 16],
             application_tag: if input.below(8) == 7 { [1; 8] } else { self.application_tag() },
             offers: Offers::new(&[input.pick(Cipher::DEFAULT_OFFER)]).expect("one cipher"),
+            introduction_id: if input.below(8) == 7 { u64::from(input.u8()) } else { 0 },
         };
         let mut bytes = Vec::new();
         request.write(&mut bytes);
@@ -304,6 +305,7 @@ impl World {
                     cipher: input.u8(),
                     host_key: if input.below(2) == 0 { *key.as_bytes() } else { [input.u8(); 32] },
                     data: input.bytes(600),
+                    introduced_data: None,
                 };
                 if response.data.len() <= 511 {
                     response.write(&mut out);

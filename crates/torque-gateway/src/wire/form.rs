@@ -51,6 +51,7 @@ mod tests {
             initiator_nonce: [1; 16],
             application_tag: [2; 8],
             offers: Offers::from_bytes([1, 2, 0, 0]).unwrap(),
+            introduction_id: 0,
         };
         let mut bytes = Vec::new();
         request.write(&mut bytes);

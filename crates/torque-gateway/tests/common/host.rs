@@ -92,7 +92,8 @@ impl Sink {
 /// A greeting, which passes without consent.
 pub fn challenge_request() -> Vec<u8> {
     let offers = Offers::from_bytes([1, 0, 0, 0]).unwrap();
-    let request = ChallengeRequest { initiator_nonce: [1; 16], application_tag: [2; 8], offers };
+    let request =
+        ChallengeRequest { initiator_nonce: [1; 16], application_tag: [2; 8], offers, introduction_id: 0 };
     let mut bytes = Vec::new();
     request.write(&mut bytes);
     bytes

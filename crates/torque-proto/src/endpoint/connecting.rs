@@ -111,6 +111,7 @@ impl Endpoint {
             settings,
             connect_data: options.connect_data,
             extensions: options.extensions,
+            introduced: None,
         };
         let candidates = Candidates::new(now, port, options).inspect_err(|_| {
             self.slots.remove(id);

@@ -17,7 +17,7 @@ use crate::crypto::secret::Direction;
 use crate::error::CallError;
 use crate::event::{self, ClosedBy, Event};
 use crate::handshake::{
-    Admission, Admitted, Asking, ConnectionParts, DropReason, Occupancy, Role, ShortData, reject,
+    Admission, Admitted, Asking, ConnectionParts, DropReason, NoChallenge, Occupancy, Role, ShortData, reject,
 };
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -59,11 +59,12 @@ impl Endpoint {
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let host = &mut self.host;
         let answered = self.transmits.push(Cause::Stranger, path, |out| {
-            host.answer_challenge(&mut cx, path.remote, &request, pending, out)
+            host.answer_challenge(&mut cx, path.remote, &request, None, pending, out)
         });
         match answered {
             Ok(()) => self.stats.challenges_answered += 1,
-            Err(code) => self.count_reject(code),
+            Err(NoChallenge::Rejected(code)) => self.count_reject(code),
+            Err(NoChallenge::Dropped(reason)) => self.count_drop(reason),
         }
     }
 
@@ -94,7 +95,7 @@ impl Endpoint {
             },
         };
         let admission = self.transmits.push(Cause::Stranger, path, |out| {
-            host.admit(&mut cx, path.remote, &request, bytes, occupancy, out)
+            host.admit(&mut cx, path.remote, &request, bytes, None, occupancy, out)
         });
         match admission {
             Admission::Admitted(admitted) => self.on_admitted(now, path, admitted, found),

@@ -2,11 +2,13 @@
 //! the outcome (PROTOCOL.md 5.5).
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 
 use super::challenge::{Accepted, Challenge, Question, Trust};
 use super::initiator::{Answer, Challenging, Deciding, Requesting, Solving, Work};
+use super::introduced::AtInitiator;
 use super::puzzle::{PuzzleJob, SLICE_TRIES};
 use super::transcript::application_tag;
 use super::{ConnectionParts, Context, DropReason};
@@ -32,6 +34,8 @@ pub(crate) struct AttemptOptions {
     pub(crate) settings: Settings,
     pub(crate) connect_data: Vec<u8>,
     pub(crate) extensions: Vec<Extension>,
+    /// The introduction that the whole attempt belongs to, whatever comes back: without it the psk could be left out.
+    pub(crate) introduced: Option<Arc<AtInitiator>>,
 }
 
 impl AttemptOptions {
@@ -51,10 +55,26 @@ pub(super) struct Common {
     pub(super) wishes: Settings,
     pub(super) connect_data: Vec<u8>,
     pub(super) extensions: Vec<Extension>,
+    introduced: Option<Arc<AtInitiator>>,
     pub(super) offers: Offers,
     pub(super) application_tag: [u8; 8],
     pub(super) started: Instant,
     pub(super) stats: HandshakeStats,
+}
+
+impl Common {
+    pub(super) fn introduced(&self) -> Option<&AtInitiator> {
+        self.introduced.as_deref()
+    }
+
+    /// For requests: 0 if there was no introduction.
+    pub(super) fn introduction_id(&self) -> u64 {
+        self.introduced().map_or(0, |introduced| introduced.id().get())
+    }
+
+    fn examine(&self, cx: &Context<'_>, response: &ChallengeResponse<'_>) -> Result<Challenge, CloseCode> {
+        Challenge::examine(cx, response, self.offers, &self.trust, self.introduced())
+    }
 }
 
 /// The end of an attempt without a connection.
@@ -144,6 +164,7 @@ impl Attempt {
             wishes,
             connect_data: options.connect_data,
             extensions: options.extensions,
+            introduced: options.introduced,
             // `Config::validate` sees to it that there is an offer.
             offers: Offers::new(&cx.config.ciphers).unwrap_or(Offers::DEFAULT),
             application_tag: application_tag(&cx.config.application_id),
@@ -233,8 +254,7 @@ impl Attempt {
                 self.keep_other_response(cx, &response)
             });
         };
-        let examined = examined
-            .and_then(|response| Challenge::examine(cx, &response, self.common.offers, &self.common.trust));
+        let examined = examined.and_then(|response| self.common.examine(cx, &response));
         let challenge = match examined {
             Ok(challenge) => challenge,
             Err(problem) => {
@@ -269,7 +289,7 @@ impl Attempt {
         if in_use.is_of(response) || self.others.knows(response) {
             return AttemptOutcome::Dropped(DropReason::Stray);
         }
-        match Challenge::examine(cx, response, self.common.offers, &self.common.trust) {
+        match self.common.examine(cx, response) {
             Ok(other) if other.accepted() == in_use.accepted() => {
                 self.others.keep(other, cx.rng);
                 AttemptOutcome::Waiting

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use super::Context;
+use super::introduced::{AtInitiator, Claim, Shown};
 use super::transcript::{Transcript, epoch_message};
 use crate::codes::CloseCode;
 use crate::config::Config;
@@ -33,6 +34,14 @@ pub enum Trust {
 }
 
 impl Trust {
+    /// The one key that is taken, if it is named. It has been checked (PROTOCOL.md 3.1).
+    fn pin(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Pinned(pinned) | Self::AskPinned(pinned) => Some(pinned),
+            Self::Ask | Self::Anyone => None,
+        }
+    }
+
     /// Returns whether the application is asked.
     pub(super) fn asks(&self) -> bool {
         matches!(self, Self::Ask | Self::AskPinned(_))
@@ -44,6 +53,8 @@ impl Trust {
 pub(crate) struct Question {
     pub(crate) public_key: PublicKey,
     pub(crate) challenge_response_data: Vec<u8>,
+    /// Empty without an introduction.
+    pub(crate) introduced_data: Vec<u8>,
     pub(crate) difficulty: u8,
     pub(crate) cipher: Cipher,
 }
@@ -60,6 +71,7 @@ pub(super) struct Challenge {
     pub(super) public_key: PublicKey,
     data: Vec<u8>,
     data_digest: [u8; 32],
+    introduced: Option<Shown>,
     /// The time at which it came.
     pub(super) received: Instant,
 }
@@ -69,6 +81,7 @@ pub(super) struct Challenge {
 pub(super) struct Accepted {
     public_key: PublicKey,
     data_digest: [u8; 32],
+    introduction: Option<Claim>,
 }
 
 impl Challenge {
@@ -78,6 +91,7 @@ impl Challenge {
         response: &ChallengeResponse<'_>,
         offers: Offers,
         trust: &Trust,
+        introduced: Option<&AtInitiator>,
     ) -> Result<Self, CloseCode> {
         let cipher = Cipher::from_number(response.cipher)
             .filter(|cipher| offers.contains(cipher.number()))
@@ -85,17 +99,14 @@ impl Challenge {
         if response.difficulty > cx.config.puzzle.difficulty_limit {
             return Err(CloseCode::DifficultyTooHigh);
         }
-        let public_key = match trust {
-            // A key that was pinned has been checked.
-            Trust::Pinned(pinned) | Trust::AskPinned(pinned) => {
-                if *pinned.as_bytes() != response.host_key {
-                    return Err(CloseCode::KeyMismatch);
-                }
-                *pinned
+        let public_key = examine_key(&response.host_key, trust.pin(), introduced.map(AtInitiator::host))?;
+        let introduced = match (introduced, response.introduced_data) {
+            (None, None) => None,
+            (Some(introduced), Some(sealed)) => {
+                Some(introduced.open(sealed).ok_or(CloseCode::ProtocolViolation)?)
             }
-            Trust::Ask | Trust::Anyone => {
-                PublicKey::from_bytes(&response.host_key).map_err(|_| CloseCode::KeyMismatch)?
-            }
+            // Anybody could take them away or add some.
+            (Some(_), None) | (None, Some(_)) => return Err(CloseCode::ProtocolViolation),
         };
         let data_digest = sha256(&[response.data]);
         let message = epoch_message(response.epoch_start, &response.epoch_key, &data_digest);
@@ -113,6 +124,7 @@ impl Challenge {
             public_key,
             data: response.data.to_vec(),
             data_digest,
+            introduced,
             received: cx.now,
         })
     }
@@ -121,6 +133,7 @@ impl Challenge {
         Question {
             public_key: self.public_key,
             challenge_response_data: self.data.clone(),
+            introduced_data: self.introduced.as_ref().map_or_else(Vec::new, |shown| shown.data.clone()),
             difficulty: self.difficulty,
             cipher: self.cipher,
         }
@@ -135,7 +148,15 @@ impl Challenge {
     }
 
     pub(super) fn accepted(&self) -> Accepted {
-        Accepted { public_key: self.public_key, data_digest: self.data_digest }
+        Accepted {
+            public_key: self.public_key,
+            data_digest: self.data_digest,
+            introduction: self.introduction(),
+        }
+    }
+
+    fn introduction(&self) -> Option<Claim> {
+        self.introduced.as_ref().map(|shown| shown.claim)
     }
 
     /// The Noise prologue of the request that answers this challenge.
@@ -152,8 +173,24 @@ impl Challenge {
             cipher: self.cipher.number(),
             host_key: self.public_key.as_bytes(),
             data_digest: &self.data_digest,
-            introduction_id: 0,
+            introduction: self.introduction(),
         }
         .prologue()
+    }
+}
+
+/// The host's key, if it is each of the keys that were named beforehand.
+fn examine_key(
+    key: &[u8; 32],
+    pinned: Option<&PublicKey>,
+    introduced: Option<&PublicKey>,
+) -> Result<PublicKey, CloseCode> {
+    let mut named = [pinned, introduced].into_iter().flatten();
+    if named.clone().any(|named| named.as_bytes() != key) {
+        return Err(CloseCode::KeyMismatch);
+    }
+    match named.next() {
+        Some(named) => Ok(*named),
+        None => PublicKey::from_bytes(key).map_err(|_| CloseCode::KeyMismatch),
     }
 }

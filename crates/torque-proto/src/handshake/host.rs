@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use super::epoch::{Epoch, Epochs, Recorded};
+use super::introduced::AtHost;
 use super::load::LoadController;
 use super::puzzle::{is_solution, puzzle_digest};
 use super::token::TokenClaims;
@@ -18,6 +19,7 @@ use crate::crypto::noise::{self, InitiatorKeys, Prior};
 use crate::crypto::secret::HandshakeSecret;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
+use crate::introduction::IntroductionId;
 use crate::wire::{
     ChallengeRequest, ChallengeResponse, ConnectRequest, PROTOCOL_VERSION, Reject, RequestPayload,
 };
@@ -55,6 +57,7 @@ pub(crate) struct Admitted {
     pub(super) difficulty: u8,
     /// SHA-256 of the whole request, to know a repeat from a change.
     pub(super) digest: [u8; 32],
+    introduction: Option<IntroductionId>,
 }
 
 impl Admitted {
@@ -62,6 +65,20 @@ impl Admitted {
     pub(crate) fn initiator_nonce(&self) -> &[u8; 16] {
         &self.initiator_nonce
     }
+
+    /// The introduction that it belongs to.
+    pub(crate) fn introduction_id(&self) -> Option<IntroductionId> {
+        self.introduction
+    }
+}
+
+/// Why a challenge_request got no challenge_response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoChallenge {
+    /// A reject was appended.
+    Rejected(RejectCode),
+    /// Nothing was appended.
+    Dropped(DropReason),
 }
 
 /// The host's side of one socket.
@@ -142,27 +159,30 @@ impl Host {
         self.clock_millis.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
     }
 
-    /// Answers a challenge_request: steps 3 and 4 of PROTOCOL.md 5.4. No state is kept, and no answer is longer than the
-    /// request.
+    /// Answers a challenge_request: steps 3 and 4 of PROTOCOL.md 5.4. No state is kept. No answer is longer than the request, unless
+    /// it belongs to an introduction: `introduced` is the one that the request names, if this is a place where it may (INTRODUCTIONS.md 7).
     ///
     /// # Errors
-    /// The code of the reject that was appended instead of a challenge_response.
+    /// Says what was done instead of a challenge_response.
     pub(crate) fn answer_challenge(
         &mut self,
         cx: &mut Context<'_>,
         remote: Address,
         request: &ChallengeRequest,
+        introduced: Option<&AtHost>,
         pending: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), RejectCode> {
+    ) -> Result<(), NoChallenge> {
+        AtHost::check(introduced, request.introduction_id).map_err(NoChallenge::Dropped)?;
         let nonce = request.initiator_nonce;
+        let mut rejected = |code| Err(NoChallenge::Rejected(reject(code, nonce, out)));
         if request.application_tag != self.application_tag {
-            return Err(reject(RejectCode::ApplicationMismatch, nonce, out));
+            return rejected(RejectCode::ApplicationMismatch);
         }
         let Some(cipher) = request.offers.choose(&cx.config.ciphers) else {
-            return Err(reject(RejectCode::NoCommonCipher, nonce, out));
+            return rejected(RejectCode::NoCommonCipher);
         };
-        let difficulty = self.difficulty(cx.now, cx.config, pending);
+        let difficulty = difficulty_for(introduced, &mut self.load, cx, pending);
         let unix_millis = self.unix_millis(cx.now);
         let epoch = self.epochs.current(cx.now, unix_millis, cx.key_pair, cx.rng);
         let claims = TokenClaims {
@@ -182,19 +202,22 @@ impl Host {
             cipher: cipher.number(),
             host_key: *cx.key_pair.public().as_bytes(),
             data: epoch.data(),
+            introduced_data: introduced.map(AtHost::sealed_data),
         }
         .write(out);
         Ok(())
     }
 
     /// Admits a connect_request, or says why not: steps 3 to 8 of PROTOCOL.md 5.4. `bytes` is the datagram
-    /// that `request` was read from. The caller has looked for a pending connection with this address and nonce.
+    /// that `request` was read from. The caller has looked for a pending connection with this address and nonce, and for the
+    /// introduction that the request names.
     pub(crate) fn admit(
         &mut self,
         cx: &mut Context<'_>,
         remote: Address,
         request: &ConnectRequest<'_>,
         bytes: &[u8],
+        introduced: Option<&AtHost>,
         occupancy: Occupancy<impl FnOnce() -> bool>,
         out: &mut Vec<u8>,
     ) -> Admission {
@@ -213,13 +236,12 @@ impl Host {
             return Admission::Dropped(DropReason::FalseToken);
         }
 
-        let asked =
-            self.load.difficulty(cx.now, &cx.config.puzzle, occupancy.pending, cx.config.limits.pending);
+        let asked = difficulty_for(introduced, &mut self.load, cx, occupancy.pending);
         if request.difficulty < asked.saturating_sub(DIFFICULTY_SLACK) {
             return rejected(RejectCode::DifficultyTooLow);
         }
-        if request.introduction_id != 0 {
-            return Admission::Dropped(DropReason::UnknownIntroduction);
+        if let Err(reason) = AtHost::check(introduced, request.introduction_id) {
+            return Admission::Dropped(reason);
         }
         let unsolved = &bytes[..bytes.len().saturating_sub(ConnectRequest::SOLUTION_BYTES)];
         if !is_solution(&puzzle_digest(unsolved), &request.solution, request.difficulty) {
@@ -233,15 +255,30 @@ impl Host {
             // The next epoch has another table.
             Recorded::Full => return rejected(RejectCode::StaleEpoch),
         }
-        // Only what was paid for counts: others would raise the price for everybody.
-        self.load.count_request(cx.now);
+        // Only what was paid for counts: others would raise the price for everybody. Introduced requests have places apart.
+        if introduced.is_none() {
+            self.load.count_request(cx.now);
+        }
         if !(occupancy.has_room)() {
             return rejected(RejectCode::Busy);
         }
-        match open_request(cx, epoch, request, bytes) {
+        match open_request(cx, epoch, request, bytes, introduced) {
             Some(admitted) => Admission::Admitted(admitted),
             None => Admission::Dropped(DropReason::HandshakeRejected),
         }
+    }
+}
+
+/// The difficulty to ask for. An introduced request pays the least, because its path is proven and its psk admits one initiator.
+fn difficulty_for(
+    introduced: Option<&AtHost>,
+    load: &mut LoadController,
+    cx: &Context<'_>,
+    pending: usize,
+) -> u8 {
+    match introduced {
+        Some(_) => cx.config.puzzle.difficulty_min,
+        None => load.difficulty(cx.now, &cx.config.puzzle, pending, cx.config.limits.pending),
     }
 }
 
@@ -251,6 +288,7 @@ fn open_request(
     epoch: &Epoch,
     request: &ConnectRequest<'_>,
     bytes: &[u8],
+    introduced: Option<&AtHost>,
 ) -> Option<Admitted> {
     let prologue = Transcript {
         application_id: &cx.config.application_id,
@@ -264,14 +302,21 @@ fn open_request(
         cipher: request.cipher,
         host_key: cx.key_pair.public().as_bytes(),
         data_digest: epoch.data_digest(),
-        introduction_id: request.introduction_id,
+        introduction: introduced.map(AtHost::claim),
     }
     .prologue();
     let cipher = Cipher::from_number(request.cipher)?;
-    let noise::Responded { initiator, payload, secret } =
-        noise::respond(Prior { prologue: &prologue, psk: None }, epoch.dh(), cx.key_pair, request.noise)?;
+    let noise::Responded { initiator, payload, secret } = noise::respond(
+        Prior { prologue: &prologue, psk: introduced.map(AtHost::psk) },
+        epoch.dh(),
+        cx.key_pair,
+        request.noise,
+    )?;
     let payload = RequestPayload::parse(&payload).ok()?;
     let public_key = PublicKey::from_x25519(initiator.s.as_bytes(), payload.sign_bit).ok()?;
+    if introduced.is_some_and(|introduced| *introduced.initiator() != public_key) {
+        return None;
+    }
     Some(Admitted {
         initiator_nonce: request.initiator_nonce,
         public_key,
@@ -281,6 +326,7 @@ fn open_request(
         cipher,
         difficulty: request.difficulty,
         digest: sha256(&[bytes]),
+        introduction: introduced.map(|introduced| introduced.claim().id),
     })
 }
 

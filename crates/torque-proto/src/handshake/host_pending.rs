@@ -129,6 +129,11 @@ impl Asking {
         self.deadline
     }
 
+    /// For a later request of the same introduction: the application has been asked with an earlier one, and has until the same time.
+    pub(crate) fn take_place_of(&mut self, earlier: &Self) {
+        (self.asked, self.deadline) = (earlier.asked, earlier.deadline);
+    }
+
     /// Answers a repeated request with a connect_pending.
     ///
     /// # Errors

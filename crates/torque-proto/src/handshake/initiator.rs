@@ -11,6 +11,7 @@ use core::time::Duration;
 
 use super::attempt::{Common, Established};
 use super::challenge::{Accepted, Challenge};
+use super::introduced::AtInitiator;
 use super::puzzle::{PuzzleJob, puzzle_digest};
 use super::settle::check_answer;
 use super::{ConnectionParts, Context, Role};
@@ -94,6 +95,7 @@ impl Challenging {
             initiator_nonce: self.initiator_nonce,
             application_tag: common.application_tag,
             offers: common.offers,
+            introduction_id: common.introduction_id(),
         }
         .write(out);
     }
@@ -164,7 +166,10 @@ impl Solving {
         .write(&mut payload);
         let mut noise_message = Vec::new();
         let exchange = noise::initiate(
-            Prior { prologue: &challenge.prologue(cx.config, common.offers), psk: None },
+            Prior {
+                prologue: &challenge.prologue(cx.config, common.offers),
+                psk: common.introduced().map(AtInitiator::psk),
+            },
             &challenge.epoch_key,
             &challenge.public_key.x25519(),
             cx.rng.array(),
@@ -181,7 +186,7 @@ impl Solving {
             difficulty: challenge.difficulty,
             cipher: challenge.cipher.number(),
             offers: common.offers,
-            introduction_id: 0,
+            introduction_id: common.introduction_id(),
             noise: &noise_message,
             solution: [0; ConnectRequest::SOLUTION_BYTES],
         }

@@ -11,6 +11,7 @@ mod epoch;
 mod host;
 mod host_pending;
 mod initiator;
+pub(crate) mod introduced;
 mod load;
 mod puzzle;
 mod settle;
@@ -24,7 +25,7 @@ pub use self::epoch::EpochSecrets;
 pub use self::puzzle::{PuzzleJob, PuzzleProgress};
 
 pub(crate) use self::attempt::{Attempt, AttemptOptions, AttemptOutcome, Ended as AttemptEnded, Established};
-pub(crate) use self::host::{Admission, Admitted, Host, Occupancy, reject};
+pub(crate) use self::host::{Admission, Admitted, Host, NoChallenge, Occupancy, reject};
 pub(crate) use self::host_pending::{Asking, Confirming, Refused};
 pub(crate) use self::settle::Agreed;
 

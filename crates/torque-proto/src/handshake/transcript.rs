@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use super::introduced::Claim;
 use crate::crypto::hash::sha256;
 use crate::wire::{KEY_TYPE_ED25519, Offers, PROTOCOL_VERSION};
 
@@ -30,7 +31,7 @@ pub(crate) struct Transcript<'a> {
     pub(crate) cipher: u8,
     pub(crate) host_key: &'a [u8; 32],
     pub(crate) data_digest: &'a [u8; 32],
-    pub(crate) introduction_id: u64,
+    pub(crate) introduction: Option<Claim>,
 }
 
 impl Transcript<'_> {
@@ -51,7 +52,13 @@ impl Transcript<'_> {
         bytes.extend_from_slice(&[self.difficulty, self.cipher, KEY_TYPE_ED25519]);
         bytes.extend_from_slice(self.host_key);
         bytes.extend_from_slice(self.data_digest);
-        bytes.extend_from_slice(&self.introduction_id.to_be_bytes());
+        match &self.introduction {
+            None => bytes.extend_from_slice(&0_u64.to_be_bytes()),
+            Some(claim) => {
+                bytes.extend_from_slice(&claim.id.get().to_be_bytes());
+                bytes.extend_from_slice(&claim.data_digest);
+            }
+        }
         bytes
     }
 }

@@ -1,7 +1,9 @@
-//! handshake.json: whole handshakes between a real attempt and a real host (PROTOCOL.md 3 to 5).
+//! handshake.json: whole handshakes between a real attempt and a real host (PROTOCOL.md 3 to 5), some of them introduced
+//! (INTRODUCTIONS.md 7).
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 use std::vec::Vec;
 
 use super::identity::seed_with_sign;
@@ -12,18 +14,21 @@ use crate::codes::CloseCode;
 use crate::config::Config;
 use crate::crypto::Cipher;
 use crate::crypto::dh::DhSecret;
+use crate::crypto::introduced::IntroducedKeys;
 use crate::crypto::noise::trace::{self, Step};
 use crate::crypto::rng::Rng;
 use crate::crypto::secret::{AnswerSecret, HandshakeSecret};
 use crate::event::Extension;
 use crate::handshake::internals::{TokenClaims, application_tag};
+use crate::handshake::introduced::{AtHost, AtInitiator, IntroducedData};
 use crate::handshake::{
     Admission, Asking, Attempt, AttemptOptions, AttemptOutcome, ConnectionParts, Context, Host, Occupancy,
     PuzzleProgress, ShortData, Trust,
 };
 use crate::id::ConnectionId;
-use crate::identity::KeyPair;
+use crate::identity::{KeyPair, PublicKey};
 use crate::instant::Instant;
+use crate::introduction::IntroductionId;
 use crate::settings::Settings;
 use crate::wire::header::HeaderSize;
 use crate::wire::{
@@ -45,6 +50,8 @@ struct Choices {
     connect_data: Vec<u8>,
     extensions: Vec<Extension>,
     challenge_response_data: Vec<u8>,
+    /// The two are introduced if there are any.
+    introduced_data: Option<Vec<u8>>,
     accept_data: Vec<u8>,
     code: CloseCode,
     reason: Vec<u8>,
@@ -64,6 +71,7 @@ fn plain(name: &'static str) -> Choices {
         connect_data: b"let me in".to_vec(),
         extensions: Vec::new(),
         challenge_response_data: b"the blue server".to_vec(),
+        introduced_data: None,
         accept_data: b"welcome".to_vec(),
         code: CloseCode::Refused,
         reason: b"banned".to_vec(),
@@ -130,6 +138,28 @@ pub(super) fn vectors() -> Vec<Json> {
             reason: std::vec![0x2e; 511],
             ..plain("most_data")
         },
+        Choices { introduced_data: Some(b"room 7".to_vec()), ..plain("introduced") },
+        Choices {
+            application_id: b"",
+            address: "[2001:db8::7]:5000",
+            offers: &[ChaCha20Poly1305],
+            initiator_sign_bit: true,
+            difficulty: 0,
+            connect_data: Vec::new(),
+            challenge_response_data: Vec::new(),
+            introduced_data: Some(Vec::new()),
+            accept_data: Vec::new(),
+            reason: Vec::new(),
+            ..plain("introduced_all_empty")
+        },
+        Choices {
+            difficulty: 9,
+            connect_data: std::vec![0xcd; 997],
+            extensions: std::vec![Extension { kind: 9, data: Vec::new() }],
+            challenge_response_data: std::vec![0xd5; 511],
+            introduced_data: Some(std::vec![0xda; 480]),
+            ..plain("introduced_most_data")
+        },
     ];
     cases.iter().map(vector).collect()
 }
@@ -156,6 +186,50 @@ impl Side {
 
     fn cx(&mut self) -> Context<'_> {
         Context { now: NOW, config: &self.config, key_pair: &self.pair, rng: &mut self.rng }
+    }
+}
+
+/// What an introducer told both sides.
+struct Told {
+    id: IntroductionId,
+    secret: [u8; 32],
+    initiator_nonce: [u8; 16],
+    host_nonce: [u8; 16],
+}
+
+impl Told {
+    fn new(name: &str) -> Self {
+        let mut rng = super::rng(&std::format!("{name}: introduction"));
+        let id = IntroductionId::from_u64(rng.u64()).expect("it is not 0");
+        Self { id, secret: rng.array(), initiator_nonce: rng.array(), host_nonce: rng.array() }
+    }
+
+    fn keys(&self, initiator: PublicKey, host: PublicKey) -> IntroducedKeys {
+        let (nonces, keys) =
+            ((&self.initiator_nonce, &self.host_nonce), (initiator.as_bytes(), host.as_bytes()));
+        IntroducedKeys::derive(nonces.0, nonces.1, &self.secret, self.id.get(), keys.0, keys.1)
+    }
+
+    /// The two ends of the introduction.
+    fn ends(&self, initiator: PublicKey, host: PublicKey, data: &[u8]) -> (AtInitiator, AtHost) {
+        let keys = || self.keys(initiator, host);
+        let data = IntroducedData::new(data.to_vec()).unwrap();
+        (
+            AtInitiator::new(self.id, host, keys().psk, keys().data),
+            AtHost::new(self.id, initiator, keys().psk, keys().data, &data),
+        )
+    }
+
+    fn json(&self, initiator: PublicKey, host: PublicKey, data: &[u8]) -> Json {
+        let keys = self.keys(initiator, host);
+        object! {
+            "secret": self.secret,
+            "initiator_nonce": self.initiator_nonce,
+            "host_nonce": self.host_nonce,
+            "psk": keys.psk.expose(),
+            "data_key": keys.data.expose(),
+            "introduced_data": data,
+        }
     }
 }
 
@@ -192,19 +266,25 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
     let mut host = Host::new(NOW, &host_side.config, EPOCH_START);
     host.set_challenge_response_data(ShortData::new(&choices.challenge_response_data).unwrap());
 
+    let (at_initiator, at_host) = choices
+        .introduced_data
+        .as_ref()
+        .map(|data| Told::new(choices.name).ends(initiator.pair.public(), host_side.pair.public(), data))
+        .unzip();
     let options = AttemptOptions {
         connection: ConnectionId::from_u32(1).unwrap(),
         trust: Trust::Pinned(host_side.pair.public()),
         settings: choices.initiator_settings,
         connect_data: choices.connect_data.clone(),
         extensions: choices.extensions.clone(),
+        introduced: at_initiator.map(Arc::new),
     };
     let mut challenge_request = Vec::new();
     let mut attempt = Attempt::start(&mut initiator.cx(), options, &mut challenge_request);
     let mut challenge_response = Vec::new();
     let cx = &mut host_side.cx();
     let request = ChallengeRequest::parse(&challenge_request).unwrap();
-    let answer = host.answer_challenge(cx, remote, &request, 0, &mut challenge_response);
+    let answer = host.answer_challenge(cx, remote, &request, at_host.as_ref(), 0, &mut challenge_response);
     assert_eq!(answer, Ok(()));
 
     let mut connect_request = Vec::new();
@@ -222,6 +302,7 @@ fn ask(choices: &Choices, remote: Address) -> Asked {
         remote,
         &request,
         &connect_request,
+        at_host.as_ref(),
         Occupancy { pending: 0, has_room: || true },
         &mut Vec::new(),
     );
@@ -260,6 +341,7 @@ fn vector(choices: &Choices) -> Json {
         connect_request,
         noise,
     } = ask(choices, remote);
+    let names = if choices.introduced_data.is_some() { STEPS_WITH_PSK } else { STEPS };
     // The draws of each side in their order; what can be seen of them is compared.
     let response = ChallengeResponse::parse(&challenge_response).unwrap();
     let request = ConnectRequest::parse(&connect_request).unwrap();
@@ -307,7 +389,8 @@ fn vector(choices: &Choices) -> Json {
     let at_initiator = &established.parts;
     assert_eq!(at_initiator.secret.prk(), at_host.secret.prk());
 
-    let answers = HandshakeSecret::from_parts(noise[10].ck, noise[10].h).answers(&host_salt);
+    let [.., before_payload, end] = noise.as_slice() else { panic!("it has steps") };
+    let answers = HandshakeSecret::from_parts(end.ck, end.h).answers(&host_salt);
     let accept_payload = at_host.secret.open_accept(&accept.header(), accept.sealed).unwrap();
     let refuse_payload = answers.open_refuse(&refuse.header(), refuse.sealed).unwrap();
     let (ephemeral, fresh) = (DhSecret::from_bytes(ephemeral_secret), DhSecret::from_bytes(e2_secret));
@@ -317,10 +400,11 @@ fn vector(choices: &Choices) -> Json {
     assert_eq!(Some(&s_e2), fresh.agree(&initiator.pair.public().x25519()).as_ref());
     let accepted = AcceptPayload::parse(&accept_payload).unwrap();
     assert_eq!((accepted.initial_sequence, accepted.connection_id), (host_sequence, connection_number));
-    let request_payload = trace::open(&noise[9], &noise[10].input);
+    let request_payload = trace::open(before_payload, &end.input);
     assert_eq!(RequestPayload::parse(&request_payload).unwrap().initial_sequence, initiator_sequence);
 
-    object! {
+    let input = |name| &noise[names.iter().position(|other| *other == name).unwrap()].input;
+    let vector = object! {
         "name": choices.name,
         "kind": "handshake",
         "application_id": choices.application_id,
@@ -369,33 +453,52 @@ fn vector(choices: &Choices) -> Json {
             "connect_accept": &connect_accept,
             "connect_refuse": &connect_refuse,
         },
-        "noise": steps(&noise),
+        "noise": steps(names, &noise),
         "dh": object! {
-            "ee": &noise[6].input,
-            "se": &noise[7].input,
-            "es": &noise[9].input,
+            "ee": input("ee"),
+            "se": input("se"),
+            "es": input("es"),
             "e_e2": *e_e2,
             "s_e2": *s_e2,
         },
-        "prologue": &noise[1].input,
+        "prologue": input("prologue"),
         "request_payload": request_payload,
         "accept_payload": accept_payload,
         "refuse_payload": refuse_payload,
         "keys": connection_keys(&answers, accept.e2, &at_host),
         "result": result(choices, &at_host, at_initiator),
+    };
+    match &choices.introduced_data {
+        None => vector,
+        Some(data) => {
+            let told = Told::new(choices.name);
+            assert_eq!(told.id.get(), request.introduction_id);
+            vector.with("introduction", told.json(initiator.pair.public(), host.pair.public(), data))
+        }
     }
 }
 
-/// The steps by the names that the files give them. A step with a shared secret has also the key that it gives.
-fn steps(noise: &[Step]) -> Vec<Json> {
-    const NAMES: [&str; 11] =
-        ["name", "prologue", "E", "S", "payload_1", "e", "ee", "se", "sealed_s", "es", "sealed_p"];
-    assert_eq!(noise.len(), NAMES.len());
+/// The steps by the names that the files give them.
+const STEPS: &[&str] =
+    &["name", "prologue", "E", "S", "payload_1", "e", "ee", "se", "sealed_s", "es", "sealed_p"];
+/// Those of an introduced handshake.
+const STEPS_WITH_PSK: &[&str] = &[
+    "name", "prologue", "E", "E_key", "sealed_S", "sealed_0", "e", "e_key", "ee", "se", "sealed_s", "es",
+    "psk", "sealed_p",
+];
+
+/// A step that mixes something into the key has also the key that it gives.
+fn steps(names: &[&str], noise: &[Step]) -> Vec<Json> {
+    assert_eq!(noise.len(), names.len());
     let one = |(name, step): (&str, &Step)| {
         let json = object! { "step": name, "h": step.h, "ck": step.ck };
-        if matches!(name, "ee" | "se" | "es") { json.with("k", step.k) } else { json }
+        if matches!(name, "E_key" | "e_key" | "ee" | "se" | "es" | "psk") {
+            json.with("k", step.k)
+        } else {
+            json
+        }
     };
-    NAMES.into_iter().zip(noise).map(one).collect()
+    names.iter().copied().zip(noise).map(one).collect()
 }
 
 fn connection_keys(answers: &AnswerSecret, e2: [u8; 32], parts: &ConnectionParts) -> Json {

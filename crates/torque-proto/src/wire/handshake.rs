@@ -12,6 +12,8 @@ pub const CHALLENGE_REQUEST_BYTES: usize = 768;
 pub const MAX_HANDSHAKE_BYTES: usize = 1_200;
 /// The most bytes of challenge_response_data, accept_data and close reasons.
 pub const MAX_SHORT_DATA: usize = 511;
+/// The most bytes of introduced data, before they are sealed.
+pub const MAX_INTRODUCED_DATA: usize = 480;
 /// The most bytes of connect_data and extensions together, three for the head of each extension included.
 pub const MAX_CONNECT_DATA: usize = 1_000;
 /// The highest initial sequence.
@@ -105,6 +107,8 @@ pub struct ChallengeRequest {
     pub application_tag: [u8; 8],
     /// The ciphers offered.
     pub offers: Offers,
+    /// 0 if there was no introduction.
+    pub introduction_id: u64,
 }
 
 impl ChallengeRequest {
@@ -124,10 +128,12 @@ impl ChallengeRequest {
         check_version(version, initiator_nonce)?;
         let application_tag = reader.array()?;
         let offers = reader.array()?;
+        let introduction_id = reader.u64()?;
         if reader.rest().iter().any(|byte| *byte != 0) {
             return Err(ParseError::Padding);
         }
-        Ok(Self { initiator_nonce, application_tag, offers: Offers::from_bytes(offers)? })
+        let offers = Offers::from_bytes(offers)?;
+        Ok(Self { initiator_nonce, application_tag, offers, introduction_id })
     }
 
     /// Appends the datagram.
@@ -139,6 +145,7 @@ impl ChallengeRequest {
         out.extend_from_slice(&self.initiator_nonce);
         out.extend_from_slice(&self.application_tag);
         out.extend_from_slice(&self.offers.to_bytes());
+        out.extend_from_slice(&self.introduction_id.to_be_bytes());
         out.resize(end, 0);
     }
 }
@@ -164,11 +171,16 @@ pub struct ChallengeResponse<'a> {
     pub host_key: [u8; 32],
     /// challenge_response_data, at most [`MAX_SHORT_DATA`] bytes.
     pub data: &'a [u8],
+    /// In an introduced handshake (INTRODUCTIONS.md 7): the introduced data, sealed, 16 to 496 bytes.
+    pub introduced_data: Option<&'a [u8]>,
 }
 
 impl<'a> ChallengeResponse<'a> {
     /// Bytes without the data.
     pub const HEAD_BYTES: usize = 175;
+    /// The longest datagram, which has introduced data.
+    pub const MAX_BYTES: usize =
+        Self::HEAD_BYTES + MAX_SHORT_DATA + size_of::<u16>() + MAX_INTRODUCED_DATA + TAG;
 
     /// Reads a challenge_response.
     ///
@@ -193,6 +205,10 @@ impl<'a> ChallengeResponse<'a> {
         let host_key = reader.array()?;
         let data = reader.counted()?;
         check_length(data, 0, MAX_SHORT_DATA)?;
+        let introduced_data = if reader.is_empty() { None } else { Some(reader.counted()?) };
+        if let Some(sealed) = introduced_data {
+            check_length(sealed, TAG, MAX_INTRODUCED_DATA + TAG)?;
+        }
         reader.end()?;
         Ok(Self {
             initiator_nonce,
@@ -204,10 +220,11 @@ impl<'a> ChallengeResponse<'a> {
             cipher,
             host_key,
             data,
+            introduced_data,
         })
     }
 
-    /// Appends the datagram. Data beyond [`MAX_SHORT_DATA`] is cut off: callers check.
+    /// Appends the datagram. Data beyond their limits are cut off: callers check.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.push(0x02);
         out.push(PROTOCOL_VERSION);
@@ -221,6 +238,9 @@ impl<'a> ChallengeResponse<'a> {
         out.push(KEY_TYPE_ED25519);
         out.extend_from_slice(&self.host_key);
         write_counted(out, self.data, MAX_SHORT_DATA);
+        if let Some(sealed) = self.introduced_data {
+            write_counted(out, sealed, MAX_INTRODUCED_DATA + TAG);
+        }
     }
 }
 

@@ -5,8 +5,7 @@ use core::ops::RangeInclusive;
 use super::header::HeaderSize;
 use super::{
     CHALLENGE_REQUEST_BYTES, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, MAX_RELAYED,
-    MAX_SHORT_DATA, PROBE_BYTES, Punch, RELAYED_HEAD_BYTES, REPLY_HEADER_BYTES, RESET_BYTES, Reject,
-    ReplyKind, WHO_ARE_YOU,
+    PROBE_BYTES, Punch, RELAYED_HEAD_BYTES, REPLY_HEADER_BYTES, RESET_BYTES, Reject, ReplyKind, WHO_ARE_YOU,
 };
 use crate::settings::Settings;
 
@@ -25,9 +24,7 @@ impl DatagramKind {
     pub const fn lengths(self) -> Option<RangeInclusive<usize>> {
         let (least, most) = match self {
             Self::ChallengeRequest => (CHALLENGE_REQUEST_BYTES, CHALLENGE_REQUEST_BYTES),
-            Self::ChallengeResponse => {
-                (ChallengeResponse::HEAD_BYTES, ChallengeResponse::HEAD_BYTES + MAX_SHORT_DATA)
-            }
+            Self::ChallengeResponse => (ChallengeResponse::HEAD_BYTES, ChallengeResponse::MAX_BYTES),
             Self::ConnectRequest => (ConnectRequest::MIN_BYTES, ConnectRequest::MAX_BYTES),
             Self::ConnectAccept => (ConnectAccept::MIN_BYTES, ConnectAccept::MAX_BYTES),
             Self::ConnectRefuse => reply(ReplyKind::Refuse),

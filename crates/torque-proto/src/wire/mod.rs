@@ -16,7 +16,7 @@ mod sealed;
 
 pub use handshake::{
     ACCEPT_HEADER_BYTES, CHALLENGE_REQUEST_BYTES, KEY_TYPE_ED25519, MAX_CONNECT_DATA, MAX_HANDSHAKE_BYTES,
-    MAX_INITIAL_SEQUENCE, MAX_SHORT_DATA, REPLY_HEADER_BYTES,
+    MAX_INITIAL_SEQUENCE, MAX_INTRODUCED_DATA, MAX_SHORT_DATA, REPLY_HEADER_BYTES,
 };
 pub use handshake::{
     ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, Offers, Reject, ReplyKind,

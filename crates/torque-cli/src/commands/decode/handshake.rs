@@ -85,7 +85,8 @@ fn request(message: &ChallengeRequest) -> Explained {
     explained.field(10, 16, "initiator_nonce", hex(&message.initiator_nonce));
     explained.field(26, 8, "application_tag", hex(&message.application_tag));
     explained.field(34, 4, "ciphers_offered", ciphers(&message.offers));
-    explained.field(38, 730, "zeros", "padding: an answer is never longer than the question");
+    explained.field(38, 8, "introduction_id", message.introduction_id.to_string());
+    explained.field(46, 722, "zeros", "padding: an answer is never longer than the question");
     explained
 }
 
@@ -117,6 +118,11 @@ fn response(message: &ChallengeResponse<'_>) -> Explained {
         rest = (rest.0 + size, data);
     }
     explained.field(rest.0, rest.1.len(), "challenge_response_data", data(rest.1));
+    if let Some(sealed) = message.introduced_data {
+        let at = ChallengeResponse::HEAD_BYTES + message.data.len();
+        explained.field(at, 2, "introduced_length", sealed.len().to_string());
+        explained.field(at + 2, sealed.len(), "introduced_data", format!("sealed: {}", hex(sealed)));
+    }
     explained
 }
 

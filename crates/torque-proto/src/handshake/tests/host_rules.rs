@@ -8,7 +8,7 @@ use crate::wire::{Offers, Reject};
 type Change = fn(&mut Vec<u8>);
 
 #[track_caller]
-fn assert_rejected((admission, out): (Admission, Vec<u8>), code: RejectCode) {
+pub(super) fn assert_rejected((admission, out): (Admission, Vec<u8>), code: RejectCode) {
     match admission {
         Admission::Rejected(rejected) => assert_eq!(rejected, code),
         Admission::Dropped(reason) => panic!("dropped: {reason:?}"),
@@ -18,7 +18,7 @@ fn assert_rejected((admission, out): (Admission, Vec<u8>), code: RejectCode) {
 }
 
 #[track_caller]
-fn assert_silent((admission, out): (Admission, Vec<u8>), reason: DropReason) {
+pub(super) fn assert_silent((admission, out): (Admission, Vec<u8>), reason: DropReason) {
     match admission {
         Admission::Rejected(code) => panic!("rejected: {code:?}"),
         Admission::Dropped(dropped) => assert_eq!(dropped, reason),
@@ -28,7 +28,7 @@ fn assert_silent((admission, out): (Admission, Vec<u8>), reason: DropReason) {
 }
 
 /// Solves the puzzle of a changed request, as someone would who wants more work done.
-fn solve_again(request: &mut [u8]) {
+pub(super) fn solve_again(request: &mut [u8]) {
     let end = request.len() - 8;
     let mut job = PuzzleJob::new(
         ConnectionId::from_u32(1).unwrap(),
@@ -57,7 +57,7 @@ fn a_challenge_request_that_cannot_be_met_is_rejected_by_name() {
         let mut bytes = good.clone();
         change(&mut bytes);
         let (answer, out) = world.challenge(&bytes);
-        assert_eq!(answer, Err(code));
+        assert_eq!(answer, Err(NoChallenge::Rejected(code)));
         let reject = Reject::parse(&out).unwrap();
         assert_eq!(reject.code, code);
         assert_eq!(reject.initiator_nonce, *attempt.initiator_nonce().unwrap());
@@ -148,7 +148,7 @@ fn different_application_ids_share_no_keys_even_with_a_forged_tag() {
     world.at_initiator.config.application_id = b"two game".to_vec();
     let (mut attempt, mut request) = world.start(Trust::Anyone);
     let (answer, _) = world.challenge(&request);
-    assert_eq!(answer, Err(RejectCode::ApplicationMismatch));
+    assert_eq!(answer, Err(NoChallenge::Rejected(RejectCode::ApplicationMismatch)));
     request[26..34].copy_from_slice(&transcript::application_tag(b"one game"));
     let (_, response) = world.challenge(&request);
     world.hear(&mut attempt, &response);

@@ -7,18 +7,18 @@ use crate::crypto::testing::array;
 use crate::timer::TimerKind;
 use crate::wire::{PROTOCOL_VERSION, Reject};
 
-fn reject(code: RejectCode, initiator_nonce: [u8; 16]) -> Vec<u8> {
+pub(super) fn reject(code: RejectCode, initiator_nonce: [u8; 16]) -> Vec<u8> {
     let mut out = Vec::new();
     Reject { version: PROTOCOL_VERSION, initiator_nonce, code }.write(&mut out);
     out
 }
 
-fn nonce(attempt: &Attempt) -> [u8; 16] {
+pub(super) fn nonce(attempt: &Attempt) -> [u8; 16] {
     *attempt.initiator_nonce().unwrap()
 }
 
 /// Runs the attempt's deadlines until it ends; returns the milliseconds at which it sent, and how it ended.
-fn run_out(world: &mut World, attempt: &mut Attempt) -> (Vec<u128>, AttemptOutcome, Vec<u8>) {
+pub(super) fn run_out(world: &mut World, attempt: &mut Attempt) -> (Vec<u128>, AttemptOutcome, Vec<u8>) {
     let begin = world.now;
     let mut sent_at = Vec::new();
     let mut last = Vec::new();

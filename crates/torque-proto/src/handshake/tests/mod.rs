@@ -3,10 +3,12 @@
 mod fuzz;
 mod host_rules;
 mod initiator_rules;
+mod introduced_rules;
 mod pending_rules;
 mod settings_rules;
 mod whole;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -14,11 +16,14 @@ use std::vec;
 
 use super::challenge::Question;
 use super::host_pending::RequestQuestion;
+use super::introduced::{AtHost, AtInitiator, IntroducedData};
 use super::*;
 use crate::address::Address;
-use crate::codes::{CloseCode, RejectCode};
+use crate::codes::CloseCode;
+use crate::crypto::introduced::IntroducedKeys;
 use crate::event::{ClosedBy, Extension};
 use crate::id::ConnectionId;
+use crate::introduction::IntroductionId;
 use crate::settings::Settings;
 use crate::wire::{ChallengeRequest, ConnectRequest, DatagramKind, Reply};
 
@@ -51,6 +56,48 @@ pub(super) struct World {
     pub(super) at_host: Side,
     pub(super) at_initiator: Side,
     pub(super) remote: Address,
+    /// The introduction that attempts belong to, and the one that the host knows.
+    pub(super) introduced: Option<Introduced>,
+}
+
+/// An introduction at both parties.
+pub(super) struct Introduced {
+    pub(super) at_initiator: Arc<AtInitiator>,
+    pub(super) at_host: AtHost,
+}
+
+/// What an introducer told a party.
+#[derive(Clone)]
+pub(super) struct Told {
+    pub(super) id: IntroductionId,
+    pub(super) secret: [u8; 32],
+    pub(super) initiator: PublicKey,
+    pub(super) host: PublicKey,
+}
+
+impl Told {
+    pub(super) fn keys(&self) -> IntroducedKeys {
+        let (initiator, host) = (self.initiator.as_bytes(), self.host.as_bytes());
+        IntroducedKeys::derive(&[1; 16], &[2; 16], &self.secret, self.id.get(), initiator, host)
+    }
+
+    pub(super) fn at_initiator(&self) -> Arc<AtInitiator> {
+        let keys = self.keys();
+        Arc::new(AtInitiator::new(self.id, self.host, keys.psk, keys.data))
+    }
+
+    pub(super) fn at_host(&self, data: &[u8]) -> AtHost {
+        let keys = self.keys();
+        let data = IntroducedData::new(data.to_vec()).unwrap();
+        AtHost::new(self.id, self.initiator, keys.psk, keys.data, &data)
+    }
+}
+
+impl Introduced {
+    /// As an endpoint looks it up.
+    fn find(introduced: Option<&Self>, id: u64) -> Option<&AtHost> {
+        introduced.map(|introduced| &introduced.at_host).filter(|_| id != 0)
+    }
 }
 
 impl World {
@@ -66,7 +113,29 @@ impl World {
         change(&mut at_host.config);
         change(&mut at_initiator.config);
         let host = Host::new(now, &at_host.config, 1_800_000_000_000);
-        Self { now, host, at_host, at_initiator, remote: address("192.0.2.7:4000") }
+        Self { now, host, at_host, at_initiator, remote: address("192.0.2.7:4000"), introduced: None }
+    }
+
+    /// What an honest introducer tells both sides.
+    pub(super) fn told(&self) -> Told {
+        Told {
+            id: IntroductionId::from_u64(0xfeed_0000_0000_0001).unwrap(),
+            secret: [3; 32],
+            initiator: self.at_initiator.key_pair.public(),
+            host: self.at_host.key_pair.public(),
+        }
+    }
+
+    /// Introduces the two sides.
+    pub(super) fn introduce(&mut self, data: &[u8]) {
+        let told = self.told();
+        self.introduce_as(&told, &told, data);
+    }
+
+    /// The introducer tells each side something else.
+    pub(super) fn introduce_as(&mut self, at_initiator: &Told, at_host: &Told, data: &[u8]) {
+        self.introduced =
+            Some(Introduced { at_initiator: at_initiator.at_initiator(), at_host: at_host.at_host(data) });
     }
 
     pub(super) fn wait(&mut self, millis: u64) {
@@ -80,6 +149,7 @@ impl World {
             settings: self.at_initiator.config.settings,
             connect_data: b"let me in".to_vec(),
             extensions: vec![Extension { kind: 9, data: vec![1, 2, 3] }],
+            introduced: self.introduced.as_ref().map(|introduced| introduced.at_initiator.clone()),
         }
     }
 
@@ -92,11 +162,12 @@ impl World {
     }
 
     /// What the host says to a challenge_request.
-    pub(super) fn challenge(&mut self, request: &[u8]) -> (Result<(), RejectCode>, Vec<u8>) {
+    pub(super) fn challenge(&mut self, request: &[u8]) -> (Result<(), NoChallenge>, Vec<u8>) {
         let mut out = Vec::new();
         let mut cx = self.at_host.cx(self.now);
         let request = ChallengeRequest::parse(request).expect("a well-formed request");
-        let answer = self.host.answer_challenge(&mut cx, self.remote, &request, 0, &mut out);
+        let introduced = Introduced::find(self.introduced.as_ref(), request.introduction_id);
+        let answer = self.host.answer_challenge(&mut cx, self.remote, &request, introduced, 0, &mut out);
         (answer, out)
     }
 
@@ -137,7 +208,9 @@ impl World {
         let mut out = Vec::new();
         let request = ConnectRequest::parse(bytes).expect("a well-formed request");
         let mut cx = self.at_host.cx(self.now);
-        let admission = self.host.admit(&mut cx, self.remote, &request, bytes, occupancy, &mut out);
+        let introduced = Introduced::find(self.introduced.as_ref(), request.introduction_id);
+        let admission =
+            self.host.admit(&mut cx, self.remote, &request, bytes, introduced, occupancy, &mut out);
         (admission, out)
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Both sides derived the same, each for its own part.
-fn assert_alike(at_host: &ConnectionParts, at_initiator: &ConnectionParts) {
+pub(super) fn assert_alike(at_host: &ConnectionParts, at_initiator: &ConnectionParts) {
     for direction in [Direction::FromInitiator, Direction::FromHost] {
         assert_eq!(
             at_host.secret.traffic(direction).expose(),

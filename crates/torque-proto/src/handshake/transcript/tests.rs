@@ -1,9 +1,10 @@
 use super::*;
+use crate::introduction::IntroductionId;
 
 #[test]
 fn the_prologue_is_every_challenge_field_in_the_documents_order() {
     let offers = Offers::from_bytes([3, 1, 0, 0]).unwrap();
-    let transcript = Transcript {
+    let mut transcript = Transcript {
         application_id: b"tanks 7",
         initiator_nonce: &[0x11; 16],
         offers,
@@ -15,7 +16,7 @@ fn the_prologue_is_every_challenge_field_in_the_documents_order() {
         cipher: 3,
         host_key: &[0x55; 32],
         data_digest: &[0x66; 32],
-        introduction_id: 0x0a0b,
+        introduction: None,
     };
     let fields: [&[u8]; 15] = [
         b"TorqueSocket v1",
@@ -32,9 +33,15 @@ fn the_prologue_is_every_challenge_field_in_the_documents_order() {
         &[3, 1],
         &[0x55; 32],
         &[0x66; 32],
-        &[0, 0, 0, 0, 0, 0, 0x0a, 0x0b],
+        &[0; 8],
     ];
     assert_eq!(transcript.prologue(), fields.concat());
+
+    let id = IntroductionId::from_u64(0x0a0b).unwrap();
+    transcript.introduction = Some(Claim { id, data_digest: [0x77; 32] });
+    let [before @ .., _] = &fields;
+    let introduced: [&[u8]; 3] = [&before.concat(), &[0, 0, 0, 0, 0, 0, 0x0a, 0x0b], &[0x77; 32]];
+    assert_eq!(transcript.prologue(), introduced.concat());
 }
 
 #[test]

@@ -54,11 +54,15 @@ fn challenge_requests(rng: &mut Rng, vectors: &mut Vec<Json>) {
                 let mut again = Vec::new();
                 read.write(&mut again);
                 assert_eq!(again, bytes, "{name}");
-                object! {
+                let fields = object! {
                     "version": PROTOCOL_VERSION,
                     "initiator_nonce": read.initiator_nonce,
                     "application_tag": read.application_tag,
                     "ciphers_offered": read.offers.to_bytes(),
+                };
+                match read.introduction_id {
+                    0 => fields,
+                    id => fields.with("introduction_id", id),
                 }
             });
         vectors.push(vector);
@@ -66,8 +70,13 @@ fn challenge_requests(rng: &mut Rng, vectors: &mut Vec<Json>) {
     let mut good = |offers| {
         let mut bytes = Vec::new();
         let offers = Offers::from_bytes(offers).unwrap();
-        ChallengeRequest { initiator_nonce: rng.array(), application_tag: rng.array(), offers }
-            .write(&mut bytes);
+        ChallengeRequest {
+            initiator_nonce: rng.array(),
+            application_tag: rng.array(),
+            offers,
+            introduction_id: 0,
+        }
+        .write(&mut bytes);
         bytes
     };
     add("three_ciphers", &good([3, 1, 2, 0]), None);
@@ -90,7 +99,11 @@ fn challenge_requests(rng: &mut Rng, vectors: &mut Vec<Json>) {
     );
     add("cipher_twice", &changed(&good, 37, 1), Some("ciphers"));
     add("cipher_after_zero", &changed(&good, 35, 0), Some("ciphers"));
-    add("first_zero_not_zero", &changed(&good, 38, 1), Some("zeros"));
+    let mut introduced = good.clone();
+    introduced[38..46].copy_from_slice(&0x0807_0605_0403_0201_u64.to_be_bytes());
+    add("introduced", &introduced, None);
+    add("introduced_last_bit", &changed(&good, 45, 1), None);
+    add("first_zero_not_zero", &changed(&good, 46, 1), Some("zeros"));
     add("last_zero_not_zero", &changed(&good, 767, 0x80), Some("zeros"));
 }
 
@@ -101,7 +114,7 @@ fn challenge_responses(rng: &mut Rng, vectors: &mut Vec<Json>) {
                 let mut again = Vec::new();
                 read.write(&mut again);
                 assert_eq!(again, bytes, "{name}");
-                object! {
+                let fields = object! {
                     "version": PROTOCOL_VERSION,
                     "initiator_nonce": read.initiator_nonce,
                     "epoch_start": read.epoch_start,
@@ -113,6 +126,10 @@ fn challenge_responses(rng: &mut Rng, vectors: &mut Vec<Json>) {
                     "key_type": bytes[140],
                     "host_public_key": read.host_key,
                     "challenge_response_data": read.data,
+                };
+                match read.introduced_data {
+                    None => fields,
+                    Some(sealed) => fields.with("introduced_data", sealed),
                 }
             });
         vectors.push(vector);
@@ -129,6 +146,7 @@ fn challenge_responses(rng: &mut Rng, vectors: &mut Vec<Json>) {
             cipher: 2,
             host_key: rng.array(),
             data,
+            introduced_data: None,
         }
         .write(&mut bytes);
         bytes
@@ -148,7 +166,21 @@ fn challenge_responses(rng: &mut Rng, vectors: &mut Vec<Json>) {
     add("length_too_small", &changed(&good, 174, 14), Some("length"));
     let mut too_long = longer(&longest);
     too_long[173..175].copy_from_slice(&512_u16.to_be_bytes());
-    add("above_greatest", &too_long, Some("size"));
+    add("data_too_long", &too_long, Some("length"));
+    let introduced = |bytes: &[u8], sealed: &[u8]| {
+        let length = u16::try_from(sealed.len()).unwrap();
+        [bytes, &length.to_be_bytes(), sealed].concat()
+    };
+    add("introduced_without_data", &introduced(&good, &[0xda; 16]), None);
+    let longest = introduced(&longest, &[0xda; 496]);
+    add("introduced_longest", &longest, None);
+    add("introduced_one_byte", &longer(&good), Some("length"));
+    add("introduced_empty", &introduced(&good, &[]), Some("length"));
+    add("introduced_no_tag", &introduced(&good, &[0xda; 15]), Some("length"));
+    add("introduced_too_long", &introduced(&good, &[0xda; 497]), Some("length"));
+    add("introduced_cut", shorter(&introduced(&good, &[0xda; 100])), Some("length"));
+    add("introduced_and_more", &longer(&introduced(&good, &[0xda; 100])), Some("length"));
+    add("above_greatest", &longer(&longest), Some("size"));
 }
 
 fn connect_requests(rng: &mut Rng, vectors: &mut Vec<Json>) {

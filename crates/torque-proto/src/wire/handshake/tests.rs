@@ -87,6 +87,7 @@ fn challenge_requests_keep_the_promises_of_messages() {
             initiator_nonce: rng.array(),
             application_tag: rng.array(),
             offers: random_offers(rng),
+            introduction_id: rng.u64(),
         };
         check!(ChallengeRequest, rng, value, &[]);
     });
@@ -96,6 +97,7 @@ fn challenge_requests_keep_the_promises_of_messages() {
 fn challenge_responses_keep_the_promises_of_messages() {
     for_seeds(20, |rng| {
         let data = random_bytes(rng, 0, 511);
+        let sealed = random_bytes(rng, 16, 496);
         let value = ChallengeResponse {
             initiator_nonce: rng.array(),
             epoch_start: rng.u64(),
@@ -106,6 +108,7 @@ fn challenge_responses_keep_the_promises_of_messages() {
             cipher: rng.below(256) as u8,
             host_key: rng.array(),
             data: &data,
+            introduced_data: (rng.below(2) == 0).then_some(&sealed),
         };
         check!(ChallengeResponse, rng, value, &[]);
     });
@@ -263,7 +266,8 @@ fn random_bytes_never_panic_any_parser() {
 #[test]
 fn a_challenge_request_can_be_nothing_but_itself() {
     let offers = Offers::new(&Cipher::DEFAULT_OFFER).unwrap();
-    let value = ChallengeRequest { initiator_nonce: [7; 16], application_tag: [9; 8], offers };
+    let value =
+        ChallengeRequest { initiator_nonce: [7; 16], application_tag: [9; 8], offers, introduction_id: 0 };
     let mut bytes = Vec::new();
     value.write(&mut bytes);
     assert_eq!(bytes.len(), 768);
@@ -279,7 +283,11 @@ fn a_challenge_request_can_be_nothing_but_itself() {
     for at in 1..9 {
         assert_eq!(change(at, 0), Err(ParseError::Magic));
     }
-    for at in 38..768 {
+    for at in 38..46 {
+        let introduction_id = 1 << (8 * (45 - at));
+        assert_eq!(change(at, 1), Ok(ChallengeRequest { introduction_id, ..value.clone() }));
+    }
+    for at in 46..768 {
         assert_eq!(change(at, 1), Err(ParseError::Padding));
     }
     assert_eq!(change(0, 2), Err(ParseError::Kind));
@@ -328,7 +336,8 @@ fn sizes_are_those_of_the_document() {
     assert_eq!((ConnectAccept::MIN_BYTES, ConnectAccept::MAX_BYTES), (117, 628));
     assert_eq!(ReplyKind::Refuse.sealed_bytes(), (20, 531));
     assert_eq!(Reject::BYTES, 19);
-    assert_eq!(ChallengeResponse::HEAD_BYTES, 175);
+    assert_eq!((ChallengeResponse::HEAD_BYTES, ChallengeResponse::MAX_BYTES), (175, 1_184));
+    const { assert!(ChallengeResponse::MAX_BYTES <= MAX_HANDSHAKE_BYTES) };
 }
 
 #[test]
@@ -367,6 +376,18 @@ fn data_beyond_its_limit_is_refused() {
         ChallengeResponse::parse(&bytes).is_ok()
     };
     assert!(response(511) && !response(512));
+    let introduced = |length: usize| {
+        let mut bytes = alloc::vec![0; 177 + length];
+        (bytes[0], bytes[1], bytes[140]) = (0x02, 1, 1);
+        bytes[175..177].copy_from_slice(&(length as u16).to_be_bytes());
+        ChallengeResponse::parse(&bytes).map(|read| read.introduced_data.map(<[u8]>::len))
+    };
+    for length in [16, 496] {
+        assert_eq!(introduced(length), Ok(Some(length)));
+    }
+    for length in [0, 15, 497] {
+        assert_eq!(introduced(length), Err(ParseError::Length));
+    }
     let refuse = |length: usize| {
         let mut bytes = alloc::vec![0; 4 + length];
         bytes[2..4].copy_from_slice(&(length as u16).to_be_bytes());

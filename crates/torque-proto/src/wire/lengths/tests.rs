@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::codes::RejectCode;
-use crate::wire::{ChallengeRequest, Offers, ParseError, SealedReply, parse_probe, probe};
+use crate::wire::{ChallengeRequest, MAX_SHORT_DATA, Offers, ParseError, SealedReply, parse_probe, probe};
 
 fn bytes_of(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::new();
@@ -27,12 +27,13 @@ fn is_at_the_limits<T>(
 #[test]
 fn every_parser_takes_exactly_the_lengths_of_its_kind() {
     let offers = Offers::from_bytes([1, 2, 0, 0]).unwrap();
-    let request = ChallengeRequest { initiator_nonce: [1; 16], application_tag: [2; 8], offers };
+    let request =
+        ChallengeRequest { initiator_nonce: [1; 16], application_tag: [2; 8], offers, introduction_id: 3 };
     let request = bytes_of(|out| request.write(out));
     let limits = is_at_the_limits(&request, &request, |bytes| ChallengeRequest::parse(bytes).map(drop));
     assert_eq!(DatagramKind::ChallengeRequest.lengths(), Some(limits));
 
-    let response = |data: &[u8]| {
+    let response = |data: &[u8], introduced_data: Option<&[u8]>| {
         let response = ChallengeResponse {
             initiator_nonce: [1; 16],
             epoch_start: 2,
@@ -43,10 +44,11 @@ fn every_parser_takes_exactly_the_lengths_of_its_kind() {
             cipher: 1,
             host_key: [7; 32],
             data,
+            introduced_data,
         };
         bytes_of(|out| response.write(out))
     };
-    let (shortest, longest) = (response(&[]), response(&[8; MAX_SHORT_DATA]));
+    let (shortest, longest) = (response(&[], None), response(&[8; MAX_SHORT_DATA], Some(&[9; 496])));
     let limits = is_at_the_limits(&shortest, &longest, |bytes| ChallengeResponse::parse(bytes).map(drop));
     assert_eq!(DatagramKind::ChallengeResponse.lengths(), Some(limits));
 
@@ -114,7 +116,7 @@ fn every_parser_takes_exactly_the_lengths_of_its_kind() {
 fn lengths_are_those_of_the_document_where_no_parser_takes_the_whole() {
     // A packet's header and tag depend on what the handshake settled: the least are 3 and 4 bytes.
     for (kind, lengths) in [
-        (DatagramKind::ChallengeResponse, Some(175..=686)),
+        (DatagramKind::ChallengeResponse, Some(175..=1_184)),
         (DatagramKind::ProbeEcho, DatagramKind::Probe.lengths()),
         (DatagramKind::Packet, Some(7..=65_507)),
         (DatagramKind::Reserved, None),
