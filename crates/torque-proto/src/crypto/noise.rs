@@ -116,19 +116,19 @@ impl<'a> State<'a> {
     }
 
     fn mix_key(&mut self, shared: &[u8; 32]) {
-        let both = self.hkdf::<64>(shared);
-        self.ck.copy_from_slice(&both[..32]);
-        self.k.copy_from_slice(&both[32..]);
+        self.derive(shared);
         #[cfg(test)]
         trace::note(self, shared);
     }
 
     /// An ephemeral key. With a psk it is also mixed into the keys, so that they are random before the first agreement.
     fn mix_ephemeral(&mut self, key: &[u8; 32]) {
-        self.mix_hash(key);
+        self.h = hash::sha256(&[&self.h, key]);
         if self.psk.is_some() {
-            self.mix_key(key);
+            self.derive(key);
         }
+        #[cfg(test)]
+        trace::note(self, key);
     }
 
     /// The psk, if this exchange has one.
@@ -140,6 +140,12 @@ impl<'a> State<'a> {
         self.k.copy_from_slice(&all[64..]);
         #[cfg(test)]
         trace::note(self, psk);
+    }
+
+    fn derive(&mut self, input: &[u8; 32]) {
+        let both = self.hkdf::<64>(input);
+        self.ck.copy_from_slice(&both[..32]);
+        self.k.copy_from_slice(&both[32..]);
     }
 
     /// The outputs of Noise's HKDF, 32 bytes each.

@@ -341,7 +341,7 @@ fn vector(choices: &Choices) -> Json {
         connect_request,
         noise,
     } = ask(choices, remote);
-    let names = if choices.introduced_data.is_some() { STEPS_WITH_PSK } else { STEPS };
+    let names = step_names(choices.introduced_data.is_some());
     // The draws of each side in their order; what can be seen of them is compared.
     let response = ChallengeResponse::parse(&challenge_response).unwrap();
     let request = ConnectRequest::parse(&connect_request).unwrap();
@@ -453,7 +453,7 @@ fn vector(choices: &Choices) -> Json {
             "connect_accept": &connect_accept,
             "connect_refuse": &connect_refuse,
         },
-        "noise": steps(names, &noise),
+        "noise": steps(&names, &noise),
         "dh": object! {
             "ee": input("ee"),
             "se": input("se"),
@@ -478,25 +478,25 @@ fn vector(choices: &Choices) -> Json {
     }
 }
 
-/// The steps by the names that the files give them.
-const STEPS: &[&str] =
-    &["name", "prologue", "E", "S", "payload_1", "e", "ee", "se", "sealed_s", "es", "sealed_p"];
-/// Those of an introduced handshake.
-const STEPS_WITH_PSK: &[&str] = &[
-    "name", "prologue", "E", "E_key", "sealed_S", "sealed_0", "e", "e_key", "ee", "se", "sealed_s", "es",
-    "psk", "sealed_p",
-];
+/// The names of the steps in the files; `psk` is a step of introduced handshakes alone.
+fn step_names(is_introduced: bool) -> Vec<&'static str> {
+    let all =
+        ["name", "prologue", "E", "S", "payload_1", "e", "ee", "se", "sealed_s", "es", "psk", "sealed_p"];
+    all.into_iter().filter(|name| is_introduced || *name != "psk").collect()
+}
 
-/// A step that mixes something into the key has also the key that it gives.
+/// A step that mixes something into the key has also the key that it gives: with a psk, ephemeral keys as well.
 fn steps(names: &[&str], noise: &[Step]) -> Vec<Json> {
     assert_eq!(noise.len(), names.len());
+    let has_psk = names.contains(&"psk");
     let one = |(name, step): (&str, &Step)| {
         let json = object! { "step": name, "h": step.h, "ck": step.ck };
-        if matches!(name, "E_key" | "e_key" | "ee" | "se" | "es" | "psk") {
-            json.with("k", step.k)
-        } else {
-            json
-        }
+        let has_key = match name {
+            "ee" | "se" | "es" | "psk" => true,
+            "E" | "e" => has_psk,
+            _ => false,
+        };
+        if has_key { json.with("k", step.k) } else { json }
     };
     names.iter().copied().zip(noise).map(one).collect()
 }

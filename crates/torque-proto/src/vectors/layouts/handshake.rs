@@ -107,32 +107,34 @@ fn challenge_requests(rng: &mut Rng, vectors: &mut Vec<Json>) {
     add("last_zero_not_zero", &changed(&good, 767, 0x80), Some("zeros"));
 }
 
+fn challenge_response(name: &str, bytes: &[u8], refused: Option<&str>) -> Json {
+    parsed(("challenge_response", name), bytes, ChallengeResponse::parse(bytes), refused, |read| {
+        let mut again = Vec::new();
+        read.write(&mut again);
+        assert_eq!(again, bytes, "{name}");
+        let fields = object! {
+            "version": PROTOCOL_VERSION,
+            "initiator_nonce": read.initiator_nonce,
+            "epoch_start": read.epoch_start,
+            "epoch_key": read.epoch_key,
+            "signature": read.signature,
+            "identity_token": read.identity_token,
+            "difficulty": read.difficulty,
+            "cipher": read.cipher,
+            "key_type": bytes[140],
+            "host_public_key": read.host_key,
+            "challenge_response_data": read.data,
+        };
+        match read.introduced_data {
+            None => fields,
+            Some(sealed) => fields.with("introduced_data", sealed),
+        }
+    })
+}
+
 fn challenge_responses(rng: &mut Rng, vectors: &mut Vec<Json>) {
     let mut add = |name: &str, bytes: &[u8], refused: Option<&str>| {
-        let vector =
-            parsed(("challenge_response", name), bytes, ChallengeResponse::parse(bytes), refused, |read| {
-                let mut again = Vec::new();
-                read.write(&mut again);
-                assert_eq!(again, bytes, "{name}");
-                let fields = object! {
-                    "version": PROTOCOL_VERSION,
-                    "initiator_nonce": read.initiator_nonce,
-                    "epoch_start": read.epoch_start,
-                    "epoch_key": read.epoch_key,
-                    "signature": read.signature,
-                    "identity_token": read.identity_token,
-                    "difficulty": read.difficulty,
-                    "cipher": read.cipher,
-                    "key_type": bytes[140],
-                    "host_public_key": read.host_key,
-                    "challenge_response_data": read.data,
-                };
-                match read.introduced_data {
-                    None => fields,
-                    Some(sealed) => fields.with("introduced_data", sealed),
-                }
-            });
-        vectors.push(vector);
+        vectors.push(challenge_response(name, bytes, refused));
     };
     let mut good = |data: &[u8]| {
         let mut bytes = Vec::new();
@@ -166,10 +168,13 @@ fn challenge_responses(rng: &mut Rng, vectors: &mut Vec<Json>) {
     add("length_too_small", &changed(&good, 174, 14), Some("length"));
     let mut too_long = longer(&longest);
     too_long[173..175].copy_from_slice(&512_u16.to_be_bytes());
-    add("data_too_long", &too_long, Some("length"));
+    add("above_greatest", &too_long, Some("size"));
     let introduced = |bytes: &[u8], sealed: &[u8]| {
         let length = u16::try_from(sealed.len()).unwrap();
         [bytes, &length.to_be_bytes(), sealed].concat()
+    };
+    let mut add = |name: &str, bytes: &[u8], refused: Option<&str>| {
+        vectors.push(challenge_response(name, bytes, refused).with("introduced", true));
     };
     add("introduced_without_data", &introduced(&good, &[0xda; 16]), None);
     let longest = introduced(&longest, &[0xda; 496]);
@@ -180,7 +185,7 @@ fn challenge_responses(rng: &mut Rng, vectors: &mut Vec<Json>) {
     add("introduced_too_long", &introduced(&good, &[0xda; 497]), Some("length"));
     add("introduced_cut", shorter(&introduced(&good, &[0xda; 100])), Some("length"));
     add("introduced_and_more", &longer(&introduced(&good, &[0xda; 100])), Some("length"));
-    add("above_greatest", &longer(&longest), Some("size"));
+    add("introduced_above_greatest", &longer(&longest), Some("size"));
 }
 
 fn connect_requests(rng: &mut Rng, vectors: &mut Vec<Json>) {
