@@ -68,7 +68,7 @@ pub use handshake::{EpochSecrets, PuzzleJob, PuzzleProgress, Trust};
 pub use id::{ConnectionId, Sequence};
 pub use identity::{KeyPair, PublicKey};
 pub use instant::Instant;
-pub use introduction::{IntroductionConfig, IntroductionId};
+pub use introduction::{IntroducerStats, IntroductionConfig, IntroductionId, IntroductionResult, Relay};
 pub use path::Path;
 pub use payload::Payload;
 pub use settings::{Settings, SettingsError};

@@ -8,7 +8,7 @@ mod candidates;
 mod connecting;
 mod control;
 mod hosting;
-mod maps;
+pub(crate) mod maps;
 mod origins;
 mod packets;
 mod paths;

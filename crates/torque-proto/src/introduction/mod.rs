@@ -5,14 +5,21 @@
 //! to [`path`](crate::path), and the handshake to [`handshake`](crate::handshake).
 
 mod config;
+#[cfg_attr(not(test), expect(dead_code, reason = "the endpoint follows"))]
 mod introducer;
 mod party;
+mod relay;
+mod result;
+mod stats;
 
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU64;
 
 pub use config::IntroductionConfig;
+pub use relay::Relay;
+pub use result::IntroductionResult;
+pub use stats::IntroducerStats;
 
 use crate::id::ConnectionId;
 use crate::wire::control::reliable::ReliableKind;
@@ -22,6 +29,9 @@ use crate::wire::control::reliable::ReliableKind;
 pub struct IntroductionId(NonZeroU64);
 
 impl IntroductionId {
+    pub(crate) const MIN: Self = Self(NonZeroU64::MIN);
+    pub(crate) const MAX: Self = Self(NonZeroU64::MAX);
+
     /// As a number, for interfaces that have no types for it.
     pub const fn get(self) -> u64 {
         self.0.get()
@@ -50,7 +60,6 @@ impl fmt::Display for IntroductionId {
 
 /// A reliable message to be sent (PROTOCOL.md 8.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(dead_code, reason = "introducer and party follow")]
 pub(crate) struct Message {
     /// The connection between party and introducer.
     pub(crate) connection: ConnectionId,

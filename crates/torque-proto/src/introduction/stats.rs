@@ -1,0 +1,59 @@
+//! Counters of introductions.
+
+/// Counters of an introducer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IntroducerStats {
+    /// Requests taken.
+    pub requests: u64,
+    /// Introductions of which both parties were told.
+    pub completed: u64,
+    /// Requests that the application refused.
+    pub refused: u64,
+    /// Introductions that ended because a party did not ask in time.
+    pub never_asked: u64,
+    /// Introductions that ended because the application did not answer in time.
+    pub undecided: u64,
+    /// Introductions that ended because both parties were host or both initiator, or not what the application had said.
+    pub role_conflicts: u64,
+    /// Attempts that parties withdrew.
+    pub withdrawn: u64,
+    /// Introductions that the application had not approved, and that gave way to newer ones.
+    pub gave_way: u64,
+    /// Introductions that found no room.
+    pub too_many: u64,
+    /// Requests above the rate of a connection.
+    pub too_many_requests: u64,
+    /// Requests of an attempt that was answered, or that is about another party.
+    pub stale_requests: u64,
+    /// Messages of an attempt that is not known, or no longer.
+    pub unknown_attempt: u64,
+    /// Messages of a wrong shape.
+    pub malformed: u64,
+    /// Messages that nobody asked for, such as those that are the introducer's to send.
+    pub unwanted: u64,
+    /// Candidates of parties that were not passed on.
+    pub vetted_away: u64,
+    /// Changed candidates that were passed on.
+    pub candidates_passed: u64,
+    /// Changes of candidates that had to wait, because a connection had more than it may.
+    pub candidates_delayed: u64,
+    /// Circuits granted.
+    pub circuits: u64,
+    /// Circuits that were not granted because there were too many.
+    pub too_many_circuits: u64,
+    /// Datagrams passed on.
+    pub relayed: u64,
+    /// Bytes of them.
+    pub relayed_bytes: u64,
+    /// Datagrams for a circuit that does not exist.
+    pub unknown_circuit: u64,
+    /// Datagrams of a size or kind that no circuit carries.
+    pub not_relayable: u64,
+    /// Datagrams above the rate of their circuit.
+    pub throttled: u64,
+    /// Datagrams of a circuit that had carried all that it may.
+    pub used_up: u64,
+    /// Datagrams above the budget of all circuits.
+    pub over_budget: u64,
+}
