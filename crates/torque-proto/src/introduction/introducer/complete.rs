@@ -42,11 +42,11 @@ impl Introducer {
             outcome: None,
             is_gone: false,
         });
-        let take_circuits = record
+        let both_take_one = record
             .parties
             .iter()
             .all(|party| party.asked.as_ref().is_some_and(|asked| asked.request.flags.takes_circuit));
-        let relay = record.approval.and_then(|approval| approval.relay).filter(|_| take_circuits);
+        let relay = record.approval.and_then(|approval| approval.relay).filter(|_| both_take_one);
         let mut circuit = None;
         if let Some(relay) = relay {
             if self.circuits.len() < step.config.circuits {
@@ -60,7 +60,8 @@ impl Introducer {
             }
         }
         let secret = Some(Zeroizing::new(step.rng.array()));
-        record.stage = Stage::Complete(Completion { at: step.now, secret, sides, circuit, result: None });
+        record.stage =
+            Stage::Complete(Box::new(Completion { at: step.now, secret, sides, circuit, result: None }));
         self.stats.completed += 1;
         self.attend(step, record);
     }
@@ -225,7 +226,9 @@ impl Introducer {
 
 /// Tells the parties that know of their circuit, and are there.
 fn tell_circuit(step: &mut IntroducerStep<'_>, record: &Record, states: [Option<CircuitState>; 2]) {
-    let Stage::Complete(Completion { circuit: Some(circuit), sides, .. }) = &record.stage else { return };
+    let Stage::Complete(complete) = &record.stage else { return };
+    let Some(circuit) = &complete.circuit else { return };
+    let sides = &complete.sides;
     for ((party, side), (end, state)) in record.parties.iter().zip(sides).zip(circuit.ends.iter().zip(states))
     {
         if let (Some(asked), Some(state), Some(_), false) = (&party.asked, state, &side.told, side.is_gone) {

@@ -1,6 +1,6 @@
 //! What parties say.
 
-use super::record::{Asked, Completion, Record, Stage};
+use super::record::{Asked, Record, Stage};
 use super::{Introducer, IntroducerEvent, IntroducerStep, REQUESTS, pair, tell_result};
 use crate::codes::CloseCode;
 use crate::id::ConnectionId;
@@ -124,13 +124,14 @@ impl Introducer {
         outcome: Outcome,
     ) {
         let Some((mut record, side)) = self.find(connection, attempt) else { return };
-        let is_of_record = record.id.get() == outcome.introduction;
-        match record.completion() {
-            Some(Completion { sides, .. }) if is_of_record && is_news(sides[side].outcome, outcome) => {
-                sides[side].outcome = Some(outcome);
+        let id = record.id.get();
+        let news = record.completion().map(|complete| &mut complete.sides[side].outcome);
+        match news.filter(|known| outcome.introduction == id && is_news(**known, outcome)) {
+            Some(known) => {
+                *known = Some(outcome);
                 self.judge(step, record);
             }
-            _ => {
+            None => {
                 self.stats.unwanted += 1;
                 self.keep(record);
             }

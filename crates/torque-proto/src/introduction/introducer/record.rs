@@ -1,5 +1,6 @@
 //! What an introducer keeps of one introduction.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use zeroize::Zeroizing;
@@ -62,7 +63,7 @@ pub(super) enum Stage {
     Waiting {
         until: Instant,
     },
-    Complete(Completion),
+    Complete(Box<Completion>),
 }
 
 pub(super) struct Completion {

@@ -92,7 +92,7 @@ fn each_direction_has_its_rates_and_the_sender_is_told_once() {
         assert!((99..=102).contains(&passed), "{passed}");
         assert!(world.heard(1, 2).is_empty() && world.heard(2, 1).is_empty());
         world.wait(Duration::from_secs(60));
-        (0..100).for_each(|_| drop(passes(&mut world, 1, one, &PACKET)));
+        (0..100).for_each(|_| _ = passes(&mut world, 1, one, &PACKET));
         world.millis(1);
         assert_eq!(world.heard(1, 2).len(), 1);
         assert!(world.introducer.stats().throttled > 900);

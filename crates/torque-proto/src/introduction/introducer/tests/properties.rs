@@ -65,7 +65,7 @@ fn every_request_comes_to_one_end_and_nothing_is_left() {
                         wanted.insert(introduction);
                     }
                 }
-                10 => drop(world.refuse(from, to)),
+                10 => _ = world.refuse(from, to),
                 11 => {
                     if rng.below(6) == 0 {
                         world.end(from);
@@ -210,9 +210,9 @@ fn messages_of_any_shape_and_order_break_nothing() {
             let from = 1 + rng.below(5) as u32;
             world.say(from, rng.below(4) as u32, kind, &body);
             if rng.below(4) == 0 {
-                drop(world.introduce_with(from, 1 + rng.below(4) as u32, Some(Relay::default())));
+                _ = world.introduce_with(from, 1 + rng.below(4) as u32, Some(Relay::default()));
             }
-            drop(world.introducer.relay(world.now, id(from), rng.below(3) as u32, &body));
+            _ = world.introducer.relay(world.now, id(from), rng.below(3) as u32, &body);
             world.millis(rng.below(300));
         }
         world.wait(Duration::from_secs(600));
