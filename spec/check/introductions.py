@@ -15,6 +15,7 @@ OBSERVED, OF_INTERFACE, MAPPED, NEWEST = range(4)
 KNOWN_FLAGS = 0x3F
 READY, FAILED, SEQUENTIAL = 0, 255, 2
 MAX_INNER = 1227
+IPV4_MAPPED = bytes(10) + b"\xff\xff"      # the address counts as the IPv4 address behind it
 
 
 def party_of(attempt: int) -> str:
@@ -31,7 +32,8 @@ def _one_of(r: Reader, known, what: str) -> int:
 
 def _address(r: Reader, family: int) -> dict:
     require(family in (4, 6), "range", f"family {family}")
-    return {"ip": r.take(4 if family == 4 else 16, "address"), "port": r.number(2, "port")}
+    ip = r.take(4 if family == 4 else 16, "address")
+    return {"ip": ip.removeprefix(IPV4_MAPPED), "port": r.number(2, "port")}
 
 
 def write_address(address: dict) -> bytes:

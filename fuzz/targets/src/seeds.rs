@@ -127,6 +127,9 @@ fn introductions() -> Vec<(String, Vec<u8>)> {
         Outcome { introduction: 7, result: OutcomeResult::Direct, millis: 99 }.write(out);
     });
     keep("candidates", &|out| write_candidates(&candidates, out));
+    keep("candidates-ipv4-mapped", &|out| {
+        out.extend([&[1, 2, 6][..], &[0; 10], &[0xff, 0xff, 192, 0, 2, 1, 0x6d, 0x60]].concat());
+    });
     keep("withdraw", &|out| out.extend(withdraw(torque_proto::CloseCode::RoleConflict)));
     keep("circuit", &|out| CircuitNotice { circuit: 7, state: CircuitState::Ended }.write(out));
     seeds

@@ -38,7 +38,7 @@ pub enum CandidateKind {
 pub struct Candidate {
     /// How it became one.
     pub kind: CandidateKind,
-    /// The address. Scope and flow of an IPv6 address do not travel.
+    /// The address. Scope and flow of an IPv6 address do not travel; an IPv4-mapped one travels, and is read, as the IPv4 address.
     pub address: SocketAddr,
 }
 

@@ -227,7 +227,7 @@ fn introductions(rng: &mut Rng, vectors: &mut Vec<Json>) {
         nat: Nat::Sequential(4),
         own_nat: Nat::Unpredictable,
         observed: Some("[2001:db8::9]:40000".parse().expect("a good address")),
-        candidates: std::vec![candidate(CandidateKind::Observed, "[::ffff:198.51.100.7]:28000"); MAX_CANDIDATES],
+        candidates: std::vec![candidate(CandidateKind::Observed, "[2001:db8::7]:28000"); MAX_CANDIDATES],
         ..introduced(rng)
     };
     add("with_circuit_and_most", &complete(with_circuit), false, None);
@@ -311,11 +311,15 @@ fn outcomes(vectors: &mut Vec<Json>) {
     add("too_long", &longer(&direct), false, Some("size"));
 }
 
+/// The list that is written otherwise than it was read.
+const MAPPED: &str = "ipv4_mapped_counts_as_ipv4";
+
 fn candidate_lists(vectors: &mut Vec<Json>) {
     let mut add = |name: &str, bytes: &[u8], refused: Option<&str>| {
         let result = parse_candidates(bytes);
         let write = |read: &Vec<Candidate>, out: &mut Vec<u8>| write_candidates(read, out);
-        vectors.push(body(("candidates", name), (bytes, false), result, refused, write, |read| {
+        let is_other = name == MAPPED;
+        vectors.push(body(("candidates", name), (bytes, is_other), result, refused, write, |read| {
             object! { "candidates": candidates_json(read) }
         }));
     };
@@ -332,6 +336,7 @@ fn candidate_lists(vectors: &mut Vec<Json>) {
     let one = [1, 4, 192, 0, 2, 1, 0x6d, 0x60];
     let of = |count: usize| [&[count as u8][..], &one.repeat(count)].concat();
     add("most", &of(MAX_CANDIDATES), None);
+    add(MAPPED, &[&[1, 2, 6][..], &[0; 10], &[0xff, 0xff, 192, 0, 2, 1, 0x6d, 0x60]].concat(), None);
     add("more_than_8", &of(MAX_CANDIDATES + 1), Some("range"));
     add("kind_4", &changed(&of(1), 1, 4), Some("range"));
     add("family_0", &[1, 1, 0], Some("range"));

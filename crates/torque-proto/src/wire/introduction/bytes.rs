@@ -333,17 +333,18 @@ fn read_observed(reader: &mut Reader<'_>) -> Result<Option<SocketAddr>, ParseErr
     }
 }
 
+/// An IPv4-mapped address counts as the IPv4 address, so that it cannot pass for another one.
 fn read_address(family: u8, reader: &mut Reader<'_>) -> Result<SocketAddr, ParseError> {
     let ip: IpAddr = match family {
         IPV4 => Ipv4Addr::from(reader.array::<4>()?).into(),
         IPV6 => Ipv6Addr::from(reader.array::<16>()?).into(),
         _ => return Err(ParseError::Unknown),
     };
-    Ok(SocketAddr::new(ip, reader.u16()?))
+    Ok(SocketAddr::new(ip.to_canonical(), reader.u16()?))
 }
 
 fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
-    match address.ip() {
+    match address.ip().to_canonical() {
         IpAddr::V4(ip) => {
             out.push(IPV4);
             out.extend_from_slice(&ip.octets());

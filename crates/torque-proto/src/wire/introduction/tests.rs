@@ -326,6 +326,20 @@ fn scope_and_flow_of_an_address_do_not_travel() {
 }
 
 #[test]
+fn a_mapped_address_is_written_and_read_as_the_ipv4_address() {
+    let of = |address: &str| Candidate { kind: CandidateKind::Mapped, address: address.parse().unwrap() };
+    let (mapped, plain) = (of("[::ffff:192.0.2.1]:7"), of("192.0.2.1:7"));
+    let body = bytes_of(|out| write_candidates(&[mapped], out));
+    assert_eq!(body, [1, 2, 4, 192, 0, 2, 1, 0, 7]);
+    let foreign = [&[1, 2, 6][..], &[0; 10], &[0xff, 0xff, 192, 0, 2, 1, 0, 7]].concat();
+    assert_eq!(is_exact(&foreign, parse_candidates), [plain]);
+    // One that is only compatible stays what it is.
+    let compatible = of("[::192.0.2.1]:7");
+    let body = bytes_of(|out| write_candidates(&[compatible], out));
+    assert_eq!(is_exact(&body, parse_candidates), [compatible]);
+}
+
+#[test]
 fn whatever_comes_is_read_or_refused() {
     let mut rng = Rng::new([11; 32]);
     for _ in 0..20_000 {
