@@ -1,9 +1,23 @@
-//! What bounds the punches of one connection (PATHS.md 9).
+//! What bounds and remembers the punches of one connection or introduction (PATHS.md 4 and 9).
 
 use alloc::collections::VecDeque;
 
+use super::Path;
+use crate::crypto::rng::Rng;
 use crate::instant::Instant;
 use crate::micros::Micros;
+
+/// Answers a second, and how many of them sources get.
+pub(crate) const MAX_ANSWERS: u32 = 16;
+pub(crate) const MAX_SOURCE_ANSWERS: u32 = 4;
+/// Addresses from which authentic punches came, and which are no paths yet.
+pub(crate) const MAX_SOURCES: usize = 4;
+/// How long a source is remembered after its last punch.
+pub(crate) const SOURCE_LIVES: Micros = Micros::from_secs(5);
+/// How long a path is kept without an echo.
+pub(crate) const PATH_LIVES: Micros = Micros::from_secs(30);
+/// How long a number may be echoed.
+const NUMBER_LIVES: Micros = Micros::from_secs(5);
 
 /// Numbers that came from where no path is, and how long one is heeded after it first came: copies may outrun the original.
 pub(super) const MAX_FOREIGN: usize = 64;
@@ -11,17 +25,17 @@ const HEEDED: Micros = Micros::from_secs(1);
 
 /// A number of times in a second.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     since: Instant,
     used: u32,
 }
 
 impl Allowance {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { since: now, used: 0 }
     }
 
-    pub(super) fn takes(&mut self, now: Instant, limit: u32) -> bool {
+    pub(crate) fn takes(&mut self, now: Instant, limit: u32) -> bool {
         if now >= self.since + Micros::from_secs(1) {
             *self = Self::new(now);
         }
@@ -33,11 +47,11 @@ impl Allowance {
 
 /// Numbers that the other side asked from where no path is, and when first; oldest first.
 #[derive(Default)]
-pub(super) struct ForeignNumbers(VecDeque<(u64, Instant)>);
+pub(crate) struct ForeignNumbers(VecDeque<(u64, Instant)>);
 
 impl ForeignNumbers {
     /// Returns whether the number may be new. Otherwise somebody replays it, and would take the places of sources and their answers.
-    pub(super) fn heeds(&mut self, now: Instant, number: u64) -> bool {
+    pub(crate) fn heeds(&mut self, now: Instant, number: u64) -> bool {
         if let Some((_, first)) = self.0.iter().find(|(known, _)| *known == number) {
             return now <= *first + HEEDED;
         }
@@ -46,5 +60,48 @@ impl ForeignNumbers {
         }
         self.0.push_back((number, now));
         true
+    }
+}
+
+/// A number that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    number: u64,
+    pub(crate) path: Path,
+    pub(crate) at: Instant,
+}
+
+/// Numbers that wait for their echo, oldest first.
+pub(crate) struct AskedNumbers {
+    list: VecDeque<Asked>,
+    most: usize,
+}
+
+impl AskedNumbers {
+    /// Remembers `most` numbers.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { list: VecDeque::new(), most }
+    }
+
+    /// Draws a number for a punch on this path.
+    pub(crate) fn draw(&mut self, now: Instant, rng: &mut Rng, path: Path) -> u64 {
+        let number = rng.u64().max(1);
+        if self.list.len() >= self.most {
+            self.list.pop_front();
+        }
+        self.list.push_back(Asked { number, path, at: now });
+        number
+    }
+
+    /// Returns whether a number was sent, and was not echoed.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.list.iter().any(|asked| asked.number == number)
+    }
+
+    /// An echo shows that the other side receives on the path where its number was sent, wherever the echo came from. Each counts
+    /// once, and in time.
+    pub(crate) fn take(&mut self, now: Instant, echo: u64) -> Option<Asked> {
+        let index = self.list.iter().position(|asked| asked.number == echo)?;
+        self.list.remove(index).filter(|asked| asked.at + NUMBER_LIVES >= now)
     }
 }

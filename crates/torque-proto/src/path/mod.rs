@@ -10,6 +10,10 @@ mod upgrade;
 use core::net::IpAddr;
 
 pub(crate) use ids::{PathId, PathIds, Sharing};
+pub(crate) use limits::{
+    Allowance, AskedNumbers, ForeignNumbers, MAX_ANSWERS, MAX_SOURCE_ANSWERS, MAX_SOURCES, PATH_LIVES,
+    SOURCE_LIVES,
+};
 pub(crate) use punching::PathSet;
 pub(crate) use rtt::Rtt;
 pub(crate) use step::{Ask, Facts, Step};
@@ -52,6 +56,13 @@ impl Path {
             self.local = arrived.local;
         }
     }
+}
+
+/// Returns whether a datagram that arrived so came over a path that may leave its local address open.
+pub(crate) fn is_same(path: Path, arrived: Path) -> bool {
+    path.remote == arrived.remote
+        && path.port == arrived.port
+        && (path.local.is_none() || arrived.local.is_none() || path.local == arrived.local)
 }
 
 /// A connection's knowledge of the path in use. It names no address: the endpoint keeps the [`Path`] beside it.

@@ -3,32 +3,23 @@
 //! A [`PathSet`] decides, and keeps the times. It knows no keys and sends nothing: the punches that it wants are appended to
 //! a list, which the endpoint seals.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::limits::{Allowance, ForeignNumbers};
+use super::limits::{
+    Allowance, AskedNumbers, ForeignNumbers, MAX_ANSWERS, MAX_SOURCE_ANSWERS, MAX_SOURCES, PATH_LIVES,
+    SOURCE_LIVES,
+};
 use super::upgrade::Upgrade;
-use super::{Ask, Facts, Path, Step};
+use super::{Ask, Facts, Path, Step, is_same};
 use crate::address::Address;
 use crate::instant::Instant;
 use crate::micros::Micros;
 
-/// Addresses from which authentic punches came, and which are no paths yet.
-const MAX_SOURCES: usize = 4;
 /// Valid paths beside the active one.
 const MAX_STANDBYS: usize = 3;
 /// Numbers that wait for their echo.
 const MAX_ASKED: usize = 64;
-/// Answers a second, and how many of them sources get.
-const MAX_ANSWERS: u32 = 16;
-const MAX_SOURCE_ANSWERS: u32 = 4;
 
-/// How long a number may be echoed.
-const NUMBER_LIVES: Micros = Micros::from_secs(5);
-/// How long a source, or the active path with another local address, is remembered after its last punch.
-const SOURCE_LIVES: Micros = Micros::from_secs(5);
-/// How long a path is kept without an echo.
-const PATH_LIVES: Micros = Micros::from_secs(30);
 /// The pause between punches that keep paths.
 const KEEP_PAUSE: Micros = Micros::from_secs(15);
 /// Standbys that are kept.
@@ -73,14 +64,6 @@ enum Kind {
     Candidate,
 }
 
-/// A number that was sent.
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    number: u64,
-    path: Path,
-    at: Instant,
-}
-
 /// The active path may not work any more.
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
@@ -108,8 +91,7 @@ pub(crate) struct PathSet {
     active: Valid,
     standbys: Vec<Valid>,
     unproven: Vec<Unproven>,
-    /// Oldest first.
-    asked: VecDeque<Asked>,
+    asked: AskedNumbers,
     foreign: ForeignNumbers,
     doubt: Option<Doubt>,
     suspicion: Option<Suspicion>,
@@ -135,7 +117,7 @@ impl PathSet {
             active: Valid { path: active, echoed: now, round_trip: facts.round_trip },
             standbys: Vec::new(),
             unproven: Vec::new(),
-            asked: VecDeque::new(),
+            asked: AskedNumbers::new(MAX_ASKED),
             foreign: ForeignNumbers::default(),
             doubt: None,
             suspicion: None,
@@ -208,7 +190,7 @@ impl PathSet {
     /// Returns whether a punch from where no path is may be new. Otherwise somebody replays it, and would take the places of sources.
     fn may_be_new(&mut self, now: Instant, number: u64, echo: u64) -> bool {
         match number {
-            0 => self.asked.iter().any(|asked| asked.number == echo),
+            0 => self.asked.has(echo),
             _ => self.foreign.heeds(now, number),
         }
     }
@@ -362,10 +344,7 @@ impl PathSet {
     /// An echo shows that the other side receives on the path where its number was sent, wherever the echo came from.
     fn on_echo(&mut self, step: &mut Step<'_>, echo: u64) -> bool {
         let now = step.now;
-        let Some(index) = self.asked.iter().position(|asked| asked.number == echo) else { return false };
-        let Some(asked) = self.asked.remove(index).filter(|asked| asked.at + NUMBER_LIVES >= now) else {
-            return false;
-        };
+        let Some(asked) = self.asked.take(now, echo) else { return false };
         let valid = Valid { path: asked.path, echoed: now, round_trip: now.micros_since(asked.at) };
         // What was sent before the active path last echoed is a question that was answered.
         let is_open = self.proven.is_none_or(|proven| proven <= asked.at);
@@ -484,23 +463,14 @@ impl PathSet {
         let takes = (is_valid || self.source_answers.takes(now, MAX_SOURCE_ANSWERS))
             && self.answers.takes(now, MAX_ANSWERS);
         if takes {
-            let own = if is_valid { 0 } else { self.note_number(step, arrived) };
+            let own = if is_valid { 0 } else { self.asked.draw(now, step.rng, arrived) };
             step.asks.push(Ask { path: arrived, number: own, echo: number });
         }
     }
 
     fn ask(&mut self, step: &mut Step<'_>, path: Path) {
-        let number = self.note_number(step, path);
+        let number = self.asked.draw(step.now, step.rng, path);
         step.asks.push(Ask { path, number, echo: 0 });
-    }
-
-    fn note_number(&mut self, step: &mut Step<'_>, path: Path) -> u64 {
-        let number = step.rng.u64().max(1);
-        if self.asked.len() >= MAX_ASKED {
-            self.asked.pop_front();
-        }
-        self.asked.push_back(Asked { number, path, at: step.now });
-        number
     }
 
     /// Punches everything that may work.
@@ -581,13 +551,6 @@ impl PathSet {
     fn is_valid(&self, arrived: Path) -> bool {
         is_same(self.active.path, arrived) || self.standbys.iter().any(|valid| is_same(valid.path, arrived))
     }
-}
-
-/// Returns whether a datagram that arrived so came over a path that may leave its local address open.
-fn is_same(path: Path, arrived: Path) -> bool {
-    path.remote == arrived.remote
-        && path.port == arrived.port
-        && (path.local.is_none() || arrived.local.is_none() || path.local == arrived.local)
 }
 
 fn look_pause(facts: Facts) -> Micros {

@@ -1,0 +1,650 @@
+//! A party of introductions: asks, and looks for the first path (INTRODUCTIONS.md 5, 8 and 12).
+//!
+//! A [`Party`] knows all introductions of one socket. It sends nothing and knows no slots: the messages and punches that it wants, and
+//! what it has found, are appended to the lists of a [`PartyStep`]. Each attempt is an [`Attempt`] until its connection is established;
+//! then the connection looks after its paths, and a [`Kept`] is left of it.
+
+mod attempt;
+mod budgets;
+mod candidates;
+mod kept;
+mod punching;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+pub(crate) use attempt::HandshakeSecrets;
+use attempt::{Attempt, State};
+pub(crate) use budgets::BudgetCounters;
+use budgets::Budgets;
+use kept::Kept;
+use punching::{NewlyValid, Punching, PunchingStep};
+
+use super::{IntroductionConfig, Message};
+use crate::address::Address;
+use crate::codes::CloseCode;
+use crate::crypto::rng::Rng;
+use crate::error::CallError;
+use crate::id::ConnectionId;
+use crate::identity::PublicKey;
+use crate::instant::Instant;
+use crate::micros::Micros;
+use crate::path::Path;
+use crate::wire::Punch;
+use crate::wire::control::reliable::ReliableKind;
+use crate::wire::introduction::{
+    Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Introduction, MAX_CANDIDATES,
+    parse_candidates, parse_withdraw,
+};
+
+/// Attempts with one introducer: reliable messages know as many.
+const MAX_OF_INTRODUCER: usize = 16;
+/// Introductions that are kept when their connections are established.
+const MAX_KEPT: usize = 256;
+/// The bit of an attempt's number that says which side of the connection with the introducer is the party.
+const HOST_BIT: u32 = 1 << 31;
+
+/// What an attempt is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartyOptions {
+    /// The connection with the introducer.
+    pub(crate) introducer: ConnectionId,
+    /// The introducer's id of its connection with the other party.
+    pub(crate) remote: u32,
+    /// Whether this party hosts the connection to come.
+    pub(crate) is_host: bool,
+    pub(crate) takes_circuit: bool,
+    /// Whether the circuit is used at once, if the other party wants that, too.
+    pub(crate) circuit_at_once: bool,
+    pub(crate) takes_direct: bool,
+    /// Whether this side is the host of the connection with the introducer.
+    pub(crate) hosts_introducer: bool,
+}
+
+/// What a step of a [`Party`] needs, and what it wants.
+pub(crate) struct PartyStep<'a> {
+    pub(crate) now: Instant,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) config: &'a IntroductionConfig,
+    pub(crate) own_key: &'a PublicKey,
+    /// To be sent to introducers.
+    pub(crate) messages: Vec<Message>,
+    pub(crate) punches: Vec<PunchOut>,
+    pub(crate) events: Vec<PartyEvent>,
+}
+
+impl<'a> PartyStep<'a> {
+    pub(crate) fn new(
+        now: Instant,
+        rng: &'a mut Rng,
+        config: &'a IntroductionConfig,
+        own_key: &'a PublicKey,
+    ) -> Self {
+        Self { now, rng, config, own_key, messages: Vec::new(), punches: Vec::new(), events: Vec::new() }
+    }
+}
+
+/// A punch to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PunchOut {
+    pub(crate) path: Path,
+    /// Routers that it passes at most; `None` for as many as usual.
+    pub(crate) hop_limit: Option<u8>,
+    pub(crate) bytes: [u8; Punch::BYTES],
+    /// Whether a punch of the other party asked for it.
+    pub(crate) is_answer: bool,
+}
+
+/// News of a [`Party`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum PartyEvent {
+    /// The other party is known: the facts of the handshake can be read.
+    Introduced { connection: ConnectionId },
+    /// The introducer lends a circuit. Datagrams to `address` go through it, under the number `circuit`.
+    CircuitGranted { connection: ConnectionId, introducer: ConnectionId, circuit: u32, address: Address },
+    /// The handshake may use this path: a direct one that has become valid, or the circuit. Each comes once, unless it was lost.
+    PathReady { connection: ConnectionId, path: Path, round_trip: Option<Micros> },
+    /// The circuit carries nothing any more.
+    CircuitEnded { connection: ConnectionId, address: Address },
+    /// The other party of an established connection may be reachable there.
+    Candidates { connection: ConnectionId, candidates: Vec<SocketAddr> },
+    /// The attempt is over without a connection.
+    Ended { connection: ConnectionId, code: CloseCode },
+}
+
+/// What a connection takes over when it is established.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Handover {
+    /// Direct paths that are valid.
+    pub(crate) paths: Vec<Path>,
+    /// Addresses where the other party may be.
+    pub(crate) candidates: Vec<SocketAddr>,
+}
+
+/// Counters of a [`Party`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct PartyCounters {
+    /// Attempts begun.
+    pub(crate) begun: u64,
+    /// Other parties that were made known.
+    pub(crate) introduced: u64,
+    /// Attempts that ended without a connection.
+    pub(crate) ended: u64,
+    /// Messages of no attempt, or that are not laid out as they should be, or out of place.
+    pub(crate) messages_ignored: u64,
+    /// Introductions that cannot be true.
+    pub(crate) introductions_refused: u64,
+    /// Word that a circuit carried more than it may.
+    pub(crate) circuits_throttled: u64,
+    /// Punches sent.
+    pub(crate) punches_sent: u64,
+    /// Authentic punches.
+    pub(crate) punches_received: u64,
+    /// Answers left out: too many were asked for.
+    pub(crate) answers_not_sent: u64,
+    /// Punches left out by budgets.
+    pub(crate) punches_not_sent: BudgetCounters,
+}
+
+/// All introductions of which a socket is a party.
+#[derive(Default)]
+pub(crate) struct Party {
+    attempts: Vec<Attempt>,
+    /// Oldest first.
+    kept: VecDeque<Kept>,
+    last_number: u32,
+    /// Where this machine may be reachable, as introducers are told.
+    own: Vec<Candidate>,
+    budgets: Budgets,
+    counters: PartyCounters,
+    deadline: Option<Instant>,
+}
+
+impl Party {
+    /// Asks an introducer to be introduced. `connection` is the id of the connection to come.
+    ///
+    /// # Errors
+    /// `AlreadyIntroducing`, `TooManyIntroductions`.
+    pub(crate) fn begin(
+        &mut self,
+        step: &mut PartyStep<'_>,
+        connection: ConnectionId,
+        options: PartyOptions,
+    ) -> Result<(), CallError> {
+        let of_introducer = self
+            .attempts
+            .iter()
+            .filter(|other| other.has_introducer && other.options.introducer == options.introducer);
+        if of_introducer.clone().any(|other| other.options.remote == options.remote) {
+            return Err(CallError::AlreadyIntroducing);
+        }
+        if self.attempts.len() >= step.config.attempts || of_introducer.count() >= MAX_OF_INTRODUCER {
+            return Err(CallError::TooManyIntroductions);
+        }
+        let number = self.next_number(&options);
+        let attempt = Attempt::new(step, connection, number, options);
+        attempt.request(step, &self.own);
+        self.attempts.push(attempt);
+        self.counters.begun += 1;
+        self.reschedule();
+        Ok(())
+    }
+
+    /// A message of an introducer arrived. One that is older than another of its kind does not come here.
+    pub(crate) fn on_message(
+        &mut self,
+        step: &mut PartyStep<'_>,
+        introducer: ConnectionId,
+        number: u32,
+        kind: ReliableKind,
+        body: &[u8],
+    ) {
+        let index = self.attempts.iter().position(|attempt| {
+            attempt.has_introducer && attempt.options.introducer == introducer && attempt.number == number
+        });
+        let is_understood = match (index, kind) {
+            (Some(index), ReliableKind::INTRODUCTION) => self.on_introduction(step, index, body),
+            (Some(index), ReliableKind::WITHDRAW) => self.on_withdraw(step, index, body),
+            (Some(index), ReliableKind::CANDIDATES) => self.on_candidates(step, index, body),
+            (Some(index), ReliableKind::CIRCUIT) => {
+                let attempt = &mut self.attempts[index];
+                let connection = attempt.connection;
+                let circuit = attempt.meeting_mut().map(|meeting| &mut meeting.circuit);
+                circuit
+                    .and_then(|circuit| on_circuit(step, connection, circuit, body))
+                    .map(|throttled| self.counters.circuits_throttled += throttled)
+            }
+            (None, kind) => self.on_message_of_kept(step, introducer, number, kind, body),
+            (Some(_), _) => None,
+        };
+        if is_understood.is_none() {
+            self.counters.messages_ignored += 1;
+        }
+        self.reschedule();
+    }
+
+    /// The introducer has not received a message.
+    pub(crate) fn on_message_failed(
+        &mut self,
+        step: &mut PartyStep<'_>,
+        introducer: ConnectionId,
+        number: u32,
+    ) {
+        let index = self.attempts.iter().position(|attempt| {
+            attempt.options.introducer == introducer
+                && attempt.number == number
+                && matches!(attempt.state, State::Asking { .. })
+        });
+        if let Some(index) = index {
+            self.end(step, index, CloseCode::NoAnswer);
+        }
+        self.reschedule();
+    }
+
+    /// A punch of an introduction arrived. Returns false if it is of none here, or not authentic.
+    pub(crate) fn on_punch(
+        &mut self,
+        step: &mut PartyStep<'_>,
+        path: Path,
+        punch: &Punch,
+        tag: &[u8; Punch::TAG_BYTES],
+    ) -> bool {
+        let is_of = |attempt: &&mut Attempt| attempt.meeting().is_some_and(|meeting| meeting.id == punch.id);
+        let Some(attempt) = self.attempts.iter_mut().find(is_of) else { return false };
+        let (connection, is_host, is_direct) =
+            (attempt.connection, attempt.options.is_host, attempt.is_direct());
+        let introducer = attempt.options.introducer;
+        let Some(meeting) = attempt.meeting_mut() else { return false };
+        let is_right_way = is_host != punch.is_from_host;
+        if punch.is_of_connection || !is_right_way || !meeting.punch_key.verifies(punch, tag) {
+            return false;
+        }
+        self.counters.punches_received += 1;
+        // A circuit is not proven by punches of the introduction.
+        if !is_direct || path.remote.is_circuit() {
+            return true;
+        }
+        let (punching, key) = (&mut meeting.punching, (&meeting.punch_key, meeting.id, is_host));
+        let newly =
+            run(step, &mut self.budgets, &mut self.counters, introducer, punching, key, |set, step| {
+                set.on_punch(step, path, punch.number, punch.echo)
+            });
+        if let Some(NewlyValid { path, round_trip }) = newly {
+            let round_trip = Some(round_trip);
+            step.events.push(PartyEvent::PathReady { connection, path, round_trip });
+        }
+        self.reschedule();
+        true
+    }
+
+    /// The connection with an introducer has ended.
+    pub(crate) fn on_introducer_ended(&mut self, step: &mut PartyStep<'_>, introducer: ConnectionId) {
+        let is_of = |options: &PartyOptions| options.introducer == introducer;
+        for index in (0..self.attempts.len()).rev() {
+            let attempt = &mut self.attempts[index];
+            if !attempt.has_introducer || !is_of(&attempt.options) {
+                continue;
+            }
+            attempt.has_introducer = false;
+            let connection = attempt.connection;
+            match attempt.meeting_mut() {
+                Some(meeting) => end_circuit(step, connection, &mut meeting.circuit),
+                None => self.end(step, index, CloseCode::IntroducerGone),
+            }
+        }
+        self.kept.retain_mut(|kept| {
+            let is_over = is_of(&kept.options);
+            if is_over {
+                end_circuit(step, kept.connection, &mut kept.circuit);
+            }
+            !is_over
+        });
+        self.reschedule();
+    }
+
+    /// This machine may be reachable at these addresses: introducers are told if they are others than before.
+    pub(crate) fn set_candidates(&mut self, step: &mut PartyStep<'_>, mut candidates: Vec<Candidate>) {
+        let tells_local = step.config.local_addresses;
+        candidates.retain(|candidate| match candidate.kind {
+            CandidateKind::Interface => tells_local,
+            CandidateKind::Mapped => true,
+            CandidateKind::Observed | CandidateKind::LastPort => false,
+        });
+        candidates.truncate(MAX_CANDIDATES);
+        if candidates == self.own {
+            return;
+        }
+        self.own = candidates;
+        for attempt in &mut self.attempts {
+            attempt.send_candidates(step, &self.own);
+            if let Some(meeting) = attempt.meeting_mut() {
+                meeting.punching.begin_anew(step.now);
+            }
+        }
+        for kept in &self.kept {
+            kept.send_candidates(step, &self.own);
+        }
+        self.reschedule();
+    }
+
+    /// The attempt is over, because its application or the handshake says so. No event follows.
+    pub(crate) fn withdraw(&mut self, step: &mut PartyStep<'_>, connection: ConnectionId, code: CloseCode) {
+        if let Some(index) = self.index(connection) {
+            self.attempts.swap_remove(index).send_end(step, code);
+            self.counters.ended += 1;
+        }
+        self.forget(connection);
+    }
+
+    /// The handshake has begun: at the host a request was admitted. From now on its limits count, not those of the attempt.
+    pub(crate) fn handshake_began(&mut self, connection: ConnectionId) {
+        if let Some(index) = self.index(connection)
+            && let Some(meeting) = self.attempts[index].meeting_mut()
+        {
+            meeting.handshake_began();
+        }
+        self.reschedule();
+    }
+
+    /// A datagram of the handshake arrived on this path, so the other party has it for valid: it is not punched any more.
+    pub(crate) fn path_was_shown(&mut self, connection: ConnectionId, path: Path) {
+        if let Some(index) = self.index(connection)
+            && let Some(meeting) = self.attempts[index].meeting_mut()
+        {
+            meeting.punching.was_shown(path);
+        }
+        self.reschedule();
+    }
+
+    /// The connection is established on this path: the punches of the introduction end, and its keys are erased. Returns what the
+    /// connection goes on with; `None` if there is no such attempt.
+    pub(crate) fn established(
+        &mut self,
+        step: &mut PartyStep<'_>,
+        connection: ConnectionId,
+        path: Path,
+    ) -> Option<Handover> {
+        let index = self.index(connection)?;
+        let meeting = self.attempts[index].meeting()?;
+        let handover = Handover {
+            paths: meeting.punching.valid_paths().collect(),
+            candidates: meeting.punching.candidates().collect(),
+        };
+        let attempt = self.attempts.swap_remove(index);
+        let has_introducer = attempt.has_introducer;
+        let kept = Kept::new(step, attempt, path);
+        if let Some(kept) = kept.filter(|_| has_introducer) {
+            if self.kept.len() >= MAX_KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(kept);
+        }
+        self.reschedule();
+        Some(handover)
+    }
+
+    /// A connection takes a direct path. If it was relayed before, the introducer is told, once.
+    pub(crate) fn became_direct(&mut self, step: &mut PartyStep<'_>, connection: ConnectionId) {
+        if let Some(kept) = self.kept.iter_mut().find(|kept| kept.connection == connection) {
+            kept.became_direct(step);
+        }
+    }
+
+    /// Forgets a connection that has ended. The introducer is told nothing.
+    pub(crate) fn forget(&mut self, connection: ConnectionId) {
+        self.attempts.retain(|attempt| attempt.connection != connection);
+        self.kept.retain(|kept| kept.connection != connection);
+        self.reschedule();
+    }
+
+    /// The connection of the introduction with this id.
+    pub(crate) fn find(&self, id: u64) -> Option<ConnectionId> {
+        let attempt = self.attempts.iter().find(|attempt| attempt.meeting().is_some_and(|m| m.id == id));
+        let kept = || self.kept.iter().find(|kept| kept.id == id).map(|kept| kept.connection);
+        attempt.map(|attempt| attempt.connection).or_else(kept)
+    }
+
+    /// What the handshake of an attempt needs; `None` before the introduction, and after the connection is established.
+    pub(crate) fn facts(&self, connection: ConnectionId) -> Option<PartyFacts> {
+        let attempt = &self.attempts[self.index(connection)?];
+        let (meeting, options) = (attempt.meeting()?, &attempt.options);
+        let (id, peer, introducer, is_host) = (meeting.id, meeting.peer, options.introducer, options.is_host);
+        Some(PartyFacts { id, peer, introducer, is_host })
+    }
+
+    /// Returns whether the handshake of an attempt may use this path: one that is valid, or the circuit.
+    pub(crate) fn is_path(&self, connection: ConnectionId, path: Path) -> bool {
+        let meeting = self.index(connection).and_then(|index| self.attempts[index].meeting());
+        meeting.is_some_and(|meeting| meeting.is_path(path))
+    }
+
+    /// The secrets of the handshake, once.
+    pub(crate) fn take_secrets(&mut self, connection: ConnectionId) -> Option<HandshakeSecrets> {
+        let index = self.index(connection)?;
+        self.attempts[index].meeting_mut()?.secrets.take()
+    }
+
+    pub(crate) fn counters(&self) -> PartyCounters {
+        PartyCounters { punches_not_sent: self.budgets.counters(), ..self.counters }
+    }
+
+    /// Sends what is due and ends what is over.
+    pub(crate) fn handle_timeout(&mut self, step: &mut PartyStep<'_>) {
+        let now = step.now;
+        if self.deadline.is_none_or(|at| at > now) {
+            return;
+        }
+        for index in (0..self.attempts.len()).rev() {
+            self.run_attempt(step, index);
+            if let Some(code) = self.attempts[index].overdue(now) {
+                self.end(step, index, code);
+            }
+        }
+        if self.budgets.deadline().is_some_and(|at| at <= now) {
+            self.budgets.expire(now);
+        }
+        self.reschedule();
+    }
+
+    /// The next time that [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn reschedule(&mut self) {
+        let attempts = self.attempts.iter().filter_map(Attempt::deadline);
+        self.deadline = attempts.chain(self.budgets.deadline()).min();
+    }
+
+    /// A number that no attempt has. It is not 0: messages with that are of the connection with the introducer itself.
+    fn next_number(&mut self, options: &PartyOptions) -> u32 {
+        self.last_number = self.last_number % (HOST_BIT - 1) + 1;
+        self.last_number | if options.hosts_introducer { HOST_BIT } else { 0 }
+    }
+
+    fn index(&self, connection: ConnectionId) -> Option<usize> {
+        self.attempts.iter().position(|attempt| attempt.connection == connection)
+    }
+
+    fn run_attempt(&mut self, step: &mut PartyStep<'_>, index: usize) {
+        let attempt = &mut self.attempts[index];
+        attempt.repeat_request(step, &self.own);
+        let (connection, options) = (attempt.connection, attempt.options);
+        let Some(meeting) = attempt.meeting_mut() else { return };
+        let key = (&meeting.punch_key, meeting.id, options.is_host);
+        let (punching, introducer) = (&mut meeting.punching, options.introducer);
+        run(step, &mut self.budgets, &mut self.counters, introducer, punching, key, Punching::handle_timeout);
+        if let Some(path) = meeting.take_circuit(step.now) {
+            step.events.push(PartyEvent::PathReady { connection, path, round_trip: None });
+        }
+    }
+
+    fn end(&mut self, step: &mut PartyStep<'_>, index: usize, code: CloseCode) {
+        let attempt = self.attempts.swap_remove(index);
+        attempt.send_end(step, code);
+        self.counters.ended += 1;
+        step.events.push(PartyEvent::Ended { connection: attempt.connection, code });
+    }
+
+    fn on_introduction(&mut self, step: &mut PartyStep<'_>, index: usize, body: &[u8]) -> Option<()> {
+        let introduction = Introduction::parse(body).ok()?;
+        let attempt = &mut self.attempts[index];
+        match introduction {
+            Introduction::WaitingForParty | Introduction::WaitingForApplication => {
+                attempt.is_waiting(step.now);
+                Some(())
+            }
+            Introduction::Complete(told) => match attempt.meeting() {
+                // It is sent twice.
+                Some(meeting) => (meeting.id == told.id).then_some(()),
+                None => {
+                    self.meet(step, index, &told);
+                    Some(())
+                }
+            },
+        }
+    }
+
+    fn meet(&mut self, step: &mut PartyStep<'_>, index: usize, told: &Introduced) {
+        let is_new = self.find(told.id).is_none();
+        let attempt = &mut self.attempts[index];
+        let (connection, introducer) = (attempt.connection, attempt.options.introducer);
+        let meeting = if is_new { attempt.meet(step, told) } else { None };
+        let Some(meeting) = meeting else {
+            self.counters.introductions_refused += 1;
+            return self.end(step, index, CloseCode::ProtocolViolation);
+        };
+        self.counters.introduced += 1;
+        step.events.push(PartyEvent::Introduced { connection });
+        if let Some(circuit) = &meeting.circuit {
+            let (circuit, address) = (circuit.number, circuit.address);
+            step.events.push(PartyEvent::CircuitGranted { connection, introducer, circuit, address });
+        }
+        self.run_attempt(step, index);
+    }
+
+    fn on_withdraw(&mut self, step: &mut PartyStep<'_>, index: usize, body: &[u8]) -> Option<()> {
+        let code = parse_withdraw(body).ok()?;
+        if self.attempts[index].meeting().is_some() {
+            // The introducer has done its part.
+            return None;
+        }
+        let attempt = self.attempts.swap_remove(index);
+        self.counters.ended += 1;
+        step.events.push(PartyEvent::Ended { connection: attempt.connection, code });
+        Some(())
+    }
+
+    fn on_candidates(&mut self, step: &mut PartyStep<'_>, index: usize, body: &[u8]) -> Option<()> {
+        let candidates = parse_candidates(body).ok()?;
+        let attempt = &mut self.attempts[index];
+        if attempt.is_direct()
+            && let Some(meeting) = attempt.meeting_mut()
+        {
+            meeting.punching.set_candidates(step.now, &candidates::in_order(&candidates));
+            self.run_attempt(step, index);
+        }
+        Some(())
+    }
+
+    fn on_message_of_kept(
+        &mut self,
+        step: &mut PartyStep<'_>,
+        introducer: ConnectionId,
+        number: u32,
+        kind: ReliableKind,
+        body: &[u8],
+    ) -> Option<()> {
+        let is_of = |kept: &&mut Kept| kept.options.introducer == introducer && kept.number == number;
+        let kept = self.kept.iter_mut().find(is_of)?;
+        let connection = kept.connection;
+        match kind {
+            ReliableKind::CANDIDATES => {
+                let candidates = parse_candidates(body).ok()?;
+                if kept.is_direct {
+                    let candidates = candidates::in_order(&candidates);
+                    step.events.push(PartyEvent::Candidates { connection, candidates });
+                }
+                Some(())
+            }
+            ReliableKind::CIRCUIT => on_circuit(step, connection, &mut kept.circuit, body)
+                .map(|throttled| self.counters.circuits_throttled += throttled),
+            // The second copy may come when all is done.
+            ReliableKind::INTRODUCTION => Some(()),
+            _ => None,
+        }
+    }
+
+    /// Returns whether nothing is under way or remembered.
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.attempts.is_empty() && self.kept.is_empty() && self.budgets.deadline().is_none()
+    }
+}
+
+/// What the handshake of an attempt needs to know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PartyFacts {
+    /// The introduction's id.
+    pub(crate) id: u64,
+    /// The other party's key, by the introducer's word.
+    pub(crate) peer: PublicKey,
+    pub(crate) introducer: ConnectionId,
+    pub(crate) is_host: bool,
+}
+
+/// Lets the search for paths act, and seals the punches that it wants.
+fn run<R>(
+    step: &mut PartyStep<'_>,
+    budgets: &mut Budgets,
+    counters: &mut PartyCounters,
+    introducer: ConnectionId,
+    punching: &mut Punching,
+    (key, id, is_from_host): (&crate::crypto::secret::PunchKey, u64, bool),
+    act: impl FnOnce(&mut Punching, &mut PunchingStep<'_>) -> R,
+) -> R {
+    let mut inner = PunchingStep {
+        now: step.now,
+        rng: &mut *step.rng,
+        budgets,
+        introducer,
+        asks: Vec::new(),
+        answers_not_sent: 0,
+    };
+    let result = act(punching, &mut inner);
+    counters.answers_not_sent += inner.answers_not_sent;
+    for (ask, hop_limit) in inner.asks {
+        let (number, echo) = (ask.number, ask.echo);
+        let punch = Punch { is_from_host, is_of_connection: false, id, number, echo };
+        let bytes = key.seal(&punch);
+        step.punches.push(PunchOut { path: ask.path, hop_limit, bytes, is_answer: echo != 0 });
+        counters.punches_sent += 1;
+    }
+    result
+}
+
+/// What the introducer says of a circuit. Returns how often it was throttled; `None` if the message makes no sense.
+fn on_circuit(
+    step: &mut PartyStep<'_>,
+    connection: ConnectionId,
+    circuit: &mut Option<attempt::Circuit>,
+    body: &[u8],
+) -> Option<u64> {
+    let notice = CircuitNotice::parse(body).ok()?;
+    circuit.as_ref().filter(|circuit| circuit.number == notice.circuit)?;
+    if notice.state == CircuitState::Throttled {
+        return Some(1);
+    }
+    end_circuit(step, connection, circuit);
+    Some(0)
+}
+
+fn end_circuit(step: &mut PartyStep<'_>, connection: ConnectionId, circuit: &mut Option<attempt::Circuit>) {
+    if let Some(circuit) = circuit.take() {
+        step.events.push(PartyEvent::CircuitEnded { connection, address: circuit.address });
+    }
+}
+
+#[cfg(test)]
+mod tests;
