@@ -7,6 +7,7 @@
 mod config;
 #[cfg_attr(not(test), expect(dead_code, reason = "the endpoint follows"))]
 mod introducer;
+#[expect(dead_code, reason = "the endpoint follows")]
 mod party;
 mod relay;
 mod result;
