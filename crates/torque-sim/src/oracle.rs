@@ -39,6 +39,8 @@ pub struct End {
     /// The packets below this index have their verdict.
     first_open: u64,
     last_received: Option<u64>,
+    /// Its request is yet to come.
+    awaits_request: bool,
 }
 
 /// The end of a connection.
@@ -108,7 +110,15 @@ impl Oracle {
             sent: BTreeMap::new(),
             first_open: 0,
             last_received: None,
+            awaits_request: false,
         });
+        id
+    }
+
+    /// Records a new end whose application knows the connection before its request comes.
+    pub fn begin_waiting(&mut self, node: NodeId, connection: ConnectionId) -> EndId {
+        let id = self.begin(node, connection);
+        self.ends[id.0].awaits_request = true;
         id
     }
 
@@ -140,7 +150,13 @@ impl Oracle {
     pub fn event(&mut self, node: NodeId, event: &Event) {
         match event {
             Event::ConnectRequest(ConnectRequest { connection, .. }) => {
-                self.begin(node, *connection);
+                let waiting = self.current.get(&(node, *connection)).map(|end| &mut self.ends[end.0]);
+                match waiting.filter(|end| end.awaits_request && end.closed.is_none()) {
+                    Some(end) => end.awaits_request = false,
+                    None => {
+                        self.begin(node, *connection);
+                    }
+                }
             }
             Event::ChallengeResponse(ChallengeResponse { connection, .. }) => {
                 let end = self.open_end(node, *connection, "a challenge response");

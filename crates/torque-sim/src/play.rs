@@ -9,7 +9,7 @@ use torque_proto::{
 };
 
 use crate::oracle::{End, EndId, Oracle};
-use crate::world::{NodeId, World};
+use crate::world::{NetworkId, NodeId, World};
 use torque_netem::SimRng;
 
 /// An application's answer to a question, and its delay.
@@ -140,9 +140,23 @@ impl Play {
 
     /// Adds an endpoint with its application.
     pub fn add(&mut self, config: Config, behaviour: Behaviour) -> NodeId {
+        self.add_with(config, behaviour, |world, setup| world.add(|now| endpoint(now, setup)))
+    }
+
+    /// Adds an endpoint with its application in a network of the world.
+    pub fn add_in(&mut self, network: NetworkId, config: Config, behaviour: Behaviour) -> NodeId {
+        self.add_with(config, behaviour, |world, setup| world.add_in(network, |now| endpoint(now, setup)))
+    }
+
+    fn add_with(
+        &mut self,
+        config: Config,
+        behaviour: Behaviour,
+        place: impl FnOnce(&mut World, Setup) -> NodeId,
+    ) -> NodeId {
         let key_seed = self.rng.array();
         let setup = self.setup(&config, key_seed);
-        let id = self.world.add(|now| endpoint(now, setup));
+        let id = place(&mut self.world, setup);
         self.apps.push(App {
             config,
             key_seed,
@@ -234,7 +248,7 @@ impl Play {
         options: ConnectOptions,
     ) -> Result<ConnectionId, CallError> {
         let remote = self.world.address(to);
-        self.begin(from, options, |endpoint, now, options| endpoint.connect(now, remote, options))
+        self.connect_with(from, options, |endpoint, now, options| endpoint.connect(now, remote, options))
     }
 
     /// Starts a connection to a host that may have several addresses.
@@ -247,10 +261,16 @@ impl Play {
         addresses: &[Address],
         options: ConnectOptions,
     ) -> Result<ConnectionId, CallError> {
-        self.begin(from, options, |endpoint, now, options| endpoint.connect_to(now, addresses, options))
+        self.connect_with(from, options, |endpoint, now, options| {
+            endpoint.connect_to(now, addresses, options)
+        })
     }
 
-    fn begin(
+    /// Starts a connection in another way, for example by an introducer: `connect` calls the endpoint.
+    ///
+    /// # Errors
+    /// The errors of the endpoint.
+    pub fn connect_with(
         &mut self,
         from: NodeId,
         mut options: ConnectOptions,
@@ -266,6 +286,22 @@ impl Play {
         let connection = self.world.with(from, |endpoint, now| connect(endpoint, now, options))?;
         let end = self.oracle.begin(from, connection);
         self.by_mark.insert(mark, end);
+        self.act();
+        Ok(connection)
+    }
+
+    /// Lets a host wait for one initiator that an introducer names: `wait` calls the endpoint, which has an id for the connection at
+    /// once.
+    ///
+    /// # Errors
+    /// The errors of the endpoint.
+    pub fn wait_with(
+        &mut self,
+        host: NodeId,
+        wait: impl FnOnce(&mut Endpoint, Instant) -> Result<ConnectionId, CallError>,
+    ) -> Result<ConnectionId, CallError> {
+        let connection = self.world.with(host, wait)?;
+        self.oracle.begin_waiting(host, connection);
         self.act();
         Ok(connection)
     }
