@@ -1,7 +1,7 @@
 //! Boxes between a network and the one outside it: NATs, Linux masquerading, firewalls. The words are those of RFC 4787.
 //!
-//! A box stands at the only way out of its network. Each datagram that leaves goes through [`Translate::outward`], each one that
-//! comes for an address of the box through [`Translate::inward`].
+//! A box stands at the only way out of its network. It translates the source of each datagram that leaves, and decides which of those
+//! that come for its address get in, and to whom.
 
 mod firewall;
 mod masquerade;
