@@ -173,12 +173,13 @@ fn a_nat_that_forgets_does_not_end_a_connection() {
         let mut journey = Journey::new(seed, Config::default(), pauses, link);
         let filtering = [Dependence::EndpointIndependent, Dependence::AddressAndPortDependent][rng.index(2)];
         let mut nat = Nat::new(Dependence::EndpointIndependent, filtering, PortAssignment::Sequential(1));
-        nat.idle = 2 * SECOND + rng.duration(20 * SECOND);
+        nat.idle = 3 * SECOND + rng.duration(20 * SECOND);
         let home = journey.play.world.add_network(NetworkId::CORE, Middlebox::Nat(nat));
         journey.note_move();
         journey.play.world.move_to_network(journey.nodes[CLIENT], home);
         for _ in 0..8 {
-            journey.play.run_for(rng.duration(15 * SECOND));
+            // Until a silent client has told its new port, it gets no other one.
+            journey.play.run_for(6 * SECOND + rng.duration(10 * SECOND));
             if rng.chance(0.4) {
                 journey.note_move();
                 journey.play.world.restart_box(home);
