@@ -2,7 +2,7 @@
 
 import argparse
 
-from . import ciphers, codes, control, identity, layouts
+from . import ciphers, codes, control, identity, introductions, layouts
 from .errors import Refused, require
 from .golden.vector import parse_hex
 from .keys import generation_keys, traffic_secret
@@ -10,11 +10,13 @@ from .packets import (decode_header, full_ack, full_book_sequence, full_counter,
                       SEQUENCED, split_ack_bytes)
 from .primitives import x25519
 
-TEXTS = ("request_payload", "accept_payload", "refuse_payload", "settings", "control_messages", "path_id")
+TEXTS = ("request_payload", "accept_payload", "refuse_payload", "settings", "control_messages", "path_id",
+         *introductions.KIND_OF)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as", dest="layout", choices=TEXTS, help="HEX is this opened text, not a datagram")
+    parser.add_argument("--introduced", action="store_true", help="a challenge_response to an introduction's request")
     packet = parser.add_argument_group("packets (first byte 0x80 and above)")
     packet.add_argument("--window", type=int, default=128, help="the packet window, which gives the header's size")
     packet.add_argument("--r", type=int, help="the receiver's R: gives the full sequence")
@@ -32,15 +34,23 @@ def explain(arguments: argparse.Namespace) -> list[str]:
         return explain_control(data)
     if arguments.layout:
         fields = layouts.LAYOUTS[arguments.layout][0](data)
-        return lines(fields) + ([f"code: {close_code(fields['close_code'])}"] if "close_code" in fields else [])
+        name = codes.CLOSE.get if arguments.layout == "outcome" else close_code
+        return lines(fields) + ([f"code: {name(fields['close_code'])}"] if "close_code" in fields else [])
     kind = layouts.classify(data)
     out = [f"{kind}, {len(data)} bytes"]
     if kind == "info":
         return out + ["the whole datagram is the application's; neither encrypted nor authenticated"]
     if kind == "packet":
         return out + explain_packet(data, arguments)
-    fields = layouts.LAYOUTS[kind][0](data)
+    if kind == "challenge_response":
+        fields = layouts.decode_challenge_response(data, arguments.introduced)
+    else:
+        fields = layouts.LAYOUTS[kind][0](data)
     out += lines(fields)
+    if kind == "relayed":
+        require(introductions.is_relayable(fields["inner"]), "range", "what is inside does not pass through a circuit")
+        inner = argparse.Namespace(**vars(arguments) | {"hex": fields["inner"].hex()})
+        return out + ["inside:"] + [f"  {line}" for line in explain(inner)]
     if kind == "challenge_request":
         out.append(f"ciphers: {offered(fields['ciphers_offered'])}")
     if kind == "challenge_response":

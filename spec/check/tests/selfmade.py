@@ -54,7 +54,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
         "who_are_you": {}, "reset": {"reset_token": b(16)}, "path_id": {"id": b(8), "reset_token": b(16)},
         "probe": {"nonce": b(16)}, "probe_echo": {"nonce": b(16)},
         "settings": own,
-        "relayed": {"circuit": 7, "inner": b"\x80" + b(6)},
+        "relayed": {"circuit": 7, "inner": b"\x80" + b(20)},
         "request": {"remote": 9, "flags": 0x3F, "nonce": b(16), "candidates": [
             {"kind": 1, "ip": b(4), "port": 1}, {"kind": 2, "ip": b(16), "port": 65535}]},
         "introduction": {"status": 0, "introduction_id": 2**63, "flags": 8, "key_type": 1, "public_key": b(32),

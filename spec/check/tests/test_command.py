@@ -26,7 +26,7 @@ class Decode(unittest.TestCase):
                 continue
             if kind in command.decode.TEXTS:
                 self.assertEqual(call("decode", data, "--as", kind)[0], 0, kind)
-            elif kind.startswith(("challenge", "connect", "reject", "punch", "who_are_you", "reset", "probe")):
+            elif kind.startswith(("challenge", "connect", "reject", "punch", "who_are_you", "reset", "probe", "relayed")):
                 code, text = call("decode", data)
                 self.assertEqual(code, 0, kind)
                 self.assertTrue(text.startswith(kind), text)
@@ -37,6 +37,17 @@ class Decode(unittest.TestCase):
             code, text = call("decode", data)
             self.assertEqual(code, 1, data)
             self.assertIn(reason, text)
+
+    def test_what_is_inside_a_relayed_datagram_is_explained(self):
+        reject = "0701" + "00" * 16 + "06"
+        code, text = call("decode", "0e00000007" + reject)
+        self.assertEqual(code, 0)
+        self.assertIn("code: busy", text)
+        for inside in ("09", "0b" + "00" * 16, "0e00000007" + reject, "2041"):
+            self.assertEqual(call("decode", "0e00000007" + inside)[0], 1, inside)
+
+    def test_an_outcome_may_say_a_local_code(self):
+        self.assertIn("code: no_path", call("decode", "0000000000000001ff002f000004d2", "--as", "outcome")[1])
 
     def test_an_e2_of_small_order_is_pointed_out(self):
         good = next(v["hex"] for v in make_layouts(random.Random(5)) if v["kind"] == "connect_accept")
