@@ -72,7 +72,9 @@ def decode_challenge_request(datagram: bytes) -> dict:
     require(fields["version"] == VERSION, "version", f"version {fields['version']}: a host answers with a reject")
     fields["application_tag"] = r.take(8)
     fields["ciphers_offered"] = r.take(4)
-    fields["introduction_id"] = r.number(8)
+    introduction_id = r.number(8)
+    if introduction_id != 0:
+        fields["introduction_id"] = introduction_id
     require(not any(r.rest()), "zeros")
     check_ciphers_offered(fields["ciphers_offered"])
     return fields
@@ -80,7 +82,7 @@ def decode_challenge_request(datagram: bytes) -> dict:
 
 def encode_challenge_request(f: dict) -> bytes:
     head = b"\x01" + MAGIC + bytes([f["version"]]) + f["initiator_nonce"] + f["application_tag"] + f["ciphers_offered"]
-    head += f["introduction_id"].to_bytes(8, "big")
+    head += f.get("introduction_id", 0).to_bytes(8, "big")
     return head + bytes(768 - len(head))
 
 

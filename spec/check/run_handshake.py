@@ -56,7 +56,7 @@ def challenge_response(inputs: Inputs, request: dict) -> bytes:
               "challenge_response_data": host["challenge_response_data"]}
     fields["signature"] = ed25519.sign(host["seed"], handshake.epoch_text(fields))
     if inputs.introduction is not None:
-        require(request["introduction_id"] == i["introduction_id"], "introduction_id")
+        require(request.get("introduction_id") == i["introduction_id"], "introduction_id")
         fields["introduced_data"] = inputs.introduced.seal(inputs.introduction["introduced_data"])
     return layouts.encode_challenge_response(fields)
 

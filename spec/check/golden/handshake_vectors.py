@@ -31,7 +31,16 @@ def read_inputs(vector: Vector) -> tuple[Inputs, bytes]:
                    ("epoch_start", "difficulty", "initial_sequence", "close_code"))
     hosted |= {"settings": read_settings(host.object("settings")), "ciphers_allowed": host.list("ciphers_allowed")}
     host.done()
-    return Inputs(vector.bytes("application_id"), initiator, hosted), x
+    introduction = None
+    if vector.has("introduction"):
+        told = vector.object("introduction")
+        introduction = _read(told, ("secret", "initiator_nonce", "host_nonce", "introduced_data"), ())
+    inputs = Inputs(vector.bytes("application_id"), initiator, hosted, introduction)
+    if introduction is not None:
+        for name in ("psk", "data_key"):
+            told.expect(name, getattr(inputs.introduced, name))
+        told.done()
+    return inputs, x
 
 
 def must_be_refused(what: str, attempt, good: bytes) -> None:
@@ -67,7 +76,7 @@ def check_handshake(vector: Vector) -> None:
     vector.expect("keys", outcome.keys)
     vector.expect("result", outcome.result)
 
-    response = layouts.decode_challenge_response(outcome.datagrams["challenge_response"])
+    response = layouts.decode_challenge_response(outcome.datagrams["challenge_response"], inputs.introduction is not None)
     # Another X may be right as well, the more likely the less difficult the puzzle is.
     request, x_given = outcome.datagrams["connect_request"][:-8], outcome.datagrams["connect_request"][-8:]
     must_be_refused("connect_request", lambda bad: run_handshake.admit(inputs, response, bad + x_given), request)

@@ -23,6 +23,11 @@ def _layout(name: str):
     return lambda vector: _check(vector, decode, encode)
 
 
+def check_challenge_response(vector: Vector) -> None:
+    introduced = vector.has("introduced") and vector.bool("introduced")
+    _check(vector, lambda data: layouts.decode_challenge_response(data, introduced), layouts.encode_challenge_response)
+
+
 def check_datagram(vector: Vector) -> None:
     _ignore_decode_only(vector)
     _check(vector, lambda data: {"kind": layouts.classify(data)})
@@ -80,6 +85,7 @@ def _ignore_decode_only(vector: Vector) -> None:
 
 
 KINDS = {name: _layout(name) for name in layouts.LAYOUTS} | {
+    "challenge_response": check_challenge_response,
     "datagram": check_datagram,
     "settings_text": check_settings_text,
     "packet_header": check_packet_header,

@@ -35,7 +35,7 @@ def make_layouts(rng: random.Random) -> list[dict]:
     answer = {"initiator_nonce": b(16), "host_salt": b(16)}
     good = {
         "challenge_request": {"version": 1, "initiator_nonce": b(16), "application_tag": b(8),
-                              "ciphers_offered": bytes([3, 1, 0, 0]), "introduction_id": 0},
+                              "ciphers_offered": bytes([3, 1, 0, 0]), "introduction_id": 2**63},
         "challenge_response": {"version": 1, "initiator_nonce": b(16), "epoch_start": 2**40, "epoch_key": b(32),
                                "signature": b(64), "identity_token": b(16), "difficulty": 9, "cipher": 3, "key_type": 1,
                                "host_public_key": b(32), "challenge_response_data": b(20)},
@@ -211,7 +211,7 @@ def make_origin(rng: random.Random) -> list[dict]:
 
 def make_handshakes(rng: random.Random) -> list[dict]:
     vectors = []
-    for cipher, most in ((1, False), (2, False), (3, False), (3, True)):
+    for cipher, most, introduced_too in ((1, False, False), (2, False, True), (3, False, False), (3, True, True)):
         b = rng.randbytes
         own = {"packet_window": rng.choice((128, 2048, 32768)), "tag_bytes": rng.randrange(4, 17), "ack_delay": 50,
                "max_packet_size": 1150}
@@ -226,11 +226,21 @@ def make_handshakes(rng: random.Random) -> list[dict]:
                 "settings": own | {"packet_window": 256, "tag_bytes": 8, "max_packet_size": 1400},
                 "connection_id": b(8), "accept_data": b(511 if most else 0), "close_code": 1,
                 "reason": b(511 if most else 0)}
-        done = run(Inputs(b"game 1", initiator, host))
+        introduction = {}
+        if introduced_too:
+            initiator["introduction_id"] = rng.randrange(1, 2**64 - 1)
+            introduction = {"secret": b(32), "initiator_nonce": b(16), "host_nonce": b(16),
+                            "introduced_data": b(480 if most else 0)}
+        inputs = Inputs(b"game 1", initiator, host, introduction or None)
+        done = run(inputs)
+        if introduced_too:
+            keys = inputs.introduced
+            introduction = {"introduction": introduction | {"psk": keys.psk, "data_key": keys.data_key}}
         initiator["x"] = done.datagrams["connect_request"][-8:]
         vectors.append({"kind": "handshake", "application_id": b"game 1", "initiator": initiator, "host": host,
                         "datagrams": done.datagrams, "noise": done.noise.trace, "dh": done.dh,
-                        "prologue": done.prologue} | done.payloads | {"keys": done.keys, "result": done.result})
+                        "prologue": done.prologue} | done.payloads | introduction
+                       | {"keys": done.keys, "result": done.result})
     return vectors
 
 

@@ -70,6 +70,11 @@ class Messages(Case):
         self.assertEqual(len(content), 104)
         self.assertEqual(introductions.decode(6, content), fields)
 
+    def test_a_mapped_address_counts_as_ipv4(self):
+        """Otherwise private IPv4 addresses would pass the introducer in IPv6's clothes."""
+        content = b"\1\2\6" + bytes(10) + b"\xff\xff\x0a\0\0\1\0\7"
+        self.assertEqual(introductions.decode(8, content)["candidates"], [{"kind": 2, "ip": b"\x0a\0\0\1", "port": 7}])
+
     def test_kinds_that_are_planned(self):
         for kind in (10, 11, 12, 4, 13):
             self.refused("kind", introductions.decode, kind, b"")

@@ -53,6 +53,7 @@ class Layouts(unittest.TestCase):
         for i in (46, 400, 767):
             self.refused("zeros", "challenge_request", put(good, i, b"\1"))
         self.assertEqual(layouts.decode_challenge_request(put(good, 38, b"\1"))["introduction_id"], 1 << 56)
+        self.assertNotIn("introduction_id", layouts.decode_challenge_request(put(good, 38, bytes(8))))
         for offered in (b"\0\0\0\0", b"\0\1\0\0", b"\1\0\2\0", b"\3\1\3\0"):
             self.refused("ciphers", "challenge_request", put(good, 34, offered))
         self.assertEqual(layouts.choose_cipher(b"\x09\2\3\1", [1, 3]), 3)
