@@ -20,7 +20,7 @@ impl Limit {
     }
 }
 
-/// A token bucket. Whoever may spend at all may spend more than there is: the debt comes off what follows.
+/// A token bucket. It is open while it holds a token. An expense may be larger than what it holds; the debt comes off what follows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
     /// Millionths of a token.

@@ -16,7 +16,7 @@ use crate::micros::Micros;
 use crate::wire::introduction::CircuitState;
 use crate::wire::{MAX_RELAYED, is_relayable};
 
-/// A circuit that carries nothing for so long ends.
+/// A circuit that carries nothing for this time ends.
 const IDLE: Micros = Micros::from_secs(120);
 /// The pause between words that a circuit is throttled.
 const THROTTLED_PAUSE: Micros = Micros::from_secs(60);

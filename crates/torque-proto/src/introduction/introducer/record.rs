@@ -102,7 +102,7 @@ impl Record {
         self.parties.iter().position(|party| party.connection == connection)
     }
 
-    /// The pair, in an order of its own.
+    /// The pair, the same from both sides.
     pub(super) fn pair(&self) -> (ConnectionId, ConnectionId) {
         pair(self.parties[0].connection, self.parties[1].connection)
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn one_connection_waits_for_so_many_and_its_own_oldest_gives_way() {
+fn one_connection_has_a_number_of_records_and_its_own_oldest_gives_way() {
     let mut world = World::new(3);
     world.config.records_per_connection = 4;
     world.ask(2, 3, true);
@@ -80,6 +80,10 @@ fn when_all_have_one_the_oldest_gives_way_and_the_application_is_told_when_there
     }
     let refused: Vec<_> = (1..=5).filter(|slot| world.heard(*slot, slot + 20).len() == 2).collect();
     assert_eq!(refused, [1]);
+    // One that has as many as the others pays for its next one itself.
+    world.ask(5, 29, false);
+    assert!(matches!(world.heard(5, 25)[..], [Word::Withdrawn(CloseCode::IntroductionRefused)]));
+    assert!(world.heard(2, 22).is_empty());
     for slot in 10..14 {
         world.introduce(slot, slot + 10).unwrap();
     }

@@ -141,8 +141,15 @@ fn every_request_comes_to_one_end_and_nothing_is_left() {
         for (introduction, parties) in parties {
             assert!(wanted.contains(&IntroductionId::from_u64(introduction).unwrap()));
             match parties[..] {
-                // The other one had left, or has withdrawn before it was told.
-                [_] => {}
+                // The other one had left, or has withdrawn before it was told; or it was told that this one failed.
+                [(socket, remote, _)] => {
+                    let mut others = asked.iter().filter(|((other, _), remote_of_other)| {
+                        (*other, id(**remote_of_other)) == (id(remote), socket)
+                    });
+                    assert!(others.any(|(attempt, _)| {
+                        over.contains(attempt) || heard.get(attempt).is_some_and(|heard| heard.withdrawn == 1)
+                    }));
+                }
                 [one, two] => {
                     assert_eq!((one.0, id(one.1)), (id(two.1), two.0), "both are of one pair");
                     assert_eq!(one.2, two.2, "both have one secret");

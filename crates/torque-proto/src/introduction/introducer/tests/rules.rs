@@ -345,7 +345,7 @@ fn the_application_is_told_the_outcome_once_both_have_told_theirs() {
         let introduction = world.introduced_pair(None);
         world.outcome(1, 2, introduction, one);
         assert_eq!(world.results(), []);
-        // Whoever repeats itself is not the other one.
+        // The same word twice is not the other party's.
         world.outcome(1, 2, introduction, one);
         assert_eq!(world.results(), []);
         world.outcome(2, 1, introduction, two);
@@ -363,7 +363,7 @@ fn the_application_is_told_the_outcome_once_both_have_told_theirs() {
 }
 
 #[test]
-fn one_failure_is_enough_and_an_hour_of_silence_is_told_after_a_minute() {
+fn one_failure_is_enough_and_silence_is_told_after_a_minute() {
     let mut world = World::new(2);
     let introduction = world.introduced_pair(None);
     world.outcome(2, 1, introduction, OutcomeResult::Failed(CloseCode::NoPath));
