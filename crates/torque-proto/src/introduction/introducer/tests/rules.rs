@@ -77,6 +77,8 @@ fn each_party_is_told_twice_and_the_nearer_one_half_the_difference_later() {
             let start = world.now;
             world.introduced_pair(None);
             world.millis(500);
+            let mut complete = world.introducer.records.values_mut().filter_map(|record| record.completion());
+            assert!(complete.all(|complete| complete.secret.is_none()), "the secret is erased");
             for slot in [1, 2] {
                 let later = if slot == far_party { 0 } else { delay };
                 let told = world.told.iter().filter(|(_, told)| {
