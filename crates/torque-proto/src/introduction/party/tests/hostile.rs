@@ -137,7 +137,7 @@ fn lies(name: impl Fn(u64) -> SocketAddr) -> (Side, BTreeMap<Address, Vec<u64>>)
             all.push((0, wants));
         }
         let mut body = Vec::new();
-        let named: Vec<_> = (turn..turn + 8).map(|turn| name(turn)).collect();
+        let named: Vec<_> = (turn..turn + 8).map(&name).collect();
         turn += 8;
         let named: Vec<_> =
             named.into_iter().map(|address| Candidate { kind: CandidateKind::Observed, address }).collect();

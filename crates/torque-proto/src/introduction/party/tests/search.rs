@@ -79,11 +79,13 @@ impl Place {
     }
 }
 
+/// A datagram on its way: when it arrives, at which place, where it was sent from and to.
+type Flying = (Instant, usize, SocketAddr, SocketAddr, Datagram);
+
 /// Two parties and what is on its way between them.
 struct World {
     places: [Place; 2],
-    /// When it arrives, where it was sent from and to, and at which place.
-    flying: BinaryHeap<Reverse<(Instant, usize, SocketAddr, SocketAddr, Datagram)>>,
+    flying: BinaryHeap<Reverse<Flying>>,
     loss_percent: u64,
     rng: Rng,
     sent: BTreeSet<[u8; Punch::BYTES]>,
