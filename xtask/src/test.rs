@@ -90,9 +90,9 @@ const STEPS: &[Step] = &[
     Step {
         name: "tests",
         about: "unit, property, simulation and socket tests, and the examples, with all features",
-        seconds: 420,
+        seconds: 430,
         needs: &[Need::CCompiler, Need::Localhost],
-        wants: &[Need::Namespaces],
+        wants: &[Need::Namespaces, Need::Router],
         run: tests,
     },
     Step {

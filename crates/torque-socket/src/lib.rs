@@ -77,6 +77,7 @@
 //!
 //! - `native` (on): cryptography written for 64-bit Intel and ARM processors.
 //! - `tokio` (off): [`AsyncSocket`](guide::tokio_runtime).
+//! - `port-mapping` (off): a port of the router that leads to the socket, for introductions. Brings tokio and an HTTP client.
 //! - `tracing` (off): events of the driver and of the protocol.
 //!
 //! # Systems

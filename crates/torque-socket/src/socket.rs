@@ -4,6 +4,8 @@ mod connecting;
 mod ending;
 mod interfaces;
 mod network;
+#[cfg(feature = "port-mapping")]
+mod port_mapping;
 mod receiving;
 mod sending;
 

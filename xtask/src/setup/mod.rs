@@ -24,6 +24,8 @@ pub enum Need {
     Python,
     /// `ip`, for tests in network namespaces.
     Namespaces,
+    /// A router daemon, for tests of port mappings.
+    Router,
     Valgrind,
     /// The gateway's TLS has code in C.
     CCompiler,
@@ -51,6 +53,7 @@ impl Need {
             Self::CargoDeny => "cargo-deny",
             Self::Python => "Python 3.10 or newer",
             Self::Namespaces => "ip (iproute2)",
+            Self::Router => "miniupnpd",
             Self::Valgrind => "valgrind",
             Self::CCompiler => "a C compiler",
             Self::Wasm => "Rust's libraries for WebAssembly",
@@ -86,6 +89,9 @@ impl Need {
                 shell::succeeds(&mut program(PYTHON, &["-c", script]))
             }
             Self::Namespaces => runs("ip", "-V"),
+            Self::Router => {
+                !cfg!(target_os = "linux") || (runs("miniupnpd", "--version") && runs("nft", "--version"))
+            }
             Self::Valgrind => runs("valgrind", "--version"),
             // Microsoft's compiler is on no path; what needs it finds it.
             Self::CCompiler => cfg!(target_env = "msvc") || runs("cc", "--version"),
@@ -120,6 +126,8 @@ impl Need {
             Self::LintRust | Self::CargoDeny | Self::Localhost => &[],
             Self::Python => &["python3"],
             Self::Namespaces => &["iproute2"],
+            // Without the package `miniupnpd`, which would start a service.
+            Self::Router => &["miniupnpd-nftables", "nftables"],
             Self::Valgrind => &["valgrind"],
             Self::CCompiler => &["gcc", "libc6-dev"],
             Self::Wasm | Self::WasmCore | Self::Windows => &platforms::DEBIAN_PACKAGES,
