@@ -91,6 +91,9 @@
 //! A [`ShardedSocket`] has a socket for each shard on Linux, where the kernel spreads datagrams by the shards' own
 //! rule. Elsewhere one socket receives for all and hands on what is not its own; each shard sends by itself.
 //!
+//! Some datagrams that open a way have a hop limit. Linux and Android take one for each datagram. Other systems take one for a socket,
+//! which is set around the call; where that fails, as it may for IPv4 from a socket of both families, the datagram leaves without.
+//!
 //! Linux is what the tests run on; the others are compiled.
 
 #[cfg(unix)]

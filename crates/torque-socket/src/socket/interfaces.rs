@@ -49,7 +49,7 @@ fn select(found: &[IpAddr], source: impl Fn(IpAddr) -> Option<IpAddr>) -> Vec<Ip
         let is_preferred = match ip {
             IpAddr::V4(_) => true,
             // No way there is no reason against an address.
-            IpAddr::V6(v6) => source(somebody_beside(v6)).is_none_or(|source| source == ip),
+            IpAddr::V6(v6) => source(unused_beside(v6)).is_none_or(|source| source == ip),
         };
         if is_preferred && !chosen.contains(&ip) {
             chosen.push(ip);
@@ -73,7 +73,7 @@ fn is_candidate(ip: &IpAddr) -> bool {
 }
 
 /// An address in the same network that no machine has.
-fn somebody_beside(ip: Ipv6Addr) -> IpAddr {
+fn unused_beside(ip: Ipv6Addr) -> IpAddr {
     Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64 | u128::from(NOBODY)).into()
 }
 
