@@ -24,8 +24,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let source = root.join("spec/codes.csv");
     let text = std::fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
     let codes = parse(&text)?;
-    let outputs: [(PathBuf, String); 3] = [
+    let outputs: [(PathBuf, String); 4] = [
         (root.join("crates/torque-proto/src/codes.rs"), rust(&codes)),
+        (root.join("crates/torque-proto/src/codes/close.rs"), rust_close(&codes)),
         (root.join("js/src/codes.ts"), typescript(&codes)),
         (root.join("js/src/engine/numbers.ts"), engine_numbers(&codes)),
     ];
@@ -129,11 +130,9 @@ fn table<'a>(codes: &'a [Code], name: &str) -> Vec<&'a Code> {
     codes.iter().filter(|code| code.table == name).collect()
 }
 
-fn rust(codes: &[Code]) -> String {
+fn rust_close(codes: &[Code]) -> String {
     let mut out = String::from(
-        "//! Codes of closes, rejects and errors, and the numbers of events.\n//!\n\
-         //! Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
-         use core::fmt;\n\n",
+        "//! Codes of closes.\n//!\n//! Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\nuse core::fmt;\n\n",
     );
     let close = table(codes, "close");
     write_enum(
@@ -167,8 +166,16 @@ fn rust(codes: &[Code]) -> String {
         .map(|code| format!("Self::{}", variant(&code.name)))
         .collect();
     out.push_str(&wire.join("\n                | "));
-    out.push_str("\n        )\n    }\n}\n\n");
+    out.push_str("\n        )\n    }\n}\n");
+    out
+}
 
+fn rust(codes: &[Code]) -> String {
+    let mut out = String::from(
+        "//! Codes of closes, rejects and errors, and the numbers of events.\n//!\n\
+         //! Written by `cargo xtask codes` from `spec/codes.csv`: change them there.\n\n\
+         mod close;\n\nuse core::fmt;\n\npub use close::CloseCode;\n\n",
+    );
     let reject = table(codes, "reject");
     write_enum(&mut out, &reject, "RejectCode", "u8", "What a reject says (PROTOCOL.md 4.7).", false);
     out.push_str(

@@ -15,6 +15,7 @@ pub use crate::codes::{ClosedBy, Delivery};
 use crate::crypto::Cipher;
 use crate::id::{ConnectionId, Sequence};
 use crate::identity::PublicKey;
+use crate::introduction::{IntroductionId, IntroductionResult};
 use crate::payload::Payload;
 use crate::settings::Settings;
 
@@ -47,6 +48,11 @@ pub struct ChallengeResponse {
     pub difficulty: u8,
     /// The cipher that the host chose.
     pub cipher: Cipher,
+    /// The connection with the introducer, if this host was introduced.
+    pub introduced_by: Option<ConnectionId>,
+    /// What the host's application gave for this introduction, at most 480 bytes. The introducer can read it, and could have
+    /// made it up.
+    pub introduced_data: Vec<u8>,
 }
 
 /// The question that [`Event::ConnectRequest`] asks a host: may this initiator in? It has proven its address and paid
@@ -72,6 +78,8 @@ pub struct ConnectRequest {
     /// The web page that asks, attested by one of [`trusted_gateways`](crate::OriginPolicy::trusted_gateways).
     /// `None` for a program, or a page that does not say which it is.
     pub origin: Option<String>,
+    /// The connection with the introducer, if this initiator was introduced. Its key is the one that the introducer named.
+    pub introduced_by: Option<ConnectionId>,
 }
 
 /// Something that the application should know, or has to answer.
@@ -96,6 +104,8 @@ pub enum Event {
         settings: Settings,
         /// The older connection with the same address that this one takes the place of.
         replaces: Option<ConnectionId>,
+        /// The connection with the introducer, if the two sides were introduced.
+        introduced_by: Option<ConnectionId>,
     },
     /// The connection, pending or established, has ended. Told once for each, as its last event.
     Close {
@@ -138,6 +148,30 @@ pub enum Event {
         /// The round-trip time of the new path.
         round_trip: Duration,
     },
+    /// At an introducer: a party asks to be introduced to another one, which may not have asked. Answer with
+    /// [`introduce`](crate::Endpoint::introduce) or [`refuse_introduction`](crate::Endpoint::refuse_introduction). Not told if `introduce` named the two before.
+    IntroductionRequested {
+        /// The connection with the party that asks.
+        from: ConnectionId,
+        /// The connection with the other one.
+        to: ConnectionId,
+        /// Whether the one that asks wants to be the host of the connection to come.
+        from_is_host: bool,
+    },
+    /// At an introducer: what became of an introduction, by the word of its parties. It may be told again when a relayed
+    /// connection has become direct.
+    Introduced {
+        /// The introduction.
+        introduction: IntroductionId,
+        /// The connection with the initiator.
+        initiator: ConnectionId,
+        /// The connection with the host.
+        host: ConnectionId,
+        /// What became of it.
+        result: IntroductionResult,
+        /// From the first request until then, as the slower party measured it.
+        took: Duration,
+    },
     /// A datagram outside any connection. Its source may be forged: never answer it with more bytes than it has.
     InfoPacket {
         /// Where it claims to come from.
@@ -151,7 +185,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The connection that this event is about; `None` for info packets.
+    /// The connection that this event is about, of several the first; `None` for info packets.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::ChallengeResponse(ChallengeResponse { connection, .. })
@@ -161,6 +195,8 @@ impl Event {
             | Self::Packet { connection, .. }
             | Self::Verdict { connection, .. }
             | Self::PathChanged { connection, .. } => Some(*connection),
+            Self::IntroductionRequested { from, .. } => Some(*from),
+            Self::Introduced { initiator, .. } => Some(*initiator),
             Self::InfoPacket { .. } => None,
         }
     }

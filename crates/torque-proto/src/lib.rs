@@ -61,14 +61,19 @@ pub use address::Address;
 pub use codes::{CallCode, CloseCode, EventKind, RejectCode};
 pub use config::{Config, ConfigError, HandshakeConfig, Limits, OriginPolicy, PuzzleConfig};
 pub use crypto::Cipher;
-pub use endpoint::{ConnectOptions, Datagram, Endpoint, KeyLog, KeyLogEntry, Peer, Setup};
+pub use endpoint::{
+    ConnectOptions, Datagram, Endpoint, IntroducedOptions, KeyLog, KeyLogEntry, Peer, Relaying, Setup,
+};
 pub use error::{CallError, SendError};
 pub use event::{ChallengeResponse, ClosedBy, ConnectRequest, Delivery, Event, Extension, FlatEvent};
 pub use handshake::{EpochSecrets, PuzzleJob, PuzzleProgress, Trust};
 pub use id::{ConnectionId, Sequence};
 pub use identity::{KeyPair, PublicKey};
 pub use instant::Instant;
-pub use introduction::{IntroducerStats, IntroductionConfig, IntroductionId, IntroductionResult, Relay};
+pub use introduction::{
+    IntroducerStats, IntroductionConfig, IntroductionId, IntroductionResult, PartyStats, PunchesLeftOut,
+    Relay,
+};
 pub use path::Path;
 pub use payload::Payload;
 pub use settings::{Settings, SettingsError};

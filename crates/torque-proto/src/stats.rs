@@ -128,6 +128,8 @@ counters! {
         punches_received,
         /// Punches that were not authentic, or of no connection.
         punches_refused,
+        /// Relayed datagrams of no circuit, or that no circuit carries.
+        relayed_refused,
         /// Senders from an unknown address that were asked who they are.
         who_are_you_sent,
         /// Resets sent for connections that this host does not know.

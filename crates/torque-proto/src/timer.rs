@@ -20,6 +20,8 @@ pub enum TimerKind {
     Control,
     /// A connection looks after its paths.
     Path,
+    /// An introduction is to go on: a message, a punch, or the end of a wait.
+    Introduction,
     /// A close is to be repeated or given up.
     Close,
     /// A connection that has carried no data for a while gives memory back.

@@ -1,11 +1,14 @@
 //! Datagrams on their way to the driver.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::num::NonZeroU8;
 
+use crate::address::Address;
+use crate::id::ConnectionId;
 use crate::path::Path;
 use crate::stats::Stats;
+use crate::wire::{MAX_RELAYED, relayed_head};
 
 /// One datagram to send.
 #[derive(Clone, Copy, Debug)]
@@ -66,9 +69,20 @@ pub struct Transmits {
     waiting: [Waiting; 3],
     max_datagrams: usize,
     max_bytes: usize,
+    /// By the number of their address here.
+    circuits: BTreeMap<u64, Circuit>,
     sent: u64,
     sent_bytes: u64,
     dropped: u64,
+}
+
+/// The way of a circuit's datagrams (INTRODUCTIONS.md 10).
+struct Circuit {
+    introducer: ConnectionId,
+    /// To the introducer.
+    path: Path,
+    /// The circuit's number there.
+    number: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -219,17 +233,25 @@ impl Transmits {
     pub(crate) fn push_with_hop_limit<T>(
         &mut self,
         cause: Cause,
-        path: Path,
+        mut path: Path,
         hop_limit: Option<u8>,
         write: impl FnOnce(&mut Vec<u8>) -> T,
     ) -> T {
         let start = self.bytes.len();
+        if path.remote.is_circuit() {
+            self.enter_circuit(&mut path);
+        }
+        let content = self.bytes.len();
         let result = write(&mut self.bytes);
         let end = self.bytes.len();
-        if end == start {
+        if end == content {
+            self.bytes.truncate(start);
             return result;
         }
-        if self.has_room(cause) {
+        // A circuit that has ended is still a circuit here, and what is too large for one is not sent on it.
+        let is_sendable =
+            content == start && !path.remote.is_circuit() || content != start && end - content <= MAX_RELAYED;
+        if is_sendable && self.has_room(cause) {
             self.entries.push_back(Entry {
                 path,
                 start,
@@ -247,6 +269,55 @@ impl Transmits {
             self.dropped += 1;
         }
         result
+    }
+
+    /// What follows goes to the introducer, with the circuit's number before it.
+    #[cold]
+    fn enter_circuit(&mut self, path: &mut Path) {
+        let circuit = path.remote.circuit_number().and_then(|number| self.circuits.get(&number));
+        if let Some(circuit) = circuit {
+            *path = circuit.path;
+            self.bytes.extend_from_slice(&relayed_head(circuit.number));
+        }
+    }
+
+    /// From now on datagrams to the circuit with this address go to its introducer, where it has a number of its own.
+    pub(crate) fn add_circuit(
+        &mut self,
+        address: Address,
+        introducer: ConnectionId,
+        path: Path,
+        number: u32,
+    ) {
+        if let Some(own) = address.circuit_number() {
+            self.circuits.insert(own, Circuit { introducer, path, number });
+        }
+    }
+
+    /// The introducer is reached on another path.
+    pub(crate) fn move_circuits(&mut self, introducer: ConnectionId, path: Path) {
+        let circuits = self.circuits.values_mut();
+        circuits.filter(|circuit| circuit.introducer == introducer).for_each(|circuit| circuit.path = path);
+    }
+
+    /// The circuit with this address has ended.
+    pub(crate) fn remove_circuit(&mut self, address: Address) {
+        if let Some(own) = address.circuit_number() {
+            self.circuits.remove(&own);
+        }
+    }
+
+    /// The address of the circuit that has this number at this introducer.
+    pub(crate) fn circuit_from(&self, introducer: ConnectionId, number: u32) -> Option<Address> {
+        let mut circuits = self.circuits.iter();
+        let is_it = |circuit: &Circuit| circuit.introducer == introducer && circuit.number == number;
+        circuits.find(|(_, circuit)| is_it(circuit)).map(|(own, _)| Address::from_circuit(*own))
+    }
+
+    /// The addresses of all circuits of an introducer.
+    pub(crate) fn circuits_of(&self, introducer: ConnectionId) -> Vec<Address> {
+        let circuits = self.circuits.iter().filter(|(_, circuit)| circuit.introducer == introducer);
+        circuits.map(|(own, _)| Address::from_circuit(*own)).collect()
     }
 
     /// The outbox of one connection.

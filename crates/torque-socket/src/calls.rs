@@ -143,6 +143,40 @@ macro_rules! calls_through_a_lock {
             self.with(|socket| socket.send_info_from(local, remote, payload))
         }
 
+        /// As [`Socket::introduce`].
+        ///
+        /// # Errors
+        /// Those of [`Socket::introduce`].
+        pub fn introduce(
+            &self,
+            initiator: ConnectionId,
+            host: ConnectionId,
+            relay: impl Into<Option<Relay>>,
+        ) -> Result<IntroductionId, CallError> {
+            self.with_flush(|socket| socket.introduce(initiator, host, relay))
+        }
+
+        /// As [`Socket::refuse_introduction`].
+        ///
+        /// # Errors
+        /// Nothing was asked.
+        pub fn refuse_introduction(&self, from: ConnectionId, to: ConnectionId) -> Result<(), CallError> {
+            self.with_flush(|socket| socket.refuse_introduction(from, to))
+        }
+
+        /// As [`Socket::connect_introduced`].
+        ///
+        /// # Errors
+        /// Those of [`Socket::connect_introduced`].
+        pub fn connect_introduced(
+            &self,
+            introducer: ConnectionId,
+            remote: u32,
+            options: IntroducedOptions,
+        ) -> Result<ConnectionId, CallError> {
+            self.with_flush(|socket| socket.connect_introduced(introducer, remote, options))
+        }
+
         /// As [`Socket::network_changed`].
         pub fn network_changed(&self) {
             self.with_flush(Socket::network_changed);

@@ -3,6 +3,7 @@
 mod connecting;
 mod ending;
 mod interfaces;
+mod introducing;
 mod network;
 #[cfg(feature = "port-mapping")]
 mod port_mapping;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant as StdInstant};
 
 use torque_netem::LinkConfig;
 use torque_proto::{
-    Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, Instant, KeyPair,
-    Peer, PublicKey, SendError, Sequence, Stats, Trust,
+    Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, Instant,
+    IntroducedOptions, IntroductionId, KeyPair, Peer, PublicKey, Relay, SendError, Sequence, Stats, Trust,
 };
 
 use crate::calls::calls_through_a_lock;

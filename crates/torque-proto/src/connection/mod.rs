@@ -366,6 +366,11 @@ impl Connection {
         Facts { probe_time, round_trip: self.path.rtt.smoothed(), overdue_at }
     }
 
+    /// The round-trip time of the path in use.
+    pub(crate) fn round_trip(&self) -> Micros {
+        self.path.rtt.smoothed()
+    }
+
     /// How long the oldest data packet or ping waits for its verdict or pong.
     fn awaits_answer_for(&self, now: Instant) -> Option<Micros> {
         let data = self.outgoing.oldest_data_sent_at().map(|sent| now.since_low_micros(sent));

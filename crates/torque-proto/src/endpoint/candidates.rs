@@ -29,6 +29,8 @@ pub(super) struct Candidates {
     /// Until a host has answered as the attempt's trust wants: then it is the only candidate.
     race: Option<Box<Race>>,
     held: Option<Box<Held>>,
+    /// Whether its addresses are paths that an introduction has proven. Then answers may come from others: a NAT gave them another port.
+    is_introduced: bool,
     /// Where the connection is, once the attempt has one.
     arrived: Option<Path>,
 }
@@ -123,8 +125,16 @@ impl Candidates {
     /// `TooLarge` if connect_data and extensions do not fit into a request.
     pub(super) fn new(now: Instant, port: u16, options: AttemptOptions) -> Result<Self, CallError> {
         options.check()?;
+        let is_introduced = options.introduced.is_some();
         let race = Race { options, next: now, count: 0, is_open: true, last: ended(CloseCode::NoAnswer, "") };
-        Ok(Self { list: Vec::new(), port, race: Some(Box::new(race)), held: None, arrived: None })
+        Ok(Self {
+            list: Vec::new(),
+            port,
+            race: Some(Box::new(race)),
+            held: None,
+            is_introduced,
+            arrived: None,
+        })
     }
 
     /// Adds addresses, as many as there is room for, but those that are `taken`. `insert` is called for each that is
@@ -189,7 +199,9 @@ impl Candidates {
             next.phase = Phase::Asked(Box::new(begun));
             race.next = cx.now + NEXT_CANDIDATE;
         }
-        let is_over = !race.is_open && self.list.iter().all(|other| matches!(other.phase, Phase::Over));
+        // The paths of an introduction are tried as they are found.
+        let is_open = race.is_open && (!self.is_introduced || self.list.is_empty());
+        let is_over = !is_open && self.list.iter().all(|other| matches!(other.phase, Phase::Over));
         if is_over { AttemptOutcome::Ended(race.last.clone()) } else { AttemptOutcome::Waiting }
     }
 
@@ -217,6 +229,10 @@ impl Candidates {
         };
         let asked = self.list[index].address;
         match self.call(index, cx, transmits, |attempt, cx, out| attempt.handle_reply(cx, reply, out)) {
+            AttemptOutcome::Established(established) if self.is_introduced => {
+                self.arrived = Some(Path { port: self.port, ..Path::to(asked) });
+                AttemptOutcome::Established(established)
+            }
             AttemptOutcome::Established(established) => {
                 let until = cx.now + cx.config.handshake.retry_first;
                 self.held = Some(Box::new(Held { established, accept: bytes.to_vec(), path, until }));

@@ -260,6 +260,23 @@ impl Endpoint {
         self.after_attempt(now, id, outcome);
     }
 
+    /// Adds an address to an attempt that began with an introduction. Another connection may have it: its owner is asked later.
+    ///
+    /// # Errors
+    /// `Closed`; `NotWaiting` if a host has answered.
+    pub(super) fn add_path_to_attempt(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        address: Address,
+    ) -> Result<(), CallError> {
+        let taken: &[Address] = if self.attempts.asking(&address).is_some() { &[address] } else { &[] };
+        let table = &mut self.attempts;
+        candidates_of(&mut self.slots, id)?.add(&[address], taken, |address| table.insert(address, id))?;
+        self.attempt(now, id, |candidates, cx, transmits| candidates.run(cx, transmits));
+        Ok(())
+    }
+
     /// Takes an attempt out of the tables that find it.
     fn forget_attempt(&mut self, id: ConnectionId) {
         if let Ok(candidates) = candidates_of(&mut self.slots, id) {
@@ -330,6 +347,8 @@ impl Endpoint {
                 challenge_response_data: question.challenge_response_data,
                 difficulty: question.difficulty,
                 cipher: question.cipher,
+                introduced_by: self.introductions.introducer_of(id),
+                introduced_data: question.introduced_data,
             })),
             AttemptOutcome::Established(established) => {
                 return self.attempt_succeeded(now, id, *established);
@@ -381,6 +400,7 @@ impl Endpoint {
             self.end_confirming(waiting, CloseCode::Superseded, ClosedBy::Socket);
         }
         let replaces = self.displace_owner(remote);
+        let introduced_by = self.introductions.introducer_of(id);
         self.put(id, Slot::Connected(boxed(connected)));
         self.connections.insert(remote, id);
         self.stats.connections_established += 1;
@@ -392,9 +412,11 @@ impl Endpoint {
             accept_data,
             settings,
             replaces,
+            introduced_by,
         });
         // Its first ping, which tells the host, is due at once.
         self.run_slot(now, id);
+        self.after_introduction(now, id);
     }
 
     pub(super) fn put(&mut self, id: ConnectionId, slot: Slot) {

@@ -17,7 +17,7 @@ use crate::wire::control::reliable::ReliableKind;
 const MAX_QUEUED: usize = 256;
 const MAX_QUEUED_OF_CONNECTION: usize = 32;
 /// Messages of one connection that the endpoint itself sees to.
-const MAX_OWN_OF_CONNECTION: usize = 4;
+const MAX_OWN_OF_CONNECTION: usize = 16;
 
 /// What reliable control messages told, until it is taken.
 #[derive(Default)]
@@ -26,13 +26,15 @@ pub(super) struct ControlQueue {
     events: VecDeque<(ConnectionId, ControlEvent)>,
     /// Those about the connection itself, which the endpoint sees to.
     own: VecDeque<(ConnectionId, ControlEvent)>,
+    /// Whether somebody outside reads what is not about a connection itself.
+    is_read: bool,
 }
 
 impl ControlQueue {
     /// Takes an event, unless it is one message too many. Other events are as many as messages were sent, which
     /// [`has_room_of`](Self::has_room_of) bounds.
     pub(super) fn offer(&mut self, id: ConnectionId, event: ControlEvent) -> bool {
-        if event.attempt() == PATHS {
+        if event.attempt() == PATHS || !self.is_read {
             // The next `handle_timeout` sees to it, so a few are plenty; others are as many as messages were sent.
             let takes = !matches!(event, ControlEvent::Message { .. })
                 || self.own.iter().filter(|(other, _)| *other == id).count() < MAX_OWN_OF_CONNECTION;
@@ -78,6 +80,7 @@ impl Endpoint {
     pub fn enable_control(&mut self, connection: ConnectionId) -> Result<(), ControlError> {
         match self.slots.get_mut(connection).map(|entry| &mut entry.slot) {
             Some(Slot::Connected(connected)) if connected.connection.is_open() => {
+                self.control.is_read = true;
                 connected.connection.enable_reliable();
                 Ok(())
             }
@@ -103,6 +106,7 @@ impl Endpoint {
         if !self.control.has_room_of(connection) {
             return Err(ControlError::TooMany);
         }
+        self.control.is_read = true;
         let mut sent = Err(ControlError::Closed);
         if self.slots.get(connection).is_some_and(|entry| entry.slot.is_open()) {
             self.drive(connection, Cause::Own, |connection, _, outbox| {

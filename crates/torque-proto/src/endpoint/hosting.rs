@@ -32,11 +32,11 @@ impl Endpoint {
     /// Returns whether requests are welcome where this datagram arrived: only at the bound port, which is the one that others
     /// are told of.
     pub(super) fn hosts_at(&self, path: Path) -> bool {
-        self.config.accept_incoming && path.port == 0
+        self.config.accept_incoming && path.port == 0 && !path.remote.is_circuit()
     }
 
     pub(super) fn on_challenge_request(&mut self, now: Instant, path: Path, bytes: &[u8]) {
-        if !self.hosts_at(path) {
+        if !self.hosts_at(path) && self.introductions.has_none() {
             self.stats.not_accepting += 1;
             return;
         }
@@ -45,7 +45,7 @@ impl Endpoint {
         }
         let request = match ChallengeRequest::parse(bytes) {
             Ok(request) => request,
-            Err(ParseError::Version { initiator_nonce, .. }) => {
+            Err(ParseError::Version { initiator_nonce, .. }) if self.hosts_at(path) => {
                 let code = RejectCode::VersionMismatch;
                 self.transmits.push(Cause::Stranger, path, |out| reject(code, initiator_nonce, out));
                 return self.count_reject(code);
@@ -55,11 +55,22 @@ impl Endpoint {
         if self.attempts.owner(&request.initiator_nonce).is_some() {
             return self.stats.reflected += 1;
         }
+        let introduced = match request.introduction_id {
+            0 if self.hosts_at(path) => None,
+            0 => return self.stats.not_accepting += 1,
+            introduction => match self.introductions.handshake_at_host(introduction, path) {
+                Some((id, introduced)) => {
+                    self.introductions.party.path_was_shown(id, path);
+                    Some(introduced)
+                }
+                None => return self.stats.unknown_introduction += 1,
+            },
+        };
         let pending = self.requests.waiting();
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let host = &mut self.host;
         let answered = self.transmits.push(Cause::Stranger, path, |out| {
-            host.answer_challenge(&mut cx, path.remote, &request, None, pending, out)
+            host.answer_challenge(&mut cx, path.remote, &request, introduced.as_deref(), pending, out)
         });
         match answered {
             Ok(()) => self.stats.challenges_answered += 1,
@@ -69,7 +80,7 @@ impl Endpoint {
     }
 
     pub(super) fn on_connect_request(&mut self, now: Instant, path: Path, bytes: &[u8]) {
-        if !self.hosts_at(path) {
+        if !self.hosts_at(path) && self.introductions.has_none() {
             self.stats.not_accepting += 1;
             return;
         }
@@ -80,6 +91,12 @@ impl Endpoint {
         };
         if self.attempts.owner(&request.initiator_nonce).is_some() {
             return self.stats.reflected += 1;
+        }
+        if request.introduction_id != 0 {
+            return self.on_introduced_request(now, path, &request, bytes);
+        }
+        if !self.hosts_at(path) {
+            return self.stats.not_accepting += 1;
         }
         if let Some(id) = self.requests.get(path.remote, request.initiator_nonce) {
             return self.repeat_answer(now, id, path, bytes);
@@ -105,7 +122,7 @@ impl Endpoint {
     }
 
     /// A request that is known already gets the answer of its state again (5.4, step 2).
-    fn repeat_answer(&mut self, now: Instant, id: ConnectionId, path: Path, bytes: &[u8]) {
+    pub(super) fn repeat_answer(&mut self, now: Instant, id: ConnectionId, path: Path, bytes: &[u8]) {
         let Some(entry) = self.slots.get_mut(id) else { return };
         let slot = &mut entry.slot;
         // Its address has paid, and answers are 50 ms apart, so they count as a peer's.
@@ -148,6 +165,7 @@ impl Endpoint {
             connect_data: question.connect_data,
             extensions: question.extensions,
             origin,
+            introduced_by: None,
         }));
         self.rearm(id);
     }
@@ -184,6 +202,7 @@ impl Endpoint {
         let id = connection;
         let accept_data = ShortData::new(accept_data)?;
         self.asking(id)?;
+        self.introductions.note_answer(id, accept_data.bytes());
         let entry = self.slots.get_mut(id).ok_or(CallError::Closed)?;
         let Slot::Asking(asking) = core::mem::replace(&mut entry.slot, Slot::Ended(None)) else {
             return Err(CallError::NotWaiting);
@@ -359,6 +378,7 @@ impl Endpoint {
         // There is one connection now: our attempt to the same address has lost (5.4, step 9).
         self.supersede_attempt(now, remote);
         let replaces = self.displace_owner(remote);
+        let introduced_by = self.introductions.introducer_of(id);
         // Its own choice, so that no other connection has it.
         connected.punching.ids.all().for_each(|number| _ = self.paths.add_id(number, id));
         self.put(id, Slot::Connected(boxed(connected)));
@@ -372,8 +392,10 @@ impl Endpoint {
             accept_data: alloc::vec::Vec::new(),
             settings,
             replaces,
+            introduced_by,
         });
         self.rearm(id);
+        self.after_introduction(now, id);
     }
 
     /// Ends the connection that owns an address because another one takes its place. Names it if it was still open.
@@ -418,7 +440,10 @@ impl Endpoint {
         let first = PathId { id: parts.connection_number, token: parts.reset_token };
         let punching = Punching { key: parts.secret.punch_key(), ids: PathIds::new(first) };
         let public_key = parts.public_key;
-        let connection = Connection::new(now, &self.config, parts.connection(rtt, unheard));
+        let mut connection = Connection::new(now, &self.config, parts.connection(rtt, unheard));
+        if self.config.introduction.introduces {
+            connection.enable_reliable();
+        }
         let is_host = !is_initiator;
         Connected {
             connection,
@@ -433,7 +458,7 @@ impl Endpoint {
         }
     }
 
-    fn count_reject(&mut self, code: RejectCode) {
+    pub(super) fn count_reject(&mut self, code: RejectCode) {
         trace_event!(DEBUG, %code, "request rejected");
         let counter = match code {
             RejectCode::VersionMismatch => &mut self.stats.version_mismatch,

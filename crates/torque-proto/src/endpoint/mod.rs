@@ -8,6 +8,8 @@ mod candidates;
 mod connecting;
 mod control;
 mod hosting;
+mod introduced;
+mod introducing;
 pub(crate) mod maps;
 mod origins;
 mod packets;
@@ -31,7 +33,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 pub use peer::Peer;
-pub use setup::{ConnectOptions, Datagram, KeyLog, KeyLogEntry, Setup};
+pub use setup::{ConnectOptions, Datagram, IntroducedOptions, KeyLog, KeyLogEntry, Relaying, Setup};
 
 use crate::address::Address;
 use crate::codes::CloseCode;
@@ -50,6 +52,7 @@ use crate::transmits::{Cause, Transmits};
 use crate::wire::DatagramKind;
 
 use control::ControlQueue;
+use introduced::Introductions;
 use maps::{AddressMap, Attempts, Owners, Seeded};
 use paths::Paths;
 use queue::{EventQueue, Frees};
@@ -85,6 +88,7 @@ pub struct Endpoint {
     attempts: Attempts,
     requests: Requests,
     paths: Paths,
+    introductions: Introductions,
     /// Attempts with a puzzle that no worker has taken.
     puzzles: Vec<ConnectionId>,
     /// The widest packet window that was agreed with anybody.
@@ -116,6 +120,7 @@ impl Endpoint {
             claims: AddressMap::with_hasher(seeded.clone()),
             attempts: Attempts::new(seeded.clone()),
             requests: Requests::new(seeded.clone()),
+            introductions: Introductions::new(seeded.clone()),
             paths: Paths::new(seeded),
             puzzles: Vec::new(),
             widest_window: 0,
@@ -242,7 +247,7 @@ impl Endpoint {
         let entry = self.slots.get_mut(connection).ok_or(SendError::Closed)?;
         let connected = match &mut entry.slot {
             Slot::Connected(connected) => connected,
-            Slot::Attempt(_) | Slot::Asking(_) | Slot::Confirming(_) => {
+            Slot::Introducing | Slot::Attempt(_) | Slot::Asking(_) | Slot::Confirming(_) => {
                 return Err(SendError::NotEstablished);
             }
             Slot::Refused(_) | Slot::Ended(_) => return Err(SendError::Closed),
@@ -440,6 +445,10 @@ impl Endpoint {
     ) -> Result<(), CallError> {
         let entry = self.slots.get_mut(id).ok_or(CallError::Closed)?;
         match &mut entry.slot {
+            Slot::Introducing => {
+                self.tell_close(id, code, by, reason.bytes().to_vec());
+                self.end_slot(id);
+            }
             Slot::Attempt(_) => self.end_attempt(id, code, by, reason.bytes()),
             Slot::Asking(_) => self.refuse_with(now, id, code, by, reason),
             Slot::Confirming(_) | Slot::Connected(_) => {
@@ -458,6 +467,7 @@ impl Endpoint {
     /// Tells the application that a connection has ended.
     fn tell_close(&mut self, id: ConnectionId, code: CloseCode, by: ClosedBy, reason: Vec<u8>) {
         self.stats.connections_closed += 1;
+        self.introductions.note_end(id, code);
         trace_event!(DEBUG, connection = %id, %code, ?by, "closed");
         self.events.push(Event::Close { connection: id, code, by, reason });
     }

@@ -3,11 +3,14 @@
 //! What a connection with one path needs for it is its key and ids, in the slot. Everything else is here, and exists only while it is
 //! needed: packets of other connections pay nothing for it.
 
+mod recent;
+
 use alloc::boxed::Box;
-use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use self::recent::Recent;
 use super::maps::{AddressMap, Seeded};
 use super::slot::{Connected, Displacing, Slot};
 use super::{Endpoint, boxed};
@@ -31,36 +34,6 @@ const MAX_TO_STRANGERS: [usize; 3] = [64, 1, 8];
 const MAX_CLAIMS: usize = 4;
 /// How long a set of paths is kept after it was last of use, so that its limits last.
 const LINGERS: Micros = Micros::from_secs(5);
-
-/// What was sent in the last second, oldest first.
-#[derive(Default)]
-struct Recent {
-    list: VecDeque<(Instant, u32, Address)>,
-}
-
-impl Recent {
-    /// Notes one more from a connection (0 for none) to `remote`, if the limits of all, of one connection and address, and of one
-    /// network allow it.
-    fn takes(&mut self, now: Instant, connection: u32, remote: Address, limits: [usize; 3]) -> bool {
-        while self.list.front().is_some_and(|(at, ..)| *at + Micros::from_secs(1) <= now) {
-            self.list.pop_front();
-        }
-        let [most, most_of_one, most_of_network] = limits;
-        let network = remote.network();
-        let (mut of_one, mut of_network) = (0, 0);
-        if self.list.len() < most {
-            for (_, other, address) in &self.list {
-                of_one += usize::from(*other == connection && (connection != 0 || *address == remote));
-                of_network += usize::from(address.network() == network);
-            }
-        }
-        let takes = self.list.len() < most && of_one < most_of_one && of_network < most_of_network;
-        if takes {
-            self.list.push_back((now, connection, remote));
-        }
-        takes
-    }
-}
 
 /// What is kept for a connection that looks after its paths.
 pub(super) struct Tracked {
@@ -172,7 +145,10 @@ impl Endpoint {
 
     pub(super) fn on_punch(&mut self, now: Instant, path: Path, bytes: &[u8]) {
         let Ok((punch, tag)) = Punch::parse(bytes) else { return self.stats.malformed += 1 };
-        let owner = self.paths.owner(punch.id).filter(|_| punch.is_of_connection);
+        if !punch.is_of_connection {
+            return self.on_introduction_punch(now, path, &punch, &tag);
+        }
+        let owner = self.paths.owner(punch.id);
         let Some(id) = owner else { return self.on_unknown_punch(now, path, &punch) };
         let Some(connected) = self.connected_mut(id) else { return self.stats.punches_refused += 1 };
         let is_right_way = connected.is_host != punch.is_from_host;
@@ -188,7 +164,6 @@ impl Endpoint {
     fn on_unknown_punch(&mut self, now: Instant, path: Path, punch: &Punch) {
         let may_reset = self.config.sole_identity
             && self.hosts_at(path)
-            && punch.is_of_connection
             && !punch.is_from_host
             && self.transmits.takes_answers();
         if !may_reset || !self.paths.resets.takes(now, 0, path.remote, MAX_TO_STRANGERS) {
@@ -233,6 +208,7 @@ impl Endpoint {
     /// Asks who sends packets from an address where no connection is, or where they do not open.
     pub(super) fn ask_who(&mut self, now: Instant, path: Path) {
         if self.config.roaming
+            && !path.remote.is_circuit()
             && self.transmits.takes_answers()
             && self.paths.asked.takes(now, 0, path.remote, MAX_TO_STRANGERS)
         {
@@ -258,7 +234,10 @@ impl Endpoint {
     /// Runs what is due.
     pub(super) fn run_paths(&mut self, now: Instant) {
         while let Some((id, event)) = self.control.take_own() {
-            self.on_path_id_event(id, event);
+            match event.attempt() {
+                PATHS => self.on_path_id_event(id, event),
+                _ => self.on_introduction_message(now, id, event),
+            }
         }
         let mut due = Vec::new();
         while let Some(Reverse((at, id))) =
@@ -273,6 +252,28 @@ impl Endpoint {
         for id in due {
             self.run_paths_of(now, id);
         }
+    }
+
+    /// Punches where the other side of an introduced connection may be reachable, too.
+    pub(super) fn look_for_direct_path(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        paths: Vec<Path>,
+        sources: &[Path],
+    ) {
+        self.with_paths(now, id, &mut |set, step| {
+            set.introduce(step, paths.clone(), sources);
+            false
+        });
+    }
+
+    /// There is no way to this address any more.
+    pub(super) fn lose_path(&mut self, now: Instant, id: ConnectionId, remote: Address) {
+        self.with_paths(now, id, &mut |set, step| {
+            set.lose(step, remote);
+            false
+        });
     }
 
     /// Forgets everything of a connection that ends.
@@ -387,6 +388,7 @@ impl Endpoint {
             self.events.push(Event::PathChanged { connection: id, remote, round_trip });
         }
         self.rearm(id);
+        self.after_path_change(now, id, new, old.remote.is_circuit());
     }
 
     /// Asks the owner of an address again, or decides when it has had its time to answer.

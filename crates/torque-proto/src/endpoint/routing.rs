@@ -15,6 +15,11 @@ impl Endpoint {
         let Datagram { path, bytes } = datagram;
         self.stats.datagrams_received += 1;
         self.stats.bytes_received += bytes.len() as u64;
+        self.take_datagram(now, path, bytes);
+    }
+
+    /// Finds the owner of a datagram that came from the network, or out of a circuit.
+    pub(super) fn take_datagram(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
         let kind = DatagramKind::of(bytes);
         match kind {
             DatagramKind::Packet => self.on_packet(now, path, bytes),
@@ -28,13 +33,12 @@ impl Endpoint {
             DatagramKind::Punch => self.on_punch(now, path, bytes),
             DatagramKind::WhoAreYou => self.on_who_are_you(now, path, bytes),
             DatagramKind::Reset => self.on_reset(now, path, bytes),
+            DatagramKind::Relayed => self.on_relayed(now, path, bytes),
             DatagramKind::Info => self.on_info(path, bytes),
             DatagramKind::Probe => self.on_probe(path, bytes),
             // Endpoints send no probes, and an echo that were answered could go round for ever.
             DatagramKind::ProbeEcho => self.stats.stray_handshake += 1,
-            DatagramKind::Relayed | DatagramKind::Reserved | DatagramKind::Empty => {
-                self.stats.reserved_kind += 1
-            }
+            DatagramKind::Reserved | DatagramKind::Empty => self.stats.reserved_kind += 1,
         }
     }
 

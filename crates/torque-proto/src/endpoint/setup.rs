@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::address::Address;
 use crate::config::Config;
+use crate::error::CallError;
 use crate::event::Extension;
 use crate::handshake::Trust;
 use crate::id::ConnectionId;
@@ -89,6 +90,89 @@ impl ConnectOptions {
     pub fn with_settings(mut self, settings: impl Into<Option<Settings>>) -> Self {
         self.settings = settings.into();
         self
+    }
+}
+
+/// Whether a connection that begins with an introduction may take a circuit through the introducer, if that grants one.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Relaying {
+    /// No.
+    Never,
+    /// When no direct path was found in time. It goes on looking for one.
+    #[default]
+    Fallback,
+    /// At once, if both sides say so: the connection is there after a round trip, and becomes direct later.
+    AtOnce,
+}
+
+/// How to connect to a socket that an introducer names.
+///
+/// ```
+/// use torque_proto::{ConnectOptions, IntroducedOptions, Relaying, Trust};
+///
+/// let guest = IntroducedOptions::initiator(ConnectOptions::new(Trust::Ask).with_data(b"Ada"));
+/// let host = IntroducedOptions::host().with_introduced_data(b"table 4").with_relay(Relaying::AtOnce);
+/// assert!(host.is_host && !guest.is_host && guest.direct);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IntroducedOptions {
+    /// Whether this side is the host of the connection to come.
+    pub is_host: bool,
+    /// At the initiator: as for any connection.
+    pub connect: ConnectOptions,
+    /// At the host: data for the initiator's application, at most 480 bytes. It comes with the challenge response. The introducer can
+    /// read it, and could make it up.
+    pub introduced_data: Vec<u8>,
+    /// Whether a circuit is taken.
+    pub relay: Relaying,
+    /// Whether direct paths are taken (default). Without them the other side never learns this one's address.
+    pub direct: bool,
+}
+
+impl IntroducedOptions {
+    /// For the side that connects.
+    pub fn initiator(connect: ConnectOptions) -> Self {
+        Self { is_host: false, connect, ..Self::host() }
+    }
+
+    /// For the side that is asked.
+    pub fn host() -> Self {
+        Self {
+            is_host: true,
+            connect: ConnectOptions::default(),
+            introduced_data: Vec::new(),
+            relay: Relaying::default(),
+            direct: true,
+        }
+    }
+
+    /// The same with data of the host for the initiator.
+    #[must_use]
+    pub fn with_introduced_data(mut self, data: impl Into<Vec<u8>>) -> Self {
+        self.introduced_data = data.into();
+        self
+    }
+
+    /// The same with another word on circuits.
+    #[must_use]
+    pub fn with_relay(mut self, relay: Relaying) -> Self {
+        self.relay = relay;
+        self
+    }
+
+    /// The same without direct paths: the other side never learns this one's address.
+    #[must_use]
+    pub fn without_direct_paths(mut self) -> Self {
+        self.direct = false;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), CallError> {
+        if !self.is_host && self.connect.trust.is_none() {
+            return Err(CallError::NoTrust);
+        }
+        Ok(())
     }
 }
 

@@ -42,6 +42,8 @@ impl Entry {
 
 /// The states of a connection, from either side.
 pub(super) enum Slot {
+    /// Waits for an introduction, or for a way to the other party.
+    Introducing,
     /// Asks a host; begun by this side.
     Attempt(Box<Candidates>),
     /// Waits for the application's answer to a request.
@@ -163,7 +165,7 @@ impl Slot {
                 Some((wait, TimerKind::Handshake))
             }
             Self::Connected(slot) => slot.connection.deadline(),
-            Self::Ended(_) => None,
+            Self::Introducing | Self::Ended(_) => None,
         }
     }
 
@@ -174,7 +176,7 @@ impl Slot {
             Self::Refused(slot) => Some(slot.source.path.remote),
             Self::Confirming(slot) => Some(slot.connected.path.remote),
             Self::Connected(slot) => Some(slot.path.remote),
-            Self::Ended(_) => None,
+            Self::Introducing | Self::Ended(_) => None,
         }
     }
 
@@ -185,10 +187,20 @@ impl Slot {
             Self::Confirming(slot) => (slot.connected.path.remote, slot.connected.public_key),
             Self::Refused(slot) => (slot.source.path.remote, slot.public_key),
             Self::Connected(slot) => (slot.path.remote, slot.public_key),
-            Self::Attempt(_) => return None,
+            Self::Introducing | Self::Attempt(_) => return None,
             Self::Ended(other) => return other.as_deref().copied(),
         };
         Some(Other { address, public_key })
+    }
+
+    /// Where a request came from, until its connection is established.
+    pub(super) fn source(&self) -> Option<Source> {
+        match self {
+            Self::Asking(slot) => Some(slot.source),
+            Self::Confirming(slot) => Some(slot.source),
+            Self::Refused(slot) => Some(slot.source),
+            _ => None,
+        }
     }
 
     /// The connection, established or waiting to be.

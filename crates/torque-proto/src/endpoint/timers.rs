@@ -23,7 +23,9 @@ impl Endpoint {
         let epoch = self.host.deadline().map(|at| (at, TimerKind::Epoch));
         // What was told about ids waits for the next call.
         let paths = if self.control.has_own() { Some(Instant::ZERO) } else { self.paths.deadline() };
-        earlier(earlier(slots, epoch), paths.map(|at| (at, TimerKind::Path)))
+        let paths = paths.map(|at| (at, TimerKind::Path));
+        let introductions = self.introductions.deadline().map(|at| (at, TimerKind::Introduction));
+        earlier(earlier(slots, epoch), earlier(paths, introductions))
     }
 
     /// Runs what is due. Calling it early or often does no harm.
@@ -40,6 +42,7 @@ impl Endpoint {
             self.run_slot(now, id);
         }
         self.run_paths(now);
+        self.run_introductions(now);
     }
 
     /// Runs one slot's timers, if they are due, and arms the next.
@@ -70,7 +73,7 @@ impl Endpoint {
                 });
                 self.look_for_answer(now, id);
             }
-            Slot::Ended(_) => {}
+            Slot::Introducing | Slot::Ended(_) => {}
         }
     }
 

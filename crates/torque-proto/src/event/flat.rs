@@ -30,15 +30,27 @@ use crate::settings::Settings;
 pub struct FlatEvent<'a> {
     /// The kind of event.
     pub kind: EventKind,
-    /// The connection; 0 for info packets.
+    /// The connection; 0 for info packets. Of a request to introduce the party that asks, of an introduction the initiator.
     pub connection: u32,
+    /// The other party of an introduction: the one that is asked for, or the host.
+    pub other: u32,
+    /// The connection with the introducer, of a challenge response, a request or an establishment of an introduction; else 0.
+    pub introduced_by: u32,
+    /// Whether the party that asks to be introduced wants to be host.
+    pub is_host: bool,
+    /// The introduction's id.
+    pub introduction: u64,
+    /// What became of it: 0 direct, 1 relayed, 2 became direct, 3 somebody never asked, 4 unknown, 255 failed, with `code`.
+    pub result: u8,
+    /// The data that a host gave for an introduction, of a challenge response.
+    pub introduced_data: &'a [u8],
     /// The bytes: data of a challenge response, a request or an establishment, reason of a close, or payload.
     pub data: &'a [u8],
     /// The packet's sequence, of a packet or a verdict.
     pub sequence: u64,
     /// The number of a verdict's [`Delivery`](crate::Delivery).
     pub delivery: u8,
-    /// The number of a close's [`CloseCode`].
+    /// The number of the [`CloseCode`] of a close, or of an introduction that failed.
     pub code: u16,
     /// The number of a close's [`ClosedBy`](crate::ClosedBy).
     pub closed_by: u8,
@@ -54,7 +66,7 @@ pub struct FlatEvent<'a> {
     pub origin: &'a str,
     /// The other side's identity, of a challenge response, a request or an establishment.
     pub public_key: Option<&'a PublicKey>,
-    /// The round-trip time of a new path.
+    /// The round-trip time of a new path, or how long an introduction took.
     pub round_trip: Duration,
     /// The other side's address, of a request, an establishment, a new path or an info packet.
     pub remote: Option<&'a Address>,
@@ -67,6 +79,12 @@ impl<'a> FlatEvent<'a> {
         Self {
             kind,
             connection,
+            other: 0,
+            introduced_by: 0,
+            is_host: false,
+            introduction: 0,
+            result: 0,
+            introduced_data: &[],
             data,
             sequence: 0,
             delivery: 0,
@@ -94,6 +112,7 @@ impl Event {
     /// The event in one shape for all kinds, for languages that have no enums with content.
     pub fn flat(&self) -> FlatEvent<'_> {
         let id = self.connection().map_or(0, ConnectionId::get);
+        let number = |id: &Option<ConnectionId>| id.map_or(0, ConnectionId::get);
         let flat = |kind, data| FlatEvent::new(kind, id, data);
         match self {
             Self::ChallengeResponse(ChallengeResponse {
@@ -102,29 +121,46 @@ impl Event {
                 challenge_response_data,
                 difficulty,
                 cipher,
+                introduced_by,
+                introduced_data,
             }) => FlatEvent {
+                introduced_by: number(introduced_by),
+                introduced_data,
                 public_key: Some(public_key),
                 difficulty: *difficulty,
                 cipher: Some(*cipher),
                 ..flat(EventKind::ChallengeResponse, challenge_response_data)
             },
-            Self::ConnectRequest(ConnectRequest { remote, public_key, connect_data, origin, .. }) => {
-                FlatEvent {
-                    remote: Some(remote),
-                    public_key: Some(public_key),
-                    origin: origin.as_deref().unwrap_or_default(),
-                    ..flat(EventKind::ConnectRequest, connect_data)
-                }
-            }
-            Self::Established { connection: _, remote, public_key, accept_data, settings, replaces } => {
-                FlatEvent {
-                    remote: Some(remote),
-                    public_key: Some(public_key),
-                    settings: Some(settings),
-                    replaces: replaces.map_or(0, ConnectionId::get),
-                    ..flat(EventKind::Established, accept_data)
-                }
-            }
+            Self::ConnectRequest(ConnectRequest {
+                remote,
+                public_key,
+                connect_data,
+                origin,
+                introduced_by,
+                ..
+            }) => FlatEvent {
+                introduced_by: number(introduced_by),
+                remote: Some(remote),
+                public_key: Some(public_key),
+                origin: origin.as_deref().unwrap_or_default(),
+                ..flat(EventKind::ConnectRequest, connect_data)
+            },
+            Self::Established {
+                connection: _,
+                remote,
+                public_key,
+                accept_data,
+                settings,
+                replaces,
+                introduced_by,
+            } => FlatEvent {
+                introduced_by: number(introduced_by),
+                remote: Some(remote),
+                public_key: Some(public_key),
+                settings: Some(settings),
+                replaces: number(replaces),
+                ..flat(EventKind::Established, accept_data)
+            },
             Self::Close { connection: _, code, by, reason } => {
                 FlatEvent { code: code.number(), closed_by: by.number(), ..flat(EventKind::Close, reason) }
             }
@@ -140,6 +176,19 @@ impl Event {
                 remote: Some(remote),
                 round_trip: *round_trip,
                 ..flat(EventKind::PathChanged, &[])
+            },
+            Self::IntroductionRequested { from: _, to, from_is_host } => FlatEvent {
+                other: to.get(),
+                is_host: *from_is_host,
+                ..flat(EventKind::IntroductionRequested, &[])
+            },
+            Self::Introduced { introduction, initiator: _, host, result, took } => FlatEvent {
+                other: host.get(),
+                introduction: introduction.get(),
+                result: result.number(),
+                code: result.code().map_or(0, CloseCode::number),
+                round_trip: *took,
+                ..flat(EventKind::Introduced, &[])
             },
             Self::InfoPacket { remote, local, payload } => FlatEvent {
                 remote: Some(remote),

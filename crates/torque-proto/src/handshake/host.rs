@@ -19,7 +19,6 @@ use crate::crypto::noise::{self, InitiatorKeys, Prior};
 use crate::crypto::secret::HandshakeSecret;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
-use crate::introduction::IntroductionId;
 use crate::wire::{
     ChallengeRequest, ChallengeResponse, ConnectRequest, PROTOCOL_VERSION, Reject, RequestPayload,
 };
@@ -57,18 +56,12 @@ pub(crate) struct Admitted {
     pub(super) difficulty: u8,
     /// SHA-256 of the whole request, to know a repeat from a change.
     pub(super) digest: [u8; 32],
-    introduction: Option<IntroductionId>,
 }
 
 impl Admitted {
     /// The nonce of the request, to compare with that of our attempt to the same address.
     pub(crate) fn initiator_nonce(&self) -> &[u8; 16] {
         &self.initiator_nonce
-    }
-
-    /// The introduction that it belongs to.
-    pub(crate) fn introduction_id(&self) -> Option<IntroductionId> {
-        self.introduction
     }
 }
 
@@ -211,6 +204,7 @@ impl Host {
     /// Admits a connect_request, or says why not: steps 3 to 8 of PROTOCOL.md 5.4. `bytes` is the datagram
     /// that `request` was read from. The caller has looked for a pending connection with this address and nonce, and for the
     /// introduction that the request names.
+    #[expect(clippy::too_many_arguments, reason = "a request, what came with it, and what this side knows")]
     pub(crate) fn admit(
         &mut self,
         cx: &mut Context<'_>,
@@ -326,7 +320,6 @@ fn open_request(
         cipher,
         difficulty: request.difficulty,
         digest: sha256(&[bytes]),
-        introduction: introduced.map(|introduced| introduced.claim().id),
     })
 }
 

@@ -25,6 +25,7 @@ use super::{IntroducerStats, IntroductionConfig, IntroductionId, IntroductionRes
 use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::crypto::rng::Rng;
+use crate::endpoint::maps::Seeded;
 use crate::id::ConnectionId;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
@@ -122,7 +123,7 @@ pub(crate) struct Introducer {
 }
 
 impl Introducer {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
+    pub(crate) fn new(seeded: Seeded) -> Self {
         Self {
             records: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -132,9 +133,14 @@ impl Introducer {
             refreshes: BTreeSet::new(),
             shares: Shares::default(),
             accounts: BTreeMap::new(),
-            circuits: Circuits::new(rng),
+            circuits: Circuits::new(seeded),
             stats: IntroducerStats::default(),
         }
+    }
+
+    /// Returns whether nothing is kept of any connection.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.records.is_empty() && self.accounts.is_empty()
     }
 
     pub(crate) fn stats(&self) -> &IntroducerStats {

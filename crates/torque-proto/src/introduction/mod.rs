@@ -5,10 +5,8 @@
 //! to [`path`](crate::path), and the handshake to [`handshake`](crate::handshake).
 
 mod config;
-#[cfg_attr(not(test), expect(dead_code, reason = "the endpoint follows"))]
-mod introducer;
-#[expect(dead_code, reason = "the endpoint follows")]
-mod party;
+pub(crate) mod introducer;
+pub(crate) mod party;
 mod relay;
 mod result;
 mod stats;
@@ -20,7 +18,7 @@ use core::num::NonZeroU64;
 pub use config::IntroductionConfig;
 pub use relay::Relay;
 pub use result::IntroductionResult;
-pub use stats::IntroducerStats;
+pub use stats::{IntroducerStats, PartyStats, PunchesLeftOut};
 
 use crate::id::ConnectionId;
 use crate::wire::control::reliable::ReliableKind;

@@ -27,3 +27,26 @@ pub enum IntroductionResult {
     /// The parties were introduced, and neither said what became of it.
     Unknown,
 }
+
+impl IntroductionResult {
+    /// The number that stands for it in other languages.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Direct => 0,
+            Self::Relayed => 1,
+            Self::BecameDirect => 2,
+            Self::NeverAsked { .. } => 3,
+            Self::Unknown => 4,
+            Self::Failed(_) => 255,
+        }
+    }
+
+    /// The reason of a failure.
+    pub const fn code(self) -> Option<CloseCode> {
+        match self {
+            Self::Failed(code) => Some(code),
+            Self::NeverAsked { .. } => Some(CloseCode::RemoteNeverAsked),
+            _ => None,
+        }
+    }
+}

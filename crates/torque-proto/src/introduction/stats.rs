@@ -57,3 +57,43 @@ pub struct IntroducerStats {
     /// Datagrams above the budget of all circuits.
     pub over_budget: u64,
 }
+
+/// Counters of a socket as a party of introductions.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct PartyStats {
+    /// Attempts begun.
+    pub begun: u64,
+    /// Other parties that were made known.
+    pub introduced: u64,
+    /// Attempts that ended without a connection.
+    pub ended: u64,
+    /// Messages of no attempt, or that are not laid out as they should be, or out of place.
+    pub messages_ignored: u64,
+    /// Introductions that cannot be true.
+    pub introductions_refused: u64,
+    /// Word that a circuit carried more than it may.
+    pub circuits_throttled: u64,
+    /// Punches sent.
+    pub punches_sent: u64,
+    /// Authentic punches.
+    pub punches_received: u64,
+    /// Answers left out: too many were asked for.
+    pub answers_not_sent: u64,
+    /// Punches left out by budgets.
+    pub punches_not_sent: PunchesLeftOut,
+}
+
+/// Punches left out, by the budget that was spent.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct PunchesLeftOut {
+    /// Too many in a second.
+    pub in_all: u64,
+    /// Too many in a second because of one introducer.
+    pub of_introducer: u64,
+    /// Too many to one network.
+    pub to_network: u64,
+    /// To too many networks.
+    pub networks: u64,
+}

@@ -196,7 +196,8 @@ impl PathSet {
     }
 
     /// The connection was introduced: the other side may be reachable there, too. A round begins at once.
-    pub(crate) fn introduce(&mut self, step: &mut Step<'_>, candidates: Vec<Path>) {
+    pub(crate) fn introduce(&mut self, step: &mut Step<'_>, candidates: Vec<Path>, sources: &[Path]) {
+        sources.iter().for_each(|source| self.note_source(step.now, *source));
         let upgrade = self.upgrade.get_or_insert_with(|| Upgrade::new(step.now));
         upgrade.set_candidates(step.now, candidates);
         self.look_for_direct_path(step);

@@ -47,7 +47,7 @@ impl Upgrade {
 
     /// Returns whether all candidates are to be punched now.
     pub(super) fn is_due(&mut self, now: Instant, is_relayed: bool) -> bool {
-        if !self.deadline(is_relayed).is_some_and(|at| at <= now) {
+        if self.deadline(is_relayed).is_none_or(|at| at > now) {
             return false;
         }
         if self.next_ask.is_none_or(|at| at > now) {

@@ -49,6 +49,7 @@ impl Bench {
             accept_data: Vec::new(),
             settings: Settings::default(),
             replaces: None,
+            introduced_by: None,
         };
         self.oracle.event(node, &event);
     }

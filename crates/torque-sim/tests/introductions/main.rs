@@ -5,9 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-// The endpoint has no introductions yet.
-#[cfg(any())]
 mod matrix;
+mod relay;
 
 use common::{MS, SECOND};
 use torque_proto::{Config, ConnectionId};

@@ -5,7 +5,7 @@ use super::*;
 use crate::codes::{ClosedBy, Delivery};
 use crate::id::Sequence;
 use crate::payload::Pool;
-use crate::{Extension, KeyPair};
+use crate::{Extension, IntroductionId, IntroductionResult, KeyPair};
 
 /// Every field of every kind stands in the flat event, and the other fields are empty.
 #[test]
@@ -23,10 +23,13 @@ fn a_flat_event_holds_what_the_event_holds_and_nothing_else() {
         challenge_response_data: data.clone(),
         difficulty: 12,
         cipher: Cipher::ChaCha20Poly1305,
+        introduced_by: Some(older),
+        introduced_data: b"table 4".to_vec(),
     });
     let mut wanted = FlatEvent::new(EventKind::ChallengeResponse, connection.get(), b"data");
     (wanted.public_key, wanted.difficulty) = (Some(&public_key), 12);
     wanted.cipher = Some(Cipher::ChaCha20Poly1305);
+    (wanted.introduced_by, wanted.introduced_data) = (older.get(), b"table 4");
     assert_eq!(event.flat(), wanted);
 
     let event = Event::ConnectRequest(ConnectRequest {
@@ -36,10 +39,12 @@ fn a_flat_event_holds_what_the_event_holds_and_nothing_else() {
         connect_data: data.clone(),
         extensions: alloc::vec![Extension { kind: 1, data: data.clone() }],
         origin: Some("https://example.org".to_string()),
+        introduced_by: Some(older),
     });
     let mut wanted = FlatEvent::new(EventKind::ConnectRequest, connection.get(), b"data");
     (wanted.public_key, wanted.remote) = (Some(&public_key), Some(&remote));
     wanted.origin = "https://example.org";
+    wanted.introduced_by = older.get();
     assert_eq!(event.flat(), wanted);
 
     let settings = Settings { packet_window: 512, ..Settings::default() };
@@ -50,10 +55,25 @@ fn a_flat_event_holds_what_the_event_holds_and_nothing_else() {
         accept_data: data.clone(),
         settings,
         replaces: Some(older),
+        introduced_by: Some(older),
     };
     let mut wanted = FlatEvent::new(EventKind::Established, connection.get(), b"data");
     (wanted.public_key, wanted.remote) = (Some(&public_key), Some(&remote));
     (wanted.settings, wanted.replaces) = (Some(&settings), older.get());
+    wanted.introduced_by = older.get();
+    assert_eq!(event.flat(), wanted);
+
+    let event = Event::IntroductionRequested { from: connection, to: older, from_is_host: true };
+    let mut wanted = FlatEvent::new(EventKind::IntroductionRequested, connection.get(), &[]);
+    (wanted.other, wanted.is_host) = (older.get(), true);
+    assert_eq!(event.flat(), wanted);
+
+    let introduction = IntroductionId::from_u64(5).unwrap();
+    let (took, result) = (Duration::from_millis(80), IntroductionResult::Failed(CloseCode::NoPath));
+    let event = Event::Introduced { introduction, initiator: connection, host: older, result, took };
+    let mut wanted = FlatEvent::new(EventKind::Introduced, connection.get(), &[]);
+    (wanted.other, wanted.introduction, wanted.round_trip) = (older.get(), 5, took);
+    (wanted.result, wanted.code) = (255, 47);
     assert_eq!(event.flat(), wanted);
 
     let (code, by) = (CloseCode::NoAnswer, ClosedBy::Socket);

@@ -91,8 +91,7 @@ pub(super) struct Circuits {
 }
 
 impl Circuits {
-    pub(super) fn new(rng: &mut Rng) -> Self {
-        let seeded = Seeded::new(rng);
+    pub(super) fn new(seeded: Seeded) -> Self {
         Self {
             legs: Map::with_hasher(seeded.clone()),
             senders: Map::with_hasher(seeded),

@@ -79,7 +79,7 @@ impl World {
     fn seeded(sockets: u32, seed: [u8; 32]) -> Self {
         let mut rng = Rng::new(seed);
         let config = IntroductionConfig { introduces: true, ..IntroductionConfig::default() };
-        let introducer = Introducer::new(&mut rng);
+        let introducer = Introducer::new(Seeded::new(&mut rng));
         let now = Instant::from_millis(1_000);
         let mut world = Self {
             introducer,

@@ -7,6 +7,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use crate::address::{Address, Network};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
+use crate::introduction::PunchesLeftOut;
 use crate::micros::Micros;
 
 const SECOND: Micros = Micros::from_secs(1);
@@ -22,19 +23,6 @@ const MOST_IN_MINUTE: usize = 80;
 const NETWORKS_OF_INTRODUCER: usize = 64;
 const NETWORKS: usize = 1_024;
 
-/// Punches left out, by the budget that was spent.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct BudgetCounters {
-    /// Too many in a second.
-    pub(crate) in_all: u64,
-    /// Too many in a second because of one introducer.
-    pub(crate) of_introducer: u64,
-    /// Too many to one network.
-    pub(crate) to_network: u64,
-    /// To too many networks.
-    pub(crate) networks: u64,
-}
-
 /// The punches of the last minute.
 #[derive(Default)]
 pub(super) struct Budgets {
@@ -44,11 +32,11 @@ pub(super) struct Budgets {
     networks: BTreeMap<Network, VecDeque<Instant>>,
     /// Networks by the introducers that named them, and when first in the last minute.
     named: BTreeMap<(ConnectionId, Network), Instant>,
-    counters: BudgetCounters,
+    counters: PunchesLeftOut,
 }
 
 impl Budgets {
-    pub(super) fn counters(&self) -> BudgetCounters {
+    pub(super) fn counters(&self) -> PunchesLeftOut {
         self.counters
     }
 

@@ -9,27 +9,24 @@ mod budgets;
 mod candidates;
 mod kept;
 mod punching;
+mod step;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 
 pub(crate) use attempt::HandshakeSecrets;
 use attempt::{Attempt, State};
-pub(crate) use budgets::BudgetCounters;
 use budgets::Budgets;
 use kept::Kept;
 use punching::{NewlyValid, Punching, PunchingStep};
+pub(crate) use step::{Handover, PartyEvent, PartyOptions, PartyStep, PunchOut};
 
-use super::{IntroductionConfig, Message};
-use crate::address::Address;
+use super::PartyStats;
 use crate::codes::CloseCode;
-use crate::crypto::rng::Rng;
 use crate::error::CallError;
 use crate::id::ConnectionId;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
-use crate::micros::Micros;
 use crate::path::Path;
 use crate::wire::Punch;
 use crate::wire::control::reliable::ReliableKind;
@@ -45,108 +42,6 @@ const MAX_KEPT: usize = 256;
 /// The bit of an attempt's number that says which side of the connection with the introducer is the party.
 const HOST_BIT: u32 = 1 << 31;
 
-/// What an attempt is to do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PartyOptions {
-    /// The connection with the introducer.
-    pub(crate) introducer: ConnectionId,
-    /// The introducer's id of its connection with the other party.
-    pub(crate) remote: u32,
-    /// Whether this party hosts the connection to come.
-    pub(crate) is_host: bool,
-    pub(crate) takes_circuit: bool,
-    /// Whether the circuit is used at once, if the other party wants that, too.
-    pub(crate) circuit_at_once: bool,
-    pub(crate) takes_direct: bool,
-    /// Whether this side is the host of the connection with the introducer.
-    pub(crate) hosts_introducer: bool,
-}
-
-/// What a step of a [`Party`] needs, and what it wants.
-pub(crate) struct PartyStep<'a> {
-    pub(crate) now: Instant,
-    pub(crate) rng: &'a mut Rng,
-    pub(crate) config: &'a IntroductionConfig,
-    pub(crate) own_key: &'a PublicKey,
-    /// To be sent to introducers.
-    pub(crate) messages: Vec<Message>,
-    pub(crate) punches: Vec<PunchOut>,
-    pub(crate) events: Vec<PartyEvent>,
-}
-
-impl<'a> PartyStep<'a> {
-    pub(crate) fn new(
-        now: Instant,
-        rng: &'a mut Rng,
-        config: &'a IntroductionConfig,
-        own_key: &'a PublicKey,
-    ) -> Self {
-        Self { now, rng, config, own_key, messages: Vec::new(), punches: Vec::new(), events: Vec::new() }
-    }
-}
-
-/// A punch to be sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PunchOut {
-    pub(crate) path: Path,
-    /// Routers that it passes at most; `None` for as many as usual.
-    pub(crate) hop_limit: Option<u8>,
-    pub(crate) bytes: [u8; Punch::BYTES],
-    /// Whether a punch of the other party asked for it.
-    pub(crate) is_answer: bool,
-}
-
-/// News of a [`Party`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum PartyEvent {
-    /// The other party is known: the facts of the handshake can be read.
-    Introduced { connection: ConnectionId },
-    /// The introducer lends a circuit. Datagrams to `address` go through it, under the number `circuit`.
-    CircuitGranted { connection: ConnectionId, introducer: ConnectionId, circuit: u32, address: Address },
-    /// The handshake may use this path: a direct one that has become valid, or the circuit. Each comes once, unless it was lost.
-    PathReady { connection: ConnectionId, path: Path, round_trip: Option<Micros> },
-    /// The circuit carries nothing any more.
-    CircuitEnded { connection: ConnectionId, address: Address },
-    /// The other party of an established connection may be reachable there.
-    Candidates { connection: ConnectionId, candidates: Vec<SocketAddr> },
-    /// The attempt is over without a connection.
-    Ended { connection: ConnectionId, code: CloseCode },
-}
-
-/// What a connection takes over when it is established.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Handover {
-    /// Direct paths that are valid.
-    pub(crate) paths: Vec<Path>,
-    /// Addresses where the other party may be.
-    pub(crate) candidates: Vec<SocketAddr>,
-}
-
-/// Counters of a [`Party`].
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct PartyCounters {
-    /// Attempts begun.
-    pub(crate) begun: u64,
-    /// Other parties that were made known.
-    pub(crate) introduced: u64,
-    /// Attempts that ended without a connection.
-    pub(crate) ended: u64,
-    /// Messages of no attempt, or that are not laid out as they should be, or out of place.
-    pub(crate) messages_ignored: u64,
-    /// Introductions that cannot be true.
-    pub(crate) introductions_refused: u64,
-    /// Word that a circuit carried more than it may.
-    pub(crate) circuits_throttled: u64,
-    /// Punches sent.
-    pub(crate) punches_sent: u64,
-    /// Authentic punches.
-    pub(crate) punches_received: u64,
-    /// Answers left out: too many were asked for.
-    pub(crate) answers_not_sent: u64,
-    /// Punches left out by budgets.
-    pub(crate) punches_not_sent: BudgetCounters,
-}
-
 /// All introductions of which a socket is a party.
 #[derive(Default)]
 pub(crate) struct Party {
@@ -157,7 +52,7 @@ pub(crate) struct Party {
     /// Where this machine may be reachable, as introducers are told.
     own: Vec<Candidate>,
     budgets: Budgets,
-    counters: PartyCounters,
+    counters: PartyStats,
     deadline: Option<Instant>,
 }
 
@@ -369,6 +264,7 @@ impl Party {
         let meeting = self.attempts[index].meeting()?;
         let handover = Handover {
             paths: meeting.punching.valid_paths().collect(),
+            sources: meeting.punching.sources().collect(),
             candidates: meeting.punching.candidates().collect(),
         };
         let attempt = self.attempts.swap_remove(index);
@@ -425,8 +321,8 @@ impl Party {
         self.attempts[index].meeting_mut()?.secrets.take()
     }
 
-    pub(crate) fn counters(&self) -> PartyCounters {
-        PartyCounters { punches_not_sent: self.budgets.counters(), ..self.counters }
+    pub(crate) fn counters(&self) -> PartyStats {
+        PartyStats { punches_not_sent: self.budgets.counters(), ..self.counters }
     }
 
     /// Sends what is due and ends what is over.
@@ -598,7 +494,7 @@ pub(crate) struct PartyFacts {
 fn run<R>(
     step: &mut PartyStep<'_>,
     budgets: &mut Budgets,
-    counters: &mut PartyCounters,
+    counters: &mut PartyStats,
     introducer: ConnectionId,
     punching: &mut Punching,
     (key, id, is_from_host): (&crate::crypto::secret::PunchKey, u64, bool),

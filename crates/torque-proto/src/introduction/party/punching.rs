@@ -175,6 +175,11 @@ impl Punching {
         self.valid.iter().map(|valid| valid.path)
     }
 
+    /// From where the other party sends, too.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Path> + '_ {
+        self.sources.iter().map(|source| source.path)
+    }
+
     pub(super) fn has_path(&self) -> bool {
         !self.valid.is_empty()
     }

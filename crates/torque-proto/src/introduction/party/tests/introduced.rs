@@ -191,7 +191,7 @@ fn the_introducer_is_told_once_that_a_relayed_connection_became_direct() {
     side.run(100);
     let (handover, wants) = side.step(|party, step| party.established(step, connection(), circuit));
     let candidates = vec![address("203.0.113.1:5")];
-    assert_eq!(handover, Some(Handover { paths: vec![], candidates }));
+    assert_eq!(handover, Some(Handover { paths: vec![], sources: vec![], candidates }));
     assert_eq!(outcome_of(&wants), Outcome { introduction: 77, result: OutcomeResult::Relayed, millis: 100 });
     // The punches of the introduction are over.
     let far = side.run(60_000);

@@ -14,7 +14,11 @@ use core::time::Duration;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::address::Address;
+use crate::crypto::rng::Rng;
 use crate::identity::KeyPair;
+use crate::introduction::{IntroductionConfig, Message};
+use crate::micros::Micros;
 use crate::wire::introduction::{Nat, Outcome, PartyFlags, Request, withdraw, write_candidates};
 
 /// The connection with the introducer, and the introduced one.

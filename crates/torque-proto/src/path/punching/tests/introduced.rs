@@ -19,7 +19,7 @@ fn asked_at(asks: &[Ask], path: Path) -> Vec<Ask> {
 #[test]
 fn a_direct_path_takes_the_place_of_a_circuit_at_once_though_that_still_answers() {
     let mut case = relayed();
-    let (_, asks) = case.step(|set, step| set.introduce(step, vec![path(1)]));
+    let (_, asks) = case.step(|set, step| set.introduce(step, vec![path(1)], &[]));
     let [direct] = asked_at(&asks, path(1))[..] else { panic!("{asks:?}") };
     let (_, more) = case.step(|set, step| {
         set.poke(step);
@@ -35,7 +35,7 @@ fn a_direct_path_takes_the_place_of_a_circuit_at_once_though_that_still_answers(
 #[test]
 fn a_circuit_does_not_take_the_place_of_a_direct_path_that_answers() {
     let mut case = Case::new();
-    let (_, asks) = case.step(|set, step| set.introduce(step, vec![circuit()]));
+    let (_, asks) = case.step(|set, step| set.introduce(step, vec![circuit()], &[]));
     let [ask] = asked_at(&asks, circuit())[..] else { panic!("{asks:?}") };
     let ((), suspicion) = case.step(|set, step| _ = set.on_punch(step, circuit(), 0, ask.number));
     let asked = asked_at(&suspicion, path(0));
@@ -54,7 +54,7 @@ fn a_circuit_does_not_take_the_place_of_a_direct_path_that_answers() {
 fn while_a_circuit_is_active_rounds_go_on_after_5_15_and_60_seconds() {
     let mut case = relayed();
     let began = case.now;
-    case.step(|set, step| set.introduce(step, vec![path(1), path(2)]));
+    case.step(|set, step| set.introduce(step, vec![path(1), path(2)], &[]));
     let mut rounds = Vec::new();
     let mut punches = 0;
     for _ in 0..150_000 {
@@ -87,7 +87,7 @@ fn new_addresses_begin_a_round_at_most_every_five_seconds() {
     let mut punches = 0;
     for second in 0..60 {
         for _ in 0..4 {
-            let (_, asks) = case.step(|set, step| set.introduce(step, vec![path(10 + second)]));
+            let (_, asks) = case.step(|set, step| set.introduce(step, vec![path(10 + second)], &[]));
             punches += asks.len();
         }
         punches += case.run(1_000).1.iter().filter(|ask| ask.path != circuit()).count();
@@ -99,7 +99,7 @@ fn new_addresses_begin_a_round_at_most_every_five_seconds() {
 #[test]
 fn a_circuit_that_has_ended_is_looked_past_at_once() {
     let mut case = relayed();
-    case.step(|set, step| set.introduce(step, vec![path(1)]));
+    case.step(|set, step| set.introduce(step, vec![path(1)], &[]));
     case.run(2_000);
     let (_, asks) = case.step(|set, step| set.lose(step, circuit().remote));
     let [ask] = asked_at(&asks, path(1))[..] else { panic!("{asks:?}") };

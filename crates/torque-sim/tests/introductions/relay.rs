@@ -1,0 +1,162 @@
+//! Circuits: connections that the introducer carries until there is a direct path, and what it may not do with them
+//! (INTRODUCTIONS.md 10).
+
+use torque_proto::{
+    Address, CloseCode, ConnectOptions, Event, IntroducedOptions, IntroductionResult, Relay, Relaying, Trust,
+};
+
+use super::*;
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.introduction.introduces = true;
+    config
+}
+
+/// Introduces the parties with a circuit, and waits until both are established or one has failed.
+fn introduce(lobby: &mut Lobby, options: [IntroducedOptions; 2]) -> [(NodeId, ConnectionId); 2] {
+    let play = &mut lobby.play;
+    let [initiator, host] = lobby.at_introducer;
+    let relay = Relay::default();
+    play.world.with(lobby.introducer, |endpoint, now| {
+        endpoint.introduce(now, initiator, host, Some(relay)).unwrap();
+    });
+    let [for_initiator, for_host] = options;
+    let at_host = play
+        .wait_with(lobby.parties[HOST], |endpoint, now| {
+            endpoint.connect_introduced(now, lobby.at_party[HOST], initiator.get(), for_host)
+        })
+        .unwrap();
+    let at_initiator = play
+        .connect_with(lobby.parties[INITIATOR], ConnectOptions::new(Trust::Ask), |endpoint, now, connect| {
+            let mut with = IntroducedOptions::initiator(connect).with_relay(for_initiator.relay);
+            with.direct = for_initiator.direct;
+            endpoint.connect_introduced(now, lobby.at_party[INITIATOR], host.get(), with)
+        })
+        .unwrap();
+    let ends = [(lobby.parties[INITIATOR], at_initiator), (lobby.parties[HOST], at_host)];
+    let is_over = |play: &Play, (node, id): (NodeId, ConnectionId)| {
+        play.end(node, id).established || play.end(node, id).closed.is_some()
+    };
+    play.run_until(|play| ends.iter().all(|end| is_over(play, *end)), 60 * SECOND);
+    ends
+}
+
+fn address(play: &Play, (node, id): (NodeId, ConnectionId)) -> Option<Address> {
+    play.world.node(node).remote_address(id)
+}
+
+fn results(play: &Play, introducer: NodeId) -> Vec<IntroductionResult> {
+    let results = play.history(introducer).iter().filter_map(|(_, event)| match event {
+        Event::Introduced { result, .. } => Some(*result),
+        _ => None,
+    });
+    results.collect()
+}
+
+fn talk(play: &mut Play, ends: [(NodeId, ConnectionId); 2], seconds: u32) {
+    for (side, (node, id)) in ends.into_iter().enumerate() {
+        let before = play.arrivals(ends[1 - side].0).len();
+        for _ in 0..seconds * 10 {
+            play.send(node, id, b"hello").unwrap();
+            play.run_for(100 * MS);
+        }
+        assert!(play.arrivals(ends[1 - side].0).len() >= before + seconds as usize * 9, "side {side}");
+    }
+}
+
+fn both(options: &IntroducedOptions) -> [IntroducedOptions; 2] {
+    [options.clone(), options.clone()]
+}
+
+/// Two NATs between which nothing direct works, whatever is tried.
+fn hopeless() -> [Access; 2] {
+    [Access::named("APD/APD r").unwrap(); 2]
+}
+
+#[test]
+fn parties_that_no_direct_path_joins_are_connected_by_a_circuit() {
+    for_seeds(5, |seed| {
+        let mut lobby = Lobby::apart(seed, &config(), hopeless());
+        let ends = introduce(&mut lobby, both(&IntroducedOptions::host()));
+        assert!(ends.iter().all(|end| address(&lobby.play, *end).unwrap().is_circuit()));
+        talk(&mut lobby.play, ends, 5);
+        lobby.play.run_for(200 * SECOND);
+        talk(&mut lobby.play, ends, 5);
+        assert_eq!(results(&lobby.play, lobby.introducer), [IntroductionResult::Relayed]);
+        let stats = lobby.play.world.node(lobby.introducer).introducer_stats().clone();
+        assert!(stats.relayed >= 200 && stats.throttled == 0, "{stats:?}");
+        lobby.play.close_all_and_finish(30 * SECOND);
+    });
+}
+
+#[test]
+fn a_connection_by_a_circuit_becomes_direct_without_a_loss() {
+    for_seeds(10, |seed| {
+        let home = Access::named("EI/APD").unwrap();
+        let mut lobby = Lobby::apart(seed, &config(), [home, home]);
+        let at_once = IntroducedOptions::host().with_relay(Relaying::AtOnce);
+        let ends = introduce(&mut lobby, both(&at_once));
+        let relayed = ends.map(|end| address(&lobby.play, end).unwrap().is_circuit());
+        assert_eq!(relayed, [true, true]);
+        talk(&mut lobby.play, ends, 5);
+        assert!(ends.iter().all(|end| !address(&lobby.play, *end).unwrap().is_circuit()));
+        let told = results(&lobby.play, lobby.introducer);
+        assert_eq!(told, [IntroductionResult::Relayed, IntroductionResult::BecameDirect]);
+        lobby.play.close_all_and_finish(30 * SECOND);
+    });
+}
+
+#[test]
+fn a_party_that_takes_no_direct_paths_shows_its_address_to_nobody() {
+    for_seeds(5, |seed| {
+        let home = Access::named("EI/EI").unwrap();
+        let mut lobby = Lobby::apart(seed, &config(), [home, home]);
+        let hidden = IntroducedOptions::host().without_direct_paths();
+        let ends = introduce(&mut lobby, [IntroducedOptions::host(), hidden]);
+        talk(&mut lobby.play, ends, 5);
+        lobby.play.run_for(120 * SECOND);
+        assert!(ends.iter().all(|end| address(&lobby.play, *end).unwrap().is_circuit()));
+        for party in lobby.parties {
+            assert_eq!(lobby.play.stats(party).punches_refused, 0);
+            assert_eq!(lobby.play.world.node(party).party_stats().punches_sent, 0);
+        }
+        lobby.play.close_all_and_finish(30 * SECOND);
+    });
+}
+
+#[test]
+fn a_direct_connection_outlives_its_introducer_and_a_relayed_one_does_not() {
+    for_seeds(5, |seed| {
+        let home = Access::named("EI/APD").unwrap();
+        for kinds in [[home, home], hopeless()] {
+            let is_direct = kinds[0].meets(&kinds[1]);
+            let mut lobby = Lobby::apart(seed, &config(), kinds);
+            let ends = introduce(&mut lobby, both(&IntroducedOptions::host()));
+            lobby.play.run_for(SECOND);
+            lobby.play.crash(lobby.introducer);
+            lobby.play.run_for(120 * SECOND);
+            for (node, id) in ends {
+                assert_eq!(lobby.play.end(node, id).closed.is_none(), is_direct);
+            }
+        }
+    });
+}
+
+#[test]
+fn without_a_circuit_parties_that_cannot_meet_are_told() {
+    for_seeds(3, |seed| {
+        let mut lobby = Lobby::apart(seed, &config(), hopeless());
+        let never = IntroducedOptions::host().with_relay(Relaying::Never);
+        let ends = introduce(&mut lobby, both(&never));
+        for (node, id) in ends {
+            let closes = lobby.play.history(node).iter().filter_map(|(_, event)| match event {
+                Event::Close { connection, code, .. } if *connection == id => Some(*code),
+                _ => None,
+            });
+            assert_eq!(closes.collect::<Vec<_>>(), [CloseCode::NoPath]);
+        }
+        lobby.play.run_for(5 * SECOND);
+        assert_eq!(results(&lobby.play, lobby.introducer), [IntroductionResult::Failed(CloseCode::NoPath)]);
+    });
+}

@@ -1,0 +1,57 @@
+//! Introductions: by this socket, and of it.
+
+use torque_proto::{CallError, ConnectionId, IntroducedOptions, IntroductionId, Relay};
+
+use super::Socket;
+
+impl Socket {
+    /// Introduces two sockets that are connected to this one: each is told the other's key, addresses and a fresh secret, and they
+    /// connect to each other, through NATs too. Both have to ask for one another, before or after this, with
+    /// [`connect_introduced`](Self::connect_introduced). [`Event::Introduced`](torque_proto::Event::Introduced) tells what became of it.
+    ///
+    /// With `relay` they may use this socket as a relay while no direct path works. It cannot read what it passes on.
+    ///
+    /// A socket introduces only with [`introduction.introduces`](torque_proto::IntroductionConfig::introduces).
+    ///
+    /// # Errors
+    /// One of the two is no open connection, they belong to different shards, or too many introductions are under way.
+    pub fn introduce(
+        &mut self,
+        initiator: ConnectionId,
+        host: ConnectionId,
+        relay: impl Into<Option<Relay>>,
+    ) -> Result<IntroductionId, CallError> {
+        self.endpoint.introduce(self.clock.now(), initiator, host, relay.into())
+    }
+
+    /// Refuses what an [`Event::IntroductionRequested`](torque_proto::Event::IntroductionRequested) asks: the attempt of the party that
+    /// asked ends with `introduction_refused`.
+    ///
+    /// # Errors
+    /// Nothing was asked.
+    pub fn refuse_introduction(&mut self, from: ConnectionId, to: ConnectionId) -> Result<(), CallError> {
+        self.endpoint.refuse_introduction(self.clock.now(), from, to)
+    }
+
+    /// Asks the other side of an open connection, the introducer, for a connection with another socket that is connected to it.
+    /// `remote` is the number of that connection at the introducer ([`ConnectionId::get`]), which its application tells. The other
+    /// party asks for this one, and one of the two is host.
+    ///
+    /// The id of the connection to come is returned at once. Events tell what follows, as after [`connect`](Self::connect); at the host
+    /// [`Event::ConnectRequest`](torque_proto::Event::ConnectRequest) has this id. [`close`](Self::close) withdraws.
+    ///
+    /// # Errors
+    /// The introducer is no open connection, nothing says whose key counts, this pair is being introduced already, too many
+    /// introductions or connections are under way, or this is one of several shards ([`CallError::OtherShard`]).
+    pub fn connect_introduced(
+        &mut self,
+        introducer: ConnectionId,
+        remote: u32,
+        options: IntroducedOptions,
+    ) -> Result<ConnectionId, CallError> {
+        if self.shard.is_some() {
+            return Err(CallError::OtherShard);
+        }
+        self.endpoint.connect_introduced(self.clock.now(), introducer, remote, options)
+    }
+}
