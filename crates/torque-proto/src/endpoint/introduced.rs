@@ -21,7 +21,7 @@ use crate::handshake::{Admission, Admitted, AttemptOptions, Occupancy, ShortData
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::introduction::introducer::Introducer;
-use crate::introduction::party::{HandshakeSecrets, Party, PartyEvent, PartyOptions, PartyStep};
+use crate::introduction::party::{HandshakeSecrets, Party, PartyEvent, PartyOptions, PartyStep, PunchOut};
 use crate::introduction::{IntroductionId, Message, PartyStats};
 use crate::micros::Micros;
 use crate::path::Path;
@@ -210,6 +210,18 @@ impl Endpoint {
         let mut step = PartyStep::new(now, &mut self.rng, &self.config.introduction, &own_key);
         let result = act(&mut self.introductions.party, &mut step);
         let (messages, punches, events) = (step.messages, step.punches, step.events);
+        self.after_party(now, messages, punches, events);
+        result
+    }
+
+    /// Sends what the party wants sent, and does what its news ask for.
+    fn after_party(
+        &mut self,
+        now: Instant,
+        messages: Vec<Message>,
+        punches: Vec<PunchOut>,
+        events: Vec<PartyEvent>,
+    ) {
         for punch in punches {
             let cause = if punch.is_answer { Cause::Peer } else { Cause::Own };
             self.transmits.push_with_hop_limit(cause, punch.path, punch.hop_limit, |out| {
@@ -221,7 +233,6 @@ impl Endpoint {
         for event in events {
             self.on_party_event(now, event);
         }
-        result
     }
 
     fn on_party_event(&mut self, now: Instant, event: PartyEvent) {

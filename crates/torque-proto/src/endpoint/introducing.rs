@@ -1,6 +1,8 @@
 //! This socket as introducer: what its application and its connections tell the [`Introducer`], and circuits (INTRODUCTIONS.md 4
 //! and 10).
 
+use alloc::vec::Vec;
+
 use super::Endpoint;
 use super::slab::Slab;
 use super::slot::{Entry, Slot};
@@ -11,7 +13,7 @@ use crate::instant::Instant;
 use crate::introduction::introducer::{
     Introducer, IntroducerEvent, IntroducerStep, PartyFacts, RelayDrop, RelayVerdict,
 };
-use crate::introduction::{IntroducerStats, IntroductionId, Relay};
+use crate::introduction::{IntroducerStats, IntroductionId, Message, Relay};
 use crate::path::Path;
 use crate::transmits::Cause;
 use crate::wire::{is_relayable, parse_relayed, relayed_head};
@@ -64,6 +66,11 @@ impl Endpoint {
         let mut step = IntroducerStep::new(now, &mut self.rng, &self.config.introduction, &connections);
         let result = act(&mut self.introductions.introducer, &mut step);
         let (messages, events) = (step.messages, step.events);
+        self.after_introducer(now, messages, events);
+        result
+    }
+
+    fn after_introducer(&mut self, now: Instant, messages: Vec<Message>, events: Vec<IntroducerEvent>) {
         for event in events {
             self.events.push(match event {
                 IntroducerEvent::Requested { from, to, from_is_host } => {
@@ -75,7 +82,6 @@ impl Endpoint {
             });
         }
         self.send_messages(now, messages);
-        result
     }
 
     /// A datagram that is relayed: by this socket, or to it.
@@ -119,7 +125,7 @@ fn facts_of(slots: &Slab<Entry>, id: ConnectionId) -> Option<PartyFacts> {
         Slot::Connected(connected) if connected.connection.is_open() => Some(PartyFacts {
             public_key: connected.public_key,
             address: connected.path.remote,
-            other_addresses: alloc::vec::Vec::new(),
+            other_addresses: Vec::new(),
             round_trip: connected.connection.round_trip(),
         }),
         _ => None,
