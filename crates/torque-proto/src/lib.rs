@@ -10,6 +10,8 @@
 //! The bytes are specified in `spec/PROTOCOL.md`; items name the section that they implement.
 #![no_std]
 #![forbid(unsafe_code)]
+// The parts that introductions alone use are small, and stay where they belong.
+#![cfg_attr(not(feature = "introductions"), allow(dead_code, unused_imports))]
 
 extern crate alloc;
 #[cfg(test)]
@@ -50,6 +52,7 @@ mod path;
 mod payload;
 pub mod schedule;
 mod settings;
+mod sorted;
 mod stats;
 mod timer;
 mod transmits;

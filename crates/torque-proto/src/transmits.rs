@@ -1,12 +1,13 @@
 //! Datagrams on their way to the driver.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::num::NonZeroU8;
 
 use crate::address::Address;
 use crate::id::ConnectionId;
 use crate::path::Path;
+use crate::sorted::SortedMap;
 use crate::stats::Stats;
 use crate::wire::{MAX_RELAYED, relayed_head};
 
@@ -70,7 +71,7 @@ pub struct Transmits {
     max_datagrams: usize,
     max_bytes: usize,
     /// By the number of their address here.
-    circuits: BTreeMap<u64, Circuit>,
+    circuits: SortedMap<u64, Circuit>,
     sent: u64,
     sent_bytes: u64,
     dropped: u64,

@@ -60,7 +60,7 @@ impl Endpoint {
             0 => return self.stats.not_accepting += 1,
             introduction => match self.introductions.handshake_at_host(introduction, path) {
                 Some((id, introduced)) => {
-                    self.introductions.party.path_was_shown(id, path);
+                    self.introductions.path_was_shown(id, path);
                     Some(introduced)
                 }
                 None => return self.stats.unknown_introduction += 1,

@@ -3,7 +3,7 @@
 //! The [`Party`] asks the introducer, and looks for a first path. Here its attempts meet their slots: the handshake runs over the paths
 //! that it finds, and the connection goes on from them.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -25,6 +25,7 @@ use crate::introduction::party::{HandshakeSecrets, Party, PartyEvent, PartyOptio
 use crate::introduction::{IntroductionId, Message, PartyStats};
 use crate::micros::Micros;
 use crate::path::Path;
+use crate::sorted::SortedMap;
 use crate::transmits::Cause;
 use crate::wire::introduction::Candidate;
 use crate::wire::{ConnectRequest, MAX_RELAYED, Punch};
@@ -40,7 +41,7 @@ pub(super) struct Introductions {
     pub(super) introducer: Introducer,
     pub(super) party: Party,
     /// By the id of the connection to come, until it ends.
-    sides: BTreeMap<ConnectionId, Side>,
+    sides: SortedMap<ConnectionId, Side>,
     /// Messages for which there was no room.
     waiting: VecDeque<Message>,
     retry_at: Instant,
@@ -73,7 +74,7 @@ impl Introductions {
         Self {
             introducer: Introducer::new(seeded),
             party: Party::default(),
-            sides: BTreeMap::new(),
+            sides: SortedMap::new(),
             waiting: VecDeque::new(),
             retry_at: Instant::ZERO,
             ended: Vec::new(),
@@ -117,6 +118,11 @@ impl Introductions {
             }
             _ => None,
         }
+    }
+
+    /// The other party has shown that this path is valid there.
+    pub(super) fn path_was_shown(&mut self, id: ConnectionId, path: Path) {
+        self.party.path_was_shown(id, path);
     }
 
     /// What the application at the host answered before.

@@ -8,7 +8,9 @@ mod candidates;
 mod connecting;
 mod control;
 mod hosting;
+#[cfg(feature = "introductions")]
 mod introduced;
+#[cfg(feature = "introductions")]
 mod introducing;
 pub(crate) mod maps;
 mod origins;
@@ -26,6 +28,8 @@ mod slot;
 mod tests;
 mod timers;
 mod wheel;
+#[cfg(not(feature = "introductions"))]
+mod without_introductions;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -52,6 +56,7 @@ use crate::transmits::{Cause, Transmits};
 use crate::wire::DatagramKind;
 
 use control::ControlQueue;
+#[cfg(feature = "introductions")]
 use introduced::Introductions;
 use maps::{AddressMap, Attempts, Owners, Seeded};
 use paths::Paths;
@@ -60,6 +65,8 @@ use requests::Requests;
 use slab::Slab;
 use slot::{Entry, Slot};
 use wheel::Wheel;
+#[cfg(not(feature = "introductions"))]
+use without_introductions::Introductions;
 
 /// Buffers that the pool keeps for payloads of received packets.
 const POOLED_BUFFERS: usize = 4_096;

@@ -12,7 +12,7 @@ mod record;
 mod shares;
 mod vetting;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -30,6 +30,7 @@ use crate::id::ConnectionId;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
 use crate::micros::Micros;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::wire::control::reliable::ReliableKind;
 use crate::wire::introduction::{Introduction, withdraw};
 
@@ -109,15 +110,15 @@ struct Account {
 
 /// Introduces connections of one endpoint to each other.
 pub(crate) struct Introducer {
-    records: BTreeMap<IntroductionId, Record>,
+    records: SortedMap<IntroductionId, Box<Record>>,
     /// Those that are not complete, by their pair.
-    waiting: BTreeMap<(ConnectionId, ConnectionId), IntroductionId>,
-    attempts: BTreeMap<(ConnectionId, u32), IntroductionId>,
-    members: BTreeSet<(ConnectionId, IntroductionId)>,
-    timers: BTreeSet<(Instant, IntroductionId)>,
-    refreshes: BTreeSet<(Instant, ConnectionId)>,
+    waiting: SortedMap<(ConnectionId, ConnectionId), IntroductionId>,
+    attempts: SortedMap<(ConnectionId, u32), IntroductionId>,
+    members: SortedSet<(ConnectionId, IntroductionId)>,
+    timers: SortedSet<(Instant, IntroductionId)>,
+    refreshes: SortedSet<(Instant, ConnectionId)>,
     shares: Shares,
-    accounts: BTreeMap<ConnectionId, Account>,
+    accounts: SortedMap<ConnectionId, Account>,
     circuits: Circuits,
     stats: IntroducerStats,
 }
@@ -125,14 +126,14 @@ pub(crate) struct Introducer {
 impl Introducer {
     pub(crate) fn new(seeded: Seeded) -> Self {
         Self {
-            records: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            attempts: BTreeMap::new(),
-            members: BTreeSet::new(),
-            timers: BTreeSet::new(),
-            refreshes: BTreeSet::new(),
+            records: SortedMap::new(),
+            waiting: SortedMap::new(),
+            attempts: SortedMap::new(),
+            members: SortedSet::new(),
+            timers: SortedSet::new(),
+            refreshes: SortedSet::new(),
             shares: Shares::default(),
-            accounts: BTreeMap::new(),
+            accounts: SortedMap::new(),
             circuits: Circuits::new(seeded),
             stats: IntroducerStats::default(),
         }
@@ -247,13 +248,13 @@ impl Introducer {
     fn take(&mut self, id: IntroductionId) -> Option<Record> {
         let record = self.records.remove(&id)?;
         self.timers.remove(&(record.noted, id));
-        Some(record)
+        Some(*record)
     }
 
     fn keep(&mut self, mut record: Record) {
         record.noted = record.due(|ends| self.circuits.idle_at(ends));
         self.timers.insert((record.noted, record.id));
-        self.records.insert(record.id, record);
+        self.records.insert(record.id, Box::new(record));
     }
 
     fn forget(&mut self, record: Record) {
@@ -294,7 +295,7 @@ impl Introducer {
     }
 
     fn account(&mut self, now: Instant, connection: ConnectionId) -> &mut Account {
-        self.accounts.entry(connection).or_insert_with(|| Account {
+        self.accounts.get_or_insert_with(connection, || Account {
             records: 0,
             requests: Bucket::full(now, REQUESTS),
             candidates: Bucket::full(now, CANDIDATES),

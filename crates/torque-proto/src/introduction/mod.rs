@@ -5,7 +5,9 @@
 //! to [`path`](crate::path), and the handshake to [`handshake`](crate::handshake).
 
 mod config;
+#[cfg(feature = "introductions")]
 pub(crate) mod introducer;
+#[cfg(feature = "introductions")]
 pub(crate) mod party;
 mod relay;
 mod result;

@@ -77,7 +77,8 @@ impl Introducer {
             }
         };
         self.waiting.insert(pair(one, other), id);
-        self.members.extend([(one, id), (other, id)]);
+        self.members.insert((one, id));
+        self.members.insert((other, id));
         Record {
             id,
             begun: step.now,

@@ -1,20 +1,20 @@
 //! Which record gives way when there are too many.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use core::cmp::Reverse;
 
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::introduction::IntroductionId;
+use crate::sorted::{SortedMap, SortedSet};
 
 type Age = (Instant, IntroductionId);
 
 /// Records that the application has not approved, by the connection that asked for them.
 #[derive(Default)]
 pub(super) struct Shares {
-    of: BTreeMap<ConnectionId, BTreeSet<Age>>,
+    of: SortedMap<ConnectionId, SortedSet<Age>>,
     /// The connections by how many they have; of equal ones the one with the oldest is last.
-    ranks: BTreeSet<(usize, Reverse<Age>, ConnectionId)>,
+    ranks: SortedSet<(usize, Reverse<Age>, ConnectionId)>,
 }
 
 impl Shares {
@@ -30,7 +30,7 @@ impl Shares {
         });
     }
 
-    fn change(&mut self, asker: ConnectionId, change: impl FnOnce(&mut BTreeSet<Age>)) {
+    fn change(&mut self, asker: ConnectionId, change: impl FnOnce(&mut SortedSet<Age>)) {
         let mut records = self.of.remove(&asker).unwrap_or_default();
         if let Some(rank) = rank(asker, &records) {
             self.ranks.remove(&rank);
@@ -51,7 +51,7 @@ impl Shares {
     pub(super) fn next_for(&self, asker: Option<ConnectionId>) -> Option<IntroductionId> {
         let (most, Reverse((_, oldest)), _) = self.ranks.last()?;
         let own = asker.and_then(|asker| self.of.get(&asker)).filter(|own| own.len() >= *most);
-        Some(own.and_then(BTreeSet::first).map_or(*oldest, |(_, id)| *id))
+        Some(own.and_then(SortedSet::first).map_or(*oldest, |(_, id)| *id))
     }
 
     #[cfg(test)]
@@ -60,6 +60,6 @@ impl Shares {
     }
 }
 
-fn rank(asker: ConnectionId, records: &BTreeSet<Age>) -> Option<(usize, Reverse<Age>, ConnectionId)> {
+fn rank(asker: ConnectionId, records: &SortedSet<Age>) -> Option<(usize, Reverse<Age>, ConnectionId)> {
     Some((records.len(), Reverse(*records.first()?), asker))
 }

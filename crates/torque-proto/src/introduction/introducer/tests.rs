@@ -40,7 +40,7 @@ struct Socket {
 #[derive(Debug)]
 enum Word {
     Waiting(Waiting),
-    Introduced(alloc::boxed::Box<Introduced>),
+    Introduced(Box<Introduced>),
     Withdrawn(CloseCode),
     Candidates(Vec<Candidate>),
     Circuit(CircuitNotice),

@@ -2,13 +2,14 @@
 //!
 //! Answers count elsewhere: they go only to senders that know the introduction's key.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 
 use crate::address::{Address, Network};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::introduction::PunchesLeftOut;
 use crate::micros::Micros;
+use crate::sorted::SortedMap;
 
 const SECOND: Micros = Micros::from_secs(1);
 const MINUTE: Micros = Micros::from_secs(60);
@@ -29,9 +30,9 @@ pub(super) struct Budgets {
     /// Those of the last second, oldest first, and the introducers that caused them.
     recent: VecDeque<(Instant, ConnectionId)>,
     /// When each network was punched in the last minute, oldest first.
-    networks: BTreeMap<Network, VecDeque<Instant>>,
+    networks: SortedMap<Network, VecDeque<Instant>>,
     /// Networks by the introducers that named them, and when first in the last minute.
-    named: BTreeMap<(ConnectionId, Network), Instant>,
+    named: SortedMap<(ConnectionId, Network), Instant>,
     counters: PunchesLeftOut,
 }
 
@@ -47,7 +48,7 @@ impl Budgets {
             self.counters.networks += 1;
             return false;
         }
-        let times = self.networks.entry(network).or_default();
+        let times = self.networks.get_or_insert_with(network, VecDeque::new);
         while times.front().is_some_and(|at| *at + MINUTE <= now) {
             times.pop_front();
         }
