@@ -239,20 +239,15 @@ impl Transmits {
         write: impl FnOnce(&mut Vec<u8>) -> T,
     ) -> T {
         let start = self.bytes.len();
-        if path.remote.is_circuit() {
-            self.enter_circuit(&mut path);
-        }
-        let content = self.bytes.len();
+        let content = if path.remote.is_circuit() { self.enter_circuit(&mut path) } else { start };
         let result = write(&mut self.bytes);
         let end = self.bytes.len();
         if end == content {
             self.bytes.truncate(start);
             return result;
         }
-        // A circuit that has ended is still a circuit here, and what is too large for one is not sent on it.
-        let is_sendable =
-            content == start && !path.remote.is_circuit() || content != start && end - content <= MAX_RELAYED;
-        if is_sendable && self.has_room(cause) {
+        let fits = content == start || fits_circuit(path, end - content);
+        if fits && self.has_room(cause) {
             self.entries.push_back(Entry {
                 path,
                 start,
@@ -272,14 +267,17 @@ impl Transmits {
         result
     }
 
-    /// What follows goes to the introducer, with the circuit's number before it.
+    /// What follows goes to the introducer, with the circuit's number before it. Returns where it begins. The path of a circuit that has
+    /// ended stays as it is.
     #[cold]
-    fn enter_circuit(&mut self, path: &mut Path) {
+    fn enter_circuit(&mut self, path: &mut Path) -> usize {
         let circuit = path.remote.circuit_number().and_then(|number| self.circuits.get(&number));
-        if let Some(circuit) = circuit {
+        let number = circuit.map_or(0, |circuit| {
             *path = circuit.path;
-            self.bytes.extend_from_slice(&relayed_head(circuit.number));
-        }
+            circuit.number
+        });
+        self.bytes.extend_from_slice(&relayed_head(number));
+        self.bytes.len()
     }
 
     /// From now on datagrams to the circuit with this address go to its introducer, where it has a number of its own.
@@ -345,6 +343,12 @@ impl Transmits {
             bytes: &self.bytes[entry.start..entry.end],
         }
     }
+}
+
+/// Returns whether a datagram of that many bytes can be sent on a circuit, whose path leads to its introducer.
+#[cold]
+fn fits_circuit(path: Path, bytes: usize) -> bool {
+    !path.remote.is_circuit() && bytes <= MAX_RELAYED
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ impl Endpoint {
     }
 
     /// Finds the owner of a datagram that came from the network, or out of a circuit.
+    #[inline]
     pub(super) fn take_datagram(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
         let kind = DatagramKind::of(bytes);
         match kind {
