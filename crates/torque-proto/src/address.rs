@@ -15,14 +15,14 @@ pub struct Address(Repr);
 enum Repr {
     V4(Ipv4Addr, u16),
     V6(Ipv6Addr, u16, u32),
-    Virtual(u64),
-    Circuit(u64),
+    /// A number, and whether it names a circuit. One kind for both, because each packet compares addresses.
+    Virtual(u64, bool),
 }
 
 impl Address {
     /// An address of a carrier that has no IP addresses, named by a number of the carrier's choice.
     pub const fn from_virtual(number: u64) -> Self {
-        Self(Repr::Virtual(number))
+        Self(Repr::Virtual(number, false))
     }
 
     /// The IP address and port, unless this is a virtual address.
@@ -30,34 +30,34 @@ impl Address {
         match self.0 {
             Repr::V4(ip, port) => Some(SocketAddr::new(IpAddr::V4(ip), port)),
             Repr::V6(ip, port, scope) => Some(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, scope))),
-            Repr::Virtual(_) | Repr::Circuit(_) => None,
+            Repr::Virtual(..) => None,
         }
     }
 
     /// The number of a virtual address.
     pub const fn virtual_number(&self) -> Option<u64> {
         match self.0 {
-            Repr::Virtual(number) => Some(number),
+            Repr::Virtual(number, false) => Some(number),
             _ => None,
         }
     }
 
     /// A circuit through an introducer (INTRODUCTIONS.md 10), named by a number that the endpoint drew.
     pub(crate) const fn from_circuit(number: u64) -> Self {
-        Self(Repr::Circuit(number))
+        Self(Repr::Virtual(number, true))
     }
 
     /// The number of a circuit.
     pub(crate) const fn circuit_number(&self) -> Option<u64> {
         match self.0 {
-            Repr::Circuit(number) => Some(number),
+            Repr::Virtual(number, true) => Some(number),
             _ => None,
         }
     }
 
     /// Returns whether this is no address of a socket, but a circuit through an introducer (INTRODUCTIONS.md 10).
     pub const fn is_circuit(&self) -> bool {
-        matches!(self.0, Repr::Circuit(_))
+        matches!(self.0, Repr::Virtual(_, true))
     }
 
     /// The network that counts as one source: an IPv4 address, an IPv6 /64 or a carrier's own number.
@@ -65,8 +65,8 @@ impl Address {
         match self.0 {
             Repr::V4(ip, _) => Network(4, u64::from(ip.to_bits())),
             Repr::V6(ip, ..) => Network(6, (ip.to_bits() >> 64) as u64),
-            Repr::Virtual(number) => Network(0, number),
-            Repr::Circuit(number) => Network(1, number),
+            Repr::Virtual(number, false) => Network(0, number),
+            Repr::Virtual(number, true) => Network(1, number),
         }
     }
 
@@ -90,8 +90,8 @@ impl Address {
                 bytes[1..17].copy_from_slice(&ip.octets());
                 bytes[17..].copy_from_slice(&port.to_be_bytes());
             }
-            Repr::Virtual(number) => bytes[1..9].copy_from_slice(&number.to_be_bytes()),
-            Repr::Circuit(number) => {
+            Repr::Virtual(number, false) => bytes[1..9].copy_from_slice(&number.to_be_bytes()),
+            Repr::Virtual(number, true) => {
                 bytes[0] = 1;
                 bytes[1..9].copy_from_slice(&number.to_be_bytes());
             }
@@ -115,7 +115,7 @@ impl Hash for Address {
                 state.write_u64(bits as u64);
                 state.write_u64(u64::from(scope) << 16 | u64::from(port));
             }
-            Repr::Virtual(number) | Repr::Circuit(number) => state.write_u64(number),
+            Repr::Virtual(number, _) => state.write_u64(number),
         }
     }
 }
@@ -135,8 +135,8 @@ impl From<SocketAddr> for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Repr::Virtual(number) => write!(f, "virtual:{number}"),
-            Repr::Circuit(_) => f.write_str("relayed"),
+            Repr::Virtual(number, false) => write!(f, "virtual:{number}"),
+            Repr::Virtual(_, true) => f.write_str("relayed"),
             _ => match self.socket_addr() {
                 Some(address) => write!(f, "{address}"),
                 None => Ok(()),
