@@ -41,6 +41,8 @@ pub struct Builder {
     device: Option<String>,
     lookup: Option<Lookup>,
     unwatched: bool,
+    #[cfg(feature = "port-mapping")]
+    maps_port: bool,
     wall: Option<WallClock>,
 }
 
@@ -144,6 +146,19 @@ impl Builder {
     #[must_use]
     pub fn watch_network(mut self, watch: bool) -> Self {
         self.unwatched = !watch;
+        self
+    }
+
+    /// Asks this machine's router for a port that leads to the socket (PCP, NAT-PMP or UPnP; feature `port-mapping`; default
+    /// false): then others reach it by an introduction through NATs that let in nobody by themselves.
+    ///
+    /// The router is asked when the first [`connect_introduced`](Socket::connect_introduced) with direct paths begins, on another
+    /// thread: nothing waits for the answer. The port is given back when the socket is dropped, which takes up to 300 ms. A router
+    /// that is not asked, or refuses, costs only this possibility.
+    #[cfg(feature = "port-mapping")]
+    #[must_use]
+    pub fn map_port(mut self, map: bool) -> Self {
+        self.maps_port = map;
         self
     }
 
@@ -357,6 +372,10 @@ impl Builder {
         let mut socket = Socket::from_parts(endpoint, udp, clock, self.link, link_seed, lookup, shard);
         if !self.unwatched {
             socket.watch_network();
+        }
+        #[cfg(feature = "port-mapping")]
+        if self.maps_port {
+            socket.map_port();
         }
         Ok(socket)
     }

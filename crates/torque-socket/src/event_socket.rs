@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use torque_proto::{
-    CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, Peer, PublicKey, SendError, Sequence,
+    CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, IntroducedOptions, IntroductionId, Peer,
+    PublicKey, Relay, SendError, Sequence,
 };
 
 #[cfg(feature = "tokio")]
@@ -174,6 +175,34 @@ pub trait EventSocket {
         payload: &[u8],
     ) -> Vec<(ConnectionId, Result<Sequence, SendError>)>;
 
+    /// As [`Socket::introduce`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::introduce`].
+    fn introduce(
+        &mut self,
+        initiator: ConnectionId,
+        host: ConnectionId,
+        relay: Option<Relay>,
+    ) -> Result<IntroductionId, CallError>;
+
+    /// As [`Socket::refuse_introduction`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::refuse_introduction`].
+    fn refuse_introduction(&mut self, from: ConnectionId, to: ConnectionId) -> Result<(), CallError>;
+
+    /// As [`Socket::connect_introduced`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::connect_introduced`].
+    fn connect_introduced(
+        &mut self,
+        introducer: ConnectionId,
+        remote: u32,
+        options: IntroducedOptions,
+    ) -> Result<ConnectionId, CallError>;
+
     /// As [`Socket::flush`].
     fn flush(&mut self);
 
@@ -255,6 +284,28 @@ macro_rules! impl_event_socket {
                 payload: &[u8],
             ) -> Vec<(ConnectionId, Result<Sequence, SendError>)> {
                 <$calls>::send_to_all(self, connections.iter().copied(), payload)
+            }
+
+            fn introduce(
+                &mut self,
+                initiator: ConnectionId,
+                host: ConnectionId,
+                relay: Option<Relay>,
+            ) -> Result<IntroductionId, CallError> {
+                <$calls>::introduce(self, initiator, host, relay)
+            }
+
+            fn refuse_introduction(&mut self, from: ConnectionId, to: ConnectionId) -> Result<(), CallError> {
+                <$calls>::refuse_introduction(self, from, to)
+            }
+
+            fn connect_introduced(
+                &mut self,
+                introducer: ConnectionId,
+                remote: u32,
+                options: IntroducedOptions,
+            ) -> Result<ConnectionId, CallError> {
+                <$calls>::connect_introduced(self, introducer, remote, options)
             }
 
             fn flush(&mut self) {

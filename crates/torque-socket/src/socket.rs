@@ -5,6 +5,7 @@ mod ending;
 mod interfaces;
 mod introducing;
 mod network;
+mod own_addresses;
 #[cfg(feature = "port-mapping")]
 mod port_mapping;
 mod receiving;
@@ -33,6 +34,7 @@ use crate::sharded::{PrivatePort, Shard};
 use crate::waker::{Waker, get_waker};
 use ending::Endings;
 use network::NetworkWatch;
+use own_addresses::OwnAddresses;
 
 pub use ending::Shutdown;
 
@@ -89,6 +91,7 @@ pub struct Socket {
     endings: Endings,
     /// `None` if the program looks after it, or nothing can change.
     network: Option<NetworkWatch>,
+    own_addresses: OwnAddresses,
 }
 
 impl fmt::Debug for Socket {
@@ -149,6 +152,7 @@ impl Socket {
             held_back: false,
             endings: Endings::default(),
             network: None,
+            own_addresses: OwnAddresses::default(),
         };
         socket.set_simulated_link(link);
         socket
@@ -300,6 +304,8 @@ impl Socket {
         // Handling the datagrams took no time that timers know of.
         let now = self.receive().unwrap_or_else(|| self.clock.now());
         self.look_at_network(now);
+        #[cfg(feature = "port-mapping")]
+        self.take_mapped_address(now);
         self.polled_at = now;
         self.run_background(now);
         self.run_timers(now);

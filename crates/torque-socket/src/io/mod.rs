@@ -105,6 +105,11 @@ impl Udp {
         self.calls.local
     }
 
+    /// Returns whether an IPv6 socket takes IPv4 as well.
+    pub(crate) fn is_dual_stack(&self) -> bool {
+        self.calls.dual_stack
+    }
+
     pub(crate) fn stats(&self) -> &IoStats {
         &self.stats
     }

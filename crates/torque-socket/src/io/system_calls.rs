@@ -81,7 +81,7 @@ pub(crate) struct SystemCalls {
     /// The port of the paths that begin here: 0 at the bound port ([`Path::port`]).
     pub(crate) port: u16,
     /// True if an IPv6 socket takes IPv4 as well.
-    dual_stack: bool,
+    pub(super) dual_stack: bool,
     segments: Segments,
 }
 

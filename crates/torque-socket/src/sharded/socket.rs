@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use torque_netem::LinkConfig;
 use torque_proto::{
-    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, Peer, PublicKey, SendError,
-    Sequence, Stats, Trust,
+    Address, CallError, ConnectOptions, ConnectionId, ConnectionStats, Event, IntroducedOptions,
+    IntroductionId, Peer, PublicKey, Relay, SendError, Sequence, Stats, Trust,
 };
 
 use super::announcer::Announcer;
@@ -307,6 +307,40 @@ impl ShardedSocket {
     /// The connection has ended.
     pub fn set_user_data(&self, connection: ConnectionId, user_data: u64) -> Result<(), CallError> {
         self.shard(connection).ok_or(CallError::Closed)?.set_user_data(connection, user_data)
+    }
+
+    /// As [`Socket::introduce`], if both are connected to the same shard.
+    ///
+    /// # Errors
+    /// Those of [`Socket::introduce`].
+    pub fn introduce(
+        &self,
+        initiator: ConnectionId,
+        host: ConnectionId,
+        relay: impl Into<Option<Relay>>,
+    ) -> Result<IntroductionId, CallError> {
+        self.shard(initiator).ok_or(CallError::Closed)?.introduce(initiator, host, relay)
+    }
+
+    /// As [`Socket::refuse_introduction`].
+    ///
+    /// # Errors
+    /// Nothing was asked.
+    pub fn refuse_introduction(&self, from: ConnectionId, to: ConnectionId) -> Result<(), CallError> {
+        self.shard(from).ok_or(CallError::NotWaiting)?.refuse_introduction(from, to)
+    }
+
+    /// As [`Socket::connect_introduced`], which one of several shards cannot do.
+    ///
+    /// # Errors
+    /// Those of [`Socket::connect_introduced`].
+    pub fn connect_introduced(
+        &self,
+        introducer: ConnectionId,
+        remote: u32,
+        options: IntroducedOptions,
+    ) -> Result<ConnectionId, CallError> {
+        self.shard(introducer).ok_or(CallError::Closed)?.connect_introduced(introducer, remote, options)
     }
 
     /// The counters of the protocol, of all shards together.

@@ -1,5 +1,4 @@
 //! The addresses of this machine that another party of an introduction may reach (INTRODUCTIONS.md 3, kind 1).
-#![cfg_attr(not(test), expect(dead_code, reason = "the socket's part of introductions follows"))]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

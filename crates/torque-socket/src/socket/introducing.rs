@@ -52,6 +52,10 @@ impl Socket {
         if self.shard.is_some() {
             return Err(CallError::OtherShard);
         }
-        self.endpoint.connect_introduced(self.clock.now(), introducer, remote, options)
+        let now = self.clock.now();
+        if options.direct {
+            self.find_own_addresses(now);
+        }
+        self.endpoint.connect_introduced(now, introducer, remote, options)
     }
 }

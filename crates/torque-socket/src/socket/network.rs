@@ -27,7 +27,9 @@ impl Socket {
     /// that tells of changes, as Android, iOS and macOS do, calls this, so that even an idle connection follows at once. A
     /// call without a change does no harm. Does nothing without [`Config::roaming`](crate::Config::roaming).
     pub fn network_changed(&mut self) {
-        self.endpoint.network_changed(self.clock.now());
+        let now = self.clock.now();
+        self.endpoint.network_changed(now);
+        self.find_own_addresses_again(now);
     }
 
     /// Begins to notice changes of the network, if there can be any.
@@ -50,6 +52,7 @@ impl Socket {
             #[cfg(feature = "tracing")]
             tracing::debug!("the network has changed");
             self.endpoint.network_changed(now);
+            self.find_own_addresses_again(now);
         }
     }
 }

@@ -1,10 +1,6 @@
 //! A port of this machine's router that leads to a socket, for parties of introductions (INTRODUCTIONS.md 3, kind 2).
 //!
 //! The router is asked by PCP, by NAT-PMP if it says that it speaks that, and else by UPnP.
-#![cfg_attr(
-    not(all(test, target_os = "linux")),
-    expect(dead_code, reason = "the socket's part of introductions follows")
-)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;

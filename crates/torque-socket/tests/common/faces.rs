@@ -2,18 +2,24 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use torque_socket::{Event, EventSocket, Socket, ThreadedSocket};
 
 /// A face, how it waits, and the calls that [`EventSocket`] does not have.
-pub trait Face {
+pub trait Face: Send {
+    fn address(&self) -> SocketAddr;
     fn calls(&mut self) -> &mut dyn EventSocket;
     fn wait(&mut self, timeout: Duration) -> Option<Event>;
     fn network_changed(&mut self);
 }
 
 impl Face for Socket {
+    fn address(&self) -> SocketAddr {
+        self.local_addr()
+    }
+
     fn calls(&mut self) -> &mut dyn EventSocket {
         self
     }
@@ -28,6 +34,10 @@ impl Face for Socket {
 }
 
 impl Face for ThreadedSocket {
+    fn address(&self) -> SocketAddr {
+        self.local_addr()
+    }
+
     fn calls(&mut self) -> &mut dyn EventSocket {
         self
     }
@@ -46,6 +56,10 @@ struct InTokio(tokio::runtime::Runtime, torque_socket::AsyncSocket);
 
 #[cfg(feature = "tokio")]
 impl Face for InTokio {
+    fn address(&self) -> SocketAddr {
+        self.1.local_addr()
+    }
+
     fn calls(&mut self) -> &mut dyn EventSocket {
         &mut self.1
     }
