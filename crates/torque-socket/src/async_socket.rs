@@ -164,10 +164,15 @@ impl AsyncSocket {
         self.with(|socket| socket.local_addr())
     }
 
-    /// A handle to send on one connection from any task.
+    /// A handle to send on one connection from any task. If there is no such connection, or its [`Event::Close`] was taken, the
+    /// calls of the handle fail.
     pub fn connection(&self, id: ConnectionId) -> AsyncConnection {
         let mut state = self.shared.lock();
-        let is_over = Arc::clone(state.handles.entry(id).or_default());
+        let is_over = if state.socket.has_connection(id) {
+            Arc::clone(state.handles.entry(id).or_default())
+        } else {
+            Arc::new(AtomicBool::new(true))
+        };
         AsyncConnection { id, shared: Arc::downgrade(&self.shared), is_over }
     }
 

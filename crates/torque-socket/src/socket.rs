@@ -434,6 +434,12 @@ impl Socket {
         self.endpoint.peer(connection)
     }
 
+    /// Returns whether the id names a connection whose [`Event::Close`] was not taken.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_connection(&self, connection: ConnectionId) -> bool {
+        self.endpoint.has_connection(connection)
+    }
+
     /// Notes a number with a connection, for example an index of the application's own tables. [`peer`](Self::peer)
     /// tells it.
     ///

@@ -444,6 +444,11 @@ mod routers {
     fn a_party_whose_addresses_change_is_met_by_the_new_one() {
         in_the_internet(|mut internet| {
             internet.add_router(0, &[0, 1]);
+            // The host cannot begin. The initiator has to know where it is.
+            internet.routers[0].rules(
+                "table ip one_way { chain forward { type filter hook forward priority -1;
+                     iifname lan1 oifname lan0 ct state new drop; }; }",
+            );
             let met = internet.meet(|internet, three| {
                 let machine = &internet.parties[HOST - 1];
                 machine.run("ip addr del 192.168.1.2/24 dev eth0");

@@ -232,7 +232,8 @@ fn a_handle_of_a_connection_that_has_ended_sends_on_no_other() {
         // Ids come round: here until the next one is the same.
         let passing = |client: &mut AsyncSocket| {
             let id = client.connect("127.0.0.1:9", Trust::Anyone).unwrap();
-            client.close(id, b"").unwrap();
+            // An attempt has handles, too.
+            client.connection(id).close(b"").unwrap();
             while !matches!(client.next_event(), Some(Event::Close { .. })) {}
             id
         };
@@ -240,13 +241,18 @@ fn a_handle_of_a_connection_that_has_ended_sends_on_no_other() {
         for _ in 0..rest {
             passing(&mut client);
         }
+        // Also one that is asked for only now.
+        let late = client.connection(at_client);
+        assert_eq!(late.send(b"?").unwrap_err(), SendError::Closed);
         let mut other = socket(hasty());
         let (again, _) = connect(&mut other, &mut client).await;
         assert_eq!(again, at_client);
-        assert_eq!(old.send(b"not for you").unwrap_err(), SendError::Closed);
-        assert_eq!(old.close(b""), Err(CallError::Closed));
-        assert_eq!((old.peer(), old.max_packet_size()), (None, None));
-        assert!(old.connection_stats().is_none());
+        for handle in [old, late] {
+            assert_eq!(handle.send(b"not for you").unwrap_err(), SendError::Closed);
+            assert_eq!(handle.close(b""), Err(CallError::Closed));
+            assert_eq!((handle.peer(), handle.max_packet_size()), (None, None));
+            assert!(handle.connection_stats().is_none());
+        }
         // One of the new connection does.
         assert!(client.connection(again).send(b"for you").is_ok());
     });

@@ -27,6 +27,12 @@ pub struct Peer {
 }
 
 impl Endpoint {
+    /// Returns whether this id names a connection, from the call or the request that began it until its close event is taken. After
+    /// that it may name another one some time.
+    pub fn has_connection(&self, connection: ConnectionId) -> bool {
+        self.slots.get(connection).is_some_and(|entry| !entry.close_taken)
+    }
+
     /// The other side of a connection, from its request or its establishment until its close event is taken, however
     /// it ended.
     pub fn peer(&self, connection: ConnectionId) -> Option<Peer> {
