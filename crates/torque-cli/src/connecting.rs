@@ -14,7 +14,7 @@ use crate::handshake_text::{short_key, steps, steps_json};
 use crate::key_files;
 use crate::output::{DIM, GOOD, NAME, Output, WARN};
 use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
-use crate::trust::TrustOptions;
+use crate::trust::{Named, TrustOptions};
 use crate::units::{millis, millis_number, printable};
 
 /// The time after which an attempt reports what seems to be wrong.
@@ -39,6 +39,9 @@ pub struct Connected {
     pub remote: Address,
     pub public_key: PublicKey,
     pub accept_data: Vec<u8>,
+    pub settings: Settings,
+    /// The connection with the lobby that introduced the two.
+    pub lobby: Option<ConnectionId>,
 }
 
 /// The bytes of a credential for `key`, followed by the application's own. A useless credential is refused here.
@@ -51,9 +54,16 @@ pub fn with_credential(credential: Option<&Path>, key: PublicKey, data: &[u8]) -
     Ok(bytes)
 }
 
-/// Connects, and waits until the connection is established.
+/// Connects, waits until the connection is established, and tells.
 pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Result<Connected, Failure> {
-    let host = host_name(wish.target)?;
+    let connected = connect(socket, wish, output)?;
+    tell_established(socket, &connected, None, output)?;
+    Ok(connected)
+}
+
+/// Connects, and waits until the connection is established.
+pub fn connect(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Result<Connected, Failure> {
+    let host = Named::Host(host_name(wish.target)?);
     // Without a key in the URL the host's key is judged below.
     let trust = wish.target.to_target()?.key().is_none().then_some(Trust::Ask);
     let options = ConnectOptions::default()
@@ -61,62 +71,116 @@ pub fn establish(socket: &mut Socket, wish: &Wish<'_>, output: &Output) -> Resul
         .with_data(with_credential(wish.credential, socket.public_key(), wish.data)?)
         .with_settings(wish.settings);
     let id = socket.connect_with(wish.target, options)?;
-    let begun = Instant::now();
-    let mut is_hinted = false;
-    loop {
-        if stop::requested() {
-            // It is given up either way.
-            let _ = socket.close(id, b"");
-            socket.flush();
-            return Err(Failure::failed("stopped before the connection was established"));
-        }
-        if !is_hinted && begun.elapsed() >= HINT_AFTER {
-            is_hinted = tell_hint(socket.attempt_problem(id), output)?;
-        }
-        socket.wait(LOOK_EVERY);
-        socket.poll();
-        while let Some(event) = socket.next_event() {
-            match event {
-                Event::ChallengeResponse(ChallengeResponse {
-                    connection,
-                    public_key,
-                    challenge_response_data,
-                    ..
-                }) => {
-                    let data = &challenge_response_data;
-                    if let Err(failure) = wish.trust.decide(&host, public_key, data, wish.harmless, output) {
-                        let _ = socket.close(connection, b"");
-                        return Err(failure);
+    Attempt { id, host, trust: wish.trust, harmless: wish.harmless, lobby: None }.wait(socket, output)
+}
+
+/// An attempt that has begun.
+pub struct Attempt<'a> {
+    pub id: ConnectionId,
+    pub host: Named,
+    pub trust: &'a TrustOptions,
+    /// See [`TrustOptions::decide`].
+    pub harmless: bool,
+    /// The connection with the lobby that introduces the two.
+    pub lobby: Option<ConnectionId>,
+}
+
+impl Attempt<'_> {
+    /// Waits until the connection is established.
+    pub fn wait(&self, socket: &mut Socket, output: &Output) -> Result<Connected, Failure> {
+        let begun = Instant::now();
+        let mut is_hinted = false;
+        let mut lobby_ended = None;
+        loop {
+            if stop::requested() {
+                socket.close_all();
+                socket.flush();
+                return Err(Failure::failed("stopped before the connection was established"));
+            }
+            if !is_hinted && begun.elapsed() >= HINT_AFTER {
+                is_hinted = tell_hint(socket.attempt_problem(self.id), output)?;
+            }
+            socket.wait(LOOK_EVERY);
+            socket.poll();
+            while let Some(event) = socket.next_event() {
+                match event {
+                    Event::ChallengeResponse(response) if response.connection == self.id => {
+                        self.judge(socket, &response, output)?;
                     }
-                    socket.accept_challenge(connection)?;
+                    Event::Established {
+                        connection: id, remote, public_key, accept_data, settings, ..
+                    } if id == self.id => {
+                        let lobby = self.lobby;
+                        return Ok(Connected { id, remote, public_key, accept_data, settings, lobby });
+                    }
+                    Event::Close { connection, code, reason, .. } if connection == self.id => {
+                        return Err(match lobby_ended {
+                            Some(failure) if code == CloseCode::IntroducerGone => failure,
+                            _ => Failure::closed(code, &reason),
+                        });
+                    }
+                    // The attempt ends as well, if it needs the lobby still.
+                    Event::Close { connection, code, reason, .. } if Some(connection) == self.lobby => {
+                        lobby_ended = Some(Failure::closed(code, &reason));
+                    }
+                    _ => {}
                 }
-                Event::Established { connection, remote, public_key, accept_data, settings, .. } => {
-                    let stats = socket.connection_stats(connection);
-                    let steps_text = stats.as_ref().map(steps).unwrap_or_default();
-                    let cipher = stats.as_ref().map(|stats| stats.cipher.to_string()).unwrap_or_default();
-                    output.note(format_args!(
-                        "{GOOD}connected{GOOD:#} to {remote} ({NAME}{}{NAME:#}): {steps_text}",
-                        short_key(&public_key)
-                    ));
-                    output.note(format_args!("{DIM}{settings};cipher={cipher}{DIM:#}"));
-                    output.record(|| {
-                        json!({
-                            "event": "established",
-                            "remote": remote.to_string(),
-                            "public_key": public_key.to_string(),
-                            "accept_data": printable(&accept_data),
-                            "settings": settings.to_string(),
-                            "cipher": cipher,
-                            "handshake": stats.as_ref().map(steps_json),
-                        })
-                    })?;
-                    return Ok(Connected { id: connection, remote, public_key, accept_data });
-                }
-                Event::Close { code, reason, .. } => return Err(Failure::closed(code, &reason)),
-                _ => {}
             }
         }
     }
+
+    fn judge(
+        &self,
+        socket: &mut Socket,
+        response: &ChallengeResponse,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let (key, data) = (response.public_key, &response.challenge_response_data);
+        if let Err(failure) = self.trust.decide(&self.host, key, data, self.harmless, output) {
+            let _ = socket.close(self.id, b"");
+            return Err(failure);
+        }
+        Ok(socket.accept_challenge(self.id)?)
+    }
+}
+
+/// Tells that a connection is established. `lobby` is the key of the lobby that introduced the two.
+pub fn tell_established(
+    socket: &Socket,
+    connected: &Connected,
+    lobby: Option<PublicKey>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let Connected { id, remote, public_key, accept_data, settings, .. } = connected;
+    let stats = socket.connection_stats(*id);
+    let steps_text = stats.as_ref().map(steps).unwrap_or_default();
+    let cipher = stats.as_ref().map(|stats| stats.cipher.to_string()).unwrap_or_default();
+    let key = short_key(public_key);
+    let place = if remote.is_circuit() { "through the lobby".into() } else { format!("to {remote}") };
+    output.note(format_args!("{GOOD}connected{GOOD:#} {place} ({NAME}{key}{NAME:#}): {steps_text}"));
+    if let Some(lobby) = lobby {
+        let path = if remote.is_circuit() { "which relays for now" } else { "directly" };
+        output.note(format_args!("introduced by {NAME}{}{NAME:#}, {path}", short_key(&lobby)));
+    }
+    output.note(format_args!("{DIM}{settings};cipher={cipher}{DIM:#}"));
+    output.record(|| {
+        json!({
+            "event": "established",
+            "remote": remote.to_string(),
+            "path": path_name(*remote),
+            "introduced_by": lobby.map(|key| key.to_string()),
+            "public_key": public_key.to_string(),
+            "accept_data": printable(accept_data),
+            "settings": settings.to_string(),
+            "cipher": cipher,
+            "handshake": stats.as_ref().map(steps_json),
+        })
+    })
+}
+
+/// Returns the name of a kind of path, for JSON.
+pub fn path_name(remote: Address) -> &'static str {
+    if remote.is_circuit() { "relayed" } else { "direct" }
 }
 
 /// Reports what seems to be wrong while the attempt goes on. Anyone can send a false answer, so only the end of the wait
@@ -157,16 +221,19 @@ impl LastFigures {
     }
 }
 
-/// Tells that the connection goes on by another path: this machine or the host has another address now.
+/// Tells that the connection goes on by another path: this machine or the host has another address now, or a relayed
+/// connection has become direct.
 pub fn tell_path_change(remote: Address, round_trip: Duration, output: &Output) -> Result<(), Failure> {
+    let place = if remote.is_circuit() { "relayed by the lobby".into() } else { format!("at {remote}") };
     output.note(format_args!(
-        "{WARN}another path{WARN:#} to the host at {remote}: the connection goes on {DIM}(round trip {}){DIM:#}",
+        "{WARN}another path{WARN:#} to the host, {place}: the connection goes on {DIM}(round trip {}){DIM:#}",
         millis(round_trip)
     ));
     output.record(|| {
         json!({
             "event": "path_changed",
             "remote": remote.to_string(),
+            "path": path_name(remote),
             "rtt_ms": millis_number(round_trip),
         })
     })
@@ -205,7 +272,7 @@ pub fn end(
 }
 
 /// The name of a host in the known hosts: name and port.
-fn host_name(target: &str) -> Result<String, Failure> {
+pub fn host_name(target: &str) -> Result<String, Failure> {
     Ok(match target.to_target()? {
         Target::Url(url) => format!("{}:{}", url.host, url.port),
         Target::Address(address) => address.to_string(),

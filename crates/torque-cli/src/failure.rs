@@ -125,6 +125,22 @@ impl Failure {
             }
             CloseCode::VersionMismatch => (Code::Refused, "update the older of the two programs"),
             CloseCode::NoCommonCipher => (Code::Refused, "offer a cipher that the host allows with --cipher"),
+            CloseCode::IntroductionRefused => (Code::Refused, "the lobby does not introduce these two"),
+            CloseCode::RoleConflict => {
+                (Code::Refused, "one of the two has to host, and the other one to connect")
+            }
+            CloseCode::RemoteNeverAsked => (
+                Code::NoAnswer,
+                "the other party did not answer the lobby; check that it runs, and try again",
+            ),
+            CloseCode::RemoteGone => (Code::NoAnswer, "the other party has left the lobby; try again later"),
+            CloseCode::NoPath | CloseCode::HardNat => (
+                Code::NoAnswer,
+                "firewalls or NATs let nothing through: use a lobby that relays (torque introduce --relay), and --relay fallback here and there",
+            ),
+            CloseCode::IntroducerGone => {
+                (Code::NoAnswer, "the lobby went away before it had introduced the two; try again")
+            }
             CloseCode::DifficultyTooHigh => (Code::Refused, "the host is under load: try again later"),
             CloseCode::StaleChallenge => (Code::Refused, "the host is under load: try again later"),
             _ => (Code::Failed, ""),

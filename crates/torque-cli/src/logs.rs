@@ -76,6 +76,11 @@ impl<'a> Logs<'a> {
         Self { output, filter }
     }
 
+    /// Returns the output that it writes to.
+    pub fn output(&self) -> &Output {
+        self.output
+    }
+
     /// Returns whether events of this level are shown, for texts that are costly to make.
     pub fn wants(&self, level: Level) -> bool {
         level.filter().into_level().is_none_or(|level| self.filter.would_enable(OWN, &level))

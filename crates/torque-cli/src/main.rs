@@ -16,13 +16,17 @@ mod handshake_text;
 mod host_socket;
 mod key_files;
 mod key_log;
+mod listening;
+mod lobby;
 mod logs;
 mod metrics_listener;
 mod output;
+mod refusals;
 mod socket_options;
 mod stop;
 mod trust;
 mod units;
+mod via;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! Serves metrics for Prometheus over minimal HTTP. Every request gets the current figures.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -177,5 +178,15 @@ fn within(time: Duration, mut step: impl FnMut(Duration) -> io::Result<bool>) ->
         if step(left)? {
             return Ok(());
         }
+    }
+}
+
+/// Appends a metric with its values by label, as text that Prometheus reads.
+pub fn family(text: &mut String, kind: &str, name: &str, help: &str, values: &[(&str, u64)]) {
+    use fmt::Write;
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in values {
+        let _ = writeln!(text, "{name}{labels} {value}");
     }
 }

@@ -1,5 +1,6 @@
 //! Decides whether a host's key is right: pinned, known, signed, or confirmed by the person at the terminal.
 
+use std::fmt;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -7,11 +8,40 @@ use torque_socket::PublicKey;
 use torque_socket::trust::{Judge, Judgement, KnownHosts, Reason};
 
 use crate::failure::{Code, Failure};
+use crate::lobby::Name;
 use crate::output::{BAD, DIM, NAME, Output};
 use crate::units::printable;
 
+/// A host, as the person named it. Its text is its name in the known hosts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// A name or an address, with a port.
+    Host(String),
+    /// A name at a lobby.
+    AtLobby { name: Name, lobby: String },
+}
+
+impl Named {
+    /// Returns how this host is named together with its key.
+    fn pinned(&self, key: PublicKey) -> String {
+        match self {
+            Self::Host(host) => format!("torque://{key}@{host}"),
+            Self::AtLobby { name, .. } => format!("{key}@{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => f.write_str(host),
+            Self::AtLobby { name, lobby } => write!(f, "{name}@{lobby}"),
+        }
+    }
+}
+
 /// Ways to trust a host. A key in the URL overrides all of them.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Trust")]
 pub struct TrustOptions {
     /// Trust hosts whose key this authority signed (tk1...); may be repeated
@@ -28,11 +58,11 @@ pub struct TrustOptions {
 }
 
 impl TrustOptions {
-    /// Decides about the key and data of the host at `host`. `harmless` says that nothing secret will be sent, so that an
+    /// Decides about the key and data of a host. `harmless` says that nothing secret will be sent, so that an
     /// unknown key is accepted.
     pub fn decide(
         &self,
-        host: &str,
+        host: &Named,
         key: PublicKey,
         data: &[u8],
         harmless: bool,
@@ -43,7 +73,7 @@ impl TrustOptions {
             Some(path) => Some(KnownHosts::load(path).map_err(|error| Failure::usage(error.to_string()))?),
         };
         let judge = Judge { known_hosts: known.as_ref(), authorities: &self.authority, ..Judge::default() };
-        match judge.judge(host, key, data) {
+        match judge.judge(&host.to_string(), key, data) {
             Judgement::Trusted(Reason::Signed { name, authority }) => {
                 output.note(format_args!(
                     "{DIM}signed as \"{}\" by {authority}{DIM:#}",
@@ -63,7 +93,7 @@ impl TrustOptions {
                     && self.authority.is_empty()
                 {
                     output.note(format_args!("{DIM}first visit: {host} has the key {key}{DIM:#}"));
-                    return known.remember(host, key).map_err(|error| Failure::failed(error.to_string()));
+                    return known.remember(&host.to_string(), key).map_err(|error| Failure::failed(error.to_string()));
                 }
                 if self.authority.is_empty() && ask(host, key, output)? {
                     return Ok(());
@@ -74,7 +104,8 @@ impl TrustOptions {
                     format!("none of the authorities signed the key of {host}, {key}")
                 };
                 Err(Failure::new(Code::KeyMismatch, what).next(format!(
-                    "if it is right, pin it: torque://{key}@{host}; or keep it with --known-hosts FILE, or take any with --trust-anyone"
+                    "if it is right, pin it: {}; or keep it with --known-hosts FILE, or take any with --trust-anyone",
+                    host.pinned(key)
                 )))
             }
         }
@@ -82,7 +113,7 @@ impl TrustOptions {
 }
 
 /// Asks the person at the terminal, if there is one.
-fn ask(host: &str, key: PublicKey, output: &Output) -> Result<bool, Failure> {
+fn ask(host: &Named, key: PublicKey, output: &Output) -> Result<bool, Failure> {
     if output.is_json() || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(false);
     }

@@ -139,9 +139,9 @@ pub use torque_proto::identity::{
 pub use torque_proto::{
     Address, ByteRate, CallError, ChallengeResponse, Cipher, CloseCode, ClosedBy, Config, ConfigError,
     ConnectOptions, ConnectRequest, ConnectionCounters, ConnectionId, ConnectionStats, Delivery, Event,
-    Extension, HandshakeConfig, HandshakeStats, IntroducedOptions, IntroductionConfig, IntroductionId,
-    IntroductionResult, KeyLogEntry, KeyPair, Limits, OriginPolicy, Payload, Peer, PublicKey, PuzzleConfig,
-    Relay, Relaying, SendError, Sequence, Settings, SettingsError, Stats, Trust,
+    Extension, HandshakeConfig, HandshakeStats, IntroducedOptions, IntroducerStats, IntroductionConfig,
+    IntroductionId, IntroductionResult, KeyLogEntry, KeyPair, Limits, OriginPolicy, Payload, Peer, PublicKey,
+    PuzzleConfig, Relay, Relaying, SendError, Sequence, Settings, SettingsError, Stats, Trust,
 };
 
 /// The examples of the project's README and of this crate's have to work.

@@ -17,6 +17,7 @@ use crate::socket_options::SocketOptions;
 use crate::stop;
 use crate::trust::TrustOptions;
 use crate::units::{hex, millis, millis_number, printable, text_or_hex};
+use crate::via::{self, ViaOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +27,12 @@ Examples:
                                                  one packet, its verdict, and the answer
   torque connect host --count 600 --rate 60 --size 100 --link mobile
                                                  ten seconds of game traffic over a bad network
+  torque connect --via torque://tk1...@lobby tk1...@pond
+                                                 the host that a lobby (`torque introduce`) knows as pond
+
+With --via, the lobby's URL is trusted as a host's is without, and so is the host by its own key: in front of the name, known
+(as NAME@LOBBY), signed, or confirmed. The lobby tells a key for the name, too. That alone is no reason to trust it: a
+lobby could introduce itself.
 
 Without --send or --count, lines from standard input become packets. At the end it waits for the verdicts.
 ";
@@ -37,7 +44,7 @@ Without --send or --count, lines from standard input become packets. At the end 
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// torque://[KEY@]HOST[:PORT], or the same without torque://
+    /// torque://[KEY@]HOST[:PORT], or the same without torque://; with --via [KEY@]NAME
     #[arg(value_name = "URL")]
     url: String,
 
@@ -70,6 +77,9 @@ pub struct Args {
     linger: u64,
 
     #[command(flatten)]
+    via: ViaOptions,
+
+    #[command(flatten)]
     trust: TrustOptions,
 
     #[command(flatten)]
@@ -95,7 +105,10 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         credential: args.credential.as_deref(),
         harmless: false,
     };
-    let connected = connecting::establish(&mut socket, &wish, output)?;
+    let connected = match &args.via.via {
+        None => connecting::establish(&mut socket, &wish, output)?,
+        Some(lobby) => via::establish(&mut socket, lobby, &args.via, &wish, output)?,
+    };
     if !connected.accept_data.is_empty() {
         output.note(format_args!("{DIM}the host says: {}{DIM:#}", printable(&connected.accept_data)));
     }
@@ -262,6 +275,9 @@ impl<'a> Talk<'a> {
 
     fn event(&mut self, event: Event) -> Result<(), Failure> {
         let output = self.output;
+        if event.connection() != Some(self.connected.id) {
+            return self.other_event(&event);
+        }
         match event {
             Event::Packet { sequence, payload, .. } => {
                 self.heard = Instant::now();
@@ -286,6 +302,24 @@ impl<'a> Talk<'a> {
                 self.is_over = true;
                 self.ended = Some(Failure::closed(code, &reason));
                 Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An event that is not the connection's. The lobby may go: nothing ends with it, unless it relays.
+    fn other_event(&mut self, event: &Event) -> Result<(), Failure> {
+        match event {
+            Event::Close { connection, code, by, reason } if Some(*connection) == self.connected.lobby => {
+                if *by == ClosedBy::Application {
+                    return Ok(());
+                }
+                self.output.note(format_args!(
+                    "{WARN}the lobby has gone{WARN:#}: {code} {DIM}(a direct connection goes on){DIM:#}"
+                ));
+                self.output.record(
+                    || json!({ "event": "lobby_closed", "code": code.name(), "reason": printable(reason) }),
+                )
             }
             _ => Ok(()),
         }

@@ -3,25 +3,27 @@
 mod figures;
 mod guests;
 mod limits;
+mod registration;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use torque_socket::{DEFAULT_PORT, IoStats, PublicKey, Stats};
+use serde_json::json;
+use torque_socket::{DEFAULT_PORT, Event, PublicKey};
 
-use crate::addresses::{self, Reach};
 use crate::connecting::with_credential;
 use crate::failure::Failure;
 use crate::host_socket::HostSocket;
-use crate::logs::{self, Level, Logs};
+use crate::listening::{Listening, tell_counters};
+use crate::logs::{Level, Logs};
 use crate::metrics_listener::MetricsListener;
-use crate::output::{DIM, GOOD, NAME, Output};
+use crate::output::{DIM, Output};
 use crate::socket_options::SocketOptions;
 use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
 use guests::Guests;
 use limits::LimitOptions;
+use registration::{Registration, RegistrationOptions};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +37,8 @@ Examples:
   torque host --shards 4                           on four cores, with one address and one key
   torque host --metrics 127.0.0.1:9280             counters at http://127.0.0.1:9280/metrics
   torque host --link terrible                      what would it be like on a bad network?
+  torque host --via torque://tk1...@lobby --as pond
+                                                   behind a NAT: a lobby (`torque introduce`) brings guests
 
 It also answers `torque query` and `torque discover`.
 
@@ -130,17 +134,23 @@ pub struct Args {
     log_connect_data: bool,
 
     #[command(flatten)]
+    registration: RegistrationOptions,
+
+    #[command(flatten)]
     limits: LimitOptions,
 
     #[command(flatten)]
     socket: SocketOptions,
 }
 
-/// The most URLs that a host with many addresses prints.
-const URLS_SHOWN: usize = 4;
-
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
+    let logs = Logs::new(if args.verbose { Level::Debug } else { Level::Info }, output);
+    let mut registration = args.registration.registration(&logs)?;
+    if registration.is_some() && args.shards > 1 {
+        return Err(Failure::usage("a host of several shards cannot be introduced")
+            .next("leave out --shards, or --via and --as"));
+    }
     let bind = args.bind.clone().unwrap_or_else(|| format!("0.0.0.0:{DEFAULT_PORT}"));
     let mut config = args.socket.config();
     config.origins.trusted_gateways.clone_from(&args.trusted_gateway);
@@ -157,13 +167,12 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         Failure::usage(format!("--data and --credential: {error}")).next("shorten --data")
     })?;
     let metrics = args.metrics.map(MetricsListener::bind).transpose()?;
-    let logs = Logs::new(if args.verbose { Level::Debug } else { Level::Info }, output);
     let mut guests = Guests::new(args, &logs)?;
     announce(&socket, metrics.as_ref(), output)?;
 
     let end = args.seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let is_done = |guests: &Guests<'_>| stop::requested() || (args.once && guests.ended > 0);
-    let mut ran = Ok(());
+    let mut ran = renew(registration.as_mut(), &mut socket);
     while ran.is_ok() && !is_done(&guests) {
         let now = Instant::now();
         if end.is_some_and(|end| end <= now) {
@@ -171,23 +180,54 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
         }
         let turn_end = end.map_or(now + LOOK_EVERY, |end| end.min(now + LOOK_EVERY));
         while let Some(event) = socket.event_before(turn_end) {
-            ran = guests.event(Some(&mut socket), event);
+            ran = take(Some(&mut socket), event, registration.as_mut(), &mut guests);
             if ran.is_err() || turn_end <= Instant::now() || is_done(&guests) {
                 break;
             }
         }
-        ran = ran.and_then(|()| guests.tell_refusals());
+        ran = ran
+            .and_then(|()| guests.tell_refusals())
+            .and_then(|()| renew(registration.as_mut(), &mut socket));
         if let Some(metrics) = &metrics {
             metrics.answer(|| socket.metrics() + &guests.metrics());
         }
     }
-    end_in_order(socket, &mut guests, ran, output)
+    end_in_order(socket, registration, &mut guests, ran, output)
+}
+
+/// Connects with the lobby, if it is time to.
+fn renew(registration: Option<&mut Registration<'_>>, socket: &mut HostSocket) -> Result<(), Failure> {
+    match (registration, socket) {
+        (Some(registration), HostSocket::One(socket)) => registration.renew(socket),
+        _ => Ok(()),
+    }
+}
+
+/// Handles an event. `socket` is none when it shuts down.
+fn take(
+    mut socket: Option<&mut HostSocket>,
+    event: Event,
+    registration: Option<&mut Registration<'_>>,
+    guests: &mut Guests<'_>,
+) -> Result<(), Failure> {
+    let event = match registration {
+        Some(registration) => {
+            let single = match &mut socket {
+                Some(HostSocket::One(socket)) => Some(&mut **socket),
+                _ => None,
+            };
+            registration.event(single, event)?
+        }
+        None => Some(event),
+    };
+    event.map_or(Ok(()), |event| guests.event(socket, event))
 }
 
 /// Closes everything, even if `ran`, the result so far, is a failure. Shows first the packets that have already come, then
 /// the closes, and at last the counters.
 fn end_in_order(
     socket: HostSocket,
+    mut registration: Option<Registration<'_>>,
     guests: &mut Guests<'_>,
     ran: Result<(), Failure>,
     output: &Output,
@@ -197,7 +237,7 @@ fn end_in_order(
     }
     let mut told = ran;
     let shutdown = socket.shutdown(END_AT_MOST, |event| {
-        let shown = guests.event(None, event);
+        let shown = take(None, event, registration.as_mut(), guests);
         if told.is_ok() {
             told = shown;
         }
@@ -207,56 +247,17 @@ fn end_in_order(
     tell_counters(&shutdown.stats, &shutdown.io_stats, output)
 }
 
-/// Says where the host is, as something to be copied into `torque connect` on another machine.
+/// Says where the host is.
 fn announce(socket: &HostSocket, metrics: Option<&MetricsListener>, output: &Output) -> Result<(), Failure> {
-    let (local, key) = (socket.local_addr(), socket.public_key());
-    let places = addresses::reachable(local);
-    let urls: Vec<String> = places.iter().map(|place| format!("torque://{key}@{place}")).collect();
-    match local.ip().is_unspecified() {
-        true => {
-            output.line(format_args!("{GOOD}listening{GOOD:#} on port {}, at all addresses", local.port()))?
-        }
-        false => output.line(format_args!("{GOOD}listening{GOOD:#} on {local}"))?,
-    }
-    for url in urls.iter().take(URLS_SHOWN) {
-        output.line(format_args!("  torque connect {NAME}{url}{NAME:#}"))?;
-    }
-    if places.iter().all(|place| Reach::of(place.ip()) == Reach::ThisMachine) {
-        output.line(format_args!("  {DIM}that is for this machine only{DIM:#}"))?;
-    }
-    if let Some(metrics) = metrics {
-        output.line(format_args!("  metrics at http://{}/metrics", metrics.address))?;
-    }
+    let listening = Listening {
+        local: socket.local_addr(),
+        public_key: socket.public_key(),
+        metrics: metrics.map(|metrics| metrics.address),
+    };
+    let shards = json!({ "shards": socket.shards(), "steering": socket.steering() });
+    listening.tell(&["torque connect URL"], shards, output)?;
     if socket.shards() > 1 {
         output.line(format_args!("  {} shards", socket.shards()))?;
     }
-    output.record(|| {
-        json!({
-            "event": "listening",
-            "time": logs::now(),
-            "bound": local.to_string(),
-            "address": places.first().map(ToString::to_string),
-            "public_key": key.to_string(),
-            "url": urls.first(),
-            "urls": urls,
-            "shards": socket.shards(),
-            "steering": socket.steering(),
-            "metrics": metrics.map(|metrics| metrics.address.to_string()),
-        })
-    })
-}
-
-/// The counters of all shards together.
-fn tell_counters(stats: &Stats, io: &IoStats, output: &Output) -> Result<(), Failure> {
-    output.record(|| {
-        let object = |counters: Vec<(&'static str, u64)>| -> Value {
-            counters.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect()
-        };
-        json!({
-            "event": "counters",
-            "time": logs::now(),
-            "protocol": object(stats.iter().collect()),
-            "io": object(io.iter().collect()),
-        })
-    })
+    Ok(())
 }

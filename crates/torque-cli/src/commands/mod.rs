@@ -7,6 +7,7 @@ pub mod discover;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 pub mod host;
+pub mod introduce;
 pub mod key;
 pub mod keygen;
 pub mod man;
@@ -23,11 +24,12 @@ use crate::output::Output;
 /// The subcommands, in the order of `torque --help`.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    Host(host::Args),
+    Host(Box<host::Args>),
     Connect(connect::Args),
     Ping(ping::Args),
     Query(query::Args),
     Discover(discover::Args),
+    Introduce(introduce::Args),
     #[cfg(feature = "gateway")]
     Gateway(Box<gateway::Args>),
     Keygen(keygen::Args),
@@ -54,6 +56,7 @@ pub fn run(command: Command, program: clap::Command, output: &Output) -> Result<
         Command::Ping(args) => ping::run(&args, output),
         Command::Query(args) => query::run(&args, output),
         Command::Discover(args) => discover::run(&args, output),
+        Command::Introduce(args) => introduce::run(&args, output),
         #[cfg(feature = "gateway")]
         Command::Gateway(args) => gateway::run(*args, output),
         Command::Keygen(args) => keygen::run(&args, output),

@@ -159,15 +159,21 @@ impl Running {
         self.coming.recv_timeout(LIMIT).unwrap_or_else(|error| panic!("no line: {error}: {}", self.text))
     }
 
-    /// Waits for the next event of this name.
-    pub fn until(&mut self, name: &str) {
+    /// Waits for the next event of this name, and returns it.
+    pub fn until(&mut self, name: &str) -> Value {
         loop {
             let line = self.next_line();
             self.text += &line;
-            if event_of(&line)["event"] == name {
-                return;
+            let event = event_of(&line);
+            if event["event"] == name {
+                return event;
             }
         }
+    }
+
+    /// Types a line.
+    pub fn type_line(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// The process.
@@ -177,6 +183,7 @@ impl Running {
 
     /// Waits for a command that ends by itself. Its exit code and what it told.
     pub fn end(mut self) -> (Option<i32>, Vec<Value>) {
+        drop(self.child.stdin.take());
         let code = ended(&mut self.child).code();
         self.text.extend(self.coming.iter());
         (code, lines(&self.text))
@@ -227,6 +234,11 @@ impl Host {
     /// The process.
     pub fn pid(&self) -> u32 {
         self.running.pid()
+    }
+
+    /// Waits for the next event of this name, and returns it.
+    pub fn until(&mut self, name: &str) -> Value {
+        self.running.until(name)
     }
 
     /// Waits for a host that ends by itself. Its exit code and what it told.

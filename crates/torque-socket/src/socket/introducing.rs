@@ -1,6 +1,6 @@
 //! Introductions: by this socket, and of it.
 
-use torque_proto::{CallError, ConnectionId, IntroducedOptions, IntroductionId, Relay};
+use torque_proto::{CallError, ConnectionId, IntroducedOptions, IntroducerStats, IntroductionId, Relay};
 
 use super::Socket;
 
@@ -57,5 +57,10 @@ impl Socket {
             self.find_own_addresses(now);
         }
         self.endpoint.connect_introduced(now, introducer, remote, options)
+    }
+
+    /// Returns the counters of this socket as introducer.
+    pub fn introducer_stats(&self) -> &IntroducerStats {
+        self.endpoint.introducer_stats()
     }
 }

@@ -1,6 +1,6 @@
 //! The counters of the host itself, for its metrics.
 
-use std::fmt::Write;
+use crate::metrics_listener::family;
 
 /// Figures beside those of the socket.
 #[derive(Clone, Copy, Default, Debug)]
@@ -22,7 +22,7 @@ impl Figures {
         family(
             &mut text,
             "counter",
-            "verdicts_total",
+            "torque_host_verdicts_total",
             "Verdicts on the packets that this host sent, by what became of them.",
             &[
                 ("{delivery=\"delivered\"}", self.delivered),
@@ -31,26 +31,18 @@ impl Figures {
             ],
         );
         let help = "Packets received from connections.";
-        family(&mut text, "counter", "packets_received_total", help, &[("", self.received)]);
+        family(&mut text, "counter", "torque_host_packets_received_total", help, &[("", self.received)]);
         let help = "Packets received, by whether they were sent back.";
         let by_fate = [("{echoed=\"yes\"}", self.echoed), ("{echoed=\"no\"}", self.held_back)];
-        family(&mut text, "counter", "echoes_total", help, &by_fate);
+        family(&mut text, "counter", "torque_host_echoes_total", help, &by_fate);
         let help = "Requests that this host refused.";
-        family(&mut text, "counter", "requests_refused_total", help, &[("", self.refused)]);
+        family(&mut text, "counter", "torque_host_requests_refused_total", help, &[("", self.refused)]);
         let help = "Connections that were let in, by whether they are established already.";
         let by_state =
             [("{state=\"established\"}", established as u64), ("{state=\"pending\"}", pending as u64)];
-        family(&mut text, "gauge", "connections", help, &by_state);
+        family(&mut text, "gauge", "torque_host_connections", help, &by_state);
         let help = "The most connections that are let in (--max).";
-        family(&mut text, "gauge", "connections_limit", help, &[("", self.limit)]);
+        family(&mut text, "gauge", "torque_host_connections_limit", help, &[("", self.limit)]);
         text
-    }
-}
-
-fn family(text: &mut String, kind: &str, name: &str, help: &str, values: &[(&str, u64)]) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "# HELP torque_host_{name} {help}\n# TYPE torque_host_{name} {kind}");
-    for (labels, value) in values {
-        let _ = writeln!(text, "torque_host_{name}{labels} {value}");
     }
 }

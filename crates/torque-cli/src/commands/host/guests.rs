@@ -1,7 +1,7 @@
 //! The answers of a host to events: who may connect, echoes, and the log of them.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use torque_socket::discovery::{HostInfo, Responder};
@@ -9,15 +9,13 @@ use torque_socket::{Address, ConnectRequest, ConnectionId, Credential, Delivery,
 
 use super::Args;
 use super::figures::Figures;
+use crate::connecting::path_name;
 use crate::failure::Failure;
 use crate::host_socket::HostSocket;
 use crate::logs::{Level, Logs};
 use crate::output::{BAD, DIM, GOOD, NAME};
+use crate::refusals::Refusals;
 use crate::units::{hex, millis, millis_number, printable, text_or_hex};
-
-/// Refusals that are told one by one in each second; of further ones only the number is.
-const REFUSALS_TOLD: u64 = 10;
-const SECOND: Duration = Duration::from_secs(1);
 
 /// The connections of a host.
 pub struct Guests<'a> {
@@ -38,6 +36,11 @@ struct Guest {
     held_back: u64,
 }
 
+/// A remark on a guest that was introduced.
+fn introduced_text(introduced_by: Option<ConnectionId>) -> &'static str {
+    if introduced_by.is_some() { "introduced " } else { "" }
+}
+
 /// Somebody who asks to come in.
 struct Request<'a> {
     connection: ConnectionId,
@@ -45,6 +48,7 @@ struct Request<'a> {
     public_key: PublicKey,
     connect_data: &'a [u8],
     origin: Option<&'a str>,
+    introduced_by: Option<ConnectionId>,
 }
 
 impl<'a> Guests<'a> {
@@ -97,23 +101,30 @@ impl<'a> Guests<'a> {
                 public_key,
                 connect_data,
                 origin,
+                introduced_by,
                 ..
             }) => {
                 let Some(socket) = socket else { return Ok(()) };
                 let (connect_data, origin) = (&connect_data[..], origin.as_deref());
-                self.request(socket, &Request { connection, remote, public_key, connect_data, origin })
+                let request = Request { connection, remote, public_key, connect_data, origin, introduced_by };
+                self.request(socket, &request)
             }
-            Event::Established { connection, remote, public_key, settings, .. } => {
+            Event::Established { connection, remote, public_key, settings, introduced_by, .. } => {
                 self.guests.entry(connection).or_default().is_established = true;
                 self.tell_info()?;
                 self.logs.event(
                     Level::Info,
                     "established",
-                    format_args!("{connection} {remote} {NAME}{public_key}{NAME:#} {DIM}{settings}{DIM:#}"),
+                    format_args!(
+                        "{connection} {remote} {NAME}{public_key}{NAME:#} {}{DIM}{settings}{DIM:#}",
+                        introduced_text(introduced_by)
+                    ),
                     || {
                         json!({
                             "connection": connection.to_string(),
                             "remote": remote.to_string(),
+                            "path": path_name(remote),
+                            "introduced_by": introduced_by.map(|lobby| lobby.to_string()),
                             "public_key": public_key.to_string(),
                             "settings": settings.to_string(),
                         })
@@ -170,6 +181,7 @@ impl<'a> Guests<'a> {
                     json!({
                         "connection": connection.to_string(),
                         "remote": remote.to_string(),
+                        "path": path_name(remote),
                         "rtt_ms": millis_number(round_trip),
                     })
                 },
@@ -179,23 +191,14 @@ impl<'a> Guests<'a> {
         }
     }
 
-    /// To be called in every turn: tells of refusals that were not told by themselves, when their second is over.
+    /// Tells of refusals that got no line, when their second is over. Call it in every turn.
     pub fn tell_refusals(&mut self) -> Result<(), Failure> {
-        if self.refusals.is_due() { self.tell_last_refusals() } else { Ok(()) }
+        self.refusals.tell_if_due(self.logs)
     }
 
     /// Tells of them at once.
     pub fn tell_last_refusals(&mut self) -> Result<(), Failure> {
-        let count = self.refusals.take_untold();
-        if count == 0 {
-            return Ok(());
-        }
-        self.logs.event(
-            Level::Warn,
-            "refused_more",
-            format_args!("{count} more requests within a second"),
-            || json!({ "count": count }),
-        )
+        self.refusals.tell(self.logs)
     }
 
     fn request(&mut self, socket: &mut HostSocket, request: &Request<'_>) -> Result<(), Failure> {
@@ -224,7 +227,7 @@ impl<'a> Guests<'a> {
 
     /// `refusal`: why it is refused; empty if it is accepted.
     fn tell_request(&self, request: &Request<'_>, refusal: &str) -> Result<(), Failure> {
-        let Request { connection, remote, public_key, connect_data, origin } = *request;
+        let Request { connection, remote, public_key, connect_data, origin, introduced_by } = *request;
         let (level, style, word) = match refusal {
             "" => (Level::Info, GOOD, "accepted"),
             _ => (Level::Warn, BAD, "refused"),
@@ -235,7 +238,8 @@ impl<'a> Guests<'a> {
             level,
             "request",
             format_args!(
-                "{connection} {remote} {NAME}{public_key}{NAME:#} {style}{word}{style:#} {} {refusal} {DIM}{}{DIM:#}",
+                "{connection} {remote} {NAME}{public_key}{NAME:#} {style}{word}{style:#} {}{} {refusal} {DIM}{}{DIM:#}",
+                introduced_text(introduced_by),
                 origin.unwrap_or_default(),
                 data.as_deref().unwrap_or_default(),
             ),
@@ -245,6 +249,7 @@ impl<'a> Guests<'a> {
                     "remote": remote.to_string(),
                     "public_key": public_key.to_string(),
                     "origin": origin,
+                    "introduced_by": introduced_by.map(|lobby| lobby.to_string()),
                     "connect_data_bytes": connect_data.len(),
                     "accepted": refusal.is_empty(),
                     "reason": refusal,
@@ -323,31 +328,5 @@ impl<'a> Guests<'a> {
             data: Vec::new(),
         };
         self.responder.set_info(info).map_err(|error| Failure::usage(error.to_string()))
-    }
-}
-
-/// Keeps a flood of refused requests out of the logs.
-#[derive(Default)]
-struct Refusals {
-    since: Option<Instant>,
-    count: u64,
-}
-
-impl Refusals {
-    /// Counts a refusal, and returns whether it gets a line of its own.
-    fn is_told(&mut self) -> bool {
-        self.since.get_or_insert_with(Instant::now);
-        self.count += 1;
-        self.count <= REFUSALS_TOLD
-    }
-
-    /// Returns whether the second is over.
-    fn is_due(&self) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= SECOND)
-    }
-
-    /// Takes the number of those that got no line. The next refusal begins a new second.
-    fn take_untold(&mut self) -> u64 {
-        std::mem::take(self).count.saturating_sub(REFUSALS_TOLD)
     }
 }

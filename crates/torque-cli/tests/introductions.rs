@@ -1,0 +1,264 @@
+//! A lobby, hosts that register there and those that ask for them: the real commands, on loopback.
+
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+// They end lobbies as service managers do.
+#![cfg(unix)]
+
+mod common;
+
+use common::{Directory, Host, Running, event, get, json, run_to, signal, torque};
+use serde_json::Value;
+
+/// A lobby on loopback, with metrics.
+fn lobby(arguments: &[&str]) -> Host {
+    lobby_at("127.0.0.1:0", arguments)
+}
+
+fn lobby_at(address: &str, arguments: &[&str]) -> Host {
+    let mut command = torque();
+    command.args(["introduce", address, "--metrics", "127.0.0.1:0"]);
+    Host::start_with(command, arguments)
+}
+
+/// A host that has registered as `pond`, and how others name it: `KEY@pond`.
+fn registered(lobby: &Host, arguments: &[&str]) -> (Host, String) {
+    let mut host = Host::start(&[&["--via", lobby.url(), "--as", "pond"], arguments].concat());
+    let target = host.until("registered")["target"].as_str().unwrap().to_owned();
+    assert_eq!(target, format!("{}@pond", host.key()));
+    (host, target)
+}
+
+/// The sample of a metric, by its name with labels.
+fn sample(lobby: &Host, name: &str) -> f64 {
+    let text = get(lobby, "/metrics");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+}
+
+fn texts(told: &[Value]) -> Vec<&Value> {
+    told.iter().filter(|object| object["event"] == "packet").map(|packet| &packet["text"]).collect()
+}
+
+#[test]
+fn a_lobby_introduces_two_that_connect_directly_and_exchange_packets() {
+    let mut lobby = lobby(&[]);
+    let (host, target) = registered(&lobby, &["--once", "--accept-data", "welcome"]);
+    let told = json(0, &["connect", "--via", lobby.url(), &target, "--send", "hello", "--send", "world"]);
+    assert_eq!(event(&told, "lobby")["named_key"], host.key());
+    let established = event(&told, "established");
+    assert_eq!((&established["path"], &established["remote"]), (&"direct".into(), &host.address().into()));
+    assert_eq!(
+        (&established["introduced_by"], &established["accept_data"]),
+        (&lobby.key().into(), &"welcome".into())
+    );
+    assert_eq!(texts(&told), ["hello", "world"]);
+    assert!(
+        told.iter().filter(|object| object["event"] == "verdict").all(|one| one["delivery"] == "delivered")
+    );
+
+    let introduced = lobby.until("introduced");
+    assert_eq!((&introduced["result"], &introduced["name"]), (&"direct".into(), &"pond".into()));
+    assert!(introduced["took_ms"].is_number(), "{introduced}");
+    assert_eq!(sample(&lobby, "torque_lobby_connected_total{path=\"direct\"}"), 1.0);
+    assert_eq!(sample(&lobby, "torque_lobby_connected_total{path=\"relayed\"}"), 0.0);
+    assert_eq!(sample(&lobby, "torque_lobby_introduction_seconds_count"), 1.0);
+
+    let (code, told) = host.end();
+    assert_eq!(code, Some(0), "{told:?}");
+    let guest = event(&told, "established");
+    assert!(guest["introduced_by"].is_string() && guest["path"] == "direct", "{guest}");
+    assert_eq!(event(&told, "closed")["echoed"], 2);
+
+    // Every line of a lobby is an object, too.
+    signal("TERM", lobby.pid());
+    let (code, told) = lobby.end();
+    assert_eq!(code, Some(0), "{told:?}");
+    assert_eq!(event(&told, "registered")["name"], "pond");
+    assert_eq!(event(&told, "counters")["protocol"]["connections_established"], 2);
+}
+
+#[test]
+fn a_host_that_is_registered_stays_an_ordinary_host() {
+    let lobby = lobby(&[]);
+    let (host, target) = registered(&lobby, &[]);
+    let told = json(0, &["connect", host.url(), "--send", "plain"]);
+    assert_eq!(event(&told, "established")["introduced_by"], Value::Null);
+    assert_eq!(texts(&told), ["plain"]);
+    // Names are the same in small letters and capitals.
+    let target = target.replace("pond", "POND");
+    let told = json(0, &["connect", "--via", lobby.url(), &target, "--send", "introduced"]);
+    assert_eq!(texts(&told), ["introduced"]);
+}
+
+#[test]
+fn without_direct_paths_a_lobby_that_relays_passes_packets_on() {
+    let mut lobby = lobby(&["--relay", "--relay-rate", "64000"]);
+    assert_eq!(lobby.listening["relay_rate"], 64_000);
+    let (_host, target) = registered(&lobby, &[]);
+    let told = json(0, &["connect", "--via", lobby.url(), &target, "--no-direct", "--send", "hello"]);
+    let established = event(&told, "established");
+    assert_eq!((&established["path"], &established["remote"]), (&"relayed".into(), &"relayed".into()));
+    assert_eq!(texts(&told), ["hello"]);
+    assert_eq!(event(&told, "summary")["delivered"], 1);
+    assert_eq!(lobby.until("introduced")["result"], "relayed");
+    assert_eq!(sample(&lobby, "torque_lobby_connected_total{path=\"relayed\"}"), 1.0);
+    assert!(sample(&lobby, "torque_lobby_relayed_bytes_total") > 100.0);
+}
+
+#[test]
+fn a_connection_that_begins_relayed_becomes_direct() {
+    let mut lobby = lobby(&["--relay"]);
+    let (_host, target) = registered(&lobby, &["--relay", "at-once"]);
+    let mut client = Running::start(&["connect", "--via", lobby.url(), &target, "--relay", "at-once"]);
+    client.until("established");
+    let change = client.until("path_changed");
+    assert_eq!(change["path"], "direct", "{change}");
+    assert!(change["rtt_ms"].is_number(), "{change}");
+    client.type_line("direct now");
+    assert_eq!(client.until("packet")["text"], "direct now");
+    assert_eq!(client.end().0, Some(0));
+    while lobby.until("introduced")["result"] != "became_direct" {}
+    assert_eq!(sample(&lobby, "torque_lobby_became_direct_total"), 1.0);
+}
+
+#[test]
+fn a_direct_connection_outlives_the_lobby() {
+    for name in ["KILL", "TERM"] {
+        let lobby = lobby(&[]);
+        let (_host, target) = registered(&lobby, &[]);
+        let mut client = Running::start(&["connect", "--via", lobby.url(), &target]);
+        client.type_line("before");
+        assert_eq!(client.until("packet")["text"], "before");
+        signal(name, lobby.pid());
+        if name == "TERM" {
+            client.until("lobby_closed");
+        }
+        lobby.end();
+        client.type_line("after");
+        assert_eq!(client.until("packet")["text"], "after");
+        let (code, told) = client.end();
+        assert_eq!((code, event(&told, "summary")["delivered"].as_u64()), (Some(0), Some(2)), "{told:?}");
+    }
+}
+
+#[test]
+fn a_host_registers_again_when_its_lobby_was_restarted() {
+    let directory = Directory::new();
+    let key = directory.file("lobby.key");
+    let lobby = lobby(&["--key", &key]);
+    let address = lobby.address().to_owned();
+    let (mut host, target) = registered(&lobby, &[]);
+    drop(lobby);
+    let lobby = lobby_at(&address, &["--key", &key]);
+    host.until("lobby_lost");
+    host.until("registered");
+    let told = json(0, &["connect", "--via", lobby.url(), &target, "--send", "again"]);
+    assert_eq!(texts(&told), ["again"]);
+}
+
+/// The message of a command that fails with this exit code.
+fn message(code: i32, arguments: &[&str]) -> String {
+    event(&json(code, arguments), "error")["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_name_that_is_not_there_is_said_so() {
+    let lobby = lobby(&[]);
+    let why = message(4, &["connect", "--via", lobby.url(), "pond", "--send", "x", "--trust-anyone"]);
+    assert!(why.contains("nobody is here under the name pond"), "{why}");
+    assert_eq!(sample(&lobby, "torque_lobby_refused_total"), 1.0);
+}
+
+#[test]
+fn a_lobby_for_some_keys_refuses_others() {
+    let directory = Directory::new();
+    let [mine, hosts] = ["mine.key", "host.key"].map(|name| directory.file(name));
+    let public = |path: &str| {
+        event(&json(0, &["keygen", "--out", path]), "key")["public_key"].as_str().unwrap().to_owned()
+    };
+    let lobby = lobby(&["--allow-key", &public(&mine), "--allow-key", &public(&hosts)]);
+    let (_host, target) = registered(&lobby, &["--key", &hosts]);
+    let connect = ["connect", "--via", lobby.url(), &target, "--send", "x"];
+    assert!(message(4, &connect).contains("not on the lobby's list"));
+    let host = ["host", "--bind", "127.0.0.1:0", "--via", lobby.url(), "--as", "other"];
+    assert!(message(4, &host).contains("not on the lobby's list"));
+    json(0, &[&connect[..], &["--key", &mine]].concat());
+}
+
+#[test]
+fn a_name_belongs_to_the_key_that_registered_it() {
+    let directory = Directory::new();
+    let key = directory.file("host.key");
+    let mut lobby = lobby(&["--max-names-per-network", "2"]);
+    let (mut first, target) = registered(&lobby, &["--key", &key, "--accept-data", "first"]);
+    let register = |name| ["host", "--bind", "127.0.0.1:0", "--via", lobby.url(), "--as", name];
+    assert!(message(4, &register("Pond")).contains("taken"));
+    // One with the same key takes it over. The older one does not take it back.
+    let (_second, _) = registered(&lobby, &["--key", &key, "--accept-data", "second"]);
+    first.until("name_taken_over");
+    let told = json(0, &["connect", "--via", lobby.url(), &target, "--send", "x"]);
+    assert_eq!(event(&told, "established")["accept_data"], "second");
+    let _third = Running::start(&register("third"));
+    lobby.until("asked");
+    lobby.until("registered");
+    let register = ["host", "--bind", "127.0.0.1:0", "--via", lobby.url(), "--as", "fourth"];
+    assert!(message(4, &register).contains("too many names"));
+}
+
+#[test]
+fn a_key_that_only_the_lobby_tells_is_not_trusted() {
+    let directory = Directory::new();
+    let known = directory.file("known_hosts");
+    let lobby = lobby(&[]);
+    let (host, target) = registered(&lobby, &[]);
+    let connect = |target: &str, code, more: &[&str]| {
+        let arguments = ["connect", "--via", lobby.url(), target, "--send", "x"];
+        json(code, &[&arguments[..], more].concat())
+    };
+    let told = connect("pond", 5, &[]);
+    assert!(event(&told, "error")["next"].as_str().unwrap().contains(&target), "{told:?}");
+    connect("pond", 0, &["--trust-anyone"]);
+    connect("pond", 0, &["--known-hosts", &known]);
+    let name = format!("pond@{}", lobby.address());
+    assert_eq!(std::fs::read_to_string(&known).unwrap(), format!("{name} {}\n", host.key()));
+    connect("pond", 0, &["--known-hosts", &known]);
+
+    let other = event(&json(0, &["keygen"]), "key")["public_key"].as_str().unwrap().to_owned();
+    let told = connect(&format!("{other}@pond"), 5, &[]);
+    assert!(event(&told, "error")["message"].as_str().unwrap().contains(host.key()), "{told:?}");
+    std::fs::write(&known, format!("{name} {other}\n")).unwrap();
+    connect("pond", 5, &["--known-hosts", &known]);
+    // The lobby's own key is not trusted unasked either.
+    let arguments = ["connect", "--via", lobby.address(), &target, "--send", "x"];
+    assert!(message(5, &arguments).contains(lobby.key()));
+}
+
+#[test]
+fn what_cannot_work_is_said_before_anything_is_sent() {
+    let host = Host::start(&[]);
+    let url = host.url();
+    for arguments in [
+        &["connect", "--via", url, "a name"][..],
+        &["connect", "--via", url, "tk1nonsense@pond"],
+        &["connect", "--via", url, "pond", "--no-direct", "--relay", "never"],
+        &["connect", url, "--no-direct"],
+        &["host", "--via", url],
+        &["host", "--as", "pond"],
+        &["host", "--via", url, "--as", "a name"],
+        &["host", "--via", url, "--as", "pond", "--shards", "2"],
+        &["introduce", "127.0.0.1:0", "--relay-rate", "64000"],
+    ] {
+        run_to(2, arguments);
+    }
+    // A host is no lobby.
+    for arguments in [
+        &["connect", "--via", url, "pond", "--send", "x"][..],
+        &["host", "--bind", "127.0.0.1:0", "--via", url, "--as", "pond"],
+    ] {
+        let why = message(1, arguments);
+        assert!(why.contains("does not answer as a lobby"), "{why}");
+    }
+    // And a lobby is no host.
+    let lobby = lobby(&[]);
+    assert!(message(4, &["connect", lobby.url(), "--send", "x"]).contains("this is a lobby"));
+}
