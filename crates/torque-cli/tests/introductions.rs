@@ -6,8 +6,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Directory, Host, Running, event, get, json, run_to, signal, torque};
 use serde_json::Value;
+use torque_socket::{CloseCode, ConnectOptions, ConnectionId, Event, IntroducedOptions, Socket, Trust};
 
 /// A lobby on loopback, with metrics.
 fn lobby(arguments: &[&str]) -> Host {
@@ -261,4 +264,76 @@ fn what_cannot_work_is_said_before_anything_is_sent() {
     // And a lobby is no host.
     let lobby = lobby(&[]);
     assert!(message(4, &["connect", lobby.url(), "--send", "x"]).contains("this is a lobby"));
+}
+
+#[test]
+fn over_a_bad_network_everybody_is_introduced() {
+    let lobby = lobby(&["--link", "delay=5,loss=30%"]);
+    let (_host, target) = registered(&lobby, &[]);
+    for number in 0..6 {
+        let text = number.to_string();
+        let told = json(0, &["connect", "--via", lobby.url(), &target, "--send", &text]);
+        assert_eq!(texts(&told), [&text]);
+    }
+    assert_eq!(sample(&lobby, "torque_lobby_connected_total{path=\"direct\"}"), 6.0);
+}
+
+/// A client of a lobby that speaks its protocol by itself: its socket, and the connection.
+fn strange_client(lobby: &Host, connect_data: &str) -> (Socket, ConnectionId) {
+    let mut socket = Socket::client().unwrap();
+    let options = ConnectOptions::default().with_data(connect_data);
+    let id = socket.connect_with(lobby.url(), options).unwrap();
+    assert!(matches!(next(&mut socket), Event::Established { .. }));
+    (socket, id)
+}
+
+/// The next event that is no verdict.
+fn next(socket: &mut Socket) -> Event {
+    loop {
+        match socket.wait_event(Duration::from_secs(60)).unwrap() {
+            Event::Verdict { .. } => {}
+            event => return event,
+        }
+    }
+}
+
+#[test]
+fn a_lobby_introduces_nobody_who_did_not_ask_it() {
+    let mut lobby = lobby(&[]);
+    let mut numbers = [0; 2];
+    let mut clients = ["a", "b"].map(|name| strange_client(&lobby, &format!("torque lobby 1 host {name}")));
+    for number in &mut numbers {
+        let hex = lobby.until("registered")["connection"].as_str().unwrap().to_owned();
+        *number = u32::from_str_radix(&hex, 16).unwrap();
+    }
+    // Both ask for each other, without the lobby's word. Packets that it does not know are nothing to it.
+    for (index, (socket, id)) in clients.iter_mut().enumerate() {
+        for packet in [&b""[..], b"asked 1 tk1", b"\xff\x00", &[b'x'; 1_000]] {
+            socket.send(*id, packet).unwrap();
+        }
+        let options = match index {
+            0 => IntroducedOptions::host(),
+            _ => IntroducedOptions::initiator(ConnectOptions::new(Trust::Anyone)),
+        };
+        socket.connect_introduced(*id, numbers[1 - index], options).unwrap();
+        socket.flush();
+    }
+    for (socket, id) in &mut clients {
+        let event = next(socket);
+        let Event::Close { connection, code, .. } = event else { panic!("{event:?}") };
+        assert_ne!(connection, *id);
+        assert!(matches!(code, CloseCode::IntroductionRefused | CloseCode::RemoteGone), "{code:?}");
+    }
+    assert_eq!(sample(&lobby, "torque_lobby_introductions_total"), 0.0);
+}
+
+#[test]
+fn another_version_of_the_lobby_protocol_is_told_apart() {
+    let lobby = lobby(&[]);
+    let mut socket = Socket::client().unwrap();
+    let options = ConnectOptions::default().with_data("torque lobby 2 host pond");
+    socket.connect_with(lobby.url(), options).unwrap();
+    let event = next(&mut socket);
+    let Event::Close { code: CloseCode::Refused, reason, .. } = event else { panic!("{event:?}") };
+    assert!(String::from_utf8(reason).unwrap().contains("version 1"));
 }
