@@ -1,0 +1,190 @@
+//! Introductions through the kernel's own NATs: network namespaces for the lobby, two routers, and a machine behind each.
+
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use common::{Host, event, lines, output, skip};
+use serde_json::Value;
+
+/// How a router maps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nat {
+    /// The same port for all destinations, where it can.
+    Independent,
+    /// A random port for each destination.
+    Unpredictable,
+}
+
+/// The lobby's network, and two private ones with a router before each. Removed with the value.
+struct Networks {
+    world: String,
+    routers: [String; 2],
+    homes: [String; 2],
+}
+
+impl Networks {
+    fn new(nats: [Nat; 2]) -> Result<Self, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = |place: &str| format!("tq{}{place}{number}", std::process::id());
+        let networks =
+            Self { world: name("w"), routers: ["r1", "r2"].map(name), homes: ["h1", "h2"].map(name) };
+        let world = &networks.world;
+        for name in networks.names() {
+            run("ip", &["netns", "add", name])?;
+            run("ip", &["-n", name, "link", "set", "lo", "up"])?;
+        }
+        run("ip", &["-n", world, "link", "add", "lan", "type", "bridge"])?;
+        run("ip", &["-n", world, "addr", "add", "203.0.113.1/24", "dev", "lan"])?;
+        run("ip", &["-n", world, "link", "set", "lan", "up"])?;
+        for (index, nat) in nats.into_iter().enumerate() {
+            networks.add_home(index, nat)?;
+        }
+        Ok(networks)
+    }
+
+    fn add_home(&self, index: usize, nat: Nat) -> Result<(), String> {
+        let (world, router, home) = (&self.world, &self.routers[index], &self.homes[index]);
+        let port = format!("port{index}");
+        run(
+            "ip",
+            &["link", "add", "out", "netns", router, "type", "veth", "peer", "name", &port, "netns", world],
+        )?;
+        run("ip", &["-n", world, "link", "set", &port, "master", "lan", "up"])?;
+        run(
+            "ip",
+            &["link", "add", "in", "netns", router, "type", "veth", "peer", "name", "eth", "netns", home],
+        )?;
+        let inside = format!("192.168.{index}.1");
+        for (name, device, address) in [
+            (router, "out", format!("{}/24", outside(index))),
+            (router, "in", format!("{inside}/24")),
+            (home, "eth", format!("192.168.{index}.2/24")),
+        ] {
+            run("ip", &["-n", name, "addr", "add", &address, "dev", device])?;
+            run("ip", &["-n", name, "link", "set", device, "up"])?;
+        }
+        run("ip", &["-n", home, "route", "add", "default", "via", &inside])?;
+        self.in_router(index, "echo 1 > /proc/sys/net/ipv4/ip_forward")?;
+        let masquerade = match nat {
+            Nat::Independent => "masquerade",
+            Nat::Unpredictable => "masquerade fully-random",
+        };
+        // Nobody comes in who was not written to.
+        let rules = format!(
+            "table ip home {{
+                chain after {{ type nat hook postrouting priority srcnat; oifname out {masquerade}; }}
+                chain through {{ type filter hook forward priority filter; policy drop; \
+                    ct state established accept; iifname in accept; }}
+                chain to {{ type filter hook input priority filter; iifname out drop; }}
+            }}"
+        );
+        self.in_router(index, &format!("nft '{rules}'"))
+    }
+
+    fn in_router(&self, index: usize, script: &str) -> Result<(), String> {
+        run("ip", &["netns", "exec", &self.routers[index], "sh", "-c", script])
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.world).chain(&self.routers).chain(&self.homes)
+    }
+
+    /// A lobby that both homes reach.
+    fn lobby(&self, arguments: &[&str]) -> Host {
+        let mut command = torque(&self.world);
+        command.args(["introduce", "0.0.0.0:28000"]);
+        Host::start_with(command, arguments)
+    }
+
+    /// A host in the first home that has registered as `pond`, and how others name it.
+    fn registered(&self, lobby: &Host) -> (Host, String) {
+        let mut command = torque(&self.homes[0]);
+        command.args(["host", "--via", lobby.url(), "--as", "pond"]);
+        let mut host = Host::start_with(command, &[]);
+        let target = host.until("registered")["target"].as_str().unwrap().to_owned();
+        (host, target)
+    }
+
+    /// What `torque connect` tells in the second home.
+    fn connect(&self, code: i32, arguments: &[&str]) -> Vec<Value> {
+        let output = output(torque(&self.homes[1]).args(["connect", "--json"]).args(arguments));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        lines(&text)
+    }
+}
+
+impl Drop for Networks {
+    fn drop(&mut self) {
+        for name in self.names() {
+            let _ = run("ip", &["netns", "del", name]);
+        }
+    }
+}
+
+/// The address of a router that others see.
+fn outside(index: usize) -> String {
+    format!("203.0.113.{}", 11 + index)
+}
+
+/// `torque`, run in a network.
+fn torque(network: &str) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", network, env!("CARGO_BIN_EXE_torque")]);
+    command.env_remove("TORQUE_KEYLOG").env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    let output =
+        Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+#[test]
+fn two_behind_nats_connect_directly_and_nobody_else_gets_in() {
+    let networks = match Networks::new([Nat::Independent; 2]) {
+        Ok(networks) => networks,
+        Err(why) => return skip(&format!("NATs need root, iproute2 and nftables: {why}")),
+    };
+    let lobby = networks.lobby(&[]);
+    let (host, target) = networks.registered(&lobby);
+    // The router lets nobody in.
+    let plain = format!("torque://{}@{}:28000", host.key(), outside(0));
+    networks.connect(3, &[&plain, "--send", "x", "--timeout", "1"]);
+
+    let told = networks.connect(0, &["--via", lobby.url(), &target, "--send", "hello"]);
+    let established = event(&told, "established");
+    assert_eq!(established["path"], "direct", "{established}");
+    assert!(established["remote"].as_str().unwrap().starts_with(&outside(0)), "{established}");
+    assert_eq!(event(&told, "packet")["text"], "hello");
+}
+
+#[test]
+fn where_nats_let_no_direct_path_through_the_lobby_relays() {
+    let networks = match Networks::new([Nat::Unpredictable; 2]) {
+        Ok(networks) => networks,
+        Err(why) => return skip(&format!("NATs need root, iproute2 and nftables: {why}")),
+    };
+    let mut lobby = networks.lobby(&["--relay"]);
+    let (_host, target) = networks.registered(&lobby);
+    let told = networks.connect(0, &["--via", lobby.url(), &target, "--send", "hello"]);
+    assert_eq!(event(&told, "established")["path"], "relayed", "{told:?}");
+    assert_eq!(event(&told, "packet")["text"], "hello");
+    assert_eq!(lobby.until("introduced")["result"], "relayed");
+
+    // Without a relay there is no way, and the reason is told.
+    let told = networks.connect(3, &["--via", lobby.url(), &target, "--send", "x", "--relay", "never"]);
+    assert!(event(&told, "error")["next"].as_str().unwrap().contains("--relay"), "{told:?}");
+    let introduced = lobby.until("introduced");
+    assert_eq!((&introduced["result"], &introduced["reason"]), (&"failed".into(), &"no_path".into()));
+}
