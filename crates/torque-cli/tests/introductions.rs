@@ -270,12 +270,12 @@ fn what_cannot_work_is_said_before_anything_is_sent() {
 fn over_a_bad_network_everybody_is_introduced() {
     let lobby = lobby(&["--link", "delay=5,loss=30%"]);
     let (_host, target) = registered(&lobby, &[]);
-    for number in 0..6 {
+    for number in 0..10 {
         let text = number.to_string();
         let told = json(0, &["connect", "--via", lobby.url(), &target, "--send", &text]);
         assert_eq!(texts(&told), [&text]);
     }
-    assert_eq!(sample(&lobby, "torque_lobby_connected_total{path=\"direct\"}"), 6.0);
+    assert_eq!(sample(&lobby, "torque_lobby_connected_total{path=\"direct\"}"), 10.0);
 }
 
 /// A client of a lobby that speaks its protocol by itself: its socket, and the connection.
@@ -336,4 +336,31 @@ fn another_version_of_the_lobby_protocol_is_told_apart() {
     let event = next(&mut socket);
     let Event::Close { code: CloseCode::Refused, reason, .. } = event else { panic!("{event:?}") };
     assert!(String::from_utf8(reason).unwrap().contains("version 1"));
+}
+
+#[test]
+fn a_lobby_that_names_guests_in_a_loop_fills_no_log() {
+    let mut lobby = Socket::bind("127.0.0.1:0").unwrap();
+    let url = format!("torque://{}@{}", lobby.public_key(), lobby.local_addr());
+    let host = Host::start(&["--via", &url, "--as", "pond", "--seconds", "8"]);
+    let Event::ConnectRequest(request) = next(&mut lobby) else { panic!("no request") };
+    assert_eq!(request.connect_data, b"torque lobby 1 host pond");
+    lobby.accept_connection(request.connection, b"registered").unwrap();
+    assert!(matches!(next(&mut lobby), Event::Established { .. }));
+    for number in 1..=100 {
+        let asked = format!("asked {number} {}", lobby.public_key());
+        while lobby.send(request.connection, asked.as_bytes()).is_err() {
+            lobby.wait_event(Duration::from_millis(5));
+        }
+    }
+    // Junk is nothing to the host.
+    for junk in [&b"asked"[..], b"asked 1", b"asked -1 tk1", b"\xff"] {
+        let _ = lobby.send(request.connection, junk);
+    }
+    while !matches!(next(&mut lobby), Event::Close { .. }) {}
+    let (code, told) = host.end();
+    assert_eq!(code, Some(0), "{told:?}");
+    let of = |name: &str| told.iter().filter(|object| object["event"] == name).count();
+    assert!(of("asked_for") > 0 && of("asked_for") + of("introduction_failed") <= 100, "{told:?}");
+    assert!(of("asked_for_more") > 0, "{told:?}");
 }

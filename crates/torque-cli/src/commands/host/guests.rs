@@ -60,7 +60,7 @@ impl<'a> Guests<'a> {
             logs,
             responder,
             guests: HashMap::new(),
-            refusals: Refusals::default(),
+            refusals: Refusals::new("refused_more"),
             figures: Figures { limit: args.limits.connections.into(), ..Figures::default() },
             ended: 0,
         };

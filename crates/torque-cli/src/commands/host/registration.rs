@@ -16,6 +16,7 @@ use crate::handshake_text::short_key;
 use crate::lobby::{Name, Other, REGISTERED, Request, TAKEN_OVER};
 use crate::logs::{Level, Logs};
 use crate::output::{DIM, NAME};
+use crate::refusals::Refusals;
 use crate::trust::{Named, TrustOptions};
 use crate::via::{PathOptions, not_a_lobby};
 
@@ -69,6 +70,7 @@ impl RegistrationOptions {
             pause: PAUSE,
             lobby_key: None,
             coming: HashSet::new(),
+            named: Refusals::new("asked_for_more"),
         }))
     }
 }
@@ -98,6 +100,8 @@ pub struct Registration<'a> {
     lobby_key: Option<PublicKey>,
     /// Guests that are being introduced.
     coming: HashSet<ConnectionId>,
+    /// Keeps a lobby that names guests in a loop out of the logs.
+    named: Refusals,
 }
 
 impl Registration<'_> {
@@ -106,6 +110,7 @@ impl Registration<'_> {
     /// # Errors
     /// The first attempt cannot begin. Later ones are tried again.
     pub fn renew(&mut self, socket: &mut Socket) -> Result<(), Failure> {
+        self.named.tell_if_due(self.logs)?;
         let State::Waiting(until) = self.state else { return Ok(()) };
         if Instant::now() < until {
             return Ok(());
@@ -196,22 +201,27 @@ impl Registration<'_> {
     /// Asks for the guest that the lobby has named.
     fn introduce(&mut self, socket: &mut Socket, other: Other) -> Result<(), Failure> {
         let Some(lobby) = self.lobby() else { return Ok(()) };
-        match socket.connect_introduced(lobby, other.number, self.introduced.clone()) {
-            Ok(id) => {
-                self.coming.insert(id);
-                self.logs.event(
-                    Level::Info,
-                    "asked_for",
-                    format_args!("{id} {NAME}{}{NAME:#} {DIM}by the lobby's word{DIM:#}", other.key),
-                    || json!({ "connection": id.to_string(), "named_key": other.key.to_string() }),
-                )
-            }
+        let asked = socket.connect_introduced(lobby, other.number, self.introduced.clone());
+        if let Ok(id) = asked {
+            self.coming.insert(id);
+        }
+        if !self.named.is_told() {
+            return Ok(());
+        }
+        let key = other.key;
+        match asked {
+            Ok(id) => self.logs.event(
+                Level::Info,
+                "asked_for",
+                format_args!("{id} {NAME}{key}{NAME:#} {DIM}by the lobby's word{DIM:#}"),
+                || json!({ "connection": id.to_string(), "named_key": key.to_string() }),
+            ),
             // The guest is told by the lobby that this host did not ask.
             Err(error) => self.logs.event(
                 Level::Warn,
                 "introduction_failed",
-                format_args!("{NAME}{}{NAME:#} {error}", other.key),
-                || json!({ "connection": null, "named_key": other.key.to_string(), "reason": error.to_string() }),
+                format_args!("{NAME}{key}{NAME:#} {error}"),
+                || json!({ "connection": null, "named_key": key.to_string(), "reason": error.to_string() }),
             ),
         }
     }
@@ -223,12 +233,16 @@ impl Registration<'_> {
                 self.coming.remove(connection);
                 Ok(())
             }
-            Event::Close { connection, code, .. } if self.coming.remove(connection) => self.logs.event(
-                Level::Warn,
-                "introduction_failed",
-                format_args!("{connection} {code} {DIM}({}){DIM:#}", code.name()),
-                || json!({ "connection": connection.to_string(), "reason": code.name() }),
-            ),
+            Event::Close { connection, code, .. }
+                if self.coming.remove(connection) && self.named.is_told() =>
+            {
+                self.logs.event(
+                    Level::Warn,
+                    "introduction_failed",
+                    format_args!("{connection} {code} {DIM}({}){DIM:#}", code.name()),
+                    || json!({ "connection": connection.to_string(), "reason": code.name() }),
+                )
+            }
             _ => Ok(()),
         }
     }

@@ -72,7 +72,7 @@ impl<'a> Guests<'a> {
             guests: HashMap::new(),
             names: Names::new(args.names_per_network),
             notices: Notices::default(),
-            refusals: Refusals::default(),
+            refusals: Refusals::new("refused_more"),
             figures: Figures::default(),
         }
     }
