@@ -349,6 +349,7 @@ fn movement(connected: &[u8]) -> Vec<u8> {
         play.extend(raw(from, &stray_punch().with_tag([7; 16])));
         play.extend(raw(from, &WHO_ARE_YOU));
         play.extend(raw(from, &reset([7; 16])));
+        play.extend(raw(from, b" an info packet"));
     }
     play.extend(step(Send, &[0, 1, 3]));
     play.extend(step(Pass, &[15]));
