@@ -272,6 +272,8 @@ impl Transmits {
     #[cold]
     fn enter_circuit(&mut self, path: &mut Path) -> usize {
         let circuit = path.remote.circuit_number().and_then(|number| self.circuits.get(&number));
+        // Circuits do not go through circuits.
+        let circuit = circuit.filter(|circuit| !circuit.path.remote.is_circuit());
         let number = circuit.map_or(0, |circuit| {
             *path = circuit.path;
             circuit.number
@@ -317,6 +319,11 @@ impl Transmits {
     pub(crate) fn circuits_of(&self, introducer: ConnectionId) -> Vec<Address> {
         let circuits = self.circuits.iter().filter(|(_, circuit)| circuit.introducer == introducer);
         circuits.map(|(own, _)| Address::from_circuit(*own)).collect()
+    }
+
+    /// How many circuits there are.
+    pub(crate) fn circuits(&self) -> usize {
+        self.circuits.len()
     }
 
     /// The outbox of one connection.

@@ -31,6 +31,8 @@ pub(super) struct Candidates {
     held: Option<Box<Held>>,
     /// Whether its addresses are paths that an introduction has proven. Then answers may come from others: a NAT gave them another port.
     is_introduced: bool,
+    /// Other paths of the introduction, for when the one that was gone on with leads nowhere.
+    spare: Vec<Address>,
     /// Where the connection is, once the attempt has one.
     arrived: Option<Path>,
 }
@@ -66,6 +68,8 @@ struct Candidate {
     obstacle: Option<Obstacle>,
     /// True once a bad answer has let the next address begin early.
     has_hurried: bool,
+    /// The address that it had before, as the endpoint's table has it.
+    left: Option<Address>,
 }
 
 enum Phase {
@@ -81,6 +85,13 @@ enum Phase {
 struct Obstacle {
     at: Instant,
     ended: AttemptEnded,
+}
+
+/// Keeps an address for later, once, of at most as many as are tried.
+fn note_spare(spare: &mut Vec<Address>, address: Address) {
+    if !spare.contains(&address) && spare.len() < MAX_CANDIDATES {
+        spare.push(address);
+    }
 }
 
 /// The end of an attempt, with a text that is cut to the length of a reason.
@@ -133,6 +144,7 @@ impl Candidates {
             race: Some(Box::new(race)),
             held: None,
             is_introduced,
+            spare: Vec::new(),
             arrived: None,
         })
     }
@@ -149,6 +161,9 @@ impl Candidates {
         mut insert: impl FnMut(Address),
     ) -> Result<(), CallError> {
         let Some(race) = self.race.as_mut().filter(|race| race.is_open) else {
+            if self.is_introduced {
+                addresses.iter().for_each(|address| note_spare(&mut self.spare, *address));
+            }
             return Err(CallError::NotWaiting);
         };
         for address in interleaved(addresses) {
@@ -164,6 +179,7 @@ impl Candidates {
                     noted: None,
                     obstacle: None,
                     has_hurried: false,
+                    left: None,
                 });
             } else {
                 race.last = ended(CloseCode::AddressInUse, "");
@@ -200,7 +216,7 @@ impl Candidates {
             race.next = cx.now + NEXT_CANDIDATE;
         }
         // The paths of an introduction are tried as they are found.
-        let is_open = race.is_open && (!self.is_introduced || self.list.is_empty());
+        let is_open = race.is_open && (!self.is_introduced || race.count == 0);
         let is_over = !is_open && self.list.iter().all(|other| matches!(other.phase, Phase::Over));
         if is_over { AttemptOutcome::Ended(race.last.clone()) } else { AttemptOutcome::Waiting }
     }
@@ -263,6 +279,7 @@ impl Candidates {
         if let Some(held) = &self.held {
             return if held.until <= cx.now { self.release(held.path) } else { AttemptOutcome::Waiting };
         }
+        self.begin_elsewhere(cx, transmits);
         for index in 0..self.list.len() {
             if self.list[index].deadline().is_some_and(|(at, _)| at <= cx.now) {
                 let outcome =
@@ -273,6 +290,23 @@ impl Candidates {
             }
         }
         self.run(cx, transmits)
+    }
+
+    /// What was sent on the path of an introduction stays without an answer, and there is another one: the attempt begins anew there
+    /// (INTRODUCTIONS.md 7).
+    fn begin_elsewhere(&mut self, cx: &mut Context<'_>, transmits: &mut Transmits) {
+        let (None, [only]) = (&self.race, &mut self.list[..]) else { return };
+        let Phase::Asked(attempt) = &mut only.phase else { return };
+        if self.spare.is_empty() || !attempt.is_stuck(cx) {
+            return;
+        }
+        let next = self.spare.remove(0);
+        let old = core::mem::replace(&mut only.address, next);
+        note_spare(&mut self.spare, old);
+        only.left.get_or_insert(old);
+        only.obstacle = None;
+        let path = Path { port: self.port, ..Path::to(next) };
+        transmits.push(Cause::Own, path, |out| attempt.begin_elsewhere(cx, out));
     }
 
     /// As [`Attempt::accept`].
@@ -399,6 +433,9 @@ impl Candidates {
         for (other, candidate) in self.list.iter_mut().enumerate() {
             if other != index {
                 candidate.phase = Phase::Over;
+                if self.is_introduced {
+                    note_spare(&mut self.spare, candidate.address);
+                }
             }
         }
         outcome
@@ -431,7 +468,13 @@ impl Candidates {
             let keeps = is_held && !is_over;
             let present = if keeps { candidate.noted } else { candidate.initiator_nonce().copied() };
             table.note(id, &mut candidate.noted, present);
-            if is_over {
+            if let Some(left) = candidate.left.take() {
+                table.remove(&left);
+                if table.asking(&candidate.address).is_none() {
+                    table.insert(candidate.address, id);
+                }
+            }
+            if is_over && table.asking(&candidate.address) == Some(id) {
                 table.remove(&candidate.address);
             }
             !is_over

@@ -270,7 +270,12 @@ impl Endpoint {
         id: ConnectionId,
         address: Address,
     ) -> Result<(), CallError> {
-        let taken: &[Address] = if self.attempts.asking(&address).is_some() { &[address] } else { &[] };
+        let taken: &[Address] = match self.attempts.asking(&address) {
+            // It was lost, and is valid again.
+            Some(asking) if asking == id => return Ok(()),
+            Some(_) => &[address],
+            None => &[],
+        };
         let table = &mut self.attempts;
         candidates_of(&mut self.slots, id)?.add(&[address], taken, |address| table.insert(address, id))?;
         self.attempt(now, id, |candidates, cx, transmits| candidates.run(cx, transmits));

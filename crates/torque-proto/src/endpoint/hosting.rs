@@ -80,7 +80,7 @@ impl Endpoint {
     }
 
     pub(super) fn on_connect_request(&mut self, now: Instant, path: Path, bytes: &[u8]) {
-        if !self.hosts_at(path) && self.introductions.has_none() {
+        if !self.hosts_at(path) && self.introductions.has_none() && self.requests.is_empty() {
             self.stats.not_accepting += 1;
             return;
         }
@@ -92,14 +92,14 @@ impl Endpoint {
         if self.attempts.owner(&request.initiator_nonce).is_some() {
             return self.stats.reflected += 1;
         }
-        if request.introduction_id != 0 {
-            return self.on_introduced_request(now, path, &request, bytes);
-        }
-        if !self.hosts_at(path) {
+        if request.introduction_id == 0 && !self.hosts_at(path) {
             return self.stats.not_accepting += 1;
         }
         if let Some(id) = self.requests.get(path.remote, request.initiator_nonce) {
             return self.repeat_answer(now, id, path, bytes);
+        }
+        if request.introduction_id != 0 {
+            return self.on_introduced_request(now, path, &request, bytes);
         }
         let mut cx = Self::context(now, &self.config, &self.key_pair, &mut self.rng);
         let (host, requests) = (&mut self.host, &self.requests);
@@ -287,6 +287,10 @@ impl Endpoint {
         let refused =
             self.transmits.push(Cause::Own, source.path, |out| asking.refuse(&cx, code, reason, out));
         self.put(id, Slot::Refused(boxed(RefusedSlot { refused, source, public_key })));
+        if self.introductions.introducer_of(id).is_some() {
+            // It had a place apart. From now on repeats are found like others, though the introduction is over.
+            self.requests.insert(source.path.remote, source.initiator_nonce, id);
+        }
         self.note_refused(now, source);
         self.tell_close(id, code, by, reason.bytes().to_vec());
         self.rearm(id);

@@ -7,10 +7,13 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use zeroize::Zeroizing;
+
 use super::candidates::Candidates;
 use super::maps::Seeded;
 use super::slot::{AskingSlot, Entry, Slot, Source};
 use super::{Endpoint, boxed};
+use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::connection::control::reliable::{ControlError, ControlEvent};
 use crate::endpoint::setup::{ConnectOptions, IntroducedOptions, Relaying};
@@ -32,8 +35,9 @@ use crate::wire::{ConnectRequest, MAX_RELAYED, Punch};
 
 /// Bytes of a packet beside its payload, with the longest tag and report.
 const PACKET_OVERHEAD: usize = 27;
-/// Messages that wait for room, and how long they do before they are tried again.
-const MAX_WAITING: usize = 256;
+/// Messages that wait for room, how many of them may be one connection's, and how long they wait before they are tried again.
+const MAX_WAITING: usize = 512;
+const MAX_WAITING_OF_CONNECTION: usize = 64;
 const RETRY: Micros = Micros::from_millis(100);
 
 /// What an endpoint keeps for introductions.
@@ -42,7 +46,9 @@ pub(super) struct Introductions {
     pub(super) party: Party,
     /// By the id of the connection to come, until it ends.
     sides: SortedMap<ConnectionId, Side>,
-    /// Messages for which there was no room.
+    /// The circuits of connections, until these end.
+    circuits: SortedMap<ConnectionId, Address>,
+    /// Messages for which there was no room, or that follow one of their attempt that waits.
     waiting: VecDeque<Message>,
     retry_at: Instant,
     /// Connections that have ended, and why.
@@ -75,10 +81,21 @@ impl Introductions {
             introducer: Introducer::new(seeded),
             party: Party::default(),
             sides: SortedMap::new(),
+            circuits: SortedMap::new(),
             waiting: VecDeque::new(),
             retry_at: Instant::ZERO,
             ended: Vec::new(),
         }
+    }
+
+    fn is_waiting(&self, connection: ConnectionId, attempt: u32) -> bool {
+        self.waiting.iter().any(|other| (other.connection, other.attempt) == (connection, attempt))
+    }
+
+    /// A connection whose other side confirms nothing takes no other's places.
+    fn has_room_for(&self, connection: ConnectionId) -> bool {
+        let own = self.waiting.iter().filter(|other| other.connection == connection).count();
+        self.waiting.len() < MAX_WAITING && own < MAX_WAITING_OF_CONNECTION
     }
 
     /// When there is something to do.
@@ -206,6 +223,14 @@ impl Endpoint {
         self.introductions.party.counters()
     }
 
+    /// How many things are kept for introductions, at all sides: for tests, because nothing may be left of them in the end.
+    #[doc(hidden)]
+    pub fn kept_for_introductions(&self) -> usize {
+        let Introductions { introducer, party, sides, circuits, waiting, ended, .. } = &self.introductions;
+        let own = sides.len() + circuits.len() + waiting.len() + ended.len();
+        own + introducer.kept() + party.kept() + self.transmits.circuits()
+    }
+
     /// Lets the party act, and does what follows.
     pub(super) fn with_party<T>(
         &mut self,
@@ -244,10 +269,11 @@ impl Endpoint {
     fn on_party_event(&mut self, now: Instant, event: PartyEvent) {
         match event {
             PartyEvent::Introduced { connection } => self.on_introduced(connection),
-            PartyEvent::CircuitGranted { introducer, circuit, address, .. } => {
+            PartyEvent::CircuitGranted { connection, introducer, circuit, address } => {
                 if let Some(Slot::Connected(connected)) = self.slots.get(introducer).map(|entry| &entry.slot)
                 {
                     self.transmits.add_circuit(address, introducer, connected.path, circuit);
+                    self.introductions.circuits.insert(connection, address);
                 }
             }
             PartyEvent::PathReady { connection, path, .. } => self.on_first_path(now, connection, path),
@@ -256,10 +282,17 @@ impl Endpoint {
                 self.look_for_direct_path(now, connection, paths, &[]);
             }
             PartyEvent::CircuitEnded { connection, address } => {
-                self.transmits.remove_circuit(address);
+                self.end_circuit_of(connection);
                 self.lose_path(now, connection, address);
             }
             PartyEvent::Ended { connection, code } => self.end_introduced(now, connection, code),
+        }
+    }
+
+    /// The circuit of a connection carries nothing any more, or the connection has ended.
+    pub(super) fn end_circuit_of(&mut self, connection: ConnectionId) {
+        if let Some(address) = self.introductions.circuits.remove(&connection) {
+            self.transmits.remove_circuit(address);
         }
     }
 
@@ -316,6 +349,7 @@ impl Endpoint {
             }
             Some(Slot::Attempt(_)) => self.end_attempt(id, code, by, &[]),
             Some(Slot::Asking(_)) => self.refuse_with(now, id, code, by, ShortData::EMPTY),
+            Some(Slot::Confirming(_)) => self.end_confirming(id, code, by),
             _ => {}
         }
     }
@@ -444,17 +478,24 @@ impl Endpoint {
     /// A reliable message of an introduction, or what became of one.
     pub(super) fn on_introduction_message(&mut self, now: Instant, id: ConnectionId, event: ControlEvent) {
         let attempt = event.attempt();
+        // A body may hold the introduced secret.
+        let (message, has_failed) = match event {
+            ControlEvent::Message { kind, body, .. } => (Some((kind, Zeroizing::new(body))), false),
+            ControlEvent::Failed { .. } => (None, true),
+            ControlEvent::Received { .. } => (None, false),
+        };
         let Some(Slot::Connected(connected)) = self.slots.get(id).map(|entry| &entry.slot) else { return };
         let is_party = (attempt >> 31 == 1) == connected.is_host;
-        match event {
-            ControlEvent::Message { kind, body, .. } if is_party => {
+        match message {
+            Some((kind, body)) if is_party => {
                 self.with_party(now, |party, step| party.on_message(step, id, attempt, kind, &body));
             }
-            ControlEvent::Message { kind, body, .. } if self.config.introduction.introduces => self
-                .with_introducer(now, |introducer, step| {
-                    introducer.on_message(step, id, attempt, kind, &body)
-                }),
-            ControlEvent::Failed { .. } if is_party => {
+            Some((kind, body)) if self.config.introduction.introduces => {
+                self.with_introducer(now, |introducer, step| {
+                    introducer.on_message(step, id, attempt, kind, &body);
+                });
+            }
+            None if has_failed && is_party => {
                 self.with_party(now, |party, step| party.on_message_failed(step, id, attempt));
             }
             _ => {}
@@ -466,12 +507,15 @@ impl Endpoint {
         for message in messages {
             let Message { connection, attempt, kind, ref body } = message;
             let mut sent = Err(ControlError::Closed);
-            if self.slots.get(connection).is_some_and(|entry| entry.slot.is_open()) {
+            if self.introductions.is_waiting(connection, attempt) {
+                // Of two messages about one state, the later one counts.
+                sent = Err(ControlError::TooMany);
+            } else if self.slots.get(connection).is_some_and(|entry| entry.slot.is_open()) {
                 self.drive(connection, Cause::Own, |connection, _, outbox| {
                     sent = connection.send_reliable(now, attempt, kind, body, outbox);
                 });
             }
-            if sent == Err(ControlError::TooMany) && self.introductions.waiting.len() < MAX_WAITING {
+            if sent == Err(ControlError::TooMany) && self.introductions.has_room_for(connection) {
                 self.introductions.retry_at = now + RETRY;
                 self.introductions.waiting.push_back(message);
             }

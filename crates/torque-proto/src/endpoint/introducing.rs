@@ -90,10 +90,19 @@ impl Endpoint {
         let owner = self.connections.get(&path.remote).copied();
         let others = self.claims.get(&path.remote).map_or(&[][..], |others| others);
         // Its sender may use another of its paths. Numbers are random, so one of these connections has it at most.
-        for from in owner.into_iter().chain(others.iter().copied()) {
+        let is_valid = |id: &ConnectionId| match self.slots.get(*id).map(|entry| &entry.slot) {
+            Some(Slot::Connected(connected)) => {
+                connected.path.remote == path.remote
+                    || connected.other_addresses().any(|address| address == path.remote)
+            }
+            _ => false,
+        };
+        for from in owner.into_iter().chain(others.iter().copied()).filter(is_valid) {
             match self.introductions.introducer.relay(now, from, number, inner) {
                 RelayVerdict::Forward { to, circuit } => {
-                    if let Some(Slot::Connected(connected)) = self.slots.get(to).map(|entry| &entry.slot) {
+                    if let Some(Slot::Connected(connected)) = self.slots.get(to).map(|entry| &entry.slot)
+                        && !connected.path.remote.is_circuit()
+                    {
                         self.transmits.push(Cause::Peer, connected.path, |out| {
                             out.extend_from_slice(&relayed_head(circuit));
                             out.extend_from_slice(inner);
@@ -125,7 +134,7 @@ fn facts_of(slots: &Slab<Entry>, id: ConnectionId) -> Option<PartyFacts> {
         Slot::Connected(connected) if connected.connection.is_open() => Some(PartyFacts {
             public_key: connected.public_key,
             address: connected.path.remote,
-            other_addresses: Vec::new(),
+            other_addresses: connected.other_addresses().collect(),
             round_trip: connected.connection.round_trip(),
         }),
         _ => None,

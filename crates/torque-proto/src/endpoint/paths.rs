@@ -55,6 +55,14 @@ impl Tracked {
     }
 }
 
+impl Connected {
+    /// The addresses other than that of the active path where it has a valid path.
+    pub(super) fn other_addresses(&self) -> impl Iterator<Item = Address> + '_ {
+        let sets = self.tracked.iter().map(|tracked| &tracked.set);
+        sets.flat_map(PathSet::standbys).map(|path| path.remote)
+    }
+}
+
 /// What an endpoint keeps about the paths of all its connections.
 pub(super) struct Paths {
     /// Connections by their ids, which stand here as addresses of a carrier: the same kind of map finds owners.

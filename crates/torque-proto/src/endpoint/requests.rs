@@ -50,6 +50,10 @@ impl Requests {
         self.pending.len() - self.refused
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     pub(super) fn get(&self, remote: Address, initiator_nonce: [u8; 16]) -> Option<ConnectionId> {
         self.pending.get(&(remote, initiator_nonce)).map(|pending| pending.id)
     }

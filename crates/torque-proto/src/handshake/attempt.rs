@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::challenge::{Accepted, Challenge, Question, Trust};
-use super::initiator::{Answer, Challenging, Deciding, Requesting, Solving, Work};
+use super::initiator::{Answer, Challenging, Deciding, Repeats, Requesting, Solving, Work};
 use super::introduced::AtInitiator;
 use super::puzzle::{PuzzleJob, SLICE_TRIES};
 use super::transcript::application_tag;
@@ -337,7 +337,7 @@ impl Attempt {
         }
         match mem::replace(&mut self.state, State::Over) {
             State::Deciding(state) if state.is_old(cx) => {
-                self.refresh(cx, state.challenge.accepted(), out);
+                self.refresh(cx, Some(state.challenge.accepted()), out);
                 Ok(AttemptOutcome::Waiting)
             }
             State::Deciding(state) => Ok(self.begin_solving(cx, state.challenge)),
@@ -359,20 +359,42 @@ impl Attempt {
         }
     }
 
-    fn refresh(&mut self, cx: &mut Context<'_>, accepted: Accepted, out: &mut Vec<u8>) {
+    fn refresh(&mut self, cx: &mut Context<'_>, accepted: Option<Accepted>, out: &mut Vec<u8>) {
         self.others = Others::default();
-        self.state = State::Challenging(Challenging::begin(&self.common, cx, Some(accepted), out));
+        self.state = State::Challenging(Challenging::begin(&self.common, cx, accepted, out));
     }
 
     /// As [`refresh`](Self::refresh), because the host asked for it. `hint` is the reason that it gave.
     fn begin_anew(&mut self, cx: &mut Context<'_>, accepted: Accepted, hint: CloseCode, out: &mut Vec<u8>) {
         self.common.stats.restarts += 1;
-        self.refresh(cx, accepted, out);
+        self.refresh(cx, Some(accepted), out);
         if let State::Challenging(state) = &mut self.state
             && hint == CloseCode::Busy
         {
             state.problem = Some(hint);
         }
+    }
+
+    /// Returns whether what it sent three times in a row has no answer, and is due again.
+    pub(crate) fn is_stuck(&self, cx: &Context<'_>) -> bool {
+        let is_stuck = |repeats: &Repeats| repeats.is_due_again(cx.now, 3) && !repeats.has_passed(cx.now);
+        self.common.stats.restarts < cx.config.handshake.max_restarts
+            && match &self.state {
+                State::Challenging(state) => is_stuck(&state.repeats),
+                State::Requesting(state) => !state.host_thinks && is_stuck(&state.repeats),
+                _ => false,
+            }
+    }
+
+    /// Fetches a fresh challenge, which goes to another address.
+    pub(crate) fn begin_elsewhere(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) {
+        let accepted = match &self.state {
+            State::Challenging(state) => state.accepted,
+            State::Requesting(state) => Some(state.challenge.accepted()),
+            _ => return,
+        };
+        self.common.stats.restarts += 1;
+        self.refresh(cx, accepted, out);
     }
 
     /// Returns whether there is a puzzle that no worker has taken.

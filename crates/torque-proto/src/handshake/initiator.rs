@@ -43,6 +43,11 @@ impl Repeats {
         Self { first: now, next: now + pause, pause, limit: now + config.wait, count: 0 }
     }
 
+    /// Returns whether it was sent so many times, and is due again.
+    pub(super) fn is_due_again(&self, now: Instant, times: u32) -> bool {
+        self.count + 1 >= times && now >= self.next
+    }
+
     /// One repeat, however late it is; then a pause twice as long.
     fn take(&mut self, now: Instant, config: &HandshakeConfig) -> bool {
         let due = now >= self.next;

@@ -25,7 +25,7 @@ pub struct IntroductionConfig {
     /// Tells introducers the addresses of this machine's interfaces (default true). They pass them on only to parties with the same
     /// public address.
     pub local_addresses: bool,
-    /// Attempts of a party that are under way at a time (default 64).
+    /// Attempts of a party that are under way at a time, and how many it may begin in a minute (default 64).
     pub attempts: usize,
 }
 

@@ -75,7 +75,7 @@ impl<'a> IntroducerStep<'a> {
     }
 
     fn send(&mut self, connection: ConnectionId, attempt: u32, kind: ReliableKind, body: Vec<u8>) {
-        self.messages.push(Message { connection, attempt, kind, body });
+        self.messages.push(Message { connection, attempt, kind, body: body.into() });
     }
 
     fn withdraw(&mut self, connection: ConnectionId, attempt: u32, code: CloseCode) {
@@ -142,6 +142,13 @@ impl Introducer {
     /// Returns whether nothing is kept of any connection.
     pub(crate) fn is_idle(&self) -> bool {
         self.records.is_empty() && self.accounts.is_empty()
+    }
+
+    /// How many entries all tables have.
+    pub(crate) fn kept(&self) -> usize {
+        let records = self.records.len() + self.waiting.len() + self.timers.len();
+        let parties = self.attempts.len() + self.members.len() + self.refreshes.len() + self.accounts.len();
+        records + parties + self.circuits.len()
     }
 
     pub(crate) fn stats(&self) -> &IntroducerStats {

@@ -17,6 +17,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU64;
 
+use zeroize::Zeroizing;
+
 pub use config::IntroductionConfig;
 pub use relay::Relay;
 pub use result::IntroductionResult;
@@ -24,6 +26,9 @@ pub use stats::{IntroducerStats, PartyStats, PunchesLeftOut};
 
 use crate::id::ConnectionId;
 use crate::wire::control::reliable::ReliableKind;
+
+/// The bit of an attempt's number that says which side of the connection with the introducer is the party.
+const HOST_BIT: u32 = 1 << 31;
 
 /// Names one introduction: random, drawn by its introducer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,5 +72,6 @@ pub(crate) struct Message {
     /// The party's number of the attempt.
     pub(crate) attempt: u32,
     pub(crate) kind: ReliableKind,
-    pub(crate) body: Vec<u8>,
+    /// It may hold the introduced secret.
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }

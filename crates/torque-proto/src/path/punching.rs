@@ -159,6 +159,11 @@ impl PathSet {
         self.standbys.iter().map(|valid| valid.path).chain(sources.map(|source| source.path))
     }
 
+    /// The valid paths beside the active one.
+    pub(crate) fn standbys(&self) -> impl Iterator<Item = Path> + '_ {
+        self.standbys.iter().map(|valid| valid.path)
+    }
+
     /// The active path, as the connection's packets take it: their answers may come to another local address.
     pub(crate) fn follow(&mut self, path: Path) {
         if self.active.path.remote == path.remote && self.active.path.port == path.port {

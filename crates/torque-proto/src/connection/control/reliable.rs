@@ -8,6 +8,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::instant::Instant;
 use crate::micros::Micros;
 use crate::wire::control::reliable::{
@@ -163,7 +165,7 @@ struct Sending {
     attempt: u32,
     serial: u16,
     kind: ReliableKind,
-    body: Box<[u8]>,
+    body: Zeroizing<Box<[u8]>>,
     /// The time at which it is sent again, and the byte that it goes on from.
     due: Instant,
     offset: usize,
@@ -219,7 +221,7 @@ struct Partial {
     attempt: u32,
     serial: u16,
     kind: ReliableKind,
-    body: Box<[u8]>,
+    body: Zeroizing<Box<[u8]>>,
     /// One bit for each part that has come.
     parts: u8,
     until: Instant,
@@ -440,7 +442,7 @@ impl Reliable {
             self.stats.too_many_parts += 1;
             return None;
         }
-        let body = alloc::vec![0; length].into_boxed_slice();
+        let body = Zeroizing::new(alloc::vec![0; length].into_boxed_slice());
         self.partial.push(Partial { attempt, serial, kind, body, parts: 0, until: now + PARTS_KEPT });
         Some(self.partial.len() - 1)
     }
@@ -467,7 +469,7 @@ impl ControlLayer for Reliable {
             attempt,
             serial,
             kind,
-            body: body.into(),
+            body: Zeroizing::new(body.into()),
             due: now,
             offset: 0,
             pause: FIRST_PAUSE,

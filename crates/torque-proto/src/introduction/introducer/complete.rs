@@ -11,7 +11,7 @@ use super::{CANDIDATES, CANDIDATES_PAUSE, Introducer, IntroducerStep, tell_resul
 use crate::id::ConnectionId;
 use crate::introduction::{IntroductionId, IntroductionResult};
 use crate::micros::Micros;
-use crate::wire::control::reliable::ReliableKind;
+use crate::wire::control::reliable::{MAX_MESSAGE, ReliableKind};
 use crate::wire::introduction::{
     Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Introduction, Nat, write_candidates,
 };
@@ -126,7 +126,8 @@ impl Introducer {
             candidates: candidates.clone(),
         };
         complete.sides[side].told = Some(candidates);
-        let mut body = Vec::new();
+        // A vector that grows leaves copies behind.
+        let mut body = Vec::with_capacity(MAX_MESSAGE);
         Introduction::Complete(Box::new(introduced)).write(&mut body);
         step.send(record.parties[side].connection, asked.attempt, ReliableKind::INTRODUCTION, body);
     }

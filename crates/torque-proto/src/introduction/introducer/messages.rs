@@ -4,7 +4,7 @@ use super::record::{Asked, Record, Stage};
 use super::{Introducer, IntroducerEvent, IntroducerStep, REQUESTS, pair, tell_result};
 use crate::codes::CloseCode;
 use crate::id::ConnectionId;
-use crate::introduction::IntroductionResult;
+use crate::introduction::{HOST_BIT, IntroductionResult};
 use crate::wire::control::reliable::ReliableKind;
 use crate::wire::introduction::{Outcome, OutcomeResult, Request, parse_candidates, parse_withdraw};
 
@@ -18,7 +18,8 @@ impl Introducer {
         kind: ReliableKind,
         body: &[u8],
     ) {
-        if !step.config.introduces || (step.connections)(connection).is_none() {
+        let is_attempt = attempt & !HOST_BIT != 0;
+        if !is_attempt || !step.config.introduces || (step.connections)(connection).is_none() {
             self.stats.unwanted += 1;
             return;
         }

@@ -117,7 +117,7 @@ impl Attempt {
     pub(super) fn send(&self, step: &mut PartyStep<'_>, kind: ReliableKind, body: Vec<u8>) {
         if self.has_introducer {
             let connection = self.options.introducer;
-            step.messages.push(Message { connection, attempt: self.number, kind, body });
+            step.messages.push(Message { connection, attempt: self.number, kind, body: body.into() });
         }
     }
 
@@ -262,6 +262,11 @@ impl Meeting {
     /// The handshake has begun, and has a limit of its own.
     pub(super) fn handshake_began(&mut self) {
         self.handshake_until = None;
+    }
+
+    /// Returns whether a path or the circuit was used for a handshake.
+    pub(super) fn is_in_handshake(&self) -> bool {
+        self.handshake_until.is_none()
     }
 
     /// The circuit, once: if it is its turn, and there is no direct path.

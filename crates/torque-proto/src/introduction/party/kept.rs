@@ -59,6 +59,6 @@ impl Kept {
 
     fn send(&self, step: &mut PartyStep<'_>, kind: ReliableKind, body: Vec<u8>) {
         let connection = self.options.introducer;
-        step.messages.push(Message { connection, attempt: self.number, kind, body });
+        step.messages.push(Message { connection, attempt: self.number, kind, body: body.into() });
     }
 }

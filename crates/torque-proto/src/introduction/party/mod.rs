@@ -15,18 +15,19 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 pub(crate) use attempt::HandshakeSecrets;
-use attempt::{Attempt, State};
+use attempt::{Attempt, Meeting, State};
 use budgets::Budgets;
 use kept::Kept;
 use punching::{NewlyValid, Punching, PunchingStep};
 pub(crate) use step::{Handover, PartyEvent, PartyOptions, PartyStep, PunchOut};
 
-use super::PartyStats;
+use super::{HOST_BIT, PartyStats};
 use crate::codes::CloseCode;
 use crate::error::CallError;
 use crate::id::ConnectionId;
 use crate::identity::PublicKey;
 use crate::instant::Instant;
+use crate::micros::Micros;
 use crate::path::Path;
 use crate::wire::Punch;
 use crate::wire::control::reliable::ReliableKind;
@@ -37,10 +38,9 @@ use crate::wire::introduction::{
 
 /// Attempts with one introducer: reliable messages know as many.
 const MAX_OF_INTRODUCER: usize = 16;
+const MINUTE: Micros = Micros::from_secs(60);
 /// Introductions that are kept when their connections are established.
 const MAX_KEPT: usize = 256;
-/// The bit of an attempt's number that says which side of the connection with the introducer is the party.
-const HOST_BIT: u32 = 1 << 31;
 
 /// All introductions of which a socket is a party.
 #[derive(Default)]
@@ -49,6 +49,8 @@ pub(crate) struct Party {
     /// Oldest first.
     kept: VecDeque<Kept>,
     last_number: u32,
+    /// When attempts of the last minute began, oldest first.
+    begun: VecDeque<Instant>,
     /// Where this machine may be reachable, as introducers are told.
     own: Vec<Candidate>,
     budgets: Budgets,
@@ -74,9 +76,17 @@ impl Party {
         if of_introducer.clone().any(|other| other.options.remote == options.remote) {
             return Err(CallError::AlreadyIntroducing);
         }
-        if self.attempts.len() >= step.config.attempts || of_introducer.count() >= MAX_OF_INTRODUCER {
+        while self.begun.front().is_some_and(|at| *at + MINUTE <= step.now) {
+            self.begun.pop_front();
+        }
+        let most = step.config.attempts;
+        if self.attempts.len() >= most
+            || self.begun.len() >= most
+            || of_introducer.count() >= MAX_OF_INTRODUCER
+        {
             return Err(CallError::TooManyIntroductions);
         }
+        self.begun.push_back(step.now);
         let number = self.next_number(&options);
         let attempt = Attempt::new(step, connection, number, options);
         attempt.request(step, &self.own);
@@ -422,8 +432,8 @@ impl Party {
 
     fn on_withdraw(&mut self, step: &mut PartyStep<'_>, index: usize, body: &[u8]) -> Option<()> {
         let code = parse_withdraw(body).ok()?;
-        if self.attempts[index].meeting().is_some() {
-            // The introducer has done its part.
+        if self.attempts[index].meeting().is_some_and(Meeting::is_in_handshake) {
+            // A party that left the introducer may be there still.
             return None;
         }
         let attempt = self.attempts.swap_remove(index);
@@ -470,6 +480,11 @@ impl Party {
             ReliableKind::INTRODUCTION => Some(()),
             _ => None,
         }
+    }
+
+    /// How many attempts are under way or kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.attempts.len() + self.kept.len()
     }
 
     /// Returns whether nothing is under way or remembered.

@@ -60,6 +60,30 @@ fn an_echo_proves_the_path_on_which_its_number_was_sent_wherever_it_came_from() 
 }
 
 #[test]
+fn a_source_that_sends_an_echo_of_another_path_is_no_path() {
+    let mut side = Side::new(false);
+    let (_, wants) = side.is_introduced(&[PEER]);
+    side.punched(path(VICTIM), &side.punch_of_other(5, 0));
+    let (asked, _) = Punch::parse(&wants.punches[0].bytes).unwrap();
+    let (_, wants) = side.punched(path(VICTIM), &side.punch_of_other(6, asked.number));
+    let [PartyEvent::PathReady { path: valid, .. }] = wants.events[..] else { panic!("{wants:?}") };
+    assert_eq!(valid, path(PEER));
+    assert!(!side.party.is_path(connection(), path(VICTIM)));
+}
+
+/// Nor does an introducer who goes on talking have it punched more often.
+#[test]
+fn a_path_that_is_shown_is_not_punched_but_to_hold_it() {
+    let mut side = Side::new(false);
+    let (number, wants) = side.is_introduced(&[PEER]);
+    side.becomes_valid(&wants);
+    for _ in 0..40 {
+        side.now += Duration::from_millis(100);
+        assert!(side.hears_candidates(number, &[PEER]).punches.is_empty());
+    }
+}
+
+#[test]
 fn punches_that_are_replayed_prove_nothing_and_are_answered_for_a_second() {
     let mut side = Side::new(false);
     side.is_introduced(&[PEER]);

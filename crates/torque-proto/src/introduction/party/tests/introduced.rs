@@ -179,8 +179,25 @@ fn an_introduction_that_comes_twice_counts_once() {
         assert_eq!(side.party.counters().messages_ignored, id - 77);
     }
     side.hears_introduction(number, &Introduction::WaitingForParty);
-    side.hears(number, ReliableKind::WITHDRAW, &withdraw(CloseCode::RemoteGone));
     assert_eq!((side.party.find(77), side.party.find(78)), (Some(connection()), None));
+}
+
+/// The other party has left. It may be there still, if the two have begun to speak.
+#[test]
+fn a_withdrawal_ends_an_attempt_until_the_handshake_has_begun() {
+    for begins in [false, true] {
+        let mut side = Side::new(false);
+        let (number, wants) = side.is_introduced(&["203.0.113.1:5"]);
+        side.becomes_valid(&wants);
+        if begins {
+            side.party.handshake_began(connection());
+        }
+        let wants = side.hears(number, ReliableKind::WITHDRAW, &withdraw(CloseCode::RemoteGone));
+        let code = CloseCode::RemoteGone;
+        let ended = [PartyEvent::Ended { connection: connection(), code }];
+        assert_eq!(wants.events, if begins { &[][..] } else { &ended });
+        assert_eq!(side.party.find(77).is_some(), begins);
+    }
 }
 
 #[test]
@@ -227,6 +244,7 @@ fn a_connection_that_was_always_direct_is_told_once() {
 fn what_is_kept_of_connections_is_bounded() {
     let mut side = Side::new(false);
     for number in 1..=MAX_KEPT as u64 + 50 {
+        side.now += Duration::from_secs(1);
         let (_, _) = side.is_introduced_as(&[], |told| told.id = number);
         side.step(|party, step| party.established(step, connection(), path("203.0.113.1:5")));
     }

@@ -96,6 +96,26 @@ fn without_a_path_an_attempt_ends_after_twenty_five_seconds() {
     assert!(side.party.is_empty());
 }
 
+#[test]
+fn a_party_begins_sixty_four_attempts_a_minute() {
+    let mut side = Side::new(false);
+    let options = side.options;
+    let begin = |side: &mut Side| {
+        let (result, _) = side.step(|party, step| party.begin(step, connection(), options));
+        side.step(|party, step| party.withdraw(step, connection(), CloseCode::Closed));
+        result
+    };
+    for millis in 0..64 {
+        assert_eq!(begin(&mut side), Ok(()), "{millis}");
+        side.now += Duration::from_millis(1);
+    }
+    side.now += Duration::from_millis(60_000 - 65);
+    assert_eq!(begin(&mut side), Err(CallError::TooManyIntroductions));
+    side.now += Duration::from_millis(1);
+    assert_eq!(begin(&mut side), Ok(()));
+    assert_eq!(begin(&mut side), Err(CallError::TooManyIntroductions));
+}
+
 /// Lets each ask on a valid path be echoed, for so long; returns the time at which the attempt ended.
 fn hold(side: &mut Side, seconds: u64) -> Option<u64> {
     for millis in 1..=seconds * 1_000 {
