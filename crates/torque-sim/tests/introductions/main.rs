@@ -7,6 +7,9 @@ mod common;
 
 mod matrix;
 mod relay;
+mod states;
+
+use std::time::Duration;
 
 use common::{MS, SECOND};
 use torque_proto::{Config, ConnectionId};

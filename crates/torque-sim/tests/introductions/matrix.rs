@@ -1,7 +1,5 @@
 //! Every kind of access with every other one: is there a connection, on a direct path, and in time?
 
-use std::time::Duration;
-
 use torque_proto::{CloseCode, ConnectOptions, Event, IntroducedOptions, IntroductionResult, Trust};
 use torque_sim::nat::{Dependence, PortAssignment};
 
