@@ -7,14 +7,14 @@ use torque_proto::{
 
 use super::*;
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let mut config = Config::default();
     config.introduction.introduces = true;
     config
 }
 
 /// Introduces the parties with a circuit, and waits until both are established or one has failed.
-fn introduce(lobby: &mut Lobby, options: [IntroducedOptions; 2]) -> [(NodeId, ConnectionId); 2] {
+pub(super) fn introduce(lobby: &mut Lobby, options: [IntroducedOptions; 2]) -> [(NodeId, ConnectionId); 2] {
     let play = &mut lobby.play;
     let [initiator, host] = lobby.at_introducer;
     let relay = Relay::default();
@@ -42,11 +42,11 @@ fn introduce(lobby: &mut Lobby, options: [IntroducedOptions; 2]) -> [(NodeId, Co
     ends
 }
 
-fn address(play: &Play, (node, id): (NodeId, ConnectionId)) -> Option<Address> {
+pub(super) fn address(play: &Play, (node, id): (NodeId, ConnectionId)) -> Option<Address> {
     play.world.node(node).remote_address(id)
 }
 
-fn results(play: &Play, introducer: NodeId) -> Vec<IntroductionResult> {
+pub(super) fn results(play: &Play, introducer: NodeId) -> Vec<IntroductionResult> {
     let results = play.history(introducer).iter().filter_map(|(_, event)| match event {
         Event::Introduced { result, .. } => Some(*result),
         _ => None,
@@ -54,7 +54,7 @@ fn results(play: &Play, introducer: NodeId) -> Vec<IntroductionResult> {
     results.collect()
 }
 
-fn talk(play: &mut Play, ends: [(NodeId, ConnectionId); 2], seconds: u32) {
+pub(super) fn talk(play: &mut Play, ends: [(NodeId, ConnectionId); 2], seconds: u32) {
     for (side, (node, id)) in ends.into_iter().enumerate() {
         let before = play.arrivals(ends[1 - side].0).len();
         for _ in 0..seconds * 10 {
@@ -65,12 +65,12 @@ fn talk(play: &mut Play, ends: [(NodeId, ConnectionId); 2], seconds: u32) {
     }
 }
 
-fn both(options: &IntroducedOptions) -> [IntroducedOptions; 2] {
+pub(super) fn both(options: &IntroducedOptions) -> [IntroducedOptions; 2] {
     [options.clone(), options.clone()]
 }
 
 /// Two NATs between which nothing direct works, whatever is tried.
-fn hopeless() -> [Access; 2] {
+pub(super) fn hopeless() -> [Access; 2] {
     [Access::named("APD/APD r").unwrap(); 2]
 }
 

@@ -1,4 +1,5 @@
-//! Whoever leaves, and whenever: each side comes to one end, the introducer's application is told once, and nothing is left behind.
+//! Parties and introducers leave at any moment: each side comes to one end, the introducer's application is told once, and nothing is
+//! left behind.
 
 use torque_proto::{
     CloseCode, ConnectOptions, Event, IntroducedOptions, IntroductionResult, Relay, Relaying, Trust,
