@@ -23,6 +23,9 @@ const CHALLENGE_REQUEST: u8 = 0x01;
 const CONNECT_REQUEST: u8 = 0x03;
 const RELAYED: u8 = 0x0e;
 
+/// What a tap has seen.
+type Seen<T> = Rc<RefCell<T>>;
+
 fn victim(ip: u32, port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0xcb00_7100 + ip)), port)
 }
@@ -261,7 +264,7 @@ fn a_punch_that_is_replayed_is_answered_for_a_second() {
         let [initiator, host] = lobby.parties.map(|party| lobby.play.world.address(party));
         let victim = Address::from(victim(1, 5_000));
         lobby.play.world.open_mailbox(victim);
-        let seen: Rc<RefCell<Option<(Instant, Vec<u8>)>>> = Rc::default();
+        let seen: Seen<Option<Instant>> = Seen::default();
         let first = Rc::clone(&seen);
         lobby.play.world.set_tap(move |passing| {
             let is_between = [passing.from, passing.to].iter().all(|end| [initiator, host].contains(end));
@@ -269,7 +272,7 @@ fn a_punch_that_is_replayed_is_answered_for_a_second() {
                 return Fate::Pass;
             }
             if passing.bytes[0] == PUNCH && passing.to == host && first.borrow().is_none() {
-                *first.borrow_mut() = Some((passing.now, passing.bytes.clone()));
+                *first.borrow_mut() = Some(passing.now);
                 for count in 0..1_000 {
                     passing.inject(20 * MS * count, victim, host, passing.bytes.clone());
                     passing.inject(20 * MS * count, host, initiator, passing.bytes.clone());
@@ -279,7 +282,7 @@ fn a_punch_that_is_replayed_is_answered_for_a_second() {
         });
         let never = IntroducedOptions::host().with_relay(Relaying::Never);
         introduce(&mut lobby, both(&never));
-        let (began, _) = seen.borrow().clone().unwrap();
+        let began = seen.borrow().unwrap();
         let mail = lobby.play.world.take_mail(victim);
         // Four in each of the two seconds that begin in this time.
         assert!((1..=8).contains(&mail.len()), "{}", mail.len());
@@ -299,7 +302,7 @@ fn a_circuit_is_of_no_use_to_others() {
     for_seeds(3, |seed| {
         let mut lobby = Lobby::apart(seed, &config(), hopeless());
         let introducer = lobby.play.world.address(lobby.introducer);
-        let seen: Rc<RefCell<BTreeSet<(Address, Vec<u8>)>>> = Rc::default();
+        let seen: Seen<BTreeSet<(Address, Vec<u8>)>> = Seen::default();
         let heads = Rc::clone(&seen);
         lobby.play.world.set_tap(move |passing| {
             if passing.bytes[0] == RELAYED && passing.to == introducer {
@@ -352,7 +355,7 @@ fn requests_of_an_introduction_are_answered_on_its_paths_only() {
             let host = lobby.play.world.address(lobby.parties[HOST]);
             let outsider = Address::from(victim(1, 5_000));
             lobby.play.world.open_mailbox(outsider);
-            let seen: Rc<RefCell<u64>> = Rc::default();
+            let seen: Seen<u64> = Seen::default();
             let count = Rc::clone(&seen);
             lobby.play.world.set_tap(move |passing| {
                 let offset = match passing.bytes[0] {
@@ -370,7 +373,11 @@ fn requests_of_an_introduction_are_answered_on_its_paths_only() {
                 Fate::Pass
             });
             let slow = Behaviour {
-                request: torque_sim::play::Answer::Accept(if is_quick { 0 * SECOND } else { 20 * SECOND }),
+                request: torque_sim::play::Answer::Accept(if is_quick {
+                    Duration::ZERO
+                } else {
+                    20 * SECOND
+                }),
                 ..Behaviour::default()
             };
             lobby.play.set_behaviour(lobby.parties[HOST], slow);

@@ -42,7 +42,7 @@ fn behaviour(rng: &mut SimRng) -> Behaviour {
         0 => Answer::Never,
         1 => Answer::Close(rng.duration(3 * SECOND)),
         2..5 => Answer::Accept(rng.duration(4 * SECOND)),
-        _ => Answer::Accept(0 * SECOND),
+        _ => Answer::Accept(Duration::ZERO),
     };
     Behaviour { challenge: answer(rng), request: answer(rng), ..Behaviour::default() }
 }
@@ -63,7 +63,8 @@ struct Plan {
 
 impl Plan {
     fn new(rng: &mut SimRng) -> Self {
-        let early = |rng: &mut SimRng| if rng.chance(0.5) { 0 * SECOND } else { rng.duration(3 * SECOND) };
+        let early =
+            |rng: &mut SimRng| if rng.chance(0.5) { Duration::ZERO } else { rng.duration(3 * SECOND) };
         let rarely = |rng: &mut SimRng| !rng.chance(0.07);
         let decision = rarely(rng).then(|| (early(rng), rarely(rng)));
         let asks = [(); 2].map(|()| rarely(rng).then(|| early(rng)));
