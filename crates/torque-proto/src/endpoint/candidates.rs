@@ -149,6 +149,11 @@ impl Candidates {
         })
     }
 
+    /// Notes another path of the introduction that may be used, if those that are asked do not answer.
+    pub(super) fn add_spare(&mut self, address: Address) {
+        note_spare(&mut self.spare, address);
+    }
+
     /// Adds addresses, as many as there is room for, but those that are `taken`. `insert` is called for each that is
     /// added. They are asked when [`run`](Self::run) is called, each in its turn.
     ///
@@ -173,14 +178,7 @@ impl Candidates {
             race.count += 1;
             if !taken.contains(&address) {
                 insert(address);
-                self.list.push(Candidate {
-                    address,
-                    phase: Phase::Waiting,
-                    noted: None,
-                    obstacle: None,
-                    has_hurried: false,
-                    left: None,
-                });
+                self.list.push(Candidate::new(address));
             } else {
                 race.last = ended(CloseCode::AddressInUse, "");
             }
@@ -292,19 +290,27 @@ impl Candidates {
         self.run(cx, transmits)
     }
 
-    /// What was sent on the path of an introduction stays without an answer, and there is another one: the attempt begins anew there
-    /// (INTRODUCTIONS.md 7).
+    /// What was sent on the paths of an introduction stays without an answer, and there is another one: it is tried, too, or the attempt
+    /// begins anew there, if its host has answered (INTRODUCTIONS.md 7).
     fn begin_elsewhere(&mut self, cx: &mut Context<'_>, transmits: &mut Transmits) {
-        let (None, [only]) = (&self.race, &mut self.list[..]) else { return };
-        let Phase::Asked(attempt) = &mut only.phase else { return };
-        if self.spare.is_empty() || !attempt.is_stuck(cx) {
+        let are_stuck = self.list.iter().all(|other| other.attempt().is_some_and(|it| it.is_stuck(cx)));
+        if self.spare.is_empty() || self.list.is_empty() || !are_stuck {
             return;
         }
         let next = self.spare.remove(0);
-        let old = core::mem::replace(&mut only.address, next);
+        if let Some(race) = &mut self.race {
+            race.next = cx.now;
+            return self.list.push(Candidate::new(next));
+        }
+        let Some(Candidate { address, phase: Phase::Asked(attempt), obstacle, left, .. }) =
+            self.list.first_mut()
+        else {
+            return;
+        };
+        let old = core::mem::replace(address, next);
+        left.get_or_insert(old);
+        *obstacle = None;
         note_spare(&mut self.spare, old);
-        only.left.get_or_insert(old);
-        only.obstacle = None;
         let path = Path { port: self.port, ..Path::to(next) };
         transmits.push(Cause::Own, path, |out| attempt.begin_elsewhere(cx, out));
     }
@@ -461,7 +467,7 @@ impl Candidates {
 
     /// Brings the endpoint's tables up to date, and forgets addresses that are over.
     pub(super) fn note(&mut self, id: ConnectionId, table: &mut Attempts) {
-        let is_held = self.held.is_some();
+        let (is_held, is_introduced) = (self.held.is_some(), self.is_introduced);
         self.list.retain_mut(|candidate| {
             let is_over = matches!(candidate.phase, Phase::Over);
             // While an accept is held, its repetition has to be found.
@@ -470,9 +476,9 @@ impl Candidates {
             table.note(id, &mut candidate.noted, present);
             if let Some(left) = candidate.left.take() {
                 table.remove(&left);
-                if table.asking(&candidate.address).is_none() {
-                    table.insert(candidate.address, id);
-                }
+            }
+            if is_introduced && !is_over && table.asking(&candidate.address).is_none() {
+                table.insert(candidate.address, id);
             }
             if is_over && table.asking(&candidate.address) == Some(id) {
                 table.remove(&candidate.address);
@@ -525,6 +531,11 @@ impl Candidates {
 }
 
 impl Candidate {
+    fn new(address: Address) -> Self {
+        let phase = Phase::Waiting;
+        Self { address, phase, noted: None, obstacle: None, has_hurried: false, left: None }
+    }
+
     fn attempt(&self) -> Option<&Attempt> {
         match &self.phase {
             Phase::Asked(attempt) => Some(attempt),

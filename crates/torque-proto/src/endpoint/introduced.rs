@@ -328,7 +328,11 @@ impl Endpoint {
                 introduced: Some(introduced),
             };
             match Candidates::new(now, path.port, options) {
-                Ok(candidates) => {
+                Ok(mut candidates) => {
+                    let circuit = self.introductions.circuits.get(&id).copied();
+                    if let Some(circuit) = circuit.filter(|circuit| *circuit != path.remote) {
+                        candidates.add_spare(circuit);
+                    }
                     self.put(id, Slot::Attempt(boxed(candidates)));
                     self.introductions.party.handshake_began(id);
                 }

@@ -160,3 +160,65 @@ fn without_a_circuit_parties_that_cannot_meet_are_told() {
         assert_eq!(results(&lobby.play, lobby.introducer), [IntroductionResult::Failed(CloseCode::NoPath)]);
     });
 }
+
+/// How often the application of a party was asked about the other one's key.
+fn asked(play: &Play, (party, id): (NodeId, ConnectionId)) -> usize {
+    let events = play.history(party).iter();
+    let asks = events.filter(|(_, event)| match event {
+        Event::ChallengeResponse(asked) => asked.connection == id,
+        Event::ConnectRequest(asked) => asked.connection == id,
+        _ => false,
+    });
+    asks.count()
+}
+
+/// The host has answered on the circuit, which then swallows the requests: the direct path carries them. Nobody is asked twice.
+#[test]
+fn a_request_that_stays_without_an_answer_on_a_circuit_goes_by_the_direct_path() {
+    for_seeds(10, |seed| {
+        let home = Access::named("EI/APD").unwrap();
+        let mut lobby = Lobby::apart(seed, &config(), [home, home]);
+        lobby.play.world.set_tap(|passing| {
+            let is_request = passing.bytes[0] == 0x0e && passing.bytes[5] == 0x03;
+            if is_request { torque_sim::world::Fate::Drop } else { torque_sim::world::Fate::Pass }
+        });
+        let at_once = IntroducedOptions::host().with_relay(Relaying::AtOnce);
+        let ends = introduce(&mut lobby, both(&at_once));
+        for (node, id) in ends {
+            assert!(lobby.play.end(node, id).established, "{:?}", lobby.play.history(node));
+            assert!(!address(&lobby.play, (node, id)).unwrap().is_circuit());
+            assert_eq!(asked(&lobby.play, (node, id)), 1);
+        }
+        talk(&mut lobby.play, ends, 5);
+        lobby.play.world.clear_tap();
+        lobby.play.close_all_and_finish(30 * SECOND);
+    });
+}
+
+/// Punches pass on the direct path, and nothing that is longer: the circuit carries the handshake.
+#[test]
+fn a_direct_path_that_carries_punches_only_does_not_keep_parties_from_their_circuit() {
+    for_seeds(10, |seed| {
+        let home = Access::named("EI/APD").unwrap();
+        let mut lobby = Lobby::apart(seed, &config(), [home, home]);
+        let introducer = lobby.play.world.address(lobby.introducer);
+        for stuck_at in [0x01, 0x03] {
+            lobby.play.world.set_tap(move |passing| {
+                let is_direct = passing.from != introducer && passing.to != introducer;
+                let is_lost = is_direct && (stuck_at..=0x07).contains(&passing.bytes[0]);
+                if is_lost { torque_sim::world::Fate::Drop } else { torque_sim::world::Fate::Pass }
+            });
+            let ends = introduce(&mut lobby, both(&IntroducedOptions::host()));
+            for (node, id) in ends {
+                assert!(lobby.play.end(node, id).established, "{:?}", lobby.play.history(node));
+            }
+            talk(&mut lobby.play, ends, 5);
+            for (node, id) in ends {
+                lobby.play.close(node, id, b"");
+            }
+            lobby.play.run_for(10 * SECOND);
+        }
+        lobby.play.world.clear_tap();
+        lobby.play.close_all_and_finish(30 * SECOND);
+    });
+}
