@@ -248,7 +248,7 @@ impl Builder {
         Err(last)
     }
 
-    /// Makes a socket that only connects to others, at a free port.
+    /// Makes a socket that only connects to others, at a free port. It may be introduced, also as host.
     ///
     /// # Errors
     /// [`BindError`] says what to do.

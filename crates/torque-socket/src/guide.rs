@@ -213,6 +213,52 @@ pub mod verdicts {}
 /// restarted ([many cores](crate::guide::many_cores)).
 pub mod moving {}
 
+/// # Introductions: connections through NATs
+///
+/// Two players behind routers that let in nobody cannot simply connect. Both reach a third socket, for example a lobby, which
+/// introduces them: it tells each the other's key, addresses and a fresh secret. Both send to each other at the same time, so that
+/// their routers let the answers in. No other server is needed.
+///
+/// ```
+#[doc = include_str!("guide/introduction.rs")]
+/// ```
+///
+/// The calls may come in any order, within 30 seconds. What follows are the events of any connection:
+/// [`Event::ConnectRequest`](crate::Event::ConnectRequest) at the host, which compares the key with the one that it was told, then
+/// [`Event::Established`](crate::Event::Established), or [`Event::Close`](crate::Event::Close) with a reason, such as
+/// [`CloseCode::NoPath`](crate::CloseCode::NoPath). They carry the id that
+/// [`connect_introduced`](crate::Socket::connect_introduced) has returned, and say who introduced the two. The lobby hears of the
+/// outcome by [`Event::Introduced`](crate::Event::Introduced). After that the parties do not need it.
+///
+/// The lobby is a socket with [`introduction.introduces`](crate::IntroductionConfig::introduces), at an address that both reach:
+///
+/// ```
+/// use torque_socket::{Config, Socket};
+///
+/// let mut config = Config::default();
+/// config.introduction.introduces = true;
+/// let lobby = Socket::builder().config(config).bind("127.0.0.1:0")?;
+/// # Ok::<(), torque_socket::BindError>(())
+/// ```
+///
+/// Its clients may also begin: if one asks for another and the lobby has not called [`introduce`](crate::Socket::introduce), it gets
+/// [`Event::IntroductionRequested`](crate::Event::IntroductionRequested), and answers with `introduce` or
+/// [`refuse_introduction`](crate::Socket::refuse_introduction).
+///
+/// - **Circuits.** With a [`Relay`](crate::Relay) the lobby passes sealed packets on while no direct path works.
+///   [`Event::PathChanged`](crate::Event::PathChanged) tells when a relayed connection has become direct. A party says with
+///   [`Relaying`](crate::Relaying) whether it takes a circuit, and when.
+/// - **Trust.** The lobby names the keys. One that lies can put itself between the two, unless they know the keys from elsewhere.
+/// - **Privacy.** Each party learns the other's addresses as soon as both have asked. One that hides its own
+///   ([`without_direct_paths`](crate::IntroducedOptions::without_direct_paths)) needs a circuit.
+/// - **Local networks.** Parties with the same public address also try the addresses of their interfaces
+///   ([`local_addresses`](crate::IntroductionConfig::local_addresses)). With the feature `port-mapping`, `Builder::map_port` asks the
+///   router for a port.
+///
+/// It does not work without a circuit if both are behind routers that give another port for each destination, or one is and the
+/// other's router lets in only the very port that was asked. The example `introduce` has the three roles in one program.
+pub mod introductions {}
+
 /// # Errors, limits, counters, and bad networks on purpose
 ///
 /// Errors are grouped by who is at fault. What the caller does wrong is an error of the call

@@ -70,7 +70,7 @@
 //! ([`guide::many_cores`]).
 //!
 //! A call that several of them have has the same name and meaning in each. [`EventSocket`] is a trait with the calls that a server needs. More chapters: [`guide::connecting`] (both sides' consent,
-//! keys and trust), [`guide::verdicts`] (what to build on them), [`guide::moving`] (other addresses, restarted hosts), [`guide::errors_and_limits`] (errors, limits, counters,
+//! keys and trust), [`guide::verdicts`] (what to build on them), [`guide::moving`] (other addresses, restarted hosts), [`guide::introductions`] (connections through NATs), [`guide::errors_and_limits`] (errors, limits, counters,
 //! bad networks on purpose).
 //!
 //! # Features

@@ -50,6 +50,16 @@ mod each_shard {
     }
 }
 
+mod introduction {
+    include!("../src/guide/introduction.rs");
+    pub fn lobby(socket: &mut Socket, initiator: ConnectionId, host: ConnectionId) {
+        introduce(socket, initiator, host).unwrap();
+    }
+    pub fn party(socket: &mut Socket, lobby: ConnectionId, told: &[u8]) -> ConnectionId {
+        meet(socket, lobby, std::str::from_utf8(told).unwrap()).unwrap()
+    }
+}
+
 const WINDOW: u16 = 16;
 
 fn config() -> Config {
@@ -252,6 +262,48 @@ fn frames_that_a_stall_has_missed_are_left_out() {
             in_tokio::run(&mut host, stalling_game(&mut took)).await.unwrap();
         });
         assert!(took > least, "{took:?}");
+    }
+}
+
+#[test]
+fn two_parties_meet_as_the_documents_say() {
+    let mut config = Config::default();
+    config.introduction.introduces = true;
+    let mut lobby = Socket::builder().config(config).bind("127.0.0.1:0").unwrap();
+    let (mut ann, mut ben) = (Socket::client().unwrap(), Socket::client().unwrap());
+    let (to_lobby, at_lobby): (Vec<_>, Vec<_>) =
+        [&mut ann, &mut ben].map(|party| common::connect(&mut lobby, party)).into_iter().unzip();
+    introduction::lobby(&mut lobby, at_lobby[0], at_lobby[1]);
+    let mut ids = [None; 2];
+    let mut up = [false; 2];
+    common::turns(&mut [&mut ann, &mut ben, &mut lobby], |socket, index, event| {
+        match event {
+            Event::Packet { payload, .. } => {
+                ids[index] = Some(introduction::party(socket, to_lobby[index], &payload));
+            }
+            Event::ConnectRequest(request) => {
+                assert_eq!((index, Some(request.connection)), (1, ids[1]));
+                socket.accept_connection(request.connection, b"").unwrap();
+            }
+            Event::Established { connection, .. } => {
+                assert_eq!(Some(connection), ids[index]);
+                up[index] = true;
+            }
+            Event::Verdict { .. } | Event::Introduced { .. } | Event::IntroductionRequested { .. } => {}
+            other => panic!("{other:?}"),
+        }
+        up == [true; 2]
+    });
+}
+
+#[test]
+fn the_documents_show_the_introduction_that_was_run() {
+    let code = include_str!("../src/guide/introduction.rs");
+    for (name, document) in [
+        ("README.md", include_str!("../../../README.md")),
+        ("docs/introductions.md", include_str!("../../../docs/introductions.md")),
+    ] {
+        assert!(document.contains(code), "{name} has another introduction");
     }
 }
 

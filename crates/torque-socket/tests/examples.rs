@@ -86,6 +86,11 @@ fn sharded_echo() {
 }
 
 #[test]
+fn introduce() {
+    run("introduce");
+}
+
+#[test]
 fn bans() {
     run("bans");
 }
