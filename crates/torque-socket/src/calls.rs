@@ -177,6 +177,16 @@ macro_rules! calls_through_a_lock {
             self.with_flush(|socket| socket.connect_introduced(introducer, remote, options))
         }
 
+        /// As [`Socket::introducer_stats`]: a copy.
+        pub fn introducer_stats(&self) -> IntroducerStats {
+            self.with(|socket| socket.introducer_stats().clone())
+        }
+
+        /// As [`Socket::party_stats`].
+        pub fn party_stats(&self) -> PartyStats {
+            self.with(|socket| socket.party_stats())
+        }
+
         /// As [`Socket::network_changed`].
         pub fn network_changed(&self) {
             self.with_flush(Socket::network_changed);

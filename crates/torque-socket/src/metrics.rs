@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use torque_proto::Stats;
+use torque_proto::{IntroducerStats, PartyStats, Stats};
 
 use crate::io::IoStats;
 
@@ -23,14 +23,88 @@ impl Gauges {
     }
 }
 
-/// Each counter as `torque_<name>_total`, those of the driver as `torque_io_<name>_total`, then the gauges.
-pub(crate) fn text(stats: &Stats, io: &IoStats, gauges: Gauges) -> String {
+/// A counter of introductions: name, meaning, value.
+pub(crate) type Counter = (&'static str, &'static str, u64);
+
+macro_rules! counters {
+    ($of:expr, $prefix:literal, $($field:ident => $help:literal,)*) => {
+        [$((concat!($prefix, stringify!($field)), $help, $of.$field),)*]
+    };
+}
+
+/// The counters of a socket that introduces others, or is introduced.
+pub(crate) fn introductions(introducer: &IntroducerStats, party: &PartyStats) -> Vec<Counter> {
+    let introducer = counters! { introducer, "introducer_",
+        requests => "Requests taken.",
+        completed => "Introductions of which both parties were told.",
+        refused => "Requests that the application refused.",
+        never_asked => "Introductions that ended because a party did not ask in time.",
+        undecided => "Introductions that ended because the application did not answer in time.",
+        role_conflicts => "Introductions that ended because both parties were host or both initiator, or not what the application had said.",
+        withdrawn => "Attempts that parties withdrew.",
+        gave_way => "Introductions that the application had not approved, and that gave way to newer ones.",
+        too_many => "Introductions that found no room.",
+        too_many_requests => "Requests above the rate of a connection.",
+        stale_requests => "Requests of an attempt that was answered, or that is about another party.",
+        unknown_attempt => "Messages of an attempt that is not known, or no longer.",
+        malformed => "Messages of a wrong shape.",
+        unwanted => "Messages that nobody asked for, such as those that are the introducer's to send.",
+        vetted_away => "Candidates of parties that were not passed on.",
+        candidates_passed => "Changed candidates that were passed on.",
+        candidates_delayed => "Changes of candidates that had to wait, because a connection had more than it may.",
+        circuits => "Circuits granted.",
+        too_many_circuits => "Circuits that were not granted because there were too many.",
+        relayed => "Datagrams passed on.",
+        relayed_bytes => "Bytes of them.",
+        unknown_circuit => "Datagrams for a circuit that does not exist.",
+        not_relayable => "Datagrams of a size or kind that no circuit carries.",
+        throttled => "Datagrams above the rate of their circuit.",
+        used_up => "Datagrams of a circuit that had carried all that it may.",
+        over_budget => "Datagrams above the budget of all circuits.",
+    };
+    let left_out = counters! { party.punches_not_sent, "party_punches_not_sent_",
+        in_all => "Punches of introductions left out: too many in a second.",
+        of_introducer => "Punches of introductions left out: too many in a second because of one introducer.",
+        to_network => "Punches of introductions left out: too many to one network.",
+        networks => "Punches of introductions left out: to too many networks.",
+    };
+    let party = counters! { party, "party_",
+        begun => "Attempts begun.",
+        introduced => "Other parties that were made known.",
+        ended => "Attempts that ended without a connection.",
+        messages_ignored => "Messages of no attempt, or that are not laid out as they should be, or out of place.",
+        introductions_refused => "Introductions that cannot be true.",
+        circuits_throttled => "Word that a circuit carried more than it may.",
+        punches_sent => "Punches sent.",
+        punches_received => "Authentic punches.",
+        answers_not_sent => "Answers left out: too many were asked for.",
+    };
+    introducer.into_iter().chain(party).chain(left_out).collect()
+}
+
+/// Adds the counters of another socket, for one that is made of several.
+pub(crate) fn add_introductions(sum: &mut Vec<Counter>, other: Vec<Counter>) {
+    if sum.is_empty() {
+        *sum = other;
+        return;
+    }
+    for ((.., sum), (.., other)) in sum.iter_mut().zip(other) {
+        *sum = sum.saturating_add(other);
+    }
+}
+
+/// Each counter as `torque_<name>_total`, those of the driver as `torque_io_<name>_total`, those of introductions as
+/// `torque_introducer_<name>_total` and `torque_party_<name>_total`, then the gauges.
+pub(crate) fn text(stats: &Stats, io: &IoStats, introductions: &[Counter], gauges: Gauges) -> String {
     let mut text = String::new();
     for (name, value) in stats.iter() {
         add(&mut text, "counter", &format!("{name}_total"), help(name), value);
     }
     for ((name, value), help) in io.iter().zip(IoStats::help()) {
         add(&mut text, "counter", &format!("io_{name}_total"), help, value);
+    }
+    for (name, help, value) in introductions {
+        add(&mut text, "counter", &format!("{name}_total"), help, *value);
     }
     let Gauges { connections, difficulty } = gauges;
     add(&mut text, "gauge", "connections", "Established connections.", connections as u64);
@@ -120,6 +194,12 @@ mod tests {
         for (name, _) in Stats::default().iter() {
             assert_ne!(help(name), name, "metrics::help has no text for {name}");
         }
+        let (introducer, party) = (IntroducerStats::default(), PartyStats::default());
+        let introductions = introductions(&introducer, &party);
+        // The nested ones have a line each, and their parent has none.
+        let fields = format!("{introducer:?}{party:?}").matches(": ").count() - 1;
+        assert_eq!(introductions.len(), fields);
+        assert!(introductions.iter().all(|(_, help, _)| help.ends_with('.')));
         assert_eq!(IoStats::help().count(), IoStats::default().iter().count());
         assert!(IoStats::help().all(|help| help.ends_with('.') && !help.contains('\n')));
     }

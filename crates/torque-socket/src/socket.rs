@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::error::BindError;
 use crate::io::wait::{self, Watch};
 use crate::io::{IoStats, Udp};
-use crate::metrics::Gauges;
+use crate::metrics::{Counter, Gauges};
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
 use crate::sharded::{PrivatePort, Shard};
@@ -454,10 +454,15 @@ impl Socket {
         self.endpoint.difficulty(self.clock.now())
     }
 
-    /// All counters, the established connections and the difficulty as text that Prometheus reads.
+    /// All counters, the established connections and the difficulty as text that Prometheus reads. Those of the driver begin with
+    /// `torque_io_`, those of introductions with `torque_introducer_` and `torque_party_`.
     pub fn metrics(&mut self) -> String {
-        let (io, gauges) = (*self.udp.stats(), self.gauges());
-        crate::metrics::text(self.stats(), &io, gauges)
+        let (io, introductions, gauges) = (*self.udp.stats(), self.introduction_counters(), self.gauges());
+        crate::metrics::text(self.stats(), &io, &introductions, gauges)
+    }
+
+    pub(crate) fn introduction_counters(&self) -> Vec<Counter> {
+        crate::metrics::introductions(self.introducer_stats(), &self.party_stats())
     }
 
     pub(crate) fn gauges(&mut self) -> Gauges {

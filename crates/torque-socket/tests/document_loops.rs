@@ -294,6 +294,10 @@ fn two_parties_meet_as_the_documents_say() {
         }
         up == [true; 2]
     });
+    // The figures say so, too.
+    assert_eq!((lobby.introducer_stats().completed, ann.party_stats().introduced), (1, 1));
+    assert!(lobby.metrics().contains("\ntorque_introducer_completed_total 1\n"), "{}", lobby.metrics());
+    assert!(ben.metrics().contains("\ntorque_party_introduced_total 1\n"), "{}", ben.metrics());
 }
 
 #[test]

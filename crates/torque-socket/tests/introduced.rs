@@ -302,6 +302,7 @@ fn shards_introduce_their_own_and_are_no_parties() {
         ids.push(accept(client));
     }
     assert_eq!(host.connect_introduced(ids[0].1, 1, IntroducedOptions::host()), Err(CallError::OtherShard));
+    assert!(host.metrics().contains("\ntorque_introducer_requests_total 0\n"));
     for first in 0..3 {
         for second in first + 1..3 {
             let [(_, first), (_, second)] = [ids[first], ids[second]];

@@ -17,7 +17,7 @@ use super::binding::Steering;
 use super::rule::Rule;
 use crate::error::BindError;
 use crate::io::IoStats;
-use crate::metrics::Gauges;
+use crate::metrics::{Gauges, add_introductions};
 use crate::socket::{Shutdown, Socket};
 use crate::target::{ConnectError, Place, ToTarget};
 use crate::threaded::ThreadedSocket;
@@ -33,7 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Made by [`Builder::shards`](crate::Builder::shards). All calls take `&self` and may come from any thread; they
 /// have the names and meanings of those of [`ThreadedSocket`], and find the shard of a connection in its id. It has no
 /// `stop`, and no `network_changed`, because several shards do not follow other sides that move
-/// ([`ShardedBuilder::bind`](crate::ShardedBuilder::bind)); `set_key_pair`, `attempt_problem` and `with` are calls of each of its [`shards`](Self::shards).
+/// ([`ShardedBuilder::bind`](crate::ShardedBuilder::bind)); `set_key_pair`, `attempt_problem`, `introducer_stats` and `with` are calls of each of its [`shards`](Self::shards).
 ///
 /// [`next_event`](Self::next_event) gives the events of all shards, so one thread may serve them all. An application
 /// that itself fills a core takes the events of each shard on a separate thread:
@@ -370,9 +370,12 @@ impl ShardedSocket {
     /// The counters and connections of all shards together, and the greatest difficulty, as text that Prometheus
     /// reads.
     pub fn metrics(&self) -> String {
-        let mut gauges = Gauges::default();
-        self.shards.iter().for_each(|shard| gauges.add(&shard.with(Socket::gauges)));
-        crate::metrics::text(&self.stats(), &self.io_stats(), gauges)
+        let (mut gauges, mut introductions) = (Gauges::default(), Vec::new());
+        for shard in &self.shards {
+            gauges.add(&shard.with(Socket::gauges));
+            add_introductions(&mut introductions, shard.with(|socket| socket.introduction_counters()));
+        }
+        crate::metrics::text(&self.stats(), &self.io_stats(), &introductions, gauges)
     }
 
     /// As [`Socket::shutdown`]: closes the connections of all shards, and gives every event to `event` before it

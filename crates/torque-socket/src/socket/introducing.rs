@@ -1,6 +1,8 @@
 //! Introductions: by this socket, and of it.
 
-use torque_proto::{CallError, ConnectionId, IntroducedOptions, IntroducerStats, IntroductionId, Relay};
+use torque_proto::{
+    CallError, ConnectionId, IntroducedOptions, IntroducerStats, IntroductionId, PartyStats, Relay,
+};
 
 use super::Socket;
 
@@ -59,8 +61,13 @@ impl Socket {
         self.endpoint.connect_introduced(now, introducer, remote, options)
     }
 
-    /// Returns the counters of this socket as introducer.
+    /// Counters of this socket as introducer.
     pub fn introducer_stats(&self) -> &IntroducerStats {
         self.endpoint.introducer_stats()
+    }
+
+    /// Counters of this socket as a party of introductions.
+    pub fn party_stats(&self) -> PartyStats {
+        self.endpoint.party_stats()
     }
 }
