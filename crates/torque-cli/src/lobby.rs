@@ -10,11 +10,14 @@
 //!
 //! A NAME has 1 to 64 ASCII letters, digits, `.`, `_` or `-`. Capitals are taken as small letters.
 //!
-//! 1. The lobby refuses the connection with a reason that people can read, or accepts it. Its accept data is `registered` for `host`. For `ask` it is
-//!    `NUMBER KEY`: the number of the connection between the lobby and the host, in decimal, and the host's public key (`tk1…`).
-//! 2. When the connection of the one that asks is established, the lobby sends the host the packet `asked NUMBER KEY`, with the number of
-//!    that connection and the key of the one that asks. It sends it again when the verdict is *dropped*, eight times at most.
-//! 3. The lobby calls `introduce`, and both clients call `connect_introduced` with the numbers that they were told.
+//! 1. The lobby refuses the connection with a reason that people can read, or accepts it. Its accept data is `torque lobby 1` for `host`. For `ask`
+//!    it is `NUMBER KEY`: the number of the connection between the lobby and the host, in decimal, and the host's public key (`tk1…`).
+//! 2. When the connection of a host is established at the lobby, it has the name, and the lobby sends it the packet `registered`.
+//! 3. When the connection of one that asks is established at the lobby, the lobby sends the host the packet `asked NUMBER KEY`, with the number of
+//!    that connection and the key of the one that asks.
+//! 4. The lobby calls `introduce`, and both clients call `connect_introduced` with the numbers that they were told.
+//!
+//! The lobby sends a packet again when the verdict is *dropped*, eight times at most.
 //!
 //! A name belongs to the key that registered it first, for as long as a connection with that key holds it. A later connection with the same key takes
 //! the name over: the lobby closes the earlier one with the reason `taken over`, and that client does not come back by itself. A connection registers
@@ -37,7 +40,9 @@ const VERSION: &str = "1";
 /// The first word of the packet to a host.
 const ASKED: &str = "asked";
 
-/// The accept data for a host.
+/// The accept data for a host: this is a lobby.
+pub const ACCEPTED: &str = "torque lobby 1";
+/// The packet to a host that has the name now.
 pub const REGISTERED: &str = "registered";
 /// The reason with which the connection of a host is closed when another one with the same key has registered its name.
 pub const TAKEN_OVER: &str = "taken over";

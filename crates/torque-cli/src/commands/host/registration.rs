@@ -13,7 +13,7 @@ use torque_socket::{
 use crate::connecting;
 use crate::failure::Failure;
 use crate::handshake_text::short_key;
-use crate::lobby::{Name, Other, REGISTERED, Request, TAKEN_OVER};
+use crate::lobby::{ACCEPTED, Name, Other, REGISTERED, Request, TAKEN_OVER};
 use crate::logs::{Level, Logs};
 use crate::output::{DIM, NAME};
 use crate::refusals::Refusals;
@@ -153,26 +153,22 @@ impl Registration<'_> {
                     self.judge(socket, &response)?;
                 }
             }
-            Event::Established { connection, accept_data, .. } if accept_data != REGISTERED.as_bytes() => {
+            Event::Established { connection, accept_data, .. } if accept_data != ACCEPTED.as_bytes() => {
                 if let Some(socket) = socket {
                     // It is given up either way.
                     let _ = socket.close(connection, b"");
                 }
                 self.lost(not_a_lobby(&self.lobby_name))?;
             }
-            Event::Established { connection, remote, public_key, .. } => {
-                self.state = State::Registered(connection);
-                self.lobby_key = Some(public_key);
-                self.pause = PAUSE;
-                if let Some(socket) = socket {
-                    self.tell_registered(socket.public_key(), public_key, &remote.to_string())?;
+            Event::Packet { connection, payload, .. } => match socket {
+                Some(socket) if *payload == *REGISTERED.as_bytes() => self.registered(socket, connection)?,
+                Some(socket) => {
+                    if let Some(other) = Other::parse_packet(&payload) {
+                        self.introduce(socket, other)?;
+                    }
                 }
-            }
-            Event::Packet { payload, .. } => {
-                if let (Some(other), Some(socket)) = (Other::parse_packet(&payload), socket) {
-                    self.introduce(socket, other)?;
-                }
-            }
+                None => {}
+            },
             Event::Close { by: ClosedBy::Application, .. } => {}
             Event::Close { reason, .. } if reason == TAKEN_OVER.as_bytes() => {
                 self.state = State::TakenOver;
@@ -245,6 +241,18 @@ impl Registration<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The lobby has given the name to this connection.
+    fn registered(&mut self, socket: &Socket, connection: ConnectionId) -> Result<(), Failure> {
+        let Some(peer) = socket.peer(connection) else { return Ok(()) };
+        if matches!(self.state, State::Registered(_)) {
+            return Ok(());
+        }
+        self.state = State::Registered(connection);
+        self.lobby_key = Some(peer.public_key);
+        self.pause = PAUSE;
+        self.tell_registered(socket.public_key(), peer.public_key, &peer.address.to_string())
     }
 
     fn tell_registered(&self, own: PublicKey, lobby: PublicKey, remote: &str) -> Result<(), Failure> {

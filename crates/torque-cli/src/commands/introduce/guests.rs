@@ -14,7 +14,7 @@ use super::figures::{Figures, Now, failure_name, result_name};
 use super::names::{Holder, Names};
 use super::notices::Notices;
 use crate::failure::Failure;
-use crate::lobby::{Name, Other, REGISTERED, Request, TAKEN_OVER};
+use crate::lobby::{ACCEPTED, Name, Other, REGISTERED, Request, TAKEN_OVER};
 use crate::logs::{Level, Logs};
 use crate::output::{BAD, DIM, NAME};
 use crate::refusals::Refusals;
@@ -175,7 +175,7 @@ impl<'a> Guests<'a> {
         match Request::parse(&request.connect_data)? {
             Request::Host(name) => {
                 self.names.check(&name, key, request.remote.into())?;
-                Ok((Role::Host(name), REGISTERED.to_owned()))
+                Ok((Role::Host(name), ACCEPTED.to_owned()))
             }
             Request::Ask(name) => {
                 let Some(holder) = self.names.get(&name) else {
@@ -205,6 +205,8 @@ impl<'a> Guests<'a> {
                         return Ok(());
                     }
                 }
+                self.notices.add(id, None, REGISTERED.to_owned());
+                self.notices.send(socket);
                 self.tell_guest("registered", id, remote, key, &name)
             }
             Role::Asks { name, host, progress } => {
@@ -219,7 +221,7 @@ impl<'a> Guests<'a> {
                 }
                 *progress = Progress::Begun;
                 self.figures.introduced += 1;
-                self.notices.add(host, id, Other { number: id.get(), key });
+                self.notices.add(host, Some(id), Other { number: id.get(), key }.to_packet());
                 self.notices.send(socket);
                 self.tell_guest("asked", id, remote, key, &name)
             }
