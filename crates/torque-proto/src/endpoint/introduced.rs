@@ -92,10 +92,23 @@ impl Introductions {
         self.waiting.iter().any(|other| (other.connection, other.attempt) == (connection, attempt))
     }
 
-    /// A connection whose other side confirms nothing takes no other's places.
-    fn has_room_for(&self, connection: ConnectionId) -> bool {
+    /// Keeps a message until there is room, in place of an older one about the same state. A connection whose other side confirms nothing
+    /// takes no other's places.
+    fn wait(&mut self, message: Message) {
+        let Message { connection, attempt, kind, .. } = message;
+        let is_older = |other: &&mut Message| {
+            (other.connection, other.attempt, other.kind) == (connection, attempt, kind)
+        };
+        if kind.is_state()
+            && let Some(older) = self.waiting.iter_mut().find(is_older)
+        {
+            *older = message;
+            return;
+        }
         let own = self.waiting.iter().filter(|other| other.connection == connection).count();
-        self.waiting.len() < MAX_WAITING && own < MAX_WAITING_OF_CONNECTION
+        if self.waiting.len() < MAX_WAITING && own < MAX_WAITING_OF_CONNECTION {
+            self.waiting.push_back(message);
+        }
     }
 
     /// When there is something to do.
@@ -519,9 +532,9 @@ impl Endpoint {
                     sent = connection.send_reliable(now, attempt, kind, body, outbox);
                 });
             }
-            if sent == Err(ControlError::TooMany) && self.introductions.has_room_for(connection) {
+            if sent == Err(ControlError::TooMany) {
                 self.introductions.retry_at = now + RETRY;
-                self.introductions.waiting.push_back(message);
+                self.introductions.wait(message);
             }
         }
     }

@@ -77,3 +77,22 @@ fn a_run_has_one_hop_limit() {
     }
     assert_eq!(runs, [(None, 2), (Some(5), 2), (Some(6), 1), (None, 2)]);
 }
+
+/// The connection with the introducer may be relayed itself: nothing is nested, and nothing leaves for an address that is none.
+#[test]
+fn a_circuit_does_not_go_through_a_circuit() {
+    let mut transmits = Transmits::new(100, 1 << 20);
+    let introducer = ConnectionId::new(0, 1, 1);
+    let circuit = Address::from_circuit(5);
+    let direct = Path::to(Address::from_virtual(1));
+    transmits.add_circuit(circuit, introducer, direct, 7);
+    let mut push = |transmits: &mut Transmits| {
+        transmits.push(Cause::Own, Path::to(circuit), |out| out.extend_from_slice(&[0x80; 40]));
+        transmits.iter().map(|transmit| (transmit.path, transmit.bytes.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(push(&mut transmits), [(direct, 45)]);
+    transmits.move_circuits(introducer, Path::to(Address::from_circuit(6)));
+    assert_eq!(push(&mut transmits).len(), 1);
+    transmits.remove_circuit(circuit);
+    assert_eq!((push(&mut transmits).len(), transmits.circuits()), (1, 0));
+}

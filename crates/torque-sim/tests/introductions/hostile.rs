@@ -1,7 +1,7 @@
 //! Introducers and parties that lie, and attackers who see, replay and forge (INTRODUCTIONS.md 13): what does a victim receive?
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
@@ -64,6 +64,12 @@ impl Liar {
             endpoint.connect_introduced(now, at_party, remote, IntroducedOptions::host())
         });
         begun.ok()
+    }
+
+    fn heard(&mut self) -> Vec<ControlEvent> {
+        self.play.world.with(self.introducer, |endpoint, _| {
+            std::iter::from_fn(|| endpoint.poll_control()).map(|(_, event)| event).collect()
+        })
     }
 
     /// Answers each new request with a party that is at these addresses.
@@ -206,6 +212,7 @@ fn what_an_introducer_makes_up_costs_its_own_attempts_only() {
         let mut liar = Liar::new(seed);
         let ids: Vec<_> = (1..=16).filter_map(|remote| liar.begin(remote)).collect();
         assert_eq!(ids.len(), 16);
+        liar.play.run_for(SECOND);
         liar.answer(|_| vec![victim(1, 5_000)]);
         let kinds = [
             ReliableKind::REQUEST,
@@ -235,6 +242,45 @@ fn what_an_introducer_makes_up_costs_its_own_attempts_only() {
         liar.play.run_for(120 * SECOND);
         let party = liar.play.world.node(liar.party);
         assert_eq!((party.slots_used(), party.kept_for_introductions()), (0, 0));
+    });
+}
+
+/// However often its addresses change, and whatever the network does, the introducer hears of the last ones.
+#[test]
+fn the_introducer_hears_of_a_partys_last_addresses() {
+    for_seeds(5, |seed| {
+        let mut liar = Liar::new(seed);
+        for remote in 1..=16 {
+            liar.begin(remote);
+        }
+        liar.play.run_for(SECOND);
+        liar.answer(|_| vec![victim(1, 5_000)]);
+        let mut link = LinkConfig::perfect();
+        (link.delay, link.loss) = (50 * MS, 0.3);
+        liar.play.world.set_default_link(link);
+        let mut last = BTreeMap::new();
+        for step in 1..200 {
+            if step < 100 {
+                liar.play.world.with(liar.party, |endpoint, now| {
+                    endpoint.set_own_candidates(now, &candidates(&[victim(9, step)]));
+                });
+            }
+            let pause = liar.rng.duration(200 * MS);
+            liar.play.run_for(pause);
+            for event in liar.heard() {
+                if let ControlEvent::Message { attempt, serial, kind: ReliableKind::CANDIDATES, body } = event
+                {
+                    let newest = last.entry(attempt).or_insert((serial, body.clone()));
+                    if serial > newest.0 {
+                        *newest = (serial, body);
+                    }
+                }
+            }
+        }
+        let mut expected = Vec::new();
+        write_candidates(&candidates(&[victim(9, 99)]), &mut expected);
+        assert_eq!(last.len(), 16);
+        assert!(last.values().all(|(_, body)| *body == expected), "{last:?}");
     });
 }
 
@@ -428,7 +474,9 @@ fn what_an_adversary_does_to_punches_and_handshakes_harms_nobody() {
                 let mut forged = passing.bytes.clone();
                 let place = dice.index(forged.len());
                 forged[place] ^= 1 << dice.index(8);
-                match dice.index(7) {
+                // A changed request that outruns the true one uses its token up. An attacker who can do that could drop it as well.
+                let kinds = if passing.bytes[0] == CONNECT_REQUEST { 5 } else { 7 };
+                match dice.index(kinds) {
                     // Replayed from where it came, and from elsewhere.
                     0 => passing.inject(wait, from, to, passing.bytes.clone()),
                     1 => passing.inject(wait, elsewhere, to, passing.bytes.clone()),

@@ -276,3 +276,63 @@ fn a_refusal_that_is_lost_is_repeated() {
         assert_eq!(run.results(), [IntroductionResult::Failed(CloseCode::Refused)]);
     });
 }
+
+/// Two introducers bring the same two together at the same time: one of the two connections may be there, and each has an end or is open.
+#[test]
+fn two_introductions_of_the_same_parties_at_once_leave_nobody_waiting() {
+    for_seeds(20, |seed| {
+        let mut config = Config::default();
+        config.introduction.introduces = true;
+        let home = Access::named("EI/APD").unwrap();
+        let mut lobby = Lobby::apart(seed, &config, [home, home]);
+        let play = &mut lobby.play;
+        let other = play.add_in(NetworkId::CORE, config, Behaviour::default());
+        let with_other = lobby.parties.map(|party| play.establish(party, other));
+        let at_other = with_other.map(|(_, id)| id);
+        let both = [
+            (lobby.introducer, lobby.at_party, lobby.at_introducer),
+            (other, with_other.map(|(id, _)| id), at_other),
+        ];
+        let mut ends = Vec::new();
+        for (introducer, at_party, [initiator, host]) in both {
+            play.world.with(introducer, |endpoint, now| {
+                endpoint.introduce(now, initiator, host, None).unwrap();
+            });
+            let options = IntroducedOptions::host();
+            let at_host = play.wait_with(lobby.parties[HOST], |endpoint, now| {
+                endpoint.connect_introduced(now, at_party[HOST], initiator.get(), options)
+            });
+            let at_initiator = play.connect_with(
+                lobby.parties[INITIATOR],
+                ConnectOptions::new(Trust::Ask),
+                |endpoint, now, connect| {
+                    let options = IntroducedOptions::initiator(connect);
+                    endpoint.connect_introduced(now, at_party[INITIATOR], host.get(), options)
+                },
+            );
+            ends.extend([
+                (lobby.parties[HOST], at_host.unwrap()),
+                (lobby.parties[INITIATOR], at_initiator.unwrap()),
+            ]);
+        }
+        play.run_for(20 * SECOND);
+        let initiators = [ends[1], ends[3]];
+        assert!(initiators.iter().any(|(node, id)| play.end(*node, *id).established));
+        for (node, id) in initiators {
+            let end = play.end(node, id);
+            assert!(end.established || end.closed.is_some(), "{:?}", play.history(node));
+        }
+        // The host of the other one waits for two minutes at most.
+        play.run_for(150 * SECOND);
+        for (node, id) in ends {
+            let end = play.end(node, id);
+            assert!(end.established || end.closed.is_some(), "{:?}", play.history(node));
+        }
+        play.close_all_and_finish(60 * SECOND);
+        play.run_for(180 * SECOND);
+        for party in lobby.parties {
+            let endpoint = play.world.node(party);
+            assert_eq!((endpoint.slots_used(), endpoint.kept_for_introductions()), (0, 0));
+        }
+    });
+}

@@ -169,3 +169,16 @@ fn circuits_have_a_bound_and_without_one_the_introduction_goes_on() {
     world.pair_of(5, 6, Some(Relay::default()));
     assert_ne!(world.introduced(5, 6).circuit, 0);
 }
+
+/// Its bit 31 says who is the party; the others are a number, and 0 is none.
+#[test]
+fn an_attempt_without_a_number_is_ignored() {
+    let mut world = World::new(2);
+    for attempt in [0, 1 << 31] {
+        let request =
+            Request { remote: id(2).get(), flags: flags(false), nonce: [1; 16], candidates: vec![] };
+        world.request(1, attempt, &request);
+        assert!(world.told.is_empty() && world.events.is_empty());
+    }
+    assert_eq!(world.introducer.stats().unwanted, 2);
+}
