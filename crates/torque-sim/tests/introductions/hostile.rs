@@ -517,16 +517,14 @@ fn what_an_adversary_does_to_punches_and_handshakes_harms_nobody() {
         for (side, (node, id)) in ends.into_iter().enumerate() {
             assert_eq!(lobby.play.world.node(node).peer(id).unwrap().public_key, keys[1 - side]);
         }
-        // Victims get answers, of the size of what was sent in their name, four a second of each of the two.
+        // Victims get answers, which are not longer than what was sent in their name: of each party four in a second to punches of the
+        // introduction, four to those of the connection, and one word that it knows nobody there. A second may lie across two of these.
         for victim in &victims {
             let mail = lobby.play.world.take_mail(*victim);
-            assert!(
-                mail.iter().all(|got| got.bytes.len() <= 42),
-                "{:?}",
-                mail.iter().map(|got| got.bytes.len()).max()
-            );
+            assert!(mail.iter().all(|got| got.bytes.len() <= 42));
             let times: Vec<_> = mail.iter().map(|got| got.at).collect();
-            assert!(most_within(&times, SECOND) <= 16, "{}", most_within(&times, SECOND));
+            let most = most_within(&times, SECOND);
+            assert!(most <= 2 * 2 * (4 + 4 + 1), "{most}");
         }
         lobby.play.close_all_and_finish(30 * SECOND);
     });
