@@ -342,6 +342,43 @@ fn a_punch_that_is_replayed_is_answered_for_a_second() {
     });
 }
 
+/// Somebody who sees an introduction's id makes punches up, in a victim's name and in the other party's.
+#[test]
+fn a_punch_that_is_forged_is_answered_by_nobody() {
+    for_seeds(5, |seed| {
+        let mut lobby = Lobby::apart(seed, &config(), [open(), open()]);
+        let ends = lobby.parties.map(|party| lobby.play.world.address(party));
+        let victim = Address::from(victim(1, 5_000));
+        lobby.play.world.open_mailbox(victim);
+        let mut dice = SimRng::new(seed);
+        let forged: Seen<u64> = Seen::default();
+        let count = Rc::clone(&forged);
+        lobby.play.world.set_tap(move |passing| {
+            let is_between = [passing.from, passing.to].iter().all(|end| ends.contains(end));
+            if !is_between {
+                return Fate::Pass;
+            }
+            if passing.bytes[0] == PUNCH {
+                for place in 10..42 {
+                    let mut bytes = passing.bytes.clone();
+                    bytes[place] ^= 1 << dice.index(8);
+                    passing.inject(MS, victim, passing.to, bytes.clone());
+                    passing.inject(MS, passing.from, passing.to, bytes);
+                    *count.borrow_mut() += 2;
+                }
+            }
+            Fate::Drop
+        });
+        let never = IntroducedOptions::host().with_relay(Relaying::Never);
+        introduce(&mut lobby, both(&never));
+        assert!(lobby.play.world.take_mail(victim).is_empty());
+        assert!(*forged.borrow() > 1_000);
+        for party in lobby.parties {
+            assert_eq!(lobby.play.world.node(party).party_stats().punches_received, 0);
+        }
+    });
+}
+
 /// Circuits carry what their parties send, and nothing else.
 #[test]
 fn a_circuit_is_of_no_use_to_others() {

@@ -172,26 +172,29 @@ fn asked(play: &Play, (party, id): (NodeId, ConnectionId)) -> usize {
     asks.count()
 }
 
-/// The host has answered on the circuit, which then swallows the requests: the direct path carries them. Nobody is asked twice.
+/// The host has answered on the circuit, which then swallows the requests, or the answers to them: the direct path carries them. Nobody
+/// is asked twice.
 #[test]
 fn a_request_that_stays_without_an_answer_on_a_circuit_goes_by_the_direct_path() {
     for_seeds(10, |seed| {
         let home = Access::named("EI/APD").unwrap();
-        let mut lobby = Lobby::apart(seed, &config(), [home, home]);
-        lobby.play.world.set_tap(|passing| {
-            let is_request = passing.bytes[0] == 0x0e && passing.bytes[5] == 0x03;
-            if is_request { torque_sim::world::Fate::Drop } else { torque_sim::world::Fate::Pass }
-        });
-        let at_once = IntroducedOptions::host().with_relay(Relaying::AtOnce);
-        let ends = introduce(&mut lobby, both(&at_once));
-        for (node, id) in ends {
-            assert!(lobby.play.end(node, id).established, "{:?}", lobby.play.history(node));
-            assert!(!address(&lobby.play, (node, id)).unwrap().is_circuit());
-            assert_eq!(asked(&lobby.play, (node, id)), 1);
+        for swallowed in [0x03, 0x04] {
+            let mut lobby = Lobby::apart(seed, &config(), [home, home]);
+            lobby.play.world.set_tap(move |passing| {
+                let is_lost = passing.bytes[0] == 0x0e && passing.bytes[5] == swallowed;
+                if is_lost { torque_sim::world::Fate::Drop } else { torque_sim::world::Fate::Pass }
+            });
+            let at_once = IntroducedOptions::host().with_relay(Relaying::AtOnce);
+            let ends = introduce(&mut lobby, both(&at_once));
+            for (node, id) in ends {
+                assert!(lobby.play.end(node, id).established, "{:?}", lobby.play.history(node));
+                assert!(!address(&lobby.play, (node, id)).unwrap().is_circuit());
+                assert_eq!(asked(&lobby.play, (node, id)), 1);
+            }
+            talk(&mut lobby.play, ends, 5);
+            lobby.play.world.clear_tap();
+            lobby.play.close_all_and_finish(30 * SECOND);
         }
-        talk(&mut lobby.play, ends, 5);
-        lobby.play.world.clear_tap();
-        lobby.play.close_all_and_finish(30 * SECOND);
     });
 }
 
