@@ -499,6 +499,11 @@ fn what_an_adversary_does_to_punches_and_handshakes_harms_nobody() {
                 return Fate::Pass;
             }
             let (from, to) = (passing.from, passing.to);
+            // Now and then it arrives from elsewhere only. Changed and lost at once, it would end the attempt, as any handshake.
+            if dice.chance(zeal * 0.1) {
+                passing.inject(MS, targets[dice.index(targets.len())], to, passing.bytes.clone());
+                return Fate::Drop;
+            }
             old.push((from, to, passing.bytes.clone()));
             for _ in 0..3 {
                 if !dice.chance(zeal) {
@@ -525,11 +530,6 @@ fn what_an_adversary_does_to_punches_and_handshakes_harms_nobody() {
                     5 => passing.inject(wait, from, to, forged),
                     _ => passing.inject(wait, elsewhere, to, forged),
                 }
-            }
-            // Now and then it arrives from elsewhere only, or not at all.
-            if dice.chance(zeal * 0.1) {
-                passing.inject(MS, targets[dice.index(targets.len())], to, passing.bytes.clone());
-                return Fate::Drop;
             }
             Fate::Pass
         });
