@@ -86,7 +86,7 @@ fn a_circuit_does_not_go_through_a_circuit() {
     let circuit = Address::from_circuit(5);
     let direct = Path::to(Address::from_virtual(1));
     transmits.add_circuit(circuit, introducer, direct, 7);
-    let mut push = |transmits: &mut Transmits| {
+    let push = |transmits: &mut Transmits| {
         transmits.push(Cause::Own, Path::to(circuit), |out| out.extend_from_slice(&[0x80; 40]));
         transmits.iter().map(|transmit| (transmit.path, transmit.bytes.len())).collect::<Vec<_>>()
     };
