@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::challenge::{Accepted, Challenge, Question, Trust};
-use super::initiator::{Answer, Challenging, Deciding, Repeats, Requesting, Solving, Work};
+use super::initiator::{Answer, Challenging, Deciding, Requesting, Solving, Work};
 use super::introduced::AtInitiator;
 use super::puzzle::{PuzzleJob, SLICE_TRIES};
 use super::transcript::application_tag;
@@ -377,13 +377,12 @@ impl Attempt {
 
     /// Returns whether what it sent three times in a row has no answer, and is due again.
     pub(crate) fn is_stuck(&self, cx: &Context<'_>) -> bool {
-        let is_stuck = |repeats: &Repeats| repeats.is_due_again(cx.now, 3) && !repeats.has_passed(cx.now);
-        self.common.stats.restarts < cx.config.handshake.max_restarts
-            && match &self.state {
-                State::Challenging(state) => is_stuck(&state.repeats),
-                State::Requesting(state) => !state.host_thinks && is_stuck(&state.repeats),
-                _ => false,
-            }
+        let repeats = match &self.state {
+            State::Challenging(state) => &state.repeats,
+            State::Requesting(state) if !state.host_thinks => &state.repeats,
+            _ => return false,
+        };
+        self.common.stats.restarts < cx.config.handshake.max_restarts && repeats.is_due_again(cx.now, 3)
     }
 
     /// Fetches a fresh challenge, which goes to another address.

@@ -43,9 +43,9 @@ impl Repeats {
         Self { first: now, next: now + pause, pause, limit: now + config.wait, count: 0 }
     }
 
-    /// Returns whether it was sent so many times, and is due again.
+    /// Returns whether it was sent so many times, and is due again before the limit.
     pub(super) fn is_due_again(&self, now: Instant, times: u32) -> bool {
-        self.count + 1 >= times && now >= self.next
+        self.count + 1 >= times && now >= self.next && !self.has_passed(now)
     }
 
     /// One repeat, however late it is; then a pause twice as long.
