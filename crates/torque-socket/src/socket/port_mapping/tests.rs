@@ -11,13 +11,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
+use torque_proto::{Config, ConnectOptions, ConnectionId, Event, IntroducedOptions, Trust};
+
 use super::*;
+use crate::Socket;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Short, so that the test lasts longer.
 const SHORT: Duration = Duration::from_secs(4);
 /// Set for the process behind the router, to the lifetime of its mapping in seconds.
 const BEHIND: &str = "TORQUE_TEST_BEHIND_ROUTER";
+/// Set for the party behind the router, to its introducer's address.
+const INTRODUCER: &str = "TORQUE_TEST_INTRODUCER";
 /// The router's address in the internet. Routers map no ports at private or reserved addresses.
 const ROUTER: Ipv4Addr = Ipv4Addr::new(5, 5, 5, 1);
 
@@ -275,18 +280,24 @@ fn behind_a_router() {
     }
 }
 
-/// A mapping comes, stays beyond its lifetime, is asked for again, and goes.
-fn check(speaks: &str, port: u16) {
-    let networks = match Networks::new(speaks) {
-        Ok(networks) => networks,
-        Err(why) => {
+impl Networks {
+    /// As [`new`](Self::new), but says why not, where that may be.
+    fn or_skip(speaks: &str) -> Option<Self> {
+        let made = Self::new(speaks);
+        if let Err(why) = &made {
             assert!(
                 std::env::var_os("CI").is_none_or(|text| text.is_empty()),
                 "nothing is skipped in CI: {why}"
             );
-            return eprintln!("SKIPPED: {why}");
+            eprintln!("SKIPPED: {why}");
         }
-    };
+        made.ok()
+    }
+}
+
+/// A mapping comes, stays beyond its lifetime, is asked for again, and goes.
+fn check(speaks: &str, port: u16) {
+    let Some(networks) = Networks::or_skip(speaks) else { return };
     networks.wait_for(port);
     let behind = Behind::new(&networks, SHORT);
     let external = behind.external();
@@ -316,6 +327,100 @@ fn a_router_that_speaks_pcp_maps_a_port() {
 #[test]
 fn a_router_that_speaks_upnp_maps_a_port() {
     check("enable_natpmp=no\nenable_upnp=yes", 1_900);
+}
+
+/// A process that ends with this.
+struct Party(Child);
+
+impl Drop for Party {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The party behind the router, if this is its process: it meets whom its introducer names.
+#[test]
+fn introduced_behind_a_router() {
+    let Ok(introducer) = std::env::var(INTRODUCER) else { return };
+    let mut socket = Socket::builder().map_port(true).client().unwrap();
+    let to_introducer = socket.connect(&introducer[..], Trust::Anyone).unwrap();
+    loop {
+        if let Some(Event::Established { connection, accept_data, .. }) = socket.wait_event(None)
+            && connection == to_introducer
+        {
+            let remote = str::from_utf8(&accept_data).unwrap().parse().unwrap();
+            let options = IntroducedOptions::initiator(ConnectOptions::new(Trust::Anyone));
+            socket.connect_introduced(to_introducer, remote, options).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_party_whose_router_gives_another_port_for_each_destination_is_met_by_the_mapped_one() {
+    let Some(networks) = Networks::or_skip("enable_natpmp=yes\nenable_upnp=no") else { return };
+    networks.router.run("nft add table ip hard");
+    networks.router.run("nft add chain ip hard post { type nat hook postrouting priority 101 ; }");
+    networks.router.run("nft add rule ip hard post oifname wan masquerade fully-random");
+    networks.wait_for(5_351);
+    let bind = || {
+        let mut config = Config::default();
+        config.introduction.introduces = true;
+        Socket::builder().config(config).watch_network(false).bind("5.5.5.2:0").unwrap()
+    };
+    let (mut introducer, mut host) = networks.internet.within(move || (bind(), bind()));
+    // Whom the host has not sent anything does not reach it.
+    let strangers = format!("udp dport {} iifname wan ct state new drop", host.local_addr().port());
+    networks.internet.run("nft add table ip strict");
+    networks.internet.run("nft add chain ip strict input { type filter hook input priority 0 ; }");
+    networks.internet.run(&format!("nft add rule ip strict input {strangers}"));
+
+    let to_introducer = host.connect(introducer.local_addr(), Trust::Anyone).unwrap();
+    let address = introducer.local_addr().to_string();
+    let mut running = Vec::new();
+    let (mut host_at_introducer, mut met) = (None, None);
+    let end = Instant::now() + LIMIT;
+    while met.is_none() {
+        assert!(Instant::now() < end, "they do not meet: {}", networks.rules());
+        match introducer.wait_event(Duration::from_millis(1)) {
+            Some(Event::ConnectRequest(request)) => {
+                let number = host_at_introducer.map_or(0, ConnectionId::get).to_string();
+                introducer.accept_connection(request.connection, number.as_bytes()).unwrap();
+            }
+            Some(Event::Established { connection, .. }) => match host_at_introducer {
+                None => {
+                    host_at_introducer = Some(connection);
+                    let address = address.clone();
+                    running.push(networks.client.within(move || {
+                        Command::new(std::env::current_exe().unwrap())
+                            .args(["--exact", "socket::port_mapping::tests::introduced_behind_a_router"])
+                            .env(INTRODUCER, address)
+                            .stdout(Stdio::null())
+                            .spawn()
+                            .map(Party)
+                            .unwrap()
+                    }));
+                }
+                Some(host_here) => {
+                    introducer.introduce(connection, host_here, None).unwrap();
+                    let options = IntroducedOptions::host();
+                    host.connect_introduced(to_introducer, connection.get(), options).unwrap();
+                }
+            },
+            _ => {}
+        }
+        match host.wait_event(Duration::from_millis(1)) {
+            Some(Event::ConnectRequest(request)) => host.accept_connection(request.connection, b"").unwrap(),
+            Some(Event::Established { connection, remote, introduced_by: Some(_), .. }) => {
+                assert!(host.peer(connection).is_some());
+                met = remote.socket_addr();
+            }
+            _ => {}
+        }
+    }
+    let met = met.unwrap();
+    assert_eq!(met.ip(), IpAddr::V4(ROUTER));
+    assert!(networks.rules().contains(&format!("dport {}", met.port())), "{met}: {}", networks.rules());
 }
 
 #[test]
