@@ -1,0 +1,51 @@
+//! Introductions through real NATs: routers and parties in network namespaces of Linux, with nftables (README.md).
+
+#[cfg(target_os = "linux")]
+mod kinds;
+#[cfg(target_os = "linux")]
+mod lab;
+#[cfg(target_os = "linux")]
+mod matrix;
+mod node;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "torque-rig [--quick] [--runs N] [--only NAME]... [--json FILE]
+
+  --quick       a few pairs, one run each
+  --runs N      runs of each pair (default 10)
+  --only NAME   only pairs with this kind of access; given twice, only the pair of both
+  --json FILE   writes the rows to a file
+
+It needs Linux, root and nft.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["node", ref rest @ ..] => node::run(rest),
+        ["--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => matrix(&words),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn matrix(words: &[&str]) -> Result<(), String> {
+    let choice = matrix::Choice::parse(words).map_err(|error| format!("{error}\n\n{USAGE}"))?;
+    matrix::run(&choice)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn matrix(_words: &[&str]) -> Result<(), String> {
+    Err(format!("network namespaces need Linux\n\n{USAGE}"))
+}

@@ -1,0 +1,204 @@
+//! Runs pairs, and makes a table of what came of them.
+
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+
+use patchbay::Device;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::kinds::Pair;
+use crate::lab::{Net, spawn};
+use crate::node::{Ready, Report, Role, Way};
+
+/// What to run.
+pub struct Choice {
+    quick: bool,
+    runs: usize,
+    only: Vec<String>,
+    json: Option<String>,
+}
+
+impl Choice {
+    pub fn parse(words: &[&str]) -> Result<Self, String> {
+        let mut choice = Self { quick: false, runs: 10, only: Vec::new(), json: None };
+        let mut rest = words.iter();
+        while let Some(word) = rest.next() {
+            let mut value =
+                || rest.next().map(|text| (*text).to_owned()).ok_or(format!("{word} wants a value"));
+            match *word {
+                "--quick" => (choice.quick, choice.runs) = (true, 1),
+                "--runs" => choice.runs = value()?.parse().map_err(|error| format!("--runs: {error}"))?,
+                "--only" => choice.only.push(value()?),
+                "--json" => choice.json = Some(value()?),
+                _ => return Err(format!("unknown option `{word}`")),
+            }
+        }
+        Ok(choice)
+    }
+
+    fn pairs(&self) -> Vec<Pair> {
+        let mut pairs = if self.quick { Pair::quick() } else { Pair::all() };
+        let is_meant = |pair: &Pair| {
+            let names = pair.names();
+            self.only.iter().all(|name| names.contains(&name.as_str()))
+                && (self.only.len() < 2 || names.iter().all(|name| self.only.iter().any(|only| only == name)))
+        };
+        pairs.retain(is_meant);
+        pairs
+    }
+
+    /// How long a relayed connection has to become direct, in milliseconds.
+    fn linger(&self) -> u64 {
+        if self.quick { 500 } else { 3_000 }
+    }
+}
+
+/// What came of one pair.
+#[derive(Serialize)]
+struct Row {
+    a: &'static str,
+    b: &'static str,
+    expect: &'static str,
+    runs: usize,
+    direct: usize,
+    relayed: usize,
+    failed: usize,
+    /// From the calls until the initiator was established.
+    median_ms: Option<f64>,
+    /// Punches that a party sent, on average.
+    punches: f64,
+}
+
+/// Runs the pairs, prints the table, and writes the file.
+///
+/// # Errors
+/// No network can be made, or a pair behaves differently from what is expected.
+pub fn run(choice: &Choice) -> Result<(), String> {
+    let mut net = Net::new()?;
+    let mut rows = Vec::new();
+    let mut surprises = 0;
+    println!(
+        "{:<11} {:<11} {:<8} {:>4} {:>6} {:>7} {:>6} {:>9} {:>7}",
+        "a", "b", "expected", "runs", "direct", "relayed", "failed", "median ms", "punches"
+    );
+    for pair in choice.pairs() {
+        let parties = net.parties(&pair)?;
+        let mut reports = Vec::new();
+        for turn in 0..choice.runs {
+            let run = Run { net: &net, parties: &parties, idle: pair.idle(), linger: choice.linger() };
+            reports.push(run.run(turn % 2 == 1)?);
+        }
+        let row = Row::of(&pair, &reports);
+        println!(
+            "{:<11} {:<11} {:<8} {:>4} {:>6} {:>7} {:>6} {:>9} {:>7.1}{}",
+            row.a,
+            row.b,
+            row.expect,
+            row.runs,
+            row.direct,
+            row.relayed,
+            row.failed,
+            row.median_ms.map_or_else(|| "-".to_owned(), |median| format!("{median:.1}")),
+            row.punches,
+            if row.is_expected() { "" } else { "  <- not as expected" },
+        );
+        surprises += usize::from(!row.is_expected());
+        rows.push(row);
+    }
+    if let Some(file) = &choice.json {
+        let text = serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?;
+        std::fs::write(file, text + "\n").map_err(|error| format!("{file}: {error}"))?;
+    }
+    match surprises {
+        0 => Ok(()),
+        _ => Err(format!("{surprises} of {} pairs did not behave as expected", rows.len())),
+    }
+}
+
+impl Row {
+    fn of(pair: &Pair, reports: &[[Report; 2]]) -> Self {
+        let [a, b] = pair.names();
+        let count = |way: Way| reports.iter().filter(|both| way_of(both) == way).count();
+        let mut times: Vec<f64> = reports.iter().filter_map(|[initiator, _]| initiator.established).collect();
+        times.sort_by(f64::total_cmp);
+        let punches: u64 = reports.iter().flatten().map(|report| report.punches).sum();
+        Self {
+            a,
+            b,
+            expect: if pair.meets() { "direct" } else { "relayed" },
+            runs: reports.len(),
+            direct: count(Way::Direct),
+            relayed: count(Way::Relayed),
+            failed: count(Way::Failed),
+            median_ms: times.get(times.len() / 2).map(|median| (median * 10.0).round() / 10.0),
+            punches: (punches as f64 / (2 * reports.len().max(1)) as f64 * 10.0).round() / 10.0,
+        }
+    }
+
+    /// All runs were connected, and if a direct path was expected, by one.
+    fn is_expected(&self) -> bool {
+        self.failed == 0 && (self.expect == "relayed" || self.direct == self.runs)
+    }
+}
+
+/// A connection is as good as its worse direction.
+fn way_of(both: &[Report; 2]) -> Way {
+    let is = |way| both.iter().any(|report| report.way == way);
+    [Way::Failed, Way::Relayed].into_iter().find(|way| is(*way)).unwrap_or(Way::Direct)
+}
+
+/// One run: three new processes.
+struct Run<'a> {
+    net: &'a Net,
+    parties: &'a [Device; 2],
+    idle: u64,
+    linger: u64,
+}
+
+impl Run<'_> {
+    /// Returns the reports of initiator and host. The first party is initiator, unless the roles are swapped.
+    fn run(&self, swapped: bool) -> Result<[Report; 2], String> {
+        let idle = (self.idle * 1_000).to_string();
+        let mut introducer = Node::start(self.net.introducer(), &["introducer".to_owned(), idle])?;
+        let ready: Ready = introducer.hear()?;
+        let [first, second] = self.parties;
+        let places = if swapped { [second, first] } else { [first, second] };
+        let mut nodes = Vec::new();
+        for (place, role) in places.into_iter().zip([Role::Initiator, Role::Host]) {
+            let address = self.net.address_for(place)?.to_string();
+            let words = [role.name().to_owned(), address, ready.key.clone(), self.linger.to_string()];
+            nodes.push(Node::start(place, &words)?);
+        }
+        let [initiator, host] = &mut nodes[..] else { unreachable!("there are two roles") };
+        let reports: [Report; 2] = [initiator.hear()?, host.hear()?];
+        if std::env::var_os("TORQUE_RIG_VERBOSE").is_some() {
+            eprintln!("{reports:?}");
+        }
+        Ok(reports)
+    }
+}
+
+/// A process on a machine, which ends with this.
+struct Node(Child, BufReader<std::process::ChildStdout>);
+
+impl Node {
+    fn start(place: &Device, words: &[String]) -> Result<Self, String> {
+        let mut child = spawn(place, words)?;
+        let output = child.stdout.take().ok_or("no pipe from the node")?;
+        Ok(Self(child, BufReader::new(output)))
+    }
+
+    fn hear<T: DeserializeOwned>(&mut self) -> Result<T, String> {
+        let mut line = String::new();
+        self.1.read_line(&mut line).map_err(|error| error.to_string())?;
+        serde_json::from_str(&line).map_err(|error| format!("a node said `{}`: {error}", line.trim()))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

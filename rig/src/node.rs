@@ -1,0 +1,249 @@
+//! What runs in a namespace: an introducer, or one of its parties. Each is a process, which says in lines of JSON what it saw, and ends
+//! when its standard input does.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use torque_socket::{
+    CloseCode, Config, ConnectOptions, ConnectionId, Event, IntroducedOptions, PublicKey, Relay, Socket,
+    Trust,
+};
+
+/// The introducer's port.
+pub const PORT: u16 = 28_000;
+
+/// A party gives up after this time without an end. Attempts end sooner by themselves.
+const LIMIT: Duration = Duration::from_secs(60);
+/// The pause between packets on the new connection.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The side that a party takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    Initiator,
+    Host,
+}
+
+impl Role {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initiator => "initiator",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// The first line of an introducer.
+#[derive(Serialize, Deserialize)]
+pub struct Ready {
+    pub key: String,
+}
+
+/// What a party was told by the introducer's application about the other one.
+#[derive(Serialize, Deserialize)]
+struct Other {
+    remote: u32,
+    key: String,
+}
+
+/// How the connection of two parties goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    Direct,
+    Relayed,
+    /// There is none, or nothing arrived by it.
+    Failed,
+}
+
+/// The only line of a party.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub way: Way,
+    /// Milliseconds from the call until the connection was established.
+    pub established: Option<f64>,
+    pub punches: u64,
+    /// What happened, for people.
+    pub remark: String,
+}
+
+/// `node introducer IDLE-MS` or `node initiator|host ADDRESS KEY LINGER-MS`.
+pub fn run(words: &[&str]) -> Result<(), String> {
+    // The rig is gone, or wants no more.
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
+    let millis =
+        |text: &str| text.parse().map(Duration::from_millis).map_err(|error| format!("{text}: {error}"));
+    match *words {
+        ["introducer", idle] => introducer(millis(idle)?),
+        ["initiator", address, key, linger] => {
+            Party::begin(Role::Initiator, address, key)?.run(millis(linger)?)
+        }
+        ["host", address, key, linger] => Party::begin(Role::Host, address, key)?.run(millis(linger)?),
+        _ => Err(format!("not a node: {words:?}")),
+    }
+}
+
+fn say(line: &impl Serialize) {
+    println!("{}", serde_json::to_string(line).expect("a struct of numbers and texts"));
+}
+
+/// Introduces the first initiator to the first host, `idle` after both have come.
+fn introducer(idle: Duration) -> Result<(), String> {
+    let mut config = Config::default();
+    config.introduction.introduces = true;
+    let socket = Socket::builder().config(config).bind(("0.0.0.0", PORT));
+    let mut socket = socket.map_err(|error| error.to_string())?;
+    say(&Ready { key: socket.public_key().to_string() });
+    let mut pending = BTreeMap::new();
+    let mut parties: BTreeMap<Vec<u8>, (ConnectionId, PublicKey)> = BTreeMap::new();
+    let mut both_since = None;
+    loop {
+        match socket.wait_event(Duration::from_millis(10)) {
+            Some(Event::ConnectRequest(request)) => {
+                pending.insert(request.connection, request.connect_data);
+                let accepted = socket.accept_connection(request.connection, b"");
+                accepted.map_err(|error| error.to_string())?;
+            }
+            Some(Event::Established { connection, public_key, .. }) => {
+                parties.insert(pending.remove(&connection).unwrap_or_default(), (connection, public_key));
+                if parties.len() == 2 {
+                    both_since = Some(Instant::now());
+                }
+            }
+            Some(Event::Introduced { result, took, .. }) => {
+                eprintln!("introducer: {result:?} after {took:?}")
+            }
+            _ => {}
+        }
+        if both_since.is_some_and(|since| since.elapsed() >= idle) {
+            both_since = None;
+            introduce(&mut socket, &parties)?;
+        }
+    }
+}
+
+fn introduce(
+    socket: &mut Socket,
+    parties: &BTreeMap<Vec<u8>, (ConnectionId, PublicKey)>,
+) -> Result<(), String> {
+    let party = |role: Role| parties.get(role.name().as_bytes()).ok_or("two parties of one role");
+    let (initiator, host) = (party(Role::Initiator)?, party(Role::Host)?);
+    let introduced = socket.introduce(initiator.0, host.0, Relay::default());
+    introduced.map_err(|error| error.to_string())?;
+    for (to, other) in [(initiator, host), (host, initiator)] {
+        let other = Other { remote: other.0.get(), key: other.1.to_string() };
+        let text = serde_json::to_vec(&other).map_err(|error| error.to_string())?;
+        socket.send(to.0, &text).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+struct Party {
+    socket: Socket,
+    role: Role,
+    introducer: ConnectionId,
+    /// The connection with the other party, and when it was begun.
+    attempt: Option<(ConnectionId, Instant)>,
+    established: Option<Instant>,
+    /// Whether a packet of the other party has arrived.
+    hears: bool,
+}
+
+impl Party {
+    fn begin(role: Role, address: &str, key: &str) -> Result<Self, String> {
+        let address: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
+        let mut socket = Socket::client().map_err(|error| error.to_string())?;
+        let options = ConnectOptions::new(pin(key)?).with_data(role.name());
+        let introducer = socket.connect_with(address, options).map_err(|error| error.to_string())?;
+        Ok(Self { socket, role, introducer, attempt: None, established: None, hears: false })
+    }
+
+    /// Reports once, and goes on until the rig has heard the other party too.
+    fn run(mut self, linger: Duration) -> Result<(), String> {
+        let begin = Instant::now();
+        let mut reported = false;
+        let mut sent = begin;
+        loop {
+            let event = self.socket.wait_event(Duration::from_millis(5));
+            let end = event.map(|event| self.handle(event)).transpose()?.flatten();
+            if let Some((connection, _)) = self.attempt.filter(|_| self.established.is_some())
+                && sent.elapsed() >= PAUSE
+            {
+                sent = Instant::now();
+                // Errors are told by what the other party hears.
+                let _ = self.socket.send(connection, b"hello");
+                self.socket.flush();
+            }
+            let late = (begin.elapsed() > LIMIT).then(|| (Way::Failed, "nothing arrives".to_owned()));
+            if !reported && let Some((way, remark)) = end.or_else(|| self.outcome(linger)).or(late) {
+                reported = true;
+                self.report(way, remark);
+            }
+        }
+    }
+
+    /// Returns an outcome if the attempt has failed.
+    fn handle(&mut self, event: Event) -> Result<Option<(Way, String)>, String> {
+        match event {
+            Event::Packet { connection, payload, .. } if connection == self.introducer => {
+                let other: Other = serde_json::from_slice(&payload).map_err(|error| error.to_string())?;
+                let options = match self.role {
+                    Role::Initiator => IntroducedOptions::initiator(ConnectOptions::new(pin(&other.key)?)),
+                    Role::Host => IntroducedOptions::host(),
+                };
+                let now = Instant::now();
+                let begun = self.socket.connect_introduced(self.introducer, other.remote, options);
+                self.attempt = Some((begun.map_err(|error| error.to_string())?, now));
+            }
+            Event::Packet { .. } => self.hears = true,
+            Event::ConnectRequest(request) => {
+                let accepted = self.socket.accept_connection(request.connection, b"");
+                accepted.map_err(|error| error.to_string())?;
+            }
+            Event::Established { connection, .. } if connection != self.introducer => {
+                self.established = Some(Instant::now());
+            }
+            Event::Close { code, connection, .. } => {
+                let which = if connection == self.introducer { "introducer: " } else { "" };
+                let known: CloseCode = code;
+                return Ok(Some((Way::Failed, format!("{which}{known}"))));
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Returns what came of it once the connection carries packets. One that is relayed has `linger` to become direct.
+    fn outcome(&self, linger: Duration) -> Option<(Way, String)> {
+        let (connection, _) = self.attempt?;
+        let established = self.established?;
+        if !self.hears {
+            return None;
+        }
+        let address = self.socket.peer(connection)?.address;
+        if !address.is_circuit() {
+            return Some((Way::Direct, address.to_string()));
+        }
+        (established.elapsed() >= linger).then(|| (Way::Relayed, address.to_string()))
+    }
+
+    fn report(&mut self, way: Way, remark: String) {
+        let began = self.attempt.map(|(_, began)| began);
+        let took = self.established.zip(began).map(|(established, began)| established - began);
+        say(&Report {
+            way,
+            established: took.map(|took| took.as_secs_f64() * 1_000.0),
+            punches: self.socket.stats().punches_sent,
+            remark,
+        });
+    }
+}
+
+fn pin(key: &str) -> Result<Trust, String> {
+    Ok(Trust::Pinned(key.parse().map_err(|error| format!("{key}: {error}"))?))
+}
