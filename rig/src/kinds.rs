@@ -71,7 +71,7 @@ pub const FW6: Kind = Kind { name: "fw6", boxes: Boxes::Firewall { ipv6: true },
 
 /// It forgets a flow after 10 s, and the parties are silent for longer.
 pub const FORGETFUL: Kind =
-    Kind { name: "forgetful", boxes: Boxes::Forgetful, like: Some("EI/APD"), idle: 13 };
+    Kind { name: "forgetful", boxes: Boxes::Forgetful, like: Some("EI/APD"), idle: 11 };
 
 /// The boxes that both parties share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -17,7 +17,7 @@ const USAGE: &str = "torque-rig [--quick] [--runs N] [--only NAME]... [--json FI
   --only NAME   only pairs with this kind of access; given twice, only the pair of both
   --json FILE   writes the rows to a file
 
-It needs Linux, root and nft.";
+It needs Linux, root and nft. With TORQUE_RIG_VERBOSE=1 it shows what the nodes say.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use torque_socket::{
-    CloseCode, Config, ConnectOptions, ConnectionId, Event, IntroducedOptions, PublicKey, Relay, Socket,
-    Trust,
+    Config, ConnectOptions, ConnectionId, Event, IntroducedOptions, PublicKey, Relay, Socket, Trust,
 };
 
 /// The introducer's port.
@@ -210,8 +209,7 @@ impl Party {
             }
             Event::Close { code, connection, .. } => {
                 let which = if connection == self.introducer { "introducer: " } else { "" };
-                let known: CloseCode = code;
-                return Ok(Some((Way::Failed, format!("{which}{known}"))));
+                return Ok(Some((Way::Failed, format!("{which}{code}"))));
             }
             _ => {}
         }

@@ -6,6 +6,7 @@ mod counts;
 mod documents;
 mod fuzz;
 mod lengths;
+mod nats;
 mod npx;
 mod platforms;
 mod setup;
@@ -40,6 +41,8 @@ const USAGE: &str = "cargo xtask <task>
   counts [--write]         count the instructions of the hot paths, compare with bench/counts/figures.txt
   bench [--quick] [--json FILE] [--svg FILE] [--job NAME]... [--peer NAME]... [--list]
                            this library beside its peers (Linux; bench/README.md)
+  nat-matrix [--quick] [--json FILE] [--runs N] [--only NAME]...
+                           introductions through real NATs: direct or relayed (Linux, root; rig/README.md)
   mutants [arguments]      change the window, nonces, puzzle and ratchet, and expect tests to fail";
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Some("fuzz") => fuzz::run(rest),
         Some("counts") => require(&[Need::Valgrind]).and_then(|()| counts::task(rest)).map(tell),
         Some("bench") => bench(rest),
+        Some("nat-matrix") => nats::matrix(rest),
         Some("mutants") => mutants(rest),
         None | Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

@@ -3,16 +3,16 @@
 use crate::setup::{self, LintRust, Need, cargo_deny};
 use crate::shell::{self, cargo, program, run};
 use crate::steps::{self, Choice, Outcome, Step};
-use crate::{codes, counts, documents, lengths, platforms, web, workspace};
+use crate::{codes, counts, documents, lengths, nats, platforms, web, workspace};
 
 /// The crate that replays the committed fuzz corpus.
 const CORPUS_CRATE: &str = "torque-fuzz-targets";
 
 /// Warnings are errors.
-const DENY: &str = "-Dwarnings";
+pub const DENY: &str = "-Dwarnings";
 
 /// The lint that tests are exempt from.
-const UNWRAP: &str = "-Aclippy::unwrap_used";
+pub const UNWRAP: &str = "-Aclippy::unwrap_used";
 
 const STEPS: &[Step] = &[
     Step {
@@ -94,6 +94,14 @@ const STEPS: &[Step] = &[
         needs: &[Need::CCompiler, Need::Localhost],
         wants: &[Need::Namespaces, Need::Router],
         run: tests,
+    },
+    Step {
+        name: "nats",
+        about: "introductions through real NATs, in network namespaces",
+        seconds: 130,
+        needs: &[Need::LintRust, Need::Nftables],
+        wants: &[],
+        run: nats::check,
     },
     Step {
         name: "portable",
@@ -198,7 +206,11 @@ fn done(result: Result<(), String>) -> Result<Outcome, String> {
 fn format() -> Result<Outcome, String> {
     let rust = LintRust::get()?;
     let check = |manifest| run(&mut rust.cargo(&["fmt", "--all", "--manifest-path", manifest, "--check"]));
-    done(["Cargo.toml", "fuzz/Cargo.toml", "bench/Cargo.toml"].into_iter().try_for_each(check))
+    done(
+        ["Cargo.toml", "fuzz/Cargo.toml", "bench/Cargo.toml", "rig/Cargo.toml"]
+            .into_iter()
+            .try_for_each(check),
+    )
 }
 
 fn codes() -> Result<Outcome, String> {

@@ -24,6 +24,8 @@ pub enum Need {
     Python,
     /// `ip`, for tests in network namespaces.
     Namespaces,
+    /// `nft`, for the routers of the rig.
+    Nftables,
     /// A router daemon, for tests of port mappings.
     Router,
     Valgrind,
@@ -53,6 +55,7 @@ impl Need {
             Self::CargoDeny => "cargo-deny",
             Self::Python => "Python 3.10 or newer",
             Self::Namespaces => "ip (iproute2)",
+            Self::Nftables => "nft (nftables)",
             Self::Router => "miniupnpd",
             Self::Valgrind => "valgrind",
             Self::CCompiler => "a C compiler",
@@ -89,6 +92,7 @@ impl Need {
                 shell::succeeds(&mut program(PYTHON, &["-c", script]))
             }
             Self::Namespaces => runs("ip", "-V"),
+            Self::Nftables => !cfg!(target_os = "linux") || runs("nft", "--version"),
             Self::Router => {
                 !cfg!(target_os = "linux") || (runs("miniupnpd", "--version") && runs("nft", "--version"))
             }
@@ -126,6 +130,7 @@ impl Need {
             Self::LintRust | Self::CargoDeny | Self::Localhost => &[],
             Self::Python => &["python3"],
             Self::Namespaces => &["iproute2"],
+            Self::Nftables => &["nftables"],
             // Without the package `miniupnpd`, which would start a service.
             Self::Router => &["miniupnpd-nftables", "nftables"],
             Self::Valgrind => &["valgrind"],

@@ -1,0 +1,49 @@
+//! The rig of real NATs, a separate workspace (rig/README.md).
+
+use std::process::Command;
+
+use crate::setup::{LintRust, Need, require};
+use crate::shell::{self, run};
+use crate::steps::Outcome;
+use crate::test::{DENY, UNWRAP};
+
+/// `cargo xtask nat-matrix`: builds the rig, and runs it in the caller's folder, so that it writes its file there.
+pub fn matrix(arguments: &[String]) -> Result<(), String> {
+    if let Some(why) = lacking() {
+        println!("skipped: {why}");
+        return Ok(());
+    }
+    require(&[Need::Nftables])?;
+    run(in_own_folder(&mut rig(&["run", "--quiet"])).arg("--").args(arguments))
+}
+
+/// The step `nats`.
+pub fn check() -> Result<Outcome, String> {
+    let mut clippy = LintRust::get()?.cargo(&["clippy", "--locked", "--all-targets", "--manifest-path"]);
+    clippy.arg(shell::root().join("rig/Cargo.toml"));
+    run(in_own_folder(&mut clippy).args(["--", DENY, UNWRAP]))?;
+    if let Some(why) = lacking() {
+        return Ok(Outcome::Skipped(why));
+    }
+    run(in_own_folder(&mut rig(&["run", "--quiet"])).args(["--", "--quick"]))?;
+    Ok(Outcome::Done)
+}
+
+/// Tells why there cannot be a rig on this machine.
+fn lacking() -> Option<String> {
+    if !cfg!(target_os = "linux") {
+        return Some("the rig's NATs are Linux's".to_owned());
+    }
+    (!shell::is_root()).then(|| "network namespaces need root".to_owned())
+}
+
+fn rig(words: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(words).args(["--locked", "--manifest-path"]).arg(shell::root().join("rig/Cargo.toml"));
+    command
+}
+
+/// Another workspace's features would have everything built again.
+fn in_own_folder(command: &mut Command) -> &mut Command {
+    command.env("CARGO_TARGET_DIR", shell::target_dir().join("rig"))
+}
