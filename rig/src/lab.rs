@@ -151,6 +151,9 @@ async fn together(lab: &Lab, shared: Shared) -> Outcome<[Device; 2]> {
         Shared::Carrier { hairpin } => {
             let name = if hairpin { "cgnhp" } else { "cgn" };
             let carrier = outermost(lab.add_router(name).nat(independent(apd, hairpin)?)).await?;
+            if let Some(ip) = carrier.uplink_ip().filter(|_| hairpin) {
+                nft(&carrier, &outer_source(ip))?;
+            }
             let home = async |side| {
                 let router = lab.add_router(&format!("{name}-{side}-r")).nat(Nat::Moderate);
                 let router = router.upstream(carrier.id()).build().await.map_err(text)?;
@@ -183,6 +186,13 @@ table inet far {
     }
 }
 ";
+
+/// What hairpins comes from the sender's outer address (RFC 4787, REQ-9), where patchbay would put the router's inner one.
+fn outer_source(ip: std::net::Ipv4Addr) -> String {
+    format!(
+        "insert rule ip nat postrouting iifname != \"ix\" oifname != \"ix\" ct status dnat snat to {ip}\n"
+    )
+}
 
 /// The rules of a plain Linux router, in place of patchbay's.
 fn masquerade(unexpected: Unexpected) -> String {
