@@ -76,7 +76,7 @@ struct Row {
 /// No network can be made, or a pair behaves differently from what is expected.
 pub fn run(choice: &Choice) -> Result<(), String> {
     let mut net = Net::new()?;
-    // All of them before the first run, for a network that changes loses datagrams.
+    // All of them before the first run: nothing is built while parties talk.
     let mut places = Vec::new();
     for pair in choice.pairs() {
         places.push((pair, net.parties(&pair)?));
