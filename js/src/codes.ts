@@ -54,4 +54,5 @@ export type CoreCallCode =
   | "connections_exist"
   | "already_introducing"
   | "other_shard"
-  | "too_many_introductions";
+  | "too_many_introductions"
+  | "not_an_introducer";

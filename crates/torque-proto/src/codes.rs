@@ -123,6 +123,8 @@ pub enum CallCode {
     OtherShard,
     /// As many introductions are under way as may be.
     TooManyIntroductions,
+    /// This socket's configuration does not let it introduce others.
+    NotAnIntroducer,
 }
 
 impl CallCode {
@@ -143,6 +145,7 @@ impl CallCode {
         Self::AlreadyIntroducing,
         Self::OtherShard,
         Self::TooManyIntroductions,
+        Self::NotAnIntroducer,
     ];
 
     /// The number that stands for it on the wire and in other languages.
@@ -163,6 +166,7 @@ impl CallCode {
             Self::AlreadyIntroducing => 13,
             Self::OtherShard => 14,
             Self::TooManyIntroductions => 15,
+            Self::NotAnIntroducer => 16,
         }
     }
 
@@ -184,6 +188,7 @@ impl CallCode {
             Self::AlreadyIntroducing => "already_introducing",
             Self::OtherShard => "other_shard",
             Self::TooManyIntroductions => "too_many_introductions",
+            Self::NotAnIntroducer => "not_an_introducer",
         }
     }
 }
@@ -206,6 +211,7 @@ impl fmt::Display for CallCode {
             Self::AlreadyIntroducing => "This party asks already to be introduced to that one",
             Self::OtherShard => "The connections belong to different shards of one socket",
             Self::TooManyIntroductions => "As many introductions are under way as may be",
+            Self::NotAnIntroducer => "This socket's configuration does not let it introduce others",
         })
     }
 }

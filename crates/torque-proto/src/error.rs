@@ -86,6 +86,9 @@ pub enum CallError {
     OtherShard,
     /// As many introductions are under way as [`IntroductionConfig`](crate::IntroductionConfig) allows.
     TooManyIntroductions,
+    /// The configuration does not let this socket introduce others
+    /// ([`introduces`](crate::IntroductionConfig::introduces)).
+    NotAnIntroducer,
 }
 
 impl CallError {
@@ -105,6 +108,7 @@ impl CallError {
             Self::AlreadyIntroducing => CallCode::AlreadyIntroducing,
             Self::OtherShard => CallCode::OtherShard,
             Self::TooManyIntroductions => CallCode::TooManyIntroductions,
+            Self::NotAnIntroducer => CallCode::NotAnIntroducer,
         }
     }
 }
@@ -132,8 +136,11 @@ impl fmt::Display for CallError {
             Self::OtherShard => {
                 f.write_str("sharded sockets introduce only within one shard, and are no parties themselves")
             }
+            Self::NotAnIntroducer => f.write_str(
+                "this socket introduces nobody: set `introduction.introduces` in its configuration",
+            ),
             Self::TooManyIntroductions => {
-                f.write_str("too many introductions are under way: wait until one has ended")
+                f.write_str("too many introductions are under way: wait until one has ended, or a minute if many were begun")
             }
         }
     }

@@ -228,6 +228,16 @@ fn two_parties_become_direct_and_talk_on_without_the_introducer() {
 }
 
 #[test]
+fn a_socket_that_introduces_nobody_says_so() {
+    for (name, wrap) in faces() {
+        let mut three = Three::on_loopback(wrap);
+        let own = three.at_party[HOST];
+        let face = three.faces[HOST].calls();
+        assert_eq!(face.introduce(own, own, None), Err(CallError::NotAnIntroducer), "{name}");
+    }
+}
+
+#[test]
 fn the_initiators_application_sees_the_hosts_key_and_data_before_it_goes_on() {
     for (name, wrap) in faces() {
         let mut three = Three::on_loopback(wrap);

@@ -478,7 +478,6 @@ impl Endpoint {
             // It has not ended, so it waits for the answer.
             let _ = self.accept_connection(now, id, &answer);
         } else if is_first {
-            self.stats.connections_requested += 1;
             self.events.push(Event::ConnectRequest(event::ConnectRequest {
                 connection: id,
                 remote: path.remote,

@@ -26,7 +26,7 @@ impl Endpoint {
     /// they are introduced, returns the same id.
     ///
     /// # Errors
-    /// `Closed` if one of the two is no open connection, `OtherShard`, `TooManyIntroductions`.
+    /// `NotAnIntroducer`, `Closed` if one of the two is no open connection, `OtherShard`, `TooManyIntroductions`.
     pub fn introduce(
         &mut self,
         now: Instant,
@@ -34,10 +34,14 @@ impl Endpoint {
         host: ConnectionId,
         relay: Option<Relay>,
     ) -> Result<IntroductionId, CallError> {
+        if !self.config.introduction.introduces {
+            return Err(CallError::NotAnIntroducer);
+        }
         self.with_introducer(now, |introducer, step| introducer.introduce(step, initiator, host, relay))
     }
 
-    /// Refuses what an [`Event::IntroductionRequested`] asks: the party's attempt ends with `introduction_refused`.
+    /// Refuses what an [`Event::IntroductionRequested`] asks: the party's attempt ends with `introduction_refused`. The other party, if it
+    /// asks later, hears `remote_never_asked`, and the application is not asked again for the two.
     ///
     /// # Errors
     /// `NotWaiting` if nothing was asked.

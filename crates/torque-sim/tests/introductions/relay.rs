@@ -84,6 +84,12 @@ fn parties_that_no_direct_path_joins_are_connected_by_a_circuit() {
         lobby.play.run_for(200 * SECOND);
         talk(&mut lobby.play, ends, 5);
         assert_eq!(results(&lobby.play, lobby.introducer), [IntroductionResult::Relayed]);
+        // What was begun and has not ended is what is there: shutdowns wait for as many.
+        for party in lobby.parties {
+            let stats = lobby.play.stats(party);
+            let begun = stats.connections_started + stats.connections_requested;
+            assert_eq!(begun - stats.connections_closed, 2);
+        }
         let stats = lobby.play.world.node(lobby.introducer).introducer_stats().clone();
         assert!(stats.relayed >= 200 && stats.throttled == 0, "{stats:?}");
         lobby.play.close_all_and_finish(30 * SECOND);

@@ -13,10 +13,11 @@ impl Socket {
     ///
     /// With `relay` they may use this socket as a relay while no direct path works. It cannot read what it passes on.
     ///
-    /// A socket introduces only with [`introduction.introduces`](torque_proto::IntroductionConfig::introduces).
+    /// Set [`introduction.introduces`](torque_proto::IntroductionConfig::introduces) before the socket is bound: otherwise this fails, and requests of
+    /// others stay without an answer.
     ///
     /// # Errors
-    /// One of the two is no open connection, they belong to different shards, or too many introductions are under way.
+    /// The configuration does not allow it, one of the two is no open connection, they belong to different shards, or too many introductions are under way.
     pub fn introduce(
         &mut self,
         initiator: ConnectionId,
