@@ -1,11 +1,11 @@
-"""python3 -m check decode HEX | vectors FOLDER | selftest"""
+"""python3 -m check decode HEX | vectors FOLDER | selftest | party URL NAME"""
 
 import argparse
 import sys
 import unittest
 from pathlib import Path
 
-from . import decode, golden
+from . import decode, golden, party
 from .errors import Refused
 from .golden.vector import Mismatch
 
@@ -25,11 +25,16 @@ def main() -> int:
     check = commands.add_parser("vectors", help="recompute the golden vectors and compare")
     check.add_argument("folder", type=Path)
     commands.add_parser("selftest", help="test this program itself")
+    introduced = commands.add_parser("party", help="be introduced to a host by a lobby, and send it a packet")
+    introduced.add_argument("url", help="torque://[KEY@]HOST[:PORT], as `torque introduce` prints it")
+    introduced.add_argument("name", help="the name of a host that echoes: `torque host --via URL --as NAME`")
     arguments = parser.parse_args()
     if arguments.command == "vectors":
         return 1 if golden.check_folder(arguments.folder) else 0
     if arguments.command == "selftest":
         return run_selftest()
+    if arguments.command == "party":
+        return party.run(arguments.url, arguments.name)
     try:
         print("\n".join(decode.explain(arguments)))
     except (Refused, Mismatch) as refused:
