@@ -11,6 +11,9 @@ use crate::kinds::Pair;
 use crate::lab::{Net, spawn};
 use crate::node::{Ready, Report, Role, Way};
 
+/// How long a relayed connection has to become direct, in milliseconds.
+const LINGER: u64 = 2_000;
+
 /// What to run.
 pub struct Choice {
     quick: bool,
@@ -46,11 +49,6 @@ impl Choice {
         };
         pairs.retain(is_meant);
         pairs
-    }
-
-    /// How long a relayed connection has to become direct, in milliseconds.
-    fn linger(&self) -> u64 {
-        if self.quick { 500 } else { 2_000 }
     }
 }
 
@@ -90,7 +88,7 @@ pub fn run(choice: &Choice) -> Result<(), String> {
     for (pair, parties) in places {
         let mut reports = Vec::new();
         for turn in 0..choice.runs {
-            let run = Run { net: &net, parties: &parties, idle: pair.idle(), linger: choice.linger() };
+            let run = Run { net: &net, parties: &parties, idle: pair.idle() };
             reports.push(run.run(turn % 2 == 1)?);
         }
         let row = Row::of(&pair, &reports);
@@ -157,7 +155,6 @@ struct Run<'a> {
     net: &'a Net,
     parties: &'a [Device; 2],
     idle: u64,
-    linger: u64,
 }
 
 impl Run<'_> {
@@ -171,11 +168,16 @@ impl Run<'_> {
         let mut nodes = Vec::new();
         for (place, role) in places.into_iter().zip([Role::Initiator, Role::Host]) {
             let address = self.net.address_for(place)?.to_string();
-            let words = [role.name().to_owned(), address, ready.key.clone(), self.linger.to_string()];
+            let words = [role.name().to_owned(), address, ready.key.clone(), LINGER.to_string()];
             nodes.push(Node::start(place, &words)?);
         }
         let [initiator, host] = &mut nodes[..] else { unreachable!("there are two roles") };
-        let reports: [Report; 2] = [initiator.hear()?, host.hear()?];
+        // A party that ended without a word has failed.
+        let report = |node: &mut Node| {
+            let failed = |remark| Report { way: Way::Failed, established: None, punches: 0, remark };
+            node.hear().unwrap_or_else(failed)
+        };
+        let reports = [report(initiator), report(host)];
         if std::env::var_os("TORQUE_RIG_VERBOSE").is_some() {
             eprintln!("{reports:?}");
         }

@@ -34,7 +34,9 @@ fn lacking() -> Option<String> {
     if !cfg!(target_os = "linux") {
         return Some("the rig's NATs are Linux's".to_owned());
     }
-    (!shell::is_root()).then(|| "network namespaces need root".to_owned())
+    // Root in a container may not be allowed any.
+    let may = shell::is_root() && shell::succeeds(Command::new("unshare").args(["--net", "true"]));
+    (!may).then(|| "network namespaces need root".to_owned())
 }
 
 fn rig(words: &[&str]) -> Command {

@@ -85,7 +85,11 @@ impl Failure {
 
     /// The failure that the end of a connection means.
     pub fn closed(code: CloseCode, reason: &[u8]) -> Self {
-        let mut what = format!("{code} ({})", code.name());
+        let mut what = match code {
+            // The reason says who refuses.
+            CloseCode::Refused if !reason.is_empty() => code.name().to_owned(),
+            _ => format!("{code} ({})", code.name()),
+        };
         if !reason.is_empty() {
             what.push_str(": ");
             what.push_str(&crate::units::printable(reason));
@@ -112,7 +116,8 @@ impl Failure {
                 Code::KeyMismatch,
                 "somebody else may be answering in the host's place, or its program is newer",
             ),
-            CloseCode::Refused => (Code::Refused, "the reason, if the host gave one, stands above"),
+            CloseCode::Refused if reason.is_empty() => (Code::Refused, "it gave no reason: ask its operator"),
+            CloseCode::Refused => (Code::Refused, ""),
             CloseCode::OriginNotAllowed => {
                 (Code::Refused, "it lets web pages in, and programs only with --allow-native")
             }

@@ -36,6 +36,8 @@ impl Networks {
             Self { world: name("w"), routers: ["r1", "r2"].map(name), homes: ["h1", "h2"].map(name) };
         let world = &networks.world;
         for name in networks.names() {
+            // A run that was killed may have left one.
+            let _ = run("ip", &["netns", "del", name]);
             run("ip", &["netns", "add", name])?;
             run("ip", &["-n", name, "link", "set", "lo", "up"])?;
         }

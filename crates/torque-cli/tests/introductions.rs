@@ -111,10 +111,12 @@ fn without_direct_paths_a_lobby_that_relays_passes_packets_on() {
 #[test]
 fn a_connection_that_begins_relayed_becomes_direct() {
     let mut lobby = lobby(&["--relay"]);
-    let (_host, target) = registered(&lobby, &["--relay", "at-once"]);
-    // On loopback a direct path may be there before the circuit has been used: then another client tries.
+    let at_once = ["--relay", "at-once", "--link", "delay=20"];
+    let (_host, target) = registered(&lobby, &at_once);
+    // The delay keeps a direct path from being there before the circuit is used. If it is all the same, another client tries.
     let begins_relayed = || {
-        let mut client = Running::start(&["connect", "--via", lobby.url(), &target, "--relay", "at-once"]);
+        let connect = [&["connect", "--via", lobby.url(), target.as_str()][..], &at_once].concat();
+        let mut client = Running::start(&connect);
         if client.until("established")["path"] == "relayed" {
             return Some(client);
         }
@@ -129,7 +131,7 @@ fn a_connection_that_begins_relayed_becomes_direct() {
     assert_eq!(client.until("packet")["text"], "direct now");
     assert_eq!(client.end().0, Some(0));
     while lobby.until("introduced")["result"] != "became_direct" {}
-    assert_eq!(sample(&lobby, "torque_lobby_became_direct_total"), 1.0);
+    assert!(sample(&lobby, "torque_lobby_became_direct_total") >= 1.0);
 }
 
 #[test]
@@ -276,11 +278,13 @@ fn what_cannot_work_is_said_before_anything_is_sent() {
 
 #[test]
 fn over_a_bad_network_everybody_is_introduced() {
-    let lobby = lobby(&["--link", "delay=5,loss=25%"]);
-    let (_host, target) = registered(&lobby, &[]);
+    // So many losses may outlast the usual wait.
+    let lobby = lobby(&["--link", "delay=5,loss=25%", "--timeout", "60"]);
+    let (_host, target) = registered(&lobby, &["--timeout", "60"]);
     for number in 0..8 {
         let text = number.to_string();
-        let told = json(0, &["connect", "--via", lobby.url(), &target, "--send", &text]);
+        let connect = ["connect", "--via", lobby.url(), &target, "--send", &text, "--timeout", "60"];
+        let told = json(0, &connect);
         assert_eq!(texts(&told), [&text]);
     }
     // What became of the last ones may not have come, because they ended.
@@ -312,8 +316,7 @@ fn a_lobby_introduces_nobody_who_did_not_ask_it() {
     let mut numbers = [0; 2];
     let mut clients = ["a", "b"].map(|name| strange_client(&lobby, &format!("torque lobby 1 host {name}")));
     for number in &mut numbers {
-        let hex = lobby.until("registered")["connection"].as_str().unwrap().to_owned();
-        *number = u32::from_str_radix(&hex, 16).unwrap();
+        *number = lobby.until("registered")["number"].as_u64().unwrap().try_into().unwrap();
     }
     // Both ask for each other, without the lobby's word. Packets that it does not know are nothing to it.
     for (index, (socket, id)) in clients.iter_mut().enumerate() {
@@ -351,7 +354,7 @@ fn another_version_of_the_lobby_protocol_is_told_apart() {
 fn a_lobby_that_names_guests_in_a_loop_fills_no_log() {
     let mut lobby = Socket::bind("127.0.0.1:0").unwrap();
     let url = format!("torque://{}@{}", lobby.public_key(), lobby.local_addr());
-    let host = Host::start(&["--via", &url, "--as", "pond", "--seconds", "8"]);
+    let mut host = Host::start(&["--via", &url, "--as", "pond"]);
     let Event::ConnectRequest(request) = next(&mut lobby) else { panic!("no request") };
     assert_eq!(request.connect_data, b"torque lobby 1 host pond");
     lobby.accept_connection(request.connection, b"torque lobby 1").unwrap();
@@ -362,13 +365,17 @@ fn a_lobby_that_names_guests_in_a_loop_fills_no_log() {
     for number in 1..=100 {
         let asked = format!("asked {number} {}", lobby.public_key());
         while lobby.send(request.connection, asked.as_bytes()).is_err() {
-            lobby.wait_event(Duration::from_millis(5));
+            let event = lobby.wait_event(Duration::from_millis(5));
+            assert!(!matches!(event, Some(Event::Close { .. })), "the host has left: {event:?}");
         }
     }
     // Junk is nothing to the host.
     for junk in [&b"asked"[..], b"asked 1", b"asked -1 tk1", b"\xff"] {
         let _ = lobby.send(request.connection, junk);
     }
+    lobby.flush();
+    host.until("asked_for_more");
+    signal("INT", host.pid());
     while !matches!(next(&mut lobby), Event::Close { .. }) {}
     let (code, told) = host.end();
     assert_eq!(code, Some(0), "{told:?}");

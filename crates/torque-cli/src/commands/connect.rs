@@ -28,10 +28,10 @@ Examples:
   torque connect host --count 600 --rate 60 --size 100 --link mobile
                                                  ten seconds of game traffic over a bad network
   torque connect --via torque://tk1...@lobby tk1...@pond
-                                                 the host that a lobby (`torque introduce`) knows as pond
+                                                 the host that a lobby knows as pond
 
-With --via, the lobby's URL is trusted as a host's is without, and so is the host by its own key: in front of the name, known
-(as NAME@LOBBY), signed, or confirmed. The lobby tells a key for the name, too. That alone is no reason to trust it: a
+With --via, the lobby's URL is trusted as a host's is without, and so is the host by its own key: in front of the name, known \
+(as NAME@LOBBY), signed, or confirmed. The lobby tells a key for the name, too. That alone is no reason to trust it: a \
 lobby could introduce itself.
 
 Without --send or --count, lines from standard input become packets. At the end it waits for the verdicts.
@@ -45,7 +45,7 @@ Without --send or --count, lines from standard input become packets. At the end 
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// torque://[KEY@]HOST[:PORT], or the same without torque://; with --via [KEY@]NAME
-    #[arg(value_name = "URL")]
+    #[arg(value_name = "URL|NAME")]
     url: String,
 
     /// Send this text; may be repeated

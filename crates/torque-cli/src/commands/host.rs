@@ -38,13 +38,13 @@ Examples:
   torque host --metrics 127.0.0.1:9280             counters at http://127.0.0.1:9280/metrics
   torque host --link terrible                      what would it be like on a bad network?
   torque host --via torque://tk1...@lobby --as pond
-                                                   behind a NAT: a lobby (`torque introduce`) brings guests
+                                                   behind a NAT: a lobby brings guests
 
 It also answers `torque query` and `torque discover`.
 
 Each limit counts what it turns away: [counter: busy] is torque_busy_total in the metrics.
 
-Logs have a time in UTC and a level. RUST_LOG=warn shows less, RUST_LOG=debug every packet and the events of the
+Logs have a time in UTC and a level. RUST_LOG=warn shows less, RUST_LOG=debug every packet and the events of the \
 protocol, and RUST_LOG=torque=info,torque_proto=debug sets each level. Connections have the same id everywhere.
 ";
 
@@ -244,6 +244,9 @@ fn end_in_order(
     });
     told?;
     guests.tell_last_refusals()?;
+    if let Some(registration) = &mut registration {
+        registration.tell_last()?;
+    }
     tell_counters(&shutdown.stats, &shutdown.io_stats, output)
 }
 

@@ -33,11 +33,11 @@ Examples:
                                              for these two only
   torque introduce --metrics 127.0.0.1:9280  counters at http://127.0.0.1:9280/metrics
 
-The lobby needs an address that both sides can reach: a public one, unless all are in one network. All three need the same
+The lobby needs an address that both sides can reach: a public one, unless all are in one network. All three need the same \
 --application.
 
-It tells each side the other's key, addresses and a fresh secret. The two open their NATs to each other and connect. From then
-on they need the lobby only if it relays. It cannot read what it relays. It could name a wrong key: the two should know
+It tells each side the other's key, addresses and a fresh secret. The two open their NATs to each other and connect. From then \
+on they need the lobby only if it relays. It cannot read what it relays. It could name a wrong key: the two should know \
 each other's keys from elsewhere.
 
 A name belongs to the key that registered it first, as long as a host with that key is connected.
@@ -126,6 +126,9 @@ impl Args {
         config.introduction.introduces = true;
         config.introduction.circuits = size(self.relay_pairs);
         config.introduction.circuits_rate = self.relay_rate_total;
+        // A relayed pair keeps its introduction; every other one is kept for a minute.
+        let records = size(self.relay_pairs).saturating_add(size(self.connections));
+        config.introduction.records = config.introduction.records.max(records);
         config.limits.connections_per_network = size(self.per_network);
         // Room beside the connections for those that are pending, and for those that have ended and answer for a few seconds
         // more, so that --max is what binds.
@@ -202,7 +205,7 @@ fn announce(
         metrics: metrics.map(|metrics| metrics.address),
     };
     let rate = args.relay.then_some(args.relay_rate);
-    let commands = ["torque host --via URL --as NAME", "torque connect --via URL NAME"];
+    let commands = ["torque host --via URL --as NAME", "torque connect --via URL KEY@NAME"];
     listening.tell(&commands, json!({ "relay_rate": rate }), output)?;
     match rate {
         Some(rate) => output.line(format_args!("  relays {rate} bytes a second each way for two parties")),

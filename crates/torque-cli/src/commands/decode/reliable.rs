@@ -15,7 +15,8 @@ pub fn messages(explained: &mut Explained, body: &[u8]) {
                 let what = content(kind, body).unwrap_or_else(|error| {
                     explained.problem =
                         Some(format!("a message of kind {} is malformed: {error}", kind.number()));
-                    hex(body)
+                    // It may hold a secret.
+                    if kind == ReliableKind::INTRODUCTION { "not shown".to_owned() } else { hex(body) }
                 });
                 let number = kind.number();
                 let text = format!("kind {number}, attempt {attempt}, serial {serial}: {what}");

@@ -194,6 +194,11 @@ impl Registration<'_> {
         }
     }
 
+    /// Tells at once of guests that got no line.
+    pub fn tell_last(&mut self) -> Result<(), Failure> {
+        self.named.tell(self.logs)
+    }
+
     /// Asks for the guest that the lobby has named.
     fn introduce(&mut self, socket: &mut Socket, other: Other) -> Result<(), Failure> {
         let Some(lobby) = self.lobby() else { return Ok(()) };

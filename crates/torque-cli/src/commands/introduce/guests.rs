@@ -257,12 +257,12 @@ impl<'a> Guests<'a> {
             name = Some(asked.clone());
         }
         let shown = name.as_ref().map_or("-", Name::as_str);
+        let why = reason.map(|reason| format!(" {reason}")).unwrap_or_default();
         self.logs.event(
             level,
             "introduced",
             format_args!(
-                "{introduction} {initiator} to {shown}: {word} {} {DIM}after {}{DIM:#}",
-                reason.unwrap_or_default(),
+                "{introduction} {initiator} to {shown}: {word}{why} {DIM}after {}{DIM:#}",
                 millis(took)
             ),
             || {
@@ -314,6 +314,7 @@ impl<'a> Guests<'a> {
         self.logs.event(Level::Info, event, text, || {
             json!({
                 "connection": id.to_string(),
+                "number": id.get(),
                 "remote": remote.to_string(),
                 "public_key": key.to_string(),
                 "name": name.as_str(),
