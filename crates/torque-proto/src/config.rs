@@ -298,6 +298,8 @@ impl Config {
             self.settings.tag_bytes >= self.min_tag_bytes,
             "settings.tag_bytes is below min_tag_bytes; lower min_tag_bytes if you mean it",
         )?;
+        let longest = Duration::from_secs(600);
+        check(self.introduction.wait <= longest, "introduction.wait is at most 10 minutes")?;
         check(!self.ciphers.is_empty(), "ciphers: offer at least one")?;
         check(
             self.ciphers.iter().enumerate().all(|(i, cipher)| !self.ciphers[..i].contains(cipher)),

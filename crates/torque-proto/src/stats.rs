@@ -130,6 +130,8 @@ counters! {
         punches_refused,
         /// Relayed datagrams of no circuit, or that no circuit carries.
         relayed_refused,
+        /// Requests to be introduced of which the application was not told, because it had not taken as many as there may be.
+        introductions_not_told,
         /// Senders from an unknown address that were asked who they are.
         who_are_you_sent,
         /// Resets sent for connections that this host does not know.

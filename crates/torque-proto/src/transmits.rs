@@ -79,6 +79,8 @@ pub struct Transmits {
 
 /// The way of a circuit's datagrams (INTRODUCTIONS.md 10).
 struct Circuit {
+    /// The connection whose datagrams take it.
+    connection: ConnectionId,
     introducer: ConnectionId,
     /// To the introducer.
     path: Path,
@@ -286,12 +288,13 @@ impl Transmits {
     pub(crate) fn add_circuit(
         &mut self,
         address: Address,
+        connection: ConnectionId,
         introducer: ConnectionId,
         path: Path,
         number: u32,
     ) {
         if let Some(own) = address.circuit_number() {
-            self.circuits.insert(own, Circuit { introducer, path, number });
+            self.circuits.insert(own, Circuit { connection, introducer, path, number });
         }
     }
 
@@ -301,11 +304,16 @@ impl Transmits {
         circuits.filter(|circuit| circuit.introducer == introducer).for_each(|circuit| circuit.path = path);
     }
 
-    /// The circuit with this address has ended.
-    pub(crate) fn remove_circuit(&mut self, address: Address) {
-        if let Some(own) = address.circuit_number() {
-            self.circuits.remove(&own);
-        }
+    /// The circuit of a connection has ended, or the connection has; or that with the introducer of circuits.
+    pub(crate) fn remove_circuits_of(&mut self, id: ConnectionId) {
+        self.circuits.retain(|_, circuit| circuit.connection != id && circuit.introducer != id);
+    }
+
+    /// The address of a connection's circuit.
+    pub(crate) fn circuit_of(&self, connection: ConnectionId) -> Option<Address> {
+        let mut circuits = self.circuits.iter();
+        let found = circuits.find(|(_, circuit)| circuit.connection == connection);
+        found.map(|(own, _)| Address::from_circuit(*own))
     }
 
     /// The address of the circuit that has this number at this introducer.
@@ -313,12 +321,6 @@ impl Transmits {
         let mut circuits = self.circuits.iter();
         let is_it = |circuit: &Circuit| circuit.introducer == introducer && circuit.number == number;
         circuits.find(|(_, circuit)| is_it(circuit)).map(|(own, _)| Address::from_circuit(*own))
-    }
-
-    /// The addresses of all circuits of an introducer.
-    pub(crate) fn circuits_of(&self, introducer: ConnectionId) -> Vec<Address> {
-        let circuits = self.circuits.iter().filter(|(_, circuit)| circuit.introducer == introducer);
-        circuits.map(|(own, _)| Address::from_circuit(*own)).collect()
     }
 
     /// How many circuits there are.

@@ -98,7 +98,7 @@ fn each_message_is_handled_once_in_time_or_told_as_failed_over_any_link() {
             for (time, event) in &events[1 - from] {
                 if let ControlEvent::Message { attempt, serial, kind, body } = event {
                     let (since, wanted) = &sent[from][&(*attempt, *serial)];
-                    assert_eq!((body, *kind), (wanted, KIND));
+                    assert_eq!((&**body, *kind), (wanted, KIND));
                     assert!(time.saturating_since(*since) <= 11 * SECOND, "in time");
                     assert_eq!(handled.insert((*attempt, *serial), ()), None, "handled twice");
                 }

@@ -171,6 +171,9 @@ fn help(name: &'static str) -> &'static str {
         "punches_not_sent" => "Punches left out because too many were sent.",
         "punches_received" => "Authentic punches.",
         "punches_refused" => "Punches that are not authentic, or of no connection.",
+        "introductions_not_told" => {
+            "Requests to be introduced of which the application was not told: its queue was full."
+        }
         "relayed_refused" => "Relayed datagrams of no circuit, or that no circuit carries.",
         "who_are_you_sent" => "Senders from an unknown address that were asked who they are.",
         "resets_sent" => "Resets sent for connections that this host does not know.",

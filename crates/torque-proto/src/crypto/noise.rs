@@ -22,7 +22,7 @@ const NAME_WITH_PSK: &[u8; 36] = b"Noise_IXpsk2_25519_ChaChaPoly_SHA256";
 const E_BYTES: usize = 32;
 const SEALED_S_BYTES: usize = 32 + aead::TAG_BYTES;
 
-/// What both sides know before the exchange and mix into it.
+/// The input that both sides have before the exchange and mix into it.
 #[derive(Clone, Copy)]
 pub(crate) struct Prior<'a> {
     pub(crate) prologue: &'a [u8],

@@ -1,6 +1,8 @@
-//! Reliable control messages of connections, for what is built on them: introductions, paths and key exchange.
+//! Reliable control messages of connections. The endpoint itself sees to those of paths and introductions.
 //!
-//! A connection passes them over until [`Endpoint::enable_control`], so no peer makes one keep anything that nothing uses.
+//! A connection passes them over until something uses them, so no peer makes one keep anything for nothing. After
+//! [`Endpoint::enable_control`] or [`Endpoint::send_control`], which tests use, all but those of paths wait for
+//! [`Endpoint::poll_control`], and introductions of this endpoint get none.
 
 use alloc::collections::VecDeque;
 
@@ -24,7 +26,7 @@ const MAX_OWN_OF_CONNECTION: usize = 16;
 pub(super) struct ControlQueue {
     /// Oldest first; few, and seldom any.
     events: VecDeque<(ConnectionId, ControlEvent)>,
-    /// Those about the connection itself, which the endpoint sees to.
+    /// Those that the endpoint sees to with the next timers.
     own: VecDeque<(ConnectionId, ControlEvent)>,
     /// Whether somebody outside reads what is not about a connection itself.
     is_read: bool,

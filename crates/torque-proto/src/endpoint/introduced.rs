@@ -7,13 +7,10 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use zeroize::Zeroizing;
-
 use super::candidates::Candidates;
 use super::maps::Seeded;
 use super::slot::{AskingSlot, Entry, Slot, Source};
 use super::{Endpoint, boxed};
-use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::connection::control::reliable::{ControlError, ControlEvent};
 use crate::endpoint::setup::{ConnectOptions, IntroducedOptions, Relaying};
@@ -46,8 +43,6 @@ pub(super) struct Introductions {
     pub(super) party: Party,
     /// By the id of the connection to come, until it ends.
     sides: SortedMap<ConnectionId, Side>,
-    /// The circuits of connections, until these end.
-    circuits: SortedMap<ConnectionId, Address>,
     /// Messages for which there was no room, or that follow one of their attempt that waits.
     waiting: VecDeque<Message>,
     retry_at: Instant,
@@ -61,7 +56,7 @@ struct Side {
     is_host: bool,
     /// At the initiator.
     connect: ConnectOptions,
-    /// At the host.
+    /// At the host, until it is sealed.
     data: IntroducedData,
     /// From the introduction until the connection is established.
     handshake: Option<Handshake>,
@@ -81,7 +76,6 @@ impl Introductions {
             introducer: Introducer::new(seeded),
             party: Party::default(),
             sides: SortedMap::new(),
-            circuits: SortedMap::new(),
             waiting: VecDeque::new(),
             retry_at: Instant::ZERO,
             ended: Vec::new(),
@@ -239,8 +233,8 @@ impl Endpoint {
     /// How many things are kept for introductions, at all sides: for tests, because nothing may be left of them in the end.
     #[doc(hidden)]
     pub fn kept_for_introductions(&self) -> usize {
-        let Introductions { introducer, party, sides, circuits, waiting, ended, .. } = &self.introductions;
-        let own = sides.len() + circuits.len() + waiting.len() + ended.len();
+        let Introductions { introducer, party, sides, waiting, ended, .. } = &self.introductions;
+        let own = sides.len() + waiting.len() + ended.len();
         own + introducer.kept() + party.kept() + self.transmits.circuits()
     }
 
@@ -285,8 +279,7 @@ impl Endpoint {
             PartyEvent::CircuitGranted { connection, introducer, circuit, address } => {
                 if let Some(Slot::Connected(connected)) = self.slots.get(introducer).map(|entry| &entry.slot)
                 {
-                    self.transmits.add_circuit(address, introducer, connected.path, circuit);
-                    self.introductions.circuits.insert(connection, address);
+                    self.transmits.add_circuit(address, connection, introducer, connected.path, circuit);
                 }
             }
             PartyEvent::PathReady { connection, path, .. } => self.on_first_path(now, connection, path),
@@ -295,17 +288,10 @@ impl Endpoint {
                 self.look_for_direct_path(now, connection, paths, &[]);
             }
             PartyEvent::CircuitEnded { connection, address } => {
-                self.end_circuit_of(connection);
+                self.transmits.remove_circuits_of(connection);
                 self.lose_path(now, connection, address);
             }
             PartyEvent::Ended { connection, code } => self.end_introduced(now, connection, code),
-        }
-    }
-
-    /// The circuit of a connection carries nothing any more, or the connection has ended.
-    pub(super) fn end_circuit_of(&mut self, connection: ConnectionId) {
-        if let Some(address) = self.introductions.circuits.remove(&connection) {
-            self.transmits.remove_circuit(address);
         }
     }
 
@@ -316,7 +302,8 @@ impl Endpoint {
         let Some(HandshakeSecrets { psk, data }) = party.take_secrets(id) else { return };
         let Some(introduction) = IntroductionId::from_u64(facts.id) else { return };
         side.handshake = Some(if side.is_host {
-            Handshake::Host(Arc::new(AtHost::new(introduction, facts.peer, psk, data, &side.data)))
+            let introduced = core::mem::take(&mut side.data);
+            Handshake::Host(Arc::new(AtHost::new(introduction, facts.peer, psk, data, &introduced)))
         } else {
             Handshake::Initiator(Arc::new(AtInitiator::new(introduction, facts.peer, psk, data)))
         });
@@ -342,7 +329,7 @@ impl Endpoint {
             };
             match Candidates::new(now, path.port, options) {
                 Ok(mut candidates) => {
-                    let circuit = self.introductions.circuits.get(&id).copied();
+                    let circuit = self.transmits.circuit_of(id);
                     if let Some(circuit) = circuit.filter(|circuit| *circuit != path.remote) {
                         candidates.add_spare(circuit);
                     }
@@ -494,9 +481,8 @@ impl Endpoint {
     /// A reliable message of an introduction, or what became of one.
     pub(super) fn on_introduction_message(&mut self, now: Instant, id: ConnectionId, event: ControlEvent) {
         let attempt = event.attempt();
-        // A body may hold the introduced secret.
         let (message, has_failed) = match event {
-            ControlEvent::Message { kind, body, .. } => (Some((kind, Zeroizing::new(body))), false),
+            ControlEvent::Message { kind, body, .. } => (Some((kind, body)), false),
             ControlEvent::Failed { .. } => (None, true),
             ControlEvent::Received { .. } => (None, false),
         };
@@ -506,7 +492,7 @@ impl Endpoint {
             Some((kind, body)) if is_party => {
                 self.with_party(now, |party, step| party.on_message(step, id, attempt, kind, &body));
             }
-            Some((kind, body)) if self.config.introduction.introduces => {
+            Some((kind, body)) => {
                 self.with_introducer(now, |introducer, step| {
                     introducer.on_message(step, id, attempt, kind, &body);
                 });
@@ -544,9 +530,7 @@ impl Endpoint {
             if self.introductions.sides.remove(&id).is_some() {
                 self.with_party(now, |party, step| party.withdraw(step, id, code));
             }
-            for address in self.transmits.circuits_of(id) {
-                self.transmits.remove_circuit(address);
-            }
+            self.transmits.remove_circuits_of(id);
             self.with_party(now, |party, step| party.on_introducer_ended(step, id));
             self.with_introducer(now, |introducer, step| introducer.on_connection_ended(step, id));
         }

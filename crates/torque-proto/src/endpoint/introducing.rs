@@ -40,8 +40,8 @@ impl Endpoint {
         self.with_introducer(now, |introducer, step| introducer.introduce(step, initiator, host, relay))
     }
 
-    /// Refuses what an [`Event::IntroductionRequested`] asks: the party's attempt ends with `introduction_refused`. The other party, if it
-    /// asks later, hears `remote_never_asked`, and the application is not asked again for the two.
+    /// Refuses what an [`Event::IntroductionRequested`] asks: the attempts of both parties, as far as they have asked, end with
+    /// `introduction_refused`. If one of them asks again, or the other one later, the application is asked again.
     ///
     /// # Errors
     /// `NotWaiting` if nothing was asked.
@@ -76,6 +76,13 @@ impl Endpoint {
 
     fn after_introducer(&mut self, now: Instant, messages: Vec<Message>, events: Vec<IntroducerEvent>) {
         for event in events {
+            if let IntroducerEvent::Requested { from, .. } = event
+                && !self.events.has_room_for_asker(from, &self.config.introduction)
+            {
+                // Its record ends with `remote_never_asked` or `no_decision`.
+                self.stats.introductions_not_told += 1;
+                continue;
+            }
             self.events.push(match event {
                 IntroducerEvent::Requested { from, to, from_is_host } => {
                     Event::IntroductionRequested { from, to, from_is_host }
@@ -93,6 +100,15 @@ impl Endpoint {
         let Ok((number, inner)) = parse_relayed(bytes) else { return self.stats.malformed += 1 };
         let owner = self.connections.get(&path.remote).copied();
         let others = self.claims.get(&path.remote).map_or(&[][..], |others| others);
+        let mut all = owner.into_iter().chain(others.iter().copied());
+        if let Some(address) = all.find_map(|from| self.transmits.circuit_from(from, number)) {
+            // Circuits do not go through circuits.
+            if !inner.first().is_some_and(|first| is_relayable(*first)) {
+                return self.stats.relayed_refused += 1;
+            }
+            let from = bytes.len() - inner.len();
+            return self.take_datagram(now, Path::to(address), &mut bytes[from..]);
+        }
         // Its sender may use another of its paths. Numbers are random, so one of these connections has it at most.
         let is_valid = |id: &ConnectionId| match self.slots.get(*id).map(|entry| &entry.slot) {
             Some(Slot::Connected(connected)) => {
@@ -118,17 +134,7 @@ impl Endpoint {
                 RelayVerdict::Drop(_) => return,
             }
         }
-        let mut all = owner.into_iter().chain(others.iter().copied());
-        let address = all.find_map(|from| self.transmits.circuit_from(from, number));
-        match address {
-            // Circuits do not go through circuits.
-            Some(address) if inner.first().is_some_and(|first| is_relayable(*first)) => {
-                let from = bytes.len() - inner.len();
-                let path = Path::to(address);
-                self.take_datagram(now, path, &mut bytes[from..]);
-            }
-            _ => self.stats.relayed_refused += 1,
-        }
+        self.stats.relayed_refused += 1;
     }
 }
 

@@ -498,7 +498,7 @@ impl Endpoint {
             entry.slot = Slot::Ended(other.map(boxed));
         }
         self.control.forget_messages(id);
-        self.end_circuit_of(id);
+        self.transmits.remove_circuits_of(id);
         self.wheel.disarm(id.slot() as u32);
         self.free_if_done(id);
     }

@@ -9,6 +9,7 @@ use crate::address::{Address, Network};
 use crate::config::Limits;
 use crate::event::{Delivery, Event};
 use crate::id::{ConnectionId, Sequence};
+use crate::introduction::IntroductionConfig;
 use crate::payload::Payload;
 
 /// A queue that knows how many packets of each sort are in it. Its memory is bounded by its users: packets
@@ -22,6 +23,8 @@ pub(super) struct EventQueue {
     fullest: usize,
     /// The networks that the info packets in the queue come from.
     info_sources: Vec<Network>,
+    /// The connections whose requests to be introduced are in the queue.
+    askers: Vec<ConnectionId>,
 }
 
 /// One network may take one in this many places for info packets.
@@ -50,7 +53,14 @@ pub(super) enum Frees {
 
 impl EventQueue {
     pub(super) fn new() -> Self {
-        Self { events: VecDeque::new(), packets: 0, held: 0, fullest: 0, info_sources: Vec::new() }
+        Self {
+            events: VecDeque::new(),
+            packets: 0,
+            held: 0,
+            fullest: 0,
+            info_sources: Vec::new(),
+            askers: Vec::new(),
+        }
     }
 
     /// `queued`: how many packets of the connection wait now, with this one.
@@ -72,8 +82,10 @@ impl EventQueue {
 
     /// Any other event.
     pub(super) fn push(&mut self, event: Event) {
-        if let Event::InfoPacket { remote, .. } = &event {
-            self.info_sources.push(remote.network());
+        match &event {
+            Event::InfoPacket { remote, .. } => self.info_sources.push(remote.network()),
+            Event::IntroductionRequested { from, .. } => self.askers.push(*from),
+            _ => {}
         }
         self.events.push_back(Queued::Other(Box::new(event)));
     }
@@ -121,9 +133,11 @@ impl EventQueue {
                 Event::Verdict { connection, sequence, delivery }
             }
             Queued::Other(event) => {
-                if matches!(*event, Event::InfoPacket { .. }) {
-                    // They are taken in the order in which they came.
-                    self.info_sources.remove(0);
+                // They are taken in the order in which they came.
+                match *event {
+                    Event::InfoPacket { .. } => _ = self.info_sources.remove(0),
+                    Event::IntroductionRequested { .. } => _ = self.askers.remove(0),
+                    _ => {}
                 }
                 *event
             }
@@ -158,6 +172,13 @@ impl EventQueue {
         let same = self.info_sources.iter().filter(|source| **source == network).count();
         let most = limits.queued_info_packets;
         self.info_sources.len() < most && same < most.div_ceil(INFO_SHARE)
+    }
+
+    /// Returns whether there is a place for another request of this connection to be introduced. An application that takes no events
+    /// answers none of them either.
+    pub(super) fn has_room_for_asker(&self, from: ConnectionId, config: &IntroductionConfig) -> bool {
+        let own = self.askers.iter().filter(|asker| **asker == from).count();
+        self.askers.len() < config.records && own < config.records_per_connection
     }
 
     /// A driver has taken a packet that its application has not.

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::config::Config;
 use crate::error::CallError;
 use crate::event::Extension;
-use crate::handshake::Trust;
+use crate::handshake::{Trust, check_room};
 use crate::id::ConnectionId;
 use crate::identity::KeyPair;
 use crate::path::Path;
@@ -169,10 +169,13 @@ impl IntroducedOptions {
     }
 
     pub(super) fn check(&self) -> Result<(), CallError> {
-        if !self.is_host && self.connect.trust.is_none() {
+        if self.is_host {
+            return Ok(());
+        }
+        if self.connect.trust.is_none() {
             return Err(CallError::NoTrust);
         }
-        Ok(())
+        check_room(&self.connect.connect_data, &self.connect.extensions)
     }
 }
 

@@ -46,8 +46,6 @@ impl Introductions {
 impl Endpoint {
     pub(super) fn run_introductions(&mut self, _: Instant) {}
 
-    pub(super) fn end_circuit_of(&mut self, _: ConnectionId) {}
-
     pub(super) fn after_introduction(&mut self, _: Instant, _: ConnectionId) {}
 
     pub(super) fn after_path_change(&mut self, _: Instant, _: ConnectionId, _: Path, _: bool) {}

@@ -591,7 +591,7 @@ impl Attempt {
 }
 
 /// Checks that both fit into one request.
-fn check_room(connect_data: &[u8], extensions: &[Extension]) -> Result<(), CallError> {
+pub(crate) fn check_room(connect_data: &[u8], extensions: &[Extension]) -> Result<(), CallError> {
     if RequestPayload::data_bytes(connect_data, extensions) > MAX_CONNECT_DATA {
         return Err(CallError::TooLarge { max: MAX_CONNECT_DATA });
     }

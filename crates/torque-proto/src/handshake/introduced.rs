@@ -25,7 +25,7 @@ impl IntroducedData {
     }
 }
 
-/// What is mixed into the prologue of an introduced handshake.
+/// The part of an introduction in the prologue of its handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Claim {
     pub(crate) id: IntroductionId,

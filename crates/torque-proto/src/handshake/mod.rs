@@ -24,7 +24,9 @@ pub use self::challenge::Trust;
 pub use self::epoch::EpochSecrets;
 pub use self::puzzle::{PuzzleJob, PuzzleProgress};
 
-pub(crate) use self::attempt::{Attempt, AttemptOptions, AttemptOutcome, Ended as AttemptEnded, Established};
+pub(crate) use self::attempt::{
+    Attempt, AttemptOptions, AttemptOutcome, Ended as AttemptEnded, Established, check_room,
+};
 pub(crate) use self::host::{Admission, Admitted, Host, NoChallenge, Occupancy, reject};
 pub(crate) use self::host_pending::{Asking, Confirming, Refused};
 pub(crate) use self::settle::Agreed;

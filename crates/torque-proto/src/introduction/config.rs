@@ -8,7 +8,7 @@ use core::time::Duration;
 pub struct IntroductionConfig {
     /// Lets connected sockets ask to be introduced to one another (default false).
     pub introduces: bool,
-    /// How long an introducer waits for the second party, and for its application (default 30 s, up to 10 minutes).
+    /// How long an introducer waits for the second party, and for its application (default 30 s, at most 10 minutes).
     pub wait: Duration,
     /// Introductions at an introducer that are under way, or kept for a while after (default 4,096).
     pub records: usize,
@@ -43,5 +43,19 @@ impl Default for IntroductionConfig {
             local_addresses: true,
             attempts: 64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn an_introducer_waits_ten_minutes_at_most() {
+        let waits = |seconds| {
+            Config::default().with(|config| config.introduction.wait = Duration::from_secs(seconds))
+        };
+        assert!(waits(600).validate().is_ok() && waits(601).validate().is_err());
     }
 }

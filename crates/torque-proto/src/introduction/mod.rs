@@ -9,6 +9,8 @@ mod config;
 pub(crate) mod introducer;
 #[cfg(feature = "introductions")]
 pub(crate) mod party;
+#[cfg(feature = "introductions")]
+mod reach;
 mod relay;
 mod result;
 mod stats;
@@ -65,7 +67,7 @@ impl fmt::Display for IntroductionId {
 }
 
 /// A reliable message to be sent (PROTOCOL.md 8.1).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     /// The connection between party and introducer.
     pub(crate) connection: ConnectionId,
@@ -74,4 +76,15 @@ pub(crate) struct Message {
     pub(crate) kind: ReliableKind,
     /// It may hold the introduced secret.
     pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// Shows everything but the body, which may hold a secret.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("connection", &self.connection)
+            .field("attempt", &self.attempt)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }

@@ -85,7 +85,7 @@ fn a_circuit_does_not_go_through_a_circuit() {
     let introducer = ConnectionId::new(0, 1, 1);
     let circuit = Address::from_circuit(5);
     let direct = Path::to(Address::from_virtual(1));
-    transmits.add_circuit(circuit, introducer, direct, 7);
+    transmits.add_circuit(circuit, ConnectionId::new(0, 1, 9), introducer, direct, 7);
     let push = |transmits: &mut Transmits| {
         transmits.push(Cause::Own, Path::to(circuit), |out| out.extend_from_slice(&[0x80; 40]));
         transmits.iter().map(|transmit| (transmit.path, transmit.bytes.len())).collect::<Vec<_>>()
@@ -93,6 +93,6 @@ fn a_circuit_does_not_go_through_a_circuit() {
     assert_eq!(push(&mut transmits), [(direct, 45)]);
     transmits.move_circuits(introducer, Path::to(Address::from_circuit(6)));
     assert_eq!(push(&mut transmits).len(), 1);
-    transmits.remove_circuit(circuit);
+    transmits.remove_circuits_of(introducer);
     assert_eq!((push(&mut transmits).len(), transmits.circuits()), (1, 0));
 }

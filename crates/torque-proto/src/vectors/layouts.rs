@@ -185,3 +185,17 @@ fn settings(vectors: &mut Vec<Json>) {
     add("tag_of_264", "tag=264", true);
     add("out_of_range_first", "window=7;window=128", true);
 }
+
+fn changed(bytes: &[u8], offset: usize, value: u8) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[offset] = value;
+    bytes
+}
+
+fn shorter(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len() - 1]
+}
+
+fn longer(bytes: &[u8]) -> Vec<u8> {
+    [bytes, &[0]].concat()
+}

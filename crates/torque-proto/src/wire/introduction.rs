@@ -12,13 +12,11 @@ use core::net::SocketAddr;
 
 use zeroize::Zeroizing;
 
-pub use self::bytes::{WITHDRAW_BYTES, parse_candidates, parse_withdraw, withdraw, write_candidates};
+pub use self::bytes::{parse_candidates, parse_withdraw, withdraw, write_candidates};
 use crate::codes::CloseCode;
 
 /// The most candidates in a message.
 pub const MAX_CANDIDATES: usize = 8;
-/// The most bytes that a *forward* carries.
-pub const MAX_FORWARD: usize = 880;
 
 /// How an address became a candidate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -42,7 +40,7 @@ pub struct Candidate {
     pub address: SocketAddr,
 }
 
-/// What a party can and wants.
+/// The abilities and wishes of a party.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct PartyFlags {
     /// It is host of the connection to come.
@@ -64,7 +62,7 @@ pub struct PartyFlags {
 pub struct Request {
     /// The introducer's id of its connection with the other party.
     pub remote: u32,
-    /// What this party can and wants.
+    /// Its abilities and wishes.
     pub flags: PartyFlags,
     /// Random.
     pub nonce: [u8; 16],
@@ -72,7 +70,7 @@ pub struct Request {
     pub candidates: Vec<Candidate>,
 }
 
-/// How a party's NAT behaves, as far as the introducer knows (INTRODUCTIONS.md 4).
+/// How a party's NAT behaves, as far as the introducer knows (INTRODUCTIONS.md 9.1).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Nat {
     /// Not enough was seen.
@@ -97,7 +95,7 @@ pub enum Introduction {
     WaitingForApplication,
 }
 
-/// What a party learns of the other one.
+/// The other party, as the introducer describes it.
 pub struct Introduced {
     /// Names the introduction; not 0.
     pub id: u64,
@@ -111,7 +109,7 @@ pub struct Introduced {
     pub secret: Zeroizing<[u8; 32]>,
     /// The number of the circuit here, 0 if none is granted.
     pub circuit: u32,
-    /// Bytes a second that it may carry.
+    /// Bytes a second that it may carry each way.
     pub circuit_rate: u32,
     /// The other party's NAT.
     pub nat: Nat,
@@ -159,7 +157,7 @@ pub enum OutcomeResult {
 pub struct Outcome {
     /// The introduction.
     pub introduction: u64,
-    /// What became of it.
+    /// Its end.
     pub result: OutcomeResult,
     /// Milliseconds since the party's request.
     pub millis: u32,

@@ -8,11 +8,12 @@ use std::rc::Rc;
 use torque_proto::control::ControlEvent;
 use torque_proto::wire::control::reliable::ReliableKind;
 use torque_proto::wire::introduction::{
-    Candidate, CandidateKind, Introduced, Introduction, Nat, Request, write_candidates,
+    Candidate, CandidateKind, Introduced, Introduction, Nat, PartyFlags, Request, withdraw, write_candidates,
 };
 use torque_proto::{
     Address, CloseCode, Event, Instant, IntroducedOptions, IntroductionResult, KeyPair, Relaying,
 };
+use torque_sim::play::Draining;
 use torque_sim::world::{Captured, Fate};
 
 use super::relay::{address, both, config, hopeless, introduce, results, talk};
@@ -280,7 +281,7 @@ fn the_introducer_hears_of_a_partys_last_addresses() {
         let mut expected = Vec::new();
         write_candidates(&candidates(&[victim(9, 99)]), &mut expected);
         assert_eq!(last.len(), 16);
-        assert!(last.values().all(|(_, body)| *body == expected), "{last:?}");
+        assert!(last.values().all(|(_, body)| **body == expected), "{last:?}");
     });
 }
 
@@ -565,4 +566,43 @@ fn what_an_adversary_does_to_punches_and_handshakes_harms_nobody() {
         }
         lobby.play.close_all_and_finish(30 * SECOND);
     });
+}
+
+/// An application that takes no events answers nobody. Who asks again and again meanwhile fills its own share of the queue.
+#[test]
+fn requests_that_nobody_takes_are_bounded_and_leave_room_for_others() {
+    let mut lobby = Lobby::apart(1, &config(), [open(), open()]);
+    let never = Behaviour { draining: Draining::Never, ..Behaviour::default() };
+    lobby.play.set_behaviour(lobby.introducer, never);
+    let ask = |lobby: &mut Lobby, side: usize, kind, body: &[u8]| {
+        let (party, connection) = (lobby.parties[side], lobby.at_party[side]);
+        let sent = lobby.play.world.with(party, |endpoint, now| {
+            while endpoint.poll_control().is_some() {}
+            endpoint.send_control(now, connection, 1, kind, body)
+        });
+        sent.unwrap();
+        lobby.play.run_for(150 * MS);
+    };
+    let request = |other: ConnectionId| {
+        let (flags, nonce) = (PartyFlags::default(), [1; 16]);
+        let mut body = Vec::new();
+        Request { remote: other.get(), flags, nonce, candidates: Vec::new() }.write(&mut body);
+        body
+    };
+    let [initiator, host] = lobby.at_introducer;
+    for _ in 0..100 {
+        ask(&mut lobby, INITIATOR, ReliableKind::REQUEST, &request(host));
+        ask(&mut lobby, INITIATOR, ReliableKind::WITHDRAW, &withdraw(CloseCode::Closed));
+    }
+    ask(&mut lobby, HOST, ReliableKind::REQUEST, &request(initiator));
+    assert!(lobby.play.stats(lobby.introducer).introductions_not_told >= 50);
+    lobby.play.set_behaviour(lobby.introducer, Behaviour::default());
+    lobby.play.run_for(SECOND);
+    let told = |asker| {
+        let events = lobby.play.history(lobby.introducer).iter();
+        events
+            .filter(|(_, event)| matches!(event, Event::IntroductionRequested { from, .. } if *from == asker))
+            .count()
+    };
+    assert_eq!((told(initiator), told(host)), (config().introduction.records_per_connection, 1));
 }

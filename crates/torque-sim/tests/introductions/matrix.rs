@@ -133,7 +133,7 @@ fn without_losses_a_connection_takes_four_round_trips() {
     });
 }
 
-/// Behind one NAT without hairpinning, only the parties' own addresses lead from one to the other.
+/// Behind one NAT that hairpins, the outside addresses lead from one party to the other.
 #[test]
 fn parties_behind_one_nat_that_hairpins_are_connected() {
     for_seeds(20, |seed| {

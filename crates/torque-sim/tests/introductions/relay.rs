@@ -89,6 +89,8 @@ fn parties_that_no_direct_path_joins_are_connected_by_a_circuit() {
             let stats = lobby.play.stats(party);
             let begun = stats.connections_started + stats.connections_requested;
             assert_eq!(begun - stats.connections_closed, 2);
+            // What comes by its own circuit is nothing that it was asked to relay.
+            assert_eq!(lobby.play.world.node(party).introducer_stats().unknown_circuit, 0);
         }
         let stats = lobby.play.world.node(lobby.introducer).introducer_stats().clone();
         assert!(stats.relayed >= 200 && stats.throttled == 0, "{stats:?}");

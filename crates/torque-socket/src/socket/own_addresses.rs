@@ -22,7 +22,7 @@ pub(super) struct OwnAddresses {
     router: Router,
 }
 
-/// Whether, and how, a router gives this socket a port.
+/// The port that this socket wants, or has, at its router.
 #[cfg(feature = "port-mapping")]
 #[derive(Default)]
 enum Router {

@@ -142,8 +142,13 @@ impl Wanted {
             let pause = mapping.as_ref().map_or(ASK_AGAIN, |mapping| mapping.lifetime / 2);
             match tokio::time::timeout(pause, orders.recv()).await {
                 Err(_) => {}
-                // The old router may be out of reach, and another one knows nothing of it.
-                Ok(Some(())) => mapping = None,
+                // Another router knows nothing of it. The same one may refuse the port while the old mapping lives.
+                Ok(Some(())) => {
+                    while orders.try_recv().is_ok() {}
+                    if let Some(old) = mapping.take() {
+                        let _ = tokio::time::timeout(REMOVAL, old.remove()).await;
+                    }
+                }
                 Ok(None) => {
                     if let Some(mapping) = mapping {
                         mapping.remove().await;

@@ -61,8 +61,8 @@ pub enum ControlEvent {
         serial: u16,
         /// What it is about.
         kind: ReliableKind,
-        /// Its content.
-        body: Vec<u8>,
+        /// Its content. It may hold a secret.
+        body: Zeroizing<Vec<u8>>,
     },
     /// The other side has a message of ours.
     Received {
@@ -373,7 +373,9 @@ impl Reliable {
         }
         let heard = &mut self.heard[index];
         let is_out_of_date = heard.is_out_of_date(kind, serial);
-        if !is_out_of_date && !take(ControlEvent::Message { attempt, serial, kind, body: body.to_vec() }) {
+        if !is_out_of_date
+            && !take(ControlEvent::Message { attempt, serial, kind, body: Zeroizing::new(body.to_vec()) })
+        {
             self.stats.queue_full += 1;
             return;
         }

@@ -4,9 +4,10 @@
 //! introducer sees that party there, or sees both in the same place.
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::address::Address;
+use crate::introduction::reach::{Reach, reach};
 use crate::wire::introduction::{Candidate, CandidateKind, MAX_CANDIDATES};
 
 /// Where the introducer sees a party that takes direct paths.
@@ -50,60 +51,11 @@ pub(super) fn vet(of: Option<&Seen>, named: &[Candidate], to: Option<&Seen>) -> 
     told
 }
 
-/// What an IP address is good for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reach {
-    /// It is good everywhere.
-    Public,
-    /// It is good in one network: private, shared by a carrier's customers, or unique local.
-    Private,
-    /// It is good on one machine.
-    Loopback,
-    /// It is good on one link.
-    LinkLocal,
-    /// No party has it: unspecified, multicast, broadcast or reserved.
-    Nowhere,
-}
-
-fn reach(ip: IpAddr) -> Reach {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => reach_v4(ip),
-        IpAddr::V6(ip) => reach_v6(ip),
-    }
-}
-
-fn reach_v4(ip: Ipv4Addr) -> Reach {
-    match ip.octets() {
-        // 224/4 is multicast, 240/4 reserved, with the broadcast address.
-        [0 | 224.., ..] => Reach::Nowhere,
-        [127, ..] => Reach::Loopback,
-        [169, 254, ..] => Reach::LinkLocal,
-        [100, 64..=127, ..] => Reach::Private,
-        _ if ip.is_private() => Reach::Private,
-        _ => Reach::Public,
-    }
-}
-
-fn reach_v6(ip: Ipv6Addr) -> Reach {
-    match ip.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Loopback,
-        // Unspecified, and IPv4 addresses in a form that nothing uses any more.
-        [0, 0, 0, 0, 0, 0, ..] => Reach::Nowhere,
-        [0xfe80..=0xfebf, ..] => Reach::LinkLocal,
-        // Site-local addresses, given up long ago, and multicast.
-        [0xfec0..=0xffff, ..] => Reach::Nowhere,
-        [0xfc00..=0xfdff, ..] => Reach::Private,
-        _ => Reach::Public,
-    }
-}
-
 /// Returns whether the observed address of one is of use to the other: a public one, or one in the same house.
 fn passes_observed(of: &Seen, to: &Seen) -> bool {
     match reach(of.observed.ip()) {
         Reach::Public => true,
         Reach::Private | Reach::Loopback => are_local(of, to),
-        // Without its scope an IPv6 address of a link means nothing.
-        Reach::LinkLocal => of.observed.is_ipv4() && reach(to.observed.ip()) == Reach::LinkLocal,
         Reach::Nowhere => false,
     }
 }
@@ -117,7 +69,7 @@ fn passes(kind: CandidateKind, address: SocketAddr, of: &Seen, to: &Seen) -> boo
         Reach::Public => of.ips.iter().any(|ip| is_same_holder(*ip, address.ip())),
         Reach::Private => share_public_address(of, to) || are_local(of, to),
         Reach::Loopback => are_local(of, to),
-        Reach::LinkLocal | Reach::Nowhere => false,
+        Reach::Nowhere => false,
     }
 }
 

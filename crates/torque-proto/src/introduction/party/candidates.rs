@@ -3,9 +3,10 @@
 //! An introducer vets what parties name. What is never right is left out here as well: the introducer itself may lie.
 
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use crate::address::Address;
+use crate::introduction::reach::{Reach, reach};
 use crate::wire::introduction::{Candidate, MAX_CANDIDATES};
 
 /// The candidates that are worth a punch, each once: private ones first, otherwise as they came.
@@ -14,34 +15,12 @@ pub(super) fn in_order(candidates: &[Candidate]) -> Vec<SocketAddr> {
     for candidate in candidates.iter().take(MAX_CANDIDATES) {
         // An IPv4 address has several forms.
         let Some(address) = Address::from(candidate.address).socket_addr() else { continue };
-        if is_usable(address) && !usable.contains(&address) {
+        if address.port() != 0 && reach(address.ip()) != Reach::Nowhere && !usable.contains(&address) {
             usable.push(address);
         }
     }
-    usable.sort_by_key(|address| !is_private(address.ip()));
+    usable.sort_by_key(|address| !matches!(reach(address.ip()), Reach::Private | Reach::Loopback));
     usable
-}
-
-/// Returns whether an address may be one socket's.
-fn is_usable(address: SocketAddr) -> bool {
-    let is_usable = match address.ip() {
-        IpAddr::V4(ip) => {
-            ip.octets()[0] != 0 && !ip.is_multicast() && !ip.is_broadcast() && !ip.is_link_local()
-        }
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_unicast_link_local(),
-    };
-    is_usable && address.port() != 0
-}
-
-/// Returns whether an address is good only near the other party.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            // 100.64.0.0/10 lies behind the NAT of a carrier.
-            ip.is_private() || ip.is_loopback() || ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64
-        }
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback(),
-    }
 }
 
 #[cfg(test)]
@@ -69,6 +48,8 @@ mod tests {
             "[::]:5000",
             "[fe80::1]:5000",
             "[2001:db8::1]:0",
+            "240.0.0.1:5000",
+            "[fec0::1]:5000",
             "[::ffff:224.0.0.1]:5000",
             "[::ffff:0.0.0.0]:5000",
             "[::ffff:169.254.1.1]:5000",

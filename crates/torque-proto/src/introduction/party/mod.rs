@@ -39,15 +39,13 @@ use crate::wire::introduction::{
 /// Attempts with one introducer: reliable messages know as many.
 const MAX_OF_INTRODUCER: usize = 16;
 const MINUTE: Micros = Micros::from_secs(60);
-/// Introductions that are kept when their connections are established.
-const MAX_KEPT: usize = 256;
 
 /// All introductions of which a socket is a party.
 #[derive(Default)]
 pub(crate) struct Party {
     attempts: Vec<Attempt>,
     /// Oldest first.
-    kept: VecDeque<Kept>,
+    kept: Vec<Kept>,
     last_number: u32,
     /// When attempts of the last minute began, oldest first.
     begun: VecDeque<Instant>,
@@ -281,10 +279,7 @@ impl Party {
         let has_introducer = attempt.has_introducer;
         let kept = Kept::new(step, attempt, path);
         if let Some(kept) = kept.filter(|_| has_introducer) {
-            if self.kept.len() >= MAX_KEPT {
-                self.kept.pop_front();
-            }
-            self.kept.push_back(kept);
+            self.kept.push(kept);
         }
         self.reschedule();
         Some(handover)
@@ -304,11 +299,10 @@ impl Party {
         self.reschedule();
     }
 
-    /// The connection of the introduction with this id.
+    /// The connection to come of the introduction with this id.
     pub(crate) fn find(&self, id: u64) -> Option<ConnectionId> {
         let attempt = self.attempts.iter().find(|attempt| attempt.meeting().is_some_and(|m| m.id == id));
-        let kept = || self.kept.iter().find(|kept| kept.id == id).map(|kept| kept.connection);
-        attempt.map(|attempt| attempt.connection).or_else(kept)
+        attempt.map(|attempt| attempt.connection)
     }
 
     /// What the handshake of an attempt needs; `None` before the introduction, and after the connection is established.
@@ -413,7 +407,7 @@ impl Party {
     }
 
     fn meet(&mut self, step: &mut PartyStep<'_>, index: usize, told: &Introduced) {
-        let is_new = self.find(told.id).is_none();
+        let is_new = self.find(told.id).is_none() && self.kept.iter().all(|kept| kept.id != told.id);
         let attempt = &mut self.attempts[index];
         let (connection, introducer) = (attempt.connection, attempt.options.introducer);
         let meeting = if is_new { attempt.meet(step, told) } else { None };

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::{Json, object, parsed, settings_fields};
+use super::{Json, changed, longer, object, parsed, settings_fields, shorter};
 use crate::codes::{CloseCode, RejectCode};
 use crate::crypto::rng::Rng;
 use crate::event::Extension;
@@ -31,20 +31,6 @@ fn random(rng: &mut Rng, count: usize) -> Vec<u8> {
     let mut bytes = std::vec![0; count];
     rng.fill(&mut bytes);
     bytes
-}
-
-fn changed(bytes: &[u8], offset: usize, value: u8) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    bytes[offset] = value;
-    bytes
-}
-
-fn shorter(bytes: &[u8]) -> &[u8] {
-    &bytes[..bytes.len() - 1]
-}
-
-fn longer(bytes: &[u8]) -> Vec<u8> {
-    [bytes, &[0]].concat()
 }
 
 fn challenge_requests(rng: &mut Rng, vectors: &mut Vec<Json>) {

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::{Json, decode_only, object, parsed};
+use super::{Json, changed, decode_only, longer, object, parsed, shorter};
 use crate::codes::CloseCode;
 use crate::crypto::rng::Rng;
 use crate::wire::introduction::{
@@ -51,20 +51,6 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = Vec::new();
     write(&mut bytes);
     bytes
-}
-
-fn changed(good: &[u8], at: usize, to: u8) -> Vec<u8> {
-    let mut bytes = good.to_vec();
-    bytes[at] = to;
-    bytes
-}
-
-fn shorter(good: &[u8]) -> Vec<u8> {
-    good[..good.len() - 1].to_vec()
-}
-
-fn longer(good: &[u8]) -> Vec<u8> {
-    [good, &[0]].concat()
 }
 
 fn address_json(address: SocketAddr) -> Json {
@@ -150,8 +136,8 @@ fn requests(rng: &mut Rng, vectors: &mut Vec<Json>) {
     add("most", &written(|out| request(ALL_FLAGS, rng.array(), most).write(out)), false, None);
     add("unknown_flags_ignored", &changed(&good, 4, 0b1100_1010), true, None);
     add("empty", &[], false, Some("length"));
-    add("without_count", &shorter(&least), false, Some("length"));
-    add("candidate_past_end", &shorter(&good), false, Some("length"));
+    add("without_count", shorter(&least), false, Some("length"));
+    add("candidate_past_end", shorter(&good), false, Some("length"));
     add("count_too_large", &changed(&least, 21, 1), false, Some("length"));
     add("count_too_small", &changed(&good, 21, 1), false, Some("trailing"));
     add("too_long", &longer(&good), false, Some("trailing"));
@@ -265,7 +251,7 @@ fn introductions(rng: &mut Rng, vectors: &mut Vec<Json>) {
     add("id_0", &id_0, false, Some("range"));
     add("empty", &[], false, Some("length"));
     add("status_0_alone", &[0], false, Some("length"));
-    add("without_count", &shorter(&hidden), false, Some("length"));
+    add("without_count", shorter(&hidden), false, Some("length"));
     add("too_long", &longer(&hidden), false, Some("trailing"));
     add("status_1_too_long", &[1, 0], false, Some("trailing"));
     add("status_2_too_long", &[2, 0], false, Some("trailing"));
@@ -307,7 +293,7 @@ fn outcomes(vectors: &mut Vec<Json>) {
     let mut id_0 = direct.clone();
     id_0[..8].fill(0);
     add("id_0", &id_0, false, Some("range"));
-    add("too_short", &shorter(&direct), false, Some("size"));
+    add("too_short", shorter(&direct), false, Some("size"));
     add("too_long", &longer(&direct), false, Some("size"));
 }
 
@@ -342,7 +328,7 @@ fn candidate_lists(vectors: &mut Vec<Json>) {
     add("family_0", &[1, 1, 0], Some("range"));
     add("family_5", &changed(&of(1), 2, 5), Some("range"));
     add("empty", &[], Some("length"));
-    add("past_end", &shorter(&good), Some("length"));
+    add("past_end", shorter(&good), Some("length"));
     add("too_long", &longer(&good), Some("trailing"));
 }
 
@@ -389,7 +375,7 @@ fn circuits(vectors: &mut Vec<Json>) {
     add("number_0", &[0, 0, 0, 0, 1], Some("range"));
     add("state_0", &changed(&good, 4, 0), Some("range"));
     add("state_4", &changed(&good, 4, 4), Some("range"));
-    add("too_short", &shorter(&good), Some("size"));
+    add("too_short", shorter(&good), Some("size"));
     add("too_long", &longer(&good), Some("size"));
 }
 

@@ -1,7 +1,8 @@
 //! Reliable control messages: they are repeated until the other side has received them.
 //!
-//! Connections use one kind, `path_id` (PATHS.md 3), from their first punch on. The others are reserved for introductions, paths
-//! and key exchange. A connection that has never punched skips all of them, as it skips every kind that it does not know.
+//! A connection uses `path_id` (PATHS.md 3) from its first punch on, and the kinds of introductions (INTRODUCTIONS.md 3) if its socket
+//! introduces others or asks to be introduced. The other kinds are reserved. A connection that does neither skips all of them, as it
+//! skips every kind that it does not know.
 //!
 //! A message begins with the *attempt* that it belongs to, a number that the side that began it chose, and a *serial*, which
 //! counts from 1 for each attempt and direction. A message that is too long for a packet travels in parts.

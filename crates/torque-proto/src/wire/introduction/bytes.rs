@@ -14,7 +14,7 @@ use crate::codes::CloseCode;
 use crate::wire::{KEY_TYPE_ED25519, ParseError, Reader};
 
 /// Bytes of a *withdraw*.
-pub const WITHDRAW_BYTES: usize = 2;
+const WITHDRAW_BYTES: usize = 2;
 
 impl Request {
     /// Reads the body of a *request*. Flags that this version does not know are ignored.

@@ -65,7 +65,7 @@ fn part(attempt: u32, serial: u16, kind: ReliableKind, length: u16, offset: u16)
 }
 
 fn message(attempt: u32, serial: u16, kind: ReliableKind, body: &[u8]) -> ControlEvent {
-    ControlEvent::Message { attempt, serial, kind, body: body.to_vec() }
+    ControlEvent::Message { attempt, serial, kind, body: Zeroizing::new(body.to_vec()) }
 }
 
 #[test]
@@ -364,7 +364,7 @@ fn every_message_is_handled_once_and_in_time_or_told_as_failed() {
             for (time, event) in &run.events[1 - from] {
                 if let ControlEvent::Message { attempt, serial, kind, body } = event {
                     let (since, wanted) = &sent[from][&(*attempt, *serial)];
-                    assert_eq!((body, *kind), (wanted, KIND));
+                    assert_eq!((&**body, *kind), (wanted, KIND));
                     assert!(time - since <= 10_210, "in time");
                     assert_eq!(handled.insert((*attempt, *serial), *time), None, "handled twice");
                 }

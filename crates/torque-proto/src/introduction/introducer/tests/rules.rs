@@ -222,6 +222,10 @@ fn a_refusal_is_told_to_all_that_asked() {
         assert_eq!(refused(world.heard(2, 1)), second_asks);
         assert!(world.is_empty());
         assert_eq!(world.results(), []);
+        // It was no word on what is asked later.
+        world.ask(2, 1, true);
+        let wanted = IntroducerEvent::Requested { from: id(2), to: id(1), from_is_host: true };
+        assert_eq!(world.events(), [wanted]);
     }
 }
 
