@@ -104,23 +104,29 @@ fn both_sides_give_the_bytes_of_the_published_vectors() {
     }
 }
 
-#[test]
-fn the_exchange_is_what_another_program_makes_of_the_document() {
-    let bytes = |from: u8| -> [u8; 32] { core::array::from_fn(|i| from + i as u8) };
-    let (host, initiator) = (KeyPair::from_seed(bytes(0)), KeyPair::from_seed(bytes(32)));
-    let epoch = DhSecret::from_bytes(bytes(64));
+fn counting(from: u8) -> [u8; 32] {
+    core::array::from_fn(|index| from + index as u8)
+}
+
+/// The initiator's message and what follows from it, with secrets that count upwards.
+fn counting_exchange(psk: Option<&Psk>) -> (Vec<u8>, HandshakeSecret) {
+    let (host, initiator) = (KeyPair::from_seed(counting(0)), KeyPair::from_seed(counting(32)));
     let mut message = Vec::new();
-    let secret = initiate(
-        Prior { prologue: b"a prologue", psk: None },
-        epoch.public(),
+    let initiated = initiate(
+        Prior { prologue: b"a prologue", psk },
+        DhSecret::from_bytes(counting(64)).public(),
         &host.public().x25519(),
-        bytes(96),
+        counting(96),
         &initiator,
         b"the request payload",
         &mut message,
-    )
-    .unwrap()
-    .secret;
+    );
+    (message, initiated.unwrap().secret)
+}
+
+#[test]
+fn the_exchange_is_what_another_program_makes_of_the_document() {
+    let (message, secret) = counting_exchange(None);
     let wanted = "675dd574ed7789310b3d2e7681f3790b466c773b1521fecf36577958371ea52f6b57746ffc5a5b6c7602eebd67b2874b18dcf19b4c7799488cbb3007c203f6a772e9bf732573cb09d3fc75b5a808d1f0405691dfe974b08224a1f2bdc5f55ac21da1c253745df51a0b6dfce1265044ba82eca4";
     assert_eq!(message, hex(wanted));
     assert_eq!(secret.ck, array("ddc852fde632538c22a4f5370f89e858904013309a386177e2a77cb8b425024e"));
@@ -129,22 +135,7 @@ fn the_exchange_is_what_another_program_makes_of_the_document() {
 
 #[test]
 fn the_exchange_with_a_psk_is_what_another_program_makes_of_the_document() {
-    let bytes = |from: u8| -> [u8; 32] { core::array::from_fn(|i| from + i as u8) };
-    let (host, initiator) = (KeyPair::from_seed(bytes(0)), KeyPair::from_seed(bytes(32)));
-    let epoch = DhSecret::from_bytes(bytes(64));
-    let psk = Psk(bytes(128));
-    let mut message = Vec::new();
-    let secret = initiate(
-        Prior { prologue: b"a prologue", psk: Some(&psk) },
-        epoch.public(),
-        &host.public().x25519(),
-        bytes(96),
-        &initiator,
-        b"the request payload",
-        &mut message,
-    )
-    .unwrap()
-    .secret;
+    let (message, secret) = counting_exchange(Some(&Psk(counting(128))));
     let wanted = "675dd574ed7789310b3d2e7681f3790b466c773b1521fecf36577958371ea52f20a0258f936a641f4bc530c5c207a7eaa6d7b8c5e3c2dbad62ff91d9692f46d520198b400d3b50c37c0e552323fd85ffc2dc3dbad3b6c17d260184efdb41b36fe55ed98868b6db617de536b0bddda651fcc025";
     assert_eq!(message, hex(wanted));
     assert_eq!(secret.ck, array("3dfa9c51c830c985897becb31ac54c4cfc8920af503602e3f365b43be542dd60"));
