@@ -240,6 +240,8 @@ pub enum EventKind {
     IntroductionRequested,
     /// What became of an introduction.
     Introduced,
+    /// How this socket's NAT behaves.
+    NatFound,
 }
 
 impl EventKind {
@@ -255,6 +257,7 @@ impl EventKind {
         Self::PathChanged,
         Self::IntroductionRequested,
         Self::Introduced,
+        Self::NatFound,
     ];
 
     /// The number that stands for it on the wire and in other languages.
@@ -270,6 +273,7 @@ impl EventKind {
             Self::PathChanged => 8,
             Self::IntroductionRequested => 9,
             Self::Introduced => 10,
+            Self::NatFound => 11,
         }
     }
 
@@ -286,6 +290,7 @@ impl EventKind {
             Self::PathChanged => "path_changed",
             Self::IntroductionRequested => "introduction_requested",
             Self::Introduced => "introduced",
+            Self::NatFound => "nat_found",
         }
     }
 }
@@ -303,6 +308,7 @@ impl fmt::Display for EventKind {
             Self::PathChanged => "The connection takes another path",
             Self::IntroductionRequested => "A party asks to be introduced and waits for an answer",
             Self::Introduced => "What became of an introduction",
+            Self::NatFound => "How this socket's NAT behaves",
         })
     }
 }

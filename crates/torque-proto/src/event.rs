@@ -4,7 +4,7 @@ mod flat;
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 pub use flat::FlatEvent;
@@ -18,6 +18,7 @@ use crate::identity::PublicKey;
 use crate::introduction::{IntroductionId, IntroductionResult};
 use crate::payload::Payload;
 use crate::settings::Settings;
+use crate::wire::introduction::Nat;
 
 impl Delivery {
     /// Returns whether the other application is certain to have got the packet.
@@ -172,6 +173,15 @@ pub enum Event {
         /// From the first request until then, as the slower party measured it.
         took: Duration,
     },
+    /// At a party: how the NAT between this socket and the introducer behaves. It follows [`look_at_nat`](crate::Endpoint::look_at_nat).
+    NatFound {
+        /// The connection with the introducer that looked.
+        introducer: ConnectionId,
+        /// What it saw. `Unknown` if it looks at no NATs, or did not see enough.
+        nat: Nat,
+        /// Where it sees this socket, if that is an IP address.
+        observed: Option<SocketAddr>,
+    },
     /// A datagram outside any connection. Its source may be forged: never answer it with more bytes than it has.
     InfoPacket {
         /// Where it claims to come from.
@@ -197,6 +207,7 @@ impl Event {
             | Self::PathChanged { connection, .. } => Some(*connection),
             Self::IntroductionRequested { from, .. } => Some(*from),
             Self::Introduced { initiator, .. } => Some(*initiator),
+            Self::NatFound { introducer, .. } => Some(*introducer),
             Self::InfoPacket { .. } => None,
         }
     }

@@ -74,8 +74,8 @@ pub use id::{ConnectionId, Sequence};
 pub use identity::{KeyPair, PublicKey};
 pub use instant::Instant;
 pub use introduction::{
-    IntroducerStats, IntroductionConfig, IntroductionId, IntroductionResult, PartyStats, PunchesLeftOut,
-    Relay,
+    HardNat, IntroducerStats, IntroductionConfig, IntroductionId, IntroductionResult, OBSERVING_PORT,
+    PartyStats, PortRequest, PunchesLeftOut, Relay,
 };
 pub use path::Path;
 pub use payload::Payload;
@@ -83,6 +83,7 @@ pub use settings::{Settings, SettingsError};
 pub use stats::{ByteRate, ConnectionCounters, ConnectionStats, HandshakeStats, Stats};
 pub use timer::TimerKind;
 pub use transmits::{Run, Transmit, Transmits};
+pub use wire::introduction::Nat;
 
 /// The README's example has to work.
 #[cfg(doctest)]

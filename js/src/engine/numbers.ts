@@ -22,6 +22,8 @@ export const EVENT = {
   introduction_requested: 9,
   /** What became of an introduction. */
   introduced: 10,
+  /** How this socket's NAT behaves. */
+  nat_found: 11,
 } as const;
 
 /** Verdicts by number. */

@@ -36,6 +36,8 @@ impl Form {
             DatagramKind::ProbeEcho => parse_probe_echo(datagram).ok().map(|nonce| Self::Echo { nonce }),
             // Pages have no circuits.
             DatagramKind::Relayed => None,
+            // Nobody looks at the NAT of a page: introducers see its gateway.
+            DatagramKind::Observe => None,
             _ => Some(Self::Other),
         }
     }

@@ -95,6 +95,11 @@ impl Endpoint {
         self.send_messages(now, messages);
     }
 
+    /// A datagram that shows where a party is.
+    pub(super) fn on_observe(&mut self, _: Instant, _: Path, _: &[u8]) {
+        self.stats.reserved_kind += 1;
+    }
+
     /// A datagram that is relayed: by this socket, or to it.
     pub(super) fn on_relayed(&mut self, now: Instant, path: Path, bytes: &mut [u8]) {
         let Ok((number, inner)) = parse_relayed(bytes) else { return self.stats.malformed += 1 };

@@ -13,6 +13,8 @@ mod introduced;
 #[cfg(feature = "introductions")]
 mod introducing;
 pub(crate) mod maps;
+#[cfg(feature = "introductions")]
+mod nats;
 mod origins;
 mod packets;
 mod paths;

@@ -34,6 +34,7 @@ impl Endpoint {
             DatagramKind::Punch => self.on_punch(now, path, bytes),
             DatagramKind::WhoAreYou => self.on_who_are_you(now, path, bytes),
             DatagramKind::Reset => self.on_reset(now, path, bytes),
+            DatagramKind::Observe => self.on_observe(now, path, bytes),
             DatagramKind::Relayed => self.on_relayed(now, path, bytes),
             DatagramKind::Info => self.on_info(path, bytes),
             DatagramKind::Probe => self.on_probe(path, bytes),

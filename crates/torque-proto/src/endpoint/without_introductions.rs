@@ -66,6 +66,10 @@ impl Endpoint {
         self.stats.unknown_introduction += 1;
     }
 
+    pub(super) fn on_observe(&mut self, _: Instant, _: Path, _: &[u8]) {
+        self.stats.reserved_kind += 1;
+    }
+
     pub(super) fn on_relayed(&mut self, _: Instant, _: Path, _: &mut [u8]) {
         self.stats.relayed_refused += 1;
     }

@@ -1,6 +1,6 @@
 //! Events for languages that have no enums with content.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::{ChallengeResponse, ConnectRequest, Event};
@@ -40,7 +40,8 @@ pub struct FlatEvent<'a> {
     pub is_host: bool,
     /// The introduction's id.
     pub introduction: u64,
-    /// What became of it: 0 direct, 1 relayed, 2 became direct, 3 somebody never asked, 4 unknown, 255 failed, with `code`.
+    /// What became of it: 0 direct, 1 relayed, 2 became direct, 3 somebody never asked, 4 unknown, 255 failed, with `code`. Of a NAT
+    /// that was found: 0 unknown, 1 independent of the destination, 2 sequential, 3 unpredictable.
     pub result: u8,
     /// The data that a host gave for an introduction, of a challenge response.
     pub introduced_data: &'a [u8],
@@ -72,6 +73,8 @@ pub struct FlatEvent<'a> {
     pub remote: Option<&'a Address>,
     /// The address of this machine that an info packet was sent to, where the carrier tells.
     pub local: Option<&'a IpAddr>,
+    /// Where an introducer sees this socket, with the NAT that it found.
+    pub observed: Option<&'a SocketAddr>,
 }
 
 impl<'a> FlatEvent<'a> {
@@ -99,6 +102,7 @@ impl<'a> FlatEvent<'a> {
             round_trip: Duration::ZERO,
             remote: None,
             local: None,
+            observed: None,
         }
     }
 
@@ -189,6 +193,11 @@ impl Event {
                 code: result.code().map_or(0, CloseCode::number),
                 round_trip: *took,
                 ..flat(EventKind::Introduced, &[])
+            },
+            Self::NatFound { introducer: _, nat, observed } => FlatEvent {
+                result: nat.number(),
+                observed: observed.as_ref(),
+                ..flat(EventKind::NatFound, &[])
             },
             Self::InfoPacket { remote, local, payload } => FlatEvent {
                 remote: Some(remote),

@@ -2,6 +2,19 @@
 
 use core::time::Duration;
 
+/// When a party tries many ports against NATs that depend on the destination (INTRODUCTIONS.md 9.2): up to 4,096 punches to one address.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum HardNat {
+    /// In an established connection over a circuit, if the other side's key was pinned or accepted by the application.
+    #[default]
+    Verified,
+    /// As soon as nothing else has helped, on the introducer's word. One that lies can have this socket send 250 datagrams a second to an
+    /// address of its choice, for 30 s in 10 minutes.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// Figures and limits of introductions (INTRODUCTIONS.md).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -25,6 +38,10 @@ pub struct IntroductionConfig {
     /// Tells introducers the addresses of this machine's interfaces (default true). They pass them on only to parties with the same
     /// public address.
     pub local_addresses: bool,
+    /// When a party tries many ports, because the NATs depend on the destination (default: [`HardNat::Verified`]).
+    pub hard_nat: HardNat,
+    /// Further ports that a party may open for that, and to have its NAT looked at (default 256). 0 for drivers that cannot open any.
+    pub further_ports: usize,
     /// Attempts of a party that are under way at a time, and how many it may begin in a minute (default 64).
     pub attempts: usize,
 }
@@ -41,6 +58,8 @@ impl Default for IntroductionConfig {
             circuit_after: Duration::from_secs(2),
             path_wait: Duration::from_secs(25),
             local_addresses: true,
+            hard_nat: HardNat::default(),
+            further_ports: 256,
             attempts: 64,
         }
     }

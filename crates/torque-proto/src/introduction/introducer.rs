@@ -14,6 +14,7 @@ mod vetting;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use self::bucket::{Bucket, Limit};
@@ -120,6 +121,8 @@ pub(crate) struct Introducer {
     shares: Shares,
     accounts: SortedMap<ConnectionId, Account>,
     circuits: Circuits,
+    /// Where parties are observed beside the address that they connect to.
+    observing_address: Option<SocketAddr>,
     stats: IntroducerStats,
 }
 
@@ -135,8 +138,13 @@ impl Introducer {
             shares: Shares::default(),
             accounts: SortedMap::new(),
             circuits: Circuits::new(seeded),
+            observing_address: None,
             stats: IntroducerStats::default(),
         }
+    }
+
+    pub(crate) fn set_observing_address(&mut self, address: SocketAddr) {
+        self.observing_address = Some(address);
     }
 
     /// Returns whether nothing is kept of any connection.

@@ -9,6 +9,7 @@ mod config;
 pub(crate) mod introducer;
 #[cfg(feature = "introductions")]
 pub(crate) mod party;
+mod port_request;
 #[cfg(feature = "introductions")]
 mod reach;
 mod relay;
@@ -21,7 +22,8 @@ use core::num::NonZeroU64;
 
 use zeroize::Zeroizing;
 
-pub use config::IntroductionConfig;
+pub use config::{HardNat, IntroductionConfig};
+pub use port_request::PortRequest;
 pub use relay::Relay;
 pub use result::IntroductionResult;
 pub use stats::{IntroducerStats, PartyStats, PunchesLeftOut};
@@ -31,6 +33,10 @@ use crate::wire::control::reliable::ReliableKind;
 
 /// The bit of an attempt's number that says which side of the connection with the introducer is the party.
 const HOST_BIT: u32 = 1 << 31;
+
+/// The [`Path`](crate::Path) port of what arrives at an introducer's
+/// [observing address](crate::Endpoint::set_observing_address). No further port has this number.
+pub const OBSERVING_PORT: u16 = u16::MAX;
 
 /// Names one introduction: random, drawn by its introducer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

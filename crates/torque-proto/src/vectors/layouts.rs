@@ -75,7 +75,7 @@ fn decode_only(vector: Json) -> Json {
 fn datagrams(vectors: &mut Vec<Json>) {
     let handshake = [(1_u8, 768), (2, 175), (3, 169), (4, 117), (5, 53), (6, 49), (7, 19)];
     let paths = [(8, 42), (9, 1), (0x0a, 17), (0x0e, 6)];
-    let sizes = handshake.into_iter().chain(paths).chain([(0x0b, 17), (0x0c, 17)]);
+    let sizes = handshake.into_iter().chain(paths).chain([(0x0b, 17), (0x0c, 17), (0x0d, 17)]);
     let mut add = |name: String, bytes: &[u8], refused: Option<&str>| {
         let kind = match DatagramKind::of(bytes) {
             DatagramKind::ChallengeRequest => "challenge_request",
@@ -93,6 +93,7 @@ fn datagrams(vectors: &mut Vec<Json>) {
             DatagramKind::Punch => "punch",
             DatagramKind::WhoAreYou => "who_are_you",
             DatagramKind::Reset => "reset",
+            DatagramKind::Observe => "observe",
             DatagramKind::Relayed => "relayed",
             DatagramKind::Empty => "empty",
         };
@@ -112,7 +113,7 @@ fn datagrams(vectors: &mut Vec<Json>) {
     for first in [0x20_u8, 0x7f, 0x80, 0xff] {
         add(format!("{first:02x}"), &[first, 1, 2, 3], None);
     }
-    for first in [0x00_u8, 0x0d, 0x0f, 0x1f] {
+    for first in [0x00_u8, 0x0f, 0x1f] {
         add(format!("{first:02x}"), &[first, 1, 2, 3], Some("reserved"));
     }
     add("empty".to_string(), &[], Some("empty"));

@@ -4,6 +4,7 @@
 //! A body that is not laid out as the document says is an error, to its last byte.
 
 mod bytes;
+mod observation;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,6 +14,7 @@ use core::net::SocketAddr;
 use zeroize::Zeroizing;
 
 pub use self::bytes::{parse_candidates, parse_withdraw, withdraw, write_candidates};
+pub use self::observation::{OBSERVE_BYTES, observe, parse_observe, parse_tokens_wanted};
 use crate::codes::CloseCode;
 
 /// The most candidates in a message.
@@ -27,8 +29,6 @@ pub enum CandidateKind {
     Interface,
     /// A router maps it to the party.
     Mapped,
-    /// The party's NAT gave out its port last.
-    LastPort,
 }
 
 /// An address at which a party may be reachable.
@@ -78,8 +78,8 @@ pub enum Nat {
     Unknown,
     /// The port does not depend on the destination.
     Independent,
-    /// It does, and rises by about this much.
-    Sequential(i8),
+    /// It does, and each new one is above the last one, by this much or a multiple of it.
+    Sequential(u8),
     /// It does, and cannot be foreseen.
     Unpredictable,
 }
@@ -181,6 +181,44 @@ pub struct CircuitNotice {
     pub circuit: u32,
     /// Its state.
     pub state: CircuitState,
+}
+
+/// The most tokens in a message.
+pub const MAX_TOKENS: usize = 8;
+
+/// Shows an introducer where a datagram comes from (INTRODUCTIONS.md 9.1).
+pub type ObserveToken = [u8; 16];
+
+/// Kind 10 of an introducer: tokens to be observed with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tokens {
+    /// For a look at the party's NAT: where the second token goes. An unspecified IP address is the one at which the party reaches the
+    /// introducer. `None` if the party asked for these tokens by their number.
+    pub second: Option<SocketAddr>,
+    /// 1 to [`MAX_TOKENS`].
+    pub tokens: Vec<ObserveToken>,
+}
+
+/// Kind 11: the address from which a token came that was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Observed {
+    /// Whether the other party sent it.
+    pub is_other: bool,
+    /// The place of the token among those that were asked for, from 0.
+    pub round: u8,
+    /// Where it came from.
+    pub address: SocketAddr,
+}
+
+/// Kind 21: what is known of both NATs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Nats {
+    /// The other party's.
+    pub other: Nat,
+    /// That of the party that is told. Its stride does not travel: it is read as 0.
+    pub own: Nat,
+    /// Where the introducer sees the party that is told, if that is an IP address.
+    pub observed: Option<SocketAddr>,
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub enum DatagramKind {
     Probe,
     /// 4.9
     ProbeEcho,
+    /// INTRODUCTIONS.md 2: shows an introducer where it comes from.
+    Observe,
     /// INTRODUCTIONS.md 2: a datagram that travels on a circuit.
     Relayed,
     /// A first byte that this version has no use for; dropped.
@@ -57,8 +59,9 @@ impl DatagramKind {
                 0x0a => Self::Reset,
                 0x0b => Self::Probe,
                 0x0c => Self::ProbeEcho,
+                0x0d => Self::Observe,
                 0x0e => Self::Relayed,
-                0x00 | 0x0d | 0x0f..=0x1f => Self::Reserved,
+                0x00 | 0x0f..=0x1f => Self::Reserved,
                 0x20..=0x7f => Self::Info,
                 0x80..=0xff => Self::Packet,
             },

@@ -3,6 +3,7 @@
 use core::ops::RangeInclusive;
 
 use super::header::HeaderSize;
+use super::introduction::OBSERVE_BYTES;
 use super::{
     CHALLENGE_REQUEST_BYTES, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, MAX_RELAYED,
     PROBE_BYTES, Punch, RELAYED_HEAD_BYTES, REPLY_HEADER_BYTES, RESET_BYTES, Reject, ReplyKind, WHO_ARE_YOU,
@@ -34,6 +35,7 @@ impl DatagramKind {
             Self::WhoAreYou => (WHO_ARE_YOU.len(), WHO_ARE_YOU.len()),
             Self::Reset => (RESET_BYTES, RESET_BYTES),
             Self::Probe | Self::ProbeEcho => (PROBE_BYTES, PROBE_BYTES),
+            Self::Observe => (OBSERVE_BYTES, OBSERVE_BYTES),
             Self::Relayed => (RELAYED_HEAD_BYTES + 1, RELAYED_HEAD_BYTES + MAX_RELAYED),
             Self::Packet => (HeaderSize::Three.bytes() + Settings::MIN_TAG_BYTES as usize, MAX_UDP_BYTES),
             Self::Reserved | Self::Info | Self::Empty => return None,

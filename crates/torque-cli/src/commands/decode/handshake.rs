@@ -1,5 +1,6 @@
 //! Handshake messages, and the datagrams that look after paths, field by field (PROTOCOL.md 4, PATHS.md 2).
 
+use torque_proto::wire::introduction::{ObserveToken, parse_observe};
 use torque_proto::wire::{
     ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind, Offers, ParseError,
     Punch, Reject, ReplyKind, SealedReply, WHO_ARE_YOU, parse_probe, parse_probe_echo, parse_reset,
@@ -9,7 +10,7 @@ use torque_socket::{Cipher, Credential, PublicKey};
 use super::fields::{Explained, data};
 use crate::units::{hex, printable};
 
-/// Explains a datagram of one of the kinds 0x01 to 0x0c.
+/// Explains a datagram of one of the kinds 0x01 to 0x0d.
 pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
     let name = name(kind);
     let explained = match kind {
@@ -30,6 +31,7 @@ pub fn explain(kind: DatagramKind, bytes: &[u8]) -> Explained {
         DatagramKind::ProbeEcho => {
             parse_probe_echo(bytes).map(|nonce| probe(name, "a socket receives here", &nonce))
         }
+        DatagramKind::Observe => parse_observe(bytes).map(|token| observe(name, &token)),
         _ => SealedReply::parse(bytes).map(|message| reply(name, &message)),
     };
     explained.unwrap_or_else(|error| malformed(name, bytes, &error))
@@ -53,6 +55,7 @@ pub fn name(kind: DatagramKind) -> &'static str {
         DatagramKind::Info => "info",
         DatagramKind::Packet => "packet",
         DatagramKind::Empty => "empty",
+        DatagramKind::Observe => "observe",
         DatagramKind::Relayed => "relayed",
         DatagramKind::Reserved => "reserved",
     }
@@ -186,6 +189,12 @@ fn reject(message: &Reject) -> Explained {
 fn probe(name: &'static str, summary: &str, nonce: &[u8; 16]) -> Explained {
     let mut explained = Explained::new(name, summary);
     explained.field(1, 16, "nonce", hex(nonce));
+    explained
+}
+
+fn observe(name: &'static str, token: &ObserveToken) -> Explained {
+    let mut explained = Explained::new(name, "shows an introducer where it comes from");
+    explained.field(1, 16, "token", hex(token));
     explained
 }
 

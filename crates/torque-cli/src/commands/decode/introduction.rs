@@ -120,7 +120,6 @@ fn candidates(list: &[Candidate]) -> String {
             CandidateKind::Observed => "observed",
             CandidateKind::Interface => "interface",
             CandidateKind::Mapped => "mapped",
-            CandidateKind::LastPort => "last port",
         };
         format!("{kind} {}", candidate.address)
     };

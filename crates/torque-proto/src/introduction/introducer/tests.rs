@@ -249,6 +249,7 @@ impl World {
             shares,
             accounts,
             circuits,
+            observing_address: _,
             stats: _,
         } = &self.introducer;
         records.is_empty()

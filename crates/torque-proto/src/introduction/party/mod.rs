@@ -8,6 +8,7 @@ mod attempt;
 mod budgets;
 mod candidates;
 mod kept;
+mod ports;
 mod punching;
 mod step;
 
@@ -18,10 +19,11 @@ pub(crate) use attempt::HandshakeSecrets;
 use attempt::{Attempt, Meeting, State};
 use budgets::Budgets;
 use kept::Kept;
+use ports::Ports;
 use punching::{NewlyValid, Punching, PunchingStep};
 pub(crate) use step::{Handover, PartyEvent, PartyOptions, PartyStep, PunchOut};
 
-use super::{HOST_BIT, PartyStats};
+use super::{HOST_BIT, Message, PartyStats, PortRequest};
 use crate::codes::CloseCode;
 use crate::error::CallError;
 use crate::id::ConnectionId;
@@ -52,6 +54,7 @@ pub(crate) struct Party {
     /// Where this machine may be reachable, as introducers are told.
     own: Vec<Candidate>,
     budgets: Budgets,
+    ports: Ports,
     counters: PartyStats,
     deadline: Option<Instant>,
 }
@@ -85,13 +88,30 @@ impl Party {
             return Err(CallError::TooManyIntroductions);
         }
         self.begun.push_back(step.now);
-        let number = self.next_number(&options);
+        let number = self.next_number(options.hosts_introducer);
         let attempt = Attempt::new(step, connection, number, options);
         attempt.request(step, &self.own);
         self.attempts.push(attempt);
         self.counters.begun += 1;
         self.reschedule();
         Ok(())
+    }
+
+    /// Asks an introducer how the NAT between it and this socket behaves.
+    pub(crate) fn look_at_nat(
+        &mut self,
+        step: &mut PartyStep<'_>,
+        introducer: ConnectionId,
+        hosts_introducer: bool,
+    ) {
+        let attempt = self.next_number(hosts_introducer);
+        let body = Vec::from([0]).into();
+        step.messages.push(Message { connection: introducer, attempt, kind: ReliableKind::TOKENS, body });
+    }
+
+    /// What the driver is to do next about further ports.
+    pub(crate) fn poll_port_request(&mut self) -> Option<PortRequest> {
+        self.ports.poll()
     }
 
     /// A message of an introducer arrived. One that is older than another of its kind does not come here.
@@ -212,7 +232,7 @@ impl Party {
         candidates.retain(|candidate| match candidate.kind {
             CandidateKind::Interface => tells_local,
             CandidateKind::Mapped => true,
-            CandidateKind::Observed | CandidateKind::LastPort => false,
+            CandidateKind::Observed => false,
         });
         candidates.truncate(MAX_CANDIDATES);
         if candidates == self.own {
@@ -358,9 +378,9 @@ impl Party {
     }
 
     /// A number that no attempt has. It is not 0: messages with that are of the connection with the introducer itself.
-    fn next_number(&mut self, options: &PartyOptions) -> u32 {
+    fn next_number(&mut self, hosts_introducer: bool) -> u32 {
         self.last_number = self.last_number % (HOST_BIT - 1) + 1;
-        self.last_number | if options.hosts_introducer { HOST_BIT } else { 0 }
+        self.last_number | if hosts_introducer { HOST_BIT } else { 0 }
     }
 
     fn index(&self, connection: ConnectionId) -> Option<usize> {

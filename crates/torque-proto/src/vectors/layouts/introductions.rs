@@ -66,7 +66,6 @@ const fn kind_number(kind: CandidateKind) -> u8 {
         CandidateKind::Observed => 0,
         CandidateKind::Interface => 1,
         CandidateKind::Mapped => 2,
-        CandidateKind::LastPort => 3,
     }
 }
 
@@ -157,7 +156,7 @@ fn introduced(rng: &mut Rng) -> Introduced {
         observed: Some("203.0.113.9:40000".parse().expect("a good address")),
         candidates: std::vec![
             candidate(CandidateKind::Observed, "198.51.100.7:28000"),
-            candidate(CandidateKind::LastPort, "198.51.100.7:40001"),
+            candidate(CandidateKind::Mapped, "198.51.100.7:40001"),
         ],
     }
 }
@@ -174,7 +173,7 @@ fn introduction_json(introduction: &Introduction) -> Json {
         Nat::Sequential(_) => 2,
         Nat::Unpredictable => 3,
     };
-    let stride = if let Nat::Sequential(stride) = told.nat { stride.cast_unsigned() } else { 0 };
+    let stride = if let Nat::Sequential(stride) = told.nat { stride } else { 0 };
     let fields = object! {
         "status": 0_u8,
         "introduction_id": told.id,
@@ -316,7 +315,7 @@ fn candidate_lists(vectors: &mut Vec<Json>) {
         candidate(CandidateKind::Observed, "0.0.0.0:0"),
         candidate(CandidateKind::Interface, "[fe80::1]:1"),
         candidate(CandidateKind::Mapped, "255.255.255.255:65535"),
-        candidate(CandidateKind::LastPort, "[::]:0"),
+        candidate(CandidateKind::Mapped, "[::]:0"),
     ];
     add("all_kinds", &written(|out| write_candidates(&all_kinds, out)), None);
     let one = [1, 4, 192, 0, 2, 1, 0x6d, 0x60];

@@ -58,11 +58,13 @@ impl ReliableKind {
     pub const REKEY_ANSWER: Self = Self(19);
     /// The initiator names the sequence from which the new keys count.
     pub const REKEY_CUT: Self = Self(20);
+    /// The introducer tells what is known of the NATs of both parties.
+    pub const NATS: Self = Self(21);
 
     /// The kind with this number; `None` if no reliable message has it.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
-            5..=12 | 14 | 16..=20 => Some(Self(number)),
+            5..=12 | 14 | 16..=21 => Some(Self(number)),
             _ => None,
         }
     }
@@ -75,7 +77,7 @@ impl ReliableKind {
     /// Returns whether a message of this kind describes a state as a whole. One that is older than another one of its kind is
     /// out of date.
     pub const fn is_state(self) -> bool {
-        matches!(self, Self::INTRODUCTION | Self::CANDIDATES | Self::CIRCUIT)
+        matches!(self, Self::INTRODUCTION | Self::CANDIDATES | Self::CIRCUIT | Self::NATS)
     }
 }
 

@@ -95,12 +95,9 @@ impl Introduced {
             secret: Zeroizing::new(reader.array()?),
             circuit: reader.u32()?,
             circuit_rate: reader.u32()?,
-            nat: {
-                let (number, stride) = (reader.u8()?, reader.u8()?);
-                Nat::from_number(number, stride.cast_signed())?
-            },
+            nat: Nat::read_with_stride(reader)?,
             own_nat: Nat::from_number(reader.u8()?, 0)?,
-            observed: read_observed(reader)?,
+            observed: read_optional_address(reader)?,
             candidates: read_candidates(reader)?,
         })
     }
@@ -113,12 +110,8 @@ impl Introduced {
         out.extend_from_slice(&*self.secret);
         out.extend_from_slice(&self.circuit.to_be_bytes());
         out.extend_from_slice(&self.circuit_rate.to_be_bytes());
-        let stride = if let Nat::Sequential(stride) = self.nat { stride } else { 0 };
-        out.extend_from_slice(&[self.nat.number(), stride.cast_unsigned(), self.own_nat.number()]);
-        match self.observed {
-            Some(address) => write_address(address, out),
-            None => out.push(NO_ADDRESS),
-        }
+        out.extend_from_slice(&[self.nat.number(), self.nat.stride(), self.own_nat.number()]);
+        write_optional_address(self.observed, out);
         write_candidates(&self.candidates, out);
     }
 }
@@ -266,7 +259,12 @@ impl PartyFlags {
 }
 
 impl Nat {
-    fn from_number(number: u8, stride: i8) -> Result<Self, ParseError> {
+    pub(super) fn read_with_stride(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        let (number, stride) = (reader.u8()?, reader.u8()?);
+        Self::from_number(number, stride)
+    }
+
+    pub(super) fn from_number(number: u8, stride: u8) -> Result<Self, ParseError> {
         match number {
             0 => Ok(Self::Unknown),
             1 => Ok(Self::Independent),
@@ -276,7 +274,12 @@ impl Nat {
         }
     }
 
-    const fn number(self) -> u8 {
+    pub(super) const fn stride(self) -> u8 {
+        if let Self::Sequential(stride) = self { stride } else { 0 }
+    }
+
+    /// The number on the wire (INTRODUCTIONS.md 9.1).
+    pub const fn number(self) -> u8 {
         match self {
             Self::Unknown => 0,
             Self::Independent => 1,
@@ -292,7 +295,6 @@ impl CandidateKind {
             0 => Ok(Self::Observed),
             1 => Ok(Self::Interface),
             2 => Ok(Self::Mapped),
-            3 => Ok(Self::LastPort),
             _ => Err(ParseError::Unknown),
         }
     }
@@ -302,7 +304,6 @@ impl CandidateKind {
             Self::Observed => 0,
             Self::Interface => 1,
             Self::Mapped => 2,
-            Self::LastPort => 3,
         }
     }
 }
@@ -326,15 +327,22 @@ const NO_ADDRESS: u8 = 0;
 const IPV4: u8 = 4;
 const IPV6: u8 = 6;
 
-fn read_observed(reader: &mut Reader<'_>) -> Result<Option<SocketAddr>, ParseError> {
+pub(super) fn read_optional_address(reader: &mut Reader<'_>) -> Result<Option<SocketAddr>, ParseError> {
     match reader.u8()? {
         NO_ADDRESS => Ok(None),
         family => read_address(family, reader).map(Some),
     }
 }
 
+pub(super) fn write_optional_address(address: Option<SocketAddr>, out: &mut Vec<u8>) {
+    match address {
+        Some(address) => write_address(address, out),
+        None => out.push(NO_ADDRESS),
+    }
+}
+
 /// An IPv4-mapped address counts as the IPv4 address, so that it cannot pass for another one.
-fn read_address(family: u8, reader: &mut Reader<'_>) -> Result<SocketAddr, ParseError> {
+pub(super) fn read_address(family: u8, reader: &mut Reader<'_>) -> Result<SocketAddr, ParseError> {
     let ip: IpAddr = match family {
         IPV4 => Ipv4Addr::from(reader.array::<4>()?).into(),
         IPV6 => Ipv6Addr::from(reader.array::<16>()?).into(),
@@ -343,7 +351,7 @@ fn read_address(family: u8, reader: &mut Reader<'_>) -> Result<SocketAddr, Parse
     Ok(SocketAddr::new(ip.to_canonical(), reader.u16()?))
 }
 
-fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
+pub(super) fn write_address(address: SocketAddr, out: &mut Vec<u8>) {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => {
             out.push(IPV4);

@@ -30,14 +30,14 @@ fn address(rng: &mut Rng) -> SocketAddr {
 }
 
 fn candidates(rng: &mut Rng) -> Vec<Candidate> {
-    use CandidateKind::{Interface, LastPort, Mapped, Observed};
+    use CandidateKind::{Interface, Mapped, Observed};
     let count = rng.below(MAX_CANDIDATES as u64 + 1);
-    let kinds = [Observed, Interface, Mapped, LastPort];
-    (0..count).map(|_| Candidate { kind: kinds[rng.below(4) as usize], address: address(rng) }).collect()
+    let kinds = [Observed, Interface, Mapped];
+    (0..count).map(|_| Candidate { kind: kinds[rng.below(3) as usize], address: address(rng) }).collect()
 }
 
 fn nat(rng: &mut Rng) -> Nat {
-    let stride = rng.array::<1>()[0].cast_signed();
+    let stride = rng.array::<1>()[0];
     [Nat::Unknown, Nat::Independent, Nat::Sequential(stride), Nat::Unpredictable][rng.below(4) as usize]
 }
 
@@ -159,7 +159,7 @@ fn a_complete_introduction_is_laid_out_as_the_document_says() {
         secret: Zeroizing::new([0xdd; 32]),
         circuit: 0x1112_1314,
         circuit_rate: 128_000,
-        nat: Nat::Sequential(-2),
+        nat: Nat::Sequential(200),
         own_nat: Nat::Unpredictable,
         observed: Some("203.0.113.9:28000".parse().unwrap()),
         candidates: Vec::new(),

@@ -37,7 +37,7 @@ fn handshakes_punches_and_packets_are_relayed_and_nothing_else() {
         let is_wanted = match DatagramKind::of(&[first]) {
             ChallengeRequest | ChallengeResponse | ConnectRequest | ConnectAccept | ConnectRefuse => true,
             ConnectPending | Reject | Punch | Packet => true,
-            WhoAreYou | Reset | Probe | ProbeEcho | Relayed | Reserved | Info | Empty => false,
+            WhoAreYou | Reset | Probe | ProbeEcho | Observe | Relayed | Reserved | Info | Empty => false,
         };
         assert_eq!(is_relayable(first), is_wanted, "{first:#04x}");
     }

@@ -153,7 +153,6 @@ fn a_port_of_0_and_the_introducers_own_kinds_are_taken_from_no_party() {
         named(CandidateKind::Interface, 0),
         named(CandidateKind::Mapped, 0),
         named(CandidateKind::Observed, 5_000),
-        named(CandidateKind::LastPort, 5_000),
     ] {
         assert_eq!(vet(Some(&of), &[candidate], Some(&to)), [observed], "{candidate:?}");
     }

@@ -1,0 +1,43 @@
+//! NATs that depend on the destination: what the driver is asked for, and what applications may ask (INTRODUCTIONS.md 9).
+
+use core::net::SocketAddr;
+
+use super::Endpoint;
+use super::slot::Slot;
+use crate::error::CallError;
+use crate::id::ConnectionId;
+use crate::instant::Instant;
+use crate::introduction::PortRequest;
+
+impl Endpoint {
+    /// The next thing that the driver is to do about further ports: before it sends what [`transmits`](Self::transmits) has.
+    pub fn poll_port_request(&mut self) -> Option<PortRequest> {
+        self.introductions.party.poll_port_request()
+    }
+
+    /// This socket, as an introducer, also receives at `address`: parties send datagrams there to show how their NATs behave. An unspecified IP
+    /// address stands for the one at which they reach this socket. The driver hands in what arrives there with
+    /// [`OBSERVING_PORT`](crate::OBSERVING_PORT) as the path's port.
+    pub fn set_observing_address(&mut self, address: SocketAddr) {
+        self.introductions.introducer.set_observing_address(address);
+    }
+
+    /// Asks the other side of an open connection, an introducer, how the NAT between it and this socket behaves.
+    /// [`Event::NatFound`](crate::Event::NatFound) answers, after some 3 s at most: also if it cannot say, or is no introducer.
+    ///
+    /// # Errors
+    /// `Closed` if `introducer` is no open connection.
+    pub fn look_at_nat(&mut self, now: Instant, introducer: ConnectionId) -> Result<(), CallError> {
+        let Some(Slot::Connected(connected)) = self.slots.get_mut(introducer).map(|entry| &mut entry.slot)
+        else {
+            return Err(CallError::Closed);
+        };
+        if !connected.connection.is_open() {
+            return Err(CallError::Closed);
+        }
+        connected.connection.enable_reliable();
+        let hosts_introducer = connected.is_host;
+        self.with_party(now, |party, step| party.look_at_nat(step, introducer, hosts_introducer));
+        Ok(())
+    }
+}
