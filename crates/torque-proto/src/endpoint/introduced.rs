@@ -11,6 +11,7 @@ use super::candidates::Candidates;
 use super::maps::Seeded;
 use super::slot::{AskingSlot, Entry, Slot, Source};
 use super::{Endpoint, boxed};
+use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::connection::control::reliable::{ControlError, ControlEvent};
 use crate::endpoint::setup::{ConnectOptions, IntroducedOptions, Relaying};
@@ -142,6 +143,11 @@ impl Introductions {
             }
             _ => None,
         }
+    }
+
+    /// Returns whether the other party of an introduction may be at this address.
+    pub(super) fn expects(&self, remote: Address) -> bool {
+        self.party.expects(remote)
     }
 
     /// The other party has shown that this path is valid there.

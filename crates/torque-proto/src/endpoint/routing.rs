@@ -45,12 +45,13 @@ impl Endpoint {
     }
 
     /// Echoes a probe if datagrams from there are welcome (4.9): at the bound port with `accept_incoming` those from
-    /// everywhere, else only those from an address that has an attempt or a connection.
+    /// everywhere, else only those from an address that has an attempt or a connection, or where the other party of an introduction
+    /// may be.
     fn on_probe(&mut self, path: Path, bytes: &[u8]) {
         let Ok(nonce) = parse_probe(bytes) else { return self.stats.malformed += 1 };
         let remote = &path.remote;
         let is_known = self.attempts.asking(remote).is_some() || self.connections.get(remote).is_some();
-        if !self.hosts_at(path) && !is_known {
+        if !self.hosts_at(path) && !is_known && !self.introductions.expects(*remote) {
             return self.stats.not_accepting += 1;
         }
         if !self.transmits.takes_answers() {

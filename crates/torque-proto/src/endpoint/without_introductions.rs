@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 
 use super::Endpoint;
 use super::maps::Seeded;
+use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::connection::control::reliable::ControlEvent;
 use crate::handshake::introduced::AtHost;
@@ -36,6 +37,10 @@ impl Introductions {
 
     pub(super) fn handshake_at_host(&self, _: u64, _: Path) -> Option<(ConnectionId, Arc<AtHost>)> {
         None
+    }
+
+    pub(super) fn expects(&self, _: Address) -> bool {
+        false
     }
 
     pub(super) fn path_was_shown(&mut self, _: ConnectionId, _: Path) {}

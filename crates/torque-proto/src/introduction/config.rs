@@ -42,6 +42,9 @@ pub struct IntroductionConfig {
     pub hard_nat: HardNat,
     /// Further ports that a party may open for that, and to have its NAT looked at (default 256). 0 for drivers that cannot open any.
     pub further_ports: usize,
+    /// Punches nobody first, and only answers the punches that come (default false): for a socket behind a gateway, which opens the
+    /// way only to where something has come from (INTRODUCTIONS.md 11). Two such parties need a circuit.
+    pub answers_only: bool,
     /// Attempts of a party that are under way at a time, and how many it may begin in a minute (default 64).
     pub attempts: usize,
 }
@@ -60,6 +63,7 @@ impl Default for IntroductionConfig {
             local_addresses: true,
             hard_nat: HardNat::default(),
             further_ports: 256,
+            answers_only: false,
             attempts: 64,
         }
     }

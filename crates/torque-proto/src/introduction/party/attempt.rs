@@ -193,7 +193,7 @@ impl Attempt {
             turn: Some(if is_at_once { now } else { now + step.config.circuit_after }),
         });
         let mut punching = Punching::new(now);
-        if are_direct {
+        if are_direct && !step.config.answers_only {
             punching.set_candidates(now, &candidates::in_order(&told.candidates));
         }
         self.state = State::Meeting(Box::new(Meeting {

@@ -24,6 +24,7 @@ use punching::{NewlyValid, Punching, PunchingStep};
 pub(crate) use step::{Handover, PartyEvent, PartyOptions, PartyStep, PunchOut};
 
 use super::{HOST_BIT, Message, PartyStats, PortRequest};
+use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::error::CallError;
 use crate::id::ConnectionId;
@@ -339,6 +340,11 @@ impl Party {
         meeting.is_some_and(|meeting| meeting.is_path(path))
     }
 
+    /// Returns whether the other party of an attempt may be at this address: a candidate, a path, or a source of its punches.
+    pub(crate) fn expects(&self, remote: Address) -> bool {
+        self.attempts.iter().filter_map(Attempt::meeting).any(|meeting| meeting.punching.expects(remote))
+    }
+
     /// The secrets of the handshake, once.
     pub(crate) fn take_secrets(&mut self, connection: ConnectionId) -> Option<HandshakeSecrets> {
         let index = self.index(connection)?;
@@ -460,6 +466,7 @@ impl Party {
         let candidates = parse_candidates(body).ok()?;
         let attempt = &mut self.attempts[index];
         if attempt.is_direct()
+            && !step.config.answers_only
             && let Some(meeting) = attempt.meeting_mut()
         {
             meeting.punching.set_candidates(step.now, &candidates::in_order(&candidates));
@@ -482,7 +489,7 @@ impl Party {
         match kind {
             ReliableKind::CANDIDATES => {
                 let candidates = parse_candidates(body).ok()?;
-                if kept.is_direct {
+                if kept.is_direct && !step.config.answers_only {
                     let candidates = candidates::in_order(&candidates);
                     step.events.push(PartyEvent::Candidates { connection, candidates });
                 }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::budgets::Budgets;
+use crate::address::Address;
 use crate::crypto::rng::Rng;
 use crate::id::ConnectionId;
 use crate::instant::Instant;
@@ -310,6 +311,14 @@ impl Punching {
         let ends = self.valid.iter().map(|valid| valid.echoed + PATH_LIVES);
         let turns = self.valid.iter().filter(|valid| !valid.is_shown).filter_map(|valid| valid.turn.at());
         ends.chain(turns).chain(sources).chain([self.next_hold]).min()
+    }
+
+    /// Returns whether the other party may be at this address.
+    pub(super) fn expects(&self, remote: Address) -> bool {
+        let candidates = self.candidates().map(Address::from);
+        candidates
+            .chain(self.valid_paths().chain(self.sources()).map(|path| path.remote))
+            .any(|at| at == remote)
     }
 
     fn is_candidate(&self, arrived: Path) -> bool {

@@ -1,5 +1,6 @@
 //! What the tests of parties share: one party and what it wants, and what an introducer tells.
 
+mod answering;
 mod hostile;
 mod introduced;
 mod search;
