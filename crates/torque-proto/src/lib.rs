@@ -75,7 +75,7 @@ pub use identity::{KeyPair, PublicKey};
 pub use instant::Instant;
 pub use introduction::{
     HardNat, IntroducerStats, IntroductionConfig, IntroductionId, IntroductionResult, OBSERVING_PORT,
-    PartyStats, PortRequest, PunchesLeftOut, Relay,
+    PartyStats, PathSearch, PortRequest, PunchesLeftOut, Relay, SearchStage,
 };
 pub use path::Path;
 pub use payload::Payload;

@@ -19,8 +19,8 @@ use tokio::time::{Sleep, sleep_until};
 use torque_netem::LinkConfig;
 use torque_proto::{
     Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Delivery, Event,
-    IntroducedOptions, IntroducerStats, IntroductionId, KeyPair, PartyStats, Peer, PublicKey, Relay,
-    SendError, Sequence, Stats, Trust,
+    IntroducedOptions, IntroducerStats, IntroductionId, KeyPair, PartyStats, PathSearch, Peer, PublicKey,
+    Relay, SendError, Sequence, Stats, Trust,
 };
 
 use crate::calls::calls_through_a_lock;

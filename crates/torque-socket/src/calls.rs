@@ -187,6 +187,11 @@ macro_rules! calls_through_a_lock {
             self.with(|socket| socket.party_stats())
         }
 
+        /// As [`Socket::path_search`].
+        pub fn path_search(&self, connection: ConnectionId) -> Option<PathSearch> {
+            self.with(|socket| socket.path_search(connection))
+        }
+
         /// As [`Socket::network_changed`].
         pub fn network_changed(&self) {
             self.with_flush(Socket::network_changed);

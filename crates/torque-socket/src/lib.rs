@@ -140,9 +140,9 @@ pub use torque_proto::{
     Address, ByteRate, CallError, ChallengeResponse, Cipher, CloseCode, ClosedBy, Config, ConfigError,
     ConnectOptions, ConnectRequest, ConnectionCounters, ConnectionId, ConnectionStats, Delivery, Event,
     Extension, HandshakeConfig, HandshakeStats, IntroducedOptions, IntroducerStats, IntroductionConfig,
-    IntroductionId, IntroductionResult, KeyLogEntry, KeyPair, Limits, OriginPolicy, PartyStats, Payload,
-    Peer, PublicKey, PunchesLeftOut, PuzzleConfig, Relay, Relaying, SendError, Sequence, Settings,
-    SettingsError, Stats, Trust,
+    IntroductionId, IntroductionResult, KeyLogEntry, KeyPair, Limits, OriginPolicy, PartyStats, PathSearch,
+    Payload, Peer, PublicKey, PunchesLeftOut, PuzzleConfig, Relay, Relaying, SearchStage, SendError,
+    Sequence, Settings, SettingsError, Stats, Trust,
 };
 
 /// The examples of the project's README and of this crate's have to work.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant as StdInstant};
 use torque_netem::LinkConfig;
 use torque_proto::{
     Address, CallError, CloseCode, ConnectOptions, ConnectionId, ConnectionStats, Event, Instant,
-    IntroducedOptions, IntroducerStats, IntroductionId, KeyPair, PartyStats, Peer, PublicKey, Relay,
-    SendError, Sequence, Stats, Trust,
+    IntroducedOptions, IntroducerStats, IntroductionId, KeyPair, PartyStats, PathSearch, Peer, PublicKey,
+    Relay, SendError, Sequence, Stats, Trust,
 };
 
 use crate::calls::calls_through_a_lock;

@@ -4,6 +4,8 @@
 //! needed: packets of other connections pay nothing for it.
 
 mod recent;
+#[cfg(feature = "introductions")]
+mod search;
 
 use alloc::boxed::Box;
 use alloc::collections::BinaryHeap;

@@ -14,6 +14,7 @@ mod port_request;
 mod reach;
 mod relay;
 mod result;
+mod search;
 mod stats;
 
 use alloc::vec::Vec;
@@ -26,6 +27,7 @@ pub use config::{HardNat, IntroductionConfig};
 pub use port_request::PortRequest;
 pub use relay::Relay;
 pub use result::IntroductionResult;
+pub use search::{PathSearch, SearchStage};
 pub use stats::{IntroducerStats, PartyStats, PunchesLeftOut};
 
 use crate::id::ConnectionId;

@@ -4,6 +4,7 @@
 //! a list, which the endpoint seals.
 
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use super::limits::{
     Allowance, AskedNumbers, ForeignNumbers, MAX_ANSWERS, MAX_SOURCE_ANSWERS, MAX_SOURCES, PATH_LIVES,
@@ -155,13 +156,22 @@ impl PathSet {
 
     /// The paths other than the active one from which packets may come.
     pub(crate) fn others(&self) -> impl Iterator<Item = Path> + '_ {
-        let sources = self.unproven.iter().filter(|other| other.kind == Kind::Source);
-        self.standbys.iter().map(|valid| valid.path).chain(sources.map(|source| source.path))
+        self.standbys().chain(self.sources())
     }
 
     /// The valid paths beside the active one.
     pub(crate) fn standbys(&self) -> impl Iterator<Item = Path> + '_ {
         self.standbys.iter().map(|valid| valid.path)
+    }
+
+    /// From where the other side sends, too.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Path> + '_ {
+        self.unproven.iter().filter(|other| other.kind == Kind::Source).map(|source| source.path)
+    }
+
+    /// Where the other side of a connection that was introduced may be reachable, while a direct path is looked for.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.upgrade.iter().flat_map(Upgrade::candidates).filter_map(|path| path.remote.socket_addr())
     }
 
     /// The active path, as the connection's packets take it: their answers may come to another local address.

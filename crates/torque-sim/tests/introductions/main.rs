@@ -9,6 +9,7 @@ mod hostile;
 mod matrix;
 mod relay;
 mod states;
+mod watching;
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! Introductions: by this socket, and of it.
 
 use torque_proto::{
-    CallError, ConnectionId, IntroducedOptions, IntroducerStats, IntroductionId, PartyStats, Relay,
+    CallError, ConnectionId, IntroducedOptions, IntroducerStats, IntroductionId, PartyStats, PathSearch,
+    Relay,
 };
 
 use super::Socket;
@@ -60,6 +61,27 @@ impl Socket {
             self.find_own_addresses(now);
         }
         self.endpoint.connect_introduced(now, introducer, remote, options)
+    }
+
+    /// The search for paths of a connection that begins, or began, with an introduction, as it stands: for programs that show it to a
+    /// person. They call this after each turn of their loop. `None` for other connections.
+    ///
+    /// ```
+    /// use torque_socket::{ConnectionId, Socket};
+    ///
+    /// /// Prints a line whenever there is something new.
+    /// fn watch(socket: &Socket, connection: ConnectionId, shown: &mut String) {
+    ///     let Some(search) = socket.path_search(connection) else { return };
+    ///     let (sent, received) = (socket.stats().punches_sent, socket.stats().punches_received);
+    ///     let line = format!("{:?}, {sent} punches sent, {received} received: {:?}", search.candidates, search.working);
+    ///     if *shown != line {
+    ///         println!("{line}");
+    ///         *shown = line;
+    ///     }
+    /// }
+    /// ```
+    pub fn path_search(&self, connection: ConnectionId) -> Option<PathSearch> {
+        self.endpoint.path_search(connection)
     }
 
     /// Counters of this socket as introducer.

@@ -11,6 +11,7 @@ mod kept;
 mod ports;
 mod punching;
 mod step;
+mod watch;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
