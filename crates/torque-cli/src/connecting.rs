@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::handshake_text::{short_key, steps, steps_json};
 use crate::key_files;
 use crate::output::{DIM, GOOD, NAME, Output, WARN};
+use crate::path_watch::PathWatch;
 use crate::stop::{self, END_AT_MOST, LOOK_EVERY};
 use crate::trust::{Named, TrustOptions};
 use crate::units::{millis, millis_number, printable};
@@ -91,6 +92,7 @@ impl Attempt<'_> {
         let begun = Instant::now();
         let mut is_hinted = false;
         let mut lobby_ended = None;
+        let mut watch = self.lobby.map(|_| PathWatch::new(socket, self.id));
         loop {
             if stop::requested() {
                 socket.close_all();
@@ -102,6 +104,9 @@ impl Attempt<'_> {
             }
             socket.wait(LOOK_EVERY);
             socket.poll();
+            if let Some(watch) = &mut watch {
+                watch.look(socket, output)?;
+            }
             while let Some(event) = socket.next_event() {
                 match event {
                     Event::ChallengeResponse(response) if response.connection == self.id => {
@@ -154,13 +159,16 @@ pub fn tell_established(
     let Connected { id, remote, public_key, accept_data, settings, .. } = connected;
     let stats = socket.connection_stats(*id);
     let steps_text = stats.as_ref().map(steps).unwrap_or_default();
+    let rtt = stats.as_ref().and_then(measured_rtt);
     let cipher = stats.as_ref().map(|stats| stats.cipher.to_string()).unwrap_or_default();
     let key = short_key(public_key);
     let place = if remote.is_circuit() { "through the lobby".into() } else { format!("to {remote}") };
     output.note(format_args!("{GOOD}connected{GOOD:#} {place} ({NAME}{key}{NAME:#}): {steps_text}"));
     if let Some(lobby) = lobby {
         let path = if remote.is_circuit() { "which relays for now" } else { "directly" };
-        output.note(format_args!("introduced by {NAME}{}{NAME:#}, {path}", short_key(&lobby)));
+        let round_trip = rtt.map(|rtt| format!(" {DIM}(round trip {}){DIM:#}", millis(rtt)));
+        let round_trip = round_trip.unwrap_or_default();
+        output.note(format_args!("introduced by {NAME}{}{NAME:#}, {path}{round_trip}", short_key(&lobby)));
     }
     output.note(format_args!("{DIM}{settings};cipher={cipher}{DIM:#}"));
     output.record(|| {
@@ -168,6 +176,7 @@ pub fn tell_established(
             "event": "established",
             "remote": remote.to_string(),
             "path": path_name(*remote),
+            "rtt_ms": rtt.map(millis_number),
             "introduced_by": lobby.map(|key| key.to_string()),
             "public_key": public_key.to_string(),
             "accept_data": printable(accept_data),
@@ -217,8 +226,13 @@ impl LastFigures {
 
     /// The round-trip time, if it was measured.
     pub fn rtt(&self) -> Option<Duration> {
-        self.0.as_ref().filter(|stats| !stats.rtt_latest.is_zero()).map(|stats| stats.rtt)
+        self.0.as_ref().and_then(measured_rtt)
     }
+}
+
+/// The round-trip time, if it was measured.
+fn measured_rtt(stats: &ConnectionStats) -> Option<Duration> {
+    (!stats.rtt_latest.is_zero()).then_some(stats.rtt)
 }
 
 /// Tells that the connection goes on by another path: this machine or the host has another address now, or a relayed

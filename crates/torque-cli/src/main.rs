@@ -21,6 +21,7 @@ mod lobby;
 mod logs;
 mod metrics_listener;
 mod output;
+mod path_watch;
 mod refusals;
 mod socket_options;
 mod stop;

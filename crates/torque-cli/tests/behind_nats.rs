@@ -168,6 +168,13 @@ fn two_behind_nats_connect_directly_and_nobody_else_gets_in() {
     let established = event(&told, "established");
     assert_eq!(established["path"], "direct", "{established}");
     assert!(established["remote"].as_str().unwrap().starts_with(&outside(0)), "{established}");
+    // It was shown how that path was found.
+    let searches = || told.iter().filter(|object| object["event"] == "path_search");
+    let found = searches().find(|search| search["working"][0] == established["remote"]).unwrap();
+    assert_eq!(found["candidates"][0], established["remote"], "{found}");
+    assert_eq!(found["relay_granted"], false);
+    assert!(["punches_sent", "punches_received"].iter().all(|key| found[key].as_u64() >= Some(1)), "{found}");
+    assert!(searches().any(|search| search["working"] == serde_json::json!([])), "{told:?}");
     assert_eq!(event(&told, "packet")["text"], "hello");
 }
 
@@ -181,6 +188,9 @@ fn where_nats_let_no_direct_path_through_the_lobby_relays() {
     let (_host, target) = networks.registered(&lobby);
     let told = networks.connect(0, &["--via", lobby.url(), &target, "--send", "hello"]);
     assert_eq!(event(&told, "established")["path"], "relayed", "{told:?}");
+    let searched = told.iter().rfind(|object| object["event"] == "path_search").unwrap();
+    assert_eq!((&searched["relay_granted"], &searched["punches_received"]), (&true.into(), &0.into()));
+    assert!(searched["punches_sent"].as_u64() > Some(5), "{searched}");
     assert_eq!(event(&told, "packet")["text"], "hello");
     assert_eq!(lobby.until("introduced")["result"], "relayed");
 

@@ -34,6 +34,10 @@ With --via, the lobby's URL is trusted as a host's is without, and so is the hos
 (as NAME@LOBBY), signed, or confirmed. The lobby tells a key for the name, too. That alone is no reason to trust it: a \
 lobby could introduce itself.
 
+While the lobby introduces the two, the terminal shows where the host may be, how many punches went and came, and the path that \
+works. A line says so when the path changes, for example from relayed to direct, with the round trip. With --json the events \
+are path_search and path_changed.
+
 Without --send or --count, lines from standard input become packets. At the end it waits for the verdicts.
 ";
 

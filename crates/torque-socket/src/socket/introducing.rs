@@ -72,8 +72,9 @@ impl Socket {
     /// /// Prints a line whenever there is something new.
     /// fn watch(socket: &Socket, connection: ConnectionId, shown: &mut String) {
     ///     let Some(search) = socket.path_search(connection) else { return };
-    ///     let (sent, received) = (socket.stats().punches_sent, socket.stats().punches_received);
-    ///     let line = format!("{:?}, {sent} punches sent, {received} received: {:?}", search.candidates, search.working);
+    ///     let punches = socket.party_stats();
+    ///     let (sent, received) = (punches.punches_sent, punches.punches_received);
+    ///     let line = format!("{:?}: {sent} punches sent, {received} received; works: {:?}", search.candidates, search.working);
     ///     if *shown != line {
     ///         println!("{line}");
     ///         *shown = line;

@@ -12,8 +12,8 @@ impl Endpoint {
     /// The search for paths of a connection that begins, or began, with an introduction, as it stands, from
     /// [`connect_introduced`](Self::connect_introduced) until its close event is taken. `None` for other connections.
     ///
-    /// Programs that show the search to a person call this after each turn of their loop. [`Stats`](crate::Stats) counts the punches of
-    /// the whole socket.
+    /// Programs that show the search to a person call this after each turn of their loop. [`party_stats`](Self::party_stats) counts the
+    /// punches of all introductions.
     pub fn path_search(&self, connection: ConnectionId) -> Option<PathSearch> {
         self.introductions.introducer_of(connection).filter(|_| self.has_connection(connection))?;
         if let Some(search) = self.introductions.party.search(connection) {
