@@ -1,6 +1,7 @@
 //! Applications that act in a world: they answer, send, drain and close as a test asks, and an oracle checks them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use torque_proto::{
@@ -95,6 +96,8 @@ enum Task {
 struct App {
     config: Config,
     key_seed: [u8; 32],
+    /// Where it observes parties as an introducer.
+    observing: Option<SocketAddr>,
     behaviour: Behaviour,
     history: Vec<(Instant, Event)>,
     arrivals: Vec<Instant>,
@@ -160,6 +163,7 @@ impl Play {
         self.apps.push(App {
             config,
             key_seed,
+            observing: None,
             behaviour: Behaviour::default(),
             history: Vec::new(),
             arrivals: Vec::new(),
@@ -205,7 +209,21 @@ impl Play {
         let place = node.place();
         let setup = self.setup(&self.apps[place].config.clone(), self.apps[place].key_seed);
         self.world.restart(node, |now| endpoint(now, setup));
+        self.tell_observing(node);
         self.set_behaviour(node, self.apps[place].behaviour.clone());
+    }
+
+    /// Gives an introducer a second port, or with `own_ip` a second IP address, to look at NATs.
+    pub fn observe(&mut self, introducer: NodeId, own_ip: bool) {
+        let address = self.world.add_observing_port(introducer, own_ip);
+        self.apps[introducer.place()].observing = Some(address);
+        self.tell_observing(introducer);
+    }
+
+    fn tell_observing(&mut self, node: NodeId) {
+        if let Some(address) = self.apps[node.place()].observing {
+            self.world.with(node, |endpoint, _| endpoint.set_observing_address(address));
+        }
     }
 
     /// Gives a node another identity from its next restart on.

@@ -3,12 +3,14 @@
 //! Nodes stand in the core or in networks behind boxes ([`nat`](crate::nat)). A datagram leaves through the boxes of its sender, crosses
 //! the innermost network that both sides share, which is the core or one before it, and comes in through the boxes of its receiver.
 //!
-//! A world obeys the rule for callers of an endpoint: after every call it drains the transmits, then the
-//! events (unless the node's application was told to stop draining), then asks for the deadline.
+//! A world obeys the rule for callers of an endpoint: after every call it opens and closes the ports that were asked for, drains the
+//! transmits, then the events (unless the node's application was told to stop draining), then asks for the deadline.
 
 mod clock;
+mod links;
 mod networks;
 mod node;
+mod ports;
 #[cfg(test)]
 pub(crate) mod probe;
 mod tap;
@@ -23,13 +25,13 @@ use torque_proto::{Address, Endpoint, Instant};
 
 use crate::nat::Middlebox;
 use clock::Clock;
+use links::Links;
 pub use networks::NetworkId;
-use networks::{Networks, Route};
+use networks::{Networks, Socket};
 pub use node::{Node, Outgoing};
 use tap::Injected;
 pub use tap::{Fate, Passing, Tap};
-use torque_netem::SimRng;
-use torque_netem::{Link, LinkConfig};
+use torque_netem::{LinkConfig, SimRng};
 
 /// The most calls in one instant of virtual time. More mean that a timer or an exchange loops.
 const CALLS_IN_ONE_INSTANT: u32 = 1_000_000;
@@ -83,6 +85,8 @@ struct Slot<N: Node> {
     network: NetworkId,
     /// In its network.
     address: Address,
+    /// Its further ports there.
+    ports: BTreeMap<u16, Address>,
     clock: Clock,
     draining: bool,
     inbox: VecDeque<N::Event>,
@@ -100,8 +104,7 @@ pub struct World<N: Node = Endpoint> {
     networks: Networks,
     default_link: LinkConfig,
     link_overrides: BTreeMap<(NodeId, NodeId), LinkConfig>,
-    /// Links by route, so that datagrams under way survive a change of address.
-    links: BTreeMap<Route, Link>,
+    links: Links,
     partitioned: BTreeSet<(NodeId, NodeId)>,
     tap: Option<Tap>,
     /// Datagrams that bypass links, by due time.
@@ -125,7 +128,7 @@ impl<N: Node> World<N> {
             networks: Networks::new(),
             default_link: LinkConfig::perfect(),
             link_overrides: BTreeMap::new(),
-            links: BTreeMap::new(),
+            links: Links::default(),
             partitioned: BTreeSet::new(),
             tap: None,
             injected: BTreeMap::new(),
@@ -181,12 +184,13 @@ impl<N: Node> World<N> {
             node: Some(node),
             network,
             address,
+            ports: BTreeMap::new(),
             clock,
             draining: true,
             inbox: VecDeque::new(),
             deadline: None,
         });
-        self.networks.insert(network, address, id);
+        self.networks.insert(network, address, Socket { node: id, port: 0 });
         self.drain(id);
         id
     }
@@ -232,7 +236,7 @@ impl<N: Node> World<N> {
 
     /// The node at `address` in the core.
     pub fn owner(&self, address: Address) -> Option<NodeId> {
-        self.networks.node(NetworkId::CORE, address)
+        self.networks.socket(NetworkId::CORE, address).map(|socket| socket.node)
     }
 
     /// Moves a node to another address of its network. Datagrams under way to the old address are lost, unless a node is
@@ -249,9 +253,11 @@ impl<N: Node> World<N> {
 
     fn place(&mut self, id: NodeId, network: NetworkId, address: Address) {
         let slot = &mut self.nodes[id.0];
-        self.networks.remove(slot.network, slot.address, id);
+        let before = (slot.network, slot.address);
+        self.networks.remove(before.0, before.1, id);
         (slot.network, slot.address) = (network, address);
-        self.networks.insert(network, address, id);
+        self.networks.insert(network, address, Socket { node: id, port: 0 });
+        self.move_ports(id, before.0, before.1);
     }
 
     /// Moves a node to the next free port of its IP address, as a NAT does that has lost its state.
@@ -263,7 +269,7 @@ impl<N: Node> World<N> {
         let old = address.socket_addr().expect("a NAT has IP addresses");
         let next = (1..=u16::MAX)
             .map(|step| Address::from(SocketAddr::new(old.ip(), old.port().wrapping_add(step).max(1_024))))
-            .find(|address| self.networks.node(network, *address).is_none());
+            .find(|address| self.networks.socket(network, *address).is_none());
         self.set_address(id, next.expect("one of 64,000 ports is free"));
     }
 
@@ -292,6 +298,7 @@ impl<N: Node> World<N> {
 
     /// Crashes a node. It tells nobody, and its events are lost.
     pub fn crash(&mut self, id: NodeId) -> Option<N> {
+        self.close_ports(id);
         let slot = &mut self.nodes[id.0];
         slot.inbox.clear();
         slot.deadline = None;
@@ -300,6 +307,7 @@ impl<N: Node> World<N> {
 
     /// Starts a new node at the same address, with the same clock.
     pub fn restart(&mut self, id: NodeId, make: impl FnOnce(Instant) -> N) {
+        self.close_ports(id);
         let slot = &mut self.nodes[id.0];
         slot.inbox.clear();
         slot.node = Some(make(slot.clock.read(self.now)));
@@ -360,7 +368,7 @@ impl<N: Node> World<N> {
 
     /// The time of the next event.
     pub fn next_time(&self) -> Option<Instant> {
-        let arrivals = self.links.values().filter_map(Link::next_delivery).min();
+        let arrivals = self.links.next_delivery();
         let injected = self.injected.keys().next().map(|(due, _)| *due);
         let deadlines = self.nodes.iter().filter_map(|slot| slot.due(self.now)).min();
         let wake = self.wakes.first().copied();
@@ -385,10 +393,8 @@ impl<N: Node> World<N> {
             let Injected { route, bytes, .. } = entry.remove();
             return Some(self.arrive(route, bytes));
         }
-        for (&route, link) in &mut self.links {
-            if let Some(bytes) = link.poll(time) {
-                return Some(self.arrive(route, bytes));
-            }
+        if let Some((route, bytes)) = self.links.poll(time) {
+            return Some(self.arrive(route, bytes));
         }
         if let Some(place) = self.nodes.iter().position(|slot| slot.due(time).is_some_and(|due| due <= time))
         {
@@ -431,16 +437,19 @@ impl<N: Node> World<N> {
 
     /// Drains a node, as the rule demands after every call.
     fn drain(&mut self, id: NodeId) {
+        while let Some(request) = self.nodes[id.0].node.as_mut().and_then(N::poll_port_request) {
+            self.perform(id, request);
+        }
         let slot = &mut self.nodes[id.0];
         let Some(node) = &mut slot.node else { return };
         let mut sent = Vec::new();
-        node.drain_transmits(&mut |out| sent.push((out.to, out.hop_limit, out.bytes.to_vec())));
+        node.drain_transmits(&mut |out| sent.push((out.port, out.to, out.hop_limit, out.bytes.to_vec())));
         if slot.draining {
             slot.inbox.extend(std::iter::from_fn(|| node.poll_event()));
         }
         slot.deadline = node.deadline();
-        for (to, hop_limit, bytes) in sent {
-            self.send(id, to, hop_limit, bytes);
+        for (port, to, hop_limit, bytes) in sent {
+            self.send(id, port, to, hop_limit, bytes);
         }
     }
 }

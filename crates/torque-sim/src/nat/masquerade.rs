@@ -47,6 +47,8 @@ pub(super) struct Masquerading {
     port_of: BTreeMap<(SocketAddr, SocketAddr), u16>,
     rejected: BTreeMap<(u16, SocketAddr), Instant>,
     preserves: bool,
+    /// Nothing ends before.
+    first_end: Instant,
 }
 
 impl Masquerading {
@@ -59,19 +61,33 @@ impl Masquerading {
             port_of: BTreeMap::new(),
             rejected: BTreeMap::new(),
             preserves: true,
+            first_end: Instant::ZERO,
         }
     }
 
     fn forget_old(&mut self, now: Instant) {
-        let Self { config, entries, port_of, rejected, .. } = self;
+        if now < self.first_end {
+            return;
+        }
+        let Self { config, entries, port_of, rejected, first_end, .. } = self;
+        // What begins from now on ends later.
+        *first_end = now + config.idle.min(REMEMBERS_REJECTED);
         entries.retain(|(_, remote), entry| {
-            let alive = now.saturating_since(entry.used) < config.idle;
-            if !alive {
+            let end = entry.used + config.idle;
+            if end <= now {
                 port_of.remove(&(entry.inside, *remote));
+            } else {
+                *first_end = end.min(*first_end);
             }
-            alive
+            now < end
         });
-        rejected.retain(|_, at| now.saturating_since(*at) < REMEMBERS_REJECTED);
+        rejected.retain(|_, at| {
+            let end = *at + REMEMBERS_REJECTED;
+            if now < end {
+                *first_end = end.min(*first_end);
+            }
+            now < end
+        });
     }
 }
 

@@ -72,31 +72,41 @@ pub(super) struct Translator {
     /// By outside port.
     mappings: BTreeMap<u16, Mapping>,
     port_of: BTreeMap<Key, u16>,
+    /// No mapping ends before.
+    first_end: Instant,
 }
 
 impl Translator {
     pub(super) fn new(nat: Nat, address: IpAddr, rng: SimRng) -> Self {
         let ports = Ports::new(nat.ports, nat.other_traffic, rng);
-        Self { nat, address, ports, mappings: BTreeMap::new(), port_of: BTreeMap::new() }
+        let (mappings, port_of) = Default::default();
+        Self { nat, address, ports, mappings, port_of, first_end: Instant::ZERO }
     }
 
-    fn is_alive(nat: &Nat, mapping: &Mapping, now: Instant) -> bool {
-        now.saturating_since(mapping.used) < nat.idle
-            && nat.lifetime.is_none_or(|most| now.saturating_since(mapping.since) < most)
+    fn end(nat: &Nat, mapping: &Mapping) -> Instant {
+        let unused = mapping.used + nat.idle;
+        nat.lifetime.map_or(unused, |most| unused.min(mapping.since + most))
     }
 
     fn mapping(&self, now: Instant, port: u16) -> Option<&Mapping> {
-        self.mappings.get(&port).filter(|mapping| Self::is_alive(&self.nat, mapping, now))
+        self.mappings.get(&port).filter(|mapping| now < Self::end(&self.nat, mapping))
     }
 
     fn forget_old(&mut self, now: Instant) {
-        let Self { nat, mappings, port_of, .. } = self;
+        if now < self.first_end {
+            return;
+        }
+        let Self { nat, mappings, port_of, first_end, .. } = self;
+        // Mappings from now on end later.
+        *first_end = now + nat.lifetime.map_or(nat.idle, |most| most.min(nat.idle));
         mappings.retain(|_, mapping| {
-            let alive = Self::is_alive(nat, mapping, now);
-            if !alive {
+            let end = Self::end(nat, mapping);
+            if end <= now {
                 port_of.remove(&mapping.key);
+            } else {
+                *first_end = end.min(*first_end);
             }
-            alive
+            now < end
         });
     }
 }

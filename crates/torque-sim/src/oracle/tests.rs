@@ -6,7 +6,7 @@ struct Nobody;
 
 impl Node for Nobody {
     type Event = ();
-    fn handle_datagram(&mut self, _: Instant, _: Address, _: &mut [u8]) {}
+    fn handle_datagram(&mut self, _: Instant, _: u16, _: Address, _: &mut [u8]) {}
     fn handle_timeout(&mut self, _: Instant) {}
     fn deadline(&self) -> Option<Instant> {
         None

@@ -45,9 +45,17 @@ struct Exit {
     middlebox: Box<dyn Translate>,
 }
 
+/// A UDP socket of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Socket {
+    pub(super) node: NodeId,
+    /// The number that the node has for it: 0 for the one that it is bound to.
+    pub(super) port: u16,
+}
+
 #[derive(Default)]
 struct Network {
-    nodes: BTreeMap<Address, NodeId>,
+    sockets: BTreeMap<Address, Socket>,
     /// `None` in the core.
     exit: Option<Exit>,
     /// The number of boxes between it and the core that translate.
@@ -58,7 +66,9 @@ struct Network {
 
 impl Network {
     fn has(&self, ip: IpAddr) -> bool {
-        self.nodes.keys().any(|address| address.socket_addr().is_some_and(|address| address.ip() == ip))
+        let first = Address::from(SocketAddr::new(ip, 0));
+        let next = self.sockets.range(first..).next().and_then(|(address, _)| address.socket_addr());
+        next.is_some_and(|address| address.ip() == ip)
     }
 }
 
@@ -125,20 +135,20 @@ impl Networks {
 
     // Nodes
 
-    pub(super) fn insert(&mut self, network: NetworkId, address: Address, node: NodeId) {
-        self.networks[network.0].nodes.insert(address, node);
+    pub(super) fn insert(&mut self, network: NetworkId, address: Address, socket: Socket) {
+        self.networks[network.0].sockets.insert(address, socket);
     }
 
     /// Removes a node's address, unless it is another one's by now.
     pub(super) fn remove(&mut self, network: NetworkId, address: Address, node: NodeId) {
-        let nodes = &mut self.networks[network.0].nodes;
-        if nodes.get(&address) == Some(&node) {
-            nodes.remove(&address);
+        let sockets = &mut self.networks[network.0].sockets;
+        if sockets.get(&address).is_some_and(|socket| socket.node == node) {
+            sockets.remove(&address);
         }
     }
 
-    pub(super) fn node(&self, network: NetworkId, address: Address) -> Option<NodeId> {
-        self.networks[network.0].nodes.get(&address).copied()
+    pub(super) fn socket(&self, network: NetworkId, address: Address) -> Option<Socket> {
+        self.networks[network.0].sockets.get(&address).copied()
     }
 
     /// The node that has an address, as another address of the same network sees it. Filters do not matter.
@@ -155,7 +165,7 @@ impl Networks {
             to = exit.middlebox.inside(now, from.socket_addr()?, to.socket_addr()?)?.into();
             network = inner;
         }
-        self.node(network, to)
+        self.socket(network, to).map(|socket| socket.node)
     }
 
     /// Whether a box takes what is for this address.

@@ -1,10 +1,12 @@
 //! The interface between a world and its nodes.
 
-use torque_proto::{Address, Datagram, Endpoint, Event, Instant, Path};
+use torque_proto::{Address, Datagram, Endpoint, Event, Instant, Path, PortRequest};
 
 /// A datagram that a node sends.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
+    /// The local port: 0 for the one that the node is bound to. A datagram from one that is not open is lost.
+    pub port: u16,
     /// Destination.
     pub to: Address,
     /// The number of routers that discards it; `None`: it passes all.
@@ -18,12 +20,16 @@ pub trait Node {
     /// The events for its application.
     type Event;
 
-    /// Handles a datagram.
-    fn handle_datagram(&mut self, now: Instant, remote: Address, bytes: &mut [u8]);
+    /// Handles a datagram that came to a local port: 0 is the one that the node is bound to.
+    fn handle_datagram(&mut self, now: Instant, port: u16, remote: Address, bytes: &mut [u8]);
     /// Handles the passing of its deadline.
     fn handle_timeout(&mut self, now: Instant);
     /// The time at which `handle_timeout` must be called.
     fn deadline(&self) -> Option<Instant>;
+    /// The next thing that it asks for about further ports, before its datagrams are taken.
+    fn poll_port_request(&mut self) -> Option<PortRequest> {
+        None
+    }
     /// Passes each datagram that waits to be sent to `send`.
     fn drain_transmits(&mut self, send: &mut dyn FnMut(Outgoing<'_>));
     /// The next event.
@@ -33,8 +39,8 @@ pub trait Node {
 impl Node for Endpoint {
     type Event = Event;
 
-    fn handle_datagram(&mut self, now: Instant, remote: Address, bytes: &mut [u8]) {
-        Endpoint::handle_datagram(self, now, Datagram { path: Path::to(remote), bytes });
+    fn handle_datagram(&mut self, now: Instant, port: u16, remote: Address, bytes: &mut [u8]) {
+        Endpoint::handle_datagram(self, now, Datagram { path: Path { port, ..Path::to(remote) }, bytes });
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -45,10 +51,19 @@ impl Node for Endpoint {
         self.poll_timeout().map(|(deadline, _)| deadline)
     }
 
+    fn poll_port_request(&mut self) -> Option<PortRequest> {
+        Endpoint::poll_port_request(self)
+    }
+
     fn drain_transmits(&mut self, send: &mut dyn FnMut(Outgoing<'_>)) {
         let transmits = self.transmits();
         for transmit in transmits.iter() {
-            send(Outgoing { to: transmit.path.remote, hop_limit: transmit.hop_limit, bytes: transmit.bytes });
+            send(Outgoing {
+                port: transmit.path.port,
+                to: transmit.path.remote,
+                hop_limit: transmit.hop_limit,
+                bytes: transmit.bytes,
+            });
         }
         transmits.clear();
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use torque_proto::{Address, Instant};
+use torque_proto::{Address, Instant, PortRequest};
 
 use super::{Node, Outgoing};
 
@@ -11,8 +11,11 @@ pub(crate) const ANSWER: &[u8] = b"!";
 
 #[derive(Default)]
 pub(crate) struct Probe {
-    outgoing: Vec<(Address, Option<u8>, Vec<u8>)>,
+    requests: VecDeque<PortRequest>,
+    outgoing: Vec<(u16, Address, Option<u8>, Vec<u8>)>,
     received: VecDeque<(Address, Vec<u8>)>,
+    /// The local ports at which datagrams arrived.
+    pub(crate) ports: Vec<u16>,
 }
 
 impl Probe {
@@ -21,16 +24,25 @@ impl Probe {
     }
 
     pub(crate) fn send(&mut self, to: Address, hop_limit: Option<u8>, bytes: &[u8]) {
-        self.outgoing.push((to, hop_limit, bytes.to_vec()));
+        self.outgoing.push((0, to, hop_limit, bytes.to_vec()));
+    }
+
+    pub(crate) fn send_from(&mut self, port: u16, to: Address, bytes: &[u8]) {
+        self.outgoing.push((port, to, None, bytes.to_vec()));
+    }
+
+    pub(crate) fn ask(&mut self, request: PortRequest) {
+        self.requests.push_back(request);
     }
 }
 
 impl Node for Probe {
     type Event = (Address, Vec<u8>);
 
-    fn handle_datagram(&mut self, _: Instant, remote: Address, bytes: &mut [u8]) {
+    fn handle_datagram(&mut self, _: Instant, port: u16, remote: Address, bytes: &mut [u8]) {
+        self.ports.push(port);
         if bytes == QUESTION {
-            self.send(remote, None, ANSWER);
+            self.send_from(port, remote, ANSWER);
         }
         self.received.push_back((remote, bytes.to_vec()));
     }
@@ -41,9 +53,13 @@ impl Node for Probe {
         None
     }
 
+    fn poll_port_request(&mut self) -> Option<PortRequest> {
+        self.requests.pop_front()
+    }
+
     fn drain_transmits(&mut self, send: &mut dyn FnMut(Outgoing<'_>)) {
-        for (to, hop_limit, bytes) in self.outgoing.drain(..) {
-            send(Outgoing { to, hop_limit, bytes: &bytes });
+        for (port, to, hop_limit, bytes) in self.outgoing.drain(..) {
+            send(Outgoing { port, to, hop_limit, bytes: &bytes });
         }
     }
 

@@ -25,7 +25,7 @@ impl Toy {
 impl Node for Toy {
     type Event = (Instant, Vec<u8>);
 
-    fn handle_datagram(&mut self, now: Instant, remote: Address, bytes: &mut [u8]) {
+    fn handle_datagram(&mut self, now: Instant, _: u16, remote: Address, bytes: &mut [u8]) {
         self.events.push_back((now, bytes.to_vec()));
         if bytes.starts_with(b"hello") {
             self.outgoing.push((remote, b"welcome".to_vec()));
@@ -44,7 +44,7 @@ impl Node for Toy {
 
     fn drain_transmits(&mut self, send: &mut dyn FnMut(Outgoing<'_>)) {
         for (to, bytes) in self.outgoing.drain(..) {
-            send(Outgoing { to, hop_limit: None, bytes: &bytes });
+            send(Outgoing { port: 0, to, hop_limit: None, bytes: &bytes });
         }
     }
 
@@ -215,7 +215,7 @@ fn a_timer_that_never_moves_is_found() {
     struct Stuck;
     impl Node for Stuck {
         type Event = ();
-        fn handle_datagram(&mut self, _: Instant, _: Address, _: &mut [u8]) {}
+        fn handle_datagram(&mut self, _: Instant, _: u16, _: Address, _: &mut [u8]) {}
         fn handle_timeout(&mut self, _: Instant) {}
         fn deadline(&self) -> Option<Instant> {
             Some(Instant::ZERO)

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use torque_netem::{Link, LinkConfig, LinkStats};
+use torque_netem::{LinkConfig, LinkStats};
 use torque_proto::Address;
 
 use super::networks::Route;
 use super::tap::Injected;
-use super::{Captured, Fate, NetworkId, Node, NodeId, Passing, Slot, Step, World};
+use super::{Captured, Fate, NetworkId, Node, NodeId, Passing, Step, World};
 use crate::pcap::PcapWriter;
 
 impl<N: Node> World<N> {
@@ -26,7 +26,7 @@ impl<N: Node> World<N> {
     /// The counters of the link from one node's address to the other's.
     pub fn link_stats(&self, from: NodeId, to: NodeId) -> LinkStats {
         let route = Route::core(self.address(from), self.address(to));
-        self.links.get(&route).map(Link::stats).unwrap_or_default()
+        self.links.stats(route)
     }
 
     /// Cuts two nodes off from each other, or joins them again. Datagrams under way still arrive.
@@ -103,17 +103,27 @@ impl<N: Node> World<N> {
             return Step::Astray;
         }
         let there = self.networks.inward(self.now, route);
-        let Some(id) = there.and_then(|(network, address)| self.networks.node(network, address)) else {
-            return Step::Astray;
-        };
-        match self.try_with(id, |node, now| node.handle_datagram(now, from, &mut bytes)) {
-            Some(()) => Step::Arrived(id),
+        let socket = there.and_then(|(network, address)| self.networks.socket(network, address));
+        let Some(socket) = socket else { return Step::Astray };
+        match self.try_with(socket.node, |node, now| node.handle_datagram(now, socket.port, from, &mut bytes))
+        {
+            Some(()) => Step::Arrived(socket.node),
             None => Step::Astray,
         }
     }
 
-    pub(super) fn send(&mut self, sender: NodeId, to: Address, hop_limit: Option<u8>, mut bytes: Vec<u8>) {
-        let Slot { network, address: from, .. } = self.nodes[sender.0];
+    pub(super) fn send(
+        &mut self,
+        sender: NodeId,
+        port: u16,
+        to: Address,
+        hop_limit: Option<u8>,
+        mut bytes: Vec<u8>,
+    ) {
+        let slot = &self.nodes[sender.0];
+        let network = slot.network;
+        let from = if port == 0 { Some(slot.address) } else { slot.ports.get(&port).copied() };
+        let Some(from) = from else { return };
         self.datagrams += 1;
         if let Some(capture) = &mut self.capture {
             capture.push(Captured { at: self.now, from, to, bytes: bytes.clone() });
@@ -145,8 +155,7 @@ impl<N: Node> World<N> {
         }
         let config = self.link_config(route);
         let rng = &mut self.rng;
-        let link = self.links.entry(route).or_insert_with(|| Link::new(config, rng.next_u64()));
-        link.push(self.now, &bytes);
+        self.links.push(self.now, route, &bytes, config, || rng.next_u64());
     }
 
     fn push_injected(&mut self, injected: Injected) {
@@ -164,9 +173,7 @@ impl<N: Node> World<N> {
 
     fn reconfigure_links(&mut self) {
         let mut links = std::mem::take(&mut self.links);
-        for (route, link) in &mut links {
-            link.set_config(self.link_config(*route));
-        }
+        links.reconfigure(|route| self.link_config(route));
         self.links = links;
     }
 }
