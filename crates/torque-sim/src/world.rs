@@ -291,6 +291,12 @@ impl<N: Node> World<N> {
         self.networks.restart_box(network);
     }
 
+    /// Asks the box of the node's network for a port by which everybody reaches the node, until the box restarts or the node moves.
+    pub fn map_port(&mut self, id: NodeId) -> Option<SocketAddr> {
+        let Slot { network, address, .. } = self.nodes[id.0];
+        self.networks.map(self.now, network, address)
+    }
+
     /// Sets the number of routers in the core that each datagram passes (default 10), as far as hop limits count.
     pub fn set_core_hops(&mut self, routers: u8) {
         self.networks.core_hops = routers;

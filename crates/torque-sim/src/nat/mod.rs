@@ -99,6 +99,13 @@ pub(crate) trait Translate {
     /// The inside address that has the outside address `to`, as `from` sees it.
     fn inside(&self, now: Instant, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr>;
 
+    /// Maps an outside port to an inside address, as a client of PCP, NAT-PMP or UPnP asks for. Everybody gets in by it. `None`: the box
+    /// does not.
+    fn map(&mut self, now: Instant, inside: SocketAddr) -> Option<SocketAddr> {
+        let _ = (now, inside);
+        None
+    }
+
     /// Whether datagrams from inside to an outside address of the box come back in.
     fn hairpins(&self) -> bool {
         false

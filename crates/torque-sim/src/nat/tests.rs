@@ -217,3 +217,29 @@ fn linux_that_rejects_remembers_what_came_early() {
         assert_eq!(router.outward(START + 32 * SECOND, inside, early), outside);
     });
 }
+
+#[test]
+fn by_a_port_that_was_asked_for_everybody_gets_in() {
+    for_seeds(50, |seed| {
+        for mapping in KINDS {
+            let mut translator = start(Middlebox::Nat(nat(mapping, KINDS[2], PortAssignment::Random)), seed);
+            let [server, other, third] = remotes();
+            let inside = at(INSIDE[0], 4_000);
+            let before = translator.outward(START, inside, server);
+            let asked = translator.map(START, inside).unwrap();
+            assert_ne!(asked, before);
+            for remote in remotes() {
+                assert_eq!(translator.inward(START, remote, asked), Some(inside));
+            }
+            assert_eq!(translator.outward(START, inside, server), before, "what is in use stays");
+            let independent = mapping == Dependence::EndpointIndependent;
+            assert_eq!(translator.outward(START, inside, third) == asked, !independent);
+            assert_eq!(translator.inward(START + 100 * SECOND, other, asked), Some(inside));
+            assert_ne!(translator.outward(START, at(INSIDE[1], 4_000), other), asked);
+            translator.restart();
+            assert_eq!(translator.inward(START, other, asked), None);
+        }
+        let mut linux = start(Middlebox::Masquerade(Masquerade::new(false)), seed);
+        assert_eq!(linux.map(START, at(INSIDE[0], 4_000)), None);
+    });
+}

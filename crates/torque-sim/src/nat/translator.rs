@@ -72,6 +72,8 @@ pub(super) struct Translator {
     /// By outside port.
     mappings: BTreeMap<u16, Mapping>,
     port_of: BTreeMap<Key, u16>,
+    /// Inside addresses of ports that were asked for.
+    asked: BTreeMap<u16, SocketAddr>,
     /// No mapping ends before.
     first_end: Instant,
 }
@@ -80,7 +82,7 @@ impl Translator {
     pub(super) fn new(nat: Nat, address: IpAddr, rng: SimRng) -> Self {
         let ports = Ports::new(nat.ports, nat.other_traffic, rng);
         let (mappings, port_of) = Default::default();
-        Self { nat, address, ports, mappings, port_of, first_end: Instant::ZERO }
+        Self { nat, address, ports, mappings, port_of, asked: BTreeMap::new(), first_end: Instant::ZERO }
     }
 
     fn end(nat: &Nat, mapping: &Mapping) -> Instant {
@@ -115,10 +117,13 @@ impl Translate for Translator {
     fn outward(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> SocketAddr {
         self.forget_old(now);
         let key = (from, self.nat.mapping.of(to));
-        let port = *self
-            .port_of
-            .entry(key)
-            .or_insert_with(|| self.ports.choose(now, from.port(), |port| self.mappings.contains_key(&port)));
+        let asked = self.asked.iter().find(|(_, inside)| **inside == from).map(|(port, _)| *port);
+        if let Some(port) = asked.filter(|_| !self.port_of.contains_key(&key)) {
+            return SocketAddr::new(self.address, port);
+        }
+        let Self { ports, mappings, port_of, asked, .. } = self;
+        let is_taken = |port: u16| mappings.contains_key(&port) || asked.contains_key(&port);
+        let port = *port_of.entry(key).or_insert_with(|| ports.choose(now, from.port(), is_taken));
         let mapping = self.mappings.entry(port).or_insert_with(|| Mapping {
             key,
             since: now,
@@ -131,13 +136,27 @@ impl Translate for Translator {
     }
 
     fn inward(&mut self, now: Instant, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
+        if let Some(inside) = self.asked.get(&to.port()) {
+            return Some(*inside);
+        }
         let mapping = self.mapping(now, to.port())?;
         let sent = mapping.lets_in.get(&self.nat.filtering.of(from))?;
         (now.saturating_since(*sent) < self.nat.idle).then_some(mapping.key.0)
     }
 
     fn inside(&self, now: Instant, _: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
-        self.mapping(now, to.port()).map(|mapping| mapping.key.0)
+        let asked = self.asked.get(&to.port()).copied();
+        asked.or_else(|| self.mapping(now, to.port()).map(|mapping| mapping.key.0))
+    }
+
+    /// Mappings that are in use stay as they are; new ones of this inside address take the port (RFC 6887 section 11.3).
+    fn map(&mut self, now: Instant, inside: SocketAddr) -> Option<SocketAddr> {
+        self.forget_old(now);
+        let Self { ports, mappings, asked, .. } = self;
+        let is_taken = |port: u16| mappings.contains_key(&port) || asked.contains_key(&port);
+        let port = ports.choose(now, inside.port(), is_taken);
+        self.asked.insert(port, inside);
+        Some(SocketAddr::new(self.address, port))
     }
 
     fn hairpins(&self) -> bool {
@@ -147,6 +166,7 @@ impl Translate for Translator {
     fn restart(&mut self) {
         self.mappings.clear();
         self.port_of.clear();
+        self.asked.clear();
         self.ports.restart();
     }
 }

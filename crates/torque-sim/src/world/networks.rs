@@ -127,6 +127,11 @@ impl Networks {
         self.networks[network.0].exit.as_ref()?.address
     }
 
+    /// Asks the network's box for an outside port.
+    pub(super) fn map(&mut self, now: Instant, network: NetworkId, inside: Address) -> Option<SocketAddr> {
+        self.networks[network.0].exit.as_mut()?.middlebox.map(now, inside.socket_addr()?)
+    }
+
     pub(super) fn restart_box(&mut self, network: NetworkId) {
         if let Some(exit) = &mut self.networks[network.0].exit {
             exit.middlebox.restart();
