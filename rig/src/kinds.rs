@@ -156,7 +156,7 @@ impl Pair {
                 (None, None) => true,
                 (Some(first), Some(second)) => {
                     let access = |name| Access::named(name).expect("a kind of the simulation");
-                    access(first).meets(&access(second))
+                    access(first).meets_at_once(&access(second))
                 }
                 // An address of one family is of no use to the other.
                 _ => false,

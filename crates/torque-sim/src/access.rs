@@ -1,6 +1,6 @@
 //! The kinds of access that parties have to the network, from a public address to two NATs one behind the other.
 
-use torque_proto::Instant;
+use torque_proto::{Instant, Nat as Seen};
 
 use crate::nat::{Dependence, Firewall, Masquerade, Middlebox, Nat, PortAssignment};
 use crate::world::{NetworkId, Node, NodeId, World};
@@ -65,11 +65,35 @@ impl Access {
         self.boxes.iter().any(Middlebox::is_strict)
     }
 
+    /// Whether a direct path between two parties is promised: one of them has the same address for all (INTRODUCTIONS.md 9.2).
+    pub fn meets(&self, other: &Self) -> bool {
+        self.is_independent() || other.is_independent()
+    }
+
     /// Whether two parties reach each other when both send to the address that the other one has for a third. Otherwise one of them
     /// has to guess ports, or it cannot work.
-    pub fn meets(&self, other: &Self) -> bool {
+    pub fn meets_at_once(&self, other: &Self) -> bool {
         self.is_independent() && (other.is_independent() || !self.is_strict())
             || other.is_independent() && !other.is_strict()
+    }
+
+    /// The party's NAT as it looks to an introducer with a second port, or with `own_ip` a second IP address: without that, a mapping
+    /// that depends on the address looks independent (INTRODUCTIONS.md 9.1).
+    pub fn seen_nat(&self, own_ip: bool) -> Seen {
+        let dependent = self.boxes.iter().find_map(|middlebox| match middlebox {
+            Middlebox::Nat(nat) if nat.mapping == Port || own_ip && nat.mapping == Address => Some(nat.ports),
+            _ => None,
+        });
+        match dependent {
+            None => Seen::Independent,
+            Some(PortAssignment::Sequential(stride)) => Seen::Sequential(stride as u8),
+            Some(_) => Seen::Unpredictable,
+        }
+    }
+
+    /// Whether the party has an IPv6 address only. To and from these nobody tries ports.
+    pub fn has_ipv6(&self) -> bool {
+        self.boxes.iter().any(|middlebox| matches!(middlebox, Middlebox::Firewall(firewall) if firewall.ipv6))
     }
 
     /// Adds the boxes to a world. Returns the innermost network. Parties that are added to the same one share all boxes.

@@ -71,9 +71,9 @@ fn a_party_that_meets_another_one_is_answered() {
             for second in Access::ALL.into_iter().skip(place) {
                 let (delay, later) = (5 * MS + rng.duration(100 * MS), rng.duration(20 * MS));
                 let open = punch(rng.next_u64(), [first, second], delay, later, Some(FEW_HOPS));
-                assert!(open || !first.meets(&second), "{} and {}", first.name, second.name);
+                assert!(open || !first.meets_at_once(&second), "{} and {}", first.name, second.name);
                 // Both filter ports, and one has a port that the other one cannot know.
-                let hopeless = first.is_strict() && second.is_strict() && !first.meets(&second);
+                let hopeless = first.is_strict() && second.is_strict() && !first.meets_at_once(&second);
                 assert!(!(open && hopeless), "{} and {}", first.name, second.name);
             }
         }

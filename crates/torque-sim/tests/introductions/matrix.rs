@@ -1,6 +1,13 @@
 //! Every kind of access with every other one: is there a connection, on a direct path, and in time?
 
-use torque_proto::{CloseCode, ConnectOptions, Event, IntroducedOptions, IntroductionResult, Trust};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use torque_proto::wire::introduction::{Candidate, CandidateKind};
+use torque_proto::{
+    CloseCode, ConnectOptions, Event, HardNat, IntroducedOptions, IntroductionResult, Nat as Seen, Relay,
+    Trust,
+};
 use torque_sim::nat::{Dependence, PortAssignment};
 
 use super::*;
@@ -11,25 +18,61 @@ struct Outcome {
     results: Vec<IntroductionResult>,
     /// From the calls until the initiator was established.
     took: Option<Duration>,
+    /// From the calls until the introducer's application was told that a circuit had become a direct path.
+    became_direct: Option<Duration>,
 }
 
-fn config() -> Config {
-    let mut config = Config::default();
-    config.introduction.introduces = true;
-    config
+/// What the parties may do, and what the introducer has.
+#[derive(Clone, Copy, Debug)]
+struct Conditions {
+    hard_nat: HardNat,
+    /// The introducer carries the connection until there is a direct path.
+    relays: bool,
+    /// The introducer observes at a second IP address, not only at a second port.
+    own_ip: bool,
+    loss: f64,
+}
+
+impl Conditions {
+    const PLAIN: Self = Self { hard_nat: HardNat::Never, relays: false, own_ip: false, loss: 0.0 };
+
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.introduction.introduces = true;
+        config.introduction.hard_nat = self.hard_nat;
+        config
+    }
+
+    fn lobby(&self, seed: u64, kinds: [Access; 2]) -> Lobby {
+        let mut lobby = Lobby::apart(seed, &self.config(), kinds);
+        lobby.play.observe(lobby.introducer, self.own_ip);
+        lobby
+    }
+
+    /// Whether a direct path is promised.
+    fn is_promised(&self, kinds: [Access; 2]) -> bool {
+        let [first, second] = kinds;
+        if self.hard_nat == HardNat::Never || kinds.iter().any(Access::has_ipv6) {
+            return first.meets_at_once(&second);
+        }
+        let are_sequential =
+            kinds.iter().all(|kind| matches!(kind.seen_nat(self.own_ip), Seen::Sequential(_)));
+        first.meets(&second) || are_sequential
+    }
 }
 
 impl Lobby {
-    /// Introduces the two parties, whose applications learn each other's ids from the introducer's, and waits for what comes of it.
-    fn introduce(&mut self, loss: f64) -> Outcome {
+    /// Introduces the two parties, whose applications learn each other's ids from the introducer's, and waits for what comes of it:
+    /// with a circuit, until it has become a direct path, or as long as one is looked for.
+    fn introduce(&mut self, with: &Conditions) -> Outcome {
         let play = &mut self.play;
         let mut link = LinkConfig::perfect();
         link.delay = 5 * MS + SimRng::new(play.world.seed()).duration(100 * MS);
-        link.loss = loss;
+        link.loss = with.loss;
         play.world.set_default_link(link);
         let [initiator, host] = self.at_introducer;
         play.world.with(self.introducer, |endpoint, now| {
-            endpoint.introduce(now, initiator, host, None).unwrap();
+            endpoint.introduce(now, initiator, host, with.relays.then(Relay::default)).unwrap();
         });
         let begin = play.world.now();
         let at_host = play
@@ -79,45 +122,127 @@ impl Lobby {
             }
         }
         play.run_for(5 * SECOND);
-        let results = play.history(self.introducer).iter().filter_map(|(_, event)| match event {
-            Event::Introduced { result, .. } => Some(*result),
-            _ => None,
-        });
-        Outcome { results: results.collect(), took: established.map(|at| at.saturating_since(begin)) }
+        let told = |play: &Play| -> Vec<_> {
+            let events = play.history(self.introducer).iter();
+            let results = events.filter_map(|(at, event)| match event {
+                Event::Introduced { result, .. } => Some((*result, at.saturating_since(begin))),
+                _ => None,
+            });
+            results.collect()
+        };
+        let has_become_direct = |play: &Play| told(play).len() == 2;
+        if told(play).first().is_some_and(|(result, _)| *result == IntroductionResult::Relayed) {
+            play.run_until(|play| has_become_direct(play), 40 * SECOND);
+        }
+        if has_become_direct(play) {
+            play.run_for(5 * SECOND);
+            for (node, id) in ends {
+                assert!(!play.world.node(node).remote_address(id).unwrap().is_circuit());
+            }
+        }
+        let results = told(play);
+        let became = results.iter().find(|(result, _)| *result == IntroductionResult::BecameDirect);
+        Outcome {
+            took: established.map(|at| at.saturating_since(begin)),
+            became_direct: became.map(|(_, after)| *after),
+            results: results.into_iter().map(|(result, _)| result).collect(),
+        }
     }
 }
 
-/// Pairs that meet are always connected, on a direct path, within the 25 s that an attempt takes at most.
-fn all_pairs(seed: u64, loss: f64) {
-    for (place, first) in Access::ALL.into_iter().enumerate() {
-        for second in Access::ALL.into_iter().skip(place) {
-            for kinds in [[first, second], [second, first]] {
-                let mut lobby = Lobby::apart(seed, &config(), kinds);
-                let outcome = lobby.introduce(loss);
-                let names = kinds.map(|kind| kind.name);
-                if first.meets(&second) {
-                    assert!(outcome.took.is_some(), "{names:?}: {:?}", outcome.results);
-                    assert_eq!(outcome.results, [IntroductionResult::Direct], "{names:?}");
-                } else if first.is_strict() && second.is_strict() {
-                    let [IntroductionResult::Failed(code)] = outcome.results[..] else {
-                        panic!("{names:?}: {:?}", outcome.results)
-                    };
-                    assert!(matches!(code, CloseCode::NoPath | CloseCode::HardNat), "{names:?}: {code:?}");
+/// What came of the pairs of one class.
+#[derive(Default)]
+struct Figures {
+    direct: usize,
+    times: Vec<Duration>,
+}
+
+impl Figures {
+    fn count(&mut self, outcome: &Outcome) {
+        let direct = [IntroductionResult::Direct, IntroductionResult::BecameDirect];
+        if outcome.results.last().is_some_and(|result| direct.contains(result)) {
+            self.direct += 1;
+        }
+        self.times.extend(outcome.became_direct.or(outcome.took));
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut times = self.times.clone();
+        times.sort();
+        let at = |part: f64| times.get((times.len() as f64 * part) as usize);
+        write!(f, "{} direct; half within {:?}, 95 % within {:?}", self.direct, at(0.5), at(0.95))
+    }
+}
+
+/// Introduces the parties of every pair that `chosen` takes, each in both roles, and looks at what came of it.
+fn all_pairs(seed: u64, with: &Conditions, chosen: impl Fn([Access; 2]) -> bool) {
+    use IntroductionResult::{BecameDirect, Direct, Failed, Relayed};
+    let mut figures: BTreeMap<&str, (usize, Figures)> = BTreeMap::new();
+    for first in Access::ALL {
+        for second in Access::ALL {
+            let kinds = [first, second];
+            if !chosen(kinds) {
+                continue;
+            }
+            let mut lobby = with.lobby(seed, kinds);
+            let outcome = lobby.introduce(with);
+            let told = format!("{:?}, {with:?}: {:?}", kinds.map(|kind| kind.name), outcome.results);
+            let is_promised = with.is_promised(kinds);
+            match outcome.results[..] {
+                [Direct] => assert!(outcome.took.is_some(), "{told}"),
+                [Relayed, BecameDirect] => {
+                    assert!(with.relays && outcome.took.is_some(), "{told}");
+                    assert!(!first.meets_at_once(&second), "{told}");
                 }
-                lobby.play.close_all_and_finish(30 * SECOND);
+                [Relayed] => assert!(with.relays && outcome.took.is_some() && !is_promised, "{told}"),
+                [Failed(CloseCode::NoPath | CloseCode::HardNat)] => {
+                    assert!(!with.relays && !is_promised, "{told}");
+                }
+                _ => panic!("{told}"),
+            }
+            // Both filter ports, and one has a port that the other one cannot know.
+            if !is_promised && with.hard_nat == HardNat::Never && first.is_strict() && second.is_strict() {
+                assert!(!matches!(outcome.results[..], [Direct] | [Relayed, BecameDirect]), "{told}");
+            }
+            let nats = kinds.map(|kind| kind.seen_nat(with.own_ip));
+            let class = match (first.meets_at_once(&second), nats) {
+                (true, _) => "at once",
+                (false, [Seen::Sequential(_), Seen::Sequential(_)]) => "both sequential",
+                _ if !is_promised => "not promised",
+                (false, nats) if nats.iter().any(|nat| matches!(nat, Seen::Sequential(_))) => {
+                    "one sequential"
+                }
+                (false, nats) if nats.contains(&Seen::Unpredictable) => "one unpredictable",
+                _ => "misjudged",
+            };
+            let (count, figures) = figures.entry(class).or_default();
+            *count += 1;
+            figures.count(&outcome);
+            lobby.play.close_all_and_finish(30 * SECOND);
+            // Nothing is left behind.
+            lobby.play.run_for(180 * SECOND);
+            for party in lobby.parties {
+                let endpoint = lobby.play.world.node(party);
+                assert_eq!((endpoint.slots_used(), endpoint.kept_for_introductions()), (0, 0), "{told}");
+                assert_eq!(lobby.play.world.further_ports(party), 0, "{told}");
             }
         }
+    }
+    for (class, (count, figures)) in figures {
+        eprintln!("{with:?}, {class}: {count}, {figures}");
     }
 }
 
 #[test]
 fn pairs_that_meet_are_connected_directly() {
-    for_seeds(2, |seed| all_pairs(seed, 0.0));
+    for_seeds(2, |seed| all_pairs(seed, &Conditions::PLAIN, |_| true));
 }
 
 #[test]
 fn pairs_that_meet_are_connected_directly_with_losses() {
-    for_seeds(3, |seed| all_pairs(seed, 0.1));
+    for_seeds(3, |seed| all_pairs(seed, &Conditions { loss: 0.1, ..Conditions::PLAIN }, |_| true));
 }
 
 /// Without losses it takes three round trips after the introducer has been asked, which takes one.
@@ -125,8 +250,8 @@ fn pairs_that_meet_are_connected_directly_with_losses() {
 fn without_losses_a_connection_takes_four_round_trips() {
     for_seeds(20, |seed| {
         let home = Access::named("EI/APD").unwrap();
-        let mut lobby = Lobby::apart(seed, &config(), [home, home]);
-        let took = lobby.introduce(0.0).took.unwrap();
+        let with = Conditions::PLAIN;
+        let took = with.lobby(seed, [home, home]).introduce(&with).took.unwrap();
         let round_trip = 2 * (5 * MS + SimRng::new(seed).duration(100 * MS));
         // The first punch dies on its way; the second one leaves 30 ms later.
         assert!(took < 4 * round_trip + 100 * MS, "{took:?} with a round trip of {round_trip:?}");
@@ -143,9 +268,32 @@ fn parties_behind_one_nat_that_hairpins_are_connected() {
                 Dependence::EndpointIndependent,
                 PortAssignment::Random,
             );
-            let mut lobby = Lobby::together(seed, &config(), Nat { hairpinning: true, ..shared }, homes);
-            let outcome = lobby.introduce(0.05);
+            let with = Conditions { loss: 0.05, ..Conditions::PLAIN };
+            let shared = Nat { hairpinning: true, ..shared };
+            let outcome = Lobby::together(seed, &with.config(), shared, homes).introduce(&with);
             assert_eq!(outcome.results, [IntroductionResult::Direct], "homes: {homes}");
+        }
+    });
+}
+
+/// A party whose router maps a port is reached by everybody, whatever the other NAT does.
+#[test]
+fn a_party_with_a_mapped_port_is_connected_directly_to_everybody() {
+    for_seeds(3, |seed| {
+        let hard = Access::named("APD/APD r").unwrap();
+        for kind in Access::ALL {
+            for (side, kinds) in [[hard, kind], [kind, hard]].into_iter().enumerate() {
+                let with = Conditions { loss: 0.1, ..Conditions::PLAIN };
+                let mut lobby = with.lobby(seed, kinds);
+                let mapped = lobby.play.world.map_port(lobby.parties[side]).unwrap();
+                let candidate = Candidate { kind: CandidateKind::Mapped, address: mapped };
+                lobby.play.world.with(lobby.parties[side], |endpoint, now| {
+                    endpoint.set_own_candidates(now, &[candidate]);
+                });
+                let outcome = lobby.introduce(&with);
+                assert_eq!(outcome.results, [IntroductionResult::Direct], "{}", kind.name);
+                lobby.play.close_all_and_finish(30 * SECOND);
+            }
         }
     });
 }

@@ -138,7 +138,7 @@ fn a_direct_connection_outlives_its_introducer_and_a_relayed_one_does_not() {
     for_seeds(5, |seed| {
         let home = Access::named("EI/APD").unwrap();
         for kinds in [[home, home], hopeless()] {
-            let is_direct = kinds[0].meets(&kinds[1]);
+            let is_direct = kinds[0].meets_at_once(&kinds[1]);
             let mut lobby = Lobby::apart(seed, &config(), kinds);
             let ends = introduce(&mut lobby, both(&IntroducedOptions::host()));
             lobby.play.run_for(SECOND);
