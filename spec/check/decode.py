@@ -11,7 +11,7 @@ from .packets import (decode_header, full_ack, full_book_sequence, full_counter,
 from .primitives import x25519
 
 TEXTS = ("request_payload", "accept_payload", "refuse_payload", "settings", "control_messages", "path_id",
-         *introductions.KIND_OF)
+         *introductions.MESSAGES)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +63,8 @@ def explain(arguments: argparse.Namespace) -> list[str]:
         out.append("the initiator drops it: every secret gives an all-zero result with this E2")
     if kind == "punch":
         out.append("  number 0: asks nothing" if fields["number"] == layouts.NOTHING else "  asks for an echo of number")
+    if kind == "observe":
+        out.append("what it shows, the address that it came from, is told inside the connection; nothing answers it")
     if kind == "who_are_you":
         out.append("a packet came from the receiver's address, and the sender has no connection there")
     if kind == "reject":
@@ -83,7 +85,7 @@ def lines(fields: dict, indent: str = "  ") -> list[str]:
         elif isinstance(value, list):
             out.append(f"{indent}{name}: {len(value)}")
             for item in value:
-                out += lines(item, indent + "  ")
+                out += lines(item, indent + "  ") if isinstance(item, dict) else [f"{indent}  {item.hex()}"]
         else:
             out.append(f"{indent}{name}: {value.hex() or '(none)' if isinstance(value, bytes) else value}")
     return out

@@ -1,6 +1,6 @@
-"""The messages of introductions, and relayed datagrams (INTRODUCTIONS.md 2 and 3).
+"""The messages of introductions, and the datagrams observe and relayed (INTRODUCTIONS.md 2 and 3).
 
-A message is read without attempt and serial; `check_sender` says whether its sender may send it. Numbers are those of the document.
+A message is read without attempt and serial. Kind, attempt and sender together say which one it is: `message_of`. Numbers are those of the document.
 """
 
 from . import codes
@@ -11,9 +11,12 @@ PARTY, INTRODUCER = "party", "introducer"
 ROLES = frozenset((PARTY, INTRODUCER))
 HOST_IS_PARTY = 1 << 31                     # bit 31 of attempt
 MAX_CANDIDATES = 8
-OBSERVED, OF_INTERFACE, MAPPED, NEWEST = range(4)
+OBSERVED, OF_INTERFACE, MAPPED = range(3)
 KNOWN_FLAGS = 0x3F
-READY, FAILED, SEQUENTIAL = 0, 255, 2
+READY, FAILED = 0, 255
+UNKNOWN, INDEPENDENT, SEQUENTIAL, UNPREDICTABLE = range(4)
+NATS = range(4)
+MAX_TOKENS = 8
 MAX_INNER = 1227
 IPV4_MAPPED = bytes(10) + b"\xff\xff"      # the address counts as the IPv4 address behind it
 
@@ -36,7 +39,15 @@ def _address(r: Reader, family: int) -> dict:
     return {"ip": ip.removeprefix(IPV4_MAPPED), "port": r.number(2, "port")}
 
 
-def write_address(address: dict) -> bytes:
+def _address_or_none(r: Reader, name: str) -> dict:
+    """The field of this name, or no field if the family is 0."""
+    family = r.number(1, "family")
+    return {} if family == 0 else {name: _address(r, family)}
+
+
+def write_address(address: dict | None) -> bytes:
+    if address is None:
+        return b"\0"
     return bytes([{4: 4, 16: 6}[len(address["ip"])]]) + address["ip"] + address["port"].to_bytes(2, "big")
 
 
@@ -45,7 +56,7 @@ def read_candidates(r: Reader) -> list[dict]:
     require(count <= MAX_CANDIDATES, "range", f"{count} candidates")
     out = []
     for _ in range(count):
-        kind = _one_of(r, range(4), "kind of candidate")
+        kind = _one_of(r, (OBSERVED, OF_INTERFACE, MAPPED), "kind of candidate")
         out.append({"kind": kind} | _address(r, r.number(1, "family")))
     return out
 
@@ -90,22 +101,28 @@ def read_introduction(r: Reader) -> dict:
     fields = {"status": status, "introduction_id": _id(r), "flags": r.number(1) & KNOWN_FLAGS, "key_type": r.number(1)}
     require(fields["key_type"] == 1, "key_type", f"key type {fields['key_type']}")
     fields |= {"public_key": r.take(32), "nonce": r.take(16), "secret": r.take(32), "circuit": r.number(4),
-               "circuit_rate": r.number(4), "nat": _one_of(r, range(4), "NAT")}
-    stride = int.from_bytes(r.take(1), "big", signed=True)
-    fields |= {"stride": stride if fields["nat"] == SEQUENTIAL else 0, "own_nat": _one_of(r, range(4), "NAT")}
-    family = r.number(1, "family")
-    if family != 0:
-        fields["observed"] = _address(r, family)
-    return fields | {"candidates": read_candidates(r)}
+               "circuit_rate": r.number(4)}
+    return fields | _nats(r) | {"candidates": read_candidates(r)}
 
 
 def write_introduction(f: dict) -> bytes:
     if f["status"] != READY:
         return bytes([f["status"]])
-    observed = write_address(f["observed"]) if "observed" in f else b"\0"
     return (bytes([f["status"]]) + _u64(f["introduction_id"]) + bytes([f["flags"], f["key_type"]]) + f["public_key"]
             + f["nonce"] + f["secret"] + _u32(f["circuit"]) + _u32(f["circuit_rate"])
-            + bytes([f["nat"], f["stride"] & 0xFF, f["own_nat"]]) + observed + write_candidates(f["candidates"]))
+            + _write_nats(f) + write_candidates(f["candidates"]))
+
+
+def _nats(r: Reader) -> dict:
+    """The end of status 0, and all of *nats*."""
+    fields = {"nat": _one_of(r, NATS, "NAT")}
+    stride = r.number(1, "stride")
+    fields |= {"stride": stride if fields["nat"] == SEQUENTIAL else 0, "own_nat": _one_of(r, NATS, "NAT")}
+    return fields | _address_or_none(r, "observed")
+
+
+def _write_nats(f: dict) -> bytes:
+    return bytes([f["nat"], f["stride"], f["own_nat"]]) + write_address(f.get("observed"))
 
 
 def read_outcome(r: Reader) -> dict:
@@ -120,27 +137,57 @@ def write_outcome(f: dict) -> bytes:
             + _u32(f["milliseconds"]))
 
 
-# kind: (name, who sends it, its only size or None, reader, writer)
+def read_tokens(r: Reader) -> dict:
+    fields = _address_or_none(r, "second_address")
+    count = r.number(1, "number of tokens")
+    require(1 <= count <= MAX_TOKENS, "range", f"{count} tokens")
+    return fields | {"tokens": [r.take(16, "token") for _ in range(count)]}
+
+
+def write_tokens(f: dict) -> bytes:
+    return write_address(f.get("second_address")) + bytes([len(f["tokens"])]) + b"".join(f["tokens"])
+
+
+def read_observed(r: Reader) -> dict:
+    fields = {"whose": _one_of(r, (0, 1), "whose"), "round": _one_of(r, range(MAX_TOKENS), "round")}
+    return fields | {"address": _address(r, r.number(1, "family"))}
+
+
+# name: (kind, who sends it, its only size or None, reader, writer)
 MESSAGES = {
-    5: ("request", {PARTY}, None, read_request, write_request),
-    6: ("introduction", {INTRODUCER}, None, read_introduction, write_introduction),
-    7: ("outcome", {PARTY}, 15, read_outcome, write_outcome),
-    8: ("candidates", ROLES, None, lambda r: {"candidates": read_candidates(r)},
-        lambda f: write_candidates(f["candidates"])),
-    9: ("withdraw", ROLES, 2, lambda r: {"close_code": codes.close_code_told(r.number(2))},
-        lambda f: f["close_code"].to_bytes(2, "big")),
-    14: ("circuit", {INTRODUCER}, 5, lambda r: {"circuit": _circuit(r), "state": _one_of(r, (1, 2, 3), "state")},
-         lambda f: _u32(f["circuit"]) + bytes([f["state"]])),
+    "request": (5, {PARTY}, None, read_request, write_request),
+    "introduction": (6, {INTRODUCER}, None, read_introduction, write_introduction),
+    "outcome": (7, {PARTY}, 15, read_outcome, write_outcome),
+    "candidates": (8, ROLES, None, lambda r: {"candidates": read_candidates(r)}, lambda f: write_candidates(f["candidates"])),
+    "withdraw": (9, ROLES, 2, lambda r: {"close_code": codes.close_code_told(r.number(2))},
+                 lambda f: f["close_code"].to_bytes(2, "big")),
+    "tokens_wanted": (10, {PARTY}, 1, lambda r: {"wanted": _one_of(r, range(MAX_TOKENS + 1), "tokens wanted")},
+                      lambda f: bytes([f["wanted"]])),
+    "tokens": (10, {INTRODUCER}, None, read_tokens, write_tokens),
+    "observed": (11, {INTRODUCER}, None, read_observed,
+                 lambda f: bytes([f["whose"], f["round"]]) + write_address(f["address"])),
+    "circuit": (14, {INTRODUCER}, 5, lambda r: {"circuit": _circuit(r), "state": _one_of(r, (1, 2, 3), "state")},
+                lambda f: _u32(f["circuit"]) + bytes([f["state"]])),
+    "nats": (21, {INTRODUCER}, None, _nats, _write_nats),
 }
-PLANNED = {10: "tokens", 11: "observed", 12: "forward"}
-KIND_OF = {name: kind for kind, (name, *_) in MESSAGES.items()}
+PLANNED = {12: "forward"}
+KIND_OF = {name: kind for name, (kind, *_) in MESSAGES.items()}
 
 
-def decode(kind: int, content: bytes) -> dict:
-    """The content of the reliable message of this kind."""
-    if kind not in MESSAGES:
+def message_of(kind: int, attempt: int, sent_by: str) -> str:
+    """The name of the message that this side of the connection ("initiator" or "host") says in this attempt."""
+    if kind not in KIND_OF.values():
         raise Refused("kind", f"{PLANNED.get(kind, 'unknown')}: kind {kind}")
-    name, _, size, read, _ = MESSAGES[kind]
+    role = PARTY if party_of(attempt) == sent_by else INTRODUCER
+    for name, (number, senders, *_) in MESSAGES.items():
+        if number == kind and role in senders:
+            return name
+    raise Refused("side", f"kind {kind} from the {role}")
+
+
+def decode(name: str, content: bytes) -> dict:
+    """The content of the message of this name."""
+    _, _, size, read, _ = MESSAGES[name]
     require(size in (None, len(content)), "size", f"{name} of {len(content)} bytes, not {size}")
     r = Reader(content)
     fields = read(r)
@@ -148,18 +195,19 @@ def decode(kind: int, content: bytes) -> dict:
     return fields
 
 
-def encode(kind: int, fields: dict) -> bytes:
-    return MESSAGES[kind][4](fields)
+def encode(name: str, fields: dict) -> bytes:
+    return MESSAGES[name][4](fields)
 
 
-def check_sender(kind: int, fields: dict, attempt: int, sent_by: str) -> None:
-    """Whether this side of the connection ("initiator" or "host") may say this in this attempt."""
-    role = PARTY if party_of(attempt) == sent_by else INTRODUCER
-    name, senders, *_ = MESSAGES[kind]
-    require(role in senders, "side", f"{name} from the {role}")
-    if role == PARTY:
-        kinds = {candidate["kind"] for candidate in fields.get("candidates", [])}
-        require(kinds <= {OF_INTERFACE, MAPPED}, "side", f"candidates of kinds {sorted(kinds)} from a party")
+def decode_observe(datagram: bytes) -> dict:
+    require(datagram != b"", "empty")
+    require(datagram[0] == 0x0D, "kind", f"first byte 0x{datagram[0]:02x} is not observe")
+    require(len(datagram) == 17, "size", f"observe of {len(datagram)} bytes, not 17")
+    return {"token": datagram[1:]}
+
+
+def encode_observe(f: dict) -> bytes:
+    return b"\x0d" + f["token"]
 
 
 def is_relayable(inner: bytes) -> bool:

@@ -11,13 +11,13 @@ VERSION = 1
 MAGIC = b"TorqueSk"
 KINDS = {1: "challenge_request", 2: "challenge_response", 3: "connect_request", 4: "connect_accept",
          5: "connect_refuse", 6: "connect_pending", 7: "reject", 8: "punch", 9: "who_are_you", 10: "reset",
-         11: "probe", 12: "probe_echo", 14: "relayed"}
+         11: "probe", 12: "probe_echo", 13: "observe", 14: "relayed"}
 FIRST_BYTE = {name: number for number, name in KINDS.items()}
 # Least and greatest size. connect_request: 132 + (29 to 1,029) + 8. challenge_response: with introduced data.
 SIZES = {"challenge_request": (768, 768), "challenge_response": (175, 1184), "connect_request": (169, 1169),
          "connect_accept": (117, 628), "connect_refuse": (53, 564), "connect_pending": (49, 49), "reject": (19, 19),
          "punch": (42, 42), "who_are_you": (1, 1), "reset": (17, 17), "probe": (17, 17), "probe_echo": (17, 17),
-         "relayed": (6, 1232)}
+         "observe": (17, 17), "relayed": (6, 1232)}
 GREATEST_PLAIN_RESPONSE = 686
 MAX_INITIAL_SEQUENCE = 4095
 MAX_DATA = 511
@@ -279,8 +279,8 @@ def _probe(kind: str):
     return (lambda data: decode_probe(data, kind)), (lambda fields: encode_probe(fields, kind))
 
 
-def _message(kind: int):
-    return (lambda data: introductions.decode(kind, data)), (lambda fields: introductions.encode(kind, fields))
+def _message(name: str):
+    return (lambda data: introductions.decode(name, data)), (lambda fields: introductions.encode(name, fields))
 
 
 # name: (decoder, encoder)
@@ -302,5 +302,6 @@ LAYOUTS = {
     "reset": (decode_reset, lambda fields: b"\x0a" + fields["reset_token"]),
     "path_id": (decode_path_id, lambda fields: fields["id"] + fields["reset_token"]),
     "settings": (settings.decode, settings.encode),
+    "observe": (introductions.decode_observe, introductions.encode_observe),
     "relayed": (introductions.decode_relayed, introductions.encode_relayed),
-} | {name: _message(kind) for name, kind in introductions.KIND_OF.items()}
+} | {name: _message(name) for name in introductions.MESSAGES}

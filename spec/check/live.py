@@ -19,8 +19,8 @@ from .primitives import ed25519
 OFFERED = bytes([2, 1, 0, 0])            # ChaCha20-Poly1305 first
 TICK = 0.005
 LONGEST_PAUSE = 2.0
-RELIABLE = {*range(5, 13), 14, *range(16, 21)}
-RECEIVED, STATES = 13, {6, 8, 14}        # kinds; those that describe a state
+RELIABLE = {*range(5, 13), 14, *range(16, 22)}
+RECEIVED, STATES = 13, {6, 8, 14, 21}      # kinds; those that describe a state
 FIRST_ANSWER = {"challenge_response": 2, "reject": 2, "connect_accept": 1, "connect_refuse": 1, "connect_pending": 1}
 
 

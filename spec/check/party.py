@@ -126,7 +126,7 @@ def ask_lobby(endpoint: Endpoint, url: str, name: str) -> tuple[Live, int, bytes
 def be_introduced(endpoint: Endpoint, lobby: Live, remote: int, expected: bytes) -> tuple[IntroducedKeys, list[dict]]:
     """Sections 3, 5 and 6: request, and introduction of status 0 within the introducer's 30 s."""
     nonce = secrets.token_bytes(16)
-    lobby.send_reliable(ATTEMPT, KIND["request"], introductions.encode(KIND["request"], {
+    lobby.send_reliable(ATTEMPT, KIND["request"], introductions.encode("request", {
         "remote": remote, "flags": TAKES_DIRECT_PATHS, "nonce": nonce, "candidates": []}))
     say("request sent")
     limit = 10
@@ -153,8 +153,8 @@ def next_message(lobby: Live) -> tuple[int | None, dict]:
     """One that is malformed, of another attempt, or from the wrong side is ignored; it was answered with *received* (3)."""
     kind, attempt, content = lobby.messages.pop(0)
     try:
-        fields = introductions.decode(kind, content)
-        introductions.check_sender(kind, fields, attempt, "host")
+        name = introductions.message_of(kind, attempt, "host")
+        fields = introductions.decode(name, content)
         require(attempt == ATTEMPT, "range", "another attempt")
     except Refused as refused:
         say(f"ignored: message {kind}: {refused}")
@@ -179,7 +179,7 @@ def run(url: str, name: str) -> int:
         host = connect(endpoint, punching.paths[0], expected, b"", keys, say)
         endpoint.users.remove(punching)  # only the connection's own punches count now (8.1, 4)
         say(f"established, and heard; accept data {host.accept_data!r}")
-        outcome = lobby.send_reliable(ATTEMPT, KIND["outcome"], introductions.encode(KIND["outcome"], {
+        outcome = lobby.send_reliable(ATTEMPT, KIND["outcome"], introductions.encode("outcome", {
             "introduction_id": int.from_bytes(keys.introduction_id, "big"), "result": 0, "close_code": 0,
             "milliseconds": int(1000 * (time.monotonic() - asked_at))}))
 

@@ -54,22 +54,26 @@ def make_layouts(rng: random.Random) -> list[dict]:
         "who_are_you": {}, "reset": {"reset_token": b(16)}, "path_id": {"id": b(8), "reset_token": b(16)},
         "probe": {"nonce": b(16)}, "probe_echo": {"nonce": b(16)},
         "settings": own,
-        "relayed": {"circuit": 7, "inner": b"\x80" + b(20)},
+        "observe": {"token": b(16)}, "relayed": {"circuit": 7, "inner": b"\x80" + b(20)},
         "request": {"remote": 9, "flags": 0x3F, "nonce": b(16), "candidates": [
             {"kind": 1, "ip": b(4), "port": 1}, {"kind": 2, "ip": b(16), "port": 65535}]},
         "introduction": {"status": 0, "introduction_id": 2**63, "flags": 8, "key_type": 1, "public_key": b(32),
-                         "nonce": b(16), "secret": b(32), "circuit": 0, "circuit_rate": 0, "nat": 2, "stride": -3,
+                         "nonce": b(16), "secret": b(32), "circuit": 0, "circuit_rate": 0, "nat": 2, "stride": 200,
                          "own_nat": 1, "observed": {"ip": b(4), "port": 5},
                          "candidates": [{"kind": 0, "ip": b(4), "port": 6}]},
         "outcome": {"introduction_id": 3, "result": 255, "close_code": 47, "milliseconds": 2**32 - 2},
         "candidates": {"candidates": []}, "withdraw": {"close_code": 11}, "circuit": {"circuit": 4, "state": 2},
+        "tokens_wanted": {"wanted": 4},
+        "tokens": {"second_address": {"ip": b(16), "port": 8}, "tokens": [b(16) for _ in range(6)]},
+        "observed": {"whose": 1, "round": 7, "address": {"ip": b(4), "port": 9}},
+        "nats": {"nat": 2, "stride": 1, "own_nat": 3, "observed": {"ip": b(4), "port": 10}},
     }
     vectors = [{"kind": kind, "hex": layouts.LAYOUTS[kind][1](fields), "fields": fields}
                for kind, fields in good.items()]
     wrong = layouts.encode_challenge_request(good["challenge_request"])
     vectors += [{"kind": "challenge_request", "hex": wrong[:-1] + b"\1", "refused": "zeros"},
                 {"kind": "datagram", "hex": b"\x20", "fields": {"kind": "info"}},
-                {"kind": "datagram", "hex": b"\x0d", "refused": "reserved"},
+                {"kind": "datagram", "hex": b"\x0f", "refused": "reserved"},
                 {"kind": "settings_text", "text": "window=64;tag=4", "fields": settings.from_text("tag=4;window=64")},
                 {"kind": "settings_text", "text": "speed=1", "refused": "text_setting"},
                 {"kind": "packet_header", "packet_window": 128, "hex": Header("ack", 1, 2, 3, 4).encode(128),

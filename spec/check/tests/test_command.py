@@ -26,13 +26,13 @@ class Decode(unittest.TestCase):
                 continue
             if kind in command.decode.TEXTS:
                 self.assertEqual(call("decode", data, "--as", kind)[0], 0, kind)
-            elif kind.startswith(("challenge", "connect", "reject", "punch", "who_are_you", "reset", "probe", "relayed")):
+            elif kind.startswith(("challenge", "connect", "reject", "punch", "who_are_you", "reset", "probe", "observe", "relayed")):
                 code, text = call("decode", data)
                 self.assertEqual(code, 0, kind)
                 self.assertTrue(text.startswith(kind), text)
 
     def test_refusals_name_the_reason(self):
-        for data, reason in (("", "empty"), ("00", "reserved"), ("08", "size"), ("0900", "size"), ("0d", "reserved"), ("01", "size"), ("80", "size"),
+        for data, reason in (("", "empty"), ("00", "reserved"), ("08", "size"), ("0900", "size"), ("0d", "size"), ("0f", "reserved"), ("01", "size"), ("80", "size"),
                              ("xx", "hex")):
             code, text = call("decode", data)
             self.assertEqual(code, 1, data)

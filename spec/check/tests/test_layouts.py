@@ -42,7 +42,7 @@ class Layouts(unittest.TestCase):
             else:
                 with self.assertRaises(Refused) as caught:
                     layouts.classify(data)
-                self.assertEqual(caught.exception.reason, "size" if 1 <= first <= 12 or first == 14 else "reserved")
+                self.assertEqual(caught.exception.reason, "size" if 1 <= first <= 14 else "reserved")
 
     def test_challenge_request(self):
         good = GOOD["challenge_request"]
