@@ -1,5 +1,7 @@
 //! Messages of introductions, and datagrams on a circuit (INTRODUCTIONS.md 2 and 3).
 
+mod observation;
+
 use std::boxed::Box;
 use std::net::{IpAddr, SocketAddr};
 use std::vec::Vec;
@@ -24,6 +26,7 @@ pub(super) fn add(rng: &mut Rng, vectors: &mut Vec<Json>) {
     withdraws(vectors);
     circuits(vectors);
     relayed(vectors);
+    observation::add(rng, vectors);
 }
 
 /// A vector, marked if what was read is not written as the same bytes. `ignored` says whether that is wanted.
@@ -67,6 +70,20 @@ const fn kind_number(kind: CandidateKind) -> u8 {
         CandidateKind::Interface => 1,
         CandidateKind::Mapped => 2,
     }
+}
+
+/// The number of a NAT, as INTRODUCTIONS.md 9.1 lists them.
+const fn nat_number(nat: Nat) -> u8 {
+    match nat {
+        Nat::Unknown => 0,
+        Nat::Independent => 1,
+        Nat::Sequential(_) => 2,
+        Nat::Unpredictable => 3,
+    }
+}
+
+const fn nat_stride(nat: Nat) -> u8 {
+    if let Nat::Sequential(stride) = nat { stride } else { 0 }
 }
 
 fn candidates_json(candidates: &[Candidate]) -> Json {
@@ -167,13 +184,6 @@ fn introduction_json(introduction: &Introduction) -> Json {
         Introduction::WaitingForParty => return object! { "status": 1_u8 },
         Introduction::WaitingForApplication => return object! { "status": 2_u8 },
     };
-    let number = |nat| match nat {
-        Nat::Unknown => 0_u8,
-        Nat::Independent => 1,
-        Nat::Sequential(_) => 2,
-        Nat::Unpredictable => 3,
-    };
-    let stride = if let Nat::Sequential(stride) = told.nat { stride } else { 0 };
     let fields = object! {
         "status": 0_u8,
         "introduction_id": told.id,
@@ -184,9 +194,9 @@ fn introduction_json(introduction: &Introduction) -> Json {
         "secret": *told.secret,
         "circuit": told.circuit,
         "circuit_rate": told.circuit_rate,
-        "nat": number(told.nat),
-        "stride": stride,
-        "own_nat": number(told.own_nat),
+        "nat": nat_number(told.nat),
+        "stride": nat_stride(told.nat),
+        "own_nat": nat_number(told.own_nat),
     };
     let fields = match told.observed {
         Some(address) => fields.with("observed", address_json(address)),
@@ -238,6 +248,7 @@ fn introductions(rng: &mut Rng, vectors: &mut Vec<Json>) {
         ("nat_4", 99, 4, "range"),
         ("own_nat_4", 101, 4, "range"),
         ("family_5", 102, 5, "range"),
+        ("candidate_of_kind_3", 110, 3, "range"),
         ("candidate_of_kind_4", 110, 4, "range"),
         ("candidate_of_family_0", 111, 0, "range"),
         ("count_too_large", 109, 3, "length"),
@@ -323,6 +334,7 @@ fn candidate_lists(vectors: &mut Vec<Json>) {
     add("most", &of(MAX_CANDIDATES), None);
     add(MAPPED, &[&[1, 2, 6][..], &[0; 10], &[0xff, 0xff, 192, 0, 2, 1, 0x6d, 0x60]].concat(), None);
     add("more_than_8", &of(MAX_CANDIDATES + 1), Some("range"));
+    add("kind_3", &changed(&of(1), 1, 3), Some("range"));
     add("kind_4", &changed(&of(1), 1, 4), Some("range"));
     add("family_0", &[1, 1, 0], Some("range"));
     add("family_5", &changed(&of(1), 2, 5), Some("range"));
