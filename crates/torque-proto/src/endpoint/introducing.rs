@@ -1,5 +1,5 @@
-//! This socket as introducer: what its application and its connections tell the [`Introducer`], and circuits (INTRODUCTIONS.md 4
-//! and 10).
+//! This socket as introducer: what its application and its connections tell the [`Introducer`], what shows their NATs, and circuits
+//! (INTRODUCTIONS.md 4, 9.1 and 10).
 
 use alloc::vec::Vec;
 
@@ -13,9 +13,10 @@ use crate::instant::Instant;
 use crate::introduction::introducer::{
     Introducer, IntroducerEvent, IntroducerStep, PartyFacts, RelayDrop, RelayVerdict,
 };
-use crate::introduction::{IntroducerStats, IntroductionId, Message, Relay};
+use crate::introduction::{IntroducerStats, IntroductionId, Message, OBSERVING_PORT, Relay};
 use crate::path::Path;
 use crate::transmits::Cause;
+use crate::wire::introduction::parse_observe;
 use crate::wire::{is_relayable, parse_relayed, relayed_head};
 
 impl Endpoint {
@@ -96,8 +97,12 @@ impl Endpoint {
     }
 
     /// A datagram that shows where a party is.
-    pub(super) fn on_observe(&mut self, _: Instant, _: Path, _: &[u8]) {
-        self.stats.reserved_kind += 1;
+    pub(super) fn on_observe(&mut self, now: Instant, path: Path, bytes: &[u8]) {
+        let Ok(token) = parse_observe(bytes) else { return self.stats.malformed += 1 };
+        let is_at_second = path.port == OBSERVING_PORT;
+        self.with_introducer(now, |introducer, step| {
+            introducer.on_observe(step, path.remote, is_at_second, &token);
+        });
     }
 
     /// A datagram that is relayed: by this socket, or to it.

@@ -1,4 +1,4 @@
-//! The introducer: brings the requests of two parties together (INTRODUCTIONS.md 4 and 10).
+//! The introducer: brings the requests of two parties together (INTRODUCTIONS.md 4, 9.1 and 10).
 //!
 //! A [`Record`] waits for three things in any order: two requests and the application's word. Then it is complete: both parties are
 //! told about each other at the same time, and for a while it passes on what else they have to tell.
@@ -7,7 +7,9 @@ mod bucket;
 mod calls;
 mod circuits;
 mod complete;
+mod looks;
 mod messages;
+mod observing;
 mod record;
 mod shares;
 mod vetting;
@@ -20,6 +22,7 @@ use core::time::Duration;
 use self::bucket::{Bucket, Limit};
 use self::circuits::Circuits;
 pub(crate) use self::circuits::{RelayDrop, RelayVerdict};
+use self::looks::Looks;
 use self::record::{Record, Waiting, pair};
 use self::shares::Shares;
 use super::{IntroducerStats, IntroductionConfig, IntroductionId, IntroductionResult, Message};
@@ -121,6 +124,7 @@ pub(crate) struct Introducer {
     shares: Shares,
     accounts: SortedMap<ConnectionId, Account>,
     circuits: Circuits,
+    looks: Looks,
     /// Where parties are observed beside the address that they connect to.
     observing_address: Option<SocketAddr>,
     stats: IntroducerStats,
@@ -137,7 +141,8 @@ impl Introducer {
             refreshes: SortedSet::new(),
             shares: Shares::default(),
             accounts: SortedMap::new(),
-            circuits: Circuits::new(seeded),
+            circuits: Circuits::new(seeded.clone()),
+            looks: Looks::new(seeded),
             observing_address: None,
             stats: IntroducerStats::default(),
         }
@@ -149,14 +154,14 @@ impl Introducer {
 
     /// Returns whether nothing is kept of any connection.
     pub(crate) fn is_idle(&self) -> bool {
-        self.records.is_empty() && self.accounts.is_empty()
+        self.records.is_empty() && self.accounts.is_empty() && self.looks.is_empty()
     }
 
     /// How many entries all tables have.
     pub(crate) fn kept(&self) -> usize {
         let records = self.records.len() + self.waiting.len() + self.timers.len();
         let parties = self.attempts.len() + self.members.len() + self.refreshes.len() + self.accounts.len();
-        records + parties + self.circuits.len()
+        records + parties + self.circuits.len() + self.looks.len()
     }
 
     pub(crate) fn stats(&self) -> &IntroducerStats {
@@ -166,7 +171,7 @@ impl Introducer {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
         let refresh = self.refreshes.first().map(|(at, _)| *at);
-        timer.into_iter().chain(refresh).chain(self.circuits.deadline()).min()
+        timer.into_iter().chain(refresh).chain(self.circuits.deadline()).chain(self.looks.deadline()).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, step: &mut IntroducerStep<'_>) {
@@ -192,6 +197,7 @@ impl Introducer {
             }
             self.refresh(step, connection);
         }
+        self.attend_looks(step);
     }
 
     /// A record whose time to wait is over.

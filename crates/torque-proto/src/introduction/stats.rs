@@ -22,7 +22,7 @@ pub struct IntroducerStats {
     pub gave_way: u64,
     /// Introductions that found no room.
     pub too_many: u64,
-    /// Requests above the rate of a connection.
+    /// Requests, and messages that ask for tokens, above the rate of a connection.
     pub too_many_requests: u64,
     /// Requests of an attempt that was answered, or that is about another party.
     pub stale_requests: u64,
@@ -38,6 +38,26 @@ pub struct IntroducerStats {
     pub candidates_passed: u64,
     /// Changes of candidates that had to wait, because a connection had more than it may.
     pub candidates_delayed: u64,
+    /// Looks at the NATs of parties.
+    pub looks: u64,
+    /// Looks that came to no conclusion: tokens were missing.
+    pub nats_unknown: u64,
+    /// NATs found whose port does not depend on the destination.
+    pub nats_independent: u64,
+    /// NATs found whose ports rise with each destination.
+    pub nats_sequential: u64,
+    /// NATs found whose ports cannot be foreseen.
+    pub nats_unpredictable: u64,
+    /// Tokens given to parties.
+    pub tokens: u64,
+    /// Messages that asked for tokens where none are given.
+    pub tokens_refused: u64,
+    /// Datagrams that showed where a token comes from.
+    pub observes: u64,
+    /// Copies of them.
+    pub observes_repeated: u64,
+    /// Datagrams with a token that is not known, or from or to an address that is not the token's.
+    pub observes_refused: u64,
     /// Circuits granted.
     pub circuits: u64,
     /// Circuits that were not granted because there were too many.

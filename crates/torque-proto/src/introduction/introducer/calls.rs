@@ -133,6 +133,7 @@ impl Introducer {
                 Stage::Complete(_) => self.lose(step, record, side),
             }
         }
+        self.looks.forget(connection);
         if let Some(account) = self.accounts.remove(&connection)
             && let Some(at) = account.refresh_at
         {

@@ -39,6 +39,7 @@ impl Introducer {
             seen: Seen::new(&facts.address, &facts.other_addresses),
             tell_at: Some((if is_nearer { step.now + delay } else { step.now }, 1)),
             told: None,
+            told_nats: [Nat::Unknown; 2],
             outcome: None,
             is_gone: false,
         });
@@ -107,11 +108,18 @@ impl Introducer {
             None => self.candidates_for(step, record, side),
         };
         let observed = seen(step, record, side).map(|seen| seen.observed());
+        let nats = self.nats(record, side);
         let (Some(asked), Some(others)) = (&record.parties[side].asked, &record.parties[other].asked) else {
             return;
         };
         let Stage::Complete(complete) = &mut record.stage else { return };
         let Some(secret) = &complete.secret else { return };
+        // The second copy says what the first one did.
+        let party = &mut complete.sides[side];
+        if party.told.is_none() {
+            party.told_nats = nats;
+        }
+        let [own_nat, nat] = party.told_nats;
         let introduced = Introduced {
             id: record.id.get(),
             flags: others.request.flags,
@@ -120,8 +128,8 @@ impl Introducer {
             secret: secret.clone(),
             circuit: complete.circuit.as_ref().map_or(0, |circuit| circuit.ends[side].1),
             circuit_rate: complete.circuit.as_ref().map_or(0, |circuit| circuit.rate),
-            nat: Nat::Unknown,
-            own_nat: Nat::Unknown,
+            nat,
+            own_nat,
             observed,
             candidates: candidates.clone(),
         };
@@ -146,6 +154,7 @@ impl Introducer {
     /// The address of a connection has changed.
     pub(crate) fn on_address_changed(&mut self, step: &mut IntroducerStep<'_>, connection: ConnectionId) {
         self.refresh(step, connection);
+        self.look_again(step, connection);
     }
 
     /// Passes on what has changed of a connection's candidates, now or when its rate allows; and of the others' candidates, as far as

@@ -6,7 +6,9 @@ use crate::codes::CloseCode;
 use crate::id::ConnectionId;
 use crate::introduction::{HOST_BIT, IntroductionResult};
 use crate::wire::control::reliable::ReliableKind;
-use crate::wire::introduction::{Outcome, OutcomeResult, Request, parse_candidates, parse_withdraw};
+use crate::wire::introduction::{
+    Outcome, OutcomeResult, Request, parse_candidates, parse_tokens_wanted, parse_withdraw,
+};
 
 impl Introducer {
     /// A party's message. Each comes once, and a state that is out of date does not come at all.
@@ -42,6 +44,8 @@ impl Introducer {
             ReliableKind::OUTCOME => {
                 Outcome::parse(body).map(|outcome| self.on_outcome(step, connection, attempt, outcome))
             }
+            ReliableKind::TOKENS => parse_tokens_wanted(body)
+                .map(|wanted| self.on_tokens_wanted(step, connection, attempt, wanted)),
             // Other kinds are the introducer's, or of later versions.
             _ => {
                 self.stats.unwanted += 1;
@@ -84,7 +88,9 @@ impl Introducer {
         };
         let side = record.side(connection).unwrap_or(0);
         let from_is_host = request.flags.is_host;
-        if let Some(old) = record.parties[side].asked.replace(Asked { attempt, request, told: None }) {
+        if let Some(old) =
+            record.parties[side].asked.replace(Asked { attempt, at: step.now, request, told: None })
+        {
             self.forget_attempt(connection, old.attempt, record.id);
         }
         self.attempts.insert((connection, attempt), record.id);
@@ -102,6 +108,7 @@ impl Introducer {
         }
         self.stats.requests += 1;
         self.settle(step, record);
+        self.look_if_unknown(step, connection);
     }
 
     fn on_withdraw(&mut self, step: &mut IntroducerStep<'_>, connection: ConnectionId, attempt: u32) {

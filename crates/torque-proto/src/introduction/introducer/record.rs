@@ -12,7 +12,7 @@ use crate::identity::PublicKey;
 use crate::instant::Instant;
 use crate::introduction::{IntroductionId, IntroductionResult, Relay};
 use crate::micros::Micros;
-use crate::wire::introduction::{Candidate, Outcome, OutcomeResult, Request};
+use crate::wire::introduction::{Candidate, Nat, Outcome, OutcomeResult, Request};
 
 /// How long a complete record is kept, if no circuit keeps it longer.
 pub(super) const KEPT: Micros = Micros::from_secs(60);
@@ -39,6 +39,7 @@ pub(super) struct Party {
 /// A party's present request.
 pub(super) struct Asked {
     pub(super) attempt: u32,
+    pub(super) at: Instant,
     pub(super) request: Request,
     pub(super) told: Option<Waiting>,
 }
@@ -85,6 +86,8 @@ pub(super) struct Side {
     pub(super) tell_at: Option<(Instant, u8)>,
     /// The other party's candidates, as it was told; `None` until it was.
     pub(super) told: Option<Vec<Candidate>>,
+    /// Its own NAT and the other party's, as it was told with that.
+    pub(super) told_nats: [Nat; 2],
     pub(super) outcome: Option<Outcome>,
     /// Its connection has ended.
     pub(super) is_gone: bool,

@@ -8,12 +8,13 @@ use crate::error::CallError;
 use crate::identity::KeyPair;
 use crate::introduction::Relay;
 use crate::wire::introduction::{
-    Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Outcome, OutcomeResult, PartyFlags,
-    Request, parse_candidates, parse_withdraw, write_candidates,
+    Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Nat, Nats, Observed, Outcome,
+    OutcomeResult, PartyFlags, Request, Tokens, parse_candidates, parse_withdraw, write_candidates,
 };
 
 mod circuits;
 mod limits;
+mod looks;
 mod properties;
 mod rules;
 
@@ -44,6 +45,9 @@ enum Word {
     Withdrawn(CloseCode),
     Candidates(Vec<Candidate>),
     Circuit(CircuitNotice),
+    Tokens(Tokens),
+    Observed(Observed),
+    Nats(Nats),
 }
 
 fn id(slot: u32) -> ConnectionId {
@@ -249,6 +253,7 @@ impl World {
             shares,
             accounts,
             circuits,
+            looks,
             observing_address: _,
             stats: _,
         } = &self.introducer;
@@ -261,6 +266,7 @@ impl World {
             && shares.is_empty()
             && accounts.values().all(|account| account.records == 0)
             && circuits.is_empty()
+            && (looks.tokens(), looks.deadline()) == (0, None)
     }
 }
 
@@ -273,6 +279,9 @@ fn read(message: &Message) -> Word {
         },
         ReliableKind::WITHDRAW => Word::Withdrawn(parse_withdraw(&message.body).unwrap()),
         ReliableKind::CANDIDATES => Word::Candidates(parse_candidates(&message.body).unwrap()),
+        ReliableKind::TOKENS => Word::Tokens(Tokens::parse(&message.body).unwrap()),
+        ReliableKind::OBSERVED => Word::Observed(Observed::parse(&message.body).unwrap()),
+        ReliableKind::NATS => Word::Nats(Nats::parse(&message.body).unwrap()),
         ReliableKind::CIRCUIT => Word::Circuit(CircuitNotice::parse(&message.body).unwrap()),
         kind => panic!("{kind:?} is no word of an introducer"),
     }

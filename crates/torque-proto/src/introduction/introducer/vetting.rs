@@ -52,7 +52,7 @@ pub(super) fn vet(of: Option<&Seen>, named: &[Candidate], to: Option<&Seen>) -> 
 }
 
 /// Returns whether the observed address of one is of use to the other: a public one, or one in the same house.
-fn passes_observed(of: &Seen, to: &Seen) -> bool {
+pub(super) fn passes_observed(of: &Seen, to: &Seen) -> bool {
     match reach(of.observed.ip()) {
         Reach::Public => true,
         Reach::Private | Reach::Loopback => are_local(of, to),
@@ -84,7 +84,7 @@ fn are_local(one: &Seen, other: &Seen) -> bool {
 }
 
 /// Returns whether two addresses belong to one holder: the same IPv4 address, or the same /64.
-fn is_same_holder(one: IpAddr, other: IpAddr) -> bool {
+pub(super) fn is_same_holder(one: IpAddr, other: IpAddr) -> bool {
     match (one, other) {
         (IpAddr::V6(one), IpAddr::V6(other)) if !is_shared(one) => {
             one.to_bits() >> 64 == other.to_bits() >> 64
@@ -99,7 +99,7 @@ fn is_shared(ip: Ipv6Addr) -> bool {
 }
 
 /// The address as it travels: IPv4 where it is that, without scope and flow.
-fn plain(address: SocketAddr) -> SocketAddr {
+pub(super) fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 

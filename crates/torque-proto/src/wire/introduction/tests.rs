@@ -173,7 +173,7 @@ fn a_complete_introduction_is_laid_out_as_the_document_says() {
         (&[0xbb; 32][..], &[0xcc; 16][..], &[0xdd; 32][..])
     );
     assert_eq!((&body[91..95], &body[95..99]), (&[0x11, 0x12, 0x13, 0x14][..], &[0, 1, 0xf4, 0][..]));
-    assert_eq!((body[99], body[100], body[101]), (2, 0xfe, 3));
+    assert_eq!((body[99], body[100], body[101]), (2, 200, 3));
     assert_eq!(&body[102..109], [4, 203, 0, 113, 9, 0x6d, 0x60]);
     assert_eq!(body[109], 0);
 }

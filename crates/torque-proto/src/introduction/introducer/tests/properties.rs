@@ -21,6 +21,9 @@ fn every_request_comes_to_one_end_and_nothing_is_left() {
         let mut world = World::seeded(SOCKETS, rng.array());
         world.config.records = 3 + rng.below(20) as usize;
         world.config.records_per_connection = 1 + rng.below(6) as usize;
+        if rng.below(2) == 0 {
+            world.introducer.set_observing_address(socket_address("0.0.0.0:9"));
+        }
         for socket in world.sockets.values_mut() {
             socket.round_trip = Micros::from_millis(rng.below(500));
         }
@@ -193,7 +196,10 @@ fn heard(world: &World) -> BTreeMap<(ConnectionId, u32), Heard> {
             Word::Waiting(_) => {
                 assert!(heard.introduced.is_none() && heard.withdrawn == 0, "it waits after the end");
             }
-            Word::Candidates(_) | Word::Circuit(_) => assert!(heard.introduced.is_some()),
+            Word::Candidates(_) | Word::Circuit(_) | Word::Observed(_) => {
+                assert!(heard.introduced.is_some());
+            }
+            Word::Tokens(_) | Word::Nats(_) => assert_eq!(heard.withdrawn, 0, "looked at after the end"),
         }
     }
     all
@@ -203,9 +209,10 @@ fn heard(world: &World) -> BTreeMap<(ConnectionId, u32), Heard> {
 fn messages_of_any_shape_and_order_break_nothing() {
     for_seeds(200, |rng| {
         let mut world = World::seeded(4, rng.array());
-        let kinds = [5, 6, 7, 8, 9, 10, 11, 12, 14, 16];
+        world.introducer.set_observing_address(socket_address("[::]:9"));
+        let kinds = [5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 21];
         for _ in 0..300 {
-            let kind = ReliableKind::from_number(kinds[rng.below(10) as usize]).unwrap();
+            let kind = ReliableKind::from_number(kinds[rng.below(11) as usize]).unwrap();
             let mut body: Vec<u8> = (0..rng.below(60)).map(|_| rng.below(6) as u8).collect();
             if kind == ReliableKind::REQUEST && rng.below(2) == 0 {
                 let remote = id(1 + rng.below(5) as u32).get();
@@ -220,6 +227,10 @@ fn messages_of_any_shape_and_order_break_nothing() {
                 _ = world.introduce_with(from, 1 + rng.below(4) as u32, Some(Relay::default()));
             }
             _ = world.introducer.relay(world.now, id(from), rng.below(3) as u32, &body);
+            let (at, token) = (world.sockets.get(&id(from)).map(|socket| socket.address), rng.array());
+            if let Some(at) = at {
+                world.step(|introducer, step| introducer.on_observe(step, at, true, &token));
+            }
             world.millis(rng.below(300));
         }
         world.wait(Duration::from_secs(600));
