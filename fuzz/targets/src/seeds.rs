@@ -4,8 +4,8 @@
 use torque_proto::identity::origin::{OriginClaims, sign_origin};
 use torque_proto::wire::control::ControlMessage;
 use torque_proto::wire::introduction::{
-    Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Introduction, Nat, Outcome,
-    OutcomeResult, PartyFlags, Request, withdraw, write_candidates,
+    Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Introduction, Nat, Nats, Observed,
+    Outcome, OutcomeResult, PartyFlags, Request, Tokens, observe, withdraw, write_candidates,
 };
 use torque_proto::wire::{Punch, WHO_ARE_YOU, path_id, probe, probe_echo, relayed_head, reset};
 use torque_proto::{Config, Trust};
@@ -70,6 +70,7 @@ fn wire() -> Vec<(String, Vec<u8>)> {
     keep(&stray_punch().with_tag([7; 16]));
     keep(&WHO_ARE_YOU);
     keep(&reset([7; 16]));
+    keep(&observe(&[7; 16]));
     keep(&[&relayed_head(7)[..], &stray_punch().with_tag([7; 16])].concat());
     let mut controls = Vec::new();
     ControlMessage::Ping { id: 7, settled: 9 }.write(&mut controls);
@@ -131,6 +132,14 @@ fn introductions() -> Vec<(String, Vec<u8>)> {
         out.extend([&[1, 2, 6][..], &[0; 10], &[0xff, 0xff, 192, 0, 2, 1, 0x6d, 0x60]].concat());
     });
     keep("withdraw", &|out| out.extend(withdraw(torque_proto::CloseCode::RoleConflict)));
+    let observed = ([203, 0, 113, 9], 40_001).into();
+    keep("tokens-wanted", &|out| out.push(4));
+    keep("tokens-of-a-look", &|out| Tokens { second: Some(observed), tokens: vec![[7; 16]; 6] }.write(out));
+    keep("tokens-asked-for", &|out| Tokens { second: None, tokens: vec![[7; 16]; 4] }.write(out));
+    keep("observed", &|out| Observed { is_other: true, round: 3, address: observed }.write(out));
+    keep("nats", &|out| {
+        Nats { other: Nat::Sequential(2), own: Nat::Unpredictable, observed: Some(observed) }.write(out);
+    });
     keep("circuit", &|out| CircuitNotice { circuit: 7, state: CircuitState::Ended }.write(out));
     seeds
 }

@@ -3,8 +3,9 @@
 use torque_proto::wire::control::{ControlMessage, ControlMessages};
 use torque_proto::wire::header::{Header, HeaderSize};
 use torque_proto::wire::introduction::{
-    CircuitNotice, Introduction, MAX_CANDIDATES, Outcome, Request, parse_candidates, parse_withdraw,
-    withdraw, write_candidates,
+    CircuitNotice, Introduction, MAX_CANDIDATES, MAX_TOKENS, Nats, Observed, Outcome, Request, Tokens,
+    observe, parse_candidates, parse_observe, parse_tokens_wanted, parse_withdraw, withdraw,
+    write_candidates,
 };
 use torque_proto::wire::{
     AcceptPayload, ChallengeRequest, ChallengeResponse, ConnectAccept, ConnectRequest, DatagramKind,
@@ -76,6 +77,9 @@ pub fn wire(data: &[u8]) {
         // Nothing that is relayed is relayed again.
         assert!(!is_relayable(data[0]));
     }
+    if let Ok(token) = parse_observe(data) {
+        assert_eq!((observe(&token).as_slice(), kind), (data, DatagramKind::Observe));
+    }
     introductions(data);
     same_value!(RequestPayload, data);
     same_value!(AcceptPayload, data);
@@ -115,6 +119,9 @@ fn introductions(data: &[u8]) {
     same_value!(Request, data);
     same_value!(Outcome, data);
     same_bytes!(CircuitNotice, data);
+    same_value!(Tokens, data);
+    same_value!(Observed, data);
+    same_value!(Nats, data);
     let written = |write: &dyn Fn(&mut Vec<u8>)| {
         let mut written = Vec::new();
         write(&mut written);
@@ -134,6 +141,13 @@ fn introductions(data: &[u8]) {
         assert!(candidates.len() <= MAX_CANDIDATES);
         let bytes = written(&|out| write_candidates(&candidates, out));
         assert_eq!(parse_candidates(&bytes), Ok(candidates));
+    }
+    if let Ok(tokens) = Tokens::parse(data) {
+        assert!((1..=MAX_TOKENS).contains(&tokens.tokens.len()));
+        written(&|out| tokens.write(out));
+    }
+    if let Ok(wanted) = parse_tokens_wanted(data) {
+        assert!(data == [wanted] && usize::from(wanted) <= MAX_TOKENS);
     }
     if let Ok(code) = parse_withdraw(data) {
         assert!(code.is_on_wire());

@@ -115,3 +115,6 @@ impl Nats {
         write_optional_address(self.observed, out);
     }
 }
+
+#[cfg(test)]
+mod tests;
