@@ -4,6 +4,8 @@
 mod answers;
 mod candidates;
 mod hostile;
+#[cfg(feature = "introductions")]
+mod observing;
 mod origins;
 mod paths;
 mod replies;

@@ -128,6 +128,13 @@ impl Looks {
         self.tokens.len()
     }
 
+    /// The tokens of the present look at a connection.
+    #[cfg(test)]
+    pub(super) fn tokens_of(&self, connection: ConnectionId) -> Vec<ObserveToken> {
+        let look = self.subjects.get(&connection).and_then(|subject| subject.look.as_ref());
+        look.map_or_else(Vec::new, |look| look.tokens.clone())
+    }
+
     /// What is known of a connection's NAT.
     pub(super) fn nat(&self, connection: ConnectionId) -> Nat {
         self.subjects.get(&connection).map_or(Nat::Unknown, |subject| subject.nat)

@@ -158,6 +158,12 @@ impl Introducer {
         }
     }
 
+    /// The tokens of the present look at a connection.
+    #[cfg(test)]
+    pub(crate) fn tokens_of(&self, connection: ConnectionId) -> Vec<ObserveToken> {
+        self.looks.tokens_of(connection)
+    }
+
     /// Does what is due of looks.
     pub(super) fn attend_looks(&mut self, step: &mut IntroducerStep<'_>) {
         while let Some(connection) = self.looks.next_due(step.now) {
