@@ -88,6 +88,10 @@ pub(crate) fn introductions(introducer: &IntroducerStats, party: &PartyStats) ->
         punches_sent => "Punches sent.",
         punches_received => "Authentic punches.",
         answers_not_sent => "Answers left out: too many were asked for.",
+        runs => "Runs begun against NATs that depend on the destination.",
+        runs_met => "Runs that ended because a direct path was found.",
+        run_punches => "Punches of runs. Those in attempts are among punches_sent.",
+        ports_opened => "Further ports opened for runs.",
     };
     introducer.into_iter().chain(party).chain(left_out).collect()
 }

@@ -24,7 +24,7 @@ use crate::wire::control::MAX_REASON;
 /// One attempt to connect, with the handshake at each address.
 pub(super) struct Candidates {
     list: Vec<Candidate>,
-    /// The local port from which all addresses are asked, and where their answers arrive ([`Path::port`]).
+    /// The local port from which addresses are asked, and where their answers arrive ([`Path::port`]).
     port: u16,
     /// Until a host has answered as the attempt's trust wants: then it is the only candidate.
     race: Option<Box<Race>>,
@@ -32,7 +32,7 @@ pub(super) struct Candidates {
     /// Whether its addresses are paths that an introduction has proven. Then answers may come from others: a NAT gave them another port.
     is_introduced: bool,
     /// Other paths of the introduction, for when the one that was gone on with leads nowhere.
-    spare: Vec<Address>,
+    spare: Vec<Path>,
     /// Where the connection is, once the attempt has one.
     arrived: Option<Path>,
 }
@@ -62,6 +62,8 @@ struct Race {
 
 struct Candidate {
     address: Address,
+    /// The local port from which it is asked.
+    port: u16,
     phase: Phase,
     /// Its initiator_nonce, as the endpoint's table has it.
     noted: Option<[u8; 16]>,
@@ -87,10 +89,10 @@ struct Obstacle {
     ended: AttemptEnded,
 }
 
-/// Keeps an address for later, once, of at most as many as are tried.
-fn note_spare(spare: &mut Vec<Address>, address: Address) {
-    if !spare.contains(&address) && spare.len() < MAX_CANDIDATES {
-        spare.push(address);
+/// Keeps a path for later, once, of at most as many as are tried.
+fn note_spare(spare: &mut Vec<Path>, path: Path) {
+    if !spare.contains(&path) && spare.len() < MAX_CANDIDATES {
+        spare.push(path);
     }
 }
 
@@ -150,8 +152,43 @@ impl Candidates {
     }
 
     /// Notes another path of the introduction that may be used, if those that are asked do not answer.
-    pub(super) fn add_spare(&mut self, address: Address) {
-        note_spare(&mut self.spare, address);
+    pub(super) fn add_spare(&mut self, path: Path) {
+        note_spare(&mut self.spare, path);
+    }
+
+    /// Adds a path of the introduction, unless its address is `taken`. `insert` is called if it is asked in its turn; one to an address
+    /// that is asked from another port is for beginning anew there.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(super) fn add_path(
+        &mut self,
+        path: Path,
+        is_taken: bool,
+        insert: impl FnOnce(Address),
+    ) -> Result<(), CallError> {
+        let path = Path { local: None, ..path };
+        let is_asked = self.list.iter().any(|other| other.address == path.remote);
+        let Some(race) = self.race.as_mut().filter(|race| race.is_open && !is_asked) else {
+            note_spare(&mut self.spare, path);
+            return if is_asked { Ok(()) } else { Err(CallError::NotWaiting) };
+        };
+        if race.count == MAX_CANDIDATES {
+            return Ok(());
+        }
+        race.count += 1;
+        if is_taken {
+            race.last = ended(CloseCode::AddressInUse, "");
+        } else {
+            insert(path.remote);
+            self.list.push(Candidate::new(path.remote, path.port));
+        }
+        Ok(())
+    }
+
+    /// Returns whether this path is asked.
+    pub(super) fn asks(&self, path: Path) -> bool {
+        self.list.iter().any(|other| (other.address, other.port) == (path.remote, path.port))
     }
 
     /// Adds addresses, as many as there is room for, but those that are `taken`. `insert` is called for each that is
@@ -166,9 +203,6 @@ impl Candidates {
         mut insert: impl FnMut(Address),
     ) -> Result<(), CallError> {
         let Some(race) = self.race.as_mut().filter(|race| race.is_open) else {
-            if self.is_introduced {
-                addresses.iter().for_each(|address| note_spare(&mut self.spare, *address));
-            }
             return Err(CallError::NotWaiting);
         };
         for address in interleaved(addresses) {
@@ -178,7 +212,7 @@ impl Candidates {
             race.count += 1;
             if !taken.contains(&address) {
                 insert(address);
-                self.list.push(Candidate::new(address));
+                self.list.push(Candidate::new(address, self.port));
             } else {
                 race.last = ended(CloseCode::AddressInUse, "");
             }
@@ -208,7 +242,7 @@ impl Candidates {
             && let Some(next) = self.list.iter_mut().find(|other| matches!(other.phase, Phase::Waiting))
         {
             let options = race.options.clone();
-            let path = Path { port: self.port, ..Path::to(next.address) };
+            let path = next.path();
             let begun = transmits.push(Cause::Own, path, |out| Attempt::start(cx, options, out));
             next.phase = Phase::Asked(Box::new(begun));
             race.next = cx.now + NEXT_CANDIDATE;
@@ -228,12 +262,8 @@ impl Candidates {
         (path, bytes): (Path, &[u8]),
         reply: Reply<'_>,
     ) -> AttemptOutcome {
-        if path.port != self.port {
-            // The host was not asked from there. A connection on that path would leave from a port that the host does not know.
-            return AttemptOutcome::Dropped(DropReason::Stray);
-        }
         if let Some(held) = &self.held {
-            let is_shown = self.remote() == Some(path.remote) && held.accept == bytes;
+            let is_shown = self.asks(path) && held.accept == bytes;
             return if is_shown { self.release(path) } else { AttemptOutcome::Dropped(DropReason::Stray) };
         }
         let nonce = *reply.initiator_nonce();
@@ -241,16 +271,20 @@ impl Candidates {
         let Some(index) = self.list.iter().position(of_reply) else {
             return AttemptOutcome::Dropped(DropReason::Stray);
         };
-        let asked = self.list[index].address;
+        let asked = self.list[index].path();
+        if path.port != asked.port {
+            // The host was not asked from there. A connection on that path would leave from a port that the host does not know.
+            return AttemptOutcome::Dropped(DropReason::Stray);
+        }
         match self.call(index, cx, transmits, |attempt, cx, out| attempt.handle_reply(cx, reply, out)) {
             AttemptOutcome::Established(established) if self.is_introduced => {
-                self.arrived = Some(Path { port: self.port, ..Path::to(asked) });
+                self.arrived = Some(asked);
                 AttemptOutcome::Established(established)
             }
             AttemptOutcome::Established(established) => {
                 let until = cx.now + cx.config.handshake.retry_first;
                 self.held = Some(Box::new(Held { established, accept: bytes.to_vec(), path, until }));
-                if path.remote == asked { self.release(path) } else { AttemptOutcome::Waiting }
+                if path.remote == asked.remote { self.release(path) } else { AttemptOutcome::Waiting }
             }
             outcome => outcome,
         }
@@ -298,21 +332,22 @@ impl Candidates {
             return;
         }
         let next = self.spare.remove(0);
-        if let Some(race) = &mut self.race {
+        let same_address = self.list.iter().position(|other| other.address == next.remote);
+        if let (Some(race), None) = (&mut self.race, same_address) {
             race.next = cx.now;
-            return self.list.push(Candidate::new(next));
+            return self.list.push(Candidate::new(next.remote, next.port));
         }
-        let Some(Candidate { address, phase: Phase::Asked(attempt), obstacle, left, .. }) =
-            self.list.first_mut()
-        else {
+        // Of several that are asked, only the one at the same address gives way: an address is asked once at a time.
+        let Some(candidate) = self.list.get_mut(same_address.unwrap_or(0)) else { return };
+        let old = candidate.path();
+        let Candidate { address, port, phase: Phase::Asked(attempt), obstacle, left, .. } = candidate else {
             return;
         };
-        let old = core::mem::replace(address, next);
-        left.get_or_insert(old);
+        (*address, *port) = (next.remote, next.port);
+        left.get_or_insert(old.remote);
         *obstacle = None;
         note_spare(&mut self.spare, old);
-        let path = Path { port: self.port, ..Path::to(next) };
-        transmits.push(Cause::Own, path, |out| attempt.begin_elsewhere(cx, out));
+        transmits.push(Cause::Own, next, |out| attempt.begin_elsewhere(cx, out));
     }
 
     /// As [`Attempt::accept`].
@@ -323,8 +358,8 @@ impl Candidates {
         extensions: Option<Vec<Extension>>,
     ) -> Result<AttemptOutcome, CallError> {
         match (&self.race, self.list.first_mut()) {
-            (None, Some(Candidate { address, phase: Phase::Asked(attempt), .. })) => {
-                let path = Path { port: self.port, ..Path::to(*address) };
+            (None, Some(Candidate { address, port, phase: Phase::Asked(attempt), .. })) => {
+                let path = Path { port: *port, ..Path::to(*address) };
                 transmits.push(Cause::Own, path, |out| attempt.accept(cx, extensions, out))
             }
             _ => Err(CallError::NotWaiting),
@@ -403,12 +438,11 @@ impl Candidates {
         transmits: &mut Transmits,
         act: impl FnOnce(&mut Attempt, &mut Context<'_>, &mut Vec<u8>) -> AttemptOutcome,
     ) -> AttemptOutcome {
-        let Candidate { address, phase: Phase::Asked(attempt), obstacle, has_hurried, .. } =
-            &mut self.list[index]
+        let path = self.list[index].path();
+        let Candidate { phase: Phase::Asked(attempt), obstacle, has_hurried, .. } = &mut self.list[index]
         else {
             return AttemptOutcome::Waiting;
         };
-        let path = Path { port: self.port, ..Path::to(*address) };
         let outcome = transmits.push(Cause::Own, path, |out| act(attempt, cx, out));
         if let AttemptOutcome::Ended(ended) = outcome {
             // An obstacle is the likely reason of silence if it met the last repeat, too.
@@ -440,7 +474,7 @@ impl Candidates {
             if other != index {
                 candidate.phase = Phase::Over;
                 if self.is_introduced {
-                    note_spare(&mut self.spare, candidate.address);
+                    note_spare(&mut self.spare, candidate.path());
                 }
             }
         }
@@ -531,9 +565,13 @@ impl Candidates {
 }
 
 impl Candidate {
-    fn new(address: Address) -> Self {
+    fn new(address: Address, port: u16) -> Self {
         let phase = Phase::Waiting;
-        Self { address, phase, noted: None, obstacle: None, has_hurried: false, left: None }
+        Self { address, port, phase, noted: None, obstacle: None, has_hurried: false, left: None }
+    }
+
+    fn path(&self) -> Path {
+        Path { port: self.port, ..Path::to(self.address) }
     }
 
     fn attempt(&self) -> Option<&Attempt> {

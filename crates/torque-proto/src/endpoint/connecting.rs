@@ -260,7 +260,7 @@ impl Endpoint {
         self.after_attempt(now, id, outcome);
     }
 
-    /// Adds an address to an attempt that began with an introduction. Another connection may have it: its owner is asked later.
+    /// Adds a path to an attempt that began with an introduction. Another connection may have its address: its owner is asked later.
     ///
     /// # Errors
     /// `Closed`; `NotWaiting` if a host has answered.
@@ -268,16 +268,18 @@ impl Endpoint {
         &mut self,
         now: Instant,
         id: ConnectionId,
-        address: Address,
+        path: Path,
     ) -> Result<(), CallError> {
-        let taken: &[Address] = match self.attempts.asking(&address) {
+        let asking = self.attempts.asking(&path.remote);
+        let candidates = candidates_of(&mut self.slots, id)?;
+        if asking == Some(id) && candidates.asks(path) {
             // It was lost, and is valid again.
-            Some(asking) if asking == id => return Ok(()),
-            Some(_) => &[address],
-            None => &[],
-        };
+            return Ok(());
+        }
         let table = &mut self.attempts;
-        candidates_of(&mut self.slots, id)?.add(&[address], taken, |address| table.insert(address, id))?;
+        candidates.add_path(path, asking.is_some_and(|asking| asking != id), |address| {
+            table.insert(address, id);
+        })?;
         self.attempt(now, id, |candidates, cx, transmits| candidates.run(cx, transmits));
         Ok(())
     }

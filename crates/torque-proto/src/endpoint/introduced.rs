@@ -22,7 +22,9 @@ use crate::handshake::{Admission, Admitted, AttemptOptions, Occupancy, ShortData
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::introduction::introducer::Introducer;
-use crate::introduction::party::{HandshakeSecrets, Party, PartyEvent, PartyOptions, PartyStep, PunchOut};
+use crate::introduction::party::{
+    HandshakeSecrets, ObserveOut, Party, PartyEvent, PartyOptions, PartyStep, PunchOut,
+};
 use crate::introduction::{IntroductionId, Message, PartyStats};
 use crate::micros::Micros;
 use crate::path::Path;
@@ -150,6 +152,11 @@ impl Introductions {
         self.party.expects(remote)
     }
 
+    /// This machine is in another network.
+    pub(super) fn network_changed(&mut self, now: Instant) {
+        self.party.network_changed(now);
+    }
+
     /// The other party has shown that this path is valid there.
     pub(super) fn path_was_shown(&mut self, id: ConnectionId, path: Path) {
         self.party.path_was_shown(id, path);
@@ -210,6 +217,8 @@ impl Endpoint {
             takes_circuit: options.relay != Relaying::Never,
             circuit_at_once: options.relay == Relaying::AtOnce,
             takes_direct: options.direct,
+            // A host's application is asked in any case.
+            is_verified: options.is_host || !matches!(options.connect.trust, Some(Trust::Anyone)),
             hosts_introducer: connected.is_host,
         };
         let id = self.slots.insert(Entry::new(Slot::Introducing)).ok_or(CallError::TooManyConnections)?;
@@ -253,8 +262,8 @@ impl Endpoint {
         let own_key = self.key_pair.public();
         let mut step = PartyStep::new(now, &mut self.rng, &self.config.introduction, &own_key);
         let result = act(&mut self.introductions.party, &mut step);
-        let (messages, punches, events) = (step.messages, step.punches, step.events);
-        self.after_party(now, messages, punches, events);
+        let PartyStep { messages, punches, observes, events, .. } = step;
+        self.after_party(now, messages, punches, &observes, events);
         result
     }
 
@@ -264,6 +273,7 @@ impl Endpoint {
         now: Instant,
         messages: Vec<Message>,
         punches: Vec<PunchOut>,
+        observes: &[ObserveOut],
         events: Vec<PartyEvent>,
     ) {
         for punch in punches {
@@ -273,6 +283,7 @@ impl Endpoint {
             });
             self.stats.punches_sent += 1;
         }
+        observes.iter().for_each(|observe| self.send_observe(now, observe));
         self.send_messages(now, messages);
         for event in events {
             self.on_party_event(now, event);
@@ -296,6 +307,11 @@ impl Endpoint {
             PartyEvent::CircuitEnded { connection, address } => {
                 self.transmits.remove_circuits_of(connection);
                 self.lose_path(now, connection, address);
+            }
+            PartyEvent::Punch { connection, punches } => self.send_run_punches(now, connection, &punches),
+            PartyEvent::PortsIdle { connection } => self.close_idle_ports(connection),
+            PartyEvent::NatFound { introducer, nat, observed } => {
+                self.events.push(Event::NatFound { introducer, nat, observed });
             }
             PartyEvent::Ended { connection, code } => self.end_introduced(now, connection, code),
         }
@@ -337,7 +353,7 @@ impl Endpoint {
                 Ok(mut candidates) => {
                     let circuit = self.transmits.circuit_of(id);
                     if let Some(circuit) = circuit.filter(|circuit| *circuit != path.remote) {
-                        candidates.add_spare(circuit);
+                        candidates.add_spare(Path::to(circuit));
                     }
                     self.put(id, Slot::Attempt(boxed(candidates)));
                     self.introductions.party.handshake_began(id);
@@ -346,7 +362,7 @@ impl Endpoint {
             }
         }
         // Once a host has answered, other paths are not needed.
-        let _ = self.add_path_to_attempt(now, id, path.remote);
+        let _ = self.add_path_to_attempt(now, id, path);
     }
 
     /// An attempt has failed, or the introducer or the other party does not want it any more.
@@ -394,6 +410,9 @@ impl Endpoint {
         self.transmits.move_circuits(id, path);
         if was_relayed && !path.remote.is_circuit() && self.introductions.sides.contains_key(&id) {
             self.with_party(now, |party, step| party.became_direct(step, id));
+        }
+        if !was_relayed && path.remote.is_circuit() {
+            self.introductions.party.became_relayed(now, id);
         }
         if !self.introductions.introducer.is_idle() {
             self.with_introducer(now, |introducer, step| introducer.on_address_changed(step, id));

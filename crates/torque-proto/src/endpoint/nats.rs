@@ -8,6 +8,9 @@ use crate::error::CallError;
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::introduction::PortRequest;
+use crate::introduction::party::{ObserveOut, second_address};
+use crate::path::Path;
+use crate::transmits::Cause;
 
 impl Endpoint {
     /// The next thing that the driver is to do about further ports: before it sends what [`transmits`](Self::transmits) has.
@@ -39,5 +42,31 @@ impl Endpoint {
         let hosts_introducer = connected.is_host;
         self.with_party(now, |party, step| party.look_at_nat(step, introducer, hosts_introducer));
         Ok(())
+    }
+
+    /// Shows an introducer where this socket's datagrams come from.
+    pub(super) fn send_observe(&mut self, now: Instant, observe: &ObserveOut) {
+        let ObserveOut { introducer, port, to, bytes } = observe;
+        let Some(Slot::Connected(connected)) = self.slots.get(*introducer).map(|entry| &entry.slot) else {
+            return;
+        };
+        let usual = connected.path;
+        let Some(at) = usual.remote.socket_addr() else { return };
+        let mut path = if *port == 0 { usual } else { Path { port: *port, ..Path::to(usual.remote) } };
+        if let Some(second) = to.map(|second| second_address(second, at)) {
+            path.remote = second.into();
+            let is_own_ip = second.ip() == at.ip() && second.port() != 0;
+            if !is_own_ip && !self.introductions.party.may_observe_at(now, *introducer, path.remote) {
+                return;
+            }
+        }
+        self.transmits.push(Cause::Own, path, |out| out.extend_from_slice(bytes));
+    }
+
+    /// Closes further ports of an established connection on which it has no path.
+    pub(super) fn close_idle_ports(&mut self, id: ConnectionId) {
+        let ports = self.ports_of(id);
+        self.introductions.party.close_ports(id, |port| ports.contains(&port));
+        self.end_run_of(id);
     }
 }

@@ -5,6 +5,8 @@
 
 mod recent;
 #[cfg(feature = "introductions")]
+mod runs;
+#[cfg(feature = "introductions")]
 mod search;
 
 use alloc::boxed::Box;
@@ -126,6 +128,7 @@ impl Endpoint {
     /// Drivers that notice it call this. Nothing is lost if nobody does, but it takes longer. Does nothing without
     /// [`Config::roaming`](crate::Config::roaming).
     pub fn network_changed(&mut self, now: Instant) {
+        self.introductions.network_changed(now);
         if !self.config.roaming {
             return;
         }

@@ -43,6 +43,8 @@ impl Introductions {
         false
     }
 
+    pub(super) fn network_changed(&mut self, _: Instant) {}
+
     pub(super) fn path_was_shown(&mut self, _: ConnectionId, _: Path) {}
 
     pub(super) fn note_answer(&mut self, _: ConnectionId, _: &[u8]) {}

@@ -8,8 +8,8 @@ pub enum HardNat {
     /// In an established connection over a circuit, if the other side's key was pinned or accepted by the application.
     #[default]
     Verified,
-    /// As soon as nothing else has helped, on the introducer's word. One that lies can have this socket send 250 datagrams a second to an
-    /// address of its choice, for 30 s in 10 minutes.
+    /// As soon as nothing else has helped, on the introducer's word. One that lies can have this socket send 500 datagrams a second to an
+    /// address of its choice, 4,096 of them in 10 minutes.
     Always,
     /// Never.
     Never,

@@ -100,6 +100,14 @@ pub struct PartyStats {
     pub punches_received: u64,
     /// Answers left out: too many were asked for.
     pub answers_not_sent: u64,
+    /// Runs begun against NATs that depend on the destination (INTRODUCTIONS.md 9.2).
+    pub runs: u64,
+    /// Runs that ended because a direct path was found.
+    pub runs_met: u64,
+    /// Punches of runs. Those in attempts are among `punches_sent`.
+    pub run_punches: u64,
+    /// Further ports opened for runs.
+    pub ports_opened: u64,
     /// Punches left out by budgets.
     pub punches_not_sent: PunchesLeftOut,
 }

@@ -71,6 +71,12 @@ pub(crate) struct Asked {
     pub(crate) at: Instant,
 }
 
+impl Asked {
+    fn is_old(&self, now: Instant) -> bool {
+        self.at + NUMBER_LIVES < now
+    }
+}
+
 /// Numbers that wait for their echo, oldest first.
 pub(crate) struct AskedNumbers {
     list: VecDeque<Asked>,
@@ -83,9 +89,18 @@ impl AskedNumbers {
         Self { list: VecDeque::new(), most }
     }
 
+    /// Remembers so many from now on. What is remembered beyond that stays until it is too old.
+    #[cfg(feature = "introductions")]
+    pub(crate) fn set_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Draws a number for a punch on this path.
     pub(crate) fn draw(&mut self, now: Instant, rng: &mut Rng, path: Path) -> u64 {
         let number = rng.u64().max(1);
+        while self.list.len() > self.most && self.list.front().is_some_and(|asked| asked.is_old(now)) {
+            self.list.pop_front();
+        }
         if self.list.len() >= self.most {
             self.list.pop_front();
         }
@@ -102,6 +117,6 @@ impl AskedNumbers {
     /// once, and in time.
     pub(crate) fn take(&mut self, now: Instant, echo: u64) -> Option<Asked> {
         let index = self.list.iter().position(|asked| asked.number == echo)?;
-        self.list.remove(index).filter(|asked| asked.at + NUMBER_LIVES >= now)
+        self.list.remove(index).filter(|asked| !asked.is_old(now))
     }
 }

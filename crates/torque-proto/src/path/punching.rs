@@ -13,6 +13,8 @@ use super::limits::{
 use super::upgrade::Upgrade;
 use super::{Ask, Facts, Path, Step, is_same};
 use crate::address::Address;
+#[cfg(feature = "introductions")]
+use crate::crypto::rng::Rng;
 use crate::instant::Instant;
 use crate::micros::Micros;
 
@@ -20,6 +22,9 @@ use crate::micros::Micros;
 const MAX_STANDBYS: usize = 3;
 /// Numbers that wait for their echo.
 const MAX_ASKED: usize = 64;
+/// The same while a run goes on (INTRODUCTIONS.md 9.2), which sends 500 a second.
+#[cfg(feature = "introductions")]
+const MAX_ASKED_IN_RUN: usize = MAX_ASKED + 2_500;
 
 /// The pause between punches that keep paths.
 const KEEP_PAUSE: Micros = Micros::from_secs(15);
@@ -275,6 +280,19 @@ impl PathSet {
             self.next_obstacle = step.now + OBSTACLE_PAUSE;
             self.begin_doubt(step);
         }
+    }
+
+    /// Draws the number of a punch of a run (INTRODUCTIONS.md 9.2). Until the run ends, more numbers wait for their echo.
+    #[cfg(feature = "introductions")]
+    pub(crate) fn draw_for_run(&mut self, now: Instant, rng: &mut Rng, path: Path) -> u64 {
+        self.asked.set_most(MAX_ASKED_IN_RUN);
+        self.asked.draw(now, rng, path)
+    }
+
+    /// The run has ended.
+    #[cfg(feature = "introductions")]
+    pub(crate) fn end_run(&mut self) {
+        self.asked.set_most(MAX_ASKED);
     }
 
     /// Sends what is due and forgets what is over. Returns whether another path is active now.

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::candidates;
+use super::prospect::Prospect;
 use super::punching::Punching;
 use super::{PartyOptions, PartyStep};
 use crate::address::Address;
@@ -67,6 +68,8 @@ pub(super) struct Meeting {
     /// Until they are taken.
     pub(super) secrets: Option<HandshakeSecrets>,
     pub(super) punching: Punching,
+    /// Of a run through both NATs.
+    pub(super) prospect: Prospect,
     pub(super) circuit: Option<Circuit>,
     /// When it is over without a path, and without a handshake.
     path_until: Instant,
@@ -123,7 +126,8 @@ impl Attempt {
 
     /// Asks, perhaps once more. The nonce stays: the keys come of it.
     pub(super) fn request(&self, step: &mut PartyStep<'_>, own: &[Candidate]) {
-        let options = &self.options;
+        let (options, opens_ports) =
+            (&self.options, step.config.further_ports > 0 && !step.config.answers_only);
         let request = Request {
             remote: options.remote,
             flags: PartyFlags {
@@ -131,7 +135,7 @@ impl Attempt {
                 takes_circuit: options.takes_circuit,
                 wants_circuit_at_once: options.circuit_at_once,
                 takes_direct: options.takes_direct,
-                opens_ports: false,
+                opens_ports,
                 speaks_webrtc: false,
             },
             nonce: self.nonce,
@@ -203,6 +207,7 @@ impl Attempt {
             punch_key: punch,
             secrets: Some(HandshakeSecrets { psk, data }),
             punching,
+            prospect: Prospect::new(now, told),
             circuit,
             path_until: now + step.config.path_wait,
             handshake_until: Some(now + HANDSHAKE_WAIT),
@@ -282,7 +287,8 @@ impl Meeting {
         let has_direct = self.punching.has_path();
         let turn = self.circuit.as_ref().and_then(|circuit| circuit.turn).filter(|_| !has_direct);
         let path_until = (!self.has_path()).then_some(self.path_until);
-        [self.punching.deadline(), turn, path_until, self.handshake_until].into_iter().flatten().min()
+        let run = self.prospect.deadline();
+        [self.punching.deadline(), turn, path_until, self.handshake_until, run].into_iter().flatten().min()
     }
 }
 

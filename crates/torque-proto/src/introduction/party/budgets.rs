@@ -3,6 +3,7 @@
 //! Answers count elsewhere: they go only to senders that know the introduction's key.
 
 use alloc::collections::VecDeque;
+use core::net::Ipv4Addr;
 
 use crate::address::{Address, Network};
 use crate::id::ConnectionId;
@@ -23,6 +24,9 @@ const MOST_IN_MINUTE: usize = 80;
 /// Different networks in a minute: of one introducer, and of all.
 const NETWORKS_OF_INTRODUCER: usize = 64;
 const NETWORKS: usize = 1_024;
+/// The pause between runs (9.2) against one address, and how many addresses are remembered.
+const RUN_PAUSE: Micros = Micros::from_secs(600);
+const MAX_RUNS: usize = 256;
 
 /// The punches of the last minute.
 #[derive(Default)]
@@ -33,6 +37,8 @@ pub(super) struct Budgets {
     networks: SortedMap<Network, VecDeque<Instant>>,
     /// Networks by the introducers that named them, and when first in the last minute.
     named: SortedMap<(ConnectionId, Network), Instant>,
+    /// Addresses against which a run began, and when.
+    runs: SortedMap<Ipv4Addr, Instant>,
     counters: PunchesLeftOut,
 }
 
@@ -102,8 +108,28 @@ impl Budgets {
         true
     }
 
+    /// Takes a run against an address.
+    ///
+    /// # Errors
+    /// When the next one may begin.
+    pub(super) fn takes_run(&mut self, now: Instant, ip: Ipv4Addr) -> Result<(), Instant> {
+        self.runs.retain(|_, began| now < *began + RUN_PAUSE);
+        let oldest = || self.runs.values().min().filter(|_| self.runs.len() >= MAX_RUNS);
+        if let Some(began) = self.runs.get(&ip).or_else(oldest) {
+            return Err(*began + RUN_PAUSE);
+        }
+        self.runs.insert(ip, now);
+        Ok(())
+    }
+
+    /// Forgets the runs: in another network they may lead elsewhere.
+    pub(super) fn forget_runs(&mut self) {
+        self.runs = SortedMap::new();
+    }
+
     /// Forgets what is too old to count.
     pub(super) fn expire(&mut self, now: Instant) {
+        self.runs.retain(|_, began| now < *began + RUN_PAUSE);
         self.recent.retain(|(at, _)| now < *at + SECOND);
         self.named.retain(|_, first| now < *first + MINUTE);
         self.networks.retain(|_, times| times.back().is_some_and(|last| now < *last + MINUTE));
@@ -113,7 +139,8 @@ impl Budgets {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let last = self.networks.values().filter_map(VecDeque::back).chain(self.named.values()).max();
         let last = last.map(|last| *last + MINUTE);
-        last.max(self.recent.back().map(|(at, _)| *at + SECOND))
+        let runs = self.runs.values().max().map(|last| *last + RUN_PAUSE);
+        last.max(self.recent.back().map(|(at, _)| *at + SECOND)).max(runs)
     }
 }
 

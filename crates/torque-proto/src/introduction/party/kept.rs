@@ -5,7 +5,8 @@
 use alloc::vec::Vec;
 
 use super::attempt::{Attempt, Circuit, outcome};
-use super::{PartyOptions, PartyStep};
+use super::prospect::{PATIENCE, Prospect};
+use super::{PartyOptions, PartyStep, attempt};
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::introduction::Message;
@@ -21,6 +22,10 @@ pub(super) struct Kept {
     pub(super) id: u64,
     pub(super) is_direct: bool,
     pub(super) circuit: Option<Circuit>,
+    /// Of a run through both NATs.
+    pub(super) prospect: Prospect,
+    /// Whether its packets take the circuit now.
+    pub(super) is_on_circuit: bool,
     began: Instant,
     /// Whether the introducer was told that the connection is relayed, and not yet that it is direct.
     is_relayed: bool,
@@ -36,12 +41,28 @@ impl Kept {
         let body = outcome(id, result, attempt.millis(step.now));
         attempt.send(step, ReliableKind::OUTCOME, body);
         let Attempt { connection, options, number, began, state, .. } = attempt;
-        let super::attempt::State::Meeting(meeting) = state else { return None };
-        Some(Self { connection, options, number, id, is_direct, circuit: meeting.circuit, began, is_relayed })
+        let attempt::State::Meeting(meeting) = state else { return None };
+        let attempt::Meeting { circuit, mut prospect, .. } = *meeting;
+        prospect.put_off(is_relayed.then_some(step.now + PATIENCE));
+        let is_on_circuit = is_relayed;
+        Some(Self {
+            connection,
+            options,
+            number,
+            id,
+            is_direct,
+            circuit,
+            prospect,
+            is_on_circuit,
+            began,
+            is_relayed,
+        })
     }
 
     /// The connection takes a direct path now.
     pub(super) fn became_direct(&mut self, step: &mut PartyStep<'_>) {
+        self.is_on_circuit = false;
+        self.prospect.put_off(None);
         if core::mem::take(&mut self.is_relayed) {
             let millis = u32::try_from(step.now.micros_since(self.began).get() / 1_000).unwrap_or(u32::MAX);
             self.send(step, ReliableKind::OUTCOME, outcome(self.id, OutcomeResult::BecameDirect, millis));

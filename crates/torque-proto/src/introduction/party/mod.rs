@@ -7,9 +7,13 @@
 mod attempt;
 mod budgets;
 mod candidates;
+mod hard_nat;
 mod kept;
+mod looks;
 mod ports;
+mod prospect;
 mod punching;
+mod runs;
 mod step;
 mod watch;
 
@@ -19,12 +23,16 @@ use alloc::vec::Vec;
 pub(crate) use attempt::HandshakeSecrets;
 use attempt::{Attempt, Meeting, State};
 use budgets::Budgets;
+pub(crate) use hard_nat::RunPunch;
 use kept::Kept;
+use looks::Looks;
+pub(crate) use looks::second_address;
 use ports::Ports;
 use punching::{NewlyValid, Punching, PunchingStep};
-pub(crate) use step::{Handover, PartyEvent, PartyOptions, PartyStep, PunchOut};
+use runs::Runs;
+pub(crate) use step::{Handover, ObserveOut, PartyEvent, PartyOptions, PartyStep, PunchOut};
 
-use super::{HOST_BIT, Message, PartyStats, PortRequest};
+use super::{HOST_BIT, PartyStats};
 use crate::address::Address;
 use crate::codes::CloseCode;
 use crate::error::CallError;
@@ -57,6 +65,8 @@ pub(crate) struct Party {
     own: Vec<Candidate>,
     budgets: Budgets,
     ports: Ports,
+    looks: Looks,
+    runs: Runs,
     counters: PartyStats,
     deadline: Option<Instant>,
 }
@@ -99,23 +109,6 @@ impl Party {
         Ok(())
     }
 
-    /// Asks an introducer how the NAT between it and this socket behaves.
-    pub(crate) fn look_at_nat(
-        &mut self,
-        step: &mut PartyStep<'_>,
-        introducer: ConnectionId,
-        hosts_introducer: bool,
-    ) {
-        let attempt = self.next_number(hosts_introducer);
-        let body = Vec::from([0]).into();
-        step.messages.push(Message { connection: introducer, attempt, kind: ReliableKind::TOKENS, body });
-    }
-
-    /// What the driver is to do next about further ports.
-    pub(crate) fn poll_port_request(&mut self) -> Option<PortRequest> {
-        self.ports.poll()
-    }
-
     /// A message of an introducer arrived. One that is older than another of its kind does not come here.
     pub(crate) fn on_message(
         &mut self,
@@ -129,6 +122,9 @@ impl Party {
             attempt.has_introducer && attempt.options.introducer == introducer && attempt.number == number
         });
         let is_understood = match (index, kind) {
+            (_, ReliableKind::TOKENS | ReliableKind::OBSERVED | ReliableKind::NATS) => {
+                self.on_nat_message(step, introducer, number, kind, body)
+            }
             (Some(index), ReliableKind::INTRODUCTION) => self.on_introduction(step, index, body),
             (Some(index), ReliableKind::WITHDRAW) => self.on_withdraw(step, index, body),
             (Some(index), ReliableKind::CANDIDATES) => self.on_candidates(step, index, body),
@@ -164,6 +160,7 @@ impl Party {
         if let Some(index) = index {
             self.end(step, index, CloseCode::NoAnswer);
         }
+        self.on_nat_message_failed(step, introducer, number);
         self.reschedule();
     }
 
@@ -197,6 +194,7 @@ impl Party {
             });
         if let Some(NewlyValid { path, round_trip }) = newly {
             let round_trip = Some(round_trip);
+            self.run_has_met(step.now, connection);
             step.events.push(PartyEvent::PathReady { connection, path, round_trip });
         }
         self.reschedule();
@@ -205,6 +203,7 @@ impl Party {
 
     /// The connection with an introducer has ended.
     pub(crate) fn on_introducer_ended(&mut self, step: &mut PartyStep<'_>, introducer: ConnectionId) {
+        self.looks.on_introducer_ended(introducer, &mut self.ports);
         let is_of = |options: &PartyOptions| options.introducer == introducer;
         for index in (0..self.attempts.len()).rev() {
             let attempt = &mut self.attempts[index];
@@ -241,6 +240,7 @@ impl Party {
             return;
         }
         self.own = candidates;
+        self.network_changed(step.now);
         for attempt in &mut self.attempts {
             attempt.send_candidates(step, &self.own);
             if let Some(meeting) = attempt.meeting_mut() {
@@ -303,6 +303,7 @@ impl Party {
         if let Some(kept) = kept.filter(|_| has_introducer) {
             self.kept.push(kept);
         }
+        self.hand_run_over(step.now, connection, path.remote.is_circuit());
         self.reschedule();
         Some(handover)
     }
@@ -312,10 +313,13 @@ impl Party {
         if let Some(kept) = self.kept.iter_mut().find(|kept| kept.connection == connection) {
             kept.became_direct(step);
         }
+        self.run_has_met(step.now, connection);
+        self.reschedule();
     }
 
     /// Forgets a connection that has ended. The introducer is told nothing.
     pub(crate) fn forget(&mut self, connection: ConnectionId) {
+        self.forget_run(connection);
         self.attempts.retain(|attempt| attempt.connection != connection);
         self.kept.retain(|kept| kept.connection != connection);
         self.reschedule();
@@ -368,6 +372,7 @@ impl Party {
                 self.end(step, index, code);
             }
         }
+        self.run_looks_and_runs(step);
         if self.budgets.deadline().is_some_and(|at| at <= now) {
             self.budgets.expire(now);
         }
@@ -381,7 +386,9 @@ impl Party {
 
     fn reschedule(&mut self) {
         let attempts = self.attempts.iter().filter_map(Attempt::deadline);
-        self.deadline = attempts.chain(self.budgets.deadline()).min();
+        let kept = self.kept.iter().filter_map(|kept| kept.prospect.deadline());
+        let others = [self.budgets.deadline(), self.looks.deadline(), self.runs.deadline()];
+        self.deadline = attempts.chain(kept).chain(others.into_iter().flatten()).min();
     }
 
     /// A number that no attempt has. It is not 0: messages with that are of the connection with the introducer itself.
@@ -409,6 +416,7 @@ impl Party {
 
     fn end(&mut self, step: &mut PartyStep<'_>, index: usize, code: CloseCode) {
         let attempt = self.attempts.swap_remove(index);
+        self.forget_run(attempt.connection);
         attempt.send_end(step, code);
         self.counters.ended += 1;
         step.events.push(PartyEvent::Ended { connection: attempt.connection, code });
@@ -458,6 +466,7 @@ impl Party {
             return None;
         }
         let attempt = self.attempts.swap_remove(index);
+        self.forget_run(attempt.connection);
         self.counters.ended += 1;
         step.events.push(PartyEvent::Ended { connection: attempt.connection, code });
         Some(())
@@ -470,6 +479,7 @@ impl Party {
             && !step.config.answers_only
             && let Some(meeting) = attempt.meeting_mut()
         {
+            meeting.prospect.set_candidates(&candidates);
             meeting.punching.set_candidates(step.now, &candidates::in_order(&candidates));
             self.run_attempt(step, index);
         }
@@ -491,6 +501,7 @@ impl Party {
             ReliableKind::CANDIDATES => {
                 let candidates = parse_candidates(body).ok()?;
                 if kept.is_direct && !step.config.answers_only {
+                    kept.prospect.set_candidates(&candidates);
                     let candidates = candidates::in_order(&candidates);
                     step.events.push(PartyEvent::Candidates { connection, candidates });
                 }
@@ -504,15 +515,15 @@ impl Party {
         }
     }
 
-    /// How many attempts are under way or kept.
+    /// How many things are under way or kept: attempts, connections, looks, runs and further ports.
     pub(crate) fn kept(&self) -> usize {
-        self.attempts.len() + self.kept.len()
+        self.attempts.len() + self.kept.len() + self.looks.len() + self.runs.len() + self.ports.len()
     }
 
     /// Returns whether nothing is under way or remembered.
     #[cfg(test)]
     fn is_empty(&self) -> bool {
-        self.attempts.is_empty() && self.kept.is_empty() && self.budgets.deadline().is_none()
+        self.kept() == 0 && self.budgets.deadline().is_none()
     }
 }
 

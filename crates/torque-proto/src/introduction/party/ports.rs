@@ -1,6 +1,7 @@
 //! Further local ports of this socket: who has them, and what the driver is asked for.
 
 use alloc::collections::VecDeque;
+#[cfg(test)]
 use alloc::vec::Vec;
 
 use crate::id::ConnectionId;
@@ -45,7 +46,20 @@ impl Ports {
         });
     }
 
+    /// Closes one port, if it is open.
+    pub(crate) fn close(&mut self, port: u16) {
+        if self.owners.remove(&port).is_some() {
+            self.requests.push_back(PortRequest::Close(port));
+        }
+    }
+
+    /// Returns whether a connection has any.
+    pub(crate) fn has(&self, owner: ConnectionId) -> bool {
+        self.owners.values().any(|other| *other == owner)
+    }
+
     /// The ports of a connection.
+    #[cfg(test)]
     pub(crate) fn of(&self, owner: ConnectionId) -> Vec<u16> {
         self.owners.iter().filter(|(_, other)| **other == owner).map(|(port, _)| *port).collect()
     }

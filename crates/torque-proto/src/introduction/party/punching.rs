@@ -33,13 +33,15 @@ const SCHEDULE: [Micros; 10] = [
 /// The pause between candidates.
 const PACE: Micros = Micros::from_millis(10);
 /// Routers that the first punch to a candidate passes: it opens this side's NATs, and dies before it reaches the other side's.
-const FEW_HOPS: u8 = 5;
+pub(super) const FEW_HOPS: u8 = 5;
 /// The pause between punches on valid paths, so that no NAT forgets them while a person decides.
 const HOLD_PAUSE: Micros = Micros::from_secs(5);
 /// Valid paths.
 const MAX_VALID: usize = 4;
 /// Numbers that wait for their echo: as many as are sent while one may be echoed.
 const MAX_ASKED: usize = 160;
+/// The same while a run goes on, which sends 500 a second.
+const MAX_ASKED_IN_RUN: usize = MAX_ASKED + 2_500;
 
 /// What a step needs, and the punches that it wants, each with a hop limit if it is to have one.
 pub(super) struct PunchingStep<'a> {
@@ -271,6 +273,17 @@ impl Punching {
         }
         let own = if is_valid { 0 } else { self.asked.draw(now, step.rng, arrived) };
         step.asks.push((Ask { path: arrived, number: own, echo: number }, None));
+    }
+
+    /// Draws the number of a punch of a run (INTRODUCTIONS.md 9.2). Until the run ends, more numbers wait for their echo.
+    pub(super) fn draw_for_run(&mut self, now: Instant, rng: &mut Rng, path: Path) -> u64 {
+        self.asked.set_most(MAX_ASKED_IN_RUN);
+        self.asked.draw(now, rng, path)
+    }
+
+    /// The run has ended.
+    pub(super) fn end_run(&mut self) {
+        self.asked.set_most(MAX_ASKED);
     }
 
     /// Sends what is due and forgets what is over.

@@ -13,6 +13,9 @@ use crate::introduction::{IntroductionConfig, Message};
 use crate::micros::Micros;
 use crate::path::Path;
 use crate::wire::Punch;
+use crate::wire::introduction::{Nat, OBSERVE_BYTES};
+
+use super::hard_nat::RunPunch;
 
 /// What an attempt is to do.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,9 @@ pub(crate) struct PartyOptions {
     /// Whether the circuit is used at once, if the other party wants that, too.
     pub(crate) circuit_at_once: bool,
     pub(crate) takes_direct: bool,
+    /// Whether the connection's own handshake shows who the other side is, not only the introducer's word: its key is pinned, or the
+    /// application is asked.
+    pub(crate) is_verified: bool,
     /// Whether this side is the host of the connection with the introducer.
     pub(crate) hosts_introducer: bool,
 }
@@ -40,6 +46,7 @@ pub(crate) struct PartyStep<'a> {
     /// To be sent to introducers.
     pub(crate) messages: Vec<Message>,
     pub(crate) punches: Vec<PunchOut>,
+    pub(crate) observes: Vec<ObserveOut>,
     pub(crate) events: Vec<PartyEvent>,
 }
 
@@ -50,7 +57,8 @@ impl<'a> PartyStep<'a> {
         config: &'a IntroductionConfig,
         own_key: &'a PublicKey,
     ) -> Self {
-        Self { now, rng, config, own_key, messages: Vec::new(), punches: Vec::new(), events: Vec::new() }
+        let (messages, punches, observes, events) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { now, rng, config, own_key, messages, punches, observes, events }
     }
 }
 
@@ -63,6 +71,18 @@ pub(crate) struct PunchOut {
     pub(crate) bytes: [u8; Punch::BYTES],
     /// Whether a punch of the other party asked for it.
     pub(crate) is_answer: bool,
+}
+
+/// An *observe* to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ObserveOut {
+    /// The connection with the introducer.
+    pub(crate) introducer: ConnectionId,
+    /// The local port that it leaves from; 0 for that from which packets to the introducer leave.
+    pub(crate) port: u16,
+    /// The second address, as the introducer named it; `None` for where packets to the introducer go.
+    pub(crate) to: Option<SocketAddr>,
+    pub(crate) bytes: [u8; OBSERVE_BYTES],
 }
 
 /// News of a [`Party`].
@@ -78,6 +98,12 @@ pub(crate) enum PartyEvent {
     CircuitEnded { connection: ConnectionId, address: Address },
     /// The other party of an established connection may be reachable there.
     Candidates { connection: ConnectionId, candidates: Vec<SocketAddr> },
+    /// A run of an established connection: these punches are to be sent, with its key.
+    Punch { connection: ConnectionId, punches: Vec<RunPunch> },
+    /// The further ports of an established connection on which it has no path are of no use any more.
+    PortsIdle { connection: ConnectionId },
+    /// An introducer has looked at the NAT between it and this socket.
+    NatFound { introducer: ConnectionId, nat: Nat, observed: Option<SocketAddr> },
     /// The attempt is over without a connection.
     Ended { connection: ConnectionId, code: CloseCode },
 }

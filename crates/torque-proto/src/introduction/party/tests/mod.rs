@@ -3,6 +3,7 @@
 mod answering;
 mod hostile;
 mod introduced;
+mod nats;
 mod search;
 mod states;
 
@@ -52,6 +53,7 @@ fn options(is_host: bool) -> PartyOptions {
         takes_circuit: true,
         circuit_at_once: false,
         takes_direct: true,
+        is_verified: false,
         hosts_introducer: false,
     }
 }
@@ -61,6 +63,7 @@ fn options(is_host: bool) -> PartyOptions {
 struct Wants {
     messages: Vec<Message>,
     punches: Vec<PunchOut>,
+    observes: Vec<ObserveOut>,
     events: Vec<PartyEvent>,
 }
 
@@ -91,8 +94,8 @@ impl Side {
         let own_key = self.keys.public();
         let mut step = PartyStep::new(self.now, &mut self.rng, &self.config, &own_key);
         let result = act(&mut self.party, &mut step);
-        let PartyStep { messages, punches, events, .. } = step;
-        (result, Wants { messages, punches, events })
+        let PartyStep { messages, punches, observes, events, .. } = step;
+        (result, Wants { messages, punches, observes, events })
     }
 
     /// Asks; returns the attempt's number and the request.
@@ -139,7 +142,8 @@ impl Side {
         for passed in 1..=millis {
             self.now += Duration::from_millis(1);
             let ((), wants) = self.step(Party::handle_timeout);
-            if !wants.messages.is_empty() || !wants.punches.is_empty() || !wants.events.is_empty() {
+            let Wants { messages, punches, observes, events } = &wants;
+            if !messages.is_empty() || !punches.is_empty() || !observes.is_empty() || !events.is_empty() {
                 all.push((passed, wants));
             }
             assert!(self.party.deadline().is_none_or(|at| at > self.now), "{passed}");
