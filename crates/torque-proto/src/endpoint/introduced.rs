@@ -117,7 +117,7 @@ impl Introductions {
 
     /// A connection has ended. What follows is done with the next timers.
     pub(super) fn note_end(&mut self, id: ConnectionId, code: CloseCode) {
-        if !self.sides.is_empty() || !self.introducer.is_idle() {
+        if !self.sides.is_empty() || !self.introducer.is_idle() || self.party.kept() > 0 {
             self.ended.push((id, code));
         }
     }

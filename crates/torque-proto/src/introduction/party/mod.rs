@@ -240,7 +240,6 @@ impl Party {
             return;
         }
         self.own = candidates;
-        self.network_changed(step.now);
         for attempt in &mut self.attempts {
             attempt.send_candidates(step, &self.own);
             if let Some(meeting) = attempt.meeting_mut() {

@@ -59,7 +59,7 @@ impl Prospect {
 
     /// This machine is in another network, where its NAT is not known.
     pub(super) fn network_changed(&mut self) {
-        (self.own, self.own_address) = (Nat::Unknown, None);
+        self.own = Nat::Unknown;
     }
 
     /// A run may begin at this time; `None` if none is to.
