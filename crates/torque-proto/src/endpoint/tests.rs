@@ -3,6 +3,8 @@
 
 mod answers;
 mod candidates;
+#[cfg(feature = "introductions")]
+mod further_ports;
 mod hostile;
 #[cfg(feature = "introductions")]
 mod observing;
