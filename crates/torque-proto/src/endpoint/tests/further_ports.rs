@@ -196,9 +196,9 @@ impl World {
     fn end(&mut self, ids: [ConnectionId; 2], parties: [ConnectionId; 2]) {
         self.ends[INITIATOR].close(self.now, ids[0], b"").unwrap();
         self.pass(10_000);
-        for index in 0..2 {
-            assert_eq!(self.open[index + 1].len(), 1, "further ports of {index}");
-            let _ = self.ends[index + 1].close(self.now, parties[index], b"");
+        for (party, id) in [INITIATOR, GUEST_HOST].into_iter().zip(parties) {
+            assert_eq!(self.open[party].len(), 1, "further ports of {party}");
+            self.ends[party].close(self.now, id, b"").unwrap();
         }
         self.pass(60_000);
         for end in &self.ends {
