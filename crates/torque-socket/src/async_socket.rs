@@ -24,7 +24,7 @@ use torque_proto::{
 };
 
 use crate::calls::calls_through_a_lock;
-use crate::io::IoStats;
+use crate::io::{IoStats, Udp};
 use crate::socket::{Shutdown, Socket};
 use crate::target::{ConnectError, ToTarget};
 
@@ -149,7 +149,7 @@ impl AsyncSocket {
         if socket.is_shard() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "a shard is driven by a thread"));
         }
-        socket.udp_mut().move_to_tokio()?;
+        socket.move_to_tokio()?;
         let bell = socket.take_bell().map(tokio::net::UdpSocket::from_std).transpose()?;
         let state = Mutex::new(State { socket, promised: HashMap::new(), handles: HashMap::new() });
         Ok(Self {
@@ -179,7 +179,7 @@ impl AsyncSocket {
 
     calls_through_a_lock!();
 
-    fn with<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
+    pub(crate) fn with<R>(&self, call: impl FnOnce(&mut Socket) -> R) -> R {
         call(&mut self.shared.lock().socket)
     }
 
@@ -290,10 +290,13 @@ fn is_ready(shared: &Shared, context: &mut Context<'_>, is_blocked: bool) -> boo
     {
         return true;
     }
-    let state = shared.lock();
-    state.socket.udp().tokio().is_none_or(|udp| {
-        udp.poll_recv_ready(context).is_ready() || (is_blocked && udp.poll_send_ready(context).is_ready())
-    })
+    let socket = &shared.lock().socket;
+    let is_ready = |udp: &Udp| {
+        udp.tokio().is_none_or(|udp| {
+            udp.poll_recv_ready(context).is_ready() || (is_blocked && udp.poll_send_ready(context).is_ready())
+        })
+    };
+    std::iter::once(socket.udp()).chain(socket.further_ports().iter()).any(is_ready)
 }
 
 /// One connection of an [`AsyncSocket`], to send on from any task. [`AsyncSocket::connection`] gives it; it is cheap to

@@ -5,20 +5,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Type};
+use socket2::Type;
 use torque_netem::LinkConfig;
 use torque_proto::{Config, Endpoint, KeyPair, Setup};
 
 use crate::clock::{self, Clock, WallClock};
 use crate::error::BindError;
+use crate::further_ports::{FurtherPorts, Observes};
 use crate::generate::Generate;
-use crate::io::Udp;
+use crate::io::UdpOptions;
 use crate::resolver::{self, Lookup};
 use crate::sharded::{Shard, ShardedBuilder};
 use crate::socket::Socket;
-
-/// Asked of the operating system for each direction, which may give less: a frame's worth of many players.
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// How to make a socket. Start with [`Socket::builder`].
 ///
@@ -35,10 +33,9 @@ pub struct Builder {
     key_pair: Option<KeyPair>,
     link: Option<LinkConfig>,
     seed: Option<u64>,
-    send_buffer: Option<usize>,
-    receive_buffer: Option<usize>,
     single_stack: bool,
-    device: Option<String>,
+    udp: UdpOptions,
+    observes: Observes,
     lookup: Option<Lookup>,
     unwatched: bool,
     #[cfg(feature = "port-mapping")]
@@ -93,14 +90,14 @@ impl Builder {
     /// Sets how many bytes the operating system may hold for sending (default 1 MiB; it may give less).
     #[must_use]
     pub fn send_buffer_size(mut self, bytes: usize) -> Self {
-        self.send_buffer = Some(bytes);
+        self.udp.send_buffer = Some(bytes);
         self
     }
 
     /// Sets how many bytes the operating system may hold for this program to receive (default 1 MiB; it may give less).
     #[must_use]
     pub fn receive_buffer_size(mut self, bytes: usize) -> Self {
-        self.receive_buffer = Some(bytes);
+        self.udp.receive_buffer = Some(bytes);
         self
     }
 
@@ -119,7 +116,7 @@ impl Builder {
     /// puzzles that have been solved do not make it readable. Every other way to wait notices them.
     #[must_use]
     pub fn bind_device(mut self, interface: impl Into<String>) -> Self {
-        self.device = Some(interface.into());
+        self.udp.device = Some(interface.into());
         self
     }
 
@@ -159,6 +156,33 @@ impl Builder {
     #[must_use]
     pub fn map_port(mut self, map: bool) -> Self {
         self.maps_port = map;
+        self
+    }
+
+    /// Sets where the socket, as an introducer, observes how the NATs of parties behave (INTRODUCTIONS.md 9): a second UDP port, to which parties
+    /// send a few datagrams of 17 bytes. Better it has another IP address of this machine, so that a NAT that looks at the address alone is
+    /// seen too.
+    ///
+    /// Without this call it is the port after the bound one, if that is free. An unspecified IP address stands for the one that the socket
+    /// is bound to. `None`: nowhere, and all NATs stay unknown, as they do if a firewall lets nothing in. Then introductions work as well as without:
+    /// only NATs that depend on the destination stay relayed. Does nothing without
+    /// [`introduction.introduces`](torque_proto::IntroductionConfig::introduces), and for [`shards`](Self::shards).
+    ///
+    /// ```
+    /// use std::net::{Ipv4Addr, SocketAddr};
+    /// use torque_socket::{Config, Socket};
+    ///
+    /// let config = Config::default().with(|config| config.introduction.introduces = true);
+    /// let observed = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    /// let introducer = Socket::builder().config(config).observe_at(observed).bind("127.0.0.1:0")?;
+    /// println!("open UDP {} and {:?}", introducer.local_addr(), introducer.observing_addr());
+    /// # Ok::<(), torque_socket::BindError>(())
+    /// ```
+    ///
+    /// Binding fails if an address that is given here cannot be bound.
+    #[must_use]
+    pub fn observe_at(mut self, address: impl Into<Option<SocketAddr>>) -> Self {
+        self.observes = address.into().map_or(Observes::Nowhere, Observes::At);
         self
     }
 
@@ -261,7 +285,7 @@ impl Builder {
     fn open(&self, address: SocketAddr) -> Result<(UdpSocket, bool), BindError> {
         if address.ip().is_unspecified() && !self.single_stack {
             let both = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
-            match self.open_at(both, true, false) {
+            match self.udp.open(both, true, false) {
                 Ok(udp) => return Ok((udp, true)),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     return Err(self.bind_error(address, error));
@@ -270,40 +294,18 @@ impl Builder {
                 Err(_) => {}
             }
         }
-        let opened = self.open_at(address, false, false).map(|udp| (udp, false));
+        let opened = self.udp.open(address, false, false).map(|udp| (udp, false));
         opened.map_err(|error| self.bind_error(address, error))
     }
 
     fn bind_error(&self, address: SocketAddr, error: io::Error) -> BindError {
         #[cfg(unix)]
-        if let Some(interface) = &self.device
+        if let Some(interface) = &self.udp.device
             && error.raw_os_error() == Some(libc::ENODEV)
         {
             return BindError::NoSuchDevice { interface: interface.clone() };
         }
         BindError::from_bind(address, error)
-    }
-
-    /// A socket at this very address, bound, which shares its port with others if it `shares`.
-    pub(crate) fn open_at(
-        &self,
-        address: SocketAddr,
-        dual_stack: bool,
-        shares: bool,
-    ) -> io::Result<UdpSocket> {
-        let udp = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            udp.set_only_v6(!dual_stack)?;
-        }
-        if let Some(interface) = &self.device {
-            bind_device(&udp, interface)?;
-        }
-        if shares {
-            share_port(&udp)?;
-        }
-        udp.bind(&address.into())?;
-        udp.set_nonblocking(true)?;
-        Ok(udp.into())
     }
 
     /// The builder of one shard of several.
@@ -313,6 +315,8 @@ impl Builder {
         // What comes from a new address may reach another shard than that of its connection (PATHS.md 7, 8).
         builder.config.roaming &= count == 1;
         builder.config.sole_identity &= count == 1;
+        // A shard is no party, and has one further port, for names.
+        builder.config.introduction.further_ports = 0;
         // Links of different shards draw different chances.
         builder.seed = self.seed.map(|seed| seed.wrapping_add(u64::from(number) << 32));
         builder
@@ -326,18 +330,9 @@ impl Builder {
         }
     }
 
-    /// For what needs no identity.
-    pub(crate) fn without_key_pair(&self) -> Self {
-        Self { key_pair: None, ..self.clone() }
-    }
-
-    /// A bound socket with its buffers.
-    pub(crate) fn set_up(&self, udp: UdpSocket, dual_stack: bool) -> io::Result<Udp> {
-        let options = socket2::SockRef::from(&udp);
-        // The default of the system does as well, with more loss when a frame takes long.
-        let _ = options.set_recv_buffer_size(self.receive_buffer.unwrap_or(BUFFER_BYTES));
-        let _ = options.set_send_buffer_size(self.send_buffer.unwrap_or(BUFFER_BYTES));
-        Udp::new(udp, dual_stack)
+    #[cfg(target_os = "linux")]
+    pub(crate) fn udp_options(&self) -> &UdpOptions {
+        &self.udp
     }
 
     pub(crate) fn finish(
@@ -347,7 +342,8 @@ impl Builder {
         shard: Option<Box<Shard>>,
     ) -> Result<Socket, BindError> {
         let address = udp.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
-        let udp = self.set_up(udp, dual_stack).map_err(|error| BindError::System {
+        let further = FurtherPorts::new(self.udp.clone(), address, dual_stack);
+        let udp = self.udp.set_up(udp, dual_stack, 0).map_err(|error| BindError::System {
             doing: "setting up",
             address,
             error,
@@ -369,7 +365,9 @@ impl Builder {
         #[cfg(feature = "tracing")]
         tracing::debug!(address = %udp.local_addr(), "bound");
         let lookup = self.lookup.unwrap_or_else(resolver::system);
-        let mut socket = Socket::from_parts(endpoint, udp, clock, self.link, link_seed, lookup, shard);
+        let mut socket = Socket::from_parts(endpoint, udp, further, clock, link_seed, lookup, shard);
+        socket.set_simulated_link(self.link);
+        socket.observe(self.observes)?;
         if !self.unwatched {
             socket.watch_network();
         }
@@ -397,25 +395,4 @@ fn examine(udp: &UdpSocket) -> io::Result<bool> {
     }
     udp.set_nonblocking(true)?;
     Ok(address.is_ipv6() && !options.only_v6()?)
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn bind_device(udp: &socket2::Socket, interface: &str) -> io::Result<()> {
-    udp.bind_device(Some(interface.as_bytes()))
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn bind_device(_: &socket2::Socket, _: &str) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system binds no socket to an interface"))
-}
-
-#[cfg(target_os = "linux")]
-fn share_port(udp: &socket2::Socket) -> io::Result<()> {
-    udp.set_reuse_port(true)
-}
-
-/// Nobody asks for it elsewhere.
-#[cfg(not(target_os = "linux"))]
-fn share_port(_: &socket2::Socket) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }

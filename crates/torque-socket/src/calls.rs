@@ -177,6 +177,19 @@ macro_rules! calls_through_a_lock {
             self.with_flush(|socket| socket.connect_introduced(introducer, remote, options))
         }
 
+        /// As [`Socket::look_at_nat`].
+        ///
+        /// # Errors
+        /// Those of [`Socket::look_at_nat`].
+        pub fn look_at_nat(&self, introducer: ConnectionId) -> Result<(), CallError> {
+            self.with_flush(|socket| socket.look_at_nat(introducer))
+        }
+
+        /// As [`Socket::observing_addr`].
+        pub fn observing_addr(&self) -> Option<SocketAddr> {
+            self.with(|socket| socket.observing_addr())
+        }
+
         /// As [`Socket::introducer_stats`]: a copy.
         pub fn introducer_stats(&self) -> IntroducerStats {
             self.with(|socket| socket.introducer_stats().clone())

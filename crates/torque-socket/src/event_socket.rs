@@ -203,6 +203,12 @@ pub trait EventSocket {
         options: IntroducedOptions,
     ) -> Result<ConnectionId, CallError>;
 
+    /// As [`Socket::look_at_nat`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::look_at_nat`].
+    fn look_at_nat(&mut self, introducer: ConnectionId) -> Result<(), CallError>;
+
     /// As [`Socket::flush`].
     fn flush(&mut self);
 
@@ -306,6 +312,10 @@ macro_rules! impl_event_socket {
                 options: IntroducedOptions,
             ) -> Result<ConnectionId, CallError> {
                 <$calls>::connect_introduced(self, introducer, remote, options)
+            }
+
+            fn look_at_nat(&mut self, introducer: ConnectionId) -> Result<(), CallError> {
+                <$calls>::look_at_nat(self, introducer)
             }
 
             fn flush(&mut self) {

@@ -106,6 +106,7 @@ mod clock;
 pub mod discovery;
 mod error;
 mod event_socket;
+mod further_ports;
 mod generate;
 pub mod guide;
 mod io;
@@ -139,10 +140,10 @@ pub use torque_proto::identity::{
 pub use torque_proto::{
     Address, ByteRate, CallError, ChallengeResponse, Cipher, CloseCode, ClosedBy, Config, ConfigError,
     ConnectOptions, ConnectRequest, ConnectionCounters, ConnectionId, ConnectionStats, Delivery, Event,
-    Extension, HandshakeConfig, HandshakeStats, IntroducedOptions, IntroducerStats, IntroductionConfig,
-    IntroductionId, IntroductionResult, KeyLogEntry, KeyPair, Limits, OriginPolicy, PartyStats, PathSearch,
-    Payload, Peer, PublicKey, PunchesLeftOut, PuzzleConfig, Relay, Relaying, SearchStage, SendError,
-    Sequence, Settings, SettingsError, Stats, Trust,
+    Extension, HandshakeConfig, HandshakeStats, HardNat, IntroducedOptions, IntroducerStats,
+    IntroductionConfig, IntroductionId, IntroductionResult, KeyLogEntry, KeyPair, Limits, Nat, OriginPolicy,
+    PartyStats, PathSearch, Payload, Peer, PublicKey, PunchesLeftOut, PuzzleConfig, Relay, Relaying,
+    SearchStage, SendError, Sequence, Settings, SettingsError, Stats, Trust,
 };
 
 /// The examples of the project's README and of this crate's have to work.

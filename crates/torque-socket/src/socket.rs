@@ -8,12 +8,12 @@ mod network;
 mod own_addresses;
 #[cfg(feature = "port-mapping")]
 mod port_mapping;
+mod ports;
 mod receiving;
 mod sending;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
-use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
 use torque_netem::{LinkConfig, SimulatedPaths};
@@ -25,12 +25,13 @@ use torque_proto::{
 use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::error::BindError;
+use crate::further_ports::FurtherPorts;
 use crate::io::wait::{self, Watch};
-use crate::io::{IoStats, Udp};
+use crate::io::{IoStats, ReceiveBuffer, Udp};
 use crate::metrics::{Counter, Gauges};
 use crate::puzzles::Puzzles;
 use crate::resolver::{Answer, Lookup, Resolver};
-use crate::sharded::{PrivatePort, Shard};
+use crate::sharded::Shard;
 use crate::waker::{Waker, get_waker};
 use ending::Endings;
 use network::NetworkWatch;
@@ -70,6 +71,8 @@ pub enum Wake {
 pub struct Socket {
     endpoint: Endpoint,
     udp: Udp,
+    further: FurtherPorts,
+    buffer: ReceiveBuffer,
     clock: Clock,
     resolver: Resolver,
     puzzles: Puzzles,
@@ -80,8 +83,6 @@ pub struct Socket {
     waker: Option<(Waker, Option<UdpSocket>)>,
     /// Set if this socket is one shard of several.
     shard: Option<Box<Shard>>,
-    /// A shard's further port, from its first attempt by name on.
-    private: Option<Box<PrivatePort>>,
     /// When the first packet was queued of those that wait for a flush.
     batch_began: Option<Instant>,
     /// Datagrams were left in the kernel until there is room for their packets.
@@ -130,15 +131,17 @@ impl Socket {
     pub(crate) fn from_parts(
         endpoint: Endpoint,
         udp: Udp,
+        further: FurtherPorts,
         clock: Clock,
-        link: Option<LinkConfig>,
         link_seed: u64,
         lookup: Lookup,
         own_shard: Option<Box<Shard>>,
     ) -> Self {
-        let mut socket = Self {
+        Self {
             endpoint,
             udp,
+            further,
+            buffer: ReceiveBuffer::default(),
             polled_at: clock.now(),
             clock,
             resolver: Resolver::new(lookup),
@@ -147,15 +150,12 @@ impl Socket {
             link_seed,
             waker: own_shard.as_ref().map(|shard| (shard.waker(), None)),
             shard: own_shard,
-            private: None,
             batch_began: None,
             held_back: false,
             endings: Endings::default(),
             network: None,
             own_addresses: OwnAddresses::default(),
-        };
-        socket.set_simulated_link(link);
-        socket
+        }
     }
 
     /// The address that the socket is bound to, with its real port.
@@ -334,7 +334,7 @@ impl Socket {
         let ready = match self.udp.plain() {
             Some(socket) => {
                 let udp = Watch { socket, readable: receives, writable: self.udp.is_blocked() };
-                wait::sleep(udp, wake_socket, self.private.as_ref().map(|private| private.watch()), limit)
+                wait::sleep(udp, wake_socket, &self.further.watches(), limit)
             }
             // A runtime owns the socket, and waits for it.
             None => return Wake::Ready,
@@ -399,7 +399,7 @@ impl Socket {
 
     /// Returns whether datagrams wait for room in the operating system's buffer: wait for writability too.
     pub fn is_blocked(&self) -> bool {
-        self.udp.is_blocked() || self.private.as_ref().is_some_and(|private| private.udp.is_blocked())
+        self.udp.is_blocked() || self.further.iter().any(Udp::is_blocked)
     }
 
     /// Counters of the protocol: datagrams, bytes, and what was dropped and why.
@@ -522,11 +522,6 @@ impl Socket {
 
     pub(crate) fn udp_mut(&mut self) -> &mut Udp {
         &mut self.udp
-    }
-
-    /// A shard's further port to wait for, and whether datagrams wait for room in its send buffer.
-    pub(crate) fn private_port(&self) -> Option<(Arc<UdpSocket>, bool)> {
-        self.private.as_ref().map(|private| private.watched())
     }
 
     /// Returns whether other shards have put nothing into this socket's inbox. Until the next `poll` they wake it.

@@ -94,6 +94,8 @@ struct State {
     /// Until when the thread sleeps, if it does and nothing comes; `None` inside: without limit. By the socket's clock, as
     /// `flush_at`: the same deadline read through two clocks would never be quite the same.
     asleep: Option<Option<Instant>>,
+    /// The changes of further ports that the sleeping thread knows of.
+    ports_seen: u64,
     /// When packets that the application has queued leave by themselves.
     flush_at: Option<Instant>,
     /// Threads that wait in `wait_event`.
@@ -102,7 +104,7 @@ struct State {
 
 /// The sockets that the thread waits for.
 struct Watched {
-    udp: UdpSocket,
+    udp: Arc<UdpSocket>,
     receives: bool,
     wake_socket: Option<UdpSocket>,
 }
@@ -128,7 +130,7 @@ impl Socket {
         let waker =
             self.waker().ok_or_else(|| io::Error::other("no local socket to wake the thread with"))?;
         let udp = match self.udp().plain() {
-            Some(socket) => socket.try_clone()?,
+            Some(socket) => Arc::clone(socket),
             None => return Err(io::Error::other("a runtime owns this socket")),
         };
         let (receives, wake_socket) = self.wake_socket();
@@ -136,7 +138,13 @@ impl Socket {
             Watched { udp, receives, wake_socket: wake_socket.map(UdpSocket::try_clone).transpose()? };
         let stop = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { socket: self, asleep: None, flush_at: None, readers: 0 }),
+            state: Mutex::new(State {
+                socket: self,
+                asleep: None,
+                ports_seen: 0,
+                flush_at: None,
+                readers: 0,
+            }),
             events: Condvar::new(),
             announcer,
             stop: Arc::clone(&stop),
@@ -159,16 +167,15 @@ impl Shared {
     fn run(&self, watched: &Watched) {
         while !self.stop.load(Ordering::Acquire) {
             let mut state = self.lock();
-            let Turn { blocked, private, held_back, limit } = state.turn();
+            let Turn { blocked, further, held_back, limit } = state.turn();
             self.tell(state);
             let Watched { udp, receives, wake_socket } = watched;
             let udp = Watch { socket: udp, readable: *receives && !held_back, writable: blocked };
-            let private = private.as_ref().map(|(socket, blocked)| Watch {
-                socket,
-                readable: !held_back,
-                writable: *blocked,
-            });
-            if wait::sleep(udp, wake_socket.as_ref(), private, limit).is_err() {
+            let further: Vec<_> = further
+                .iter()
+                .map(|(socket, blocked)| Watch { socket, readable: !held_back, writable: *blocked })
+                .collect();
+            if wait::sleep(udp, wake_socket.as_ref(), &further, limit).is_err() {
                 // The system cannot wait, so at least do not spin.
                 thread::sleep(Duration::from_millis(1));
             }
@@ -197,7 +204,7 @@ impl Shared {
         event
     }
 
-    /// Wakes the thread if it would sleep past the socket's next deadline.
+    /// Wakes the thread if it would sleep past the socket's next deadline, or does not know of a further port.
     fn nudge(&self, state: &mut State) {
         let socket = &mut state.socket;
         if socket.queued() > 0 {
@@ -208,7 +215,8 @@ impl Shared {
         // A thread that is awake will look for itself.
         let Some(until) = state.asleep else { return };
         let next = earlier(socket.next_deadline(), state.flush_at);
-        if next.is_some_and(|next| until.is_none_or(|until| next < until)) {
+        let watches_others = socket.further_ports().changes() != state.ports_seen;
+        if watches_others || next.is_some_and(|next| until.is_none_or(|until| next < until)) {
             // Once is enough.
             state.asleep = None;
             self.waker.wake();
@@ -243,11 +251,17 @@ impl State {
             until = Some(now);
         }
         self.asleep = Some(until);
+        self.ports_seen = socket.further_ports().changes();
         let mut limit = until.map(|until| until.saturating_since(now));
         if held_back {
             limit = Some(limit.map_or(HOLD_BACK, |limit| limit.min(HOLD_BACK)));
         }
-        Turn { blocked: socket.udp().is_blocked(), private: socket.private_port(), held_back, limit }
+        Turn {
+            blocked: socket.udp().is_blocked(),
+            further: socket.further_ports().watched(),
+            held_back,
+            limit,
+        }
     }
 }
 
@@ -255,8 +269,8 @@ impl State {
 struct Turn {
     /// Waits for room to send, too.
     blocked: bool,
-    /// A shard's further port, and whether to wait for room to send there, too.
-    private: Option<(Arc<UdpSocket>, bool)>,
+    /// The further ports, and whether to wait for room to send there, too.
+    further: Vec<(Arc<UdpSocket>, bool)>,
     /// Does not wait for datagrams.
     held_back: bool,
     /// Sleeps at most as long as this.

@@ -11,7 +11,6 @@ use torque_proto::measure::{push_transmit, transmits};
 use torque_proto::{Instant, Path};
 
 use super::*;
-use crate::Socket;
 
 /// A socket that is told the hop limits that datagrams still have on arrival.
 struct Receiver(UdpSocket);
@@ -75,7 +74,7 @@ impl Receiver {
 /// Sends datagrams alone, in a batch and in runs.
 fn check(udp: &mut Udp, receiver: &Receiver, local: Option<IpAddr>) {
     let (mut transmits, usual) = (transmits(), receiver.usual());
-    let path = Path { local, ..receiver.path() };
+    let path = Path { local, port: udp.port(), ..receiver.path() };
     let alone: [&[(Option<u8>, usize)]; 3] = [&[(Some(5), 100)], &[(None, 101)], &[(Some(255), 102)]];
     let batch: &[(Option<u8>, usize)] = &[
         (None, 200),
@@ -108,12 +107,15 @@ fn each_family(mut with: impl FnMut(&mut Udp, &Receiver, Option<IpAddr>)) {
         ("::", "::1"),
         ("::", "127.0.0.1"),
     ] {
-        let builder = Socket::builder();
-        let socket =
-            builder.open_at((bound.parse::<IpAddr>().unwrap(), 0).into(), bound == "::", false).unwrap();
-        let mut udp = builder.set_up(socket, bound == "::").unwrap();
+        let options = UdpOptions::default();
+        let (address, dual_stack) = ((bound.parse::<IpAddr>().unwrap(), 0).into(), bound == "::");
+        // At the bound port, and at a further one.
+        let [mut udp, mut further] = [0, 7].map(|port| {
+            options.set_up(options.open(address, dual_stack, false).unwrap(), dual_stack, port).unwrap()
+        });
         let receiver = Receiver::new(receiver);
         with(&mut udp, &receiver, None);
+        with(&mut further, &receiver, None);
         with(&mut udp, &receiver, Some(receiver.0.local_addr().unwrap().ip()));
     }
 }
@@ -136,9 +138,9 @@ async fn the_same_in_a_runtime() {
 fn the_same_through_a_simulated_link() {
     let receiver = Receiver::new("127.0.0.1");
     let usual = receiver.usual();
-    let builder = Socket::builder();
-    let socket = builder.open_at("127.0.0.1:0".parse().unwrap(), false, false).unwrap();
-    let mut udp = builder.set_up(socket, false).unwrap();
+    let options = UdpOptions::default();
+    let socket = options.open("127.0.0.1:0".parse().unwrap(), false, false).unwrap();
+    let mut udp = options.set_up(socket, false, 0).unwrap();
     let mut link = SimulatedPaths::new(LinkConfig::perfect(), 7);
     let mut transmits = transmits();
     for hop_limit in [Some(5), None] {

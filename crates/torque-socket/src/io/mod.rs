@@ -9,11 +9,13 @@ mod pressure;
 mod segments;
 mod stats;
 mod system_calls;
+mod udp_options;
 pub(crate) mod wait;
 
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 
 use torque_proto::wire::DatagramKind;
 use torque_proto::{Address, Path, Transmit, Transmits};
@@ -25,6 +27,7 @@ pub use stats::IoStats;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use system_calls::Message;
 use system_calls::{Handle, Refused, SystemCalls};
+pub(crate) use udp_options::UdpOptions;
 
 /// Bytes for one received message: the longest datagram, or as much as the kernel joins. A little more than
 /// 64 KiB, so that the starts of the buffers do not share the same few cache lines.
@@ -60,11 +63,20 @@ pub(crate) enum Received {
     Last,
 }
 
-/// A bound UDP socket with its buffers and counters.
+/// Room for what one receive call brings.
+pub(crate) struct ReceiveBuffer(Vec<u8>);
+
+impl Default for ReceiveBuffer {
+    fn default() -> Self {
+        // Zeroed memory that is never touched costs nothing.
+        Self(vec![0; RECEIVE_BYTES * RECEIVE_BATCH])
+    }
+}
+
+/// A bound UDP socket with its counters.
 pub(crate) struct Udp {
     calls: SystemCalls,
     pressure: Pressure,
-    buffer: Vec<u8>,
     /// The number of messages that the next receive call asks for.
     asks: usize,
     stats: IoStats,
@@ -79,14 +91,12 @@ pub(crate) struct Udp {
 impl Udp {
     /// # Errors
     /// What the operating system says when the socket is set up.
-    pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
-        let calls = SystemCalls::new(socket, dual_stack)?;
+    fn new(socket: UdpSocket, dual_stack: bool, port: u16) -> io::Result<Self> {
+        let calls = SystemCalls::new(socket, dual_stack, port)?;
         let pressure = Pressure::new(pressure::buffer::capacity(&calls));
         Ok(Self {
             calls,
             pressure,
-            // Zeroed memory that is never touched costs nothing.
-            buffer: vec![0; RECEIVE_BYTES * RECEIVE_BATCH],
             asks: RECEIVE_FEW,
             stats: IoStats::default(),
             blocked: false,
@@ -96,9 +106,9 @@ impl Udp {
         })
     }
 
-    /// Makes the socket a further port of its endpoint: its paths have its port's number.
-    pub(crate) fn leave_by_port(&mut self) {
-        self.calls.port = self.calls.local.port();
+    /// The port of the paths that begin here ([`Path::port`]).
+    pub(crate) fn port(&self) -> u16 {
+        self.calls.port
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -137,7 +147,7 @@ impl Udp {
     }
 
     /// The socket, unless a runtime owns it.
-    pub(crate) fn plain(&self) -> Option<&UdpSocket> {
+    pub(crate) fn plain(&self) -> Option<&Arc<UdpSocket>> {
         match &self.calls.handle {
             Handle::Plain(socket) => Some(socket),
             #[cfg(feature = "tokio")]
@@ -294,12 +304,17 @@ impl Udp {
 
     /// One receive call of about `room` datagrams at most, but of at least one message. `take` gets each datagram and
     /// its path.
-    pub(crate) fn receive(&mut self, room: usize, mut take: impl FnMut(Path, &mut [u8])) -> Received {
+    pub(crate) fn receive(
+        &mut self,
+        buffer: &mut ReceiveBuffer,
+        room: usize,
+        mut take: impl FnMut(Path, &mut [u8]),
+    ) -> Received {
         let (wildcard, port) = (self.calls.local.ip().is_unspecified(), self.calls.port);
         let (wake_port, stats, last_lost) = (self.wake_port, &mut self.stats, &mut self.lost);
         stats.receive_calls += 1;
         let asked = self.calls.receive_at_most(self.asks.min(room / MAX_JOINED).max(1));
-        let buffers = &mut self.buffer[..RECEIVE_BYTES * asked];
+        let buffers = &mut buffer.0[..RECEIVE_BYTES * asked];
         let received = self.calls.receive(buffers, |Arrived { from, destination, stride, lost, bytes }| {
             if let Some(lost) = lost {
                 stats.receive_buffer_full += u64::from(lost.wrapping_sub(*last_lost));

@@ -73,6 +73,14 @@ counters! {
     inbox_full,
     /// Copies of broadcasts that shards left to the one that owns them.
     broadcast_copies,
+    /// Further ports opened against NATs that depend on the destination.
+    ports_opened,
+    /// Further ports that could not be opened: this program has no descriptor left, or the system no port.
+    ports_not_opened,
+    /// Datagrams lost because the further port that they were to leave from could not be opened, or was closed meanwhile.
+    port_not_open,
+    /// Datagrams that came to the observing port of an introducer and show nothing about a NAT.
+    observing_strays,
     /// Times that this machine's network had changed, or its sleep had ended, while there were connections.
     network_changes,
 }

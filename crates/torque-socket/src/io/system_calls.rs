@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::sync::Arc;
 
 use quinn_udp::{UdpSockRef, UdpSocketState};
 use torque_proto::{Address, Run, Transmit, Transmits};
@@ -28,7 +29,8 @@ pub(crate) struct Message<'a> {
 
 /// The owner of the socket.
 pub(crate) enum Handle {
-    Plain(UdpSocket),
+    /// Shared with a thread that waits for it.
+    Plain(Arc<UdpSocket>),
     #[cfg(feature = "tokio")]
     Tokio(tokio::net::UdpSocket),
 }
@@ -86,18 +88,18 @@ pub(crate) struct SystemCalls {
 }
 
 impl SystemCalls {
-    pub(crate) fn new(socket: UdpSocket, dual_stack: bool) -> io::Result<Self> {
+    pub(crate) fn new(socket: UdpSocket, dual_stack: bool, port: u16) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let local = socket.local_addr()?;
         let segments = Segments::new(state.max_gso_segments());
         #[cfg(any(target_os = "linux", target_os = "android"))]
         super::mmsg::ask_for(std::os::fd::AsFd::as_fd(&socket), local.ip().is_unspecified());
         Ok(Self {
-            handle: Handle::Plain(socket),
+            handle: Handle::Plain(Arc::new(socket)),
             #[cfg(not(any(target_os = "linux", target_os = "android")))]
             state,
             local,
-            port: 0,
+            port,
             dual_stack,
             segments,
         })
@@ -106,7 +108,7 @@ impl SystemCalls {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn sock_ref(&self) -> UdpSockRef<'_> {
         match &self.handle {
-            Handle::Plain(socket) => UdpSockRef::from(socket),
+            Handle::Plain(socket) => UdpSockRef::from(&**socket),
             #[cfg(feature = "tokio")]
             Handle::Tokio(socket) => UdpSockRef::from(socket),
         }
@@ -115,7 +117,7 @@ impl SystemCalls {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn option_ref(&self) -> socket2::SockRef<'_> {
         match &self.handle {
-            Handle::Plain(socket) => socket2::SockRef::from(socket),
+            Handle::Plain(socket) => socket2::SockRef::from(&**socket),
             #[cfg(feature = "tokio")]
             Handle::Tokio(socket) => socket2::SockRef::from(socket),
         }

@@ -9,7 +9,6 @@ use torque_proto::Config;
 
 use super::ShardedSocket;
 use super::inbox::Inbox;
-use super::private_port::Opener;
 use super::rule::Rule;
 use super::shard::{Group, Shard};
 use crate::builder::Builder;
@@ -160,7 +159,6 @@ impl ShardedBuilder {
         let group = Arc::new(Group {
             rule,
             inboxes: wakers.into_iter().map(|waker| Inbox::new(waker, self.inbox_datagrams)).collect(),
-            opener: Opener::new(&self.builder, local, dual_stack),
             is_steered: steering == Steering::Kernel,
             epoch_turn: Mutex::new(()),
         });
@@ -209,7 +207,7 @@ fn share_port(
     socket2::SockRef::from(first).set_reuse_port(true)?;
     let mut udp = vec![first.try_clone()?];
     for _ in 1..shards {
-        udp.push(builder.open_at(address, dual_stack, true)?);
+        udp.push(builder.udp_options().open(address, dual_stack, true)?);
     }
     Ok(udp)
 }

@@ -8,14 +8,12 @@
 //! - `rule`: which shard owns a datagram. Everything else follows from it.
 //! - `steering`: the rule as a program for the kernel.
 //! - `inbox`, `shard`: what one shard leaves for another: datagrams that are not its own, and new epochs.
-//! - `private_port`: a further port of one shard, for attempts by name.
 //! - `binding`: the sockets, on each system.
 //! - `socket`: what the application sees.
 
 mod announcer;
 mod binding;
 mod inbox;
-mod private_port;
 mod rule;
 mod shard;
 mod socket;
@@ -24,6 +22,5 @@ mod steering;
 
 pub(crate) use announcer::Announcer;
 pub use binding::{ShardedBuilder, Steering};
-pub(crate) use private_port::PrivatePort;
 pub(crate) use shard::Shard;
 pub use socket::ShardedSocket;

@@ -1,6 +1,5 @@
 //! What makes a [`Socket`](crate::Socket) one shard of several.
 
-use std::io;
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +7,6 @@ use torque_proto::wire::DatagramKind;
 use torque_proto::{Address, Endpoint, Instant, Path};
 
 use super::inbox::{Batch, Inbox};
-use super::private_port::{Opener, PrivatePort};
 use super::rule::Rule;
 use crate::io::IoStats;
 use crate::waker::Waker;
@@ -19,7 +17,6 @@ pub(crate) struct Group {
     pub(super) inboxes: Box<[Inbox]>,
     /// The kernel follows the rule too.
     pub(super) is_steered: bool,
-    pub(super) opener: Opener,
     /// Held by the shard that begins an epoch for all.
     pub(super) epoch_turn: Mutex<()>,
 }
@@ -62,14 +59,6 @@ impl Shard {
     /// The shard that owns datagrams from `remote`, if that is another one.
     pub(crate) fn other_owner(&self, remote: Address) -> Option<usize> {
         Some(self.group.rule.owner(remote)).filter(|owner| *owner != self.number)
-    }
-
-    /// Opens a private port.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub(crate) fn open_private_port(&self) -> io::Result<PrivatePort> {
-        self.group.opener.open()
     }
 
     /// Returns whether a received datagram is this shard's own, as all are at its private port. If not, puts it aside for its owner.

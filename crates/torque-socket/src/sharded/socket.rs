@@ -343,6 +343,14 @@ impl ShardedSocket {
         self.shard(introducer).ok_or(CallError::Closed)?.connect_introduced(introducer, remote, options)
     }
 
+    /// As [`Socket::look_at_nat`], which one of several shards cannot do.
+    ///
+    /// # Errors
+    /// Those of [`Socket::look_at_nat`].
+    pub fn look_at_nat(&self, introducer: ConnectionId) -> Result<(), CallError> {
+        self.shard(introducer).ok_or(CallError::Closed)?.look_at_nat(introducer)
+    }
+
     /// The counters of the protocol, of all shards together.
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();

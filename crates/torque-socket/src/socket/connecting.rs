@@ -82,15 +82,10 @@ impl Socket {
     /// The local port from which names are asked, as paths count them. The addresses of a name may belong to several shards,
     /// so a shard opens a private port for them at the first one.
     fn port_for_names(&mut self) -> Result<u16, ConnectError> {
-        let Some(shard) = &self.shard else { return Ok(0) };
-        let private = match &mut self.private {
-            Some(private) => private,
-            none => {
-                let opened = shard.open_private_port();
-                none.insert(Box::new(opened.map_err(|error| ConnectError::NoPort(error.to_string()))?))
-            }
-        };
-        Ok(private.udp.local_addr().port())
+        if self.shard.is_none() {
+            return Ok(0);
+        }
+        self.further.private().map_err(|error| ConnectError::NoPort(error.to_string()))
     }
 
     /// Goes on with a host that has shown its key and data ([`Event::ChallengeResponse`](torque_proto::Event::ChallengeResponse)). To give the attempt up,

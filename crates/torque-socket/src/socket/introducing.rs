@@ -85,6 +85,21 @@ impl Socket {
         self.endpoint.path_search(connection)
     }
 
+    /// Asks the other side of an open connection, an introducer, how the NAT between it and this socket behaves.
+    /// [`Event::NatFound`](torque_proto::Event::NatFound) answers, after some 3 s at most: also if it cannot say, or is no introducer.
+    ///
+    /// The socket opens four more UDP ports for a second, as far as
+    /// [`introduction.further_ports`](torque_proto::IntroductionConfig::further_ports) allows.
+    ///
+    /// # Errors
+    /// `introducer` is no open connection, or this is one of several shards ([`CallError::OtherShard`]).
+    pub fn look_at_nat(&mut self, introducer: ConnectionId) -> Result<(), CallError> {
+        if self.shard.is_some() {
+            return Err(CallError::OtherShard);
+        }
+        self.endpoint.look_at_nat(self.clock.now(), introducer)
+    }
+
     /// Counters of this socket as introducer.
     pub fn introducer_stats(&self) -> &IntroducerStats {
         self.endpoint.introducer_stats()

@@ -1,7 +1,7 @@
 //! A datagram's way from the operating system to the endpoint: past the other shards, and the simulated link.
 
 use torque_proto::wire::DatagramKind;
-use torque_proto::{Datagram, Endpoint, Instant, Path};
+use torque_proto::{Datagram, Endpoint, Instant, OBSERVING_PORT, Path};
 
 use super::Socket;
 use crate::clock::Clock;
@@ -11,12 +11,12 @@ use crate::sharded::Shard;
 /// Datagrams after which one `poll` stops receiving, so that a flood cannot keep it from returning.
 const MAX_RECEIVED: u64 = 8_192;
 
-/// A port to receive at. Each has a budget, so that a flood at one does not silence the other.
+/// A port to receive at. Each has a budget, so that a flood at one does not silence the others.
 #[derive(Clone, Copy)]
 enum Port {
     Bound,
-    /// Of a shard.
-    Private,
+    /// The further port at this place, and the number of datagrams that it may bring.
+    Further(usize, u64),
 }
 
 impl Socket {
@@ -40,34 +40,45 @@ impl Socket {
         if self.shard.as_ref().is_none_or(|shard| shard.receives()) {
             looked = self.receive_at(Port::Bound);
         }
-        if self.private.is_some() {
-            looked = self.receive_at(Port::Private).or(looked);
+        if !self.further.is_empty() {
+            let readable = self.further.readable();
+            let share = MAX_RECEIVED / readable.len().max(1) as u64;
+            for place in readable {
+                looked = self.receive_at(Port::Further(place, share)).or(looked);
+            }
             self.collect_stats();
         }
         looked
     }
 
     fn receive_at(&mut self, port: Port) -> Option<Instant> {
-        let Self { endpoint, udp, private, clock, simulated, shard, held_back, .. } = self;
-        let udp = match port {
-            Port::Bound => udp,
-            Port::Private => &mut private.as_mut()?.udp,
+        let Self { endpoint, udp, further, buffer, clock, simulated, shard, held_back, .. } = self;
+        let (udp, whole_budget) = match port {
+            Port::Bound => (udp, MAX_RECEIVED),
+            Port::Further(place, budget) => (further.at(place)?, budget),
         };
+        // Nobody may connect there.
+        let observes = udp.port() == OBSERVING_PORT;
+        let mut strays = 0;
         let mut looked = None;
-        let mut budget = MAX_RECEIVED;
+        let mut budget = whole_budget;
         while budget > 0 {
             let room = endpoint.receive_room().unwrap_or(usize::MAX);
             // Packets that cannot be queued wait in the kernel until the application has taken events. But something is received
             // each time: an application that takes none keeps its connections all the same.
-            if room < MAX_JOINED && budget < MAX_RECEIVED {
+            if room < MAX_JOINED && budget < whole_budget {
                 *held_back = true;
                 break;
             }
             let mut now = None;
-            let received = udp.receive(room, |path, bytes| {
+            let received = udp.receive(buffer, room, |path, bytes| {
                 // One look at the clock for all that one call received.
                 let now = *now.get_or_insert_with(|| clock.now());
                 budget = budget.saturating_sub(1);
+                if observes && DatagramKind::of(bytes) != DatagramKind::Observe {
+                    strays += 1;
+                    return;
+                }
                 if shard.as_mut().is_some_and(|shard| !shard.owns(path, bytes)) {
                     return;
                 }
@@ -86,6 +97,7 @@ impl Socket {
             // A call that brought an error instead of datagrams counts too.
             budget = budget.saturating_sub(1);
         }
+        udp.stats_mut().observing_strays += strays;
         looked
     }
 

@@ -13,18 +13,15 @@ impl Socket {
     /// for stays queued.
     pub fn flush(&mut self) {
         self.batch_began = None;
+        self.serve_port_requests();
         let (endpoint, clock) = (&self.endpoint, &self.clock);
         let silent = || endpoint.silent_addresses(clock.now(), SILENT_AFTER).collect();
         self.udp.mind_pressure(silent);
-        if let Some(private) = &mut self.private {
-            private.udp.mind_pressure(silent);
-        }
+        self.further.iter_mut().for_each(|udp| udp.mind_pressure(silent));
         loop {
             self.hand_to_system();
             let mut troubles = self.udp.take_troubles();
-            if let Some(private) = &mut self.private {
-                troubles.append(&mut private.udp.take_troubles());
-            }
+            self.further.iter_mut().for_each(|udp| troubles.append(&mut udp.take_troubles()));
             if troubles.is_empty() {
                 break;
             }
@@ -37,10 +34,10 @@ impl Socket {
         self.collect_stats();
     }
 
-    /// Adds up what was counted at the private port.
+    /// Adds up what was counted at further ports.
     pub(super) fn collect_stats(&mut self) {
-        if let Some(private) = &mut self.private {
-            self.udp.stats_mut().add(&std::mem::take(private.udp.stats_mut()));
+        for udp in self.further.iter_mut() {
+            self.udp.stats_mut().add(&std::mem::take(udp.stats_mut()));
         }
     }
 
@@ -48,27 +45,36 @@ impl Socket {
         match &mut self.simulated {
             None => {
                 let transmits = self.endpoint.transmits();
-                if !transmits.is_empty() {
-                    self.udp.send(transmits);
-                }
-                let Some(private) = &mut self.private else { return };
-                // They leave in their order, from the one port and the other.
-                while !transmits.is_empty() {
+                // They leave in their order, from whichever port.
+                while let Some(first) = transmits.get(0) {
+                    let udp = match first.path.port {
+                        0 => &mut self.udp,
+                        number => match self.further.get_mut(number) {
+                            Some(udp) => udp,
+                            None => {
+                                self.udp.stats_mut().port_not_open += 1;
+                                transmits.consume(1);
+                                continue;
+                            }
+                        },
+                    };
                     let left = transmits.len();
-                    private.udp.send(transmits);
-                    if transmits.len() == left {
+                    udp.send(transmits);
+                    if udp.is_blocked() || transmits.len() == left {
                         break;
                     }
-                    self.udp.send(transmits);
                 }
             }
             Some(simulated) => {
                 let now = self.clock.now();
                 simulated.take(now, self.endpoint.transmits());
-                let (udp, private) = (&mut self.udp, &mut self.private);
-                simulated.departures(now, |transmit| match private {
-                    Some(private) if transmit.path.port != 0 => private.udp.send_single(transmit),
-                    _ => udp.send_single(transmit),
+                let (udp, further) = (&mut self.udp, &mut self.further);
+                simulated.departures(now, |transmit| match transmit.path.port {
+                    0 => udp.send_single(transmit),
+                    number => match further.get_mut(number) {
+                        Some(udp) => udp.send_single(transmit),
+                        None => udp.stats_mut().port_not_open += 1,
+                    },
                 });
             }
         }
