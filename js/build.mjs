@@ -6,8 +6,8 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
 const options = { bundle: true, target: "es2022", minify: true, sourcemap: true, sourcesContent: false, logLevel: "warning" };
-// It holds the worker and the module, and is written last.
-const modules = { ...options, format: "esm", external: ["./inline.js"] };
+// They hold the worker and the modules, and are written last.
+const modules = { ...options, format: "esm", external: ["./inline.js", "./inline_introductions.js"] };
 
 // Chunks of an earlier build have other names, and would be packed.
 const old = (await readdir("dist", { recursive: true })).filter((name) => /\.js(\.map)?$/.test(name));
@@ -36,6 +36,12 @@ const worker = "dist/engine/worker.js";
 await build({ ...options, entryPoints: ["src/engine/worker.ts"], outfile: worker, format: "iife", plugins: [elsewhere] });
 
 const program = (await readFile(worker, "utf8")).replace(/\/\/# sourceMappingURL.*\n?$/, "");
-const module = (await readFile("dist/core.wasm")).toString("base64");
-const inline = Object.entries({ worker: program, module }).map(([name, text]) => `export const ${name} = ${JSON.stringify(text)};\n`);
-await writeFile("dist/engine/inline.js", inline.join(""));
+const module = async (name) => (await readFile(`dist/${name}.wasm`)).toString("base64");
+const texts = {
+  inline: { worker: program, module: await module("core") },
+  inline_introductions: { module: await module("core-introductions") },
+};
+for (const [file, exported] of Object.entries(texts)) {
+  const lines = Object.entries(exported).map(([name, text]) => `export const ${name} = ${JSON.stringify(text)};\n`);
+  await writeFile(`dist/engine/${file}.js`, lines.join(""));
+}

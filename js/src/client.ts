@@ -1,7 +1,8 @@
 import { ClientConnection, type ConnectionCommand } from "./client_connection.js";
 import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
-import type { AttemptTrust, Command, ConnectionFigures, Notice } from "./engine/messages.js";
+import type { RelaySetting } from "./engine/core.js";
+import type { AttemptTrust, Command, ConnectionFigures, IntroducedAttempt, Notice } from "./engine/messages.js";
 import { compile } from "./engine/module.js";
 import { openPort, type Port } from "./engine/port.js";
 import { type ErrorCode, TorqueError } from "./error.js";
@@ -19,6 +20,8 @@ export interface SocketEnd {
 export type SocketEvent =
   | (Extract<Notice, { kind: "request" }> & { connection: ClientConnection })
   | Extract<Notice, { kind: "draining" | "info" }>
+  | { kind: "introduction_requested"; from: ClientConnection; to: ClientConnection; fromIsHost: boolean }
+  | (Extract<Notice, { kind: "introduced" }> & { initiator: ClientConnection; host: ClientConnection })
   /** The socket is over. Every connection has reported its close before. */
   | { kind: "ended" };
 
@@ -36,6 +39,9 @@ export interface Attempt {
 
 /** What those who ask are told where nobody is there to answer. @internal */
 export const NOBODY_TAKES_REQUESTS = "this program takes no requests";
+
+/** How many introductions are remembered, to say whose they were: as many as a core keeps. */
+const MAX_INTRODUCTIONS = 4_096;
 
 /** How long a page that goes away waits for its worker to send the closes, on a busy machine too: milliseconds. */
 const LEAVE_TIME = 100;
@@ -57,6 +63,8 @@ export class Client {
   readonly #options: OwnOptions;
   readonly #inWorker: boolean;
   readonly #connections = new Map<number, ClientConnection>();
+  /** Whose introductions they are, by their ids; the oldest are forgotten. */
+  readonly #introductions = new Map<string, { initiator: ClientConnection; host: ClientConnection }>();
   readonly #replies = new Map<number, { resolve(value: unknown): void; reject(error: TorqueError): void }>();
   #port: Port | undefined;
   #begun = false;
@@ -132,6 +140,46 @@ export class Client {
     return connection;
   }
 
+  /** Asks the other side of a connection to be introduced. */
+  connectIntroduced(introducer: ClientConnection | undefined, attempt: Omit<IntroducedAttempt, "introducer">): ClientConnection {
+    const through = this.#open(introducer);
+    const id = this.#nextId;
+    this.#nextId += 2;
+    const connection = this.#add(id);
+    this.#post({ kind: "connect_introduced", id, introducer: through.id, ...attempt });
+    return connection;
+  }
+
+  /** Introduces two others; resolves with the introduction's id. */
+  introduce(first: ClientConnection | undefined, second: ClientConnection | undefined, relay: RelaySetting | undefined): Promise<string> {
+    const [initiator, host] = [this.#open(first), this.#open(second)];
+    const make = (request: number): Command => ({ kind: "introduce", initiator: initiator.id, host: host.id, relay, request });
+    return this.#ask(make, (introduction) => this.#remember(introduction as string, { initiator, host })) as Promise<string>;
+  }
+
+  async refuseIntroduction(first: ClientConnection | undefined, second: ClientConnection | undefined): Promise<void> {
+    const [from, to] = [this.#open(first).id, this.#open(second).id];
+    await this.#ask((request) => ({ kind: "refuse_introduction", from, to, request }));
+  }
+
+  /** A connection through which, or of which, introductions can be asked for. */
+  #open(connection: ClientConnection | undefined): ClientConnection {
+    if (!isNode && !this.#options.introductions) {
+      throw new TorqueError("no_introductions", "this socket was made without introductions: make it with the option introductions: true");
+    }
+    if (this.end) throw new TorqueError(this.end.code, `the socket is over: ${this.end.message}`);
+    if (!connection?.isOpen || this.#connections.get(connection.id) !== connection) {
+      throw new TorqueError("closed", "introductions need an established connection of this socket");
+    }
+    return connection;
+  }
+
+  #remember(introduction: string, parties: { initiator: ClientConnection; host: ClientConnection }): void {
+    this.#introductions.delete(introduction);
+    this.#introductions.set(introduction, parties);
+    if (this.#introductions.size > MAX_INTRODUCTIONS) this.#introductions.delete(this.#introductions.keys().next().value!);
+  }
+
   /** The connection of this number, until it has ended. */
   connection(id: number): ClientConnection | undefined {
     return this.#connections.get(id);
@@ -204,7 +252,7 @@ export class Client {
     this.#begun = true;
     if (isPage) for (const leave of this.#leave) addEventListener("pagehide", leave);
     const port = openPort(this.#inWorker, (notices) => notices.forEach((notice) => this.#handle(notice)));
-    Promise.all([port, compile()])
+    Promise.all([port, compile(Boolean(this.#options.introductions))])
       .then(([port, module]) => {
         // Shut down meanwhile.
         if (this.end) return port.end();
@@ -224,13 +272,14 @@ export class Client {
     else if (!this.end) this.#early.push(command);
   }
 
-  #ask(make: (request: number) => Command): Promise<unknown> {
+  /** `note` hears the answer before anything that follows it. */
+  #ask(make: (request: number) => Command, note: (value: unknown) => void = () => undefined): Promise<unknown> {
     if (this.end) return Promise.reject(new TorqueError(this.end.code, this.end.message));
     const request = this.#nextRequest++;
     return new Promise((resolve, reject) => {
       // If this throws, no reply is awaited.
       const command = make(request);
-      this.#replies.set(request, { resolve, reject });
+      this.#replies.set(request, { resolve: (value) => { note(value); resolve(value); }, reject });
       this.#post(command);
     });
   }
@@ -258,8 +307,23 @@ export class Client {
         return this.listener(notice);
       case "info":
         return this.listener(notice);
-      case "request":
+      case "request": {
+        const introduced = this.#connections.get(notice.id);
+        if (introduced) return introduced.handle(notice);
         return this.listener({ ...notice, connection: this.#add(notice.id, true) });
+      }
+      case "introduction_requested": {
+        const [from, to] = [this.#connections.get(notice.id), this.#connections.get(notice.to)];
+        if (from && to) this.listener({ kind: notice.kind, from, to, fromIsHost: notice.fromIsHost });
+        return;
+      }
+      case "introduced": {
+        const parties = this.#introductions.get(notice.introduction);
+        if (parties) this.listener({ ...notice, ...parties });
+        // Only a relayed one may still become direct.
+        if (notice.result !== "relayed") this.#introductions.delete(notice.introduction);
+        return;
+      }
       default: {
         const connection = this.#connections.get(notice.id);
         if (notice.kind === "close") this.#connections.delete(notice.id);

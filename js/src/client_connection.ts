@@ -4,7 +4,7 @@ import { type ErrorCode, TorqueError } from "./error.js";
 import { Ledger, type Verdict } from "./ledger.js";
 
 /** What a connection reports to the class that applications see. Verdicts go to the functions given to `send`. @internal */
-export type ConnectionEvent = Extract<Notice, { kind: "challenge" | "established" | "packet" | "path" | "close" }>;
+export type ConnectionEvent = Extract<Notice, { kind: "challenge" | "request" | "established" | "packet" | "path" | "close" }>;
 
 /** What a connection asks the engine to do. @internal */
 export type ConnectionCommand = Extract<Command, { id: number }>;
@@ -126,6 +126,10 @@ export class ClientConnection {
         return this.#ledger.settle(notice.verdict);
       case "refused":
         return this.#ledger.refuse(notice.packet);
+      case "request":
+        // Of an introduction, in which this side is host.
+        this.#request = "asked";
+        return this.listener(notice);
       case "challenge":
         this.#hostKey = notice.publicKey;
         return this.listener(notice);

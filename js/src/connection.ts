@@ -6,6 +6,7 @@ import type { ClosedBy, ConnectionFigures } from "./engine/messages.js";
 import { type ErrorCode, guarded, TorqueError } from "./error.js";
 import type { Verdict } from "./ledger.js";
 import type { Reconnecting, Reconnector } from "./reconnect.js";
+import { ConnectRequest } from "./request.js";
 import type { TorqueSocket } from "./socket.js";
 import type { HostIdentity, Judgement } from "./trust.js";
 
@@ -37,11 +38,14 @@ export interface CloseInfo {
 export interface Peer {
   /** Its public key, `tk1…`, proven. */
   readonly publicKey: string;
-  /** Its address and port: `203.0.113.5:28000`. */
+  /** Its address and port: `203.0.113.5:28000`; or `relayed`, while the connection runs over a circuit of its introducer. */
   readonly address: string;
   /** At a host: the origin of the page that connected, which its gateway attests; `undefined` for programs, and where no gateway is trusted. */
   readonly origin: string | undefined;
 }
+
+/** What a host that was introduced is asked. */
+type ConnectionRequest = Extract<ConnectionEvent, { kind: "request" }>;
 
 /** A packet that waits for the application. */
 interface Waiting {
@@ -68,8 +72,13 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   readonly successor: Promise<TorqueConnection>;
   /** This connection has ended, and an attempt to make its successor is to come. */
   onreconnecting: ((attempt: Reconnecting) => void) | null = null;
-  /** The connection takes another path, because a side has moved: `peer.address` is where the other side is now. */
+  /**
+   * The connection takes another path, because a side has moved, or one that was relayed has become direct: `peer.address` is where the
+   * other side is now.
+   */
   onpathchanged: ((address: string) => void) | null = null;
+  /** The connection with the introducer, of one that began with an introduction. */
+  readonly introducedBy: TorqueConnection | undefined;
   /** Resolves when packets can be sent. @internal */
   readonly established: Promise<void>;
 
@@ -77,6 +86,7 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   readonly #core: ClientConnection;
   readonly #origin: string | undefined;
   readonly #established = new Deferred<void>();
+  readonly #asked = new Deferred<ConnectionRequest>();
   readonly #closed = new Deferred<CloseInfo>();
   readonly #successor = new Deferred<TorqueConnection>();
   readonly #packets: Waiting[] = [];
@@ -91,8 +101,9 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
     readonly socket: TorqueSocket,
     client: Client,
     core: ClientConnection,
-    options: { origin?: string | undefined; decide?: Judgement["decide"] } = {},
+    options: { origin?: string | undefined; decide?: Judgement["decide"]; introducedBy?: TorqueConnection } = {},
   ) {
+    this.introducedBy = options.introducedBy;
     this.#client = client;
     this.#core = core;
     this.#origin = options.origin;
@@ -132,6 +143,14 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   /** What both sides agreed on, as text: `window=128;tag=16;…`. */
   get settings(): string {
     return this.#core.established?.settings ?? "";
+  }
+
+  /**
+   * The number of this connection at its socket, once established; else 0. An introducer tells it to the party that is to meet the other
+   * side of this connection, for {@link TorqueSocket.connectIntroduced}.
+   */
+  get number(): number {
+    return this.#core.established?.number ?? 0;
   }
 
   /** The largest packet, in bytes. */
@@ -194,6 +213,19 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
     this.successor.then(() => { this.#hasSuccessor = true; }, () => undefined);
   }
 
+  /** The request of the other side, where an introducer has made this side the host of the connection to come. @internal */
+  async request(): Promise<ConnectRequest> {
+    // Without a request, there is no connection either.
+    const asked = await Promise.race([this.#asked.promise, this.established]);
+    const { publicKey, remote: address, data } = asked!;
+    return new ConnectRequest(this.#core, this, { publicKey, address, origin: undefined }, data);
+  }
+
+  /** What stands behind it. @internal */
+  get client(): ClientConnection {
+    return this.#core;
+  }
+
   /** Whether packets can be sent. @internal */
   get isOpen(): boolean {
     return this.#core.isOpen;
@@ -236,10 +268,13 @@ export class TorqueConnection implements AsyncIterable<Uint8Array>, AsyncDisposa
   #handle(event: ConnectionEvent, decide: Judgement["decide"]): void {
     switch (event.kind) {
       case "challenge": {
-        const { publicKey, data: challengeResponse, difficulty, cipher } = event;
-        void this.#decide({ publicKey, challengeResponse, difficulty, cipher }, decide);
+        const { publicKey, data: challengeResponse, difficulty, cipher, introducedData } = event;
+        void this.#decide({ publicKey, challengeResponse, difficulty, cipher, introducedData }, decide);
         break;
       }
+      case "request":
+        this.#asked.resolve(event);
+        break;
       case "established":
         this.#established.resolve();
         break;

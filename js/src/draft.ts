@@ -9,6 +9,9 @@ import type { ClientConnection, ConnectionEvent } from "./client_connection.js";
 import { copyOf, type Data } from "./data.js";
 import type { ClosedBy, ConnectionFigures } from "./engine/messages.js";
 import { type ErrorCode, guarded, TorqueError } from "./error.js";
+import {
+  type IntroducedPaths, type IntroduceOptions, type IntroductionOutcome, MAX_INTRODUCED_DATA, neverAskedOf, pathsOf, relayOf,
+} from "./introductions.js";
 import type { Verdict } from "./ledger.js";
 import type { SimulatedLink, SocketOptions } from "./options.js";
 import { keyIn } from "./target.js";
@@ -18,6 +21,7 @@ export type { SocketEnd } from "./client.js";
 export type { Data } from "./data.js";
 export type { ClosedBy, ConnectionFigures } from "./engine/messages.js";
 export { type CallCode, type CarrierCode, type ErrorCode, TorqueError } from "./error.js";
+export type { IntroducedPaths, IntroduceOptions, IntroductionOptions, IntroductionOutcome, IntroductionResult, Relay } from "./introductions.js";
 export type { GatewayCarrier, SimulatedLink, SocketOptions } from "./options.js";
 
 /**
@@ -35,18 +39,40 @@ export type { GatewayCarrier, SimulatedLink, SocketOptions } from "./options.js"
 export class DraftSocket {
   /** A host has shown its key and data: answer with `accept_challenge` or `close`. Not called for a key that the URL names. */
   on_challenge_response:
-    | ((connection: number, public_key: string, challenge_response: Uint8Array, more: { difficulty: number; cipher: string }) => void)
+    | ((connection: number, public_key: string, challenge_response: Uint8Array, more: {
+        difficulty: number;
+        cipher: string;
+        /** What the host gave for this introduction; the introducer could have made it up. */
+        introduced_data: Uint8Array;
+        /** The connection with the introducer, of one that is introduced. */
+        introduced_by: number | undefined;
+      }) => void)
     | null = null;
   /**
    * Somebody wants to connect: answer with `accept_connection`, `close` or `ignore_connection`, then or later. Requests are refused
    * while this is not set, and if it throws before it has answered.
    */
   on_connect_request:
-    | ((connection: number, public_key: string, connect_data: Uint8Array, more: { remote: string; origin: string | undefined }) => void)
+    | ((connection: number, public_key: string, connect_data: Uint8Array, more: {
+        remote: string;
+        origin: string | undefined;
+        /** The connection with the introducer, of one that is introduced. */
+        introduced_by: number | undefined;
+      }) => void)
     | null = null;
   /** Packets may be sent from now on. */
   on_established:
-    | ((connection: number, more: { remote: string; public_key: string; accept_data: Uint8Array; settings: string; replaces: number }) => void)
+    | ((connection: number, more: {
+        remote: string;
+        public_key: string;
+        accept_data: Uint8Array;
+        settings: string;
+        replaces: number;
+        /** The connection with the introducer, of one that was introduced. */
+        introduced_by: number | undefined;
+        /** What an introducer tells the party that is to meet the other side of this connection, as `remote_client_connection_id`. */
+        number: number;
+      }) => void)
     | null = null;
   /** The connection has ended: once for each, as its last event. */
   on_close: ((connection: number, reason: Uint8Array, more: { code: ErrorCode; by: ClosedBy }) => void) | null = null;
@@ -56,14 +82,23 @@ export class DraftSocket {
   on_packet_delivery_notify:
     | ((connection: number, packet: number, delivery_successful: boolean, more: { unknown: boolean }) => void)
     | null = null;
-  /** The connection takes another path, because a side has moved. `remote` is where the other side is now. */
+  /** The connection takes another path, because a side has moved. `remote` is where the other side is now, or `relayed`. */
   on_path_changed: ((connection: number, more: { remote: string }) => void) | null = null;
+  /**
+   * At an introducer: `from` asks to be introduced to `to`, and nobody has called `introduce` for the pair. Answer with `introduce`, or with
+   * `refuse_introduction`.
+   */
+  on_introduction_requested: ((from: number, to: number, more: { from_is_host: boolean }) => void) | null = null;
+  /** At an introducer: what became of an introduction. Once for each, and once more if a relayed connection became direct. */
+  on_introduced: ((introduction: string, more: Omit<IntroductionOutcome<number>, "introduction" | "neverAsked"> & { never_asked: IntroductionOutcome<number>["neverAsked"] }) => void) | null = null;
   /** The socket's gateway goes away in this many milliseconds; see `TorqueSocket.ondraining`. */
   on_draining: ((milliseconds: number) => void) | null = null;
   /** A datagram outside any connection (Node only). Its source may be forged: never answer it with more bytes than it has. */
   on_info_packet: ((remote: string, data: Uint8Array) => void) | null = null;
 
   readonly #client: Client;
+  /** The connections with introducers, by the connections that they have made, or are to make. */
+  readonly #introducers = new WeakMap<ClientConnection, number>();
 
   /** A socket. It is bound, as `options.bind` says, by the first call that needs it, or by {@link DraftSocket.bind}. */
   constructor(options: SocketOptions = {}) {
@@ -119,6 +154,50 @@ export class DraftSocket {
     }
     const attempt = { url: `${url}`, data: copyOf(connect_data), settings: protocol_settings, trust: "ask" } as const;
     return this.#add(this.#client.connect(attempt));
+  }
+
+  /**
+   * Asks the other side of a connection, the introducer, for a connection with another socket that is connected to it:
+   * `remote_client_connection_id` is the `number` of that connection there (see `on_established`). Returns the number of the connection to come.
+   * What follows are events, as after `connect`; a host is asked by `on_connect_request`. The data is connect_data of the initiator, or
+   * introduced_data of the host. `close` withdraws. Throws a {@link TorqueError}: `closed`, `no_trust`, `no_introductions`, `too_large`.
+   */
+  connect_introduced(
+    introducer: number,
+    remote_client_connection_id: number,
+    is_host: boolean,
+    connect_data_or_challenge_response?: Data,
+    protocol_settings = "",
+    more: IntroducedPaths = {},
+  ): number {
+    if (!is_host && !this.on_challenge_response) {
+      throw new TorqueError("no_trust", "nothing says which host to trust: set on_challenge_response, which answers with accept_challenge or close");
+    }
+    const connection = this.#client.connectIntroduced(this.#client.connection(introducer), {
+      ...pathsOf(more),
+      remote: remote_client_connection_id,
+      isHost: is_host,
+      data: copyOf(connect_data_or_challenge_response, is_host ? MAX_INTRODUCED_DATA : Infinity),
+      settings: protocol_settings,
+      trust: "ask",
+      pin: "",
+    });
+    this.#introducers.set(connection, introducer);
+    return this.#add(connection);
+  }
+
+  /**
+   * Introduces two sockets that are connected to this one, and resolves with the introduction's id; `on_introduced` tells what became of it.
+   * Needs the option `introductions: { introduces: true }`.
+   */
+  async introduce(initiator_connection: number, host_connection: number, more: IntroduceOptions = {}): Promise<string> {
+    const [initiator, host] = [initiator_connection, host_connection].map((id) => this.#client.connection(id));
+    return this.#client.introduce(initiator, host, relayOf(more));
+  }
+
+  /** Says no to what `on_introduction_requested` asks. */
+  async refuse_introduction(from: number, to: number): Promise<void> {
+    return this.#client.refuseIntroduction(this.#client.connection(from), this.#client.connection(to));
   }
 
   /** Accepts, once, the key and data that `on_challenge_response` showed. Throws a {@link TorqueError}, `not_waiting`, if no host waits for this. */
@@ -195,16 +274,15 @@ export class DraftSocket {
     guarded(() => {
       switch (event.kind) {
         case "request": {
-          const { connection, publicKey, data, remote } = event;
-          const id = this.#add(connection);
-          if (!this.on_connect_request) return connection.refuse(NOBODY_TAKES_REQUESTS);
-          try {
-            return this.on_connect_request(id, publicKey, data, { remote, origin: event.origin || undefined });
-          } catch (error) {
-            // Nobody else is there to answer.
-            if (connection.isAsked) connection.refuse("the host failed to answer");
-            throw error;
-          }
+          this.#add(event.connection);
+          return this.#requested(event.connection, event);
+        }
+        case "introduction_requested":
+          return this.on_introduction_requested?.(event.from.id, event.to.id, { from_is_host: event.fromIsHost });
+        case "introduced": {
+          const { introduction, result, took } = event;
+          const rest = { code: event.code || undefined, never_asked: neverAskedOf(event.neverAsked), took };
+          return this.on_introduced?.(introduction, { initiator: event.initiator.id, host: event.host.id, result, ...rest });
         }
         case "draining":
           return this.on_draining?.(event.time);
@@ -214,14 +292,36 @@ export class DraftSocket {
     });
   }
 
+  /** Asks the application about a request. */
+  #requested(connection: ClientConnection, event: { publicKey: string; data: Uint8Array; remote: string; origin: string }): void {
+    if (!this.on_connect_request) return connection.refuse(NOBODY_TAKES_REQUESTS);
+    const { publicKey, data, remote, origin } = event;
+    try {
+      this.on_connect_request(connection.id, publicKey, data, {
+        remote,
+        origin: origin || undefined,
+        introduced_by: this.#introducers.get(connection),
+      });
+    } catch (error) {
+      // Nobody else is there to answer.
+      if (connection.isAsked) connection.refuse("the host failed to answer");
+      throw error;
+    }
+  }
+
   #tell(connection: ClientConnection, event: ConnectionEvent): void {
     const { id } = connection;
+    const introduced_by = this.#introducers.get(connection);
     switch (event.kind) {
-      case "challenge":
-        return this.on_challenge_response?.(id, event.publicKey, event.data, { difficulty: event.difficulty, cipher: event.cipher });
+      case "challenge": {
+        const { publicKey, data, difficulty, cipher, introducedData: introduced_data } = event;
+        return this.on_challenge_response?.(id, publicKey, data, { difficulty, cipher, introduced_data, introduced_by });
+      }
+      case "request":
+        return this.#requested(connection, event);
       case "established": {
-        const { remote, publicKey: public_key, data: accept_data, settings, replaces } = event;
-        return this.on_established?.(id, { remote, public_key, accept_data, settings, replaces });
+        const { remote, publicKey: public_key, data: accept_data, settings, replaces, number } = event;
+        return this.on_established?.(id, { remote, public_key, accept_data, settings, replaces, introduced_by, number });
       }
       case "packet":
         connection.taken(1);

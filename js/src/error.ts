@@ -3,7 +3,7 @@ import type { CloseCode, CoreCallCode } from "./codes.js";
 /** Why a call failed, or a socket could not begin. */
 export type CallCode =
   | CoreCallCode
-  | "already_bound" | "bind_failed" | "blocked_by_csp" | "core_missing" | "internal" | "invalid_argument" | "worker_missing";
+  | "already_bound" | "bind_failed" | "blocked_by_csp" | "core_missing" | "internal" | "invalid_argument" | "no_introductions" | "worker_missing";
 
 /** Why a gateway cannot be used, or why it declined a request. */
 export type CarrierCode =

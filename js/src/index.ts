@@ -10,6 +10,9 @@ export { type CloseInfo, type Peer, TorqueConnection } from "./connection.js";
 export type { Data } from "./data.js";
 export type { ClosedBy, ConnectionFigures } from "./engine/messages.js";
 export { type CallCode, type CarrierCode, type ErrorCode, TorqueError } from "./error.js";
+export type {
+  IntroducedHostOptions, IntroducedOptions, IntroducedPaths, IntroduceOptions, IntroductionOptions, IntroductionOutcome, IntroductionResult, Relay,
+} from "./introductions.js";
 export { KeyPair } from "./key_pair.js";
 export type { Verdict } from "./ledger.js";
 export type { ConnectOptions, GatewayCarrier, ReconnectOptions, ReconnectPolicy, SimulatedLink, SocketOptions } from "./options.js";

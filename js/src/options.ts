@@ -1,6 +1,7 @@
 import type { Data } from "./data.js";
 import type { EngineOptions } from "./engine/messages.js";
 import { TorqueError } from "./error.js";
+import type { IntroductionOptions } from "./introductions.js";
 import type { KeyPair } from "./key_pair.js";
 import type { Trust } from "./trust.js";
 
@@ -57,6 +58,12 @@ export interface SocketOptions {
    * connections it has lost: they end at once, with `host_restarted`. (spec/PATHS.md 8)
    */
   soleIdentity?: boolean;
+  /**
+   * Whether the socket can introduce, and be introduced: `true`, or figures for it. In a page this loads another module of the protocol,
+   * which is 44 kB larger; without it those calls fail with `no_introductions`. In Node it is always there. To introduce others,
+   * `{ introduces: true }`.
+   */
+  introductions?: boolean | IntroductionOptions;
   /** Data that this host shows everyone who asks, at most 511 bytes; signed and public. */
   challengeResponse?: Data;
   /** Keys of gateways whose attested origins are believed. */
@@ -176,6 +183,11 @@ export function coreOptions(options: SocketOptions): string {
   ];
   for (const key of options.trustedGateways ?? []) lines.push(["trusted_gateway", key]);
   for (const origin of options.allowedOrigins ?? []) lines.push(["allowed_origin", origin]);
+  const { introductions } = options;
+  if (typeof introductions === "object") {
+    const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    for (const [name, value] of Object.entries(introductions)) lines.push([`introduction.${snake(name)}`, value as number | boolean]);
+  }
   const given = lines.filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
     if (/[\r\n]/.test(String(value))) throw new TorqueError("invalid_argument", `${name} has a line break in it`);

@@ -1,15 +1,19 @@
 import { Client, NOBODY_TAKES_REQUESTS, type SocketEnd, type SocketEvent } from "./client.js";
+import type { ClientConnection } from "./client_connection.js";
 import { TorqueConnection, unsent } from "./connection.js";
 import { copyOf, type Data } from "./data.js";
 import { Deferred } from "./deferred.js";
 import { guarded, TorqueError } from "./error.js";
+import {
+  type IntroducedHostOptions, type IntroducedOptions, type IntroduceOptions, type IntroductionOutcome, MAX_INTRODUCED_DATA, neverAskedOf, pathsOf, relayOf,
+} from "./introductions.js";
 import type { KeyPair } from "./key_pair.js";
 import type { Verdict } from "./ledger.js";
 import type { ConnectOptions, ReconnectOptions, SimulatedLink, SocketOptions } from "./options.js";
 import type { Reconnector } from "./reconnect.js";
 import { ConnectRequest } from "./request.js";
 import { type Target, urlOf } from "./target.js";
-import { judge } from "./trust.js";
+import { judge, judgeIntroduced } from "./trust.js";
 
 /**
  * A socket for real-time programs: encrypted packets, each sent once, with a verdict on each.
@@ -38,8 +42,17 @@ export class TorqueSocket implements AsyncDisposable {
   /** A datagram outside any connection (Node only). Its source may be forged: never answer it with more bytes than it has. */
   oninfo: ((address: string, data: Uint8Array) => void) | null = null;
 
+  /**
+   * At an introducer: a party asks to be introduced, and nobody has called `introduce` for the pair. Answer with
+   * {@link TorqueSocket.introduce}, or with {@link TorqueSocket.refuseIntroduction}; else the party hears after half a minute that nobody decided.
+   */
+  onintroductionrequested: ((request: { from: TorqueConnection; to: TorqueConnection; fromIsHost: boolean }) => void) | null = null;
+  /** At an introducer: what became of an introduction. Once for each, and once more if a relayed connection became direct. */
+  onintroduced: ((outcome: IntroductionOutcome<TorqueConnection>) => void) | null = null;
+
   readonly #client: Client;
   readonly #connections = new Set<TorqueConnection>();
+  readonly #byClient = new WeakMap<ClientConnection, TorqueConnection>();
   /** Requests that wait for `requests`; the core bounds how many there are. */
   readonly #requests = new Set<ConnectRequest>();
   /** Resolves when a request has come, or none will come any more. */
@@ -158,16 +171,61 @@ export class TorqueSocket implements AsyncDisposable {
     const connection = new TorqueConnection(this, this.#client, core, { decide });
     this.#keep(connection);
     if (reconnector) connection.reconnectBy(reconnector);
-    const abort = () => connection.close("given up");
-    signal?.addEventListener("abort", abort);
-    void connection.closed.then(() => signal?.removeEventListener("abort", abort));
-    try {
-      await connection.established;
-    } catch (error) {
-      signal?.throwIfAborted();
-      throw error;
-    }
+    await unlessAborted(connection, connection.established, signal);
     return connection;
+  }
+
+  /**
+   * Introduces two others that are connected to this socket: each is told the other's key, addresses and a fresh secret, when both have called
+   * `connectIntroduced` for one another. Resolves with the introduction's id; {@link TorqueSocket.onintroduced} tells what became of it.
+   *
+   * Rejects with a {@link TorqueError}: `not_an_introducer` without the option `introductions: { introduces: true }`, `closed`,
+   * `too_many_introductions`. (spec/API.md 4.12)
+   */
+  async introduce(initiator: TorqueConnection, host: TorqueConnection, options: IntroduceOptions = {}): Promise<string> {
+    return this.#client.introduce(initiator.client, host.client, relayOf(options));
+  }
+
+  /** Says no to what {@link TorqueSocket.onintroductionrequested} asks: the parties that have asked hear `introduction_refused`. Rejects with `not_waiting` if nobody has. */
+  async refuseIntroduction(from: TorqueConnection, to: TorqueConnection): Promise<void> {
+    return this.#client.refuseIntroduction(from.client, to.client);
+  }
+
+  /**
+   * Asks the other side of a connection, the introducer, for a connection with another socket that is connected to it. `remote` is the
+   * {@link TorqueConnection.number} of that connection at the introducer, which its application tells. The other party asks for this one, and one
+   * of the two is host: it gets the request of the other one, to be answered, also if this socket takes no other requests.
+   *
+   * Rejects with a {@link TorqueError}: `introduction_refused`, `remote_never_asked`, `remote_gone`, `role_conflict`, `no_path`, `introducer_gone` and the
+   * codes of `connect`; in a page with `no_introductions` if the socket was made without {@link SocketOptions.introductions}. (spec/API.md 4.12)
+   */
+  connectIntroduced(introducer: TorqueConnection, remote: number, options: IntroducedHostOptions): Promise<ConnectRequest>;
+  connectIntroduced(introducer: TorqueConnection, remote: number, options: IntroducedOptions): Promise<TorqueConnection>;
+  async connectIntroduced(
+    introducer: TorqueConnection,
+    remote: number,
+    options: IntroducedOptions | IntroducedHostOptions,
+  ): Promise<TorqueConnection | ConnectRequest> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const connection = this.#beginIntroduced(introducer, remote, options);
+    this.#keep(connection);
+    const isHost = options.isHost === true;
+    return unlessAborted(connection, isHost ? connection.request() : connection.established.then(() => connection), signal);
+  }
+
+  #beginIntroduced(introducer: TorqueConnection, remote: number, options: IntroducedOptions | IntroducedHostOptions): TorqueConnection {
+    const paths = pathsOf(options);
+    const begin = { remote, ...paths };
+    if (options.isHost) {
+      const data = copyOf(options.introducedData, MAX_INTRODUCED_DATA);
+      const core = this.#client.connectIntroduced(introducer.client, { ...begin, isHost: true, settings: "", trust: "anyone", pin: "", data });
+      return new TorqueConnection(this, this.#client, core, { introducedBy: introducer });
+    }
+    const { decide, ...judgement } = judgeIntroduced(options.trust);
+    const { settings = "", connectData } = options;
+    const core = this.#client.connectIntroduced(introducer.client, { ...begin, ...judgement, isHost: false, settings, data: copyOf(connectData) });
+    return new TorqueConnection(this, this.#client, core, { introducedBy: introducer, decide });
   }
 
   /**
@@ -252,6 +310,18 @@ export class TorqueSocket implements AsyncDisposable {
         this.#refuseUnread();
         break;
       }
+      case "introduction_requested": {
+        const [from, to] = [this.#byClient.get(event.from), this.#byClient.get(event.to)];
+        if (from && to) guarded(() => this.onintroductionrequested?.({ from, to, fromIsHost: event.fromIsHost }));
+        return;
+      }
+      case "introduced": {
+        const { introduction, result, took } = event;
+        const [initiator, host] = [this.#byClient.get(event.initiator), this.#byClient.get(event.host)];
+        const rest = { code: event.code || undefined, neverAsked: neverAskedOf(event.neverAsked), took };
+        if (initiator && host) guarded(() => this.onintroduced?.({ introduction, initiator, host, result, ...rest }));
+        return;
+      }
       case "draining":
         return guarded(() => this.ondraining?.(event.time));
       case "info":
@@ -271,6 +341,20 @@ export class TorqueSocket implements AsyncDisposable {
 
   #keep(connection: TorqueConnection): void {
     this.#connections.add(connection);
+    this.#byClient.set(connection.client, connection);
     void connection.closed.then(() => this.#connections.delete(connection));
+  }
+}
+
+/** Resolves as `promise` does. If the signal gives the connection up before, it is closed, and this rejects with the signal's reason. */
+async function unlessAborted<T>(connection: TorqueConnection, promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  const abort = () => connection.close("given up");
+  signal?.addEventListener("abort", abort);
+  void connection.closed.then(() => signal?.removeEventListener("abort", abort));
+  try {
+    return await promise;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
   }
 }

@@ -12,6 +12,8 @@ export interface HostIdentity {
   difficulty: number;
   /** The cipher that it has chosen. */
   cipher: string;
+  /** What the host gave for this introduction, of one that is introduced; else empty. The introducer could have made it up. */
+  introducedData: Uint8Array;
 }
 
 /**
@@ -56,4 +58,14 @@ export function judge(url: string, trust: Trust | undefined): Judgement {
   // The core checks how a key is written.
   if (keys.length === 1) return { url: url.replace("://", `://${keys[0]}@`), trust: "ask" };
   return { url, trust: "ask", decide: ({ publicKey }) => keys.includes(publicKey) };
+}
+
+/** As {@link judge}, for a host that an introducer names: there is no URL that could pin its key, so the pin stands by itself. @internal */
+export function judgeIntroduced(trust: Trust | undefined): Omit<Judgement, "url"> & { pin: string } {
+  if (trust === undefined) {
+    throw new TorqueError("no_trust", 'nothing says which host to trust: give `trust`: a key or a list of keys ("tk1…"), a function that decides about the key that the ' +
+      'host shows ((host) => isKnown(host.publicKey)), or "anyone" for any key that the introducer names');
+  }
+  const { url, ...judgement } = judge("torque://introduced", trust);
+  return { ...judgement, pin: keyIn(url) };
 }

@@ -30,8 +30,9 @@ pub fn package() -> PathBuf {
     shell::root().join("js")
 }
 
-/// The protocol core, beside the JavaScript that loads it.
-const MODULE: &str = "core.wasm";
+/// The protocol core, beside the JavaScript that loads it: as most pages load it, and with introductions. Each has its features.
+const MODULES: [(&str, &[&str]); 2] =
+    [("core.wasm", &[]), ("core-introductions.wasm", &["--features", "introductions"])];
 
 /// The folder that the demo's pages go to.
 pub fn pages() -> PathBuf {
@@ -43,17 +44,19 @@ pub fn build() -> Result<(), String> {
     // What is left over from a file that is no more would be packed.
     clear(&package().join("dist"))?;
     npm_packages(&package())?;
-    module()?;
+    for (name, features) in MODULES {
+        module(name, features)?;
+    }
     javascript()?;
     demo_pages()
 }
 
-/// Builds the protocol core into `js/dist/core.wasm`, and makes it smaller with Binaryen.
-fn module() -> Result<(), String> {
-    let words = ["build", "--profile", "web", "--locked", "-p", "torque-wasm"];
+/// Builds the protocol core into a file of `js/dist`, and makes it smaller with Binaryen.
+fn module(name: &str, features: &[&str]) -> Result<(), String> {
+    let words = [&["build", "--profile", "web", "--locked", "-p", "torque-wasm"], features].concat();
     shell::run(&mut platforms::cargo_for_module(&words)?)?;
     let built = platforms::wasm_folder().join("web/torque_wasm.wasm");
-    let module = package().join("dist").join(MODULE);
+    let module = package().join("dist").join(name);
     make_folder_of(&module)?;
     let mut shrink = node::command("node", &["node_modules/binaryen/bin/wasm-opt", "-Oz", "--converge"])?;
     // The lowest KiB is the far end of the stack: no sum of a pointer and a field's offset wraps around to it.

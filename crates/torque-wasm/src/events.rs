@@ -28,6 +28,15 @@ pub(crate) struct EventNumbers {
     pub replaces: u32,
     /// How many packets may await their verdict, of an establishment.
     pub window: u16,
+    /// The other party of an introduction.
+    #[cfg(feature = "introductions")]
+    pub other: u32,
+    /// Whether the party that asks to be introduced wants to be host.
+    #[cfg(feature = "introductions")]
+    pub is_host: bool,
+    /// What became of an introduction.
+    #[cfg(feature = "introductions")]
+    pub result: u8,
 }
 
 impl From<FlatEvent<'_>> for EventNumbers {
@@ -41,6 +50,12 @@ impl From<FlatEvent<'_>> for EventNumbers {
             closed_by: event.closed_by,
             replaces: event.replaces,
             window: event.settings.map_or(0, |settings| settings.packet_window),
+            #[cfg(feature = "introductions")]
+            other: event.other,
+            #[cfg(feature = "introductions")]
+            is_host: event.is_host,
+            #[cfg(feature = "introductions")]
+            result: event.result,
         }
     }
 }
@@ -54,7 +69,7 @@ impl Core {
         self.numbers.kind
     }
 
-    fn flat(&self) -> Option<FlatEvent<'_>> {
+    pub(crate) fn flat(&self) -> Option<FlatEvent<'_>> {
         self.event.as_ref().map(Event::flat)
     }
 
@@ -73,9 +88,14 @@ impl Core {
         self.flat().and_then(|event| event.remote).map_or_else(String::new, ToString::to_string)
     }
 
-    /// The cipher of a challenge, the settings of an establishment, the origin of a request (empty: none), the code of a close.
+    /// The cipher of a challenge, the settings of an establishment, the origin of a request (empty: none), the code of a close or of an
+    /// introduction that failed.
     pub fn event_text(&self) -> String {
         let Some(event) = self.flat() else { return String::new() };
+        #[cfg(feature = "introductions")]
+        if let Some(Event::Introduced { result, .. }) = &self.event {
+            return result.code().map_or_else(String::new, |code| code.name().to_owned());
+        }
         match (event.cipher, event.settings, event.close_code()) {
             (Some(cipher), ..) => cipher.name().to_owned(),
             (_, Some(settings), _) => settings.to_string(),

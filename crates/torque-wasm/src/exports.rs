@@ -13,6 +13,8 @@ use core::cell::RefCell;
 
 use torque_netem::LinkConfig;
 
+#[cfg(feature = "introductions")]
+use crate::introductions::{Introduced, Limits};
 use crate::{Core, duration, text};
 
 /// Longer datagrams exist on no carrier.
@@ -400,4 +402,102 @@ export! {
 
     /// A public key's text. Scratch: its 32 bytes.
     fn public_key_text(length: usize) -> i32 { convert(length, text::public_key_text) }
+}
+
+// What only the module with introductions has.
+#[cfg(feature = "introductions")]
+export! {
+    /// The number of the connection to come. Scratch: settings, trust, data. `relay` is 0 for never, 1 for a fallback, 2 for at once.
+    fn connect_introduced(
+        now: f64,
+        introducer: u32,
+        remote: u32,
+        is_host: u32,
+        relay: u32,
+        direct: u32,
+        settings: usize,
+        trust: usize,
+        data: usize,
+    ) -> f64 {
+        with(|instance| {
+            let id = instance.parts([settings, trust, data]).and_then(|(core, [settings, trust, data])| {
+                let (settings, trust) = (utf8(settings)?, utf8(trust)?);
+                let wishes = Introduced { is_host: is_host != 0, relay, direct: direct != 0, settings, trust, data };
+                core.connect_introduced(now, introducer, remote, &wishes)
+            });
+            instance.tell(id.map(f64::from))
+        })
+    }
+
+    /// The introduction's id. Of a circuit's limits, those that are not numbers are as usual.
+    fn introduce(
+        now: f64,
+        initiator: u32,
+        host: u32,
+        relays: u32,
+        bytes_per_second: f64,
+        datagrams_per_second: f64,
+        bytes: f64,
+        lifetime: f64,
+    ) -> i32 {
+        with(|instance| {
+            let limits = Limits { bytes_per_second, datagrams_per_second, bytes, lifetime };
+            let relay = (relays != 0).then_some(limits);
+            let id = instance.parts([]).and_then(|(core, [])| core.introduce(now, initiator, host, relay));
+            instance.give(id)
+        })
+    }
+
+    /// Refuses to introduce the two.
+    fn refuse_introduction(now: f64, from: u32, to: u32) -> f64 {
+        with(|instance| {
+            let done = instance.parts([]).and_then(|(core, [])| core.refuse_introduction(now, from, to));
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
+    /// Scratch: addresses of this machine, a line each.
+    fn set_own_addresses(now: f64, length: usize) -> f64 {
+        with(|instance| {
+            let done = instance.parts([length]).and_then(|(core, [lines])| core.set_own_addresses(now, utf8(lines)?));
+            instance.tell(done.map(|()| 0.0))
+        })
+    }
+
+    /// The machine's network has changed.
+    fn network_changed(now: f64) { with_core((), |core| core.network_changed(now)); }
+
+    /// How many routers the datagram passes at most; 0 if that is not limited.
+    fn transmit_hop_limit() -> u32 { with_core(0, |core| u32::from(core.transmit_hop_limit())) }
+
+    /// The other party of an introduction.
+    fn event_other() -> u32 { with_core(0, |core| core.numbers.other) }
+
+    /// Whether the party that asks wants to be host.
+    fn event_is_host() -> u32 { with_core(0, |core| u32::from(core.numbers.is_host)) }
+
+    /// What became of an introduction: 0 direct, 1 relayed, 2 became direct, 3 never asked, 4 unknown, 255 failed.
+    fn event_result() -> u32 { with_core(0, |core| u32::from(core.numbers.result)) }
+
+    /// Who never asked: bit 0 the initiator, bit 1 the host.
+    fn event_never_asked() -> u32 { with_core(0, |core| core.event_never_asked()) }
+
+    /// How long the introduction took: milliseconds.
+    fn event_took() -> f64 { with_core(0.0, |core| core.event_took()) }
+
+    /// The introduction's id.
+    fn event_introduction() -> i32 {
+        with(|instance| {
+            let text = instance.parts([]).map(|(core, [])| core.event_introduction());
+            instance.give(text)
+        })
+    }
+
+    /// The data that the host gave for the introduction.
+    fn event_introduced_data() -> i32 {
+        with(|instance| {
+            let data = instance.parts([]).map(|(core, [])| core.event_introduced_data().to_vec());
+            instance.give(data)
+        })
+    }
 }

@@ -20,6 +20,8 @@ extern crate alloc;
 
 mod events;
 pub mod exports;
+#[cfg(feature = "introductions")]
+pub mod introductions;
 mod options;
 #[cfg(target_family = "wasm")]
 mod runtime;
@@ -107,6 +109,14 @@ fn read_key_pair(secret_text: &str) -> Result<KeyPair, String> {
     KeyPair::from_secret_text(secret_text).map_err(|error| invalid("key pair", &error))
 }
 
+fn read_trust(text: &str) -> Result<Trust, String> {
+    Ok(match text {
+        "ask" => Trust::Ask,
+        "anyone" => Trust::Anyone,
+        key => Trust::Pinned(read::<PublicKey>("trust", key)?),
+    })
+}
+
 impl Core {
     /// A core that begins at `now`. `seed` is 32 bytes of the host environment's randomness, never used twice;
     /// `unix_millis` is `Date.now()` at that moment. The options are lines of `name=value` (`options.rs`).
@@ -191,12 +201,7 @@ impl Core {
         connect_data: &[u8],
         origin_token: &[u8],
     ) -> Result<u32, String> {
-        let trust = match trust {
-            "ask" => Trust::Ask,
-            "anyone" => Trust::Anyone,
-            key => Trust::Pinned(read::<PublicKey>("trust", key)?),
-        };
-        let mut options = ConnectOptions::new(trust).with_data(connect_data);
+        let mut options = ConnectOptions::new(read_trust(trust)?).with_data(connect_data);
         options.extensions = origin_extension(origin_token);
         if !settings.is_empty() {
             options.settings = Some(read("settings", settings)?);

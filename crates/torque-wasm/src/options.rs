@@ -16,12 +16,15 @@
 //! | `ping_limit` | how many pings in a row may stay unanswered |
 //! | `close_wait` | the longest wait for the last reports, in milliseconds |
 //! | `difficulty_min`, `difficulty_max`, `difficulty_limit` | bits of puzzle: asked at least, at most; solved at most |
+//! | `introduction.…` | the figures of `IntroductionConfig` by their names, times in milliseconds, in the module that has introductions |
 
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+#[cfg(feature = "introductions")]
+use torque_proto::IntroductionConfig;
 use torque_proto::{Cipher, Config, PublicKey, Setup};
 
 use crate::{duration, read, read_key_pair};
@@ -58,8 +61,30 @@ pub(crate) fn setup(text: &str, seed: [u8; 32], unix_millis: u64) -> Result<Setu
             "difficulty_min" => config.puzzle.difficulty_min = read(name, value)?,
             "difficulty_max" => config.puzzle.difficulty_max = read(name, value)?,
             "difficulty_limit" => config.puzzle.difficulty_limit = read(name, value)?,
+            #[cfg(feature = "introductions")]
+            name if name.starts_with("introduction.") => introduction(&mut config.introduction, name, value)?,
             _ => return Err(format!("invalid_argument: `{name}` is no option")),
         }
     }
     Ok(Setup { config, key_pair, seed, unix_millis })
+}
+
+#[cfg(feature = "introductions")]
+fn introduction(config: &mut IntroductionConfig, name: &str, value: &str) -> Result<(), String> {
+    let milliseconds = || read::<u32>(name, value).map(|number| duration(f64::from(number)));
+    match name {
+        "introduction.introduces" => config.introduces = read(name, value)?,
+        "introduction.answers_only" => config.answers_only = read(name, value)?,
+        "introduction.local_addresses" => config.local_addresses = read(name, value)?,
+        "introduction.wait" => config.wait = milliseconds()?,
+        "introduction.circuit_after" => config.circuit_after = milliseconds()?,
+        "introduction.path_wait" => config.path_wait = milliseconds()?,
+        "introduction.records" => config.records = read(name, value)?,
+        "introduction.records_per_connection" => config.records_per_connection = read(name, value)?,
+        "introduction.circuits" => config.circuits = read(name, value)?,
+        "introduction.circuits_rate" => config.circuits_rate = read(name, value)?,
+        "introduction.attempts" => config.attempts = read(name, value)?,
+        _ => return Err(format!("invalid_argument: `{name}` is no option")),
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Datagrams on their way out, one at a time. Their hop limits are left out: no carrier of a page or of Node can set one.
+//! Datagrams on their way out, one at a time.
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -14,12 +14,26 @@ pub(crate) struct Outgoing {
     /// So many of the endpoint's datagrams have been given.
     given: usize,
     /// What a simulated link lets through now.
-    departed: VecDeque<(Path, Vec<u8>)>,
+    departed: VecDeque<(Path, Option<u8>, Vec<u8>)>,
     /// The one that the caller looks at.
     held: Vec<u8>,
     /// Its path, and the one that the caller was told last.
     path: Option<Path>,
     told: Option<Path>,
+    /// How many routers it passes at most, if that is limited: first punches of introductions are.
+    #[cfg(feature = "introductions")]
+    hop_limit: Option<u8>,
+}
+
+impl Outgoing {
+    #[cfg(feature = "introductions")]
+    fn note_hop_limit(&mut self, hop_limit: Option<u8>) {
+        self.hop_limit = hop_limit;
+    }
+
+    /// Without introductions no datagram has one.
+    #[cfg(not(feature = "introductions"))]
+    fn note_hop_limit(&mut self, _: Option<u8>) {}
 }
 
 impl Core {
@@ -30,11 +44,12 @@ impl Core {
         if let Some(paths) = &mut self.paths {
             let now = instant(now);
             paths.take(now, transmits);
-            paths.departures(now, |Transmit { path, bytes, .. }| {
-                outgoing.departed.push_back((path, bytes.to_vec()));
+            paths.departures(now, |Transmit { path, bytes, hop_limit, .. }| {
+                outgoing.departed.push_back((path, hop_limit, bytes.to_vec()));
             });
-            let (path, bytes) = outgoing.departed.pop_front()?;
+            let (path, hop_limit, bytes) = outgoing.departed.pop_front()?;
             (outgoing.path, outgoing.held) = (Some(path), bytes);
+            outgoing.note_hop_limit(hop_limit);
             return Some(&outgoing.held);
         }
         if outgoing.given == transmits.len() {
@@ -44,7 +59,14 @@ impl Core {
         let transmit = transmits.get(outgoing.given)?;
         outgoing.given += 1;
         outgoing.path = Some(transmit.path);
+        outgoing.note_hop_limit(transmit.hop_limit);
         Some(transmit.bytes)
+    }
+
+    /// How many routers that datagram passes at most; 0 if that is not limited.
+    #[cfg(feature = "introductions")]
+    pub fn transmit_hop_limit(&self) -> u8 {
+        self.outgoing.hop_limit.unwrap_or(0)
     }
 
     /// The path of that datagram, two lines: the remote, and the local IP address to send from (may be empty). Empty if it is

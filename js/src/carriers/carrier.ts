@@ -18,10 +18,15 @@ export interface Carrier {
    */
   resolve(host: string, port: number): Promise<[string, ...string[]]>;
   /**
-   * Sends a datagram, or loses it; from this local IP address if one is named and the carrier can. The bytes are valid only
-   * until this returns.
+   * Sends a datagram, or loses it; from this local IP address if one is named and the carrier can, and through this many routers at
+   * most if it is not 0 and the carrier can. The bytes are valid only until this returns.
    */
-  send(remote: string, datagram: Uint8Array, local: string): void;
+  send(remote: string, datagram: Uint8Array, local: string, hopLimit: number): void;
+  /**
+   * The addresses of this machine at which others may reach the socket, for the other parties of introductions (spec/INTRODUCTIONS.md 3).
+   * When they change, `changed` is told; of several calls the last one's.
+   */
+  ownAddresses?(changed: (addresses: string[]) => void): Promise<string[]>;
   /** An origin token for a connection to this remote; `undefined` if there is none. */
   attest?(remote: string, initiatorKey: Uint8Array, hostKey: Uint8Array): Promise<Uint8Array | undefined>;
   /** The page goes away. What `act` sends reaches its remotes although the page may be gone before it leaves the browser. */

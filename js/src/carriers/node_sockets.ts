@@ -9,6 +9,7 @@
 import type * as Dgram from "node:dgram";
 
 import { builtin } from "../platform.js";
+import { addressText } from "./address.js";
 import { type Place, places } from "./node_interfaces.js";
 
 const dgram = builtin<typeof Dgram>("node:dgram");
@@ -29,20 +30,25 @@ export type Listen = (message: Buffer, from: Dgram.RemoteInfo, local: string) =>
 /** What a carrier sends through. */
 export interface Sockets {
   readonly port: number;
+  /** Whether there are several, one of which a datagram has to leave from. */
+  readonly hasSeveral: boolean;
   /** Returns whether addresses of this family can be reached. */
   reaches(type: Type): boolean;
   /** The address that others reach it by, without the port. */
   reachableAt(): Promise<string>;
   /** The local address from which datagrams to a remote leave, or "" if it is the kernel's choice; `undefined` if there is no way. */
   sourceFor(type: Type, host: string): Promise<string | undefined>;
-  /** Sends, or loses. */
-  send(datagram: Uint8Array, host: string, port: number, local: string): void;
+  /** Where others may reach it, at most four of its addresses with their port (spec/INTRODUCTIONS.md 3, kind 1). */
+  ownAddresses(): Promise<string[]>;
+  /** Sends, or loses. Through this many routers at most, if it is not 0. */
+  send(datagram: Uint8Array, host: string, port: number, local: string, hopLimit: number): void;
   close(): void;
 }
 
 /** One socket: at a single address, or for who only connects, where the kernel's choice of a source is right. */
 export class OneSocket implements Sockets {
   readonly port: number;
+  readonly hasSeveral = false;
   readonly #isV6: boolean;
   readonly #address: string;
 
@@ -77,8 +83,14 @@ export class OneSocket implements Sockets {
     return "";
   }
 
-  send(datagram: Uint8Array, host: string, port: number): void {
-    sendTo(this.socket, datagram, this.#isV6 && !host.includes(":") ? `::ffff:${host}` : host, port);
+  async ownAddresses(): Promise<string[]> {
+    if (!this.isAnywhere) return [addressText(this.#address, this.port)];
+    const own = places().filter(({ isOwn, type }) => isOwn && this.reaches(type));
+    return usefulOf(own, this.port);
+  }
+
+  send(datagram: Uint8Array, host: string, port: number, _: string, hopLimit: number): void {
+    sendTo(this.socket, datagram, this.#isV6 && !host.includes(":") ? `::ffff:${host}` : host, port, hopLimit);
   }
 
   close(): void {
@@ -88,6 +100,7 @@ export class OneSocket implements Sockets {
 
 /** A socket at each address of the machine, also at those that it gets later. */
 export class SocketAtEach implements Sockets {
+  readonly hasSeveral = true;
   readonly #sockets = new Map<string, { place: Place; socket: Dgram.Socket }>();
   #closed = false;
   /** Until it is done. */
@@ -134,12 +147,16 @@ export class SocketAtEach implements Sockets {
     return has() ? source : undefined;
   }
 
-  send(datagram: Uint8Array, host: string, port: number, local: string): void {
+  async ownAddresses(): Promise<string[]> {
+    return usefulOf(this.#own(), this.port);
+  }
+
+  send(datagram: Uint8Array, host: string, port: number, local: string, hopLimit: number): void {
     const [, zone = "0"] = host.split("%");
     const type = host.includes(":") ? "udp6" : "udp4";
     for (const { place, socket } of this.#sockets.values()) {
       if (!place.isOwn || (local ? place.local !== local : place.type !== type)) continue;
-      if (place.zone === 0 || place.address.endsWith(`%${zone}`)) return sendTo(socket, datagram, host, port);
+      if (place.zone === 0 || place.address.endsWith(`%${zone}`)) return sendTo(socket, datagram, host, port, hopLimit);
     }
   }
 
@@ -194,7 +211,7 @@ export class SocketAtEach implements Sockets {
 
 function bind(type: Type, address: string, port: number, listen: (message: Buffer, from: Dgram.RemoteInfo) => void): Promise<Dgram.Socket> {
   return new Promise((resolve, reject) => {
-    const socket = dgram.createSocket({ type, recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES });
+    const socket = dgram.createSocket({ type, recvBufferSize: BUFFER_BYTES, sendBufferSize: BUFFER_BYTES, lookup: noLookup });
     const fail = (error: Error) => {
       socket.close();
       reject(error);
@@ -210,12 +227,31 @@ function bind(type: Type, address: string, port: number, listen: (message: Buffe
   });
 }
 
-function sendTo(socket: Dgram.Socket, datagram: Uint8Array, host: string, port: number): void {
+/** Here are no names, only IP addresses. Told at once, so that `send` hands the datagram to the system before it returns. */
+function noLookup(host: string, _: unknown, tell: (error: null, address: string, family: number) => void): void {
+  tell(null, host, host.includes(":") ? 6 : 4);
+}
+
+/** What systems have when a program says nothing. */
+const USUAL_HOPS = 64;
+
+function sendTo(socket: Dgram.Socket, datagram: Uint8Array, host: string, port: number, hopLimit: number): void {
   try {
+    // Node has it for a whole socket only. That of an IPv6 socket does not count for the IPv4 datagrams of it: these go further than they have to.
+    if (hopLimit > 0) socket.setTTL(hopLimit);
     // The socket keeps the bytes until they are sent.
     socket.send(datagram.slice(), port, host, () => undefined);
   } catch {
     // What cannot be sent is lost.
+  }
+  if (hopLimit > 0) resetHops(socket);
+}
+
+function resetHops(socket: Dgram.Socket): void {
+  try {
+    socket.setTTL(USUAL_HOPS);
+  } catch {
+    // The socket is closed.
   }
 }
 
@@ -253,6 +289,47 @@ async function bestOf(own: Place[]): Promise<string> {
   const rest = own.filter(({ zone }) => zone === 0);
   const best = rest.find(({ local }) => !isLoopback(local)) ?? rest[0] ?? own[0];
   return best?.local ?? "127.0.0.1";
+}
+
+/** How many addresses are named to introducers. */
+const MAX_NAMED = 4;
+/** The end of an address that no machine of a network has (RFC 2526), in an IPv6 network of 64 bits. */
+const NOBODY = "fdff:ffff:ffff:ff80";
+
+/**
+ * Of a machine's own addresses those at which others may reach it, with the port: first the ones from which it sends to the world. Never
+ * link-local ones, whose zone differs on each machine; loopback ones only if there are no others. Of each IPv6 network the one from which the
+ * system sends there: a temporary one (RFC 8981), if it has any.
+ */
+async function usefulOf(own: readonly Place[], port: number): Promise<string[]> {
+  const usual = await Promise.all([routeTo("udp4", FAR.udp4), routeTo("udp6", FAR.udp6)]);
+  const isLinkLocal = ({ local, zone }: Place) => zone !== 0 || local.startsWith("169.254.");
+  const far = own.filter((place) => !isLinkLocal(place) && !isLoopback(place.local));
+  const isPreferred = await Promise.all(
+    far.map(async ({ type, local }) => {
+      if (type === "udp4") return true;
+      const source = await routeTo(type, `${networkOf(local)}:${NOBODY}`);
+      // No way there is no reason against an address.
+      return !source || source === local;
+    }),
+  );
+  const found = far.filter((_, at) => isPreferred[at]).map(({ local }) => local);
+  const isUsual = (local: string) => Number(usual.includes(local));
+  found.sort((a, b) => isUsual(b) - isUsual(a));
+  if (found.length === 0) found.push(...own.filter(({ local }) => isLoopback(local)).map(({ local }) => local));
+  return [...new Set(found)].slice(0, MAX_NAMED).map((local) => addressText(local, port));
+}
+
+/** The first 64 bits of an IPv6 address, as four groups. */
+function networkOf(address: string): string {
+  const [head = "", tail] = address.split("::");
+  const groups = head === "" ? [] : head.split(":");
+  if (tail !== undefined) {
+    const rest = tail === "" ? [] : tail.split(":");
+    while (groups.length + rest.length < 8) groups.push("0");
+    groups.push(...rest);
+  }
+  return groups.slice(0, 4).join(":");
 }
 
 function isLoopback(address: string): boolean {

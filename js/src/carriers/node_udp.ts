@@ -3,7 +3,7 @@ import type * as Dns from "node:dns/promises";
 
 import { TorqueError } from "../error.js";
 import { builtin } from "../platform.js";
-import { addressText, isUnspecified, parseAddress, parseBind } from "./address.js";
+import { type Address, addressText, isUnspecified, parseAddress, parseBind } from "./address.js";
 import type { Carrier, CarrierListener } from "./carrier.js";
 import { places, zoneName, zoneNumber } from "./node_interfaces.js";
 import { OneSocket, SocketAtEach, type Sockets } from "./node_sockets.js";
@@ -12,6 +12,10 @@ const dns = builtin<typeof Dns>("node:dns/promises");
 
 /** How many addresses of a name are tried: as many as the core takes. */
 const MAX_TRIED = 16;
+/** How often it is looked whether the machine has other addresses, once others have been told of them: milliseconds. */
+const WATCH_TIME = 2_000;
+/** Datagrams that wait until it is known from where their remote is reached: the first ones of an introduction. */
+const MAX_WAITING = 64;
 /** How many remotes each {@link Sources} remembers. */
 const MAX_SOURCES = 16_384;
 
@@ -44,6 +48,11 @@ class NodeUdp implements Carrier {
   /** Where questions outside of connections came to: their answers leave from there. */
   readonly #asked: Sources = new Map();
   #closed = false;
+  /** Tells which addresses the machine has now. */
+  #addressesChanged: ((addresses: string[]) => void) | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
+  /** Remotes whose route is being looked up, and what waits for it. */
+  readonly #routing = new Map<string, (() => void)[]>();
 
   constructor(private readonly listener: CarrierListener) {}
 
@@ -81,18 +90,57 @@ class NodeUdp implements Carrier {
     return [first, ...others];
   }
 
-  send(remote: string, datagram: Uint8Array, local: string): void {
+  send(remote: string, datagram: Uint8Array, local: string, hopLimit: number): void {
     if (this.#closed) return;
     const place = parseAddress(remote);
     if (!place) return;
-    const asked = isInfo(datagram) ? this.#asked.get(remote) : undefined;
-    this.sockets.send(datagram, nodeHost(place.host), place.port, local || (asked ?? this.#routes.get(remote) ?? ""));
+    const source = local || (isInfo(datagram) ? this.#asked.get(remote) : undefined) || this.#routes.get(remote);
+    // Introducers name addresses that nobody has looked up.
+    if (source === undefined && this.#addressesChanged && this.sockets.hasSeveral) return this.#findRoute(remote, place, datagram.slice(), hopLimit);
+    this.sockets.send(datagram, nodeHost(place.host), place.port, source ?? "", hopLimit);
+  }
+
+  async ownAddresses(changed: (addresses: string[]) => void): Promise<string[]> {
+    this.#addressesChanged = changed;
+    let known = await this.sockets.ownAddresses();
+    if (this.#watch || this.#closed) return known;
+    const look = async () => {
+      const now = await this.sockets.ownAddresses();
+      if (this.#closed || String(now) === String(known)) return;
+      known = now;
+      // They may be reached from elsewhere now.
+      this.#routes.clear();
+      this.#addressesChanged?.(now);
+    };
+    this.#watch = setInterval(() => void look(), WATCH_TIME);
+    this.#watch.unref();
+    return known;
   }
 
   close(): void {
     this.#closed = true;
-    // Node sends in the next tick: what a socket says last would be lost.
+    clearInterval(this.#watch);
+    // What a socket says last may still be on its way to the system.
     globalThis.process.nextTick(() => this.sockets.close());
+  }
+
+  /** Looks up from where a remote is reached, and sends what has gathered for it meanwhile. */
+  #findRoute(remote: string, { host, port }: Address, datagram: Uint8Array, hopLimit: number): void {
+    const send = () => this.sockets.send(datagram, nodeHost(host), port, this.#routes.get(remote) ?? "", hopLimit);
+    const waiting = this.#routing.get(remote);
+    if (waiting) {
+      if (waiting.length < MAX_WAITING) waiting.push(send);
+      return;
+    }
+    this.#routing.set(remote, [send]);
+    const type = host.includes(":") ? "udp6" : "udp4";
+    void this.sockets.sourceFor(type, nodeHost(host)).then((source) => {
+      const gathered = this.#routing.get(remote) ?? [];
+      this.#routing.delete(remote);
+      // Without a way there, it is the kernel that says so.
+      remember(this.#routes, remote, source ?? "");
+      if (!this.#closed) for (const act of gathered) act();
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { TorqueError } from "../error.js";
 
 /** What `crates/torque-wasm/src/exports.rs` exports; that file says what each does. */
-interface Exports {
+interface Exports extends Partial<IntroductionExports> {
   memory: WebAssembly.Memory;
   scratch(): number;
   scratch_size(): number;
@@ -51,6 +51,35 @@ interface Exports {
   public_key_text(length: number): number;
 }
 
+/** What the module with introductions exports besides. */
+interface IntroductionExports {
+  connect_introduced(
+    now: number, introducer: number, remote: number, isHost: number, relay: number, direct: number, settings: number, trust: number, data: number,
+  ): number;
+  introduce(
+    now: number, initiator: number, host: number, relays: number, bytesPerSecond: number, datagramsPerSecond: number, bytes: number, lifetime: number,
+  ): number;
+  refuse_introduction(now: number, from: number, to: number): number;
+  set_own_addresses(now: number, length: number): number;
+  network_changed(now: number): void;
+  transmit_hop_limit(): number;
+  event_other(): number;
+  event_is_host(): number;
+  event_result(): number;
+  event_never_asked(): number;
+  event_took(): number;
+  event_introduction(): number;
+  event_introduced_data(): number;
+}
+
+/** The limits of a circuit; those that are not a number are as usual. */
+export interface RelaySetting {
+  bytesPerSecond: number;
+  datagramsPerSecond: number;
+  bytes: number;
+  lifetime: number;
+}
+
 /** The calls that need no translation. */
 type Plain = Pick<
   Exports,
@@ -84,9 +113,14 @@ export class Core {
 
   /** A core without a socket yet; a worker is given the module. */
   static async load(module?: WebAssembly.Module): Promise<Core> {
-    module ??= await (await import("./module.js")).compile();
+    module ??= await (await import("./module.js")).compile(false);
     const instance = await WebAssembly.instantiate(module, {});
     return new Core(instance.exports as unknown as Exports);
+  }
+
+  /** What only the module with introductions has; `undefined` in the other one. */
+  get introductions(): IntroductionExports | undefined {
+    return this.#exports.connect_introduced ? (this.#exports as Exports & IntroductionExports) : undefined;
   }
 
   /** Begins the socket; once. */
@@ -162,9 +196,9 @@ export class Core {
 
   /**
    * Gives every datagram that is to be sent: where to, and the local IP address to send from, empty where that does not
-   * matter. The bytes are the core's own: copy what you keep.
+   * matter; and how many routers it may pass, 0 for as many as usual. The bytes are the core's own: copy what you keep.
    */
-  transmits(now: number, give: (remote: string, local: string, datagram: Uint8Array) => void): void {
+  transmits(now: number, give: (remote: string, datagram: Uint8Array, local: string, hopLimit: number) => void): void {
     for (let length; (length = this.#exports.next_transmit(now)) > 0; ) {
       const path = this.#text(this.#exports.transmit_path());
       if (path) {
@@ -173,8 +207,47 @@ export class Core {
         this.#remote = remote;
         this.#local = local;
       }
-      give(this.#remote, this.#local, this.#view(this.#exports.transmit_pointer(), length));
+      const hopLimit = this.#exports.transmit_hop_limit?.() ?? 0;
+      give(this.#remote, this.#view(this.#exports.transmit_pointer(), length), this.#local, hopLimit);
     }
+  }
+
+  /** Asks a connection's other side to be introduced, and gives the number of the connection to come. `relay`: 0 never, 1 as a fallback, 2 at once. */
+  connectIntroduced(
+    now: number, introducer: number, remote: number, isHost: boolean, relay: number, direct: boolean, settings: string, trust: string, data: Uint8Array,
+  ): number {
+    const texts = [encoder.encode(settings), encoder.encode(trust)] as const;
+    this.#write([...texts, data]);
+    const [wishes, key] = texts;
+    const { connect_introduced } = this.introductions!;
+    return this.#check(connect_introduced(now, introducer, remote, Number(isHost), relay, Number(direct), wishes.length, key.length, data.length));
+  }
+
+  /** Introduces two connections, with a circuit if there are limits for one; gives the introduction's id. */
+  introduce(now: number, initiator: number, host: number, relay: RelaySetting | undefined): string {
+    const { bytesPerSecond = 0, datagramsPerSecond = 0, bytes = 0, lifetime = 0 } = relay ?? {};
+    const { introduce } = this.introductions!;
+    return this.#text(introduce(now, initiator, host, relay ? 1 : 0, bytesPerSecond, datagramsPerSecond, bytes, lifetime));
+  }
+
+  refuseIntroduction(now: number, from: number, to: number): void {
+    this.#check(this.introductions!.refuse_introduction(now, from, to));
+  }
+
+  /** Where this machine may be reached: introducers are told. */
+  setOwnAddresses(now: number, addresses: readonly string[]): void {
+    const { set_own_addresses } = this.introductions!;
+    this.#check(set_own_addresses(now, this.#write([encoder.encode(addresses.join("\n"))])));
+  }
+
+  eventIntroduction(): string {
+    return this.#text(this.introductions!.event_introduction());
+  }
+
+  /** Empty in the module without introductions. */
+  eventIntroducedData(): Uint8Array {
+    const length = this.introductions?.event_introduced_data() ?? 0;
+    return this.#view(this.#exports.out(), length).slice();
   }
 
   /** The event's bytes, copied. */

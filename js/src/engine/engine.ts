@@ -7,7 +7,7 @@ import { Core } from "./core.js";
 import { type CoreEvent, eventsOf } from "./events.js";
 import { figuresOf } from "./figures.js";
 import type { ClosedBy, Command, EngineOptions, Notice } from "./messages.js";
-import { openCarrier } from "./open_carrier.js";
+import { isGateway, openCarrier } from "./open_carrier.js";
 import { Scheduler } from "./scheduler.js";
 
 const NOTHING = new Uint8Array();
@@ -15,6 +15,9 @@ const NOTHING = new Uint8Array();
 const LAST_WORDS = 1_000;
 /** Milliseconds that a socket may take to end beyond what its connections may take. */
 const END_MARGIN = 1_000;
+
+/** The commands of an introducer. */
+type Introducing = Extract<Command, { kind: "introduce" | "refuse_introduction" }>;
 
 /**
  * Drives the core: hands in datagrams, time and commands, and hands out datagrams and notices. Runs in a worker or in the page.
@@ -66,7 +69,9 @@ export class Engine {
     try {
       const core = await Core.load(module);
       if (this.#over) return;
-      core.begin(options.core, performance.now());
+      // A gateway opens the way only to those who wrote first.
+      const answersOnly = core.introductions && options.bind.some((bind) => isGateway(bind, options.origin));
+      core.begin(answersOnly ? `${options.core}\nintroduction.answers_only=true` : options.core, performance.now());
       if (options.simulatedLink) setLink(core, options.simulatedLink);
       if (options.challengeResponse) core.setChallengeResponse(options.challengeResponse);
       this.#core = core;
@@ -112,6 +117,14 @@ export class Engine {
       case "connect":
         void this.#connect(command);
         break;
+      case "connect_introduced":
+        void this.#connectIntroduced(command);
+        break;
+      case "introduce":
+      case "refuse_introduction":
+        // At once: what becomes of an introduction may be told next.
+        this.#reply(command.request, () => this.#introduce(now, command));
+        break;
       case "accept_challenge":
         this.#with(command.id, (connection) => void this.#acceptChallenge(connection, command.publicKey));
         break;
@@ -148,20 +161,30 @@ export class Engine {
   }
 
   /** Commands that get a reply. */
-  async #answer(command: Extract<Command, { request: number }>): Promise<void> {
+  async #answer(command: Exclude<Extract<Command, { request: number }>, Introducing>): Promise<void> {
     const { request } = command;
     try {
       // Before `#notices` is read: while this waits, `#flush` may begin another list.
       const value = await this.#valueOf(command);
+      this.#reply(request, () => value);
+    } catch (error) {
+      this.#reply(request, () => { throw error; });
+    }
+    this.#drainSoon();
+  }
+
+  /** Tells what `act` returns, or throws. */
+  #reply(request: number, act: () => unknown): void {
+    try {
+      const value = act();
       this.#notices.push({ kind: "reply", request, value });
     } catch (error) {
       const { code, message } = asError(error);
       this.#notices.push({ kind: "reply", request, value: undefined, error: { code, message } });
     }
-    this.#drainSoon();
   }
 
-  async #valueOf(command: Extract<Command, { request: number }>): Promise<unknown> {
+  async #valueOf(command: Exclude<Extract<Command, { request: number }>, Introducing>): Promise<unknown> {
     switch (command.kind) {
       case "stats":
         return JSON.parse(this.#core.stats()) as unknown;
@@ -206,6 +229,52 @@ export class Engine {
       if (this.#connections.has(connection)) this.#ended(connection, asError(error), "socket");
     }
     this.#guard(() => this.#drain());
+  }
+
+  async #connectIntroduced(command: Extract<Command, { kind: "connect_introduced" }>): Promise<void> {
+    const { isHost, trust, pin } = command;
+    const connection = this.#connections.begin(command.id, trust);
+    try {
+      if (this.#windingDown) throw this.#windingDown;
+      if (command.direct) await this.#tellAddresses();
+      if (!this.#connections.has(connection)) return;
+      const always = trust === "ask_always";
+      if (always) connection.pin = pin;
+      const coreTrust = isHost || trust === "anyone" ? "anyone" : (!always && pin) || "ask";
+      const introducer = this.#coreOf(command.introducer);
+      const { remote, relay, direct, settings, data } = command;
+      const core = this.#core.connectIntroduced(performance.now(), introducer, remote, isHost, relay, direct, settings, coreTrust, data);
+      this.#connections.named(connection, core);
+    } catch (error) {
+      if (this.#connections.has(connection)) this.#ended(connection, asError(error), "socket");
+    }
+    this.#guard(() => this.#drain());
+  }
+
+  /** Tells the core where this machine may be reached, now and whenever that changes. */
+  async #tellAddresses(): Promise<void> {
+    const changed = (addresses: string[]) =>
+      this.#guard(() => {
+        this.#core.setOwnAddresses(performance.now(), addresses);
+        this.#core.introductions!.network_changed(performance.now());
+        this.#drain();
+      });
+    const addresses = await this.#carrier!.ownAddresses?.(changed);
+    if (addresses && !this.#over) this.#core.setOwnAddresses(performance.now(), addresses);
+  }
+
+  #introduce(now: number, command: Introducing): unknown {
+    if (command.kind === "refuse_introduction") {
+      return this.#core.refuseIntroduction(now, this.#coreOf(command.from), this.#coreOf(command.to));
+    }
+    return this.#core.introduce(now, this.#coreOf(command.initiator), this.#coreOf(command.host), command.relay);
+  }
+
+  /** The core's number of a connection that is there. */
+  #coreOf(id: number): number {
+    const core = this.#connections.get(id)?.core;
+    if (!core) throw new TorqueError("closed", "the connection has ended");
+    return core;
   }
 
   /** Goes on with the host of this key, unless another one has answered since. */
@@ -327,10 +396,10 @@ export class Engine {
   #drain(): void {
     const carrier = this.#carrier;
     if (!carrier || this.#over) return this.#flush();
-    this.#core.transmits(performance.now(), (remote, local, datagram) => carrier.send(remote, datagram, local));
+    this.#core.transmits(performance.now(), carrier.send.bind(carrier));
     for (const event of eventsOf(this.#core)) this.#event(event);
     // Answering events may have made more to send.
-    this.#core.transmits(performance.now(), (remote, local, datagram) => carrier.send(remote, datagram, local));
+    this.#core.transmits(performance.now(), carrier.send.bind(carrier));
     this.#scheduler.arm();
     if (this.#windingDown && this.#connections.size === 0) return this.#end(this.#windingDown);
     this.#flush();
@@ -345,7 +414,7 @@ export class Engine {
 
   /** Passes on what the core tells, under the number that the page knows. */
   #event(event: CoreEvent): void {
-    if (event.kind === "info") return void this.#notices.push(event);
+    if (event.kind === "info" || event.kind === "introduced") return void this.#notices.push(event);
     if (event.kind === "request") return this.#requested(event);
     const connection = this.#connections.ofCore(event.id);
     if (!connection) return;
@@ -371,6 +440,11 @@ export class Engine {
         }
         return this.#ended(connection, new TorqueError(code, CLOSE_MEANINGS[code], reason), by);
       }
+      case "introduction_requested": {
+        const to = this.#connections.ofCore(event.to)?.id;
+        if (to) this.#notices.push({ ...event, id, to });
+        break;
+      }
       default:
         this.#notices.push({ ...event, id });
     }
@@ -379,7 +453,9 @@ export class Engine {
   #requested(event: Extract<CoreEvent, { kind: "request" }>): void {
     // A socket that ends lets nobody in. This request came after the last `close_all`.
     if (this.#ending) return this.#core.plain.close_all(performance.now());
-    this.#notices.push({ ...event, id: this.#connections.incoming(event.id).id });
+    // An introduced one has its place already.
+    const connection = this.#connections.ofCore(event.id) ?? this.#connections.incoming(event.id);
+    this.#notices.push({ ...event, id: connection.id });
   }
 
   #ended(connection: Connection, error: TorqueError, by: ClosedBy): void {

@@ -4,13 +4,21 @@ import type { Core } from "./core.js";
 import type { ClosedBy } from "./messages.js";
 import { CLOSED_BY, DELIVERIES, EVENT } from "./numbers.js";
 
+/** What became of an introduction. */
+export type IntroductionResult = "direct" | "relayed" | "became_direct" | "never_asked" | "unknown" | "failed";
+
+/** By their numbers; of 255, and what this package does not know, it has failed. */
+const RESULTS: readonly IntroductionResult[] = ["direct", "relayed", "became_direct", "never_asked", "unknown"];
+
 /** An event of the core (spec/API.md 5). `id` is the core's number of the connection. @internal */
 export type CoreEvent =
-  | { kind: "challenge"; id: number; publicKey: string; data: Uint8Array; difficulty: number; cipher: string }
+  | { kind: "challenge"; id: number; publicKey: string; data: Uint8Array; introducedData: Uint8Array; difficulty: number; cipher: string }
   | { kind: "request"; id: number; remote: string; publicKey: string; data: Uint8Array; origin: string }
   | {
       kind: "established";
       id: number;
+      /** The core's number: introducers tell it to others. */
+      number: number;
       remote: string;
       publicKey: string;
       data: Uint8Array;
@@ -25,7 +33,10 @@ export type CoreEvent =
   | { kind: "verdict"; id: number; verdict: Verdict }
   /** The connection takes another path. */
   | { kind: "path"; id: number; remote: string }
-  | { kind: "info"; remote: string; data: Uint8Array };
+  | { kind: "info"; remote: string; data: Uint8Array }
+  /** One party asks for another: two connections. */
+  | { kind: "introduction_requested"; id: number; to: number; fromIsHost: boolean }
+  | { kind: "introduced"; introduction: string; result: IntroductionResult; code: CloseCode | ""; neverAsked: number; took: number };
 
 /** Takes the events that wait in the core, one after another. A kind that this package does not know is passed over. */
 export function* eventsOf(core: Core): Generator<CoreEvent, void, undefined> {
@@ -49,6 +60,7 @@ function read(core: Core, kind: number): CoreEvent | undefined {
         id,
         publicKey: core.eventPublicKey(),
         data: core.eventBytes(),
+        introducedData: core.eventIntroducedData(),
         difficulty: plain.event_difficulty(),
         cipher: core.eventText(),
       };
@@ -65,6 +77,7 @@ function read(core: Core, kind: number): CoreEvent | undefined {
       return {
         kind: "established",
         id,
+        number: id,
         remote: core.eventRemote(),
         publicKey: core.eventPublicKey(),
         data: core.eventBytes(),
@@ -85,6 +98,26 @@ function read(core: Core, kind: number): CoreEvent | undefined {
       return { kind: "path", id, remote: core.eventRemote() };
     case EVENT.info_packet:
       return { kind: "info", remote: core.eventRemote(), data: core.eventBytes() };
+    default:
+      return core.introductions && readIntroduction(core, kind);
+  }
+}
+
+/** The events of an introducer. */
+function readIntroduction(core: Core, kind: number): CoreEvent | undefined {
+  const { event_other, event_is_host, event_result, event_never_asked, event_took } = core.introductions!;
+  switch (kind) {
+    case EVENT.introduction_requested:
+      return { kind: "introduction_requested", id: core.plain.event_connection(), to: event_other(), fromIsHost: event_is_host() !== 0 };
+    case EVENT.introduced:
+      return {
+        kind: "introduced",
+        introduction: core.eventIntroduction(),
+        result: RESULTS[event_result()] ?? "failed",
+        code: core.eventText() as CloseCode | "",
+        neverAsked: event_never_asked(),
+        took: event_took(),
+      };
     default:
       return undefined;
   }

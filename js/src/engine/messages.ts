@@ -6,6 +6,7 @@
  */
 
 import type { ErrorCode } from "../error.js";
+import type { RelaySetting } from "./core.js";
 import type { CoreEvent } from "./events.js";
 import type { ConnectionFigures } from "./figures.js";
 import type { GatewayCarrier, LinkSetting } from "../options.js";
@@ -30,10 +31,30 @@ export interface EngineOptions {
 /** Whether the application is asked about a host's key: about one that the URL does not name, never, or about every one. */
 export type AttemptTrust = "ask" | "anyone" | "ask_always";
 
+/** How a connection begins that an introducer makes: `introducer` is its connection here, `remote` the introducer's number of the other party. */
+export interface IntroducedAttempt {
+  introducer: number;
+  remote: number;
+  isHost: boolean;
+  /** Circuits: 0 never, 1 as a fallback, 2 at once. */
+  relay: number;
+  direct: boolean;
+  settings: string;
+  /** Of the initiator. */
+  trust: AttemptTrust;
+  /** The only key of the other party to take; else empty. */
+  pin: string;
+  /** connect_data of the initiator, introduced_data of the host. */
+  data: Uint8Array;
+}
+
 /** From the page to the engine. @internal */
 export type Command =
   | { kind: "begin"; options: EngineOptions; module: WebAssembly.Module }
   | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: AttemptTrust }
+  | ({ kind: "connect_introduced"; id: number } & IntroducedAttempt)
+  | { kind: "introduce"; initiator: number; host: number; relay: RelaySetting | undefined; request: number }
+  | { kind: "refuse_introduction"; from: number; to: number; request: number }
   | { kind: "accept_challenge"; id: number; publicKey: string }
   | { kind: "accept_connection"; id: number; data: Uint8Array }
   | { kind: "refuse"; id: number; reason: Uint8Array }

@@ -17,10 +17,15 @@ export async function openCarrier(options: EngineOptions, listener: CarrierListe
   throw failure;
 }
 
+/** Returns whether a place to bind to is a gateway. */
+export function isGateway(bind: string, origin: string): boolean {
+  return /^https?:/.test(bind) || (bind === "" && origin !== "");
+}
+
 /** Each kind of carrier is loaded only where it is used. */
 async function openAt(bind: string, options: EngineOptions, listener: CarrierListener, signal: AbortSignal): Promise<Carrier> {
   const { origin } = options;
-  if (/^https?:/.test(bind) || (bind === "" && origin)) {
+  if (isGateway(bind, origin)) {
     const { openGateway } = await import("../carriers/open_gateway.js");
     return openGateway(bind || origin, options, listener, signal);
   }

@@ -1,7 +1,9 @@
 //! The form that a datagram must have to pass at all (GATEWAY.md 4).
 
 pub use torque_proto::wire::PROBE_BYTES;
-use torque_proto::wire::{ChallengeRequest, DatagramKind, Punch, parse_probe_echo};
+use torque_proto::wire::{
+    ChallengeRequest, DatagramKind, Punch, is_relayable, parse_probe_echo, parse_relayed,
+};
 
 /// The longest datagram that passes.
 pub const MAX_DATAGRAM_BYTES: usize = 1_232;
@@ -34,10 +36,13 @@ impl Form {
             DatagramKind::ChallengeRequest => ChallengeRequest::parse(datagram).ok().map(|_| Self::Greeting),
             DatagramKind::Punch => Punch::parse(datagram).ok().map(|_| Self::Other),
             DatagramKind::ProbeEcho => parse_probe_echo(datagram).ok().map(|nonce| Self::Echo { nonce }),
-            // Pages have no circuits.
-            DatagramKind::Relayed => None,
             // Nobody looks at the NAT of a page: introducers see its gateway.
             DatagramKind::Observe => None,
+            // A circuit of an introducer. What is inside goes to another party, and has the form of what may go through circuits.
+            DatagramKind::Relayed => {
+                let (_, inner) = parse_relayed(datagram).ok()?;
+                inner.first().is_some_and(|first| is_relayable(*first)).then_some(Self::Other)
+            }
             _ => Some(Self::Other),
         }
     }
@@ -46,7 +51,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use torque_proto::wire::{Offers, WHO_ARE_YOU, probe, probe_echo, reset};
+    use torque_proto::wire::{Offers, WHO_ARE_YOU, probe, probe_echo, relayed_head, reset};
 
     fn challenge_request() -> Vec<u8> {
         let request = ChallengeRequest {
@@ -107,6 +112,18 @@ mod tests {
         assert_eq!(Form::of(&[WHO_ARE_YOU[0], 0]), None);
         assert_eq!(Form::of(&reset([3; 16])), Some(Form::Other));
         assert_eq!(Form::of(&reset([3; 16])[..16]), None);
+    }
+
+    #[test]
+    fn what_a_circuit_may_carry_passes_in_it() {
+        let relayed = |circuit: u32, inner: &[u8]| [&relayed_head(circuit)[..], inner].concat();
+        assert_eq!(Form::of(&relayed(7, &[0x80; 1_227])), Some(Form::Other));
+        assert_eq!(Form::of(&relayed(7, &challenge_request())), Some(Form::Other));
+        // No circuit has this number.
+        assert_eq!(Form::of(&relayed(0, &[0x80; 100])), None);
+        for inner in [&[][..], &[0x80; 1_228], b"\x20info", &probe([1; 16]), &relayed(8, &[0x80; 100])] {
+            assert_eq!(Form::of(&relayed(7, inner)), None, "{inner:02x?}");
+        }
     }
 
     #[test]

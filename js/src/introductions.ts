@@ -1,0 +1,119 @@
+import type { CloseCode } from "./codes.js";
+import type { Data } from "./data.js";
+import type { RelaySetting } from "./engine/core.js";
+import type { IntroductionResult } from "./engine/events.js";
+import { TorqueError } from "./error.js";
+import type { ConnectOptions } from "./options.js";
+
+export type { IntroductionResult } from "./engine/events.js";
+
+/** What a socket allows and does in introductions (spec/API.md 8). All of it may be left out. */
+export interface IntroductionOptions {
+  /** Lets connected sockets ask to be introduced to one another (default false). Without it `introduce` fails with `not_an_introducer`. */
+  introduces?: boolean;
+  /** Milliseconds that an introducer waits for the second party, and for its application (default 30,000; at most 600,000). */
+  wait?: number;
+  /** Introductions at an introducer that are under way, or kept for a while after (default 4,096). */
+  records?: number;
+  /** How many of them one connection may have asked for (default 32). */
+  recordsPerConnection?: number;
+  /** Circuits of an introducer at a time (default 1,024). */
+  circuits?: number;
+  /** Bytes a second that all its circuits carry together (default 12,500,000). */
+  circuitsRate?: number;
+  /** Milliseconds that a party tries direct paths before it takes a circuit (default 2,000). */
+  circuitAfter?: number;
+  /** Milliseconds that a party looks for a path (default 25,000). */
+  pathWait?: number;
+  /** In Node: tells introducers the addresses of this machine (default true). They pass them on only to parties with the same public address. */
+  localAddresses?: boolean;
+  /** Attempts of a party that are under way at a time, and how many it may begin in a minute (default 64). */
+  attempts?: number;
+}
+
+/** The limits of a circuit, each for each direction. What is above a rate is dropped. */
+export interface Relay {
+  /** Bytes a second (default 128,000). */
+  bytesPerSecond?: number;
+  /** Datagrams a second (default 300). */
+  datagramsPerSecond?: number;
+  /** Bytes in all (default: no bound). */
+  bytes?: number;
+  /** Milliseconds that it lives (default: 24 hours). It ends sooner if it carries nothing for two minutes. */
+  lifetime?: number;
+}
+
+/** How two sockets are introduced. */
+export interface IntroduceOptions {
+  /** Lends them a circuit through this socket while they have no direct path: `true`, or its limits. It cannot read what it passes on. Default: none. */
+  relay?: boolean | Relay;
+}
+
+/** Which ways an introduced connection may take. */
+export interface IntroducedPaths {
+  /**
+   * Whether a circuit is taken, if the introducer lends one: never; when no direct path was found in time (default); or at once, if both
+   * parties say so, and a direct path as soon as there is one.
+   */
+  relay?: "never" | "fallback" | "at_once";
+  /** Whether direct paths are taken (default true). Without them the other party does not learn this one's address. */
+  direct?: boolean;
+}
+
+/** How to connect, as initiator, to the host that an introducer names. `trust` is needed: `"anyone"` takes any key that the introducer names. */
+export interface IntroducedOptions extends ConnectOptions, IntroducedPaths {
+  isHost?: false;
+}
+
+/** How to be connected to, as host. */
+export interface IntroducedHostOptions extends IntroducedPaths {
+  isHost: true;
+  /** Data for the initiator's application, at most 480 bytes; it sees them before it trusts the key. The introducer can read them, and could make them up. */
+  introducedData?: Data;
+  /** Gives the attempt up, or closes the connection. */
+  signal?: AbortSignal;
+}
+
+/** What became of an introduction, by the parties' word. */
+export interface IntroductionOutcome<Connection> {
+  /** As `introduce` returned it. */
+  introduction: string;
+  /** The parties. One may have ended. */
+  initiator: Connection;
+  host: Connection;
+  /**
+   * `direct` or `relayed`, and after that perhaps `became_direct`; `failed`; `never_asked`, if a party did not ask in time; `unknown`, if
+   * neither party has said.
+   */
+  result: IntroductionResult;
+  /** Why it failed. */
+  code: CloseCode | undefined;
+  /** Who did not ask. */
+  neverAsked: ("initiator" | "host")[];
+  /** Milliseconds from the request until the connection, or the end. */
+  took: number;
+}
+
+/** The most bytes of introduced_data. @internal */
+export const MAX_INTRODUCED_DATA = 480;
+
+/** By their numbers. */
+const RELAYING = ["never", "fallback", "at_once"] as const;
+
+/** Which ways, as the core takes it. @internal */
+export function pathsOf({ relay = "fallback", direct = true }: IntroducedPaths): { relay: number; direct: boolean } {
+  const number = RELAYING.indexOf(relay);
+  if (number < 0) throw new TorqueError("invalid_argument", `relay: ${relay}: there are ${RELAYING.join(", ")}`);
+  return { relay: number, direct };
+}
+
+/** The limits of a circuit, as the core takes them. @internal */
+export function relayOf({ relay = false }: IntroduceOptions): RelaySetting | undefined {
+  if (!relay) return undefined;
+  return { bytesPerSecond: NaN, datagramsPerSecond: NaN, bytes: NaN, lifetime: NaN, ...(relay === true ? {} : relay) };
+}
+
+/** Who did not ask, of the core's bits. @internal */
+export function neverAskedOf(bits: number): ("initiator" | "host")[] {
+  return (["initiator", "host"] as const).filter((_, bit) => (bits >> bit) & 1);
+}
