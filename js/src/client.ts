@@ -1,8 +1,7 @@
 import { ClientConnection, type ConnectionCommand } from "./client_connection.js";
 import { copyOf, type Data, MAX_SHORT_DATA } from "./data.js";
 import { Deferred } from "./deferred.js";
-import type { RelaySetting } from "./engine/core.js";
-import type { AttemptTrust, Command, ConnectionFigures, IntroducedAttempt, Notice } from "./engine/messages.js";
+import type { AttemptTrust, Command, ConnectionFigures, Notice } from "./engine/messages.js";
 import { compile } from "./engine/module.js";
 import { openPort, type Port } from "./engine/port.js";
 import { type ErrorCode, TorqueError } from "./error.js";
@@ -21,7 +20,7 @@ export type SocketEvent =
   | (Extract<Notice, { kind: "request" }> & { connection: ClientConnection })
   | Extract<Notice, { kind: "draining" | "info" }>
   | { kind: "introduction_requested"; from: ClientConnection; to: ClientConnection; fromIsHost: boolean }
-  | (Extract<Notice, { kind: "introduced" }> & { initiator: ClientConnection; host: ClientConnection })
+  | (Extract<Notice, { kind: "introduced" }> & Introduced)
   /** The socket is over. Every connection has reported its close before. */
   | { kind: "ended" };
 
@@ -40,8 +39,11 @@ export interface Attempt {
 /** What those who ask are told where nobody is there to answer. @internal */
 export const NOBODY_TAKES_REQUESTS = "this program takes no requests";
 
-/** How many introductions are remembered, to say whose they were: as many as a core keeps. */
-const MAX_INTRODUCTIONS = 4_096;
+/** The parties of an introduction. @internal */
+export interface Introduced {
+  initiator: ClientConnection;
+  host: ClientConnection;
+}
 
 /** How long a page that goes away waits for its worker to send the closes, on a busy machine too: milliseconds. */
 const LEAVE_TIME = 100;
@@ -59,12 +61,14 @@ export class Client {
   bound: Extract<Notice, { kind: "bound" }> | undefined;
   /** How the socket ended, once it has. */
   end: SocketEnd | undefined;
+  /** Whose introductions they are, by their ids. */
+  readonly introductions = new Map<string, Introduced>();
+  /** Whether it can introduce and be introduced. */
+  readonly hasIntroductions: boolean;
 
   readonly #options: OwnOptions;
   readonly #inWorker: boolean;
   readonly #connections = new Map<number, ClientConnection>();
-  /** Whose introductions they are, by their ids; the oldest are forgotten. */
-  readonly #introductions = new Map<string, { initiator: ClientConnection; host: ClientConnection }>();
   readonly #replies = new Map<number, { resolve(value: unknown): void; reject(error: TorqueError): void }>();
   #port: Port | undefined;
   #begun = false;
@@ -83,6 +87,7 @@ export class Client {
 
   constructor(options: SocketOptions, private readonly listener: (event: SocketEvent) => void) {
     this.#inWorker = options.worker ?? (typeof Worker !== "undefined" && !isNode);
+    this.hasIntroductions = isNode || Boolean(options.introductions);
     const { challengeResponse, simulatedLink, ...rest } = options;
     this.#options = rest;
     if (challengeResponse !== undefined) this.#options.challengeResponse = copyOf(challengeResponse);
@@ -133,51 +138,16 @@ export class Client {
   /** Begins to connect. */
   connect(attempt: Attempt): ClientConnection {
     if (this.end) throw new TorqueError(this.end.code, `the socket is over: ${this.end.message}`);
+    return this.begin((id) => ({ kind: "connect", id, ...attempt }));
+  }
+
+  /** Begins a connection by this command. */
+  begin(make: (id: number) => Command): ClientConnection {
     const id = this.#nextId;
     this.#nextId += 2;
     const connection = this.#add(id);
-    this.#post({ kind: "connect", id, ...attempt });
+    this.#post(make(id));
     return connection;
-  }
-
-  /** Asks the other side of a connection to be introduced. */
-  connectIntroduced(introducer: ClientConnection | undefined, attempt: Omit<IntroducedAttempt, "introducer">): ClientConnection {
-    const through = this.#open(introducer);
-    const id = this.#nextId;
-    this.#nextId += 2;
-    const connection = this.#add(id);
-    this.#post({ kind: "connect_introduced", id, introducer: through.id, ...attempt });
-    return connection;
-  }
-
-  /** Introduces two others; resolves with the introduction's id. */
-  introduce(first: ClientConnection | undefined, second: ClientConnection | undefined, relay: RelaySetting | undefined): Promise<string> {
-    const [initiator, host] = [this.#open(first), this.#open(second)];
-    const make = (request: number): Command => ({ kind: "introduce", initiator: initiator.id, host: host.id, relay, request });
-    return this.#ask(make, (introduction) => this.#remember(introduction as string, { initiator, host })) as Promise<string>;
-  }
-
-  async refuseIntroduction(first: ClientConnection | undefined, second: ClientConnection | undefined): Promise<void> {
-    const [from, to] = [this.#open(first).id, this.#open(second).id];
-    await this.#ask((request) => ({ kind: "refuse_introduction", from, to, request }));
-  }
-
-  /** A connection through which, or of which, introductions can be asked for. */
-  #open(connection: ClientConnection | undefined): ClientConnection {
-    if (!isNode && !this.#options.introductions) {
-      throw new TorqueError("no_introductions", "this socket was made without introductions: make it with the option introductions: true");
-    }
-    if (this.end) throw new TorqueError(this.end.code, `the socket is over: ${this.end.message}`);
-    if (!connection?.isOpen || this.#connections.get(connection.id) !== connection) {
-      throw new TorqueError("closed", "introductions need an established connection of this socket");
-    }
-    return connection;
-  }
-
-  #remember(introduction: string, parties: { initiator: ClientConnection; host: ClientConnection }): void {
-    this.#introductions.delete(introduction);
-    this.#introductions.set(introduction, parties);
-    if (this.#introductions.size > MAX_INTRODUCTIONS) this.#introductions.delete(this.#introductions.keys().next().value!);
   }
 
   /** The connection of this number, until it has ended. */
@@ -188,7 +158,7 @@ export class Client {
   async setKeyPair(secretText: string): Promise<void> {
     if (!this.#begun) this.#options.keyPair = secretText;
     else {
-      const publicKey = await this.#ask((request) => ({ kind: "set_key_pair", text: secretText, request }));
+      const publicKey = await this.ask((request) => ({ kind: "set_key_pair", text: secretText, request }));
       if (this.bound) this.bound = { ...this.bound, publicKey: publicKey as string };
     }
   }
@@ -196,7 +166,7 @@ export class Client {
   async setChallengeResponse(challengeResponse: Data): Promise<void> {
     const data = copyOf(challengeResponse, MAX_SHORT_DATA);
     if (!this.#begun) this.#options.challengeResponse = data;
-    else await this.#ask((request) => ({ kind: "set_challenge_response", data, request }));
+    else await this.ask((request) => ({ kind: "set_challenge_response", data, request }));
   }
 
   setSimulatedLink(link: SimulatedLink | string): void {
@@ -205,16 +175,16 @@ export class Client {
   }
 
   async sendInfo(url: string, data: Data): Promise<void> {
-    await this.#ask((request) => ({ kind: "send_info", remote: url, data: copyOf(data), request }));
+    await this.ask((request) => ({ kind: "send_info", remote: url, data: copyOf(data), request }));
   }
 
   stats(): Promise<Record<string, number>> {
-    return this.#ask((request) => ({ kind: "stats", request })) as Promise<Record<string, number>>;
+    return this.ask((request) => ({ kind: "stats", request })) as Promise<Record<string, number>>;
   }
 
   /** Figures of a connection; `undefined` where there are none. */
   connectionStats(id: number): Promise<ConnectionFigures | undefined> {
-    const figures = this.#ask((request) => ({ kind: "connection_stats", id, request })) as Promise<ConnectionFigures | undefined>;
+    const figures = this.ask((request) => ({ kind: "connection_stats", id, request })) as Promise<ConnectionFigures | undefined>;
     // There are none when it is over, nor when its socket is.
     return figures.catch(() => undefined);
   }
@@ -252,7 +222,7 @@ export class Client {
     this.#begun = true;
     if (isPage) for (const leave of this.#leave) addEventListener("pagehide", leave);
     const port = openPort(this.#inWorker, (notices) => notices.forEach((notice) => this.#handle(notice)));
-    Promise.all([port, compile(Boolean(this.#options.introductions))])
+    Promise.all([port, compile(this.hasIntroductions)])
       .then(([port, module]) => {
         // Shut down meanwhile.
         if (this.end) return port.end();
@@ -272,8 +242,8 @@ export class Client {
     else if (!this.end) this.#early.push(command);
   }
 
-  /** `note` hears the answer before anything that follows it. */
-  #ask(make: (request: number) => Command, note: (value: unknown) => void = () => undefined): Promise<unknown> {
+  /** Posts a command and waits for the answer. `note` hears the answer before anything that follows it. */
+  ask(make: (request: number) => Command, note: (value: unknown) => void = () => undefined): Promise<unknown> {
     if (this.end) return Promise.reject(new TorqueError(this.end.code, this.end.message));
     const request = this.#nextRequest++;
     return new Promise((resolve, reject) => {
@@ -318,10 +288,10 @@ export class Client {
         return;
       }
       case "introduced": {
-        const parties = this.#introductions.get(notice.introduction);
+        const parties = this.introductions.get(notice.introduction);
         if (parties) this.listener({ ...notice, ...parties });
         // Only a relayed one may still become direct.
-        if (notice.result !== "relayed") this.#introductions.delete(notice.introduction);
+        if (notice.result !== "relayed") this.introductions.delete(notice.introduction);
         return;
       }
       default: {

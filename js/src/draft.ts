@@ -9,9 +9,7 @@ import type { ClientConnection, ConnectionEvent } from "./client_connection.js";
 import { copyOf, type Data } from "./data.js";
 import type { ClosedBy, ConnectionFigures } from "./engine/messages.js";
 import { type ErrorCode, guarded, TorqueError } from "./error.js";
-import {
-  type IntroducedPaths, type IntroduceOptions, type IntroductionOutcome, MAX_INTRODUCED_DATA, neverAskedOf, pathsOf, relayOf,
-} from "./introductions.js";
+import { beginIntroduced, introduce, type IntroducedPaths, type IntroduceOptions, type IntroductionOutcome, refuseIntroduction } from "./introductions.js";
 import type { Verdict } from "./ledger.js";
 import type { SimulatedLink, SocketOptions } from "./options.js";
 import { keyIn } from "./target.js";
@@ -173,15 +171,10 @@ export class DraftSocket {
     if (!is_host && !this.on_challenge_response) {
       throw new TorqueError("no_trust", "nothing says which host to trust: set on_challenge_response, which answers with accept_challenge or close");
     }
-    const connection = this.#client.connectIntroduced(this.#client.connection(introducer), {
-      ...pathsOf(more),
-      remote: remote_client_connection_id,
-      isHost: is_host,
-      data: copyOf(connect_data_or_challenge_response, is_host ? MAX_INTRODUCED_DATA : Infinity),
-      settings: protocol_settings,
-      trust: "ask",
-      pin: "",
-    });
+    const judgement = { trust: "ask", pin: "" } as const;
+    const how = is_host ? { ...more, isHost: true as const } : { ...more, settings: protocol_settings, judgement };
+    const data = copyOf(connect_data_or_challenge_response);
+    const connection = beginIntroduced(this.#client, this.#client.connection(introducer), remote_client_connection_id, how, data);
     this.#introducers.set(connection, introducer);
     return this.#add(connection);
   }
@@ -192,12 +185,12 @@ export class DraftSocket {
    */
   async introduce(initiator_connection: number, host_connection: number, more: IntroduceOptions = {}): Promise<string> {
     const [initiator, host] = [initiator_connection, host_connection].map((id) => this.#client.connection(id));
-    return this.#client.introduce(initiator, host, relayOf(more));
+    return introduce(this.#client, initiator, host, more);
   }
 
   /** Says no to what `on_introduction_requested` asks. */
   async refuse_introduction(from: number, to: number): Promise<void> {
-    return this.#client.refuseIntroduction(this.#client.connection(from), this.#client.connection(to));
+    return refuseIntroduction(this.#client, this.#client.connection(from), this.#client.connection(to));
   }
 
   /** Accepts, once, the key and data that `on_challenge_response` showed. Throws a {@link TorqueError}, `not_waiting`, if no host waits for this. */
@@ -280,9 +273,8 @@ export class DraftSocket {
         case "introduction_requested":
           return this.on_introduction_requested?.(event.from.id, event.to.id, { from_is_host: event.fromIsHost });
         case "introduced": {
-          const { introduction, result, took } = event;
-          const rest = { code: event.code || undefined, never_asked: neverAskedOf(event.neverAsked), took };
-          return this.on_introduced?.(introduction, { initiator: event.initiator.id, host: event.host.id, result, ...rest });
+          const { introduction, result, code, neverAsked: never_asked, took } = event;
+          return this.on_introduced?.(introduction, { initiator: event.initiator.id, host: event.host.id, result, code, never_asked, took });
         }
         case "draining":
           return this.on_draining?.(event.time);

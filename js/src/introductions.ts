@@ -1,9 +1,13 @@
+import type { Client } from "./client.js";
+import type { ClientConnection } from "./client_connection.js";
 import type { CloseCode } from "./codes.js";
-import type { Data } from "./data.js";
+import { copyOf, type Data } from "./data.js";
 import type { RelaySetting } from "./engine/core.js";
 import type { IntroductionResult } from "./engine/events.js";
 import { TorqueError } from "./error.js";
 import type { ConnectOptions } from "./options.js";
+import { keyIn } from "./target.js";
+import { type Judgement, judge, type Trust } from "./trust.js";
 
 export type { IntroductionResult } from "./engine/events.js";
 
@@ -94,26 +98,89 @@ export interface IntroductionOutcome<Connection> {
   took: number;
 }
 
-/** The most bytes of introduced_data. @internal */
-export const MAX_INTRODUCED_DATA = 480;
+/** The most bytes of introduced_data. */
+const MAX_INTRODUCED_DATA = 480;
 
 /** By their numbers. */
 const RELAYING = ["never", "fallback", "at_once"] as const;
 
-/** Which ways, as the core takes it. @internal */
-export function pathsOf({ relay = "fallback", direct = true }: IntroducedPaths): { relay: number; direct: boolean } {
-  const number = RELAYING.indexOf(relay);
-  if (number < 0) throw new TorqueError("invalid_argument", `relay: ${relay}: there are ${RELAYING.join(", ")}`);
-  return { relay: number, direct };
+/** How many introductions are remembered, to say whose they were: as many as a core keeps. */
+const MAX_REMEMBERED = 4_096;
+
+/** Begins, at a party, to be introduced, as host with introduced_data or as initiator with connect_data. @internal */
+export function beginIntroduced(
+  client: Client,
+  introducer: ClientConnection | undefined,
+  remote: number,
+  options: IntroducedPaths & ({ isHost: true } | { isHost?: false; settings?: string; judgement: IntroducedJudgement }),
+  data: Uint8Array,
+): ClientConnection {
+  const { relay: word = "fallback", direct = true, isHost = false } = options;
+  const relay = RELAYING.indexOf(word);
+  if (relay < 0) throw new TorqueError("invalid_argument", `relay: ${word}: there are ${RELAYING.join(", ")}`);
+  if (isHost) copyOf(data, MAX_INTRODUCED_DATA);
+  const { settings = "", judgement } = options.isHost ? { judgement: { trust: "anyone", pin: "" } as const } : options;
+  const { trust, pin } = judgement;
+  const through = usable(client, introducer).id;
+  return client.begin((id) => ({ kind: "connect_introduced", id, introducer: through, remote, isHost, relay, direct, settings, trust, pin, data }));
 }
 
-/** The limits of a circuit, as the core takes them. @internal */
-export function relayOf({ relay = false }: IntroduceOptions): RelaySetting | undefined {
-  if (!relay) return undefined;
-  return { bytesPerSecond: NaN, datagramsPerSecond: NaN, bytes: NaN, lifetime: NaN, ...(relay === true ? {} : relay) };
+/** Introduces two others; resolves with the introduction's id. @internal */
+export async function introduce(
+  client: Client,
+  first: ClientConnection | undefined,
+  second: ClientConnection | undefined,
+  { relay = false }: IntroduceOptions,
+): Promise<string> {
+  const [initiator, host] = [usable(client, first), usable(client, second)];
+  const usual: RelaySetting = { bytesPerSecond: NaN, datagramsPerSecond: NaN, bytes: NaN, lifetime: NaN };
+  const limits = relay ? { ...usual, ...(relay === true ? {} : relay) } : undefined;
+  const remember = (introduction: string) => {
+    const { introductions } = client;
+    introductions.delete(introduction);
+    introductions.set(introduction, { initiator, host });
+    if (introductions.size > MAX_REMEMBERED) introductions.delete(introductions.keys().next().value!);
+  };
+  const id = await client.ask(
+    (request) => ({ kind: "introduce", initiator: initiator.id, host: host.id, relay: limits, request }),
+    (introduction) => remember(introduction as string),
+  );
+  return id as string;
 }
 
-/** Who did not ask, of the core's bits. @internal */
-export function neverAskedOf(bits: number): ("initiator" | "host")[] {
-  return (["initiator", "host"] as const).filter((_, bit) => (bits >> bit) & 1);
+/** Refuses to introduce two others. @internal */
+export async function refuseIntroduction(client: Client, first: ClientConnection | undefined, second: ClientConnection | undefined): Promise<void> {
+  const [from, to] = [usable(client, first).id, usable(client, second).id];
+  await client.ask((request) => ({ kind: "refuse_introduction", from, to, request }));
+}
+
+/** A connection through which, or of which, introductions can be asked for. */
+function usable(client: Client, connection: ClientConnection | undefined): ClientConnection {
+  if (!client.hasIntroductions) {
+    throw new TorqueError("no_introductions", "this socket was made without introductions: make it with the option introductions: true");
+  }
+  if (client.end) throw new TorqueError(client.end.code, `the socket is over: ${client.end.message}`);
+  if (!connection?.isOpen || client.connection(connection.id) !== connection) {
+    throw new TorqueError("closed", "introductions need an established connection of this socket");
+  }
+  return connection;
+}
+
+/** What to do with a host that an introducer names. @internal */
+export type IntroducedJudgement = Omit<Judgement, "url"> & {
+  /** The only key to take; else empty. */
+  pin: string;
+};
+
+/** As `judge`: here is no URL that could pin the host's key. @internal */
+export function judgeIntroduced(trust: Trust | undefined): IntroducedJudgement {
+  if (trust === undefined) {
+    throw new TorqueError(
+      "no_trust",
+      'nothing says which host to trust: give `trust`: a key or a list of keys ("tk1…"), a function that decides about the key that the host shows ' +
+        '((host) => isKnown(host.publicKey)), or "anyone" for any key that the introducer names',
+    );
+  }
+  const { url, ...judgement } = judge("torque://introduced", trust);
+  return { ...judgement, pin: keyIn(url) };
 }

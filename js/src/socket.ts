@@ -4,16 +4,14 @@ import { TorqueConnection, unsent } from "./connection.js";
 import { copyOf, type Data } from "./data.js";
 import { Deferred } from "./deferred.js";
 import { guarded, TorqueError } from "./error.js";
-import {
-  type IntroducedHostOptions, type IntroducedOptions, type IntroduceOptions, type IntroductionOutcome, MAX_INTRODUCED_DATA, neverAskedOf, pathsOf, relayOf,
-} from "./introductions.js";
+import type { IntroducedHostOptions, IntroducedOptions, IntroduceOptions, IntroductionOutcome } from "./introductions.js";
 import type { KeyPair } from "./key_pair.js";
 import type { Verdict } from "./ledger.js";
 import type { ConnectOptions, ReconnectOptions, SimulatedLink, SocketOptions } from "./options.js";
 import type { Reconnector } from "./reconnect.js";
 import { ConnectRequest } from "./request.js";
 import { type Target, urlOf } from "./target.js";
-import { judge, judgeIntroduced } from "./trust.js";
+import { judge } from "./trust.js";
 
 /**
  * A socket for real-time programs: encrypted packets, each sent once, with a verdict on each.
@@ -183,12 +181,14 @@ export class TorqueSocket implements AsyncDisposable {
    * `too_many_introductions`. (spec/API.md 4.12)
    */
   async introduce(initiator: TorqueConnection, host: TorqueConnection, options: IntroduceOptions = {}): Promise<string> {
-    return this.#client.introduce(initiator.client, host.client, relayOf(options));
+    const { introduce } = await import("./introductions.js");
+    return introduce(this.#client, initiator.client, host.client, options);
   }
 
   /** Says no to what {@link TorqueSocket.onintroductionrequested} asks: the parties that have asked hear `introduction_refused`. Rejects with `not_waiting` if nobody has. */
   async refuseIntroduction(from: TorqueConnection, to: TorqueConnection): Promise<void> {
-    return this.#client.refuseIntroduction(from.client, to.client);
+    const { refuseIntroduction } = await import("./introductions.js");
+    return refuseIntroduction(this.#client, from.client, to.client);
   }
 
   /**
@@ -208,24 +208,15 @@ export class TorqueSocket implements AsyncDisposable {
   ): Promise<TorqueConnection | ConnectRequest> {
     const { signal } = options;
     signal?.throwIfAborted();
-    const connection = this.#beginIntroduced(introducer, remote, options);
+    // At once: the application may write to its buffer.
+    const data = copyOf(options.isHost ? options.introducedData : options.connectData);
+    const { beginIntroduced, judgeIntroduced } = await import("./introductions.js");
+    const how = options.isHost ? options : { ...options, judgement: judgeIntroduced(options.trust) };
+    const core = beginIntroduced(this.#client, introducer.client, remote, how, data);
+    const decide = how.isHost ? undefined : how.judgement.decide;
+    const connection = new TorqueConnection(this, this.#client, core, { introducedBy: introducer, decide });
     this.#keep(connection);
-    const isHost = options.isHost === true;
-    return unlessAborted(connection, isHost ? connection.request() : connection.established.then(() => connection), signal);
-  }
-
-  #beginIntroduced(introducer: TorqueConnection, remote: number, options: IntroducedOptions | IntroducedHostOptions): TorqueConnection {
-    const paths = pathsOf(options);
-    const begin = { remote, ...paths };
-    if (options.isHost) {
-      const data = copyOf(options.introducedData, MAX_INTRODUCED_DATA);
-      const core = this.#client.connectIntroduced(introducer.client, { ...begin, isHost: true, settings: "", trust: "anyone", pin: "", data });
-      return new TorqueConnection(this, this.#client, core, { introducedBy: introducer });
-    }
-    const { decide, ...judgement } = judgeIntroduced(options.trust);
-    const { settings = "", connectData } = options;
-    const core = this.#client.connectIntroduced(introducer.client, { ...begin, ...judgement, isHost: false, settings, data: copyOf(connectData) });
-    return new TorqueConnection(this, this.#client, core, { introducedBy: introducer, decide });
+    return unlessAborted(connection, options.isHost ? connection.request() : connection.established.then(() => connection), signal);
   }
 
   /**
@@ -316,10 +307,9 @@ export class TorqueSocket implements AsyncDisposable {
         return;
       }
       case "introduced": {
-        const { introduction, result, took } = event;
+        const { kind: _, ...outcome } = event;
         const [initiator, host] = [this.#byClient.get(event.initiator), this.#byClient.get(event.host)];
-        const rest = { code: event.code || undefined, neverAsked: neverAskedOf(event.neverAsked), took };
-        if (initiator && host) guarded(() => this.onintroduced?.({ introduction, initiator, host, result, ...rest }));
+        if (initiator && host) guarded(() => this.onintroduced?.({ ...outcome, initiator, host }));
         return;
       }
       case "draining":

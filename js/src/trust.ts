@@ -30,7 +30,7 @@ export type Trust = "anyone" | (string & {}) | readonly string[] | ((host: HostI
 /** What to do with a host, as the engine and the connection take it. @internal */
 export interface Judgement extends Pick<Attempt, "url" | "trust"> {
   /** Decides about the key, if the connection is asked. */
-  decide?: (host: HostIdentity) => boolean | Promise<boolean>;
+  decide?: ((host: HostIdentity) => boolean | Promise<boolean>) | undefined;
 }
 
 const CHOICES =
@@ -58,14 +58,4 @@ export function judge(url: string, trust: Trust | undefined): Judgement {
   // The core checks how a key is written.
   if (keys.length === 1) return { url: url.replace("://", `://${keys[0]}@`), trust: "ask" };
   return { url, trust: "ask", decide: ({ publicKey }) => keys.includes(publicKey) };
-}
-
-/** As {@link judge}, for a host that an introducer names: there is no URL that could pin its key, so the pin stands by itself. @internal */
-export function judgeIntroduced(trust: Trust | undefined): Omit<Judgement, "url"> & { pin: string } {
-  if (trust === undefined) {
-    throw new TorqueError("no_trust", 'nothing says which host to trust: give `trust`: a key or a list of keys ("tk1…"), a function that decides about the key that the ' +
-      'host shows ((host) => isKnown(host.publicKey)), or "anyone" for any key that the introducer names');
-  }
-  const { url, ...judgement } = judge("torque://introduced", trust);
-  return { ...judgement, pin: keyIn(url) };
 }

@@ -36,7 +36,7 @@ export type CoreEvent =
   | { kind: "info"; remote: string; data: Uint8Array }
   /** One party asks for another: two connections. */
   | { kind: "introduction_requested"; id: number; to: number; fromIsHost: boolean }
-  | { kind: "introduced"; introduction: string; result: IntroductionResult; code: CloseCode | ""; neverAsked: number; took: number };
+  | { kind: "introduced"; introduction: string; result: IntroductionResult; code: CloseCode | undefined; neverAsked: ("initiator" | "host")[]; took: number };
 
 /** Takes the events that wait in the core, one after another. A kind that this package does not know is passed over. */
 export function* eventsOf(core: Core): Generator<CoreEvent, void, undefined> {
@@ -114,8 +114,8 @@ function readIntroduction(core: Core, kind: number): CoreEvent | undefined {
         kind: "introduced",
         introduction: core.eventIntroduction(),
         result: RESULTS[event_result()] ?? "failed",
-        code: core.eventText() as CloseCode | "",
-        neverAsked: event_never_asked(),
+        code: (core.eventText() as CloseCode | "") || undefined,
+        neverAsked: (["initiator", "host"] as const).filter((_, bit) => (event_never_asked() >> bit) & 1),
         took: event_took(),
       };
     default:
