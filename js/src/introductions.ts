@@ -59,7 +59,7 @@ export interface IntroducedPaths {
    * Whether a circuit is taken, if the introducer lends one: never; when no direct path was found in time (default); or at once, if both
    * parties say so, and a direct path as soon as there is one.
    */
-  relay?: "never" | "fallback" | "at_once";
+  relay?: "never" | "fallback" | "at-once";
   /** Whether direct paths are taken (default true). Without them the other party does not learn this one's address. */
   direct?: boolean;
 }
@@ -102,7 +102,7 @@ export interface IntroductionOutcome<Connection> {
 const MAX_INTRODUCED_DATA = 480;
 
 /** By their numbers. */
-const RELAYING = ["never", "fallback", "at_once"] as const;
+const RELAYING = ["never", "fallback", "at-once"] as const;
 
 /** How many introductions are remembered, to say whose they were: as many as a core keeps. */
 const MAX_REMEMBERED = 4_096;

@@ -106,7 +106,7 @@ test("a circuit carries what takes no direct path, and hides the addresses", { t
 test("a relayed connection becomes direct, and both applications and the introducer are told", { timeout: 60_000 }, async (t) => {
   const introducer = await startIntroducer(t);
   const [ada, bob] = [await join(t, introducer), await join(t, introducer)];
-  const { atInitiator, atHost, id } = await meet(introducer, ada, bob, { relay: { bytesPerSecond: 100_000 }, paths: { relay: "at_once" } });
+  const { atInitiator, atHost, id } = await meet(introducer, ada, bob, { relay: { bytesPerSecond: 100_000 }, paths: { relay: "at-once" } });
   const results = () => introducer.outcomes.map(({ result }) => result);
   // On loopback a direct path may be faster than the circuit.
   await until(() => ["became_direct", "direct"].includes(results().at(-1)), "a direct path");

@@ -82,7 +82,9 @@ test("a page loads the class that it uses, and not the other", async (t) => {
   const modern = await loadedBy("/modern.js");
   assert.deepEqual(modern, await loadedByPage(dist));
   const draft = await loadedBy("/draft.js");
-  assert.deepEqual(draft.filter((name) => !modern.includes(name)), ["draft.js"], "the rest is shared");
+  // Its `connect_introduced` returns at once, so that what introductions need is loaded with it.
+  const own = draft.filter((name) => !modern.includes(name) && !name.startsWith("engine/chunk-"));
+  assert.deepEqual(own, ["draft.js"], "the rest is shared");
   // Names that only one of the two has.
   const programs = async (names) => (await Promise.all(names.map((name) => readFile(join(dist, name), "utf8")))).join("\n");
   assert.doesNotMatch(await programs(modern), /on_packet_delivery_notify/);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, posix } from "node:path";
 import { promisify } from "node:util";
 
@@ -16,12 +16,14 @@ export const packageTool = (...path) => join(js, "node_modules", ...path);
 
 /**
  * The files that a page with a `TorqueSocket` loads, by their names in `folder`, the package's `dist`: the class, the worker, and
- * the module.
+ * the module; with introductions a larger one, and their part of the class.
  */
-export async function loadedByPage(folder) {
-  const loaded = new Set(["index.js", "engine/worker.js", "core.wasm"]);
+export async function loadedByPage(folder, module = "core.wasm") {
+  const loaded = new Set(["index.js", "engine/worker.js", module]);
+  const own = (await readdir(join(folder, "engine"))).find((name) => /^introductions-.*\.js$/.test(name));
+  if (module === "core-introductions.wasm") loaded.add(`engine/${own}`);
   for (const name of loaded) {
-    if (name === "index.js" || name.startsWith("engine/chunk-")) {
+    if (/^(index\.js|engine\/(chunk|introductions)-.*)$/.test(name)) {
       const program = await readFile(join(folder, name), "utf8");
       for (const [, path] of program.matchAll(/(?:from|import)"(\.[^"]+)"/g)) loaded.add(posix.join(posix.dirname(name), path));
     }
