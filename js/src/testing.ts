@@ -15,3 +15,4 @@ export { Reconnector } from "./reconnect.js";
 
 /** What runs in Node only. */
 export const nodeSockets = () => import("./carriers/node_sockets.js");
+export const nodeUdp = () => import("./carriers/node_udp.js");
