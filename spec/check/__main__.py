@@ -1,4 +1,4 @@
-"""python3 -m check decode HEX | vectors FOLDER | selftest | party URL NAME"""
+"""python3 -m check decode HEX | vectors FOLDER | selftest | party URL NAME | nat URL"""
 
 import argparse
 import sys
@@ -28,6 +28,8 @@ def main() -> int:
     introduced = commands.add_parser("party", help="be introduced to a host by a lobby, and send it a packet")
     introduced.add_argument("url", help="torque://[KEY@]HOST[:PORT], as `torque introduce` prints it")
     introduced.add_argument("name", help="the name of a host that echoes: `torque host --via URL --as NAME`")
+    nat = commands.add_parser("nat", help="ask a lobby how the NAT of this machine behaves")
+    nat.add_argument("url", help="torque://[KEY@]HOST[:PORT], as `torque introduce` prints it")
     arguments = parser.parse_args()
     if arguments.command == "vectors":
         return 1 if golden.check_folder(arguments.folder) else 0
@@ -35,6 +37,8 @@ def main() -> int:
         return run_selftest()
     if arguments.command == "party":
         return party.run(arguments.url, arguments.name)
+    if arguments.command == "nat":
+        return party.look_at_nat(arguments.url)
     try:
         print("\n".join(decode.explain(arguments)))
     except (Refused, Mismatch) as refused:

@@ -39,13 +39,21 @@ class Endpoint:
         self.public_key = ed25519.public_key(self.seed)
         self.users: list = []
         self.dropped: list[str] = []
+        self.budget = punch.Budget()
 
-    def send(self, datagram: bytes, address: tuple, hops: int = 64) -> None:
-        level, option = ((socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if self.udp.family == socket.AF_INET6
+    def fresh_port(self) -> socket.socket:
+        """Another port of the same machine, which nobody reads."""
+        udp = socket.socket(self.udp.family, socket.SOCK_DGRAM)
+        udp.bind(("", 0))
+        return udp
+
+    def send(self, datagram: bytes, address: tuple, hops: int = 64, udp: socket.socket | None = None) -> None:
+        udp = udp or self.udp
+        level, option = ((socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if udp.family == socket.AF_INET6
                          else (socket.IPPROTO_IP, socket.IP_TTL))
-        self.udp.setsockopt(level, option, hops)
+        udp.setsockopt(level, option, hops)
         try:
-            self.udp.sendto(datagram, address)
+            udp.sendto(datagram, address)
         except OSError as error:  # as if it had been lost on the way
             self.dropped.append(f"not sent to {address}: {error}")
 

@@ -14,11 +14,11 @@ from . import codes, identity, introductions, layouts, punch
 from .errors import Refused, require
 from .introduced import IntroducedKeys, introduced_keys
 from .live import Ended, Endpoint, Live, connect
+from .looks import Looks, is_destination, nats_in_words
 
 SCHEDULE = (0, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 2.4, 3.2, 4.0)  # 8.2
 ATTEMPT = 1                  # bit 31 is 0: this side began the connection with the lobby (3)
-TAKES_DIRECT_PATHS = 8       # of a request's flags
-KIND = introductions.KIND_OF
+TAKES_DIRECT_PATHS, OPENS_PORTS = 8, 16  # of a request's flags
 BEGAN = time.monotonic()
 
 
@@ -37,7 +37,6 @@ class Punching:
         self.strange: dict[bytes, float] = {}   # number that came from where no path is: when it first came
         self.paths: list[tuple] = []            # valid here, in the order in which they became so
         self.valid_there = False
-        self.unasked: dict[str, list[float]] = {}
         self.answers: list[tuple] = []          # (when, whether to a source)
         self.kept_at = self.began
         self.use(candidates)
@@ -47,8 +46,7 @@ class Punching:
         wanted = []
         for candidate in candidates:
             ip = ipaddress.ip_address(candidate["ip"])
-            never = ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip == ipaddress.ip_address("255.255.255.255")
-            if not never and candidate["port"] and (ip.version == 6) == (self.endpoint.udp.family == socket.AF_INET6):
+            if is_destination(ip, candidate["port"]) and (ip.version == 6) == (self.endpoint.udp.family == socket.AF_INET6):
                 wanted.append((not ip.is_private, (str(ip), candidate["port"])))
         wanted = [address for _, address in sorted(wanted, key=lambda one: one[0])]
         self.plan = [one for one in self.plan if one[1] in wanted]
@@ -74,11 +72,7 @@ class Punching:
             self._unasked(self.paths[0], now, 64)
 
     def _unasked(self, address: tuple, now: float, hops: int) -> None:
-        """Within the budget of one network (12); the others are never reached by 8 candidates."""
-        network = str(ipaddress.ip_interface(f"{address[0]}/{64 if ':' in address[0] else 32}").network)
-        sent = self.unasked.setdefault(network, [])
-        if sum(now - at < 10 for at in sent) < 40 and sum(now - at < 60 for at in sent) < 80:
-            sent.append(now)
+        if self.endpoint.budget.takes(address[0], now):
             self._send(address, True, hops=hops)
 
     def take(self, datagram: bytes, source: tuple) -> bool:
@@ -112,76 +106,136 @@ class Punching:
         return True
 
 
-def ask_lobby(endpoint: Endpoint, url: str, name: str) -> tuple[Live, int, bytes]:
-    """An ordinary connection with the lobby, and what it says: the host's connection there, and its key."""
+class Introducer:
+    """The connection with the introducer: what it says in the attempt, and the looks that it takes."""
+
+    def __init__(self, endpoint: Endpoint, live: Live):
+        self.endpoint, self.live, self.looks = endpoint, live, Looks(endpoint, live.address)
+        self.nonce = secrets.token_bytes(16)
+        self.answered = False
+        self.introduction: dict | None = None   # of status 0
+        self.withdrawn: int | None = None
+        self.on_candidates = lambda candidates: None
+        self.nats: dict | None = None           # the newest
+        endpoint.users += [self, self.looks]
+
+    def say(self, name: str, fields: dict) -> tuple:
+        return self.live.send_reliable(ATTEMPT, introductions.KIND_OF[name], introductions.encode(name, fields))
+
+    def take(self, datagram: bytes, source: tuple) -> bool:
+        return False
+
+    def tick(self, now: float) -> None:
+        """One that is malformed, of another attempt, or from the wrong side is ignored; it was answered with *received* (3)."""
+        while self.live.messages:
+            kind, attempt, content = self.live.messages.pop(0)
+            try:
+                name = introductions.message_of(kind, attempt, "host")
+                fields = introductions.decode(name, content)
+                require(attempt == ATTEMPT, "range", "another attempt")
+                self._hear(name, fields)
+            except Refused as refused:
+                say(f"ignored: message {kind}: {refused}")
+
+    def _hear(self, name: str, fields: dict) -> None:
+        if name == "introduction":
+            require(self.introduction is None, "late", "this attempt has had its status 0")
+            say(f"introduction, status {fields['status']}")
+            self.answered = True
+            if fields["status"] == introductions.READY:
+                self.introduction = fields
+                say(nats_in_words(fields))
+        elif name == "withdraw":
+            self.withdrawn = fields["close_code"]
+        elif name == "candidates":
+            self.on_candidates(fields["candidates"])
+        elif name == "tokens":
+            require("second_address" in fields, "unwanted", "tokens for rounds, and none were asked for")
+            say(f"a look: {self.looks.begin(fields)} tokens; second address {self.looks.second}")
+        elif name == "nats":
+            self.nats = fields
+            say(nats_in_words(fields))
+        else:
+            say(f"{name}: {fields}")
+
+    def wait(self, done, seconds: float):
+        result = self.endpoint.wait(lambda: done() or self.withdrawn is not None or self.live.closed_there, seconds)
+        if self.withdrawn is not None:
+            raise Ended(f"the lobby withdraws: {codes.CLOSE_ON_THE_WIRE[self.withdrawn]}")
+        if self.live.closed_there:
+            raise Ended("introducer_gone")
+        return result
+
+
+def connect_to_lobby(endpoint: Endpoint, url: str, wish: str) -> Live:
+    """An ordinary connection with the lobby. The wish is the connect data that docs/introductions.md says."""
     parts = urlsplit(url)
     pinned = identity.public_from_text(parts.username) if parts.username else None
     address = socket.getaddrinfo(parts.hostname, parts.port or 28000, endpoint.udp.family, socket.SOCK_DGRAM)[0][4][:2]
-    lobby = connect(endpoint, address, pinned, f"torque lobby 1 ask {name}".encode(), say=say)
-    number, key = lobby.accept_data.decode("ascii").split(" ")
-    say(f"the lobby says: {number} {key}")
-    return lobby, int(number), identity.public_from_text(key)
+    return connect(endpoint, address, pinned, f"torque lobby 1 {wish}".encode(), say=say)
 
 
-def be_introduced(endpoint: Endpoint, lobby: Live, remote: int, expected: bytes) -> tuple[IntroducedKeys, list[dict]]:
+def be_introduced(lobby: Introducer, remote: int, expected: bytes) -> IntroducedKeys:
     """Sections 3, 5 and 6: request, and introduction of status 0 within the introducer's 30 s."""
-    nonce = secrets.token_bytes(16)
-    lobby.send_reliable(ATTEMPT, KIND["request"], introductions.encode("request", {
-        "remote": remote, "flags": TAKES_DIRECT_PATHS, "nonce": nonce, "candidates": []}))
+    lobby.say("request", {"remote": remote, "flags": TAKES_DIRECT_PATHS | OPENS_PORTS, "nonce": lobby.nonce, "candidates": []})
     say("request sent")
-    limit = 10
-    while endpoint.wait(lambda: lobby.messages or lobby.closed_there, limit):
-        if not lobby.messages:
-            raise Ended("introducer_gone")
-        kind, fields = next_message(lobby)
-        if kind == KIND["withdraw"]:
-            raise Ended(f"the lobby withdraws: {codes.CLOSE_ON_THE_WIRE[fields['close_code']]}")
-        if kind != KIND["introduction"]:
-            continue
-        say(f"introduction, status {fields['status']}")
-        if fields["status"] == introductions.READY:
-            identity.check_public_key(fields["public_key"])
-            require(fields["public_key"] == expected, "key_mismatch", "introduced to somebody else than the lobby said")
-            keys = introduced_keys(fields["introduction_id"].to_bytes(8, "big"), fields["secret"], nonce, fields["nonce"],
-                                   endpoint.public_key, fields["public_key"])
-            return keys, fields["candidates"]
-        limit = 40
-    raise Ended("no_answer")
+    if not lobby.wait(lambda: lobby.answered, 10) or not lobby.wait(lambda: lobby.introduction, 40):
+        raise Ended("no_answer")
+    told = lobby.introduction
+    identity.check_public_key(told["public_key"])
+    require(told["public_key"] == expected, "key_mismatch", "introduced to somebody else than the lobby said")
+    return introduced_keys(told["introduction_id"].to_bytes(8, "big"), told["secret"], lobby.nonce, told["nonce"],
+                           lobby.endpoint.public_key, told["public_key"])
 
 
-def next_message(lobby: Live) -> tuple[int | None, dict]:
-    """One that is malformed, of another attempt, or from the wrong side is ignored; it was answered with *received* (3)."""
-    kind, attempt, content = lobby.messages.pop(0)
+def new_endpoint(url: str) -> Endpoint:
+    endpoint = Endpoint(socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_DGRAM)[0][0])
+    say(f"I am {identity.to_text(endpoint.public_key, identity.PUBLIC)[:16]}…")
+    return endpoint
+
+
+def look_at_nat(url: str) -> int:
+    """Asks a lobby for a look at this machine's NAT, as a host that nobody knows."""
+    endpoint = new_endpoint(url)
     try:
-        name = introductions.message_of(kind, attempt, "host")
-        fields = introductions.decode(name, content)
-        require(attempt == ATTEMPT, "range", "another attempt")
-    except Refused as refused:
-        say(f"ignored: message {kind}: {refused}")
-        return None, {}
-    return kind, fields
+        lobby = Introducer(endpoint, connect_to_lobby(endpoint, url, f"host look-{secrets.token_hex(8)}"))
+        lobby.say("tokens_wanted", {"wanted": 0})
+        say("look wanted")
+        if not lobby.wait(lambda: lobby.nats, 15):
+            raise Ended("no_answer: the lobby says nothing of this NAT; perhaps it has no second port")
+        lobby.live.close()
+        endpoint.wait(lambda: False, lobby.live.linger_time)
+    except (Ended, Refused, ValueError) as error:
+        say(f"failed: {error}")
+        return 1
+    finally:
+        for text in endpoint.dropped:
+            say(f"dropped: {text}")
+    return 0
 
 
 def run(url: str, name: str) -> int:
-    parts = urlsplit(url)
-    endpoint = Endpoint(socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_DGRAM)[0][0])
-    say(f"I am {identity.to_text(endpoint.public_key, identity.PUBLIC)[:16]}…")
+    endpoint = new_endpoint(url)
     try:
-        lobby, remote, expected = ask_lobby(endpoint, url, name)
-        asked_at = time.monotonic()
-        keys, candidates = be_introduced(endpoint, lobby, remote, expected)
+        lobby = Introducer(endpoint, connect_to_lobby(endpoint, url, f"ask {name}"))
+        number, key = lobby.live.accept_data.decode("ascii").split(" ")
+        say(f"the lobby says: {number} {key}")
+        asked_at, expected = time.monotonic(), identity.public_from_text(key)
+        keys = be_introduced(lobby, int(number), expected)
+        candidates = lobby.introduction["candidates"]
         say(f"candidates: {[(c['kind'], str(ipaddress.ip_address(c['ip'])), c['port']) for c in candidates]}")
 
         punching = Punching(endpoint, keys, candidates)
         endpoint.users.append(punching)
+        lobby.on_candidates = punching.use
         if not endpoint.wait(lambda: punching.paths, 25):
             raise Ended("no_path")
         host = connect(endpoint, punching.paths[0], expected, b"", keys, say)
         endpoint.users.remove(punching)  # only the connection's own punches count now (8.1, 4)
         say(f"established, and heard; accept data {host.accept_data!r}")
-        outcome = lobby.send_reliable(ATTEMPT, KIND["outcome"], introductions.encode("outcome", {
+        outcome = lobby.say("outcome", {
             "introduction_id": int.from_bytes(keys.introduction_id, "big"), "result": 0, "close_code": 0,
-            "milliseconds": int(1000 * (time.monotonic() - asked_at))}))
+            "milliseconds": int(1000 * (time.monotonic() - asked_at))})
 
         for _ in range(8):  # what is lost, here or on the way back, stays lost: it is said again
             sequence = host.send(b"hello from a second implementation")
@@ -191,11 +245,11 @@ def run(url: str, name: str) -> int:
             if delivered and endpoint.wait(lambda: host.packets, 1):
                 break
         say(f"echo: {host.packets}")
-        endpoint.wait(lambda: outcome not in lobby.outgoing, 10)
+        endpoint.wait(lambda: outcome not in lobby.live.outgoing, 10)
         say("the lobby has the outcome")
-        closed = [("host", host.close()), ("lobby", lobby.close())]
+        closed = [("host", host.close()), ("lobby", lobby.live.close())]
         say(", ".join(f"{side}: {'closed' if good else 'no answer to the close'}" for side, good in closed))
-        endpoint.wait(lambda: False, max(host.linger_time, lobby.linger_time))
+        endpoint.wait(lambda: False, max(host.linger_time, lobby.live.linger_time))
     except (Ended, Refused, ValueError) as error:
         say(f"failed: {error}")
         return 1
