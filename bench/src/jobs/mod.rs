@@ -2,11 +2,13 @@
 
 mod allocations;
 mod ciphers;
+mod circuits;
 mod content;
 mod core;
 mod fan_out;
 mod growth;
 mod handshake;
+mod introductions;
 mod junk;
 mod lock;
 pub mod memory;
@@ -91,5 +93,7 @@ pub fn all() -> Vec<Job> {
     jobs.extend(ciphers::jobs());
     jobs.extend(growth::jobs());
     jobs.extend(junk::jobs());
+    jobs.extend(circuits::jobs());
+    jobs.extend(introductions::jobs());
     jobs
 }
