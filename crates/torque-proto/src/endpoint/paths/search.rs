@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::address::Address;
 use crate::endpoint::Endpoint;
 use crate::endpoint::slot::Slot;
 use crate::id::ConnectionId;
@@ -24,10 +25,16 @@ impl Endpoint {
         let active = Some(connected.path.remote).filter(|remote| !remote.is_circuit());
         let mut working: Vec<_> = active.into_iter().chain(connected.other_addresses()).collect();
         working.retain(|address| !address.is_circuit());
+        let candidates: Vec<_> = set.into_iter().flat_map(PathSet::candidates).collect();
+        let mut sources: Vec<Address> =
+            set.into_iter().flat_map(PathSet::sources).map(|path| path.remote).collect();
+        sources.retain(|source| {
+            !working.contains(source) && !candidates.iter().any(|other| Address::from(*other) == *source)
+        });
         Some(PathSearch {
             stage: SearchStage::Established,
-            candidates: set.into_iter().flat_map(PathSet::candidates).collect(),
-            sources: set.into_iter().flat_map(PathSet::sources).map(|path| path.remote).collect(),
+            candidates,
+            sources,
             working,
             has_circuit: self.transmits.circuit_of(connection).is_some(),
         })
