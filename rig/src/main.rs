@@ -1,6 +1,8 @@
 //! Introductions through real NATs: routers and parties in network namespaces of Linux, with nftables (README.md).
 
 #[cfg(target_os = "linux")]
+mod chat;
+#[cfg(target_os = "linux")]
 mod kinds;
 #[cfg(target_os = "linux")]
 mod lab;
@@ -10,7 +12,16 @@ mod node;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "torque-rig [--quick] [--runs N] [--only NAME]... [--json FILE]
+const USAGE: &str = "torque-rig chat [--nat [KIND [KIND]]] [--relay never|fallback|at-once] [--link LINK] [--seconds N] [--json]
+
+  Two parties behind NATs chat, and a lobby introduces them.
+  --nat KIND KIND  how each reaches the network (default: EI/APD EI/APD, two home routers)
+  --relay WHEN     when the lobby relays (default at-once, until there is a direct path)
+  --link LINK      delay and loss of each machine's link (default delay=10)
+  --seconds N      ends after so many seconds of chat; without a terminal, after 4
+  --json           one JSON object a line
+
+torque-rig [--quick] [--runs N] [--only NAME]... [--json FILE]
 
   --quick       a few pairs, one run each
   --runs N      runs of each pair (default 10)
@@ -23,6 +34,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {
+        #[cfg(target_os = "linux")]
+        ["chat", ref rest @ ..] => chat(rest),
+        #[cfg(target_os = "linux")]
+        ["one-of-chat", ref rest @ ..] => chat::people::run(rest),
         ["node", ref rest @ ..] => node::run(rest),
         ["--help" | "-h"] => {
             println!("{USAGE}");
@@ -37,6 +52,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn chat(words: &[&str]) -> Result<(), String> {
+    let choice = chat::Choice::parse(words).map_err(|error| format!("{error}\n\n{USAGE}"))?;
+    chat::run(&choice)
 }
 
 #[cfg(target_os = "linux")]

@@ -24,6 +24,8 @@ use steps::Outcome;
 const USAGE: &str = "cargo xtask <task>
 
   demo [arguments]         build the pages and the demo, and run it
+  demo --nat [KIND [KIND]] [--relay WHEN] [--link LINK] [--seconds N] [--json]
+                           two who chat behind NATs, introduced by a lobby (Linux, root; rig/README.md)
   test [--only STEP] [--from STEP] [--list]
                            every check, step by step
   setup                    install what the tests need and this machine lacks; `test` does it first
@@ -93,9 +95,12 @@ fn tell(outcome: Outcome) {
     }
 }
 
-/// Builds the pages and the demo, and runs it in the terminal of the caller. Where nothing can build pages, the demo runs without
+/// Builds the pages and the demo, and runs it in the terminal of the caller; with `--nat` the chat in the rig of NATs. Where nothing can build pages, the demo runs without
 /// them; in CI that is a failure.
 fn demo(arguments: &[String]) -> Result<(), String> {
+    if arguments.iter().any(|argument| argument == "--nat") {
+        return nats::chat(arguments);
+    }
     println!(
         "=== demo: the first time, building it takes about three minutes on two quiet cores, after set-up"
     );

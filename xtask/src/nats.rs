@@ -17,6 +17,16 @@ pub fn matrix(arguments: &[String]) -> Result<(), String> {
     run(in_own_folder(&mut rig(&["run", "--quiet"])).arg("--").args(arguments))
 }
 
+/// `cargo xtask demo --nat`: builds the rig, and has two parties chat in it.
+pub fn chat(arguments: &[String]) -> Result<(), String> {
+    if let Some(why) = lacking() {
+        return Err(format!("there can be no chat behind NATs on this machine: {why}"));
+    }
+    require(&[Need::Nftables])?;
+    println!("=== demo --nat: the first time, building the rig takes two minutes");
+    run(in_own_folder(&mut rig(&["run", "--quiet"])).args(["--", "chat"]).args(arguments))
+}
+
 /// The step `nats`.
 pub fn check() -> Result<Outcome, String> {
     let mut clippy = LintRust::get()?.cargo(&["clippy", "--locked", "--all-targets", "--manifest-path"]);
@@ -26,6 +36,7 @@ pub fn check() -> Result<Outcome, String> {
         return Ok(Outcome::Skipped(why));
     }
     run(in_own_folder(&mut rig(&["run", "--quiet"])).args(["--", "--quick"]))?;
+    run(in_own_folder(&mut rig(&["run", "--quiet"])).args(["--", "chat", "--seconds", "2"]))?;
     Ok(Outcome::Done)
 }
 
