@@ -45,6 +45,32 @@ pub struct Connected {
     pub lobby: Option<ConnectionId>,
 }
 
+impl Connected {
+    /// The connection goes on by another path: this machine or the host has another address now, or a relayed connection has become
+    /// direct. Notes it, and tells.
+    pub fn moved(&mut self, remote: Address, round_trip: Duration, output: &Output) -> Result<(), Failure> {
+        let old = std::mem::replace(&mut self.remote, remote);
+        let text = match (old.is_circuit(), remote.is_circuit()) {
+            (false, false) => format!("{WARN}another path{WARN:#} to the host, at {remote}"),
+            (true, false) => format!("{GOOD}a direct path{GOOD:#} now, to {remote}"),
+            (_, true) => format!("{WARN}relayed{WARN:#} by the lobby now"),
+        };
+        output.note(format_args!(
+            "{text}: the connection goes on {DIM}(round trip {}){DIM:#}",
+            millis(round_trip)
+        ));
+        output.record(|| {
+            json!({
+                "event": "path_changed",
+                "remote": remote.to_string(),
+                "path": path_name(remote),
+                "path_before": path_name(old),
+                "rtt_ms": millis_number(round_trip),
+            })
+        })
+    }
+}
+
 /// The bytes of a credential for `key`, followed by the application's own. A useless credential is refused here.
 pub fn with_credential(credential: Option<&Path>, key: PublicKey, data: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut bytes = match credential {
@@ -233,24 +259,6 @@ impl LastFigures {
 /// The round-trip time, if it was measured.
 fn measured_rtt(stats: &ConnectionStats) -> Option<Duration> {
     (!stats.rtt_latest.is_zero()).then_some(stats.rtt)
-}
-
-/// Tells that the connection goes on by another path: this machine or the host has another address now, or a relayed
-/// connection has become direct.
-pub fn tell_path_change(remote: Address, round_trip: Duration, output: &Output) -> Result<(), Failure> {
-    let place = if remote.is_circuit() { "relayed by the lobby".into() } else { format!("at {remote}") };
-    output.note(format_args!(
-        "{WARN}another path{WARN:#} to the host, {place}: the connection goes on {DIM}(round trip {}){DIM:#}",
-        millis(round_trip)
-    ));
-    output.record(|| {
-        json!({
-            "event": "path_changed",
-            "remote": remote.to_string(),
-            "path": path_name(remote),
-            "rtt_ms": millis_number(round_trip),
-        })
-    })
 }
 
 /// Explains why a command stays a while after its connection has ended.

@@ -125,7 +125,7 @@ fn a_connection_that_begins_relayed_becomes_direct() {
     };
     let mut client = (0..20).find_map(|_| begins_relayed()).unwrap();
     let change = client.until("path_changed");
-    assert_eq!(change["path"], "direct", "{change}");
+    assert_eq!((&change["path_before"], &change["path"]), (&"relayed".into(), &"direct".into()), "{change}");
     assert!(change["rtt_ms"].is_number(), "{change}");
     client.type_line("direct now");
     assert_eq!(client.until("packet")["text"], "direct now");

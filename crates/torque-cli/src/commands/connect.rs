@@ -297,9 +297,7 @@ impl<'a> Talk<'a> {
                 })
             }
             Event::Verdict { sequence, delivery, .. } => self.verdict(sequence, delivery),
-            Event::PathChanged { remote, round_trip, .. } => {
-                connecting::tell_path_change(remote, round_trip, output)
-            }
+            Event::PathChanged { remote, round_trip, .. } => self.connected.moved(remote, round_trip, output),
             Event::Close { by: ClosedBy::Application, .. } => Ok(()),
             Event::Close { code, by, reason, .. } => {
                 connecting::note_close(code, by, output);

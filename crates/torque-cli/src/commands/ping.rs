@@ -201,7 +201,7 @@ impl Pinger<'_> {
             }
             Event::Verdict { sequence, delivery, .. } => self.verdict(sequence, delivery),
             Event::PathChanged { remote, round_trip, .. } if !self.args.quiet => {
-                connecting::tell_path_change(remote, round_trip, self.output)
+                self.connected.moved(remote, round_trip, self.output)
             }
             Event::Close { by: ClosedBy::Application, .. } => Ok(()),
             Event::Close { code, by, reason, .. } => {
