@@ -31,6 +31,11 @@ export interface IntroductionOptions {
   pathWait?: number;
   /** In Node: tells introducers the addresses of this machine (default true). They pass them on only to parties with the same public address. */
   localAddresses?: boolean;
+  /**
+   * In Node: when a party tries many ports, because the NATs depend on the destination (spec/INTRODUCTIONS.md 9.2): once the other side's key is
+   * known to be the right one (default), always, or never.
+   */
+  hardNat?: "verified" | "always" | "never";
   /** Attempts of a party that are under way at a time, and how many it may begin in a minute (default 64). */
   attempts?: number;
 }

@@ -186,7 +186,7 @@ export function coreOptions(options: SocketOptions): string {
   const { introductions } = options;
   if (typeof introductions === "object") {
     const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    for (const [name, value] of Object.entries(introductions)) lines.push([`introduction.${snake(name)}`, value as number | boolean]);
+    for (const [name, value] of Object.entries(introductions)) lines.push([`introduction.${snake(name)}`, value as string | number | boolean]);
   }
   const given = lines.filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {

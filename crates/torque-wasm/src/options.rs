@@ -23,9 +23,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-#[cfg(feature = "introductions")]
-use torque_proto::IntroductionConfig;
 use torque_proto::{Cipher, Config, PublicKey, Setup};
+#[cfg(feature = "introductions")]
+use torque_proto::{HardNat, IntroductionConfig};
 
 use crate::{duration, read, read_key_pair};
 
@@ -33,6 +33,8 @@ use crate::{duration, read, read_key_pair};
 pub(crate) fn setup(text: &str, seed: [u8; 32], unix_millis: u64) -> Result<Setup, String> {
     let mut config = Config::default();
     let mut key_pair = None;
+    // No carrier here opens further ports.
+    config.introduction.further_ports = 0;
     for line in text.lines() {
         let (name, value) = line.split_once('=').unwrap_or((line, ""));
         let milliseconds = || read::<u32>(name, value).map(|number| duration(f64::from(number)));
@@ -74,7 +76,11 @@ fn introduction(config: &mut IntroductionConfig, name: &str, value: &str) -> Res
     let milliseconds = || read::<u32>(name, value).map(|number| duration(f64::from(number)));
     match name {
         "introduction.introduces" => config.introduces = read(name, value)?,
-        "introduction.answers_only" => config.answers_only = read(name, value)?,
+        "introduction.answers_only" => {
+            config.answers_only = read(name, value)?;
+            // A gateway would let none of these punches pass.
+            config.hard_nat = HardNat::Never;
+        }
         "introduction.local_addresses" => config.local_addresses = read(name, value)?,
         "introduction.wait" => config.wait = milliseconds()?,
         "introduction.circuit_after" => config.circuit_after = milliseconds()?,
@@ -83,6 +89,14 @@ fn introduction(config: &mut IntroductionConfig, name: &str, value: &str) -> Res
         "introduction.records_per_connection" => config.records_per_connection = read(name, value)?,
         "introduction.circuits" => config.circuits = read(name, value)?,
         "introduction.circuits_rate" => config.circuits_rate = read(name, value)?,
+        "introduction.hard_nat" => {
+            config.hard_nat = match value {
+                "verified" => HardNat::Verified,
+                "always" => HardNat::Always,
+                "never" => HardNat::Never,
+                _ => return Err(format!("invalid_argument: {name}: verified, always or never")),
+            }
+        }
         "introduction.attempts" => config.attempts = read(name, value)?,
         _ => return Err(format!("invalid_argument: `{name}` is no option")),
     }

@@ -147,3 +147,32 @@ fn nobodys_address_is_no_place_to_connect_to() {
     assert_eq!(text::parse_url("torque://[::1]:28001").unwrap(), "::1\n28001\n");
     assert_eq!(text::parse_url("torque://127.0.0.1").unwrap(), "127.0.0.1\n28000\n");
 }
+
+#[cfg(feature = "introductions")]
+#[test]
+fn figures_of_introductions_are_options_by_their_names() {
+    let lines = "introduction.introduces=true\nintroduction.local_addresses=false\nintroduction.wait=1500\n\
+                 introduction.circuit_after=1\nintroduction.path_wait=2\nintroduction.records=3\n\
+                 introduction.records_per_connection=4\nintroduction.circuits=5\nintroduction.circuits_rate=6\n\
+                 introduction.attempts=7\nintroduction.hard_nat=always";
+    let introduction = crate::options::setup(lines, [0; 32], 0).unwrap().config.introduction;
+    let told = (introduction.introduces, introduction.local_addresses, introduction.wait.as_millis());
+    assert_eq!(told, (true, false, 1_500));
+    let waits = [introduction.circuit_after, introduction.path_wait].map(|wait| wait.as_millis());
+    assert_eq!(waits, [1, 2]);
+    let counts = [
+        introduction.records,
+        introduction.records_per_connection,
+        introduction.circuits,
+        introduction.attempts,
+    ];
+    assert_eq!((counts, introduction.circuits_rate), ([3, 4, 5, 7], 6));
+    assert_eq!((introduction.hard_nat, introduction.further_ports), (torque_proto::HardNat::Always, 0));
+    for wrong in ["introduction.answers=1", "introduction.hard_nat=perhaps", "introduction.wait=-1"] {
+        assert!(crate::options::setup(wrong, [0; 32], 0).is_err(), "{wrong}");
+    }
+    // A socket behind a gateway.
+    let page =
+        crate::options::setup("introduction.answers_only=true", [0; 32], 0).unwrap().config.introduction;
+    assert_eq!((page.answers_only, page.hard_nat), (true, torque_proto::HardNat::Never));
+}
