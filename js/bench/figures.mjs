@@ -26,10 +26,12 @@ function cpu(pid) {
 }
 
 async function size() {
-  const all = await Promise.all((await loadedByPage(dist)).map((name) => readFile(join(dist, name))));
-  figures["what a page loads, kB gzipped (brotli)"] = [gzipSync, brotliCompressSync]
-    .map((pack) => round(all.reduce((sum, bytes) => sum + pack(bytes).length, 0) / 1_000, 1))
-    .join(" / ");
+  for (const [what, module] of [["", "core.wasm"], [" with introductions", "core-introductions.wasm"]]) {
+    const all = await Promise.all((await loadedByPage(dist, module)).map((name) => readFile(join(dist, name))));
+    figures[`what a page loads${what}, kB gzipped (brotli)`] = [gzipSync, brotliCompressSync]
+      .map((pack) => round(all.reduce((sum, bytes) => sum + pack(bytes).length, 0) / 1_000, 1))
+      .join(" / ");
+  }
 }
 
 /** Round trips of a bare UDP echo and of this library in Node: what a page's are held against. */
