@@ -130,16 +130,25 @@ fn a_connection_leaves_from_a_further_port() {
 
 #[test]
 fn a_thread_waits_for_a_port_that_opens_while_it_sleeps() {
-    let host = Echo::new();
     let socket = client().spawn().unwrap();
-    // The thread sleeps without limit before.
+    // The thread has begun to sleep, without a limit.
     thread::sleep(Duration::from_millis(50));
-    let id = socket.with(|socket| {
-        let id = connect_from(socket, 7, &host);
-        // The thread learns of the port alone: nothing is queued any more.
-        socket.flush();
-        id
+    let address = socket.with(|socket| {
+        socket.serve_port_request(PortRequest::Open(7));
+        socket.further.get(7).unwrap().local_addr()
     });
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"what is this?", address).unwrap();
+    let end = Instant::now() + LIMIT;
+    while socket.io_stats().datagrams_received == 0 {
+        assert!(Instant::now() < end, "the thread does not watch the port");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_thread_serves_a_connection_from_a_further_port() {
+    let (host, socket) = (Echo::new(), client().spawn().unwrap());
+    let id = socket.with(|socket| connect_from(socket, 7, &host));
     until_established(|| socket.wait_event(LIMIT));
     assert_ne!(host.client_port(), socket.local_addr().port());
     socket.send(id, b"quack").unwrap();
