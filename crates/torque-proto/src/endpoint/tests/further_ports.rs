@@ -5,7 +5,8 @@ use core::net::Ipv4Addr;
 
 use super::*;
 use crate::crypto::rng::Rng;
-use crate::introduction::{HardNat, PortRequest, Relay};
+use crate::introduction::{HardNat, OBSERVING_PORT, PortRequest, Relay};
+use crate::wire::introduction as wire;
 
 const INTRODUCER: usize = 0;
 const INITIATOR: usize = 1;
@@ -13,11 +14,20 @@ const GUEST_HOST: usize = 2;
 /// One way through the network.
 const DELAY: Duration = Duration::from_millis(20);
 
+/// How a NAT chooses the port for a destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mapping {
+    Independent,
+    /// The next one, or a later one: others take ports, too.
+    Sequential,
+    Unpredictable,
+}
+
 /// A NAT that lets in only what its side has sent to.
 struct Nat {
     ip: Ipv4Addr,
-    /// Whether each destination gets another port, which nobody foresees.
-    is_unpredictable: bool,
+    mapping: Mapping,
+    last: u16,
     ports: BTreeMap<(u16, Option<SocketAddr>), u16>,
     open: BTreeSet<(u16, SocketAddr)>,
     rng: Rng,
@@ -25,9 +35,16 @@ struct Nat {
 
 impl Nat {
     fn leaves(&mut self, port: u16, to: SocketAddr) -> SocketAddr {
-        let rng = &mut self.rng;
-        let key = (port, self.is_unpredictable.then_some(to));
-        let outer = *self.ports.entry(key).or_insert_with(|| 1_024 + rng.below(64_512) as u16);
+        let (rng, last, mapping) = (&mut self.rng, &mut self.last, self.mapping);
+        let key = (port, (mapping != Mapping::Independent).then_some(to));
+        let outer = *self.ports.entry(key).or_insert_with(|| match mapping {
+            Mapping::Sequential => {
+                let others = u64::from(rng.below(10) == 0) * rng.below(4);
+                *last += 2 + 2 * others as u16;
+                *last
+            }
+            _ => 1_024 + rng.below(64_512) as u16,
+        });
         self.open.insert((outer, to));
         SocketAddr::new(self.ip.into(), outer)
     }
@@ -57,9 +74,14 @@ fn introducer_address() -> SocketAddr {
     "198.51.100.1:1000".parse().unwrap()
 }
 
+/// Where the introducer sees what a NAT makes of another destination.
+fn second_address() -> SocketAddr {
+    "198.51.100.2:1000".parse().unwrap()
+}
+
 impl World {
-    fn new(seed: u8, unpredictable: usize, hard_nat: HardNat) -> Self {
-        let ends = [0, 1, 2].map(|end| {
+    fn new(seed: u8, mappings: [Mapping; 2], hard_nat: HardNat) -> Self {
+        let mut ends = [0, 1, 2].map(|end| {
             let mut config = Config::default();
             config.introduction.introduces = end == INTRODUCER;
             config.introduction.hard_nat = hard_nat;
@@ -67,12 +89,17 @@ impl World {
         });
         let nats = [1, 2].map(|end| Nat {
             ip: Ipv4Addr::new(203, 0, 113, end as u8),
-            is_unpredictable: unpredictable == end,
+            mapping: mappings[end - 1],
+            last: 5_000 * end as u16,
             ports: BTreeMap::new(),
             open: BTreeSet::new(),
             rng: Rng::new([seed + 10 + end as u8; 32]),
         });
-        let open = [0, 1, 2].map(|_| BTreeSet::from([0]));
+        ends[INTRODUCER].set_observing_address(second_address());
+        let open = [0, 1, 2].map(|end| match end {
+            INTRODUCER => BTreeSet::from([0, OBSERVING_PORT]),
+            _ => BTreeSet::from([0]),
+        });
         let (way, events) = (Vec::new(), [0, 1, 2].map(|_| Vec::new()));
         Self { now: Instant::from_millis(1), ends, nats, open, way, events, most_open: 0 }
     }
@@ -85,7 +112,9 @@ impl World {
                     PortRequest::Close(port) => self.open[end].remove(&port),
                 };
                 assert!(was_right, "{request:?}");
-                self.most_open = self.most_open.max(self.open[end].len() - 1);
+                if end != INTRODUCER {
+                    self.most_open = self.most_open.max(self.open[end].len() - 1);
+                }
             }
             for transmit in self.ends[end].transmits().iter() {
                 let (port, to) = (transmit.path.port, transmit.path.remote.socket_addr().unwrap());
@@ -115,6 +144,8 @@ impl World {
             for (_, from, to, mut bytes) in due {
                 let at = if to == introducer_address() {
                     Some((INTRODUCER, 0))
+                } else if to == second_address() {
+                    Some((INTRODUCER, OBSERVING_PORT))
                 } else {
                     let nat = self.nats.iter().position(|nat| nat.ip == to.ip());
                     nat.and_then(|nat| Some((nat + 1, self.nats[nat].arrives(to.port(), from)?)))
@@ -207,19 +238,69 @@ impl World {
     }
 }
 
+const INDEPENDENT: Mapping = Mapping::Independent;
+const SEQUENTIAL: Mapping = Mapping::Sequential;
+const UNPREDICTABLE: Mapping = Mapping::Unpredictable;
+
+#[test]
+fn an_introducer_finds_out_how_a_nat_behaves() {
+    for mapping in [INDEPENDENT, SEQUENTIAL, UNPREDICTABLE] {
+        let mut world = World::new(20, [mapping, mapping], HardNat::Never);
+        let (_, parties) = world.connect();
+        let found = |events: &[Event]| -> Vec<wire::Nat> {
+            let nats = events.iter().filter_map(|event| match event {
+                Event::NatFound { introducer, nat, .. } => {
+                    assert_eq!(*introducer, parties[0]);
+                    Some(*nat)
+                }
+                _ => None,
+            });
+            nats.collect()
+        };
+        world.ends[INITIATOR].look_at_nat(world.now, parties[0]).unwrap();
+        world.pass(5_000);
+        let is_right = match found(&world.events[INITIATOR])[..] {
+            [wire::Nat::Independent] => mapping == INDEPENDENT,
+            [wire::Nat::Sequential(_)] => mapping == SEQUENTIAL,
+            [wire::Nat::Unpredictable] => mapping == UNPREDICTABLE,
+            _ => false,
+        };
+        assert!(is_right, "{mapping:?}: {:?}", world.events[INITIATOR]);
+        assert_eq!(world.open[INITIATOR].len(), 1);
+        // A look that the connection does not outlive has no answer.
+        world.pass(10_000);
+        world.events[INITIATOR].clear();
+        world.ends[INITIATOR].look_at_nat(world.now, parties[0]).unwrap();
+        world.ends[INITIATOR].close(world.now, parties[0], b"").unwrap();
+        world.pass(10_000);
+        assert!(found(&world.events[INITIATOR]).is_empty() && world.open[INITIATOR].len() == 1);
+        assert_eq!(world.ends[INITIATOR].kept_for_introductions(), 0);
+    }
+}
+
 #[test]
 fn an_attempt_meets_at_a_further_port_and_stays_there() {
-    for (seed, unpredictable) in [(20, INITIATOR), (30, GUEST_HOST), (40, INITIATOR), (50, GUEST_HOST)] {
-        let mut world = World::new(seed, unpredictable, HardNat::Always);
+    let pairs = [[UNPREDICTABLE, INDEPENDENT], [SEQUENTIAL, INDEPENDENT], [SEQUENTIAL, SEQUENTIAL]];
+    for (seed, [one, other]) in (20..)
+        .step_by(10)
+        .zip(pairs)
+        .flat_map(|(seed, pair)| [(seed, pair), (seed + 100, [pair[1], pair[0]])])
+    {
+        let mut world = World::new(seed, [one, other], HardNat::Always);
         let (ids, parties) = world.introduce(None, Trust::Anyone);
         assert!(world.is_direct(ids));
-        let party = world.ends[unpredictable].party_stats();
-        assert!(party.runs == 1 && party.runs_met == 1 && party.ports_opened > 0, "{party:?}");
-        assert!(world.most_open > 10 && world.most_open <= 256);
+        let met = [INITIATOR, GUEST_HOST].map(|party| world.ends[party].party_stats().runs_met);
+        assert_eq!(met, [1, 1], "{one:?} {other:?}");
+        assert!(world.most_open > 0 && world.most_open <= 256);
         world.speak(ids);
         // Ports that are of no use are closed, and the one that is used stays.
         world.pass(6_000);
-        assert!((2..=5).contains(&world.open[unpredictable].len()), "{:?}", world.open[unpredictable]);
+        for (party, mapping) in [INITIATOR, GUEST_HOST].into_iter().zip([one, other]) {
+            let open = &world.open[party];
+            let is_right =
+                if mapping == INDEPENDENT { open.len() == 1 } else { (2..=5).contains(&open.len()) };
+            assert!(is_right, "{one:?} {other:?} {party}: {open:?}");
+        }
         world.pass(60_000);
         world.speak(ids);
         world.end(ids, parties);
@@ -228,22 +309,25 @@ fn an_attempt_meets_at_a_further_port_and_stays_there() {
 
 #[test]
 fn a_relayed_connection_becomes_direct_at_a_further_port() {
-    for (seed, unpredictable) in [(20, INITIATOR), (30, GUEST_HOST)] {
-        let mut world = World::new(seed, unpredictable, HardNat::Verified);
+    for (seed, mappings) in [
+        (20, [UNPREDICTABLE, INDEPENDENT]),
+        (30, [INDEPENDENT, UNPREDICTABLE]),
+        (40, [SEQUENTIAL, SEQUENTIAL]),
+    ] {
+        let mut world = World::new(seed, mappings, HardNat::Verified);
         let host = world.ends[GUEST_HOST].public_key();
         let (ids, parties) = world.introduce(Some(Relay::default()), Trust::Pinned(host));
         assert!(!world.is_direct(ids));
         world.speak(ids);
         world.pass(20_000);
-        assert!(world.is_direct(ids), "{:?}", world.ends[unpredictable].party_stats());
+        let stats = [INITIATOR, GUEST_HOST].map(|party| world.ends[party].party_stats());
+        assert!(world.is_direct(ids), "{mappings:?} {stats:?}");
         world.speak(ids);
-        let party = world.ends[unpredictable].party_stats();
-        assert!(party.runs == 1 && party.runs_met == 1, "{party:?}");
-        world.pass(6_000);
-        assert!((2..=5).contains(&world.open[unpredictable].len()), "{:?}", world.open[unpredictable]);
+        assert!(stats.iter().all(|party| party.runs == 1 && party.runs_met == 1), "{stats:?}");
         world.pass(700_000);
         assert!(world.is_direct(ids));
-        assert_eq!(world.ends[unpredictable].party_stats().runs, 1);
+        assert!([INITIATOR, GUEST_HOST].iter().all(|party| (1..=5).contains(&world.open[*party].len())));
+        assert_eq!(world.ends[INITIATOR].party_stats().runs, 1);
         world.speak(ids);
         world.end(ids, parties);
     }
@@ -251,7 +335,7 @@ fn a_relayed_connection_becomes_direct_at_a_further_port() {
 
 #[test]
 fn a_relayed_connection_whose_other_side_is_anybody_tries_nothing() {
-    let mut world = World::new(20, INITIATOR, HardNat::Verified);
+    let mut world = World::new(20, [UNPREDICTABLE, INDEPENDENT], HardNat::Verified);
     let (ids, parties) = world.introduce(Some(Relay::default()), Trust::Anyone);
     world.pass(20_000);
     assert!(!world.is_direct(ids));
