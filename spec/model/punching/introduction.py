@@ -1,29 +1,82 @@
-"""A party of an introduction: what its NAT does, punching, and the handshake over the first path."""
+"""The introducer, which looks at NATs, and a party: punching, and the handshake over the first path."""
 
 from hard import HardNat
 from network import Host
 from paths import PathSet
-from schedule import (APPLICATION_WAIT, GIVE_UP, HARD_AT, HOLD_PATH, PACE, PUNCH_AT, REPEAT, REPEAT_MOST, Budget)
+from schedule import (APPLICATION_WAIT, FRESH_PACE, FRESH_PORTS, GIVE_UP, HARD_AT, HOLD_PATH, LOOK, OBSERVE_AT, PACE, PUNCH_AT, REPEAT,
+                      REPEAT_MOST, STEP, Budget)
 
 BOUND = 1000                    # the port that a socket is bound to
 FIRST, SECOND = ("N", 1), ("N", 2)      # two ports of the introducer
 OTHER_IP = ("N2", 1)                    # and its second IP address, where it has one
-OBSERVE_SENT, OBSERVE_EVERY = 4, 250
-FRESH_SOCKETS = 4
+UNKNOWN = ("unknown", 0)                # a NAT, and its stride if it is sequential
+EPHEMERAL = (32_768, 60_999)            # where an operating system takes fresh ports from
 
 
 class Introducer(Host):
-    """Answers `observe` inside the connection, later by the way to the party. Passes on what parties tell."""
+    """Concludes from `observe` datagrams how parties' NATs behave, and tells both parties (INTRODUCTIONS.md 9.1)."""
 
     def __init__(self, world):
         super().__init__(world, world.core, "N", world.rng.uniform(2, 20))
         self.second = Host(world, world.core, "N2", self.delay)
         self.second.receive = self.receive
+        self.looks, self.nats = {}, {}      # party -> where its tokens came from; what was concluded
+        self.rounds = set()                 # (party, token) of those that were asked for and came
+        self.serial = 0                     # of *nats*
 
     def receive(self, port, source, datagram):
-        if datagram[0] == "observe":
-            _, party, token = datagram
-            self.world.at(self.delay + party.delay + self.repeats(), party.observed, token, source)
+        if datagram[0] == "connected":
+            datagram[1].observed_at = source
+        elif datagram[0] == "observe":
+            self.observe(*datagram[1:], source)
+
+    def observe(self, party, token, source):
+        """A token counts once. Those of a look have names, those that were asked for are rounds."""
+        if token in self.looks[party]:
+            if self.looks[party][token] is None:
+                self.looks[party][token] = source
+                self.conclude(party)
+        elif (party, token) not in self.rounds:
+            self.rounds.add((party, token))
+            for one in (party, party.peer):
+                self.world.at(self.way(one), one.hard.observed, one is party, token, source)
+
+    def look(self, party, second):
+        self.looks[party] = dict.fromkeys(("first", "second", *range(-FRESH_PORTS, 0)))
+        self.world.at(self.way(party), party.send_tokens, second)
+        self.world.at(LOOK, self.conclude, party, True)
+
+    def conclude(self, party, is_over=False):
+        """As soon as it can: from the first two tokens if they show one port, else from all six, or when the look's time is over."""
+        look = self.looks[party]
+        first, second = look["first"], look["second"]
+        fresh = sorted(look[k][1] for k in range(-FRESH_PORTS, 0) if look[k] is not None)
+        if party in self.nats:
+            return
+        if first is None or second is None:
+            if not is_over:
+                return
+            nat = UNKNOWN
+        elif first == second:
+            nat = ("independent", 0)
+        elif len(fresh) < FRESH_PORTS and not is_over:
+            return
+        else:
+            steps = [b - a for a, b in zip(fresh, fresh[1:])]
+            is_sequence = len(fresh) == FRESH_PORTS and all(1 <= s <= STEP for s in steps)
+            nat = ("sequential", min(steps)) if is_sequence else ("unpredictable", 0)
+        self.nats[party] = nat
+        self.serial += 1
+        for one in (party, party.peer):
+            self.world.at(self.way(one), one.nats_came, self.serial, *self.known(one))
+
+    def known(self, party):
+        """What a party is told: its own NAT, and the other's."""
+        return self.nats.get(party, UNKNOWN), self.nats.get(party.peer, UNKNOWN)
+
+    def way(self, party):
+        """A control message to a party, or from it."""
+        return self.delay + party.delay + self.repeats()
 
     def repeats(self):
         """What the losses of a control message cost: it is repeated after 250 ms, doubling to 2 s."""
@@ -32,10 +85,6 @@ class Introducer(Host):
             extra, pause = extra + pause, min(pause * 2, 2000)
         return extra
 
-    def between(self, one, other):
-        """From one party to the other, as control messages."""
-        return one.delay + 2 * self.delay + other.delay + self.repeats() + self.repeats()
-
 
 class Party(Host):
     """One side. `passive`: a web page, which never punches first."""
@@ -43,9 +92,10 @@ class Party(Host):
     def __init__(self, world, net, ip, delay, side, firewall=None, passive=False):
         super().__init__(world, net, ip, delay, firewall)
         self.side, self.initiator, self.passive = side, side == "I", passive
-        self.peer = self.introducer = None
-        self.seen, self.nat, self.told = {}, None, {}
-        self.next_port = 40_000
+        self.peer = self.introducer = self.observed_at = None
+        self.nat = self.its_nat = UNKNOWN               # as far as this party was told
+        self.nats_serial = 0
+        self.ports = set()
         self.budget = Budget(world.rules)
         self.paths = Introduction(self)
         self.hard = HardNat(self)
@@ -56,8 +106,10 @@ class Party(Host):
         self.asked_at = None
 
     def fresh_port(self):
-        self.next_port += 1
-        return self.next_port
+        while (port := self.world.rng.randint(*EPHEMERAL)) in self.ports:
+            pass
+        self.ports.add(port)
+        return port
 
     def transmit(self, port, remote, datagram, few_hops=False):
         self.world.send(self, port, remote, datagram, few_hops)
@@ -66,42 +118,31 @@ class Party(Host):
         return False
 
     # What the NAT does
-    def look_at_nat(self, second):
-        """The bound port at two places of the introducer, and four fresh ones at one of them."""
-        for i in range(OBSERVE_SENT):
-            self.world.at(i * OBSERVE_EVERY, self.observe, BOUND, FIRST, "first")
-            self.world.at(i * OBSERVE_EVERY, self.observe, BOUND, second, "second")
-        for k in range(FRESH_SOCKETS):
+    def send_tokens(self, second):
+        """The bound port to two places of the introducer, and four fresh ones to one of them."""
+        for at in OBSERVE_AT:
+            self.world.at(at, self.observe, BOUND, FIRST, "first")
+            self.world.at(at, self.observe, BOUND, second, "second")
+        for k in range(FRESH_PORTS):
             port = self.fresh_port()
-            for i in range(3):
-                self.world.at(1500 + 40 * k + i * 300, self.observe, port, FIRST, f"fresh {k}")
+            for at in OBSERVE_AT:
+                self.world.at(FRESH_PACE * k + at, self.observe, port, FIRST, k - FRESH_PORTS)
 
     def observe(self, port, to, token):
         self.transmit(port, to, ("observe", self, token))
 
-    def observed(self, token, address):
-        if token not in self.seen:
-            self.seen[token] = address
-            if token in self.told:
-                self.told[token](address)
-
-    def conclude(self):
-        first, second = self.seen.get("first"), self.seen.get("second")
-        if first is None or second is None:
-            self.nat = "unknown"
-        elif first == second:
-            self.nat = "independent"
-        else:
-            ports = [self.seen[f"fresh {k}"][1] for k in range(FRESH_SOCKETS) if f"fresh {k}" in self.seen]
-            steps = [b - a for a, b in zip(ports, ports[1:])]
-            self.nat = "sequential" if steps and all(0 < s < 200 for s in steps) else "unpredictable"
-        self.seen.setdefault("first", second or ("?", 1))
+    def nats_came(self, serial, mine, its):
+        """Status 0 (serial 0), or *nats*: an older one is out of date."""
+        if serial >= self.nats_serial:
+            self.nats_serial, self.nat, self.its_nat = serial, mine, its
+            self.hard.learned()
 
     # Punching
-    def go(self, candidates):
+    def go(self, candidates, mine, its):
         """The introduction came."""
         if self.state != "asking":
             return
+        self.nats_came(0, mine, its)
         self.state, self.began = "punching", self.world.now
         self.paths.candidates = candidates
         if self.passive:

@@ -9,7 +9,8 @@ from kinds import INDEPENDENT, KINDS, place, place_together
 from network import World
 from schedule import GIVE_UP
 
-LOOKED_AT_NAT = 4000
+CONNECTED = 2000            # by then the introducer has heard both
+ASKS_LATER = 3000           # at most, the one party than the other
 
 
 def introduce(kinds, seed, rules, loss, second_ip=False, noise=2.0, together=None, decides=None, timeout=60_000):
@@ -24,21 +25,25 @@ def introduce(kinds, seed, rules, loss, second_ip=False, noise=2.0, together=Non
     one.peer, other.peer = other, one
     for party in (one, other):
         party.introducer = introducer
-        party.look_at_nat(OTHER_IP if second_ip else SECOND)
+        for at in range(0, 1000, 100):
+            world.at(at, party.transmit, BOUND, FIRST, ("connected", party))
         if decides:
             party.decides_at = decides
-    world.run(LOOKED_AT_NAT)
-    for party in (one, other):
-        party.conclude()
-        party.transmit(BOUND, FIRST, ("keepalive",))
+    world.run(CONNECTED)
+    # A look begins with each party's request, the introduction with the second of these.
+    later = rng.uniform(0, ASKS_LATER)
+    asks = [0, later] if rng.random() < 0.5 else [later, 0]
+    for party, at in zip((one, other), asks):
+        world.at(at + 100, introducer.look, party, OTHER_IP if second_ip else SECOND)
+    world.run(CONNECTED + later)
     world.sent = world.missed = 0
-    same = one.seen["first"][0] == other.seen["first"][0]
+    same = one.observed_at[0] == other.observed_at[0]
     start = world.now + 100
     for party, peer in ((one, other), (other, one)):
         # status 0 goes out so that it arrives at both at once, twice, 20 ms apart; then it is repeated
         late = 0 if rng.random() >= loss else 20 if rng.random() >= loss else 250 + introducer.repeats()
-        candidates = ([(peer.ip, BOUND)] if same else []) + [peer.seen["first"]]
-        world.at(100 + rng.uniform(-10, 10) + late, party.go, candidates)
+        candidates = ([(peer.ip, BOUND)] if same else []) + [peer.observed_at]
+        world.at(100 + rng.uniform(-10, 10) + late, party.go, candidates, *introducer.known(party))
     over = (lambda: one.established_at is not None)
     world.run(start + (GIVE_UP if not decides else 250_000), over)
     took = one.established_at - start if one.established_at else None
@@ -49,7 +54,7 @@ def introduce(kinds, seed, rules, loss, second_ip=False, noise=2.0, together=Non
         "punches": one.paths.punches + other.paths.punches,
         "refused": one.budget.refused + other.budget.refused,
         "missed": world.missed,
-        "nats": (one.nat, other.nat),
+        "nats": (introducer.nats.get(one), introducer.nats.get(other)),
     }
 
 

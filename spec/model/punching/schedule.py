@@ -18,8 +18,16 @@ PENDING = 2000              # connect_pending while the host's application decid
 APPLICATION_WAIT = 120_000
 HOLD_PATH = 5000            # both punch the valid path so often until established
 
+# A look at a NAT
+OBSERVE_AT = (0, 100, 300, 700)     # for each token
+FRESH_PORTS, FRESH_PACE = 4, 20
+LOOK = 2000                 # at the latest the introducer concludes
+STEP = 200                  # between ports that are a sequence, at most
+
 # Hard NATs
 HARD_AT = 1000
+NATS_WAIT = 1500            # for a NAT that is unknown then
+RUN = 30_000
 HARD_PUNCHES = 4096         # of one attempt, at each side
 SOCKETS, SOCKET_PACE, SOCKET_REPEAT = 256, 4, 3000
 SPRAY, SPRAY_RATE, SPRAY_NEAR = 3072, 250, 256
