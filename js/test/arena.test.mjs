@@ -80,9 +80,10 @@ test("the page says in words what is going on, and fits a phone", async (t) => {
   assert.deepEqual(unnamed, [], "everything that can be used has a name");
 });
 
-test("a chat of two pages: one hosts, the other comes by its link, lines are marked as they are delivered", async (t) => {
-  const demo = await startDemo(t, "--bots", "0");
+/** Two pages that talk: Ada hosts, Grace comes by the link. */
+async function startChat(t, demo, prepare = async () => undefined) {
   const host = await openPage(t, demo, "/chat.html", false);
+  await prepare(host);
   await host.getByRole("textbox", { name: "Your name" }).fill("Ada");
   await host.getByRole("button", { name: "Open a room" }).click();
   const link = host.getByRole("textbox", { name: "Link to send" });
@@ -91,6 +92,11 @@ test("a chat of two pages: one hosts, the other comes by its link, lines are mar
   await guest.getByRole("textbox", { name: "Your name" }).fill("Grace");
   await guest.getByRole("button", { name: "Ask to be let in" }).click();
   await host.getByRole("button", { name: "Accept" }).click({ timeout: 20_000 });
+  return { host, guest };
+}
+
+/** Lines go both ways, and are marked as they are delivered. */
+async function say(host, guest) {
   for (const [from, to, text] of [[guest, host, "hello over there"], [host, guest, "and back"]]) {
     const line = from.getByRole("textbox", { name: "Say something" });
     await line.fill(text);
@@ -98,4 +104,72 @@ test("a chat of two pages: one hosts, the other comes by its link, lines are mar
     await to.getByText(text).waitFor({ timeout: 10_000 });
     await from.getByText("delivered").first().waitFor({ timeout: 10_000 });
   }
+}
+
+const pathOf = (page) => page.evaluate(() => window.torqueChat.path);
+
+test("a chat of two pages that a lobby introduces: both show that it relays, and lines are marked as they are delivered", async (t) => {
+  const demo = await startDemo(t, "--bots", "0");
+  const { host, guest } = await startChat(t, demo);
+  await say(host, guest);
+  for (const page of [host, guest]) {
+    // Neither gateway opens a way first, so they have no direct one.
+    await page.getByText("Relayed by the lobby, round trip").waitFor({ timeout: 10_000 });
+    assert.equal(await pathOf(page), "relayed");
+  }
+  assert.match(await host.evaluate(() => window.torqueChat.link), /#tk1[a-z0-9]+@[0-9a-f]{12}$/);
+  // The next one finds the room again.
+  await guest.getByRole("button", { name: "Leave" }).click();
+  await host.getByText("Waiting for somebody to ask").waitFor({ timeout: 10_000 });
+  await guest.getByRole("button", { name: "Ask to be let in" }).click();
+  await host.getByRole("button", { name: "Accept" }).click({ timeout: 20_000 });
+  await say(host, guest);
+});
+
+test("a room that nobody hosts any more says so", async (t) => {
+  const demo = await startDemo(t, "--bots", "0");
+  const { host, guest } = await startChat(t, demo);
+  await host.close();
+  await guest.waitForFunction(() => window.torqueChat.state === "closed", undefined, { timeout: 60_000 });
+  await guest.getByRole("button", { name: "Ask to be let in" }).click();
+  await guest.getByText("nobody hosts this room any more").first().waitFor({ timeout: 20_000 });
+});
+
+test("without a lobby a chat runs from page to page, by the host's address", async (t) => {
+  const demo = await startDemo(t, "--bots", "0");
+  const { host, guest } = await startChat(t, demo, (page) => page.route("**/demo.json", (route) => route.fulfill({ json: {} })));
+  await say(host, guest);
+  for (const page of [host, guest]) {
+    await page.getByText("Direct, ").first().waitFor({ timeout: 10_000 });
+    assert.equal(await pathOf(page), "direct");
+  }
+});
+
+test("a page and a program that a lobby introduces become direct, and the page shows it", async (t) => {
+  const demo = await startDemo(t, "--bots", "0");
+  const page = await openPage(t, demo, "/chat.html", false);
+  await page.getByRole("link", { name: "Talk to a parrot" }).click();
+  // A link to another room loads the page anew.
+  const name = page.getByRole("textbox", { name: "Your name" });
+  await page.getByRole("heading", { name: "You are invited to a chat" }).waitFor();
+  await name.fill("Grace");
+  await page.getByRole("button", { name: "Ask to be let in" }).click();
+  await page.getByText("I am a program, and say what I hear").waitFor({ timeout: 20_000 });
+  await page.getByText(/^Direct, 127\.0\.0\.1:\d+, round trip/).waitFor({ timeout: 20_000 });
+  assert.equal(await pathOf(page), "direct");
+  const told = await page.getByRole("log", { name: "Log" }).innerText();
+  assert.match(told, /The lobby at 127\.0\.0\.1:\d+ knows the room/);
+  // On this machine a direct path may be there before the circuit is used.
+  if (/Relayed by the lobby/.test(told)) {
+    assert.match(told, /Another path: direct, to 127\.0\.0\.1:\d+/);
+    await page.getByText("Now I hear you directly").waitFor({ timeout: 10_000 });
+  } else {
+    t.diagnostic("direct at once");
+  }
+  const line = page.getByRole("textbox", { name: "Say something" });
+  await line.fill("pretty polly");
+  await line.press("Enter");
+  await page.waitForFunction(() => window.torqueChat.lines.filter(({ text }) => text === "pretty polly").length === 2);
+  await page.getByText("delivered").first().waitFor({ timeout: 10_000 });
+  if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
 });

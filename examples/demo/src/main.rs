@@ -1,7 +1,7 @@
 //! The demo of TorqueSocket, on real sockets, with proof.
 //!
 //! `clients` is a host and its clients on loopback; it checks every verdict. With the feature `gateway` there is also an
-//! `arena` for web pages, and `web` serves it. `cargo xtask demo` builds the pages and runs both.
+//! `arena` for web pages and a `lobby` and a `parrot` for their chat, and `web` serves them. `cargo xtask demo` builds the pages and runs both.
 // Comments on arguments are the text of --help, where [brackets] and <angles> mean what they do there.
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #![forbid(unsafe_code)]
@@ -11,7 +11,11 @@ mod arena;
 mod args;
 mod clients;
 mod failure;
+#[cfg(feature = "gateway")]
+mod lobby;
 mod output;
+#[cfg(feature = "gateway")]
+mod parrot;
 mod stop;
 mod units;
 #[cfg(feature = "gateway")]

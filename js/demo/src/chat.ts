@@ -1,5 +1,6 @@
 /**
- * A chat between two pages: one hosts and shows a link with its key, the other opens the link and is let in or refused.
+ * A chat between two pages: one hosts and shows a link with its key, the other opens the link and is let in or refused. A lobby introduces the
+ * two, and relays until there is a direct path. Where the program that serves the page has none, the link holds the host's address.
  * `window.torqueChat` ({@link TorqueChat}) lets tests and curious people watch it from outside.
  */
 
@@ -9,6 +10,7 @@ import { Conversation, type Fate } from "./conversation.js";
 import { element, make, setText } from "./dom.js";
 import { CARRIERS, short } from "./join.js";
 import { LinkSliders } from "./link.js";
+import { enterRoom, hostRoom, LobbyError, places, readRoom, roomName, roomText } from "./lobby.js";
 import { Log } from "./log.js";
 import { reasonOf, textOf } from "./reasons.js";
 import { cut, MAX_NAME } from "./wire.js";
@@ -31,6 +33,8 @@ export interface TorqueChat {
   /** The link to this page's room; empty if it hosts none. */
   readonly link: string;
   readonly lines: readonly Readonly<Line>[];
+  /** The way that lines take: by the lobby, or from page to page; empty while nobody talks. */
+  readonly path: "" | "relayed" | "direct";
   /** Why the last connection ended, or never was. */
   readonly reason: string;
 }
@@ -53,6 +57,7 @@ let conversation: Conversation | undefined;
 let request: ConnectRequest | undefined;
 let lines: Line[] = [];
 let reason = "";
+let path: TorqueChat["path"] = "";
 let marks: { line: Line; said: number; mark: HTMLElement }[] = [];
 
 const links = new LinkSliders((link) => socket?.setSimulatedLink(link));
@@ -73,10 +78,11 @@ function show(now: TorqueChat["state"], text: string): void {
   element<HTMLButtonElement>("ask").disabled = now === "asking";
 }
 
-async function newSocket(acceptIncoming: boolean): Promise<TorqueSocket> {
+async function newSocket(acceptIncoming: boolean, introductions: boolean): Promise<TorqueSocket> {
   const made = new TorqueSocket({
     applicationId: APPLICATION,
     acceptIncoming,
+    introductions,
     simulatedLink: links.link,
     trustedGateways: acceptIncoming ? await gatewayKeys() : [],
     ...(carrier === "webtransport" || carrier === "websocket" ? { carriers: [carrier] } : {}),
@@ -97,19 +103,34 @@ async function gatewayKeys(): Promise<string[]> {
 async function openRoom(): Promise<void> {
   log.restart();
   show("waiting", "Opening");
-  const mine = (socket = await newSocket(true));
+  const { lobby } = await places();
+  const mine = (socket = await newSocket(!lobby, lobby !== undefined));
+  const name = roomName();
+  const atLobby = lobby ? await hostRoom(mine, lobby, name, { asked, missed }) : undefined;
   const link = new URL(location.href);
-  link.hash = mine.url;
+  link.hash = atLobby ? roomText({ name, key: mine.publicKey }) : mine.url;
   element<HTMLInputElement>("link").value = link.href;
   show("waiting", "Waiting for somebody");
   void mine.closed.then(({ code, message }) => {
     if (socket === mine) [socket] = [undefined];
     ended(code, "", message);
   });
-  for await (const next of mine.requests()) {
-    if (request || connection) next.refuse("somebody is here already");
-    else ask(next);
+  if (atLobby) {
+    log.add([{ b: "The lobby" }, ` at ${atLobby.peer.address} knows this room as ${name}`], "event");
+    void atLobby.closed.then(({ code }) => log.add([{ b: "The lobby has gone" }, `: ${code}. Nobody else finds this room`], "event"));
+    return;
   }
+  for await (const next of mine.requests()) asked(next);
+}
+
+function asked(next: ConnectRequest): void {
+  if (request || connection) next.refuse("somebody is here already");
+  else ask(next);
+}
+
+/** Somebody asked the lobby, and the two pages did not meet. */
+function missed(error: unknown): void {
+  log.add(["Somebody asked for this room and was not heard again: ", { b: error instanceof TorqueError ? error.code : String(error) }], "event");
 }
 
 /** Shows a request, to be answered by the person at this page. */
@@ -118,7 +139,8 @@ function ask(next: ConnectRequest): void {
   const name = textOf(next.connectData) || "Somebody";
   log.add([{ b: name }, ` asks to be let in, key ${short(next.peer.publicKey)}`], "event");
   setText(element("request-title"), `${name} asks to be let in`);
-  setText(element("request-from"), `From ${next.peer.address}${next.peer.origin ? `, a page of ${next.peer.origin}` : ""}, with the key`);
+  const from = next.peer.address === "relayed" ? "Introduced by the lobby, by which it comes" : `From ${next.peer.address}`;
+  setText(element("request-from"), `${from}${next.peer.origin ? `, a page of ${next.peer.origin}` : ""}, with the key`);
   setText(element("request-key"), next.peer.publicKey);
   show("asked", "Somebody asks");
   element("accept").focus();
@@ -147,9 +169,15 @@ async function askHost(): Promise<void> {
   show("asking", "Asking");
   setText(element("answer"), "Waiting for the other page to answer");
   try {
-    const mine = (socket = await newSocket(false));
+    const room = readRoom(invitation());
+    const lobby = room && (await places()).lobby;
+    if (room && !lobby) throw new LobbyError("no_lobby", "The program that serves this page has no lobby");
+    const mine = (socket = await newSocket(false, room !== undefined));
     const name = cut(names.guest.value.trim(), MAX_NAME).slice();
-    const opened = await mine.connect(invitation(), { connectData: name, trust: "anyone" });
+    const opened =
+      room && lobby
+        ? await enterRoom(mine, lobby, room, name, (parts) => log.add(parts, "event"))
+        : await mine.connect(invitation(), { connectData: name, trust: "anyone" });
     void opened.closed.then(() => mine.shutdown());
     talk(opened, textOf(opened.acceptData) || "The host");
   } catch (error) {
@@ -168,18 +196,37 @@ function talk(opened: TorqueConnection, name: string): void {
   opened.onpacket = (packet) => now.packet(packet);
   log.add(["Talking with ", { b: name }, `, key ${short(opened.peer.publicKey)}, ${opened.settings.replaceAll(";", ", ")}`], "event");
   setText(element("room-title"), name);
+  opened.onpathchanged = (address) => {
+    log.add([{ b: "Another path" }, address === "relayed" ? ": relayed by the lobby" : `: direct, to ${address}`], "event");
+    void showPath(opened);
+  };
+  log.add([{ b: opened.peer.address === "relayed" ? "Relayed by the lobby" : "Direct" }, opened.peer.address === "relayed" ? ", which cannot read it" : `, to ${opened.peer.address}`], "event");
+  void showPath(opened);
+  const looks = setInterval(() => void showPath(opened), 1_000);
   show("talking", `Talking with ${name}`);
   sayText.focus();
   void opened.closed.then(({ code, by, reason }) => {
     now.end();
+    clearInterval(looks);
+    path = "";
     [connection, conversation] = [undefined, undefined];
     if (by === "application") ended("", "", "You have left");
     else ended(code, textOf(reason), code);
   });
 }
 
+/** Shows the way that lines take, and its round trip. */
+async function showPath(of: TorqueConnection): Promise<void> {
+  const figures = await of.getStats();
+  if (connection !== of) return;
+  path = of.peer.address === "relayed" ? "relayed" : "direct";
+  const way = path === "relayed" ? "Relayed by the lobby" : `Direct, ${of.peer.address}`;
+  setText(element("path"), figures?.rttLatest ? `${way}, round trip ${figures.rtt.toFixed(figures.rtt < 10 ? 1 : 0)} ms` : way);
+  element("path").dataset.path = path;
+}
+
 function failed(error: unknown): void {
-  if (error instanceof TorqueError) ended(error.code, textOf(error.reason), error.message);
+  if (error instanceof TorqueError || error instanceof LobbyError) ended(error.code, textOf(error.reason), error.message);
   else ended("", "", String(error));
 }
 
@@ -273,8 +320,16 @@ window.torqueChat = {
   get lines() {
     return lines;
   },
+  get path() {
+    return path;
+  },
   get reason() {
     return reason;
   },
 };
 show("closed", "Not connected");
+void places().then(({ parrot }) => {
+  if (parrot === undefined || invitation() !== "") return;
+  element<HTMLAnchorElement>("parrot-link").href = `#${parrot}`;
+  element("parrot").hidden = false;
+});

@@ -32,9 +32,11 @@ use std::time::Duration;
 
 pub use board::{Board, Standing};
 pub use bots::Bots;
+pub use guaranteed::{Inbox, Letter, Outbox};
 pub use host::Arena;
 pub use rules::MAX_PLAYERS;
 use turns::Turns;
+pub use wire::{Reader, put_letters};
 
 /// The application id: the game and the version of its messages.
 pub const APPLICATION: &str = "torque arena 1";
