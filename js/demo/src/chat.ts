@@ -279,6 +279,7 @@ function tell(number: number, fate: Fate, tries: number): void {
 element("host-form").addEventListener("submit", (event) => {
   event.preventDefault();
   openRoom().catch((error: unknown) => {
+    void socket?.shutdown();
     socket = undefined;
     failed(error);
   });
