@@ -1,8 +1,12 @@
 //! The addresses at which one attempt looks for its host: when each is asked, which one is gone on with, and what the
 //! attempt ends with if none is (PROTOCOL.md 5.5; RFC 8305 calls it Happy Eyeballs).
 
+mod order;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+
+use order::interleaved;
 
 use super::maps::Attempts;
 use crate::address::Address;
@@ -103,32 +107,6 @@ pub(super) fn ended(code: CloseCode, why: &str) -> AttemptEnded {
         length -= 1;
     }
     AttemptEnded { code, by: ClosedBy::Socket, reason: why.as_bytes()[..length].to_vec() }
-}
-
-/// The addresses in the order in which they are asked: each once, and the families in turns, beginning with that of the
-/// first, so that a family that leads nowhere costs one step. Unspecified addresses, with which some name servers answer
-/// instead of not at all, are left out.
-fn interleaved(addresses: &[Address]) -> Vec<Address> {
-    let mut families = [Vec::new(), Vec::new()];
-    let mut first = None;
-    for address in addresses {
-        let ip = address.socket_addr().map(|address| address.ip());
-        if ip.is_some_and(|ip| ip.is_unspecified()) {
-            continue;
-        }
-        let is_v6 = ip.is_some_and(|ip| ip.is_ipv6());
-        let family = &mut families[usize::from(is_v6 != *first.get_or_insert(is_v6))];
-        if !family.contains(address) {
-            family.push(*address);
-        }
-    }
-    let mut turns = Vec::new();
-    for turn in 0..addresses.len() {
-        for family in &families {
-            turns.extend(family.get(turn));
-        }
-    }
-    turns
 }
 
 impl Candidates {
@@ -596,6 +574,3 @@ impl Candidate {
         self.attempt()?.deadline()
     }
 }
-
-#[cfg(test)]
-mod tests;
