@@ -727,3 +727,19 @@ fn whatever_happens_what_is_found_is_true_and_nothing_is_left() {
         assert_eq!(world.introducer.kept(), 0);
     });
 }
+
+#[test]
+fn what_asks_for_tokens_counts_like_a_request() {
+    let mut world = World::observing(2);
+    for attempt in 0..100 {
+        world.want(1, LOOK + attempt, 0);
+    }
+    world.ask_opening(1, 2, false);
+    let stats = world.introducer.stats();
+    assert_eq!((stats.looks, stats.too_many_requests, stats.requests), (1, 37, 0));
+    // The one that was taken last is answered, and others have their own rate.
+    world.millis(2_000);
+    assert_eq!(world.nats(1, LOOK + 63).len(), 1);
+    world.want(2, LOOK, 0);
+    assert!(world.tokens(2, LOOK).is_some());
+}
