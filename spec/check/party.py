@@ -17,6 +17,7 @@ from .live import Ended, Endpoint, Live, connect
 from .looks import Looks, is_destination, nats_in_words
 
 SCHEDULE = (0, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 2.4, 3.2, 4.0)  # 8.2
+SHARED = ipaddress.ip_network("100.64.0.0/10")
 ATTEMPT = 1                  # bit 31 is 0: this side began the connection with the lobby (3)
 TAKES_DIRECT_PATHS, OPENS_PORTS = 8, 16  # of a request's flags
 BEGAN = time.monotonic()
@@ -47,7 +48,7 @@ class Punching:
         for candidate in candidates:
             ip = ipaddress.ip_address(candidate["ip"])
             if is_destination(ip, candidate["port"]) and (ip.version == 6) == (self.endpoint.udp.family == socket.AF_INET6):
-                wanted.append((not ip.is_private, (str(ip), candidate["port"])))
+                wanted.append((not (ip.is_private or ip in SHARED), (str(ip), candidate["port"])))
         wanted = [address for _, address in sorted(wanted, key=lambda one: one[0])]
         self.plan = [one for one in self.plan if one[1] in wanted]
         for place, address in enumerate(one for one in wanted if one not in self.candidates):
