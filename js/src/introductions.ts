@@ -2,14 +2,10 @@ import type { Client } from "./client.js";
 import type { ClientConnection } from "./client_connection.js";
 import type { CloseCode } from "./codes.js";
 import { copyOf, type Data } from "./data.js";
-import type { RelaySetting } from "./engine/core.js";
-import type { IntroductionResult } from "./engine/events.js";
 import { TorqueError } from "./error.js";
 import type { ConnectOptions } from "./options.js";
 import { keyIn } from "./target.js";
 import { type Judgement, judge, type Trust } from "./trust.js";
-
-export type { IntroductionResult } from "./engine/events.js";
 
 /** What a socket allows and does in introductions (spec/API.md 8). All of it may be left out. */
 export interface IntroductionOptions {
@@ -52,6 +48,9 @@ export interface Relay {
   lifetime?: number;
 }
 
+/** The limits of a circuit as the core takes them: those that are not a number are as usual. @internal */
+export type RelaySetting = Required<Relay>;
+
 /** How two sockets are introduced. */
 export interface IntroduceOptions {
   /** Lends them a circuit through this socket while they have no direct path: `true`, or its limits. It cannot read what it passes on. Default: none. */
@@ -82,6 +81,9 @@ export interface IntroducedHostOptions extends IntroducedPaths {
   /** Gives the attempt up, or closes the connection. */
   signal?: AbortSignal;
 }
+
+/** How an introduction ended. */
+export type IntroductionResult = "direct" | "relayed" | "became_direct" | "never_asked" | "unknown" | "failed";
 
 /** What became of an introduction, by the parties' word. */
 export interface IntroductionOutcome<Connection> {

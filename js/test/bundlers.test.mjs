@@ -20,6 +20,9 @@ const fromBundlers = createRequire(join(bundlers, "package.json"));
 const main = `import { exchange } from "./exchange.js"; globalThis.exchange = exchange;`;
 const html = `<!doctype html><title>test</title><link rel=icon href=data:,><script type="module" src="./main.js"></script>`;
 
+/** What the module without introductions does not take. */
+const INTRODUCTIONS = { introductions: { introduces: false } };
+
 /** Each makes the page `folder/out` of `folder/index.html`. */
 const BUNDLERS = {
   "webpack 5": async (folder) => {
@@ -49,19 +52,20 @@ async function vite(place, folder) {
 }
 
 for (const [name, bundle] of Object.entries(BUNDLERS)) {
-  test(`a page made by ${name} connects, in a worker and without one`, async (t) => {
+  test(`a page made by ${name} connects, in a worker and without one, and with introductions`, async (t) => {
     const { folder } = await project(t, { "index.html": html, "main.js": main, "exchange.js": exchange });
     await bundle(folder);
     // Nothing is found but what the bundler has made.
     await rm(join(folder, "node_modules"), { recursive: true });
     for (const worker of [true, false]) await exchangeInPage(t, join(folder, "out"), { worker });
+    await exchangeInPage(t, join(folder, "out"), INTRODUCTIONS);
   });
 }
 
 for (const format of ["esm", "cjs"]) {
   test(`a server in one file (esbuild, ${format}) connects`, async (t) => {
     const host = await startHost(t);
-    const server = `import { exchange } from "./exchange.js";\nexchange(process.argv[2]).then((seen) => console.log(JSON.stringify(seen)));`;
+    const server = `import { exchange } from "./exchange.js";\nexchange(process.argv[2], ${JSON.stringify(INTRODUCTIONS)}).then((seen) => console.log(JSON.stringify(seen)));`;
     const { folder } = await project(t, { "server.js": server, "exchange.js": exchange });
     const outfile = join(folder, "out", format === "esm" ? "server.mjs" : "server.cjs");
     await esbuild({ absWorkingDir: folder, entryPoints: ["server.js"], bundle: true, platform: "node", format, outfile, logLevel: "error" });

@@ -50,8 +50,17 @@ for (const [name, options] of Object.entries(PROJECTS)) {
   test(`TypeScript: strict, with every declared type checked (${name})`, async (t) => {
     const host = await startHost(t);
     const source = `
-import { TorqueSocket, TorqueError, type ConnectionFigures, type ErrorCode, type SocketOptions, type Trust, type Verdict } from "torque-socket";
+import { type ConnectRequest, TorqueConnection, TorqueSocket, TorqueError, type ConnectionFigures, type ErrorCode, type SocketOptions, type Trust, type Verdict } from "torque-socket";
 import { DraftSocket } from "torque-socket/draft";
+
+export async function meet(socket: TorqueSocket, lobby: TorqueConnection, number: number): Promise<[ConnectRequest, TorqueConnection]> {
+  socket.onintroduced = ({ introduction, host, result }) => console.log(introduction, host.number, result === "became_direct");
+  const id: string = await socket.introduce(lobby, lobby, { relay: { bytesPerSecond: 1 } });
+  new DraftSocket({ introductions: { introduces: true } }).connect_introduced(1, number, true, id, "", { direct: false });
+  // @ts-expect-error There is no such word.
+  void socket.connectIntroduced(lobby, number, { trust: "anyone", relay: "sometimes" });
+  return [await socket.connectIntroduced(lobby, number, { isHost: true }), await socket.connectIntroduced(lobby, number, { trust: "anyone", relay: "at-once" })];
+}
 
 export async function exchange(url: string): Promise<unknown> {
   const options: SocketOptions = { settings: "window=64", simulatedLink: { delay: 1 } };

@@ -1,4 +1,5 @@
 import { TorqueError } from "../error.js";
+import type { RelaySetting } from "../introductions.js";
 
 /** What `crates/torque-wasm/src/exports.rs` exports; that file says what each does. */
 interface Exports extends Partial<IntroductionExports> {
@@ -70,14 +71,6 @@ interface IntroductionExports {
   event_took(): number;
   event_introduction(): number;
   event_introduced_data(): number;
-}
-
-/** The limits of a circuit; those that are not a number are as usual. */
-export interface RelaySetting {
-  bytesPerSecond: number;
-  datagramsPerSecond: number;
-  bytes: number;
-  lifetime: number;
 }
 
 /** The calls that need no translation. */

@@ -1,11 +1,9 @@
 import type { CloseCode } from "../codes.js";
+import type { IntroductionResult } from "../introductions.js";
 import type { Verdict } from "../ledger.js";
 import type { Core } from "./core.js";
 import type { ClosedBy } from "./messages.js";
 import { CLOSED_BY, DELIVERIES, EVENT } from "./numbers.js";
-
-/** What became of an introduction. */
-export type IntroductionResult = "direct" | "relayed" | "became_direct" | "never_asked" | "unknown" | "failed";
 
 /** By their numbers; of 255, and what this package does not know, it has failed. */
 const RESULTS: readonly IntroductionResult[] = ["direct", "relayed", "became_direct", "never_asked", "unknown"];

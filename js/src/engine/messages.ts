@@ -6,7 +6,7 @@
  */
 
 import type { ErrorCode } from "../error.js";
-import type { RelaySetting } from "./core.js";
+import type { RelaySetting } from "../introductions.js";
 import type { CoreEvent } from "./events.js";
 import type { ConnectionFigures } from "./figures.js";
 import type { GatewayCarrier, LinkSetting } from "../options.js";
@@ -31,7 +31,7 @@ export interface EngineOptions {
 /** Whether the application is asked about a host's key: about one that the URL does not name, never, or about every one. */
 export type AttemptTrust = "ask" | "anyone" | "ask_always";
 
-/** How a connection begins that an introducer makes: `introducer` is its connection here, `remote` the introducer's number of the other party. */
+/** How a connection begins that an introducer makes: `introducer` is its connection here, `remote` the introducer's number of the other party. @internal */
 export interface IntroducedAttempt {
   introducer: number;
   remote: number;
