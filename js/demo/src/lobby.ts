@@ -75,7 +75,7 @@ export async function hostRoom(socket: TorqueSocket, lobby: string, name: string
       const [word, number] = textOf(packet).split(" ");
       if (word === "registered") resolve();
       if (word === "asked") {
-        socket.connectIntroduced(connection, Number(number), { isHost: true, relay: "at_once" }).then(events.asked, events.missed);
+        socket.connectIntroduced(connection, Number(number), { isHost: true, relay: "at-once" }).then(events.asked, events.missed);
       }
     };
   });
@@ -95,5 +95,5 @@ export async function enterRoom(
   if (!number || !key) throw new LobbyError("not_a_lobby", "What should be the lobby is none");
   tell([{ b: "The lobby" }, ` at ${connection.peer.address} knows the room, and introduces the two pages`]);
   // The lobby's word is not enough: the link holds the host's key.
-  return socket.connectIntroduced(connection, Number(number), { trust: room.key, connectData, relay: "at_once" });
+  return socket.connectIntroduced(connection, Number(number), { trust: room.key, connectData, relay: "at-once" });
 }
