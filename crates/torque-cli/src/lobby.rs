@@ -1,4 +1,5 @@
-//! The protocol between a lobby (`torque introduce`) and its clients (`torque host --via`, `torque connect --via`).
+//! The protocol between a lobby (`torque introduce`) and its clients (`torque host --via`, `torque connect --via`,
+//! `torque nat`).
 //!
 //! A client connects to the lobby as to any host. All of them have the same application id (`--application`), because a client talks to
 //! the lobby and to the other party with one socket. Its connect data is one line of ASCII with one space between words:
@@ -7,10 +8,11 @@
 //! | --- | --- |
 //! | `torque lobby 1 host NAME` | Others may ask for this client by NAME, until its connection with the lobby ends. |
 //! | `torque lobby 1 ask NAME` | Introduce me to the client with this name: I am the initiator, it is the host. |
+//! | `torque lobby 1 look` | Look at my NAT, and nothing else. |
 //!
 //! A NAME has 1 to 64 ASCII letters, digits, `.`, `_` or `-`. Capitals are taken as small letters.
 //!
-//! 1. The lobby refuses the connection with a reason that people can read, or accepts it. Its accept data is `torque lobby 1` for `host`. For `ask`
+//! 1. The lobby refuses the connection with a reason that people can read, or accepts it. Its accept data is `torque lobby 1` for `host` and `look`. For `ask`
 //!    it is `NUMBER KEY`: the number of the connection between the lobby and the host, in decimal, and the host's public key (`tk1…`).
 //! 2. When the connection of a host is established at the lobby, it has the name, and the lobby sends it the packet `registered`.
 //! 3. When the connection of one that asks is established at the lobby, the lobby sends the host the packet `asked NUMBER KEY`, with the number of
@@ -21,7 +23,7 @@
 //!
 //! A name belongs to the key that registered it first, for as long as a connection with that key holds it. A later connection with the same key takes
 //! the name over: the lobby closes the earlier one with the reason `taken over`, and that client does not come back by itself. A connection registers
-//! one name, or asks once.
+//! one name, asks once, or looks.
 //!
 //! Other packets are ignored in both directions. A later version of the protocol has another number in place of 1, and a lobby refuses a
 //! version that it does not know.
@@ -40,7 +42,10 @@ const VERSION: &str = "1";
 /// The first word of the packet to a host.
 const ASKED: &str = "asked";
 
-/// The accept data for a host: this is a lobby.
+/// The word of one that has its NAT looked at.
+const LOOK: &str = "look";
+
+/// The accept data for a host, and for one that has its NAT looked at: this is a lobby.
 pub const ACCEPTED: &str = "torque lobby 1";
 /// The packet to a host that has the name now.
 pub const REGISTERED: &str = "registered";
@@ -86,6 +91,8 @@ pub enum Request {
     Host(Name),
     /// To be introduced to the client with this name.
     Ask(Name),
+    /// To have its NAT looked at.
+    Look,
 }
 
 impl Request {
@@ -106,6 +113,7 @@ impl Request {
         match rest.split_once(' ') {
             Some(("host", name)) => Ok(Self::Host(name.parse()?)),
             Some(("ask", name)) => Ok(Self::Ask(name.parse()?)),
+            None if rest == LOOK => Ok(Self::Look),
             _ => Err(strange()),
         }
     }
@@ -116,6 +124,7 @@ impl fmt::Display for Request {
         match self {
             Self::Host(name) => write!(f, "{HEAD} {VERSION} host {name}"),
             Self::Ask(name) => write!(f, "{HEAD} {VERSION} ask {name}"),
+            Self::Look => write!(f, "{HEAD} {VERSION} {LOOK}"),
         }
     }
 }
@@ -164,7 +173,7 @@ mod tests {
     fn what_is_written_is_read_as_the_same() {
         let name: Name = "Pond-1".parse().unwrap();
         assert_eq!(name.as_str(), "pond-1");
-        for request in [Request::Host(name.clone()), Request::Ask(name)] {
+        for request in [Request::Host(name.clone()), Request::Ask(name), Request::Look] {
             assert_eq!(Request::parse(request.to_string().as_bytes()), Ok(request));
         }
         let other = Other { number: u32::MAX, key: KeyPair::from_seed([1; 32]).public() };
@@ -202,6 +211,7 @@ mod tests {
             (b"hello", "this is a lobby"),
             (b"torque lobby 1", "this is a lobby"),
             (b"torque lobby 1 own pond", "this is a lobby"),
+            (b"torque lobby 1 look pond", "this is a lobby"),
             (b"torque lobby 2 host pond", "version 1"),
             (b"torque lobby 1 host", "this is a lobby"),
             (b"torque lobby 1 host ", "1 to 64"),

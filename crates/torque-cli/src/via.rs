@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use serde_json::json;
-use torque_socket::{ConnectOptions, IntroducedOptions, PublicKey, Relaying, Socket, Trust};
+use torque_socket::{Config, ConnectOptions, IntroducedOptions, PublicKey, Relaying, Socket, Trust};
 
 use crate::connecting::{self, Attempt, Connected, Wish, with_credential};
 use crate::failure::{Code, Failure};
@@ -33,6 +33,22 @@ pub struct PathOptions {
     /// Take no direct path, so that the other side does not learn this one's address
     #[arg(long, requires = "via")]
     no_direct: bool,
+
+    /// Try many ports where a NAT gives another port for each destination: up to 4,096 datagrams in 30 s, to one address
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, requires = "via")]
+    hard_nat: HardNat,
+}
+
+/// When many ports are tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum HardNat {
+    /// When the two are connected through the lobby's relay, and this side knows or has accepted the other's key
+    #[default]
+    Verified,
+    /// Before that too, on the lobby's word: one that lies can aim the datagrams at anybody
+    Always,
+    /// Never: such a connection stays relayed, or fails
+    Never,
 }
 
 /// The use of the lobby as a relay.
@@ -48,6 +64,15 @@ pub enum Relay {
 }
 
 impl PathOptions {
+    /// Puts them into the configuration of the socket.
+    pub fn configure(&self, config: &mut Config) {
+        config.introduction.hard_nat = match self.hard_nat {
+            HardNat::Verified => torque_socket::HardNat::Verified,
+            HardNat::Always => torque_socket::HardNat::Always,
+            HardNat::Never => torque_socket::HardNat::Never,
+        };
+    }
+
     /// Puts them into the options of an introduced connection.
     pub fn apply(&self, options: IntroducedOptions) -> Result<IntroducedOptions, Failure> {
         let options = options.with_relay(match self.relay {

@@ -149,7 +149,8 @@ impl Builder {
     /// Asks this machine's router for a port that leads to the socket (PCP, NAT-PMP or UPnP; feature `port-mapping`; default
     /// false): then others reach it by an introduction through NATs that let in nobody by themselves.
     ///
-    /// The router is asked when the first [`connect_introduced`](Socket::connect_introduced) with direct paths begins, on another
+    /// The router is asked when the first [`connect_introduced`](Socket::connect_introduced) with direct paths or
+    /// [`look_at_nat`](Socket::look_at_nat) begins, on another
     /// thread: nothing waits for the answer. The port is given back when the socket is dropped, which takes up to 300 ms. A router
     /// that is not asked, or refuses, costs only this possibility.
     #[cfg(feature = "port-mapping")]

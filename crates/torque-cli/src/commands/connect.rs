@@ -99,7 +99,9 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
 
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
-    let mut socket = args.socket.builder()?.client()?;
+    let mut config = args.socket.config();
+    args.via.paths.configure(&mut config);
+    let mut socket = args.socket.builder()?.config(config).client()?;
     key_log::install(&mut socket, output)?;
     let wish = Wish {
         target: &args.url,

@@ -156,6 +156,7 @@ pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     config.origins.trusted_gateways.clone_from(&args.trusted_gateway);
     config.origins.allowed_origins.clone_from(&args.allowed_origin);
     config.origins.allow_native = args.allow_native;
+    args.registration.configure(&mut config);
     // A key of this run alone belongs to no earlier connection.
     config.sole_identity = args.socket.key.is_some() && !args.shared_key;
     args.limits.apply(&mut config);

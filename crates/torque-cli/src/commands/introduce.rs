@@ -5,7 +5,7 @@ mod guests;
 mod names;
 mod notices;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -28,6 +28,7 @@ Examples:
                                              register a host there, from behind any NAT
   torque connect --via torque://tk1...@lobby tk1...@pond
                                              connect to it
+  torque nat torque://tk1...@lobby           what a machine's NAT is like
   torque introduce --relay                   pass packets on for those who have no direct path
   torque introduce --allow-key tk1... --allow-key tk1...
                                              for these two only
@@ -39,6 +40,9 @@ The lobby needs an address that both sides can reach: a public one, unless all a
 It tells each side the other's key, addresses and a fresh secret. The two open their NATs to each other and connect. From then \
 on they need the lobby only if it relays. It cannot read what it relays. It could name a wrong key: the two should know \
 each other's keys from elsewhere.
+
+The lobby uses a second UDP port to see how the NAT of each side behaves: some give another port for each destination, and these two sides need more \
+tries. Without that port they stay relayed.
 
 A name belongs to the key that registered it first, as long as a host with that key is connected.
 
@@ -55,6 +59,11 @@ pub struct Args {
     /// Address and UDP port; 0.0.0.0 and [::] mean all addresses, IPv4 and IPv6 [default: 0.0.0.0:28000]
     #[arg(value_name = "BIND")]
     bind: Option<String>,
+
+    /// Second port where the lobby sees how NATs behave, better at another IP address of this machine. Firewalls must let UDP in there as well
+    /// [default: the port after that of BIND, if it is free]
+    #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = parse_observe)]
+    observe: Option<SocketAddr>,
 
     /// Let this key register and ask (tk1...); may be repeated. Without any, everybody may
     #[arg(long, value_name = "KEY")]
@@ -138,10 +147,22 @@ impl Args {
     }
 }
 
+/// Reads `[ADDRESS:]PORT`. Without an address it is that of the lobby.
+fn parse_observe(text: &str) -> Result<SocketAddr, String> {
+    let port = || text.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    text.parse()
+        .or_else(|_| port())
+        .map_err(|_| "write 28001, 203.0.113.2:28001 or [2001:db8::2]:28001".into())
+}
+
 pub fn run(args: &Args, output: &Output) -> Result<(), Failure> {
     stop::watch()?;
     let bind = args.bind.clone().unwrap_or_else(|| format!("0.0.0.0:{DEFAULT_PORT}"));
-    let mut socket = args.socket.builder()?.config(args.config()).bind(&bind)?;
+    let mut builder = args.socket.builder()?.config(args.config());
+    if let Some(address) = args.observe {
+        builder = builder.observe_at(address);
+    }
+    let mut socket = builder.bind(&bind)?;
     key_log::install(&mut socket, output)?;
     let metrics = args.metrics.map(MetricsListener::bind).transpose()?;
     let logs = Logs::new(Level::Info, output);
@@ -206,7 +227,18 @@ fn announce(
     };
     let rate = args.relay.then_some(args.relay_rate);
     let commands = ["torque host --via URL --as NAME", "torque connect --via URL KEY@NAME"];
-    listening.tell(&commands, json!({ "relay_rate": rate }), output)?;
+    let observing = socket.observing_addr();
+    let more = json!({ "relay_rate": rate, "observing": observing.map(|address| address.to_string()) });
+    listening.tell(&commands, more, output)?;
+    match observing {
+        Some(address) if address.ip() == socket.local_addr().ip() => {
+            output.line(format_args!("  sees at port {} how NATs behave", address.port()))?;
+        }
+        Some(address) => output.line(format_args!("  sees at {address} how NATs behave"))?,
+        None => output.line(format_args!(
+            "  {DIM}has no second port, and does not see how NATs behave (--observe){DIM:#}"
+        ))?,
+    }
     match rate {
         Some(rate) => output.line(format_args!("  relays {rate} bytes a second each way for two parties")),
         None => output.line(format_args!("  {DIM}does not relay (--relay){DIM:#}")),

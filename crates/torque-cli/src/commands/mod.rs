@@ -11,6 +11,7 @@ pub mod introduce;
 pub mod key;
 pub mod keygen;
 pub mod man;
+pub mod nat;
 pub mod ping;
 pub mod query;
 pub mod sign;
@@ -30,6 +31,7 @@ pub enum Command {
     Query(query::Args),
     Discover(discover::Args),
     Introduce(introduce::Args),
+    Nat(nat::Args),
     #[cfg(feature = "gateway")]
     Gateway(Box<gateway::Args>),
     Keygen(keygen::Args),
@@ -57,6 +59,7 @@ pub fn run(command: Command, program: clap::Command, output: &Output) -> Result<
         Command::Query(args) => query::run(&args, output),
         Command::Discover(args) => discover::run(&args, output),
         Command::Introduce(args) => introduce::run(&args, output),
+        Command::Nat(args) => nat::run(&args, output),
         #[cfg(feature = "gateway")]
         Command::Gateway(args) => gateway::run(*args, output),
         Command::Keygen(args) => keygen::run(&args, output),

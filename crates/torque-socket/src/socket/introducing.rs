@@ -97,6 +97,8 @@ impl Socket {
         if self.shard.is_some() {
             return Err(CallError::OtherShard);
         }
+        #[cfg(feature = "port-mapping")]
+        self.ask_router();
         self.endpoint.look_at_nat(self.clock.now(), introducer)
     }
 

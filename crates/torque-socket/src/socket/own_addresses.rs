@@ -73,8 +73,15 @@ impl Socket {
         self.own_addresses.router = Router::Wanted;
     }
 
+    /// The address at this machine's router from which datagrams come to the socket, if the router was asked
+    /// ([`Builder::map_port`](crate::Builder::map_port)) and has given one by now.
     #[cfg(feature = "port-mapping")]
-    fn ask_router(&mut self) {
+    pub fn mapped_addr(&self) -> Option<SocketAddr> {
+        self.own_addresses.mapped
+    }
+
+    #[cfg(feature = "port-mapping")]
+    pub(super) fn ask_router(&mut self) {
         if !matches!(self.own_addresses.router, Router::Wanted) {
             return;
         }

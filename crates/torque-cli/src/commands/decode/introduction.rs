@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use torque_proto::wire::ParseError;
 use torque_proto::wire::control::reliable::ReliableKind;
 use torque_proto::wire::introduction::{
-    Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Introduction, Nat, Outcome,
-    OutcomeResult, PartyFlags, Request, parse_candidates, parse_withdraw,
+    Candidate, CandidateKind, CircuitNotice, CircuitState, Introduced, Introduction, Nat, Nats, Observed,
+    Outcome, OutcomeResult, PartyFlags, Request, Tokens, parse_candidates, parse_tokens_wanted,
+    parse_withdraw,
 };
 use torque_socket::{CloseCode, PublicKey};
 
@@ -20,7 +21,10 @@ pub fn explain(kind: ReliableKind, body: &[u8]) -> Option<Result<String, ParseEr
         ReliableKind::OUTCOME => Outcome::parse(body).map(outcome),
         ReliableKind::CANDIDATES => parse_candidates(body).map(|list| candidates(&list)),
         ReliableKind::WITHDRAW => parse_withdraw(body).map(|code| format!("code {}", close_code(code))),
+        ReliableKind::TOKENS => explain_tokens(body),
+        ReliableKind::OBSERVED => Observed::parse(body).map(observed),
         ReliableKind::CIRCUIT => CircuitNotice::parse(body).map(circuit),
+        ReliableKind::NATS => Nats::parse(body).map(nats),
         _ => return None,
     })
 }
@@ -33,7 +37,10 @@ pub const fn name(kind: ReliableKind) -> Option<&'static str> {
         ReliableKind::OUTCOME => "outcome",
         ReliableKind::CANDIDATES => "candidates",
         ReliableKind::WITHDRAW => "withdraw",
+        ReliableKind::TOKENS => "tokens",
+        ReliableKind::OBSERVED => "observed",
         ReliableKind::CIRCUIT => "circuit",
+        ReliableKind::NATS => "nats",
         _ => return None,
     })
 }
@@ -61,14 +68,14 @@ fn introduced(told: &Introduced) -> String {
         0 => "no circuit".into(),
         number => format!("circuit {number:08x} of {} bytes a second", told.circuit_rate),
     };
-    let observed = told.observed.map_or_else(|| "none".into(), |address: SocketAddr| address.to_string());
     format!(
-        "id {:016x}, {}, key {key}, nonce {}, secret not shown, {circuit}, NAT {}, own NAT {}, observed {observed}, {}",
+        "id {:016x}, {}, key {key}, nonce {}, secret not shown, {circuit}, NAT {}, own NAT {}, observed {}, {}",
         told.id,
         flags(told.flags),
         hex(&told.nonce),
         nat(told.nat),
-        nat(told.own_nat),
+        own_nat(told.own_nat),
+        or_none(told.observed),
         candidates(&told.candidates),
     )
 }
@@ -103,6 +110,42 @@ fn flags(flags: PartyFlags) -> String {
     ];
     let words = others.iter().filter(|(is_set, _)| *is_set).map(|(_, words)| *words);
     [side].into_iter().chain(words).collect::<Vec<_>>().join(", ")
+}
+
+/// What a party wants has one byte; what an introducer gives has more.
+fn explain_tokens(body: &[u8]) -> Result<String, ParseError> {
+    if body.len() == 1 {
+        return Ok(match parse_tokens_wanted(body)? {
+            0 => "wants its NAT looked at".into(),
+            count => format!("wants {count}"),
+        });
+    }
+    let Tokens { second, tokens } = Tokens::parse(body)?;
+    let list = tokens.iter().map(|token| hex(token)).collect::<Vec<_>>().join(", ");
+    let purpose = second.map_or_else(|| "as asked for".into(), |second| format!("for a look, with {second}"));
+    Ok(format!("{purpose}: {list}"))
+}
+
+fn observed(message: Observed) -> String {
+    let whose = if message.is_other { "the other party's" } else { "the party's" };
+    format!("{whose} token {} came from {}", message.round, message.address)
+}
+
+fn nats(message: Nats) -> String {
+    let Nats { other, own, observed } = message;
+    format!("NAT {}, own NAT {}, observed {}", nat(other), own_nat(own), or_none(observed))
+}
+
+fn or_none(address: Option<SocketAddr>) -> String {
+    address.map_or_else(|| "none".into(), |address| address.to_string())
+}
+
+/// A stride is told to the other party only.
+fn own_nat(own: Nat) -> String {
+    match own {
+        Nat::Sequential(_) => "sequential".into(),
+        other => nat(other),
+    }
 }
 
 fn nat(nat: Nat) -> String {

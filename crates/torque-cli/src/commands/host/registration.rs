@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use torque_socket::{
-    ChallengeResponse, ClosedBy, ConnectOptions, ConnectionId, Event, IntroducedOptions, PublicKey, Socket,
-    ToTarget, Trust,
+    ChallengeResponse, ClosedBy, Config, ConnectOptions, ConnectionId, Event, IntroducedOptions, PublicKey,
+    Socket, ToTarget, Trust,
 };
 
 use crate::connecting;
@@ -51,6 +51,11 @@ pub struct RegistrationOptions {
 }
 
 impl RegistrationOptions {
+    /// Puts the options into the configuration of the socket.
+    pub fn configure(&self, config: &mut Config) {
+        self.paths.configure(config);
+    }
+
     /// The registration that these options ask for.
     pub fn registration<'a>(&self, logs: &'a Logs<'a>) -> Result<Option<Registration<'a>>, Failure> {
         let (Some(url), Some(name)) = (&self.via, &self.name) else { return Ok(None) };

@@ -35,6 +35,8 @@ enum Role {
         host: ConnectionId,
         progress: Progress,
     },
+    /// Has its NAT looked at.
+    Looks,
 }
 
 /// How far the introduction of one that asks is.
@@ -46,9 +48,10 @@ enum Progress {
 }
 
 impl Role {
-    fn name(&self) -> &Name {
+    fn name(&self) -> Option<&Name> {
         match self {
-            Self::Host(name) | Self::Asks { name, .. } => name,
+            Self::Host(name) | Self::Asks { name, .. } => Some(name),
+            Self::Looks => None,
         }
     }
 }
@@ -185,6 +188,7 @@ impl<'a> Guests<'a> {
                 let host = holder.connection;
                 Ok((Role::Asks { name, host, progress: Progress::NotBegun }, other.to_string()))
             }
+            Request::Look => Ok((Role::Looks, ACCEPTED.to_owned())),
         }
     }
 
@@ -207,7 +211,7 @@ impl<'a> Guests<'a> {
                 }
                 self.notices.add(id, None, REGISTERED.to_owned());
                 self.notices.send(socket);
-                self.tell_guest("registered", id, remote, key, &name)
+                self.tell_guest("registered", id, remote, key, Some(&name))
             }
             Role::Asks { name, host, progress } => {
                 let (name, host) = (name.clone(), *host);
@@ -223,8 +227,9 @@ impl<'a> Guests<'a> {
                 self.figures.introduced += 1;
                 self.notices.add(host, Some(id), Other { number: id.get(), key }.to_packet());
                 self.notices.send(socket);
-                self.tell_guest("asked", id, remote, key, &name)
+                self.tell_guest("asked", id, remote, key, Some(&name))
             }
+            Role::Looks => self.tell_guest("looks", id, remote, key, None),
         }
     }
 
@@ -232,7 +237,7 @@ impl<'a> Guests<'a> {
     fn is_under_way(&self, asks: ConnectionId, host: ConnectionId) -> bool {
         self.guests.get(&asks).is_some_and(|guest| match guest.role {
             Role::Asks { host: other, progress, .. } => other == host && progress == Progress::Begun,
-            Role::Host(_) => false,
+            Role::Host(_) | Role::Looks => false,
         })
     }
 
@@ -281,7 +286,8 @@ impl<'a> Guests<'a> {
     fn closed(&mut self, id: ConnectionId, code: CloseCode, reason: &[u8]) -> Result<(), Failure> {
         // What never got in was told as refused.
         let Some(guest) = self.guests.remove(&id) else { return Ok(()) };
-        let name = guest.role.name();
+        let name = guest.role.name().map(Name::as_str);
+        let shown = name.unwrap_or("-");
         if let Role::Host(name) = &guest.role {
             self.names.free(name, id);
         }
@@ -290,11 +296,11 @@ impl<'a> Guests<'a> {
         self.logs.event(
             Level::Info,
             "closed",
-            format_args!("{id} {name} {code} {}", printable(reason)),
+            format_args!("{id} {shown} {code} {}", printable(reason)),
             || {
                 json!({
                     "connection": id.to_string(),
-                    "name": name.as_str(),
+                    "name": name,
                     "code": code,
                     "reason": printable(reason),
                 })
@@ -308,16 +314,18 @@ impl<'a> Guests<'a> {
         id: ConnectionId,
         remote: Address,
         key: PublicKey,
-        name: &Name,
+        name: Option<&Name>,
     ) -> Result<(), Failure> {
-        let text = format_args!("{id} {remote} {NAME}{key}{NAME:#} {name}");
+        let name = name.map(Name::as_str);
+        let shown = name.unwrap_or("-");
+        let text = format_args!("{id} {remote} {NAME}{key}{NAME:#} {shown}");
         self.logs.event(Level::Info, event, text, || {
             json!({
                 "connection": id.to_string(),
                 "number": id.get(),
                 "remote": remote.to_string(),
                 "public_key": key.to_string(),
-                "name": name.as_str(),
+                "name": name,
             })
         })
     }
