@@ -8,16 +8,20 @@ mod common;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::{Host, event, lines, output, skip};
+use common::{Host, Running, event, lines, output, skip};
 use serde_json::Value;
 
 /// How a router maps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nat {
+    /// None: addresses are routed.
+    Routed,
     /// The same port for all destinations, where it can.
     Independent,
     /// A random port for each destination.
     Unpredictable,
+    /// The same by the older rule.
+    Random,
 }
 
 /// The lobby's network, and two private ones with a router before each. Removed with the value.
@@ -73,9 +77,15 @@ impl Networks {
         }
         run("ip", &["-n", home, "route", "add", "default", "via", &inside])?;
         self.in_router(index, "echo 1 > /proc/sys/net/ipv4/ip_forward")?;
+        if nat == Nat::Routed {
+            let subnet = format!("192.168.{index}.0/24");
+            run("ip", &["-n", world, "route", "add", &subnet, "via", &outside(index)])?;
+        }
         let masquerade = match nat {
+            Nat::Routed => "accept",
             Nat::Independent => "masquerade",
             Nat::Unpredictable => "masquerade fully-random",
+            Nat::Random => "masquerade random",
         };
         // Nobody comes in who was not written to.
         let rules = format!(
@@ -105,10 +115,10 @@ impl Networks {
     }
 
     /// A host in the first home that has registered as `pond`, and how others name it.
-    fn registered(&self, lobby: &Host) -> (Host, String) {
+    fn registered(&self, lobby: &Host, arguments: &[&str]) -> (Host, String) {
         let mut command = torque(&self.homes[0]);
         command.args(["host", "--via", lobby.url(), "--as", "pond"]);
-        let mut host = Host::start_with(command, &[]);
+        let mut host = Host::start_with(command, arguments);
         let target = host.until("registered")["target"].as_str().unwrap().to_owned();
         (host, target)
     }
@@ -119,6 +129,16 @@ impl Networks {
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         lines(&text)
+    }
+}
+
+impl Networks {
+    /// What `torque nat` tells in a home.
+    fn nat(&self, home: usize, lobby: &Host) -> Value {
+        let output = output(torque(&self.homes[home]).args(["nat", "--json", lobby.url()]));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        event(&lines(&text), "nat").clone()
     }
 }
 
@@ -159,7 +179,7 @@ fn two_behind_nats_connect_directly_and_nobody_else_gets_in() {
         Err(why) => return skip(&format!("NATs need root, iproute2 and nftables: {why}")),
     };
     let lobby = networks.lobby(&[]);
-    let (host, target) = networks.registered(&lobby);
+    let (host, target) = networks.registered(&lobby, &[]);
     // The router lets nobody in.
     let plain = format!("torque://{}@{}:28000", host.key(), outside(0));
     networks.connect(3, &[&plain, "--send", "x", "--timeout", "1"]);
@@ -185,7 +205,7 @@ fn where_nats_let_no_direct_path_through_the_lobby_relays() {
         Err(why) => return skip(&format!("NATs need root, iproute2 and nftables: {why}")),
     };
     let mut lobby = networks.lobby(&["--relay"]);
-    let (_host, target) = networks.registered(&lobby);
+    let (_host, target) = networks.registered(&lobby, &[]);
     let told = networks.connect(0, &["--via", lobby.url(), &target, "--send", "hello"]);
     assert_eq!(event(&told, "established")["path"], "relayed", "{told:?}");
     let searched = told.iter().rfind(|object| object["event"] == "path_search").unwrap();
@@ -199,4 +219,85 @@ fn where_nats_let_no_direct_path_through_the_lobby_relays() {
     assert!(event(&told, "error")["next"].as_str().unwrap().contains("--relay"), "{told:?}");
     let introduced = lobby.until("introduced");
     assert_eq!((&introduced["result"], &introduced["reason"]), (&"failed".into(), &"no_path".into()));
+}
+
+#[test]
+fn one_unpredictable_nat_becomes_direct_with_many_ports() {
+    let networks = match Networks::new([Nat::Independent, Nat::Unpredictable]) {
+        Ok(networks) => networks,
+        Err(why) => return skip(&format!("NATs need root, iproute2 and nftables: {why}")),
+    };
+    let lobby = networks.lobby(&[]);
+    let always = ["--hard-nat", "always"];
+    let (_host, target) = networks.registered(&lobby, &always);
+    let words = [&["--via", lobby.url(), &target, "--send", "hello"][..], &always].concat();
+    let told = networks.connect(0, &words);
+    let established = event(&told, "established");
+    assert_eq!(established["path"], "direct", "{established}");
+    assert!(established["remote"].as_str().unwrap().starts_with(&outside(0)), "{established}");
+    assert_eq!(event(&told, "packet")["text"], "hello");
+}
+
+#[test]
+fn a_relayed_pair_that_knows_its_keys_becomes_direct_with_many_ports() {
+    // The initiator opens the ports, and the host does.
+    for nats in [[Nat::Independent, Nat::Unpredictable], [Nat::Unpredictable, Nat::Independent]] {
+        let networks = match Networks::new(nats) {
+            Ok(networks) => networks,
+            Err(why) => return skip(&format!("NATs need root, iproute2 and nftables: {why}")),
+        };
+        let mut lobby = networks.lobby(&["--relay"]);
+        let (_host, target) = networks.registered(&lobby, &[]);
+        let mut command = torque(&networks.homes[1]);
+        command.args(["connect", "--via", lobby.url(), &target, "--count", "100000", "--rate", "20"]);
+        let mut connect = Running::of(command.arg("--json").stdout(Stdio::piped()).spawn().unwrap());
+        assert_eq!(connect.until("established")["path"], "relayed");
+        let changed = connect.until("path_changed");
+        assert_eq!(changed["path"], "direct", "{changed}");
+        assert!(changed["remote"].as_str().unwrap().starts_with(&outside(0)), "{changed}");
+        assert_eq!(connect.until("verdict")["delivery"], "delivered");
+        assert_eq!(lobby.until("introduced")["result"], "relayed");
+    }
+}
+
+#[test]
+fn a_lobby_tells_what_a_nat_is_like() {
+    for (nats, kinds) in [
+        ([Nat::Routed, Nat::Independent], ["none", "independent"]),
+        ([Nat::Unpredictable, Nat::Random], ["unpredictable", "unpredictable"]),
+    ] {
+        let networks = match Networks::new(nats) {
+            Ok(networks) => networks,
+            Err(why) => return skip(&format!("NATs need root, iproute2 and nftables: {why}")),
+        };
+        let lobby = networks.lobby(&[]);
+        assert_eq!(lobby.listening["observing"].as_str().unwrap().rsplit_once(':').unwrap().1, "28001");
+        for home in [0, 1] {
+            let told = networks.nat(home, &lobby);
+            assert_eq!(told["nat"], kinds[home], "{told}");
+            let routed = nats[home] == Nat::Routed;
+            let seen = if routed { format!("192.168.{home}.2:") } else { outside(home) + ":" };
+            assert!(told["observed"].as_str().unwrap().starts_with(&seen), "{told}");
+            assert_eq!(told["opens_ports"], true, "{told}");
+            let hard = kinds[home] == "unpredictable";
+            assert_eq!(told["meets"]["unpredictable"], if hard { "relayed" } else { "many_ports" });
+            assert_eq!(told["meets"]["independent"], if hard { "many_ports" } else { "direct" });
+        }
+    }
+}
+
+#[test]
+fn a_lobby_without_a_second_port_knows_no_nat() {
+    let networks = match Networks::new([Nat::Independent; 2]) {
+        Ok(networks) => networks,
+        Err(why) => return skip(&format!("NATs need root, iproute2 and nftables: {why}")),
+    };
+    // Its second port is behind a firewall.
+    let rules =
+        "table ip closed { chain input { type filter hook input priority 0; udp dport 28001 drop; }\n}";
+    run("ip", &["netns", "exec", &networks.world, "nft", rules]).unwrap();
+    let lobby = networks.lobby(&[]);
+    let told = networks.nat(0, &lobby);
+    assert_eq!(told["nat"], "unknown", "{told}");
+    assert!(told["observed"].as_str().unwrap().starts_with(&outside(0)), "{told}");
 }

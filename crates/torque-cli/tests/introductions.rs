@@ -384,3 +384,23 @@ fn a_lobby_that_names_guests_in_a_loop_fills_no_log() {
     assert_eq!(of("registered"), 1);
     assert!(of("asked_for_more") > 0, "{told:?}");
 }
+
+#[test]
+fn a_nat_is_looked_at_by_lobbies_only() {
+    let lobby = lobby(&["--observe", "0"]);
+    let told = json(0, &["nat", lobby.url()]);
+    let nat = event(&told, "nat");
+    // On loopback the lobby sees this machine itself.
+    assert_eq!((&nat["nat"], &nat["opens_ports"]), (&"none".into(), &true.into()), "{nat}");
+    let text = run_to(0, &["nat", lobby.url()]);
+    assert!(text.contains("this machine's own") && text.contains("many ports"), "{text}");
+
+    let host = Host::start(&[]);
+    let told = json(1, &["nat", host.url()]);
+    assert!(event(&told, "error")["next"].as_str().unwrap().contains("torque introduce"), "{told:?}");
+
+    // An address for the second port that cannot be had is said at once, and where nobody listens, too.
+    message(1, &["introduce", "127.0.0.1:0", "--observe", lobby.address()]);
+    run_to(2, &["introduce", "127.0.0.1:0", "--observe", "here"]);
+    message(3, &["nat", "--trust-anyone", "127.0.0.1:9", "--timeout", "1"]);
+}

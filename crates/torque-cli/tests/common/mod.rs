@@ -144,7 +144,8 @@ impl Running {
         Self::of(start(arguments))
     }
 
-    fn of(mut child: Child) -> Self {
+    /// One that was begun with a pipe as its output.
+    pub fn of(mut child: Child) -> Self {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let (sender, coming) = mpsc::channel();
         thread::spawn(move || {
