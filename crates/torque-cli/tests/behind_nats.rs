@@ -249,7 +249,7 @@ fn a_relayed_pair_that_knows_its_keys_becomes_direct_with_many_ports() {
         let mut lobby = networks.lobby(&["--relay"]);
         let (_host, target) = networks.registered(&lobby, &[]);
         let mut command = torque(&networks.homes[1]);
-        command.args(["connect", "--via", lobby.url(), &target, "--count", "100000", "--rate", "20"]);
+        command.args(["connect", "--via", lobby.url(), &target, "--count", "1200", "--rate", "20"]);
         let mut connect = Running::of(command.arg("--json").stdout(Stdio::piped()).spawn().unwrap());
         assert_eq!(connect.until("established")["path"], "relayed");
         let changed = connect.until("path_changed");
