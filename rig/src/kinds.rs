@@ -2,6 +2,7 @@
 
 use patchbay::NatFiltering;
 use torque_sim::Access;
+use torque_socket::Nat;
 
 /// How a party reaches the network.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +67,14 @@ pub const KINDS: [Kind; 11] = [
     kind("cgn hard", Boxes::Carrier { symmetric: true }, "cgn hard"),
 ];
 
+impl Kind {
+    /// What an introducer with a second port is to see.
+    pub fn seen(&self) -> Nat {
+        let access = self.like.map(|name| Access::named(name).expect("a kind of the simulation"));
+        access.map_or(Nat::Independent, |access| access.seen_nat(false))
+    }
+}
+
 /// IPv6 only.
 pub const FW6: Kind = Kind { name: "fw6", boxes: Boxes::Firewall { ipv6: true }, like: None, idle: 0 };
 
@@ -109,9 +118,11 @@ impl Pair {
 
     /// Those that the tests try.
     pub fn quick() -> Vec<Self> {
-        const NAMES: [[&str; 2]; 11] = [
+        const NAMES: [[&str; 2]; 13] = [
             ["public", "APD/APD r"],
             ["EI/EI", "APD/APD r"],
+            ["EI/APD", "APD/APD r"],
+            ["APD/APD r", "linux rej"],
             ["EI/APD", "EI/APD"],
             ["EI/APD", "linux"],
             ["linux", "linux"],
@@ -149,14 +160,22 @@ impl Pair {
         }
     }
 
-    /// Whether a direct path is expected.
+    /// The kinds of access of two parties that share nothing.
+    pub fn kinds(&self) -> Option<[Kind; 2]> {
+        match self {
+            Self::Apart(first, second) => Some([*first, *second]),
+            Self::Together(_) => None,
+        }
+    }
+
+    /// Whether a direct path is expected, with many ports if need be.
     pub fn meets(&self) -> bool {
         match self {
             Self::Apart(first, second) => match (first.like, second.like) {
                 (None, None) => true,
                 (Some(first), Some(second)) => {
                     let access = |name| Access::named(name).expect("a kind of the simulation");
-                    access(first).meets_at_once(&access(second))
+                    access(first).meets(&access(second))
                 }
                 // An address of one family is of no use to the other.
                 _ => false,

@@ -21,11 +21,13 @@ const USAGE: &str = "torque-rig chat [--nat [KIND [KIND]]] [--relay never|fallba
   --seconds N      ends after so many seconds of chat; without a terminal, after 4
   --json           one JSON object a line
 
-torque-rig [--quick] [--runs N] [--only NAME]... [--json FILE]
+torque-rig [--quick] [--runs N] [--only NAME]... [--hard-nat WHEN] [--json FILE]
 
   --quick       a few pairs, one run each
   --runs N      runs of each pair (default 10)
   --only NAME   only pairs with this kind of access; given twice, only the pair of both
+  --hard-nat WHEN
+                when parties try many ports: always (default), verified (once they are connected by a relay), never
   --json FILE   writes the rows to a file
 
 It needs Linux, root and nft. With TORQUE_RIG_VERBOSE=1 it shows what the nodes say.";

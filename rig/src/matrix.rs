@@ -7,12 +7,14 @@ use patchbay::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::kinds::Pair;
+use crate::kinds::{Kind, Pair};
 use crate::lab::{Net, spawn};
-use crate::node::{Ready, Report, Role, Way};
+use crate::node::{Looked, Ready, Report, Role, Way, parse_hard_nat};
 
-/// How long a relayed connection has to become direct, in milliseconds.
-const LINGER: u64 = 2_000;
+/// How long a relayed connection has to become direct, in milliseconds: a run that tries many ports takes 30 s.
+const LINGER: u64 = 33_000;
+/// The same where nothing is tried that could make it direct.
+const SHORT_LINGER: u64 = 2_000;
 
 /// What to run.
 pub struct Choice {
@@ -20,11 +22,14 @@ pub struct Choice {
     runs: usize,
     only: Vec<String>,
     json: Option<String>,
+    /// When many ports are tried.
+    hard_nat: String,
 }
 
 impl Choice {
     pub fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut choice = Self { quick: false, runs: 10, only: Vec::new(), json: None };
+        let mut choice =
+            Self { quick: false, runs: 10, only: Vec::new(), json: None, hard_nat: "always".to_owned() };
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
             let mut value =
@@ -34,6 +39,10 @@ impl Choice {
                 "--runs" => choice.runs = value()?.parse().map_err(|error| format!("--runs: {error}"))?,
                 "--only" => choice.only.push(value()?),
                 "--json" => choice.json = Some(value()?),
+                "--hard-nat" => {
+                    choice.hard_nat = value()?;
+                    parse_hard_nat(&choice.hard_nat)?;
+                }
                 _ => return Err(format!("unknown option `{word}`")),
             }
         }
@@ -79,8 +88,8 @@ pub fn run(choice: &Choice) -> Result<(), String> {
     for pair in choice.pairs() {
         places.push((pair, net.parties(&pair)?));
     }
+    let mut surprises = look(&net, &places)?;
     let mut rows = Vec::new();
-    let mut surprises = 0;
     println!(
         "{:<11} {:<11} {:<8} {:>4} {:>6} {:>7} {:>6} {:>9} {:>7}",
         "a", "b", "expected", "runs", "direct", "relayed", "failed", "median ms", "punches"
@@ -88,7 +97,9 @@ pub fn run(choice: &Choice) -> Result<(), String> {
     for (pair, parties) in places {
         let mut reports = Vec::new();
         for turn in 0..choice.runs {
-            let run = Run { net: &net, parties: &parties, idle: pair.idle() };
+            let linger = if pair.meets() { LINGER } else { SHORT_LINGER };
+            let run =
+                Run { net: &net, parties: &parties, idle: pair.idle(), linger, hard_nat: &choice.hard_nat };
             reports.push(run.run(turn % 2 == 1)?);
         }
         let row = Row::of(&pair, &reports);
@@ -114,8 +125,36 @@ pub fn run(choice: &Choice) -> Result<(), String> {
     }
     match surprises {
         0 => Ok(()),
-        _ => Err(format!("{surprises} of {} pairs did not behave as expected", rows.len())),
+        _ => Err(format!("{surprises} of {} pairs or looks were not as expected", rows.len())),
     }
+}
+
+/// Has the introducer look at the NAT of each kind, and prints what it saw. Returns how often that was wrong.
+fn look(net: &Net, places: &[(Pair, [Device; 2])]) -> Result<usize, String> {
+    let mut kinds: Vec<(Kind, &Device)> = Vec::new();
+    for (pair, parties) in places {
+        for (kind, device) in pair.kinds().into_iter().flatten().zip(parties) {
+            if kinds.iter().all(|(known, _)| known.name != kind.name) {
+                kinds.push((kind, device));
+            }
+        }
+    }
+    let mut wrong = 0;
+    println!("{:<11} {:<13} {:<13} observed", "access", "expected NAT", "seen NAT");
+    for (kind, device) in kinds {
+        let mut introducer = Node::start(net.introducer(), &["introducer".to_owned(), "0".to_owned()])?;
+        let ready: Ready = introducer.hear()?;
+        let address = net.address_for(device)?.to_string();
+        let mut party = Node::start(device, &["look".to_owned(), address, ready.key])?;
+        let Looked { nat, observed } = party.hear()?;
+        let expected = format!("{:?}", kind.seen()).to_lowercase();
+        let is_right = expected.starts_with(&nat);
+        wrong += usize::from(!is_right);
+        let remark = if is_right { "" } else { "  <- not as expected" };
+        println!("{:<11} {expected:<13} {nat:<13} {observed}{remark}", kind.name);
+    }
+    println!();
+    Ok(wrong)
 }
 
 impl Row {
@@ -155,6 +194,8 @@ struct Run<'a> {
     net: &'a Net,
     parties: &'a [Device; 2],
     idle: u64,
+    linger: u64,
+    hard_nat: &'a str,
 }
 
 impl Run<'_> {
@@ -168,7 +209,13 @@ impl Run<'_> {
         let mut nodes = Vec::new();
         for (place, role) in places.into_iter().zip([Role::Initiator, Role::Host]) {
             let address = self.net.address_for(place)?.to_string();
-            let words = [role.name().to_owned(), address, ready.key.clone(), LINGER.to_string()];
+            let words = [
+                role.name().to_owned(),
+                address,
+                ready.key.clone(),
+                self.linger.to_string(),
+                self.hard_nat.to_owned(),
+            ];
             nodes.push(Node::start(place, &words)?);
         }
         let [initiator, host] = &mut nodes[..] else { unreachable!("there are two roles") };

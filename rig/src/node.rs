@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use torque_socket::{
-    Config, ConnectOptions, ConnectionId, Event, IntroducedOptions, PublicKey, Relay, Socket, Trust,
+    Config, ConnectOptions, ConnectionId, Event, HardNat, IntroducedOptions, Nat, PublicKey, Relay, Socket,
+    Trust,
 };
 
 /// The introducer's port.
@@ -68,7 +69,14 @@ pub struct Report {
     pub remark: String,
 }
 
-/// `node introducer IDLE-MS` or `node initiator|host ADDRESS KEY LINGER-MS`.
+/// What an introducer saw of a party's NAT.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Looked {
+    pub nat: String,
+    pub observed: String,
+}
+
+/// `node introducer IDLE-MS`, `node initiator|host ADDRESS KEY LINGER-MS HARD-NAT` or `node look ADDRESS KEY`.
 pub fn run(words: &[&str]) -> Result<(), String> {
     // The rig is gone, or wants no more.
     std::thread::spawn(|| {
@@ -79,11 +87,22 @@ pub fn run(words: &[&str]) -> Result<(), String> {
         |text: &str| text.parse().map(Duration::from_millis).map_err(|error| format!("{text}: {error}"));
     match *words {
         ["introducer", idle] => introducer(millis(idle)?),
-        ["initiator", address, key, linger] => {
-            Party::begin(Role::Initiator, address, key)?.run(millis(linger)?)
+        [role @ ("initiator" | "host"), address, key, linger, hard_nat] => {
+            let role = if role == "host" { Role::Host } else { Role::Initiator };
+            Party::begin(role, address, key, parse_hard_nat(hard_nat)?)?.run(millis(linger)?)
         }
-        ["host", address, key, linger] => Party::begin(Role::Host, address, key)?.run(millis(linger)?),
+        ["look", address, key] => Party::begin(Role::Host, address, key, HardNat::Never)?.look(),
         _ => Err(format!("not a node: {words:?}")),
+    }
+}
+
+/// Reads when many ports are tried.
+pub fn parse_hard_nat(text: &str) -> Result<HardNat, String> {
+    match text {
+        "verified" => Ok(HardNat::Verified),
+        "always" => Ok(HardNat::Always),
+        "never" => Ok(HardNat::Never),
+        _ => Err(format!("--hard-nat is verified, always or never, not {text}")),
     }
 }
 
@@ -154,12 +173,38 @@ struct Party {
 }
 
 impl Party {
-    fn begin(role: Role, address: &str, key: &str) -> Result<Self, String> {
+    fn begin(role: Role, address: &str, key: &str, hard_nat: HardNat) -> Result<Self, String> {
         let address: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
-        let mut socket = Socket::client().map_err(|error| error.to_string())?;
+        let config = Config::default().with(|config| config.introduction.hard_nat = hard_nat);
+        let mut socket = Socket::builder().config(config).client().map_err(|error| error.to_string())?;
         let options = ConnectOptions::new(pin(key)?).with_data(role.name());
         let introducer = socket.connect_with(address, options).map_err(|error| error.to_string())?;
         Ok(Self { socket, role, introducer, attempt: None, established: None, hears: false })
+    }
+
+    /// Has the introducer look at the NAT, and reports that.
+    fn look(mut self) -> Result<(), String> {
+        let begin = Instant::now();
+        while begin.elapsed() < LIMIT {
+            match self.socket.wait_event(Duration::from_millis(50)) {
+                Some(Event::Established { connection, .. }) => {
+                    self.socket.look_at_nat(connection).map_err(|error| error.to_string())?;
+                }
+                Some(Event::NatFound { nat, observed, .. }) => {
+                    let nat = match nat {
+                        Nat::Unknown => "unknown",
+                        Nat::Independent => "independent",
+                        Nat::Sequential(_) => "sequential",
+                        Nat::Unpredictable => "unpredictable",
+                    };
+                    let observed = observed.map_or_else(|| "-".to_owned(), |address| address.to_string());
+                    say(&Looked { nat: nat.to_owned(), observed });
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        Err("nobody looked".to_owned())
     }
 
     /// Reports once, and goes on until the rig has heard the other party too.

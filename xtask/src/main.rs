@@ -43,7 +43,7 @@ const USAGE: &str = "cargo xtask <task>
   counts [--write]         count the instructions of the hot paths, compare with bench/counts/figures.txt
   bench [--quick] [--json FILE] [--svg FILE] [--job NAME]... [--peer NAME]... [--list]
                            this library beside its peers (Linux; bench/README.md)
-  nat-matrix [--quick] [--json FILE] [--runs N] [--only NAME]...
+  nat-matrix [--quick] [--json FILE] [--runs N] [--only NAME]... [--hard-nat WHEN]
                            introductions through real NATs: direct or relayed (Linux, root; rig/README.md)
   mutants [arguments]      change the window, nonces, puzzle and ratchet, and expect tests to fail";
 
