@@ -139,7 +139,11 @@ impl Failure {
                 "the other party did not answer the lobby; check that it runs, and try again",
             ),
             CloseCode::RemoteGone => (Code::NoAnswer, "the other party has left the lobby; try again later"),
-            CloseCode::NoPath | CloseCode::HardNat => (
+            CloseCode::HardNat => (
+                Code::NoAnswer,
+                "a NAT gives another port for each destination: try --hard-nat always here and there, or use a lobby that relays (torque introduce --relay); torque nat tells more",
+            ),
+            CloseCode::NoPath => (
                 Code::NoAnswer,
                 "firewalls or NATs let nothing through: use a lobby that relays (torque introduce --relay), and --relay fallback here and there",
             ),

@@ -207,7 +207,7 @@ impl Builder {
     /// Makes a socket of one that exists: bound by another part of the program, in another network namespace, or with
     /// other options. It must be a bound UDP socket that is not connected. Buffer sizes are set as for others. If it is in
     /// another namespace, or shares its port, its descriptor alone does not tell everything, as with
-    /// [`bind_device`](Self::bind_device).
+    /// [`bind_device`](Self::bind_device). Further ports of introductions are opened in the namespace of the thread that drives the socket.
     ///
     /// ```
     /// use torque_socket::Socket;
