@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use patchbay::{
@@ -88,15 +89,66 @@ impl Net {
     }
 }
 
+impl Net {
+    /// Makes a machine that can move between two homes, and another one in a third home.
+    pub fn movers(&mut self) -> Outcome<Movers> {
+        let lab = &self.lab;
+        self.runtime.block_on(async {
+            let home = async |name| outermost(lab.add_router(name).nat(Nat::Moderate)).await;
+            let homes = [home("home-1").await?.id(), home("home-2").await?.id()];
+            let parties = [
+                machine(lab, "mover", homes[0]).await?,
+                machine(lab, "stays", home("home-3").await?.id()).await?,
+            ];
+            Ok(Movers { homes, parties, is_away: false })
+        })
+    }
+
+    /// Changes the address of the machine that moves.
+    pub fn change(&self, movers: &mut Movers, change: Change) -> Outcome<()> {
+        let wire = movers.parties[0].iface("eth0").ok_or("the machine has no interface")?;
+        self.runtime.block_on(async {
+            match change {
+                Change::Address => {
+                    wire.renew_ip().await.map_err(text)?;
+                    // The kernel has forgotten it with the old address.
+                    movers.parties[0].set_default_route("eth0").await.map_err(text)?;
+                }
+                Change::Network => {
+                    movers.is_away = !movers.is_away;
+                    wire.replug(movers.homes[usize::from(movers.is_away)]).await.map_err(text)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A machine that moves, and one that stays, each behind an EI/APD.
+pub struct Movers {
+    homes: [NodeId; 2],
+    pub parties: [Device; 2],
+    is_away: bool,
+}
+
+/// How a machine's address changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// It gets another address behind the same NAT.
+    Address,
+    /// It gets behind another NAT.
+    Network,
+}
+
 /// Namespaces and interfaces have plain names.
 fn file_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
-/// Starts a node on a machine.
-pub fn spawn(device: &Device, words: &[String]) -> Outcome<Child> {
-    let mut command = Command::new(std::env::current_exe().map_err(text)?);
-    command.arg("node").args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+/// Starts a program on a machine.
+pub fn spawn(device: &Device, program: &Path, words: &[&str]) -> Outcome<Child> {
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
     if std::env::var_os("TORQUE_RIG_VERBOSE").is_none() {
         command.stderr(Stdio::null());
     }

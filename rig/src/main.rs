@@ -1,6 +1,8 @@
 //! Introductions through real NATs: routers and parties in network namespaces of Linux, with nftables (README.md).
 
 #[cfg(target_os = "linux")]
+mod beside;
+#[cfg(target_os = "linux")]
 mod chat;
 #[cfg(target_os = "linux")]
 mod kinds;
@@ -9,6 +11,8 @@ mod lab;
 #[cfg(target_os = "linux")]
 mod matrix;
 mod node;
+#[cfg(target_os = "linux")]
+mod talk;
 
 use std::process::ExitCode;
 
@@ -21,7 +25,7 @@ const USAGE: &str = "torque-rig chat [--nat [KIND [KIND]]] [--relay never|fallba
   --seconds N      ends after so many seconds of chat; without a terminal, after 4
   --json           one JSON object a line
 
-torque-rig [--quick] [--runs N] [--only NAME]... [--hard-nat WHEN] [--json FILE]
+torque-rig [--quick] [--runs N] [--only NAME]... [--hard-nat WHEN] [--json FILE] [--beside FILE]
 
   --quick       a few pairs, one run each
   --runs N      runs of each pair (default 10)
@@ -29,6 +33,7 @@ torque-rig [--quick] [--runs N] [--only NAME]... [--hard-nat WHEN] [--json FILE]
   --hard-nat WHEN
                 when parties try many ports: always (default), verified (once they are connected by a relay), never
   --json FILE   writes the rows to a file
+  --beside FILE runs some pairs with iroh's program as well, and changes addresses (cargo xtask nat-matrix --beside iroh)
 
 It needs Linux, root and nft. With TORQUE_RIG_VERBOSE=1 it shows what the nodes say.";
 
@@ -65,7 +70,10 @@ fn chat(words: &[&str]) -> Result<(), String> {
 #[cfg(target_os = "linux")]
 fn matrix(words: &[&str]) -> Result<(), String> {
     let choice = matrix::Choice::parse(words).map_err(|error| format!("{error}\n\n{USAGE}"))?;
-    matrix::run(&choice)
+    match &choice.beside {
+        None => matrix::run(&choice),
+        Some(program) => beside::run(&choice, program),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,35 +1,43 @@
 //! Runs pairs, and makes a table of what came of them.
 
-use std::io::{BufRead, BufReader};
-use std::process::Child;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use patchbay::Device;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::kinds::{Kind, Pair};
-use crate::lab::{Net, spawn};
-use crate::node::{Looked, Ready, Report, Role, Way, parse_hard_nat};
+use crate::lab::Net;
+use crate::node::{Looked, Report, Way, parse_hard_nat};
+use crate::talk::{self, Plan, Program, Talk};
 
-/// How long a relayed connection has to become direct, in milliseconds: a run that tries many ports takes 30 s.
-const LINGER: u64 = 33_000;
+/// How long a relayed connection has to become direct: a run that tries many ports takes 30 s.
+const LINGER: Duration = Duration::from_secs(33);
 /// The same where nothing is tried that could make it direct.
-const SHORT_LINGER: u64 = 2_000;
+const SHORT_LINGER: Duration = Duration::from_secs(2);
 
 /// What to run.
 pub struct Choice {
     quick: bool,
-    runs: usize,
+    pub runs: usize,
     only: Vec<String>,
     json: Option<String>,
     /// When many ports are tried.
-    hard_nat: String,
+    pub hard_nat: String,
+    /// A program that is measured beside.
+    pub beside: Option<PathBuf>,
 }
 
 impl Choice {
     pub fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut choice =
-            Self { quick: false, runs: 10, only: Vec::new(), json: None, hard_nat: "always".to_owned() };
+        let mut choice = Self {
+            quick: false,
+            runs: 10,
+            only: Vec::new(),
+            json: None,
+            hard_nat: "always".to_owned(),
+            beside: None,
+        };
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
             let mut value =
@@ -43,14 +51,19 @@ impl Choice {
                     choice.hard_nat = value()?;
                     parse_hard_nat(&choice.hard_nat)?;
                 }
+                "--beside" => choice.beside = Some(value()?.into()),
                 _ => return Err(format!("unknown option `{word}`")),
             }
         }
         Ok(choice)
     }
 
-    fn pairs(&self) -> Vec<Pair> {
-        let mut pairs = if self.quick { Pair::quick() } else { Pair::all() };
+    pub fn pairs(&self) -> Vec<Pair> {
+        let mut pairs = match () {
+            () if self.quick => Pair::quick(),
+            () if self.beside.is_some() && self.only.is_empty() => Pair::beside(),
+            () => Pair::all(),
+        };
         let is_meant = |pair: &Pair| {
             let names = pair.names();
             self.only.iter().all(|name| names.contains(&name.as_str()))
@@ -58,6 +71,13 @@ impl Choice {
         };
         pairs.retain(is_meant);
         pairs
+    }
+
+    /// Writes rows to the file that was asked for.
+    pub fn write(&self, rows: &impl Serialize) -> Result<(), String> {
+        let Some(file) = &self.json else { return Ok(()) };
+        let text = serde_json::to_string_pretty(rows).map_err(|error| error.to_string())?;
+        std::fs::write(file, text + "\n").map_err(|error| format!("{file}: {error}"))
     }
 }
 
@@ -97,10 +117,11 @@ pub fn run(choice: &Choice) -> Result<(), String> {
     for (pair, parties) in places {
         let mut reports = Vec::new();
         for turn in 0..choice.runs {
+            let idle = Duration::from_secs(pair.idle());
             let linger = if pair.meets() { LINGER } else { SHORT_LINGER };
-            let run =
-                Run { net: &net, parties: &parties, idle: pair.idle(), linger, hard_nat: &choice.hard_nat };
-            reports.push(run.run(turn % 2 == 1)?);
+            let hard_nat = &choice.hard_nat;
+            let plan = Plan { parties: &parties, swapped: turn % 2 == 1, idle, linger, hard_nat };
+            reports.push(Talk::start(&net, &Program::Torque { at_once: false }, &plan)?.reports);
         }
         let row = Row::of(&pair, &reports);
         println!(
@@ -119,10 +140,7 @@ pub fn run(choice: &Choice) -> Result<(), String> {
         surprises += usize::from(!row.is_expected());
         rows.push(row);
     }
-    if let Some(file) = &choice.json {
-        let text = serde_json::to_string_pretty(&rows).map_err(|error| error.to_string())?;
-        std::fs::write(file, text + "\n").map_err(|error| format!("{file}: {error}"))?;
-    }
+    choice.write(&rows)?;
     match surprises {
         0 => Ok(()),
         _ => Err(format!("{surprises} of {} pairs or looks were not as expected", rows.len())),
@@ -142,11 +160,7 @@ fn look(net: &Net, places: &[(Pair, [Device; 2])]) -> Result<usize, String> {
     let mut wrong = 0;
     println!("{:<11} {:<13} {:<13} observed", "access", "expected NAT", "seen NAT");
     for (kind, device) in kinds {
-        let mut introducer = Node::start(net.introducer(), &["introducer".to_owned(), "0".to_owned()])?;
-        let ready: Ready = introducer.hear()?;
-        let address = net.address_for(device)?.to_string();
-        let mut party = Node::start(device, &["look".to_owned(), address, ready.key])?;
-        let Looked { nat, observed } = party.hear()?;
+        let Looked { nat, observed } = talk::look(net, device)?;
         let expected = format!("{:?}", kind.seen()).to_lowercase();
         let is_right = expected.starts_with(&nat);
         wrong += usize::from(!is_right);
@@ -184,74 +198,7 @@ impl Row {
 }
 
 /// A connection is as good as its worse direction.
-fn way_of(both: &[Report; 2]) -> Way {
+pub fn way_of(both: &[Report; 2]) -> Way {
     let is = |way| both.iter().any(|report| report.way == way);
     [Way::Failed, Way::Relayed].into_iter().find(|way| is(*way)).unwrap_or(Way::Direct)
-}
-
-/// One run: three new processes.
-struct Run<'a> {
-    net: &'a Net,
-    parties: &'a [Device; 2],
-    idle: u64,
-    linger: u64,
-    hard_nat: &'a str,
-}
-
-impl Run<'_> {
-    /// Returns the reports of initiator and host. The first party is initiator, unless the roles are swapped.
-    fn run(&self, swapped: bool) -> Result<[Report; 2], String> {
-        let idle = (self.idle * 1_000).to_string();
-        let mut introducer = Node::start(self.net.introducer(), &["introducer".to_owned(), idle])?;
-        let ready: Ready = introducer.hear()?;
-        let [first, second] = self.parties;
-        let places = if swapped { [second, first] } else { [first, second] };
-        let mut nodes = Vec::new();
-        for (place, role) in places.into_iter().zip([Role::Initiator, Role::Host]) {
-            let address = self.net.address_for(place)?.to_string();
-            let words = [
-                role.name().to_owned(),
-                address,
-                ready.key.clone(),
-                self.linger.to_string(),
-                self.hard_nat.to_owned(),
-            ];
-            nodes.push(Node::start(place, &words)?);
-        }
-        let [initiator, host] = &mut nodes[..] else { unreachable!("there are two roles") };
-        // A party that ended without a word has failed.
-        let report = |node: &mut Node| {
-            let failed = |remark| Report { way: Way::Failed, established: None, punches: 0, remark };
-            node.hear().unwrap_or_else(failed)
-        };
-        let reports = [report(initiator), report(host)];
-        if std::env::var_os("TORQUE_RIG_VERBOSE").is_some() {
-            eprintln!("{reports:?}");
-        }
-        Ok(reports)
-    }
-}
-
-/// A process on a machine, which ends with this.
-struct Node(Child, BufReader<std::process::ChildStdout>);
-
-impl Node {
-    fn start(place: &Device, words: &[String]) -> Result<Self, String> {
-        let mut child = spawn(place, words)?;
-        let output = child.stdout.take().ok_or("no pipe from the node")?;
-        Ok(Self(child, BufReader::new(output)))
-    }
-
-    fn hear<T: DeserializeOwned>(&mut self) -> Result<T, String> {
-        let mut line = String::new();
-        self.1.read_line(&mut line).map_err(|error| error.to_string())?;
-        serde_json::from_str(&line).map_err(|error| format!("a node said `{}`: {error}", line.trim()))
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -1,14 +1,15 @@
-//! What runs in a namespace: an introducer, or one of its parties. Each is a process, which says in lines of JSON what it saw, and ends
-//! when its standard input does.
+//! What runs in a namespace: an introducer, or one of its parties. Each is a process, which says in lines of JSON what it saw, takes
+//! commands in lines on its standard input, and ends when that does.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use torque_socket::{
-    Config, ConnectOptions, ConnectionId, Event, HardNat, IntroducedOptions, Nat, PublicKey, Relay, Socket,
-    Trust,
+    Config, ConnectOptions, ConnectionId, Event, HardNat, IntroducedOptions, Nat, PublicKey, Relay, Relaying,
+    Socket, Trust,
 };
 
 /// The introducer's port.
@@ -17,7 +18,7 @@ pub const PORT: u16 = 28_000;
 /// A party gives up after this time without an end. Attempts end sooner by themselves.
 const LIMIT: Duration = Duration::from_secs(60);
 /// The pause between packets on the new connection.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The side that a party takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,12 +59,16 @@ pub enum Way {
     Failed,
 }
 
-/// The only line of a party.
+/// The first line of a party.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Report {
     pub way: Way,
     /// Milliseconds from the call until the connection was established.
     pub established: Option<f64>,
+    /// The same until the first packet of the other party arrived.
+    pub first: Option<f64>,
+    /// The same until the path was direct.
+    pub direct: Option<f64>,
     pub punches: u64,
     /// What happened, for people.
     pub remark: String,
@@ -76,22 +81,63 @@ pub struct Looked {
     pub observed: String,
 }
 
-/// `node introducer IDLE-MS`, `node initiator|host ADDRESS KEY LINGER-MS HARD-NAT` or `node look ADDRESS KEY`.
+/// What a party is asked after its report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Begin to watch how long nothing arrives.
+    Watch,
+    /// Tell the longest such time.
+    Tell,
+}
+
+impl Command {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Tell => "tell",
+        }
+    }
+}
+
+/// The answer to [`Command::Tell`].
+#[derive(Serialize, Deserialize)]
+pub struct Gap {
+    /// The longest time without a packet, in milliseconds.
+    pub longest: f64,
+}
+
+/// `node introducer IDLE-MS` or `node initiator|host ADDRESS KEY LINGER-MS fallback|at_once HARD-NAT` or `node look ADDRESS KEY`.
 pub fn run(words: &[&str]) -> Result<(), String> {
-    // The rig is gone, or wants no more.
-    std::thread::spawn(|| {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    let (sender, commands) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            let known = [Command::Watch, Command::Tell].into_iter().find(|known| known.name() == line);
+            // The party is at its end.
+            let _ = known.map(|command| sender.send(command));
+        }
+        // The rig is gone, or wants no more.
         std::process::exit(0);
     });
-    let millis =
+    let duration =
         |text: &str| text.parse().map(Duration::from_millis).map_err(|error| format!("{text}: {error}"));
     match *words {
-        ["introducer", idle] => introducer(millis(idle)?),
-        [role @ ("initiator" | "host"), address, key, linger, hard_nat] => {
+        ["introducer", idle] => introducer(duration(idle)?),
+        [
+            role @ ("initiator" | "host"),
+            address,
+            key,
+            linger,
+            relaying @ ("fallback" | "at_once"),
+            hard_nat,
+        ] => {
             let role = if role == "host" { Role::Host } else { Role::Initiator };
-            Party::begin(role, address, key, parse_hard_nat(hard_nat)?)?.run(millis(linger)?)
+            let relaying = if relaying == "at_once" { Relaying::AtOnce } else { Relaying::Fallback };
+            Party::begin(role, relaying, address, key, parse_hard_nat(hard_nat)?)?
+                .run(duration(linger)?, &commands)
         }
-        ["look", address, key] => Party::begin(Role::Host, address, key, HardNat::Never)?.look(),
+        ["look", address, key] => {
+            Party::begin(Role::Host, Relaying::Never, address, key, HardNat::Never)?.look()
+        }
         _ => Err(format!("not a node: {words:?}")),
     }
 }
@@ -164,22 +210,43 @@ fn introduce(
 struct Party {
     socket: Socket,
     role: Role,
+    relaying: Relaying,
     introducer: ConnectionId,
     /// The connection with the other party, and when it was begun.
     attempt: Option<(ConnectionId, Instant)>,
     established: Option<Instant>,
-    /// Whether a packet of the other party has arrived.
-    hears: bool,
+    /// When the first packet of the other party arrived.
+    first: Option<Instant>,
+    /// When the path was seen to be direct.
+    direct: Option<Instant>,
+    /// While the rig watches: when a packet arrived last, and the longest time without one before.
+    heard: Option<(Instant, Duration)>,
 }
 
 impl Party {
-    fn begin(role: Role, address: &str, key: &str, hard_nat: HardNat) -> Result<Self, String> {
+    fn begin(
+        role: Role,
+        relaying: Relaying,
+        address: &str,
+        key: &str,
+        hard_nat: HardNat,
+    ) -> Result<Self, String> {
         let address: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
         let config = Config::default().with(|config| config.introduction.hard_nat = hard_nat);
         let mut socket = Socket::builder().config(config).client().map_err(|error| error.to_string())?;
         let options = ConnectOptions::new(pin(key)?).with_data(role.name());
         let introducer = socket.connect_with(address, options).map_err(|error| error.to_string())?;
-        Ok(Self { socket, role, introducer, attempt: None, established: None, hears: false })
+        Ok(Self {
+            socket,
+            role,
+            relaying,
+            introducer,
+            attempt: None,
+            established: None,
+            first: None,
+            direct: None,
+            heard: None,
+        })
     }
 
     /// Has the introducer look at the NAT, and reports that.
@@ -207,21 +274,27 @@ impl Party {
         Err("nobody looked".to_owned())
     }
 
-    /// Reports once, and goes on until the rig has heard the other party too.
-    fn run(mut self, linger: Duration) -> Result<(), String> {
+    /// Reports once, and goes on until the rig wants no more.
+    fn run(mut self, linger: Duration, commands: &Receiver<Command>) -> Result<(), String> {
         let begin = Instant::now();
         let mut reported = false;
-        let mut sent = begin;
+        let mut next = begin;
         loop {
-            let event = self.socket.wait_event(Duration::from_millis(5));
+            // Its first packet leaves at once.
+            let pause = if self.established.is_some() { next - Instant::now() } else { PAUSE };
+            let event = self.socket.wait_event(pause);
             let end = event.map(|event| self.handle(event)).transpose()?.flatten();
+            self.look_at_path();
             if let Some((connection, _)) = self.attempt.filter(|_| self.established.is_some())
-                && sent.elapsed() >= PAUSE
+                && next <= Instant::now()
             {
-                sent = Instant::now();
+                next = Instant::now().max(next + PAUSE);
                 // Errors are told by what the other party hears.
                 let _ = self.socket.send(connection, b"hello");
                 self.socket.flush();
+            }
+            if let Ok(command) = commands.try_recv() {
+                self.obey(command)?;
             }
             let late = (begin.elapsed() > LIMIT).then(|| (Way::Failed, "nothing arrives".to_owned()));
             if !reported && let Some((way, remark)) = end.or_else(|| self.outcome(linger)).or(late) {
@@ -240,11 +313,12 @@ impl Party {
                     Role::Initiator => IntroducedOptions::initiator(ConnectOptions::new(pin(&other.key)?)),
                     Role::Host => IntroducedOptions::host(),
                 };
+                let options = options.with_relay(self.relaying);
                 let now = Instant::now();
                 let begun = self.socket.connect_introduced(self.introducer, other.remote, options);
                 self.attempt = Some((begun.map_err(|error| error.to_string())?, now));
             }
-            Event::Packet { .. } => self.hears = true,
+            Event::Packet { .. } => self.hear(),
             Event::ConnectRequest(request) => {
                 let accepted = self.socket.accept_connection(request.connection, b"");
                 accepted.map_err(|error| error.to_string())?;
@@ -265,26 +339,62 @@ impl Party {
     fn outcome(&self, linger: Duration) -> Option<(Way, String)> {
         let (connection, _) = self.attempt?;
         let established = self.established?;
-        if !self.hears {
-            return None;
-        }
+        self.first?;
         let address = self.socket.peer(connection)?.address;
-        if !address.is_circuit() {
+        if self.direct.is_some() {
             return Some((Way::Direct, address.to_string()));
         }
         (established.elapsed() >= linger).then(|| (Way::Relayed, address.to_string()))
     }
 
+    /// Notes the time when the path is direct for the first time.
+    fn look_at_path(&mut self) {
+        if self.direct.is_none()
+            && self.established.is_some()
+            && let Some((connection, _)) = self.attempt
+            && self.socket.peer(connection).is_some_and(|peer| !peer.address.is_circuit())
+        {
+            self.direct = Some(Instant::now());
+        }
+    }
+
+    /// A packet of the other party has arrived.
+    fn hear(&mut self) {
+        let now = Instant::now();
+        self.first.get_or_insert(now);
+        if let Some((last, longest)) = &mut self.heard {
+            *longest = (now - *last).max(*longest);
+            *last = now;
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), String> {
+        match command {
+            Command::Watch => self.heard = Some((Instant::now(), Duration::ZERO)),
+            Command::Tell => {
+                let (last, longest) = self.heard.ok_or("nothing was watched")?;
+                say(&Gap { longest: millis(longest.max(last.elapsed())) });
+            }
+        }
+        Ok(())
+    }
+
     fn report(&mut self, way: Way, remark: String) {
         let began = self.attempt.map(|(_, began)| began);
-        let took = self.established.zip(began).map(|(established, began)| established - began);
+        let after = |at: Option<Instant>| at.zip(began).map(|(at, began)| millis(at - began));
         say(&Report {
             way,
-            established: took.map(|took| took.as_secs_f64() * 1_000.0),
+            established: after(self.established),
+            first: after(self.first),
+            direct: after(self.direct),
             punches: self.socket.stats().punches_sent,
             remark,
         });
     }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
 }
 
 fn pin(key: &str) -> Result<Trust, String> {

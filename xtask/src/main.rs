@@ -45,6 +45,8 @@ const USAGE: &str = "cargo xtask <task>
                            this library beside its peers (Linux; bench/README.md)
   nat-matrix [--quick] [--json FILE] [--runs N] [--only NAME]... [--hard-nat WHEN]
                            introductions through real NATs: direct or relayed (Linux, root; rig/README.md)
+  nat-matrix --beside iroh [--runs N] [--only NAME]... [--json FILE]
+                           the same with iroh in the same run, and what happens when an address changes
   mutants [arguments]      change the window, nonces, puzzle and ratchet, and expect tests to fail";
 
 fn main() -> ExitCode {

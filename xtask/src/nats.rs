@@ -7,14 +7,29 @@ use crate::shell::{self, run};
 use crate::steps::Outcome;
 use crate::test::{DENY, UNWRAP};
 
-/// `cargo xtask nat-matrix`: builds the rig, and runs it in the caller's folder, so that it writes its file there.
+/// `cargo xtask nat-matrix`: builds the rig, and runs it in the caller's folder, so that it writes its file there. With
+/// `--beside iroh` it builds iroh's parties as well, some four hundred crates.
 pub fn matrix(arguments: &[String]) -> Result<(), String> {
     if let Some(why) = lacking() {
         println!("skipped: {why}");
         return Ok(());
     }
     require(&[Need::Nftables])?;
-    run(in_own_folder(&mut rig(&["run", "--quiet"])).arg("--").args(arguments))
+    let Some(at) = arguments.iter().position(|word| word == "--beside") else {
+        return run(in_own_folder(&mut rig(&["run", "--quiet"])).arg("--").args(arguments));
+    };
+    if arguments.get(at + 1).is_none_or(|name| name != "iroh") {
+        return Err("--beside iroh: nothing else is there to compare with".to_owned());
+    }
+    let folder = shell::target_dir().join("rig-iroh");
+    let mut iroh = Command::new("cargo");
+    iroh.args(["build", "--release", "--locked", "--manifest-path"]);
+    iroh.arg(shell::root().join("rig/iroh/Cargo.toml")).env("CARGO_TARGET_DIR", &folder);
+    run(&mut iroh)?;
+    let (before, after) = (&arguments[..at], &arguments[at + 2..]);
+    let mut command = rig(&["run", "--quiet", "--release"]);
+    in_own_folder(&mut command).args(["--", "--beside"]).arg(folder.join("release/torque-rig-iroh"));
+    run(command.args(before).args(after))
 }
 
 /// `cargo xtask demo --nat`: builds the rig, and has two parties chat in it.
