@@ -8,9 +8,13 @@ use torque_proto::{Address, Instant};
 
 use super::Socket;
 
-/// The pause between two looks.
+/// The pause between two looks at a host, where each costs up to 32 system calls.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The same while there are no connections, so that the source address of a new one is soon known.
+/// The same with few other sides, as a client has: it moves more often than a host, and what it sends until then is lost.
+const LOOK_SOON: Duration = Duration::from_millis(100);
+/// The most other sides that are few.
+const FEW: usize = 3;
+/// The pause while there are no connections, so that the source address of a new one is soon known.
 const LOOK_FOR_CONNECTIONS: Duration = Duration::from_millis(100);
 /// The most other sides that a look asks about. A client has one or a few, and a change of a host's network concerns many of
 /// its connections.
@@ -91,7 +95,12 @@ impl NetworkWatch {
         let bound = self.bound;
         let ask = |remote: Address| Some((remote, source_to(remote.socket_addr()?, bound)?));
         let seen: Vec<_> = remotes.take(ASKED_ABOUT).filter_map(ask).collect();
-        self.next_look = now + if seen.is_empty() { LOOK_FOR_CONNECTIONS } else { LOOK_EVERY };
+        self.next_look = now
+            + match seen.len() {
+                0 => LOOK_FOR_CONNECTIONS,
+                1..=FEW => LOOK_SOON,
+                _ => LOOK_EVERY,
+            };
         let before = std::mem::replace(&mut self.seen, seen);
         let is_other = |(remote, source): &(Address, Source)| {
             before.iter().any(|(known, old)| known == remote && old != source)

@@ -27,6 +27,19 @@ fn a_network_that_stays_is_looked_at_and_never_has_changed() {
 }
 
 #[test]
+fn a_client_looks_sooner_than_a_host() {
+    let others =
+        |count: u16| (1..=count).map(|port| Address::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+    let (mut client, mut host) = (watch(), watch());
+    client.look(NOW, NOW, others(2));
+    host.look(NOW, NOW, others(8));
+    // Half of the 300 ms that an interruption may last: the other half is left to find the way.
+    let soon = NOW + Duration::from_millis(150);
+    assert!(client.is_due(soon) && !host.is_due(soon));
+    assert!(host.is_due(NOW + LOOK_EVERY));
+}
+
+#[test]
 fn another_source_address_is_a_change_once() {
     let mut watch = watch();
     watch.look(NOW, NOW, [near()].into_iter());
