@@ -1,4 +1,4 @@
-//! Introductions: by this socket, and of it (INTRODUCTIONS.md). The module that has them is a third larger, so there is one without.
+//! Introductions: by this socket, and of it (INTRODUCTIONS.md). The module that has them is nearly half as large again, so there is one without.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
