@@ -1,7 +1,7 @@
 """NATs that depend on the destination: predicting, spraying, opening many ports, bursts."""
 
 from nats import HIGHEST, LOWEST, port_after
-from schedule import (BURST, HARD_PUNCHES, NATS_WAIT, PREDICT, PREDICT_SOCKETS, ROUNDS, RUN, SOCKET_PACE, SOCKET_REPEAT, SOCKETS, SPRAY,
+from schedule import (BURST, HARD_PUNCHES, NATS_WAIT, PREDICT, PREDICT_SOCKETS, ROUNDS, RUN, SHY, SHY_AND_SPRAYING, SOCKET_PACE, SOCKET_REPEAT, SOCKETS, SPRAY,
                       SPRAY_NEAR, SPRAY_RATE)
 
 BOUND, OBSERVED_AT = 1000, ("N", 1)
@@ -70,7 +70,7 @@ class HardNat:
 
     def keep_open(self, port, remote, count):
         if not self.over():
-            self.ask(port, remote, "hop-limit" in self.world.rules and count < 2)
+            self.ask(port, remote, "hop-limit" in self.world.rules and count < (SHY_AND_SPRAYING if "spray" in self.tactics else SHY))
             self.world.at(SOCKET_REPEAT, self.keep_open, port, remote, count + 1)
 
     def spray(self):

@@ -29,6 +29,7 @@ HARD_AT = 1000
 NATS_WAIT = 1500            # for a NAT that is unknown then
 RUN = 30_000
 HARD_PUNCHES = 4096         # of one attempt, at each side
+SHY, SHY_AND_SPRAYING = 5, 2     # punches of each open port that have few hops: as long as the other party sprays; fewer if this one sprays, too
 SOCKETS, SOCKET_PACE, SOCKET_REPEAT = 256, 4, 3000
 SPRAY, SPRAY_RATE, SPRAY_NEAR = 3072, 250, 256
 PREDICT, PREDICT_SOCKETS = 128, 16

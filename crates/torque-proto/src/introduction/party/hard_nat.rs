@@ -32,8 +32,9 @@ const SPRAY_PACE: Micros = Micros::from_millis(4);
 const OPENED: u16 = 256;
 const OPEN_PACE: Micros = Micros::from_millis(4);
 const HOLD_PAUSE: Micros = Micros::from_secs(3);
-/// How often a port is punched from with few hops.
-const SHY_PUNCHES: u8 = 2;
+/// How often each port is punched from with few hops: as long as the other party sprays, and less often by a party that sprays, too.
+const SHY_PUNCHES: u8 = 5;
+const SHY_PUNCHES_SPRAYING: u8 = 2;
 /// Tokens that are asked for, and rounds that they make.
 pub(super) const ROUNDS: usize = 4;
 const PREDICT_PAUSE: Micros = Micros::from_secs(3);
@@ -279,7 +280,8 @@ impl Run {
                 }
             }
             Act::Hold { port, punched } => {
-                let hop_limit = (punched < SHY_PUNCHES).then_some(FEW_HOPS);
+                let shy = if self.spray.is_empty() { SHY_PUNCHES } else { SHY_PUNCHES_SPRAYING };
+                let hop_limit = (punched < shy).then_some(FEW_HOPS);
                 self.punch(step, port, self.other.port(), hop_limit);
                 self.plan(at + HOLD_PAUSE, Act::Hold { port, punched: punched.saturating_add(1) });
             }

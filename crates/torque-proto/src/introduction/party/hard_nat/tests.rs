@@ -133,7 +133,7 @@ fn ports_are_opened_and_held_open() {
     let times: Vec<_> = of_first.iter().map(|(at, _)| *at).collect();
     assert_eq!(times[..4], [0.0, 3_000.0, 6_000.0, 9_000.0]);
     let limits: Vec<_> = of_first.iter().map(|(_, punch)| punch.hop_limit).collect();
-    assert_eq!(limits[..4], [Some(5), Some(5), None, None]);
+    assert_eq!(limits[..6], [Some(5), Some(5), Some(5), Some(5), Some(5), None]);
     assert!(side.targets().iter().all(|port| *port == OTHER.port()));
     assert!(side.most_in(1_000.0) <= 256 && side.punches.len() <= MAX_PUNCHES);
 }
