@@ -26,7 +26,8 @@ impl Endpoint {
     }
 
     /// Asks the other side of an open connection, an introducer, how the NAT between it and this socket behaves.
-    /// [`Event::NatFound`](crate::Event::NatFound) answers, after some 3 s at most: also if it cannot say, or is no introducer.
+    /// [`Event::NatFound`](crate::Event::NatFound) answers, once, after 4 s at most: also if it
+    /// cannot say, or is no introducer. A call while another waits for the same introducer shares its answer.
     ///
     /// # Errors
     /// `Closed` if `introducer` is no open connection.

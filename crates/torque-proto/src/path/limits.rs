@@ -101,6 +101,9 @@ impl AskedNumbers {
         while self.list.len() > self.most && self.list.front().is_some_and(|asked| asked.is_old(now)) {
             self.list.pop_front();
         }
+        if self.list.len() <= self.most && self.list.capacity() > self.most * 4 {
+            self.list.shrink_to(self.most);
+        }
         if self.list.len() >= self.most {
             self.list.pop_front();
         }

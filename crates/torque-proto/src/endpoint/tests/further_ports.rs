@@ -334,6 +334,24 @@ fn a_relayed_connection_becomes_direct_at_a_further_port() {
 }
 
 #[test]
+fn a_run_of_an_attempt_goes_on_when_its_connection_is_relayed() {
+    let mut were_relayed = 0;
+    for seed in 60..66 {
+        let mut world = World::new(seed, [UNPREDICTABLE, INDEPENDENT], HardNat::Always);
+        let (ids, parties) = world.introduce(Some(Relay::default()), Trust::Anyone);
+        were_relayed += u32::from(!world.is_direct(ids));
+        world.speak(ids);
+        world.pass(20_000);
+        assert!(world.is_direct(ids));
+        let stats = [INITIATOR, GUEST_HOST].map(|party| world.ends[party].party_stats());
+        assert!(stats.iter().all(|party| party.runs == 1 && party.runs_met == 1), "{stats:?}");
+        world.speak(ids);
+        world.end(ids, parties);
+    }
+    assert!(were_relayed > 0);
+}
+
+#[test]
 fn a_relayed_connection_whose_other_side_is_anybody_tries_nothing() {
     let mut world = World::new(20, [UNPREDICTABLE, INDEPENDENT], HardNat::Verified);
     let (ids, parties) = world.introduce(Some(Relay::default()), Trust::Anyone);

@@ -238,6 +238,26 @@ mod tests {
     }
 
     #[test]
+    fn runs_against_an_address_are_ten_minutes_apart_and_few_addresses_are_tried() {
+        let mut budgets = Budgets::default();
+        let (now, pause) = (Instant::from_millis(5), RUN_PAUSE);
+        for number in 0..MAX_RUNS as u32 {
+            assert_eq!(budgets.takes_run(now, Ipv4Addr::from_bits(number)), Ok(()));
+            assert_eq!(budgets.takes_run(now, Ipv4Addr::from_bits(number)), Err(now + pause));
+        }
+        let another = Ipv4Addr::from_bits(1_000);
+        assert_eq!(budgets.takes_run(now, another), Err(now + pause));
+        assert_eq!(
+            (budgets.deadline(), budgets.takes_run(now + pause, another)),
+            (Some(now + pause), Ok(()))
+        );
+        budgets.expire(now + pause);
+        assert_eq!(budgets.runs.len(), 1);
+        budgets.forget_runs();
+        assert_eq!((budgets.deadline(), budgets.takes_run(now, another)), (None, Ok(())));
+    }
+
+    #[test]
     fn the_tables_are_bounded_and_empty_in_the_end() {
         let mut budgets = Budgets::default();
         for number in 0..100_000 {

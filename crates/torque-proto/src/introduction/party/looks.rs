@@ -18,12 +18,16 @@ const FROM_BOUND_PORT: usize = 2;
 /// The pause between fresh ports, and how long each is open.
 const PACE: Micros = Micros::from_millis(20);
 const PORT_LIVES: Micros = Micros::from_secs(1);
+/// The pause between looks of one introducer. It pauses for longer itself, if it is honest.
+const LOOK_PAUSE: Micros = Micros::from_secs(5);
 /// How long an application waits for what an introducer saw.
 const ANSWER_WAIT: Micros = Micros::from_secs(4);
 
 /// One look of an introducer.
 struct Look {
     introducer: ConnectionId,
+    /// When it may look again.
+    again: Instant,
     /// What is sent, in the order of time.
     sends: VecDeque<(Instant, ObserveOut)>,
     /// Fresh ports, and when they are closed.
@@ -66,7 +70,7 @@ impl Looks {
         self.calls.len() < before
     }
 
-    /// An introducer looks, in place of its look before.
+    /// An introducer looks, unless it has just done so.
     pub(super) fn begin(
         &mut self,
         now: Instant,
@@ -75,8 +79,11 @@ impl Looks {
         ports: &mut Ports,
         most_ports: usize,
     ) {
-        self.end(introducer, ports);
-        let mut look = Look { introducer, sends: VecDeque::new(), ports: VecDeque::new() };
+        if self.looks.iter().any(|look| look.introducer == introducer) {
+            return;
+        }
+        let again = now + LOOK_PAUSE;
+        let mut look = Look { introducer, again, sends: VecDeque::new(), ports: VecDeque::new() };
         let mut sends = Vec::new();
         for (place, token) in tokens.tokens.iter().enumerate() {
             let (mut port, mut began) = (0, now);
@@ -95,8 +102,8 @@ impl Looks {
         self.looks.push(look);
     }
 
-    /// Ends the look of an introducer.
-    fn end(&mut self, introducer: ConnectionId, ports: &mut Ports) {
+    /// The connection with an introducer has ended.
+    pub(super) fn on_introducer_ended(&mut self, introducer: ConnectionId, ports: &mut Ports) {
         self.looks.retain(|look| {
             let stays = look.introducer != introducer;
             if !stays {
@@ -104,11 +111,6 @@ impl Looks {
             }
             stays
         });
-    }
-
-    /// The connection with an introducer has ended.
-    pub(super) fn on_introducer_ended(&mut self, introducer: ConnectionId, ports: &mut Ports) {
-        self.end(introducer, ports);
         self.calls.retain(|call| call.introducer != introducer);
     }
 
@@ -127,7 +129,7 @@ impl Looks {
                 ports.close(port);
             }
         }
-        self.looks.retain(|look| !look.sends.is_empty() || !look.ports.is_empty());
+        self.looks.retain(|look| look.again > now);
         let mut unanswered = Vec::new();
         self.calls.retain(|call| {
             let is_over = call.until <= now;
@@ -142,7 +144,8 @@ impl Looks {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let sends = self.looks.iter().filter_map(|look| look.sends.front()).map(|(at, _)| *at);
         let ports = self.looks.iter().filter_map(|look| look.ports.front()).map(|(at, _)| *at);
-        sends.chain(ports).chain(self.calls.iter().map(|call| call.until)).min()
+        let ends = self.looks.iter().map(|look| look.again).chain(self.calls.iter().map(|call| call.until));
+        sends.chain(ports).chain(ends).min()
     }
 
     /// How many looks there are, and applications that wait.

@@ -305,3 +305,43 @@ fn an_answer_that_is_replayed_takes_no_source_its_place() {
     }
     assert_eq!(case.sources(), [path(1)]);
 }
+
+#[cfg(feature = "introductions")]
+#[test]
+fn paths_that_differ_in_their_local_port_are_different_paths() {
+    let mut case = Case::new();
+    let further = |port| Path { port, ..path(0) };
+    // The other side's punch comes to a further port, and is answered from there.
+    let (_, asks) = case.step(|set, step| set.on_punch(step, further(3), 7, 0));
+    assert_eq!((asks[0].path, asks[0].echo), (further(3), 7));
+    assert_eq!(case.sources(), [further(3)]);
+    case.step(|set, step| set.on_punch(step, path(0), 0, asks[0].number));
+    assert_eq!(case.set.standbys().collect::<Vec<_>>(), [further(3)]);
+    // Packets that come to the bound port leave the active path as it is, and those to the further one, too.
+    case.set.follow(further(3));
+    assert_eq!(case.set.active(), path(0));
+    // The active path is lost at that port alone.
+    case.run(300);
+    assert_eq!((case.set.active(), case.set.standbys().count()), (further(3), 1));
+}
+
+#[cfg(feature = "introductions")]
+#[test]
+fn a_run_has_more_numbers_that_wait_for_their_echo() {
+    let mut case = Case::new();
+    let path_of = |port: u64| path(100 + port);
+    let draw = |case: &mut Case, port| case.set.draw_for_run(case.now, &mut case.rng, path_of(port));
+    let first = draw(&mut case, 0);
+    (1..1_000).for_each(|port| _ = draw(&mut case, port));
+    let second = draw(&mut case, 1_000);
+    (1_001..2_500).for_each(|port| _ = draw(&mut case, port));
+    case.step(|set, step| set.on_punch(step, path_of(0), 0, first));
+    assert_eq!(case.set.standbys().collect::<Vec<_>>(), [path_of(0)]);
+    // When it has ended, they live as long as others, and go.
+    case.set.end_run();
+    case.step(|set, step| set.begin_doubt(step));
+    assert!(case.set.asked.has(second));
+    case.now += core::time::Duration::from_secs(6);
+    case.step(|set, step| set.network_changed(step));
+    assert!(!case.set.asked.has(second));
+}

@@ -94,11 +94,12 @@ fn a_look_sends_each_token_from_its_port() {
         );
     }
     assert_eq!((sent.len(), side.asks_for_ports()), (24, (4, 4)));
-    // A later look takes the place of one that is under way, and ends with the connection.
-    side.hears_tokens(number, Some("0.0.0.0:900"), 6);
+    // An introducer has one look in five seconds, which ends with its connection.
+    assert!(side.hears_tokens(number, Some("0.0.0.0:900"), 6).observes.is_empty());
+    side.run(3_000);
+    assert_eq!(side.hears_tokens(number, Some("0.0.0.0:900"), 6).observes.len(), 2);
     side.run(50);
-    side.hears_tokens(number, Some("0.0.0.0:900"), 6);
-    assert_eq!(side.asks_for_ports(), (8, 4));
+    assert_eq!(side.asks_for_ports(), (4, 0));
     side.step(|party, step| party.on_introducer_ended(step, introducer()));
     assert_eq!(side.asks_for_ports(), (0, 4));
     assert!(side.run(2_000).is_empty() && side.party.is_empty());
@@ -114,6 +115,31 @@ fn a_party_that_opens_no_ports_says_so_and_shows_only_its_own() {
     let all = side.run(2_000);
     assert!(all.iter().all(|(_, wants)| wants.observes.iter().all(|send| send.port == 0)));
     assert_eq!(side.asks_for_ports(), (0, 0));
+}
+
+#[test]
+fn a_token_goes_to_another_address_only_as_a_punch_may() {
+    let mut side = Side::new(false);
+    for nowhere in ["224.0.0.1:5", "255.255.255.255:5", "169.254.1.1:5", "0.0.0.0:5", "203.0.113.1:0"] {
+        assert!(!side.party.may_observe_at(side.now, introducer(), address(nowhere).into()), "{nowhere}");
+    }
+    let sent = (0..200).filter(|port| {
+        let victim = SocketAddr::new([203, 0, 113, 1].into(), 1 + port);
+        side.party.may_observe_at(side.now, introducer(), victim.into())
+    });
+    assert_eq!(sent.count(), 40);
+}
+
+#[test]
+fn a_party_that_only_answers_shows_and_tries_nothing() {
+    let mut side = always(false);
+    side.config.answers_only = true;
+    let (number, request) = side.begin();
+    assert!(!request.flags.opens_ports);
+    assert!(side.hears_tokens(number, Some("0.0.0.0:900"), 6).observes.is_empty());
+    side.step(|party, step| party.withdraw(step, connection(), CloseCode::Closed));
+    side.meets(OTHER, Nat::Independent, Nat::Unpredictable);
+    assert_eq!((side.runs(5_000), side.asks_for_ports()), ((None, 0), (0, 0)));
 }
 
 #[test]
