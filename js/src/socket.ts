@@ -196,7 +196,7 @@ export class TorqueSocket implements AsyncDisposable {
    * {@link TorqueConnection.number} of that connection at the introducer, which its application tells. The other party asks for this one, and one
    * of the two is host: it gets the request of the other one, to be answered, also if this socket takes no other requests.
    *
-   * Rejects with a {@link TorqueError}: `introduction_refused`, `remote_never_asked`, `remote_gone`, `role_conflict`, `no_path`, `introducer_gone` and the
+   * Rejects with a {@link TorqueError}: `introduction_refused`, `remote_never_asked`, `remote_gone`, `role_conflict`, `no_path`, `hard_nat`, `introducer_gone` and the
    * codes of `connect`; in a page with `no_introductions` if the socket was made without {@link SocketOptions.introductions}. (spec/API.md 4.12)
    */
   connectIntroduced(introducer: TorqueConnection, remote: number, options: IntroducedHostOptions): Promise<ConnectRequest>;

@@ -218,7 +218,12 @@ fn where_nats_let_no_direct_path_through_the_lobby_relays() {
     let told = networks.connect(3, &["--via", lobby.url(), &target, "--send", "x", "--relay", "never"]);
     assert!(event(&told, "error")["next"].as_str().unwrap().contains("--relay"), "{told:?}");
     let introduced = lobby.until("introduced");
-    assert_eq!((&introduced["result"], &introduced["reason"]), (&"failed".into(), &"no_path".into()));
+    assert_eq!(introduced["result"], "failed");
+    // The lobby may know by then what kind of NATs they are.
+    assert!(
+        ["no_path", "hard_nat"].map(serde_json::Value::from).contains(&introduced["reason"]),
+        "{introduced}"
+    );
 }
 
 #[test]

@@ -228,7 +228,7 @@ pub mod moving {}
 /// The calls may come in any order, within 30 seconds. What follows are the events of any connection:
 /// [`Event::ConnectRequest`](crate::Event::ConnectRequest) at the host, which compares the key with the one that it was told, then
 /// [`Event::Established`](crate::Event::Established), or [`Event::Close`](crate::Event::Close) with a reason, such as
-/// [`CloseCode::NoPath`](crate::CloseCode::NoPath). They carry the id that
+/// [`CloseCode::NoPath`](crate::CloseCode::NoPath) or [`CloseCode::HardNat`](crate::CloseCode::HardNat). They carry the id that
 /// [`connect_introduced`](crate::Socket::connect_introduced) has returned, and say who introduced the two. The lobby hears of the
 /// outcome by [`Event::Introduced`](crate::Event::Introduced). After that the parties do not need it.
 ///

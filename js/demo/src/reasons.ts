@@ -27,6 +27,7 @@ const TEXTS: Record<string, [string, boolean]> = {
   remote_never_asked: ["The other page did not answer the lobby", true],
   introducer_gone: ["The lobby has gone", true],
   no_path: ["There is no path to the other page", true],
+  hard_nat: ["There is no path to the other page", true],
   no_server: ["The program that serves this page does not answer", true],
   no_arena: ["This page is served without an arena: start it with “cargo xtask demo”", false],
   gateway_unreachable: ["The gateway cannot be reached", true],

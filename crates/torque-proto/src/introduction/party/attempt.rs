@@ -226,7 +226,8 @@ impl Attempt {
             State::Asking { until } => (*until <= now).then_some(CloseCode::NoAnswer),
             State::Waiting { .. } => None,
             State::Meeting(meeting) if !meeting.has_path() && meeting.path_until <= now => {
-                Some(CloseCode::NoPath)
+                let is_hard = self.is_direct() && meeting.prospect.is_hard();
+                Some(if is_hard { CloseCode::HardNat } else { CloseCode::NoPath })
             }
             State::Meeting(meeting) => {
                 meeting.handshake_until.is_some_and(|until| until <= now).then_some(CloseCode::TimedOut)

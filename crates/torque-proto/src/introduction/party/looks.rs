@@ -89,7 +89,7 @@ impl Looks {
             let (mut port, mut began) = (0, now);
             if place >= FROM_BOUND_PORT {
                 let Some(fresh) = ports.open(introducer, most_ports) else { break };
-                began = now + PACE * (place + 1 - FROM_BOUND_PORT) as u64;
+                began = now + PACE * (place - FROM_BOUND_PORT) as u64;
                 port = fresh;
                 look.ports.push_back((began + PORT_LIVES, port));
             }

@@ -99,6 +99,11 @@ impl Prospect {
         Some((tactic, other))
     }
 
+    /// Returns whether it is known that a NAT depends on the destination.
+    pub(super) fn is_hard(&self) -> bool {
+        [self.own, self.other].iter().any(|nat| matches!(nat, Nat::Sequential(_) | Nat::Unpredictable))
+    }
+
     fn lacks_a_nat(&self) -> bool {
         self.own == Nat::Unknown || self.other == Nat::Unknown
     }

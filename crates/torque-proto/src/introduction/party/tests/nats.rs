@@ -84,7 +84,7 @@ fn a_look_sends_each_token_from_its_port() {
     sent.extend(all.iter().flat_map(|(at, wants)| wants.observes.iter().map(|send| (*at, *send))));
     for token in 0..6u8 {
         let own: Vec<_> = sent.iter().filter(|(_, send)| send.bytes == observe(&[token; 16])).collect();
-        let began = if token < 2 { 0 } else { u64::from(token - 1) * 20 };
+        let began = u64::from(token.saturating_sub(2)) * 20;
         let times: Vec<_> = own.iter().map(|(at, _)| *at - began).collect();
         assert_eq!(times, [0, 100, 300, 700], "{token}");
         let port = u16::from(token.saturating_sub(1));
@@ -97,7 +97,7 @@ fn a_look_sends_each_token_from_its_port() {
     // An introducer has one look in five seconds, which ends with its connection.
     assert!(side.hears_tokens(number, Some("0.0.0.0:900"), 6).observes.is_empty());
     side.run(3_000);
-    assert_eq!(side.hears_tokens(number, Some("0.0.0.0:900"), 6).observes.len(), 2);
+    assert_eq!(side.hears_tokens(number, Some("0.0.0.0:900"), 6).observes.len(), 3);
     side.run(50);
     assert_eq!(side.asks_for_ports(), (4, 0));
     side.step(|party, step| party.on_introducer_ended(step, introducer()));
@@ -147,7 +147,7 @@ fn an_application_hears_once_what_was_found() {
     let mut side = Side::new(false);
     let number = side.calls().unwrap();
     assert_eq!(side.calls(), None, "it waits already");
-    assert_eq!(side.hears_tokens(number, Some("0.0.0.0:900"), 6).observes.len(), 2);
+    assert_eq!(side.hears_tokens(number, Some("0.0.0.0:900"), 6).observes.len(), 3);
     assert_eq!(found(&side.hears_nats(number, Nat::Independent, Nat::Unknown)), [Nat::Independent]);
     assert!(found(&side.hears_nats(number, Nat::Unpredictable, Nat::Unknown)).is_empty());
     assert!(side.run(10_000).iter().all(|(_, wants)| found(wants).is_empty()) && side.party.is_empty());
@@ -235,6 +235,22 @@ fn a_path_at_a_further_port_is_found_and_the_run_ends() {
     assert_eq!(side.asks_for_ports(), (0, 250));
     side.party.forget(connection());
     assert_eq!((side.asks_for_ports(), side.party.kept()), ((0, 1), 0));
+}
+
+#[test]
+fn an_attempt_without_a_path_says_if_a_nat_is_to_blame() {
+    for (own, other, code) in [
+        (Nat::Independent, Nat::Unknown, CloseCode::NoPath),
+        (Nat::Unknown, Nat::Unpredictable, CloseCode::HardNat),
+        (Nat::Sequential(0), Nat::Independent, CloseCode::HardNat),
+    ] {
+        let mut side = Side::new(false);
+        side.options.takes_circuit = false;
+        side.meets(OTHER, own, other);
+        let all = side.run(25_000);
+        let Some((25_000, wants)) = all.last() else { panic!("{all:?}") };
+        assert_eq!(wants.events, [PartyEvent::Ended { connection: connection(), code }]);
+    }
 }
 
 #[test]
