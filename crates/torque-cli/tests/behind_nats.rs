@@ -220,10 +220,7 @@ fn where_nats_let_no_direct_path_through_the_lobby_relays() {
     let introduced = lobby.until("introduced");
     assert_eq!(introduced["result"], "failed");
     // The lobby may know by then what kind of NATs they are.
-    assert!(
-        ["no_path", "hard_nat"].map(serde_json::Value::from).contains(&introduced["reason"]),
-        "{introduced}"
-    );
+    assert!(["no_path", "hard_nat"].map(Value::from).contains(&introduced["reason"]), "{introduced}");
 }
 
 #[test]
