@@ -47,8 +47,11 @@ impl Ledger {
             Event::ChallengeResponse(ChallengeResponse { connection, .. }) => {
                 assert!(!self.line(*connection).established, "asked after being established");
             }
-            Event::ConnectRequest(ConnectRequest { connection, .. }) => {
-                self.begun(*connection);
+            Event::ConnectRequest(ConnectRequest { connection, introduced_by, .. }) => {
+                // One that begins with an introduction was begun here, too.
+                if introduced_by.is_none() {
+                    self.begun(*connection);
+                }
                 self.line(*connection).asked = true;
             }
             Event::Established { connection, .. } => {

@@ -4,6 +4,7 @@
 mod endpoint;
 mod input;
 mod insider;
+mod introduction;
 mod ledger;
 mod pair;
 mod seal;
@@ -14,6 +15,7 @@ mod wire;
 
 pub use endpoint::endpoint;
 pub use insider::insider;
+pub use introduction::introduction;
 pub use pair::pair;
 pub use text::text;
 pub use wire::wire;
@@ -22,5 +24,11 @@ pub use wire::wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] =
-    [("wire", wire), ("text", text), ("endpoint", endpoint), ("pair", pair), ("insider", insider)];
+pub const TARGETS: [Target; 6] = [
+    ("wire", wire),
+    ("text", text),
+    ("endpoint", endpoint),
+    ("pair", pair),
+    ("insider", insider),
+    ("introduction", introduction),
+];

@@ -11,7 +11,7 @@ use torque_proto::wire::{Punch, WHO_ARE_YOU, path_id, probe, probe_echo, relayed
 use torque_proto::{Config, Trust};
 
 use crate::side::{Side, address, small_config};
-use crate::{endpoint, insider, pair};
+use crate::{endpoint, insider, introduction, pair};
 
 /// Seeds of a target, with names.
 pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -21,6 +21,7 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
         "endpoint" => named(endpoint_plays()),
         "pair" => named(pair_plays()),
         "insider" => named(insider_plays()),
+        "introduction" => named(introduction_plays()),
         _ => Vec::new(),
     }
 }
@@ -412,5 +413,69 @@ fn insider_plays() -> Vec<Vec<u8>> {
     play.extend(step(TakeEvents, &[0]));
     play.extend(step(Pass, &[10]));
     plays.push(play);
+    plays
+}
+
+/// Introductions of two parties, with NATs of all kinds, with and without a relay, on a network that works or does not.
+fn introduction_plays() -> Vec<Vec<u8>> {
+    use introduction::Step::*;
+    let step = |step: introduction::Step, rest: &[u8]| [&[step as u8][..], rest].concat();
+    let mut plays = Vec::new();
+    // The kinds of the parties' NATs, and whether the introducer relays.
+    for (first, second, relay) in
+        [(0, 0, 1), (0, 1, 1), (0, 2, 1), (1, 1, 1), (2, 2, 0), (2, 0, 4), (1, 0, 0)]
+    {
+        // All three: always try, with as many ports as they like; a second IP address.
+        let mut play = vec![0, 0, 0, 0, 0, 0, 1];
+        play.extend(step(ChangeNat, &[0, first]));
+        play.extend(step(ChangeNat, &[1, second]));
+        for party in [0, 1] {
+            play.extend(step(Connect, &[party]));
+            play.extend(step(Live, &[9]));
+            play.extend(step(Decide, &[0, 0]));
+            play.extend(step(Live, &[9]));
+            play.extend(step(Candidates, &[party, 7, 0]));
+        }
+        let mut asked = play.clone();
+        asked.extend(step(Look, &[0]));
+        // With a relay, they take it at once.
+        let wishes = if relay == 1 { 0 } else { 4 };
+        asked.extend(step(Ask, &[0, wishes | 1]));
+        asked.extend(step(Ask, &[1, wishes]));
+        asked.extend(step(Live, &[8]));
+        let mut refused = asked.clone();
+        refused.extend(step(Refuse, &[]));
+        refused.extend(step(Live, &[8]));
+        plays.push(refused);
+        asked.extend(step(Introduce, &[relay]));
+        let mut met = asked.clone();
+        for _ in 0..4 {
+            met.extend(step(Live, &[11]));
+            met.extend(step(Decide, &[1, 0]));
+            met.extend(step(Decide, &[2, 0]));
+        }
+        met.extend(step(Live, &[14]));
+        met.extend(step(Send, &[1, 1, 9]));
+        met.extend(step(Send, &[2, 1, 9]));
+        met.extend(step(Live, &[12]));
+        met.extend(step(Move, &[0]));
+        met.extend(step(Live, &[14]));
+        met.extend(step(Close, &[1, 1]));
+        met.extend(step(Live, &[12]));
+        plays.push(met);
+        // Nothing arrives but what somebody chooses.
+        for round in 0..12 {
+            asked.extend(step(Silence, &[9]));
+            asked.extend(step(Repeat, &[0, round]));
+            asked.extend(step(Misdirect, &[0, round, 1]));
+            asked.extend(step(Bend, &[0, round, 0, round, 1]));
+            asked.extend(step(Deliver, &[0, round]));
+            asked.extend(step(Lose, &[0, 3]));
+        }
+        asked.extend(step(Raw, &[1, 3, 0, 2, 0x0d, 1]));
+        asked.extend(step(Jump, &[13]));
+        asked.extend(step(CloseAll, &[1]));
+        plays.push(asked);
+    }
     plays
 }

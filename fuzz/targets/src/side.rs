@@ -170,9 +170,16 @@ impl Side {
 
     /// Takes what is to be sent.
     pub fn take_transmits(&mut self) -> Vec<(Address, Vec<u8>)> {
+        self.take_transmits_of_ports().into_iter().map(|(_, remote, bytes)| (remote, bytes)).collect()
+    }
+
+    /// The same, each with the local port that it leaves from.
+    pub fn take_transmits_of_ports(&mut self) -> Vec<(u16, Address, Vec<u8>)> {
         let transmits = self.endpoint.transmits();
-        let taken =
-            transmits.iter().map(|transmit| (transmit.path.remote, transmit.bytes.to_vec())).collect();
+        let taken = transmits
+            .iter()
+            .map(|transmit| (transmit.path.port, transmit.path.remote, transmit.bytes.to_vec()))
+            .collect();
         transmits.clear();
         taken
     }
