@@ -78,8 +78,12 @@ impl Access {
     }
 
     /// The party's NAT as it looks to an introducer with a second port, or with `own_ip` a second IP address: without that, a mapping
-    /// that depends on the address looks independent (INTRODUCTIONS.md 9.1).
+    /// that depends on the address looks independent (INTRODUCTIONS.md 9.1). That address is an IPv4 one: a party with IPv6 cannot be
+    /// looked at there.
     pub fn seen_nat(&self, own_ip: bool) -> Seen {
+        if self.has_ipv6() {
+            return Seen::Unknown;
+        }
         let dependent = self.boxes.iter().find_map(|middlebox| match middlebox {
             Middlebox::Nat(nat) if nat.mapping == Port || own_ip && nat.mapping == Address => Some(nat.ports),
             _ => None,

@@ -5,8 +5,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod deceit;
 mod hostile;
 mod matrix;
+mod nats;
 mod relay;
 mod states;
 mod watching;

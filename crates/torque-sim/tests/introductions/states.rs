@@ -2,7 +2,7 @@
 //! left behind.
 
 use torque_proto::{
-    CloseCode, ConnectOptions, Event, IntroducedOptions, IntroductionResult, Relay, Relaying, Trust,
+    CloseCode, ConnectOptions, Event, HardNat, IntroducedOptions, IntroductionResult, Relay, Relaying, Trust,
 };
 use torque_sim::play::Answer;
 
@@ -84,11 +84,17 @@ struct Run {
 
 impl Run {
     fn new(seed: u64, rng: &mut SimRng) -> Self {
-        let kinds = ["EI/APD", "EI/EI", "APD/APD r"].map(|name| Access::named(name).unwrap());
-        let kinds = [(); 2].map(|()| kinds[rng.index(3)]);
+        let kinds = ["EI/APD", "EI/EI", "APD/APD r", "APD/APD s"].map(|name| Access::named(name).unwrap());
+        let kinds = [(); 2].map(|()| kinds[rng.index(4)]);
         let mut config = Config::default();
         config.introduction.introduces = true;
+        let mut own = SimRng::new(!seed);
+        config.introduction.hard_nat = [HardNat::Verified, HardNat::Always, HardNat::Never][own.index(3)];
+        config.introduction.further_ports = [0, 3, 256][own.index(3)];
         let mut lobby = Lobby::apart(seed, &config, kinds);
+        if own.chance(0.8) {
+            lobby.play.observe(lobby.introducer, own.chance(0.5));
+        }
         let loss = if rng.chance(0.5) { rng.unit() * 0.3 } else { 0.0 };
         let mut link = LinkConfig::perfect();
         (link.delay, link.loss) = (5 * MS + rng.duration(100 * MS), loss);
@@ -224,6 +230,7 @@ fn play(seed: u64) {
     for node in all {
         let endpoint = run.lobby.play.world.node(node);
         assert_eq!((endpoint.slots_used(), endpoint.kept_for_introductions()), (0, 0), "{node:?}");
+        assert_eq!(run.lobby.play.world.further_ports(node), 0, "{node:?}");
     }
     // No timer spins.
     let mut steps = 0;
