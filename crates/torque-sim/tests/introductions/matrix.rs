@@ -178,10 +178,21 @@ impl fmt::Display for Figures {
     }
 }
 
+/// What came of all pairs, by conditions and class; printed at the end.
+#[derive(Default)]
+struct Table(BTreeMap<String, (usize, Figures)>);
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        for (class, (count, figures)) in &self.0 {
+            eprintln!("{class}: {count}, {figures}");
+        }
+    }
+}
+
 /// Introduces the parties of every pair that `chosen` takes, each in both roles, and looks at what came of it.
-fn all_pairs(seed: u64, with: &Conditions, chosen: impl Fn([Access; 2]) -> bool) {
+fn all_pairs(seed: u64, with: &Conditions, table: &mut Table, chosen: impl Fn([Access; 2]) -> bool) {
     use IntroductionResult::{BecameDirect, Direct, Failed, Relayed};
-    let mut figures: BTreeMap<&str, (usize, Figures)> = BTreeMap::new();
     for first in Access::ALL {
         for second in Access::ALL {
             let kinds = [first, second];
@@ -220,7 +231,7 @@ fn all_pairs(seed: u64, with: &Conditions, chosen: impl Fn([Access; 2]) -> bool)
                 (false, nats) if nats.contains(&Seen::Unpredictable) => "one unpredictable",
                 _ => "misjudged",
             };
-            let (count, figures) = figures.entry(class).or_default();
+            let (count, figures) = table.0.entry(format!("{with:?}, {class}")).or_default();
             *count += 1;
             figures.count(&outcome);
             lobby.play.close_all_and_finish(30 * SECOND);
@@ -232,9 +243,6 @@ fn all_pairs(seed: u64, with: &Conditions, chosen: impl Fn([Access; 2]) -> bool)
                 assert_eq!(lobby.play.world.further_ports(party), 0, "{told}");
             }
         }
-    }
-    for (class, (count, figures)) in figures {
-        eprintln!("{with:?}, {class}: {count}, {figures}");
     }
 }
 
@@ -253,12 +261,16 @@ fn one_in(seed: u64, part: u64) -> impl Fn([Access; 2]) -> bool {
 
 #[test]
 fn pairs_that_meet_are_connected_directly() {
-    for_seeds(2, |seed| all_pairs(seed, &Conditions::PLAIN, |_| true));
+    let mut table = Table::default();
+    for_seeds(2, |seed| all_pairs(seed, &Conditions::PLAIN, &mut table, |_| true));
 }
 
 #[test]
 fn pairs_that_meet_are_connected_directly_with_losses() {
-    for_seeds(3, |seed| all_pairs(seed, &Conditions { loss: 0.1, ..Conditions::PLAIN }, |_| true));
+    let mut table = Table::default();
+    for_seeds(3, |seed| {
+        all_pairs(seed, &Conditions { loss: 0.1, ..Conditions::PLAIN }, &mut table, |_| true)
+    });
 }
 
 /// A pair that only tries of many ports can join.
@@ -270,11 +282,12 @@ fn is_hard([first, second]: [Access; 2]) -> bool {
 /// ports, and so is every pair with ports that follow each other.
 #[test]
 fn hard_pairs_are_connected_directly_on_the_introducers_word() {
+    let mut table = Table::default();
     for_seeds(1, |seed| {
         for (place, (own_ip, loss)) in [(true, 0.0), (false, 0.1), (true, 0.1)].into_iter().enumerate() {
             let with = Conditions { hard_nat: HardNat::Always, relays: false, own_ip, loss };
             let part = one_in(seed + place as u64, SHORT_PART);
-            all_pairs(seed, &with, |kinds| is_hard(kinds) && part(kinds));
+            all_pairs(seed, &with, &mut table, |kinds| is_hard(kinds) && part(kinds));
         }
     });
 }
@@ -282,11 +295,12 @@ fn hard_pairs_are_connected_directly_on_the_introducers_word() {
 /// Otherwise they are connected by a circuit first, and directly on the word of their connection.
 #[test]
 fn hard_pairs_are_relayed_and_then_connected_directly() {
+    let mut table = Table::default();
     for_seeds(1, |seed| {
         for (place, (own_ip, loss)) in [(true, 0.0), (false, 0.1), (true, 0.1)].into_iter().enumerate() {
             let with = Conditions { hard_nat: HardNat::Verified, relays: true, own_ip, loss };
             let part = one_in(seed + place as u64, SHORT_PART);
-            all_pairs(seed, &with, |kinds| is_hard(kinds) && part(kinds));
+            all_pairs(seed, &with, &mut table, |kinds| is_hard(kinds) && part(kinds));
         }
     });
 }
@@ -294,10 +308,11 @@ fn hard_pairs_are_relayed_and_then_connected_directly() {
 /// Pairs that meet at once are connected as fast as without tries.
 #[test]
 fn pairs_that_meet_at_once_need_no_tries() {
+    let mut table = Table::default();
     for_seeds(1, |seed| {
         let with = Conditions { hard_nat: HardNat::Always, relays: true, own_ip: true, loss: 0.1 };
         let part = one_in(seed, SHORT_PART);
-        all_pairs(seed, &with, |kinds| !is_hard(kinds) && part(kinds));
+        all_pairs(seed, &with, &mut table, |kinds| !is_hard(kinds) && part(kinds));
     });
 }
 
