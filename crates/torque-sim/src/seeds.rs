@@ -5,7 +5,7 @@ use torque_netem::SimRng;
 /// Calls `test` with `count` seeds, which depend only on the name of the running test. If a call panics, prints its
 /// seed and how to run it alone.
 ///
-/// Environment: `TORQUE_SEED=12` (or `0x…`) runs that seed only, `TORQUE_SEEDS=n` runs n seeds.
+/// Environment: `TORQUE_SEED=12` (or `0x…`) runs that seed only, `TORQUE_SEEDS=n` runs n seeds, and tells after each thousand.
 ///
 /// # Panics
 /// If `test` panics, if a variable is not a number, or outside a test's thread.
@@ -17,9 +17,13 @@ pub fn for_seeds(count: u64, mut test: impl FnMut(u64)) {
         let _told = TellSeed { name, seed };
         return test(seed);
     }
-    let count = number_from_environment("TORQUE_SEEDS").unwrap_or(count);
+    let asked = number_from_environment("TORQUE_SEEDS");
+    let count = asked.unwrap_or(count);
     let mut seeds = seeds_of(name);
-    for _ in 0..count {
+    for number in 0..count {
+        if asked.is_some() && number > 0 && number.is_multiple_of(1_000) {
+            eprintln!("`{name}`: {number} of {count} seeds");
+        }
         // Short enough to read aloud.
         let seed = seeds.next_u64() >> 24;
         let _told = TellSeed { name, seed };
