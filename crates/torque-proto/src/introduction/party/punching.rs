@@ -108,6 +108,8 @@ struct Valid {
     echoed: Instant,
     /// Whether the other party has shown that it is valid there, too. Until then it is punched.
     is_shown: bool,
+    /// Whether something came from there. If not, the other party's NAT may give it another address towards here.
+    is_heard: bool,
     turn: Turn,
 }
 
@@ -209,7 +211,10 @@ impl Punching {
         if !self.is_valid(arrived) && !self.may_be_new(step.now, number, echo) {
             return None;
         }
-        let newly = if echo == 0 { None } else { self.on_echo(step.now, echo, number == 0) };
+        if let Some(valid) = self.valid.iter_mut().find(|valid| is_same(valid.path, arrived)) {
+            valid.is_heard = true;
+        }
+        let newly = if echo == 0 { None } else { self.on_echo(step.now, echo, number == 0, arrived) };
         if !self.is_valid(arrived) && !self.is_candidate(arrived) {
             self.note_source(step.now, arrived);
         }
@@ -228,21 +233,25 @@ impl Punching {
     }
 
     /// An echo proves the path on which its number was sent, wherever it came from. The other party asks nothing where it is valid.
-    fn on_echo(&mut self, now: Instant, echo: u64, asks_nothing: bool) -> Option<NewlyValid> {
+    fn on_echo(&mut self, now: Instant, echo: u64, asks_nothing: bool, arrived: Path) -> Option<NewlyValid> {
         let asked = self.asked.take(now, echo)?;
         if let Some(valid) = self.valid.iter_mut().find(|valid| is_same(valid.path, asked.path)) {
             valid.echoed = now;
             valid.is_shown |= asks_nothing;
             return None;
         }
+        let is_heard = is_same(asked.path, arrived)
+            || self.sources.iter().any(|source| is_same(source.path, asked.path));
         if self.valid.len() >= MAX_VALID {
-            return None;
+            // Handshakes come from where punches came from: paths that only lead there give way.
+            let silent = self.valid.iter().position(|valid| !valid.is_heard).filter(|_| is_heard)?;
+            self.valid.remove(silent);
         }
         if self.valid.is_empty() {
             self.next_hold = now + HOLD_PAUSE;
         }
         let turn = Turn { began: now, next: 1 };
-        self.valid.push(Valid { path: asked.path, echoed: now, is_shown: asks_nothing, turn });
+        self.valid.push(Valid { path: asked.path, echoed: now, is_shown: asks_nothing, is_heard, turn });
         self.sources.retain(|source| !is_same(source.path, asked.path));
         Some(NewlyValid { path: asked.path, round_trip: now.micros_since(asked.at) })
     }
@@ -336,5 +345,47 @@ impl Punching {
 
     fn is_candidate(&self, arrived: Path) -> bool {
         self.targets.iter().any(|target| is_same(target.path(), arrived))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> Path {
+        Path::to(SocketAddr::from(([45, 80, 0, 1], port)).into())
+    }
+
+    /// The other party's NAT maps ports, and gives its answers others: the first only lead there, from the last one handshakes come.
+    #[test]
+    fn of_many_paths_those_that_only_lead_there_give_way() {
+        let now = Instant::from_millis(5);
+        let (mut rng, mut budgets) = (Rng::new([1; 32]), Budgets::default());
+        let mut punching = Punching::new(now);
+        let mut foreign = 0;
+        let mut hear = |punching: &mut Punching, rng: &mut Rng, from: Path, echo: u64| {
+            foreign += 1;
+            let introducer = ConnectionId::new(0, 1, 1);
+            let (budgets, asks) = (&mut budgets, Vec::new());
+            let mut step = PunchingStep { now, rng, budgets, introducer, asks, answers_not_sent: 0 };
+            punching.on_punch(&mut step, from, foreign, echo);
+            step.asks.pop().map(|(ask, _)| ask)
+        };
+        let there = at(9);
+        let mut answer = None;
+        for port in 1..=MAX_VALID as u16 + 1 {
+            let number = punching.draw_for_run(now, &mut rng, at(port));
+            answer = hear(&mut punching, &mut rng, there, number).or(answer);
+        }
+        let only_lead_there: Vec<_> = punching.valid_paths().collect();
+        assert_eq!(only_lead_there, [1, 2, 3, 4].map(at));
+        let answer = answer.unwrap();
+        assert_eq!(answer.path, there);
+        hear(&mut punching, &mut rng, there, answer.number);
+        assert_eq!(punching.valid_paths().collect::<Vec<_>>(), [2, 3, 4, 9].map(at));
+        // It is heard from now on, and stays.
+        let number = punching.draw_for_run(now, &mut rng, at(5));
+        hear(&mut punching, &mut rng, there, number);
+        assert!(punching.is_valid(there) && !punching.is_valid(at(5)));
     }
 }
