@@ -18,6 +18,8 @@ struct Outcome {
     results: Vec<IntroductionResult>,
     /// From the calls until the initiator was established.
     took: Option<Duration>,
+    /// Whether the connection carries packets both ways.
+    carries: bool,
     /// From the calls until the introducer's application was told that a circuit had become a direct path.
     became_direct: Option<Duration>,
 }
@@ -55,8 +57,8 @@ impl Conditions {
         if self.hard_nat == HardNat::Never || kinds.iter().any(Access::has_ipv6) {
             return first.meets_at_once(&second);
         }
-        let are_sequential =
-            kinds.iter().all(|kind| matches!(kind.seen_nat(self.own_ip), Seen::Sequential(_)));
+        // A burst expects a new mapping for each port: one that depends on the address only meets it when chance helps.
+        let are_sequential = kinds.iter().all(|kind| matches!(kind.seen_nat(false), Seen::Sequential(_)));
         first.meets(&second) || are_sequential
     }
 }
@@ -108,6 +110,7 @@ impl Lobby {
             }
             _ => None,
         });
+        let mut carries = true;
         if established.is_some() {
             // The connection carries packets both ways.
             for (side, (node, id)) in ends.into_iter().enumerate() {
@@ -118,7 +121,7 @@ impl Lobby {
                     play.run_for(50 * MS);
                 }
                 play.run_for(SECOND);
-                assert!(play.arrivals(ends[1 - side].0).len() > before);
+                carries &= play.arrivals(ends[1 - side].0).len() > before;
             }
         }
         play.run_for(5 * SECOND);
@@ -145,6 +148,7 @@ impl Lobby {
         let results = told(play);
         let became = results.iter().find(|(result, _)| *result == IntroductionResult::BecameDirect);
         Outcome {
+            carries,
             took: established.map(|at| at.saturating_since(begin)),
             became_direct: became.map(|(_, after)| *after),
             results: results.into_iter().map(|(result, _)| result).collect(),
@@ -203,6 +207,8 @@ fn all_pairs(seed: u64, with: &Conditions, table: &mut Table, chosen: impl Fn([A
             let outcome = lobby.introduce(with);
             let told = format!("{:?}, {with:?}: {:?}", kinds.map(|kind| kind.name), outcome.results);
             let is_promised = with.is_promised(kinds);
+            // Where both depend on the destination, each may have to hear first from where the other one sends.
+            assert!(outcome.carries || !is_promised, "{told}");
             match outcome.results[..] {
                 [Direct] => assert!(outcome.took.is_some(), "{told}"),
                 [Relayed, BecameDirect] => {
@@ -223,8 +229,8 @@ fn all_pairs(seed: u64, with: &Conditions, table: &mut Table, chosen: impl Fn([A
             let nats = kinds.map(|kind| kind.seen_nat(with.own_ip));
             let class = match (first.meets_at_once(&second), nats) {
                 (true, _) => "at once",
-                (false, [Seen::Sequential(_), Seen::Sequential(_)]) => "both sequential",
                 _ if !is_promised => "not promised",
+                (false, [Seen::Sequential(_), Seen::Sequential(_)]) => "both sequential",
                 (false, nats) if nats.iter().any(|nat| matches!(nat, Seen::Sequential(_))) => {
                     "one sequential"
                 }
