@@ -15,6 +15,8 @@ use super::*;
 /// The budgets of punches to one network (12), and what *always* adds to them in 10 minutes.
 const A_MINUTE: usize = 80;
 const A_RUN: usize = 4_096;
+/// Datagrams of a look: six tokens, four times each.
+const OBSERVES: usize = 24;
 
 fn victim(port: u16) -> SocketAddr {
     SocketAddr::new([203, 0, 113, 7].into(), port)
@@ -268,5 +270,34 @@ fn open_ports_are_bounded() {
             assert_eq!(deceiver.most_ports, further_ports);
             deceiver.leave();
         }
+    });
+}
+
+/// Tokens that nobody asked for, again and again: a party has one look at a time.
+#[test]
+fn tokens_that_nobody_asked_for_are_sent_to_two_addresses_and_seldom() {
+    for_seeds(3, |seed| {
+        let mut deceiver = Deceiver::new(seed, &config(HardNat::Never), 1);
+        let introducer = deceiver.play.world.address(deceiver.introducer);
+        deceiver.run(2);
+        let attempt = deceiver.told[0].1;
+        for _ in 0..1_000 {
+            deceiver.tokens(0, attempt, true);
+            deceiver.play.run_for(50 * MS);
+        }
+        let sent = deceiver.play.world.captured().iter().filter(|sent| sent.bytes[0] == 0x0d);
+        let times: Vec<_> = sent.clone().map(|sent| sent.at).collect();
+        let most = times.iter().map(|begin| {
+            times.iter().filter(|at| **at >= *begin && at.saturating_since(*begin) < 4 * SECOND).count()
+        });
+        let most = most.max().unwrap();
+        assert!((1..=OBSERVES).contains(&most), "{most}");
+        let party = deceiver.play.world.address(deceiver.parties[0].node);
+        assert!(sent.clone().all(|sent| {
+            let to = sent.to.socket_addr().unwrap();
+            (sent.to == introducer || to.ip() == victim(1).ip())
+                && sent.from.socket_addr().unwrap().ip() == party.socket_addr().unwrap().ip()
+        }));
+        deceiver.leave();
     });
 }

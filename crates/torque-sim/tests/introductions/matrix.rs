@@ -213,7 +213,8 @@ fn all_pairs(seed: u64, with: &Conditions, table: &mut Table, chosen: impl Fn([A
                 [Direct] => assert!(outcome.took.is_some(), "{told}"),
                 [Relayed, BecameDirect] => {
                     assert!(with.relays && outcome.took.is_some(), "{told}");
-                    assert!(!first.meets_at_once(&second), "{told}");
+                    // Three requests in a row may be lost on the direct path: then the handshake goes on by the circuit.
+                    assert!(!first.meets_at_once(&second) || with.loss > 0.0, "{told}");
                 }
                 [Relayed] => assert!(with.relays && outcome.took.is_some() && !is_promised, "{told}"),
                 // A path that one side alone knows is no path.
