@@ -15,7 +15,7 @@ use common::LIMIT;
 use faces::{Face, faces};
 use torque_socket::{
     CallError, CloseCode, Config, ConnectOptions, ConnectionId, Event, IntroducedOptions, IntroductionResult,
-    PublicKey, Relay, Socket, Trust,
+    Nat, PublicKey, Relay, Socket, Trust,
 };
 
 /// The sockets by their index.
@@ -484,5 +484,41 @@ mod routers {
             );
             assert_eq!(internet.meet(|_, _| {}), "5.5.1.1");
         });
+    }
+}
+
+#[test]
+fn an_introducer_looks_at_a_nat_at_its_second_port() {
+    for (name, wrap) in faces() {
+        let observed = SocketAddr::from(([0, 0, 0, 0], 0));
+        let watches =
+            Socket::builder().config(introducer()).observe_at(observed).bind("127.0.0.1:0").unwrap();
+        let address = watches.local_addr();
+        let faces = [wrap(watches), wrap(bound(party())), wrap(bound(party()))];
+        let mut three = Three::new(faces, address);
+        let at = three.at_party[HOST];
+        three.faces[HOST].calls().look_at_nat(at).unwrap();
+        let own = three.faces[HOST].address();
+        three.until(|_, index, event| match event {
+            Event::NatFound { introducer, nat, observed } => {
+                assert_eq!((index, introducer), (HOST, at), "{name}");
+                // On loopback there is none.
+                assert_eq!((nat, observed), (Nat::Independent, Some(own)), "{name}");
+                true
+            }
+            other => panic!("{index}: {other:?}"),
+        });
+        // A party is no introducer, and says nothing: that is found out, too.
+        let at = three.at_introducer[HOST];
+        three.faces[INTRODUCER].calls().look_at_nat(at).unwrap();
+        three.until(|_, _, event| match event {
+            Event::NatFound { introducer, nat, observed } => {
+                assert_eq!((introducer, nat, observed), (at, Nat::Unknown, None), "{name}");
+                true
+            }
+            other => panic!("{other:?}"),
+        });
+        let other = ConnectionId::from_u32(12_345).unwrap();
+        assert_eq!(three.faces[HOST].calls().look_at_nat(other), Err(CallError::Closed));
     }
 }
