@@ -199,7 +199,7 @@ test("two pages without a circuit find no path, and both are told so", { timeout
     client.evaluate(async (number) => failure(socket.connectIntroduced(lobby, Number(number), { trust: "anyone" })), client.told[0]),
   ]);
   assert.deepEqual(ends.map(({ code }) => code), ["no_path", "no_path"]);
-  for (const page of [host, client]) assert.equal(await page.evaluate(async () => (await socket.getStats()).punches_sent), 0);
+  for (const page of [host, client]) assert.equal(await page.evaluate(async () => (await socket.getStats()).party_punches_sent), 0);
 });
 
 test("a page introduces two others, and lends them a circuit", { timeout: 60_000 }, async (t) => {

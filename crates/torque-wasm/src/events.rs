@@ -104,9 +104,22 @@ impl Core {
         }
     }
 
-    /// Counters of the whole socket, as JSON.
+    /// Counters of the whole socket, as JSON; those as a party of introductions begin with `party_`.
     pub fn stats(&mut self) -> String {
-        object(self.endpoint.stats().iter())
+        #[cfg(feature = "introductions")]
+        let party = {
+            let party = self.endpoint.party_stats();
+            [
+                ("party_begun", party.begun),
+                ("party_introduced", party.introduced),
+                ("party_ended", party.ended),
+                ("party_punches_sent", party.punches_sent),
+                ("party_punches_received", party.punches_received),
+            ]
+        };
+        #[cfg(not(feature = "introductions"))]
+        let party = [];
+        object(self.endpoint.stats().iter().chain(party))
     }
 
     /// Figures of an established connection, as JSON; empty if it is not established. Times in microseconds.

@@ -155,7 +155,7 @@ fn figures_of_introductions_are_options_by_their_names() {
                  introduction.circuit_after=1\nintroduction.path_wait=2\nintroduction.records=3\n\
                  introduction.records_per_connection=4\nintroduction.circuits=5\nintroduction.circuits_rate=6\n\
                  introduction.attempts=7\nintroduction.hard_nat=always";
-    let introduction = crate::options::setup(lines, [0; 32], 0).unwrap().config.introduction;
+    let introduction = options::setup(lines, [0; 32], 0).unwrap().config.introduction;
     let told = (introduction.introduces, introduction.local_addresses, introduction.wait.as_millis());
     assert_eq!(told, (true, false, 1_500));
     let waits = [introduction.circuit_after, introduction.path_wait].map(|wait| wait.as_millis());
@@ -169,10 +169,9 @@ fn figures_of_introductions_are_options_by_their_names() {
     assert_eq!((counts, introduction.circuits_rate), ([3, 4, 5, 7], 6));
     assert_eq!((introduction.hard_nat, introduction.further_ports), (torque_proto::HardNat::Always, 0));
     for wrong in ["introduction.answers=1", "introduction.hard_nat=perhaps", "introduction.wait=-1"] {
-        assert!(crate::options::setup(wrong, [0; 32], 0).is_err(), "{wrong}");
+        assert!(options::setup(wrong, [0; 32], 0).is_err(), "{wrong}");
     }
     // A socket behind a gateway.
-    let page =
-        crate::options::setup("introduction.answers_only=true", [0; 32], 0).unwrap().config.introduction;
+    let page = options::setup("introduction.answers_only=true", [0; 32], 0).unwrap().config.introduction;
     assert_eq!((page.answers_only, page.hard_nat), (true, torque_proto::HardNat::Never));
 }
