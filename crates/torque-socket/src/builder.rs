@@ -138,7 +138,7 @@ impl Builder {
     /// its connections then look for a way at once, as after [`Socket::network_changed`].
     ///
     /// For that it asks the operating system from which address datagrams to some of its other sides would leave: at most every
-    /// 100 ms with up to three of them, every two seconds with more, when it is driven anyway. Nothing is sent. With `false` the program calls
+    /// 50 ms with up to three of them, every two seconds with more, when it is driven anyway. Nothing is sent. With `false` the program calls
     /// `network_changed`, or connections notice from overdue answers. It does nothing without [`Config::roaming`].
     #[must_use]
     pub fn watch_network(mut self, watch: bool) -> Self {

@@ -11,7 +11,7 @@ use super::Socket;
 /// The pause between two looks at a host, where each costs up to 32 system calls.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The same with few other sides, as a client has: it moves more often than a host, and what it sends until then is lost.
-const LOOK_SOON: Duration = Duration::from_millis(100);
+const LOOK_SOON: Duration = Duration::from_millis(50);
 /// The most other sides that are few.
 const FEW: usize = 3;
 /// The pause while there are no connections, so that the source address of a new one is soon known.
