@@ -18,6 +18,8 @@ use crate::wire::introduction::{
 
 /// How much later the nearer party is told, at most.
 const MAX_DELAY: Micros = Micros::from_millis(100);
+/// A smaller delay is no more than noise of the round trips. A host that waits in vain misses what the initiator sends by a circuit.
+const MIN_DELAY: Micros = Micros::from_millis(10);
 /// The pause before a party is told a second time.
 const SECOND_COPY: Micros = Micros::from_millis(20);
 
@@ -32,7 +34,8 @@ impl Introducer {
             return self.leave(step, record, gone);
         };
         // Half the difference: what is sent takes half a round trip.
-        let delay = (first.round_trip.abs_diff(second.round_trip) / 2).min(MAX_DELAY);
+        let half = (first.round_trip.abs_diff(second.round_trip) / 2).min(MAX_DELAY);
+        let delay = if half < MIN_DELAY { Micros::ZERO } else { half };
         let first_is_nearer = first.round_trip < second.round_trip;
         let sides = [(first, first_is_nearer), (second, !first_is_nearer)].map(|(facts, is_nearer)| Side {
             key: facts.public_key,

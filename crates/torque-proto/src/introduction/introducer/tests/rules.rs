@@ -67,7 +67,7 @@ fn a_party_hears_what_it_waits_for_whenever_that_changes() {
 
 #[test]
 fn each_party_is_told_twice_and_the_nearer_one_half_the_difference_later() {
-    for (near, far, delay) in [(20, 100, 40), (10, 400, 100), (50, 50, 0)] {
+    for (near, far, delay) in [(20, 100, 40), (10, 400, 100), (50, 50, 0), (30, 50, 10), (40, 58, 0)] {
         for far_party in [1, 2] {
             let mut world = World::new(2);
             for slot in [1, 2] {
