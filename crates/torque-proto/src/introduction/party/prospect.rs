@@ -91,10 +91,10 @@ impl Prospect {
     /// What to try, and against which address. `None` if nothing is worth it: behind one NAT, or without one that is known.
     pub(super) fn tactic(&self, opens_ports: bool) -> Option<(Tactic, SocketAddrV4)> {
         let canonical = |address: SocketAddr| Address::from(address).socket_addr();
-        let own = self.own_address.and_then(canonical)?;
-        let SocketAddr::V4(other) = self.other_address.and_then(canonical)? else { return None };
+        let addresses = (self.own_address.and_then(canonical)?, self.other_address.and_then(canonical)?);
+        let (SocketAddr::V4(own), SocketAddr::V4(other)) = addresses else { return None };
         let is_worth_it =
-            own.ip() != *other.ip() && reach((*other.ip()).into()) == Reach::Public && other.port() != 0;
+            own.ip() != other.ip() && reach((*other.ip()).into()) == Reach::Public && other.port() != 0;
         let tactic = Tactic::of(self.own, self.other, opens_ports).filter(|_| is_worth_it)?;
         Some((tactic, other))
     }
