@@ -23,7 +23,8 @@ pub const FIGURES_NEEDS: &[Need] =
     &[Need::Node, Need::Wasm, Need::CCompiler, Need::Chromium, Need::Localhost];
 
 /// The tests that run in Firefox as well: of what browsers differ in.
-const IN_FIREFOX: &[&str] = &["test/pages.test.mjs", "test/lifetime.test.mjs"];
+const IN_FIREFOX: &[&str] =
+    &["test/pages.test.mjs", "test/lifetime.test.mjs", "test/introduced_pages.test.mjs"];
 
 /// The npm package.
 pub fn package() -> PathBuf {
