@@ -1,5 +1,6 @@
 //! NATs that depend on the destination: what the driver is asked for, and what applications may ask (INTRODUCTIONS.md 9).
 
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::Endpoint;
@@ -64,9 +65,10 @@ impl Endpoint {
         self.transmits.push(Cause::Own, path, |out| out.extend_from_slice(bytes));
     }
 
-    /// Closes further ports of an established connection on which it has no path.
+    /// Closes further ports of a connection on which it has no path; all of one that has ended.
     pub(super) fn close_idle_ports(&mut self, id: ConnectionId) {
-        let ports = self.ports_of(id);
+        let is_over = self.introductions.introducer_of(id).is_none();
+        let ports = if is_over { Vec::new() } else { self.ports_of(id) };
         self.introductions.party.close_ports(id, |port| ports.contains(&port));
         self.end_run_of(id);
     }

@@ -6,6 +6,7 @@ use core::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum HardNat {
     /// In an established connection over a circuit, if the other side's key was pinned or accepted by the application.
+    /// The address is still the introducer's word: one that lies can do what is said at `Always` to those that it keeps on its circuits.
     #[default]
     Verified,
     /// As soon as nothing else has helped, on the introducer's word. One that lies can have this socket send 500 datagrams a second to an
@@ -41,6 +42,7 @@ pub struct IntroductionConfig {
     /// When a party tries many ports, because the NATs depend on the destination (default: [`HardNat::Verified`]).
     pub hard_nat: HardNat,
     /// Further ports that a party may open for that, and to have its NAT looked at (default 256). 0 for drivers that cannot open any.
+    /// Each takes a descriptor for up to 35 s; some systems give a process 256 of them unless it asks for more.
     pub further_ports: usize,
     /// Punches nobody first, and only answers the punches that come (default false): for a socket behind a gateway, which opens the
     /// way only to where something has come from (INTRODUCTIONS.md 11). Two such parties need a circuit.

@@ -40,6 +40,8 @@ use crate::wire::introduction::{Introduction, withdraw};
 
 /// Requests of one connection.
 const REQUESTS: Limit = Limit { per_second: 8, burst: 64 };
+/// Tokens that one connection asks for by their number: each that comes is told to two parties.
+const TOKENS: Limit = Limit { per_second: 1, burst: 32 };
 /// Changes of the candidates of one connection that are passed on.
 const CANDIDATES: Limit = Limit::per_second(4);
 /// The pause after which a change above that rate is passed on.
@@ -107,6 +109,7 @@ struct Account {
     /// Records that count for it.
     records: usize,
     requests: Bucket,
+    tokens: Bucket,
     candidates: Bucket,
     /// When a change of its candidates is passed on that came above the rate.
     refresh_at: Option<Instant>,
@@ -319,6 +322,7 @@ impl Introducer {
         self.accounts.get_or_insert_with(connection, || Account {
             records: 0,
             requests: Bucket::full(now, REQUESTS),
+            tokens: Bucket::full(now, TOKENS),
             candidates: Bucket::full(now, CANDIDATES),
             refresh_at: None,
         })

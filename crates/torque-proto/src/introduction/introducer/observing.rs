@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use super::looks::{Conclusion, Readiness, Role};
 use super::record::{Record, Stage};
 use super::vetting::{Seen, is_same_holder, passes_observed, plain};
-use super::{Introducer, IntroducerStep, REQUESTS};
+use super::{Introducer, IntroducerStep, REQUESTS, TOKENS};
 use crate::address::Address;
 use crate::id::ConnectionId;
 use crate::introduction::IntroductionId;
@@ -100,7 +100,13 @@ impl Introducer {
         let record = self.attempts.get(&(connection, attempt)).and_then(|id| self.records.get(id));
         let Some(record) = record.filter(|record| are_told(record)) else { return false };
         let Some((_, observed)) = self.second_address(step, connection) else { return false };
-        let tokens = self.looks.give(step.now, step.rng, connection, observed, record.id, count);
+        let introduction = record.id;
+        let budget = &mut self.account(step.now, connection).tokens;
+        if !budget.is_open(step.now, TOKENS) {
+            return false;
+        }
+        budget.spend(count as u64);
+        let tokens = self.looks.give(step.now, step.rng, connection, observed, introduction, count);
         self.send_tokens(step, connection, attempt, Tokens { second: None, tokens });
         true
     }

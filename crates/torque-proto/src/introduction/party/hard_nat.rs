@@ -15,12 +15,14 @@ use crate::crypto::rng::Rng;
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::micros::Micros;
-use crate::path::Path;
+use crate::path::{Allowance, Path};
 use crate::wire::introduction::{Nat, ObserveToken};
 
 /// How long a run lasts, and how many punches it takes.
 const LASTS: Micros = Micros::from_secs(30);
 const MAX_PUNCHES: usize = 4_096;
+/// Punches in a second: what the tactics take, and a little for timers that are late. Word of all rounds at once brings no more.
+const MOST_IN_SECOND: u32 = 512;
 /// Ports that NATs give out.
 const LOWEST: u16 = 1_024;
 /// Punched ports of a spray; how many of them are in turn near the observed one, and how near.
@@ -164,6 +166,7 @@ pub(super) struct Run {
     stride: u16,
     until: Instant,
     punched: usize,
+    in_second: Allowance,
     spray: Vec<u16>,
     tokens: Vec<ObserveToken>,
     rounds: [Round; ROUNDS],
@@ -189,6 +192,7 @@ impl Run {
             stride,
             until: now + LASTS,
             punched: 0,
+            in_second: Allowance::new(now),
             spray: Vec::new(),
             tokens: Vec::new(),
             rounds: [Round::default(); ROUNDS],
@@ -270,10 +274,13 @@ impl Run {
     }
 
     fn act(&mut self, step: &mut RunStep<'_>, at: Instant, act: Act) {
-        let at = if at + MOST_LATE < step.now { step.now } else { at };
+        // What is late by more than `MOST_LATE` counts as late by that.
+        let late = step.now.micros_since(at);
+        let at = if late > MOST_LATE { at + (late - MOST_LATE) } else { at };
         match act {
             Act::Open { left } => {
-                let Some(port) = step.open() else { return };
+                // A look may have the last ones, for a second.
+                let Some(port) = step.open() else { return self.plan(at + HOLD_PAUSE, act) };
                 self.act(step, at, Act::Hold { port, punched: 0 });
                 if left > 0 {
                     self.plan(at + OPEN_PACE, Act::Open { left: left - 1 });
@@ -353,7 +360,7 @@ impl Run {
     }
 
     fn punch(&mut self, step: &mut RunStep<'_>, port: u16, to: u16, hop_limit: Option<u8>) {
-        if self.punched < MAX_PUNCHES {
+        if self.punched < MAX_PUNCHES && self.in_second.takes(step.now, MOST_IN_SECOND) {
             self.punched += 1;
             let remote = SocketAddr::from((*self.other.ip(), to)).into();
             step.punches.push(RunPunch { path: Path { port, ..Path::to(remote) }, hop_limit });

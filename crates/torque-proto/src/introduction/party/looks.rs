@@ -13,6 +13,8 @@ use crate::wire::introduction::{Tokens, observe};
 /// When a token is sent, after its first time.
 const SCHEDULE: [Micros; 4] =
     [Micros::ZERO, Micros::from_millis(100), Micros::from_millis(300), Micros::from_millis(700)];
+/// Tokens of a look. What an introducer names beyond that is not sent.
+const TOKENS: usize = 6;
 /// Tokens that are sent from the bound port: one to where packets go, one to the second address.
 const FROM_BOUND_PORT: usize = 2;
 /// The pause between fresh ports, and how long each is open.
@@ -85,7 +87,7 @@ impl Looks {
         let again = now + LOOK_PAUSE;
         let mut look = Look { introducer, again, sends: VecDeque::new(), ports: VecDeque::new() };
         let mut sends = Vec::new();
-        for (place, token) in tokens.tokens.iter().enumerate() {
+        for (place, token) in tokens.tokens.iter().enumerate().take(TOKENS) {
             let (mut port, mut began) = (0, now);
             if place >= FROM_BOUND_PORT {
                 let Some(fresh) = ports.open(introducer, most_ports) else { break };

@@ -258,7 +258,7 @@ impl Party {
             self.attempts.swap_remove(index).send_end(step, code);
             self.counters.ended += 1;
         }
-        self.forget(connection);
+        self.forget(step.now, connection);
     }
 
     /// The handshake has begun: at the host a request was admitted. From now on its limits count, not those of the attempt.
@@ -317,8 +317,8 @@ impl Party {
     }
 
     /// Forgets a connection that has ended. The introducer is told nothing.
-    pub(crate) fn forget(&mut self, connection: ConnectionId) {
-        self.forget_run(connection);
+    pub(crate) fn forget(&mut self, now: Instant, connection: ConnectionId) {
+        self.forget_run(now, connection);
         self.attempts.retain(|attempt| attempt.connection != connection);
         self.kept.retain(|kept| kept.connection != connection);
         self.reschedule();
@@ -415,7 +415,7 @@ impl Party {
 
     fn end(&mut self, step: &mut PartyStep<'_>, index: usize, code: CloseCode) {
         let attempt = self.attempts.swap_remove(index);
-        self.forget_run(attempt.connection);
+        self.forget_run(step.now, attempt.connection);
         attempt.send_end(step, code);
         self.counters.ended += 1;
         step.events.push(PartyEvent::Ended { connection: attempt.connection, code });
@@ -465,7 +465,7 @@ impl Party {
             return None;
         }
         let attempt = self.attempts.swap_remove(index);
-        self.forget_run(attempt.connection);
+        self.forget_run(step.now, attempt.connection);
         self.counters.ended += 1;
         step.events.push(PartyEvent::Ended { connection: attempt.connection, code });
         Some(())

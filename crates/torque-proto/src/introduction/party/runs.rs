@@ -320,7 +320,8 @@ impl Party {
                     meeting.punching.end_run();
                 }
             }
-            None => self.close_idle_ports_later(now, connection),
+            // Also without ports: with this the connection is told that its run has ended.
+            None => self.note_closing(now, connection),
         }
     }
 
@@ -347,8 +348,13 @@ impl Party {
     fn close_idle_ports_later(&mut self, now: Instant, connection: ConnectionId) {
         self.runs.closing.retain(|(_, other)| *other != connection);
         if self.ports.has(connection) {
-            self.runs.closing.push((now + PORTS_LIVE, connection));
+            self.note_closing(now, connection);
         }
+    }
+
+    fn note_closing(&mut self, now: Instant, connection: ConnectionId) {
+        self.runs.closing.retain(|(_, other)| *other != connection);
+        self.runs.closing.push((now + PORTS_LIVE, connection));
     }
 
     /// Closes the ports of a connection that are of no use.
@@ -356,13 +362,13 @@ impl Party {
         self.ports.close_others(connection, keeps);
     }
 
-    /// A connection or attempt has ended, and with it its run and its ports.
-    pub(super) fn forget_run(&mut self, connection: ConnectionId) {
+    /// A connection or attempt has ended, and with it its run. Its ports stay for a while: its last words leave from there, and are asked
+    /// for again if they are lost.
+    pub(super) fn forget_run(&mut self, now: Instant, connection: ConnectionId) {
         if self.runs.is_of(connection) {
             self.runs.running = None;
         }
-        self.runs.closing.retain(|(_, other)| *other != connection);
-        self.ports.close_others(connection, |_| false);
+        self.close_idle_ports_later(now, connection);
     }
 
     /// A connection that was direct takes a circuit.

@@ -147,6 +147,24 @@ fn a_run_ends_after_thirty_seconds_and_4096_punches() {
 }
 
 #[test]
+fn word_of_all_rounds_at_once_brings_no_flood() {
+    let mut side = Side::new(1, Nat::Independent, SEQUENTIAL, true, OTHER);
+    (0..4).for_each(|round| side.hears(true, round, at(30_000)));
+    side.pass(3_000);
+    assert!(side.most_in(1_000.0) < 600, "{}", side.most_in(1_000.0));
+}
+
+#[test]
+fn a_program_that_looks_every_33_ms_tries_nearly_as_much() {
+    let mut side = Side::new(1, Nat::Independent, Nat::Unpredictable, false, OTHER);
+    for _ in 0..90 {
+        side.now = side.now + Duration::from_millis(33);
+        side.step(Run::handle_timeout);
+    }
+    assert!((440..=750).contains(&side.punches.len()), "{}", side.punches.len());
+}
+
+#[test]
 fn a_program_that_stood_still_sends_no_flood() {
     let mut side = Side::new(1, Nat::Independent, Nat::Unpredictable, false, OTHER);
     side.now = Instant::from_millis(10_000);

@@ -204,7 +204,7 @@ fn an_introducer_that_lies_has_sixty_four_networks_a_minute_punched() {
     let mut times: Vec<_> = sent.into_values().flatten().collect();
     times.sort_unstable();
     assert!(most_in(&times, 1_000) <= 250);
-    side.party.forget(connection());
+    side.party.forget(side.now, connection());
     side.run(60_001);
     assert!(side.party.is_empty());
 }

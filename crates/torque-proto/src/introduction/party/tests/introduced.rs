@@ -222,7 +222,7 @@ fn the_introducer_is_told_once_that_a_relayed_connection_became_direct() {
     assert_eq!(outcome_of(&wants), Outcome { introduction: 77, result, millis: 60_100 });
     let ((), wants) = side.step(|party, step| party.became_direct(step, connection()));
     assert!(wants.messages.is_empty());
-    side.party.forget(connection());
+    side.party.forget(side.now, connection());
     assert!(side.hears_candidates(number, &["203.0.113.2:5"]).events.is_empty() && side.party.is_empty());
 }
 

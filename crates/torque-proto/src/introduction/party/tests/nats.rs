@@ -233,7 +233,11 @@ fn a_path_at_a_further_port_is_found_and_the_run_ends() {
     assert_eq!(events, [PartyEvent::PortsIdle { connection: connection() }]);
     side.party.close_ports(connection(), |port| port == arrived.port);
     assert_eq!(side.asks_for_ports(), (0, 250));
-    side.party.forget(connection());
+    side.party.forget(side.now, connection());
+    // Its last words leave from there.
+    assert_eq!(side.asks_for_ports(), (0, 0));
+    side.run(6_000);
+    side.party.close_ports(connection(), |_| false);
     assert_eq!((side.asks_for_ports(), side.party.kept()), ((0, 1), 0));
 }
 
@@ -269,6 +273,11 @@ fn a_source_at_a_further_port_is_answered_from_there() {
     assert!(matches!(wants.events[..], [PartyEvent::PathReady { path, .. }] if path == arrived));
     side.step(|party, step| party.withdraw(step, connection(), CloseCode::Closed));
     let (opened, closed) = side.asks_for_ports();
+    assert!(opened > 0 && closed == 0);
+    let events: Vec<_> = side.run(6_000).into_iter().flat_map(|(_, wants)| wants.events).collect();
+    assert_eq!(events, [PartyEvent::PortsIdle { connection: connection() }]);
+    side.party.close_ports(connection(), |_| false);
+    let (_, closed) = side.asks_for_ports();
     assert!(opened == closed && side.party.kept() == 0);
 }
 
@@ -361,7 +370,7 @@ fn a_run_goes_on_when_its_connection_is_relayed_and_ends_when_it_is_direct() {
     side.step(|party, step| party.became_direct(step, connection()));
     assert_eq!((side.party.counters().runs, side.party.counters().runs_met), (1, 1));
     assert_eq!(side.runs(700_000), (None, 0));
-    side.party.forget(connection());
+    side.party.forget(side.now, connection());
     assert_eq!(side.party.kept(), 0);
 }
 

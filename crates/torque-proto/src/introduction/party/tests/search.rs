@@ -202,7 +202,7 @@ impl World {
     /// Everything ends, and nothing is left.
     fn end(&mut self) {
         for place in &mut self.places {
-            place.side.party.forget(connection());
+            place.side.party.forget(place.side.now, connection());
             place.side.run(60_001);
             assert!(place.side.party.is_empty());
         }

@@ -186,7 +186,7 @@ fn the_number_says_which_side_of_the_connection_with_the_introducer_is_the_party
     side.options.hosts_introducer = true;
     side.party.last_number = HOST_BIT - 2;
     assert_eq!(side.begin().0, u32::MAX);
-    side.party.forget(connection());
+    side.party.forget(side.now, connection());
     // Attempt 0 belongs to the connection itself.
     assert_eq!(side.begin().0, HOST_BIT + 1);
 }
