@@ -158,7 +158,7 @@ fn word_of_all_rounds_at_once_brings_no_flood() {
 fn a_program_that_looks_every_33_ms_tries_nearly_as_much() {
     let mut side = Side::new(1, Nat::Independent, Nat::Unpredictable, false, OTHER);
     for _ in 0..90 {
-        side.now = side.now + Duration::from_millis(33);
+        side.now += Duration::from_millis(33);
         side.step(Run::handle_timeout);
     }
     assert!((440..=750).contains(&side.punches.len()), "{}", side.punches.len());
