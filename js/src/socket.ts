@@ -211,6 +211,8 @@ export class TorqueSocket implements AsyncDisposable {
     // At once: the application may write to its buffer.
     const data = copyOf(options.isHost ? options.introducedData : options.connectData);
     const { beginIntroduced, judgeIntroduced } = await import("./introductions.js");
+    // It may have been aborted meanwhile, and does not tell again.
+    signal?.throwIfAborted();
     const how = options.isHost ? options : { ...options, judgement: judgeIntroduced(options.trust) };
     const core = beginIntroduced(this.#client, introducer.client, remote, how, data);
     const decide = how.isHost ? undefined : how.judgement.decide;

@@ -203,6 +203,18 @@ test("who introduces has said so when the socket was made", { timeout: 60_000 },
   await assert.rejects(socket.bind(), { code: "invalid_argument", message: /introduction\.circuit_before/ });
 });
 
+test("an attempt that is given up at once asks nobody", { timeout: 60_000 }, async (t) => {
+  const introducer = await startIntroducer(t, { introductions: { introduces: true, wait: 1_000 } });
+  const [ada, bob] = [await join(t, introducer), await join(t, introducer)];
+  const controller = new AbortController();
+  const attempt = ada.socket.connectIntroduced(ada.lobby, bob.there.number, { trust: "anyone", signal: controller.signal });
+  controller.abort();
+  await assert.rejects(attempt, { name: "AbortError" });
+  const next = bob.socket.connectIntroduced(bob.lobby, ada.there.number, { isHost: true });
+  await assert.rejects(next, { code: "remote_never_asked" });
+  assert.deepEqual(introducer.asked, [{ from: bob.there, to: ada.there, fromIsHost: true }]);
+});
+
 test("another key than the one that is trusted ends the attempt", { timeout: 60_000 }, async (t) => {
   const introducer = await startIntroducer(t);
   const [ada, bob, eve] = [await join(t, introducer), await join(t, introducer), await join(t, introducer)];
