@@ -2,15 +2,18 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawn, spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { nodeSockets } from "../dist/engine/testing.js";
+import { nodeSockets, nodeUdp } from "../dist/engine/testing.js";
 
 const { OneSocket, SocketAtEach } = await nodeSockets();
+const { openNodeUdp } = await nodeUdp();
 
 /** Prints its port, and then the hop limit of each datagram that comes; Node cannot ask for that. */
 const RECEIVER = `
@@ -54,6 +57,32 @@ test("the first punches pass few routers, and what is sent at the same time pass
     for (const _ of sent) seen.push(await receiver.next());
     assert.deepEqual(seen, [few, 64, few, few, 64], `${kind} ${host}`);
   }
+});
+
+test("where a remote is reached from is looked up once for all its ports", { timeout: 20_000 }, async (t) => {
+  const carrier = await openNodeUdp("", true, { datagram: () => undefined, draining: () => undefined, pageLeaves: () => undefined, lost: () => undefined });
+  t.after(() => carrier.close());
+  await carrier.ownAddresses(() => undefined);
+  const { sockets } = carrier;
+  const looks = [];
+  const { sourceFor } = sockets;
+  sockets.sourceFor = (type, host) => looks.push(host) && sourceFor.call(sockets, type, host);
+  const receivers = Array.from({ length: 50 }, () => createSocket("udp4"));
+  const ports = [];
+  for (const receiver of receivers) {
+    t.after(() => receiver.close());
+    receiver.bind(0, "127.0.0.1");
+    await once(receiver, "listening");
+    ports.push(receiver.address().port);
+  }
+  const come = async () => (await Promise.all(receivers.map((receiver) => once(receiver, "message")))).map(([bytes, from]) => [bytes[0], from.address, from.port]);
+  // At first while it is being looked up, and then when it is known.
+  for (const kind of [0x80, 0x81]) {
+    const came = come();
+    for (const port of ports) carrier.send(`127.0.0.1:${port}`, Uint8Array.of(kind), "", 0);
+    assert.deepEqual(await came, Array(50).fill([kind, "127.0.0.1", sockets.port]));
+  }
+  assert.deepEqual(looks, ["127.0.0.1"]);
 });
 
 test("a socket at one address names that", async (t) => {

@@ -16,10 +16,10 @@ const MAX_TRIED = 16;
 const WATCH_TIME = 2_000;
 /** Datagrams that wait until it is known from where their remote is reached: the first ones of an introduction. */
 const MAX_WAITING = 64;
-/** How many remotes each {@link Sources} remembers. */
+/** How many entries each {@link Sources} has at most. */
 const MAX_SOURCES = 16_384;
 
-/** The local address that datagrams to a remote leave from, where the core names none; the oldest are forgotten. */
+/** The local address that datagrams leave from, where the core names none: by the remote or by its IP address. The oldest are forgotten. */
 type Sources = Map<string, string>;
 
 /** UDP in Node. `bind` is an address and port; empty for any. Only a host needs a socket at every address. */
@@ -43,15 +43,15 @@ class NodeUdp implements Carrier {
   readonly name = "udp";
   address = "";
   sockets!: Sockets;
-  /** From where this socket reaches what it has looked up. Nothing that comes changes it: anybody can forge that. */
+  /** From where this socket reaches the IP addresses that it has looked up, at any port. Nothing that comes changes it: anybody can forge that. */
   readonly #routes: Sources = new Map();
-  /** Where questions outside of connections came to: their answers leave from there. */
+  /** Where questions outside of connections came to, by the remote: their answers leave from there. */
   readonly #asked: Sources = new Map();
   #closed = false;
   /** Tells which addresses the machine has now. */
   #addressesChanged: ((addresses: string[]) => void) | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
-  /** Remotes whose route is being looked up, and what waits for it. */
+  /** The IP addresses whose route is being looked up, and what waits for it. */
   readonly #routing = new Map<string, (() => void)[]>();
 
   constructor(private readonly listener: CarrierListener) {}
@@ -81,7 +81,7 @@ class NodeUdp implements Carrier {
       if (!remote) continue;
       const source = await this.sockets.sourceFor(type, nodeHost(address));
       if (source === undefined) continue;
-      if (source) remember(this.#routes, remote, source);
+      if (source) remember(this.#routes, parseAddress(remote)!.host, source);
       remotes.push(remote);
     }
     if (this.#closed) throw new TorqueError("closed", "the socket was shut down meanwhile");
@@ -94,9 +94,9 @@ class NodeUdp implements Carrier {
     if (this.#closed) return;
     const place = parseAddress(remote);
     if (!place) return;
-    const source = local || (isInfo(datagram) ? this.#asked.get(remote) : undefined) || this.#routes.get(remote);
+    const source = local || (isInfo(datagram) ? this.#asked.get(remote) : undefined) || this.#routes.get(place.host);
     // Introducers name addresses that nobody has looked up.
-    if (source === undefined && this.#addressesChanged && this.sockets.hasSeveral) return this.#findRoute(remote, place, datagram.slice(), hopLimit);
+    if (source === undefined && this.#addressesChanged && this.sockets.hasSeveral) return this.#findRoute(place, datagram.slice(), hopLimit);
     this.sockets.send(datagram, nodeHost(place.host), place.port, source ?? "", hopLimit);
   }
 
@@ -124,29 +124,29 @@ class NodeUdp implements Carrier {
     globalThis.process.nextTick(() => this.sockets.close());
   }
 
-  /** Looks up from where a remote is reached, and sends what has gathered for it meanwhile. */
-  #findRoute(remote: string, { host, port }: Address, datagram: Uint8Array, hopLimit: number): void {
-    const send = () => this.sockets.send(datagram, nodeHost(host), port, this.#routes.get(remote) ?? "", hopLimit);
-    const waiting = this.#routing.get(remote);
+  /** Looks up from where an IP address is reached, and sends what has gathered for it meanwhile. */
+  #findRoute({ host, port }: Address, datagram: Uint8Array, hopLimit: number): void {
+    const send = () => this.sockets.send(datagram, nodeHost(host), port, this.#routes.get(host) ?? "", hopLimit);
+    const waiting = this.#routing.get(host);
     if (waiting) {
       if (waiting.length < MAX_WAITING) waiting.push(send);
       return;
     }
-    this.#routing.set(remote, [send]);
+    this.#routing.set(host, [send]);
     const type = host.includes(":") ? "udp6" : "udp4";
     void this.sockets.sourceFor(type, nodeHost(host)).then((source) => {
-      const gathered = this.#routing.get(remote) ?? [];
-      this.#routing.delete(remote);
+      const gathered = this.#routing.get(host) ?? [];
+      this.#routing.delete(host);
       // Without a way there, it is the kernel that says so.
-      remember(this.#routes, remote, source ?? "");
+      remember(this.#routes, host, source ?? "");
       if (!this.#closed) for (const act of gathered) act();
     });
   }
 }
 
-function remember(sources: Sources, remote: string, local: string): void {
-  sources.delete(remote);
-  sources.set(remote, local);
+function remember(sources: Sources, key: string, local: string): void {
+  sources.delete(key);
+  sources.set(key, local);
   if (sources.size > MAX_SOURCES) sources.delete(sources.keys().next().value!);
 }
 
