@@ -238,9 +238,7 @@ export class Engine {
       if (this.#windingDown) throw this.#windingDown;
       if (command.direct) await this.#tellAddresses();
       if (!this.#connections.has(connection)) return;
-      const always = trust === "ask_always";
-      if (always) connection.pin = pin;
-      const coreTrust = isHost || trust === "anyone" ? "anyone" : (!always && pin) || "ask";
+      const coreTrust = trust === "anyone" ? "anyone" : pin || "ask";
       const introducer = this.#coreOf(command.introducer);
       const { remote, relay, direct, settings, data } = command;
       const core = this.#core.connectIntroduced(performance.now(), introducer, remote, isHost, relay, direct, settings, coreTrust, data);
