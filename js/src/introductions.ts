@@ -48,9 +48,6 @@ export interface Relay {
   lifetime?: number;
 }
 
-/** The limits of a circuit as the core takes them: those that are not a number are as usual. @internal */
-export type RelaySetting = Required<Relay>;
-
 /** How two sockets are introduced. */
 export interface IntroduceOptions {
   /** Lends them a circuit through this socket while they have no direct path: `true`, or its limits. It cannot read what it passes on. Default: none. */
@@ -140,8 +137,7 @@ export async function introduce(
   { relay = false }: IntroduceOptions,
 ): Promise<string> {
   const [initiator, host] = [usable(client, first), usable(client, second)];
-  const usual: RelaySetting = { bytesPerSecond: NaN, datagramsPerSecond: NaN, bytes: NaN, lifetime: NaN };
-  const limits = relay ? { ...usual, ...(relay === true ? {} : relay) } : undefined;
+  const limits = relay === true ? {} : relay || undefined;
   const remember = (introduction: string) => {
     const { introductions } = client;
     introductions.delete(introduction);

@@ -103,6 +103,15 @@ test("a circuit carries what takes no direct path, and hides the addresses", { t
   assert.equal(introducer.outcomes[0].result, "relayed");
 });
 
+test("limits of a circuit that are undefined are as usual", { timeout: 60_000 }, async (t) => {
+  const introducer = await startIntroducer(t);
+  const [ada, bob] = [await join(t, introducer), await join(t, introducer)];
+  const relay = { bytesPerSecond: undefined, datagramsPerSecond: undefined, bytes: undefined, lifetime: undefined };
+  const { atInitiator, atHost } = await meet(introducer, ada, bob, { relay, paths: { direct: false } });
+  assert.equal(atInitiator.peer.address, "relayed");
+  await talk(atInitiator, atHost);
+});
+
 test("a relayed connection becomes direct, and both applications and the introducer are told", { timeout: 60_000 }, async (t) => {
   const introducer = await startIntroducer(t);
   const [ada, bob] = [await join(t, introducer), await join(t, introducer)];

@@ -1,5 +1,5 @@
 import { TorqueError } from "../error.js";
-import type { RelaySetting } from "../introductions.js";
+import type { Relay } from "../introductions.js";
 
 /** What `crates/torque-wasm/src/exports.rs` exports; that file says what each does. */
 interface Exports extends Partial<IntroductionExports> {
@@ -217,8 +217,9 @@ export class Core {
   }
 
   /** Introduces two connections, with a circuit if there are limits for one; gives the introduction's id. */
-  introduce(now: number, initiator: number, host: number, relay: RelaySetting | undefined): string {
-    const { bytesPerSecond = 0, datagramsPerSecond = 0, bytes = 0, lifetime = 0 } = relay ?? {};
+  introduce(now: number, initiator: number, host: number, relay: Relay | undefined): string {
+    // What is no number is as usual.
+    const { bytesPerSecond = NaN, datagramsPerSecond = NaN, bytes = NaN, lifetime = NaN } = relay ?? {};
     const { introduce } = this.introductions!;
     return this.#text(introduce(now, initiator, host, relay ? 1 : 0, bytesPerSecond, datagramsPerSecond, bytes, lifetime));
   }

@@ -6,7 +6,7 @@
  */
 
 import type { ErrorCode } from "../error.js";
-import type { RelaySetting } from "../introductions.js";
+import type { Relay } from "../introductions.js";
 import type { CoreEvent } from "./events.js";
 import type { ConnectionFigures } from "./figures.js";
 import type { GatewayCarrier, LinkSetting } from "../options.js";
@@ -53,7 +53,7 @@ export type Command =
   | { kind: "begin"; options: EngineOptions; module: WebAssembly.Module }
   | { kind: "connect"; id: number; url: string; data: Uint8Array; settings: string; trust: AttemptTrust }
   | ({ kind: "connect_introduced"; id: number } & IntroducedAttempt)
-  | { kind: "introduce"; initiator: number; host: number; relay: RelaySetting | undefined; request: number }
+  | { kind: "introduce"; initiator: number; host: number; relay: Relay | undefined; request: number }
   | { kind: "refuse_introduction"; from: number; to: number; request: number }
   | { kind: "accept_challenge"; id: number; publicKey: string }
   | { kind: "accept_connection"; id: number; data: Uint8Array }
