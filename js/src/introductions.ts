@@ -1,7 +1,7 @@
 import type { Client } from "./client.js";
 import type { ClientConnection } from "./client_connection.js";
 import type { CloseCode } from "./codes.js";
-import { copyOf, type Data } from "./data.js";
+import type { Data } from "./data.js";
 import { TorqueError } from "./error.js";
 import type { ConnectOptions } from "./options.js";
 import { keyIn } from "./target.js";
@@ -122,7 +122,9 @@ export function beginIntroduced(
   const { relay: word = "fallback", direct = true, isHost = false } = options;
   const relay = RELAYING.indexOf(word);
   if (relay < 0) throw new TorqueError("invalid_argument", `relay: ${word}: there are ${RELAYING.join(", ")}`);
-  if (isHost) copyOf(data, MAX_INTRODUCED_DATA);
+  if (isHost && data.length > MAX_INTRODUCED_DATA) {
+    throw new TorqueError("too_large", `${data.length} bytes: introduced data has at most ${MAX_INTRODUCED_DATA}`);
+  }
   const { settings = "", judgement } = options.isHost ? { judgement: { trust: "anyone", pin: "" } as const } : options;
   const { trust, pin } = judgement;
   const through = usable(client, introducer).id;
