@@ -181,9 +181,9 @@ async function askHost(): Promise<void> {
     void opened.closed.then(() => mine.shutdown());
     talk(opened, textOf(opened.acceptData) || "The host");
   } catch (error) {
-    failed(error);
     void socket?.shutdown();
     socket = undefined;
+    failed(error);
   }
 }
 
@@ -222,7 +222,6 @@ async function showPath(of: TorqueConnection): Promise<void> {
   path = of.peer.address === "relayed" ? "relayed" : "direct";
   const way = path === "relayed" ? "Relayed by the lobby" : `Direct, ${of.peer.address}`;
   setText(element("path"), figures?.rttLatest ? `${way}, round trip ${figures.rtt.toFixed(figures.rtt < 10 ? 1 : 0)} ms` : way);
-  element("path").dataset.path = path;
 }
 
 function failed(error: unknown): void {
