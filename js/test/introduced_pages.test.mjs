@@ -123,11 +123,13 @@ test("a page and a party that takes no other connections answer the gateway's pr
       const name = isHost ? "pond" : "lake";
       if (isHost) {
         const lobby = await socket.connect(places.lobbyUrl, { connectData: `torque lobby 1 host ${name}` });
-        const asked = new Promise((resolve) => (lobby.onpacket = (packet) => text(packet) !== "registered" && resolve(text(packet).split(" "))));
-        await sleep(200);
+        const packets = lobby[Symbol.asyncIterator]();
+        const said = async () => text((await packets.next()).value).split(" ");
+        assert.deepEqual(await said(), ["registered"]);
         const page = await joinPage(t, places, `ask ${name}`);
         const connected = connectInPage(page);
-        const request = await socket.connectIntroduced(lobby, Number((await asked)[1]), { isHost: true });
+        const [, number] = await said();
+        const request = await socket.connectIntroduced(lobby, Number(number), { isHost: true });
         const connection = await request.accept();
         connection.onpacket = (packet) => void connection.send(packet);
         const { address, verdict, echo } = await connected;
