@@ -252,7 +252,7 @@ impl AsyncSocket {
     /// deadline.
     async fn ready(&mut self) {
         let Self { shared, timer, set_for, .. } = self;
-        let (deadline, is_blocked) = {
+        let deadline = {
             let socket = &shared.lock().socket;
             let deadline = socket.next_deadline();
             if deadline.is_some()
@@ -262,11 +262,11 @@ impl AsyncSocket {
                 timer.as_mut().reset(at.into());
                 *set_for = deadline;
             }
-            (deadline, socket.is_blocked())
+            deadline
         };
         let mut queued = pin!(shared.queued.notified());
         let rang = poll_fn(|context| {
-            if queued.as_mut().poll(context).is_ready() || is_ready(shared, context, is_blocked) {
+            if queued.as_mut().poll(context).is_ready() || is_ready(shared, context) {
                 return Poll::Ready(false);
             }
             if deadline.is_some() && timer.as_mut().poll(context).is_ready() {
@@ -282,18 +282,20 @@ impl AsyncSocket {
     }
 }
 
-/// Returns whether datagrams have come, there is room to send after there was none (`is_blocked`), or another thread has woken
-/// the socket. If not, the task is woken when it happens.
-fn is_ready(shared: &Shared, context: &mut Context<'_>, is_blocked: bool) -> bool {
+/// Returns whether datagrams have come, a port has room to send after it had none, or another thread has woken the socket. If
+/// not, the task is woken when it happens.
+fn is_ready(shared: &Shared, context: &mut Context<'_>) -> bool {
     if let Some(bell) = &shared.bell
         && bell.poll_recv(context, &mut ReadBuf::new(&mut [0; 1])).is_ready()
     {
         return true;
     }
     let socket = &shared.lock().socket;
-    let is_ready = |udp: &Udp| {
-        udp.tokio().is_none_or(|udp| {
-            udp.poll_recv_ready(context).is_ready() || (is_blocked && udp.poll_send_ready(context).is_ready())
+    // Each port by itself: one that is not blocked has room at any time.
+    let is_ready = |port: &Udp| {
+        port.tokio().is_none_or(|udp| {
+            udp.poll_recv_ready(context).is_ready()
+                || (port.is_blocked() && udp.poll_send_ready(context).is_ready())
         })
     };
     std::iter::once(socket.udp()).chain(socket.further_ports().iter()).any(is_ready)

@@ -133,6 +133,17 @@ impl Udp {
         self.blocked
     }
 
+    /// Blocks it, as a send buffer does that stays full: the runtime waits for room, and there is none.
+    #[cfg(all(test, feature = "tokio"))]
+    pub(crate) async fn stay_blocked(&mut self) {
+        if let Handle::Tokio(socket) = &self.calls.handle {
+            socket.writable().await.expect("the runtime runs");
+            let full = || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock));
+            let _ = socket.try_io(tokio::io::Interest::WRITABLE, full);
+        }
+        self.blocked = true;
+    }
+
     pub(crate) fn set_wake_port(&mut self, port: u16) {
         self.wake_port = Some(port);
     }

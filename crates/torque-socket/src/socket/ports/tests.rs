@@ -183,6 +183,21 @@ async fn a_runtime_waits_for_further_ports() {
     }
 }
 
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn a_task_sleeps_while_one_port_has_no_room_to_send() {
+    let mut socket =
+        introducer().observe_at(SocketAddr::from(([0, 0, 0, 0], 0))).bind("127.0.0.1:0").unwrap();
+    socket.move_to_tokio().unwrap();
+    // The runtime knows that the other port has room.
+    socket.further.at(0).unwrap().tokio().unwrap().writable().await.unwrap();
+    socket.udp.stay_blocked().await;
+    let mut socket = crate::AsyncSocket::new(socket).unwrap();
+    assert!(socket.wait_event(Duration::from_millis(200)).await.is_none());
+    let wakes = socket.with(|socket| socket.io_stats().wakes);
+    assert!(wakes < 20, "{wakes} wakes, although nothing happened");
+}
+
 #[test]
 fn many_ports_cost_few_calls_and_close() {
     let (host, mut socket) = (Echo::new(), client());
