@@ -15,6 +15,8 @@ use crate::io::{Udp, UdpOptions};
 
 /// With more ports than this the system is asked which of them have datagrams: one call instead of one for each.
 const FEW: usize = 4;
+/// The number of a shard's private port, the only further port that it has.
+const PRIVATE: u16 = 1;
 
 /// Where an introducer observes.
 #[derive(Clone, Copy, Default, Debug)]
@@ -72,18 +74,15 @@ impl FurtherPorts {
         self.add(socket, self.dual_stack, number)
     }
 
-    /// The one port of a shard, which is opened at its first use, and whose number is that of the port itself.
+    /// Opens a shard's private port at its first use. Returns its number.
     ///
     /// # Errors
     /// What the operating system says.
     pub(crate) fn private(&mut self) -> io::Result<u16> {
-        if let Some(udp) = self.open.first() {
-            return Ok(udp.port());
+        if self.get(PRIVATE).is_none() {
+            self.open(PRIVATE)?;
         }
-        let socket = self.open_at(SocketAddr::new(self.bound.ip(), 0))?;
-        let number = socket.local_addr()?.port();
-        self.add(socket, self.dual_stack, number)?;
-        Ok(number)
+        Ok(PRIVATE)
     }
 
     /// Opens the port where an introducer observes. Returns the address that parties are told, if there is one: with an unspecified
@@ -140,12 +139,11 @@ impl FurtherPorts {
         Ok(())
     }
 
-    /// Closes a port. What waits there is lost.
-    pub(crate) fn close(&mut self, number: u16) {
-        if let Ok(index) = self.place(number) {
-            self.open.remove(index);
-            self.changes += 1;
-        }
+    /// Closes a port, which is returned with its counters. What waits there is lost.
+    pub(crate) fn close(&mut self, number: u16) -> Option<Udp> {
+        let index = self.place(number).ok()?;
+        self.changes += 1;
+        Some(self.open.remove(index))
     }
 
     pub(crate) fn get(&self, number: u16) -> Option<&Udp> {

@@ -25,8 +25,9 @@ impl Socket {
                 }
             },
             PortRequest::Close(number) => {
-                self.collect_stats();
-                self.further.close(number);
+                if let Some(closed) = self.further.close(number) {
+                    self.udp.stats_mut().add(closed.stats());
+                }
             }
         }
     }

@@ -219,6 +219,29 @@ fn many_ports_cost_few_calls_and_close() {
 }
 
 #[test]
+fn what_a_closed_port_has_counted_stays_counted_once() {
+    let mut socket = client();
+    for number in [3, 7] {
+        socket.serve_port_request(PortRequest::Open(number));
+        socket.further.get_mut(number).unwrap().stats_mut().datagrams_sent += u64::from(number);
+    }
+    socket.serve_port_request(PortRequest::Close(7));
+    assert_eq!(socket.io_stats().datagrams_sent, 7);
+    socket.flush();
+    assert_eq!(socket.io_stats().datagrams_sent, 10);
+}
+
+#[test]
+fn a_private_port_is_one_and_never_the_observing_one() {
+    let mut further = FurtherPorts::new(UdpOptions::default(), "127.0.0.1:0".parse().unwrap(), false);
+    // Its own port may be any, also the one whose number means another thing.
+    let number = further.private().unwrap();
+    assert_ne!(number, further.get(number).unwrap().local_addr().port());
+    assert_ne!(number, torque_proto::OBSERVING_PORT);
+    assert_eq!((further.private().unwrap(), further.iter().count()), (number, 1));
+}
+
+#[test]
 fn what_leaves_from_a_closed_port_is_dropped_and_holds_nothing_up() {
     let (host, mut socket) = (Echo::new(), client());
     for link in [None, Some(crate::LinkConfig::perfect())] {
@@ -265,6 +288,9 @@ fn with_next_port(taken: bool) -> (Socket, Option<UdpSocket>) {
         drop(free);
         let other = taken.then_some(other);
         let Ok(socket) = introducer().bind(address) else { continue };
+        if !taken && socket.observing_addr().is_none() {
+            continue;
+        }
         return (socket, other);
     }
     panic!("no two ports in a row are free");
