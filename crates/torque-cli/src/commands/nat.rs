@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use torque_socket::{ConnectionId, Event, Nat, Socket};
+use torque_socket::{ConnectionId, Event, IoStats, Nat, Socket};
 
 use crate::connecting::{self, Connected, Wish};
 use crate::failure::{Code, Failure};
@@ -33,7 +33,7 @@ What the lobby sees of this machine:
   unpredictable         another port for each destination, which cannot be guessed
   unknown               the lobby has no second port, or a firewall in front of it or of this machine is in the way
 
-Two machines connect directly if one of the NATs is independent, or both are sequential. \"Many ports\" means that it takes up to 4,096 datagrams: \
+Two machines connect directly if one of the NATs is independent, if both are sequential, or if a router gives one of them a port. \"Many ports\" means that it takes up to 4,096 datagrams: \
 see --hard-nat in `torque connect --help`. For all others the lobby has to relay (torque introduce --relay).
 
 To be sure of \"unknown\", ask the lobby's operator: its second UDP port must be open (torque introduce --observe). A NAT that looks at the IP address \
@@ -127,17 +127,18 @@ fn show(
     let own: Vec<IpAddr> =
         if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
     let kind = Kind::of(look.nat, own.contains(&observed.ip().to_canonical()));
-    let opened = socket.io_stats().ports_opened;
-    let opens_ports = opened > 0 && socket.io_stats().ports_not_opened == 0;
+    let opens_ports = opens_ports(socket.io_stats());
     let mapped = mapped(socket);
+    let is_mapped = mapped.lets_everybody_in_at(observed);
+    let meets = |other| if is_mapped { Meeting::Direct } else { kind.meets(other) };
 
     output.line(format_args!("seen as   {NAME}{observed}{NAME:#} {DIM}by {}{DIM:#}", lobby.remote))?;
     let style = if kind == Kind::Unknown { WARN } else { GOOD };
     output.line(format_args!("NAT       {style}{}{style:#}: {}", kind.name(), kind.words()))?;
-    let ports = match (opens_ports, opened) {
-        (true, _) => "this machine opens further ports",
-        (false, 0) => "not tried",
-        (false, _) => {
+    let ports = match opens_ports {
+        Some(true) => "this machine opens further ports",
+        None => "not tried",
+        Some(false) => {
             "this machine cannot open further ports: the limit of descriptors is too low (ulimit -n)"
         }
     };
@@ -150,7 +151,7 @@ fn show(
     output.line(format_args!("router    {router}"))?;
     output.line(format_args!("connects to a machine whose NAT is"))?;
     for (other, name) in OTHERS {
-        let meeting = kind.meets(other);
+        let meeting = meets(other);
         let style = if meeting == Meeting::Relayed { WARN } else { GOOD };
         output.line(format_args!("  {name:<15} {style}{}{style:#}", meeting.words()))?;
     }
@@ -160,10 +161,8 @@ fn show(
         ));
     }
     output.record(|| {
-        let meets: serde_json::Map<_, _> = OTHERS
-            .into_iter()
-            .map(|(other, name)| (name.to_owned(), json!(kind.meets(other).name())))
-            .collect();
+        let meets: serde_json::Map<_, _> =
+            OTHERS.into_iter().map(|(other, name)| (name.to_owned(), json!(meets(other).name()))).collect();
         json!({
             "event": "nat",
             "lobby": lobby.remote.to_string(),
@@ -181,12 +180,26 @@ fn show(
     })
 }
 
+/// Returns whether this machine opened all further ports that it tried to open; `None` if it tried none.
+fn opens_ports(io: &IoStats) -> Option<bool> {
+    let tried = io.ports_opened + io.ports_not_opened;
+    (tried > 0).then_some(io.ports_not_opened == 0)
+}
+
 /// What this machine's router says.
 #[allow(dead_code, reason = "the feature port-mapping decides which of them there are")]
 enum Router {
     Gives(SocketAddr),
     GivesNothing,
     NotAsked,
+}
+
+impl Router {
+    /// Returns whether it gives a port of the address that the lobby sees: there it lets everybody in, whatever its NAT does
+    /// elsewhere. Behind a second NAT it gives a port of an address that others cannot reach.
+    fn lets_everybody_in_at(&self, observed: SocketAddr) -> bool {
+        matches!(self, Self::Gives(address) if address.ip().to_canonical() == observed.ip().to_canonical())
+    }
 }
 
 #[cfg(feature = "port-mapping")]
@@ -207,4 +220,31 @@ fn mapped(socket: &mut Socket) -> Router {
 #[cfg(not(feature = "port-mapping"))]
 fn mapped(_: &mut Socket) -> Router {
     Router::NotAsked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_descriptor_ports_were_tried_all_the_same() {
+        let mut io = IoStats::default();
+        assert_eq!(opens_ports(&io), None);
+        io.ports_not_opened = 4;
+        assert_eq!(opens_ports(&io), Some(false));
+        io.ports_opened = 4;
+        assert_eq!(opens_ports(&io), Some(false));
+        io.ports_not_opened = 0;
+        assert_eq!(opens_ports(&io), Some(true));
+    }
+
+    #[test]
+    fn a_port_of_a_router_counts_if_others_reach_its_address() {
+        let observed = SocketAddr::from(([203, 0, 113, 5], 40_000));
+        let outside = Router::Gives(SocketAddr::new(observed.ip(), 27_015));
+        assert!(outside.lets_everybody_in_at(observed));
+        let between = Router::Gives(SocketAddr::from(([100, 64, 0, 7], 27_015)));
+        assert!(!between.lets_everybody_in_at(observed));
+        assert!(!Router::GivesNothing.lets_everybody_in_at(observed));
+    }
 }
