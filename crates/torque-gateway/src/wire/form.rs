@@ -83,6 +83,8 @@ mod tests {
             b"\x20info",
             &[0x08; 100],
             &[0x0e; 42],
+            // An observe: no page sends one.
+            &[0x0d; 17],
             &[0x80; 6],
             &[0x80; 1_233],
         ] {
