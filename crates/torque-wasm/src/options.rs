@@ -76,11 +76,7 @@ fn introduction(config: &mut IntroductionConfig, name: &str, value: &str) -> Res
     let milliseconds = || read::<u32>(name, value).map(|number| duration(f64::from(number)));
     match name {
         "introduction.introduces" => config.introduces = read(name, value)?,
-        "introduction.answers_only" => {
-            config.answers_only = read(name, value)?;
-            // A gateway would let none of these punches pass.
-            config.hard_nat = HardNat::Never;
-        }
+        "introduction.answers_only" => config.answers_only = read(name, value)?,
         "introduction.local_addresses" => config.local_addresses = read(name, value)?,
         "introduction.wait" => config.wait = milliseconds()?,
         "introduction.circuit_after" => config.circuit_after = milliseconds()?,

@@ -173,5 +173,5 @@ fn figures_of_introductions_are_options_by_their_names() {
     }
     // A socket behind a gateway.
     let page = options::setup("introduction.answers_only=true", [0; 32], 0).unwrap().config.introduction;
-    assert_eq!((page.answers_only, page.hard_nat), (true, torque_proto::HardNat::Never));
+    assert!(page.answers_only);
 }
