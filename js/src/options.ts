@@ -60,7 +60,7 @@ export interface SocketOptions {
   soleIdentity?: boolean;
   /**
    * Whether the socket can introduce, and be introduced: `true`, or figures for it. In a page this loads another module of the protocol,
-   * which is 67 kB larger; without it those calls fail with `no_introductions`. In Node it is always there. To introduce others,
+   * which is 68 kB larger; without it those calls fail with `no_introductions`. In Node it is always there. To introduce others,
    * `{ introduces: true }`.
    */
   introductions?: boolean | IntroductionOptions;
