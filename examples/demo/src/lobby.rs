@@ -27,7 +27,6 @@ struct Guest {
 }
 
 /// What a guest wants.
-#[derive(PartialEq, Eq)]
 enum Wish {
     /// To be found by this name.
     Host(String),

@@ -66,7 +66,6 @@ impl Parrot {
             }
             if let Some(event) = self.socket.wait_event(LOOK_EVERY) {
                 self.event(event);
-                self.socket.flush();
             }
         }
         self.socket.shutdown(CLOSE_AT_MOST, |_| {});
