@@ -162,11 +162,12 @@ impl Builder {
 
     /// Sets where the socket, as an introducer, observes how the NATs of parties behave (INTRODUCTIONS.md 9): a second UDP port, to which parties
     /// send a few datagrams of 17 bytes. Better it has another IP address of this machine, so that a NAT that looks at the address alone is
-    /// seen too.
+    /// seen too. Behind a router that translates addresses, leave the IP address out (unspecified) and name only a port: parties cannot
+    /// reach an address of the network inside.
     ///
     /// Without this call it is the port after the bound one, if that is free. An unspecified IP address stands for the one that the socket
     /// is bound to. `None`: nowhere, and all NATs stay unknown, as they do if a firewall lets nothing in. Then introductions work as well as without:
-    /// only NATs that depend on the destination stay relayed. Does nothing without
+    /// against NATs that depend on the destination more is tried, later, and ports that follow each other are not foreseen. Does nothing without
     /// [`introduction.introduces`](torque_proto::IntroductionConfig::introduces), and for [`shards`](Self::shards).
     ///
     /// ```

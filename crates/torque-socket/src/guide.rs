@@ -24,8 +24,8 @@
 /// readability, and while [`is_blocked`](crate::Socket::is_blocked) for writability too, with [`deadline`](crate::Socket::deadline) as the limit. Names that have
 /// been resolved and puzzles that have been solved in the background make the socket readable as well, except as
 /// [`bind_device`](crate::Builder::bind_device) says. It does not wait for further ports, which parties of introductions open against difficult
-/// NATs: such a program also polls the socket now and then, or sets
-/// [`further_ports`](crate::IntroductionConfig::further_ports) to 0. Every other way to wait has them.
+/// NATs, nor for the port where an introducer observes: such a program also polls the socket now and then, or sets
+/// [`further_ports`](crate::IntroductionConfig::further_ports) to 0, or [`observe_at`](crate::Builder::observe_at) to `None`. Every other way to wait has them.
 ///
 /// The same for a program that has nothing else to do, here one that sends everything back:
 ///
@@ -260,11 +260,11 @@ pub mod moving {}
 /// - **Difficult NATs.** Some routers give another port for each destination. If only one of the two is behind such a router, they meet after
 ///   many tries: up to 4,096 small datagrams in 30 seconds, and up to 256 further UDP ports, each a descriptor of this process
 ///   ([`further_ports`](crate::IntroductionConfig::further_ports)). By default this begins when they are connected by a circuit, and only if the other side's
-///   key was pinned or accepted ([`hard_nat`](crate::IntroductionConfig::hard_nat)): otherwise a lobby that lies could aim these datagrams at
-///   anybody. The lobby sees how NATs behave at a second UDP port, which is the next one if it is free
+///   key was pinned or accepted ([`hard_nat`](crate::IntroductionConfig::hard_nat)). The lobby names the address all the same: one that lies, and
+///   relays for two, can aim these datagrams at anybody. The lobby sees how NATs behave at a second UDP port, which is the next one if it is free
 ///   ([`observe_at`](crate::Builder::observe_at)); let it through firewalls. [`look_at_nat`](crate::Socket::look_at_nat) asks for what it sees.
 ///
-/// It does not work without a circuit if the routers of both give ports that cannot be foreseen. The example `introduce` has the three roles in one program.
+/// It does not work without a circuit if neither router keeps one port and the ports of one cannot be foreseen. The example `introduce` has the three roles in one program.
 pub mod introductions {}
 
 /// # Errors, limits, counters, and bad networks on purpose

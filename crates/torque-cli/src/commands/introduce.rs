@@ -42,7 +42,7 @@ on they need the lobby only if it relays. It cannot read what it relays. It coul
 each other's keys from elsewhere.
 
 The lobby uses a second UDP port to see how the NAT of each side behaves: some give another port for each destination, and these two sides need more \
-tries. Without that port they stay relayed.
+tries. Without that port both sides try everything, later and with more datagrams.
 
 A name belongs to the key that registered it first, as long as a host with that key is connected.
 
@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(value_name = "BIND")]
     bind: Option<String>,
 
-    /// Second port where the lobby sees how NATs behave, better at another IP address of this machine. Firewalls must let UDP in there as well
+    /// Second port where the lobby sees how NATs behave, better at another IP address of this machine; behind a router that translates addresses, give only the port. Firewalls must let UDP in there as well
     /// [default: the port after that of BIND, if it is free]
     #[arg(long, value_name = "[ADDRESS:]PORT", value_parser = parse_observe)]
     observe: Option<SocketAddr>,

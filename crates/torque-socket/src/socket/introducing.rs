@@ -86,7 +86,7 @@ impl Socket {
     }
 
     /// Asks the other side of an open connection, an introducer, how the NAT between it and this socket behaves.
-    /// [`Event::NatFound`](torque_proto::Event::NatFound) answers, after some 3 s at most: also if it cannot say, or is no introducer.
+    /// [`Event::NatFound`](torque_proto::Event::NatFound) answers, after 4 s at most: also if it cannot say, or is no introducer.
     ///
     /// The socket opens four more UDP ports for a second, as far as
     /// [`introduction.further_ports`](torque_proto::IntroductionConfig::further_ports) allows.
