@@ -743,3 +743,21 @@ fn what_asks_for_tokens_counts_like_a_request() {
     world.want(2, LOOK, 0);
     assert!(world.tokens(2, LOOK).is_some());
 }
+
+#[test]
+fn tokens_that_a_party_asks_for_have_a_rate() {
+    let mut world = World::observing(2);
+    world.opening_pair();
+    world.told.clear();
+    let mut ask = |times: usize| {
+        let mut given = 0;
+        for _ in 0..times {
+            world.want(1, 2, 8);
+            given += world.tokens(1, 2).map_or(0, |tokens| tokens.tokens.len());
+        }
+        world.millis(1_000);
+        given
+    };
+    // Each is told to the other party, whose messages are few.
+    assert_eq!((ask(40), ask(2), ask(2)), (32, 8, 0));
+}

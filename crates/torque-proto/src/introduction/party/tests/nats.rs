@@ -78,7 +78,8 @@ fn a_look_sends_each_token_from_its_port() {
     let mut side = Side::new(false);
     let (number, request) = side.begin();
     assert!(request.flags.opens_ports);
-    let wants = side.hears_tokens(number, Some("0.0.0.0:900"), 6);
+    // A look has six, whatever an introducer names.
+    let wants = side.hears_tokens(number, Some("0.0.0.0:900"), 8);
     let mut sent: Vec<(u64, ObserveOut)> = wants.observes.into_iter().map(|send| (0, send)).collect();
     let all = side.run(2_000);
     sent.extend(all.iter().flat_map(|(at, wants)| wants.observes.iter().map(|send| (*at, *send))));
