@@ -42,6 +42,8 @@ pub(super) struct Attempt {
     pub(super) began: Instant,
     nonce: [u8; 16],
     pub(super) state: State,
+    /// What came before the other party was known: the last message of each kind.
+    pub(super) early: Vec<(ReliableKind, Vec<u8>)>,
 }
 
 pub(super) enum State {
@@ -99,6 +101,7 @@ impl Attempt {
             began: step.now,
             nonce: step.rng.array(),
             state: State::Asking { until: step.now + ANSWER_WAIT },
+            early: Vec::new(),
         }
     }
 

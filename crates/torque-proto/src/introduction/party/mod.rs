@@ -7,6 +7,7 @@
 mod attempt;
 mod budgets;
 mod candidates;
+mod early;
 mod hard_nat;
 mod kept;
 mod looks;
@@ -121,6 +122,9 @@ impl Party {
         let index = self.attempts.iter().position(|attempt| {
             attempt.has_introducer && attempt.options.introducer == introducer && attempt.number == number
         });
+        if index.is_some_and(|index| self.keeps_early(index, kind, body)) {
+            return;
+        }
         let is_understood = match (index, kind) {
             (_, ReliableKind::TOKENS | ReliableKind::OBSERVED | ReliableKind::NATS) => {
                 self.on_nat_message(step, introducer, number, kind, body)
@@ -433,7 +437,9 @@ impl Party {
                 // It is sent twice.
                 Some(meeting) => (meeting.id == told.id).then_some(()),
                 None => {
+                    let (introducer, number) = (attempt.options.introducer, attempt.number);
                     self.meet(step, index, &told);
+                    self.hear_early(step, introducer, number);
                     Some(())
                 }
             },

@@ -51,6 +51,15 @@ impl Prospect {
         }
     }
 
+    /// The introducer may have found out what it did not know when it told of the other party.
+    pub(super) fn complete(&mut self, nats: &Nats) {
+        for (known, nat) in [(&mut self.own, nats.own), (&mut self.other, nats.other)] {
+            if *known == Nat::Unknown {
+                *known = nat;
+            }
+        }
+    }
+
     /// The other party is seen where its candidates say.
     pub(super) fn set_candidates(&mut self, candidates: &[Candidate]) {
         let observed = candidates.iter().find(|candidate| candidate.kind == CandidateKind::Observed);

@@ -379,3 +379,21 @@ fn circuit_path_of(side: &Side) -> Path {
     let meeting = side.party.attempts[0].meeting().unwrap();
     Path::to(meeting.circuit.as_ref().unwrap().address)
 }
+
+#[test]
+fn what_overtakes_the_word_about_the_other_party_counts_after_it() {
+    let mut side = always(false);
+    let (number, _) = side.begin();
+    // Both copies of status 0 are lost, and come later than what was sent after them.
+    side.hears_nats(number, Nat::Independent, Nat::Unpredictable);
+    side.hears_candidates(number, &["203.0.113.9:1"]);
+    let observed = [Candidate { kind: CandidateKind::Observed, address: address(OTHER) }];
+    side.hears(number, ReliableKind::CANDIDATES, &body(|out| write_candidates(&observed, out)));
+    let mut told = told(&Side::new(true), &["203.0.113.8:1"]);
+    (told.circuit, told.own_nat) = (5, Nat::Independent);
+    let wants = side.hears_introduction(number, &Introduction::Complete(Box::new(told)));
+    let punched: Vec<_> = wants.punches.iter().map(|punch| punch.path).collect();
+    assert_eq!(punched.last(), Some(&path(OTHER)), "{punched:?}");
+    let (began, punches) = side.runs(2_000);
+    assert_eq!((began, punches), (Some(1_000), 251), "sprays at once, as both NATs are known");
+}
