@@ -120,8 +120,8 @@ class NodeUdp implements Carrier {
   close(): void {
     this.#closed = true;
     clearInterval(this.#watch);
-    // What a socket says last may still be on its way to the system.
-    globalThis.process.nextTick(() => this.sockets.close());
+    // What it said last has reached the system. Its port is free at once: the program may bind it again.
+    this.sockets.close();
   }
 
   /** Looks up from where an IP address is reached, and sends what has gathered for it meanwhile. */
