@@ -202,14 +202,7 @@ impl Endpoint {
         if !settings.is_valid() {
             return Err(CallError::InvalidSettings);
         }
-        let Some(Slot::Connected(connected)) = self.slots.get_mut(introducer).map(|entry| &mut entry.slot)
-        else {
-            return Err(CallError::Closed);
-        };
-        if !connected.connection.is_open() {
-            return Err(CallError::Closed);
-        }
-        connected.connection.enable_reliable();
+        let hosts_introducer = self.begin_with_introducer(introducer)?;
         let party = PartyOptions {
             introducer,
             remote,
@@ -219,7 +212,7 @@ impl Endpoint {
             takes_direct: options.direct,
             // A host's application is asked in any case.
             is_verified: options.is_host || !matches!(options.connect.trust, Some(Trust::Anyone)),
-            hosts_introducer: connected.is_host,
+            hosts_introducer,
         };
         let id = self.slots.insert(Entry::new(Slot::Introducing)).ok_or(CallError::TooManyConnections)?;
         if let Err(error) = self.with_party(now, |party_machine, step| party_machine.begin(step, id, party)) {
@@ -232,6 +225,17 @@ impl Endpoint {
         self.stats.connections_started += 1;
         trace_event!(DEBUG, connection = %id, %introducer, "asking to be introduced");
         Ok(id)
+    }
+
+    /// Makes ready for messages to an introducer. Returns whether this side hosts the connection with it.
+    pub(super) fn begin_with_introducer(&mut self, introducer: ConnectionId) -> Result<bool, CallError> {
+        match self.slots.get_mut(introducer).map(|entry| &mut entry.slot) {
+            Some(Slot::Connected(connected)) if connected.connection.is_open() => {
+                connected.connection.enable_reliable();
+                Ok(connected.is_host)
+            }
+            _ => Err(CallError::Closed),
+        }
     }
 
     /// The addresses of this machine at which others may reach it: those of its interfaces, and those that routers map to it. Introducers

@@ -33,15 +33,7 @@ impl Endpoint {
     /// # Errors
     /// `Closed` if `introducer` is no open connection.
     pub fn look_at_nat(&mut self, now: Instant, introducer: ConnectionId) -> Result<(), CallError> {
-        let Some(Slot::Connected(connected)) = self.slots.get_mut(introducer).map(|entry| &mut entry.slot)
-        else {
-            return Err(CallError::Closed);
-        };
-        if !connected.connection.is_open() {
-            return Err(CallError::Closed);
-        }
-        connected.connection.enable_reliable();
-        let hosts_introducer = connected.is_host;
+        let hosts_introducer = self.begin_with_introducer(introducer)?;
         self.with_party(now, |party, step| party.look_at_nat(step, introducer, hosts_introducer));
         Ok(())
     }

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use torque_proto::control::ControlEvent;
 use torque_proto::wire::control::reliable::ReliableKind;
 use torque_proto::wire::introduction::{
-    Candidate, CandidateKind, Introduced, Introduction, Nat as Seen, Nats, Observed, Request, Tokens,
-    write_candidates,
+    Candidate, CandidateKind, Introduced, Introduction, Nat as Seen, Nats, Observed, Tokens, write_candidates,
 };
-use torque_proto::{HardNat, IntroducedOptions, KeyPair};
+use torque_proto::{HardNat, IntroducedOptions};
 
+use super::hostile::invented;
 use super::*;
 
 /// The budgets of punches to one network (12), and what *always* adds to them in 10 minutes.
@@ -106,21 +106,12 @@ impl Deceiver {
     }
 
     fn introduced(&mut self, request: &[u8]) -> Vec<u8> {
-        let mut flags = Request::parse(request).unwrap().flags;
-        flags.is_host = !flags.is_host;
-        let secret: [u8; 32] = self.rng.array();
         let introduced = Introduced {
-            id: u64::from_be_bytes(self.rng.array()),
-            flags,
-            public_key: *KeyPair::from_seed(self.rng.array()).public().as_bytes(),
-            nonce: self.rng.array(),
-            secret: secret.into(),
-            circuit: 0,
-            circuit_rate: 0,
             nat: self.claims[1],
             own_nat: self.claims[0],
             observed: Some("198.51.100.7:9".parse().unwrap()),
             candidates: vec![Candidate { kind: CandidateKind::Observed, address: self.address() }],
+            ..invented(&mut self.rng, request)
         };
         let mut body = Vec::new();
         Introduction::Complete(Box::new(introduced)).write(&mut body);

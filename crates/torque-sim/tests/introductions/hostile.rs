@@ -83,22 +83,8 @@ impl Liar {
             let ControlEvent::Message { attempt, kind: ReliableKind::REQUEST, body, .. } = event else {
                 continue;
             };
-            let mut flags = Request::parse(&body).unwrap().flags;
-            flags.is_host = !flags.is_host;
-            let secret: [u8; 32] = self.rng.array();
-            let introduced = Introduced {
-                id: u64::from_be_bytes(self.rng.array()),
-                flags,
-                public_key: *KeyPair::from_seed(self.rng.array()).public().as_bytes(),
-                nonce: self.rng.array(),
-                secret: secret.into(),
-                circuit: 0,
-                circuit_rate: 0,
-                nat: Nat::Unknown,
-                own_nat: Nat::Unknown,
-                observed: None,
-                candidates: candidates(&addresses(&mut self.rng)),
-            };
+            let mut introduced = invented(&mut self.rng, &body);
+            introduced.candidates = candidates(&addresses(&mut self.rng));
             let mut body = Vec::new();
             Introduction::Complete(Box::new(introduced)).write(&mut body);
             self.send(attempt, ReliableKind::INTRODUCTION, &body);
@@ -140,6 +126,26 @@ impl Liar {
         let sent = self.play.world.captured().iter();
         let sent = sent.filter_map(|sent| Some((sent.at, sent.to.socket_addr()?)));
         sent.filter(|(_, to)| is_victim(*to)).collect()
+    }
+}
+
+/// A party that there is not, which wants what a request asks for.
+pub fn invented(rng: &mut SimRng, request: &[u8]) -> Introduced {
+    let mut flags = Request::parse(request).unwrap().flags;
+    flags.is_host = !flags.is_host;
+    let secret: [u8; 32] = rng.array();
+    Introduced {
+        id: u64::from_be_bytes(rng.array()),
+        flags,
+        public_key: *KeyPair::from_seed(rng.array()).public().as_bytes(),
+        nonce: rng.array(),
+        secret: secret.into(),
+        circuit: 0,
+        circuit_rate: 0,
+        nat: Nat::Unknown,
+        own_nat: Nat::Unknown,
+        observed: None,
+        candidates: Vec::new(),
     }
 }
 

@@ -105,6 +105,11 @@ impl Attempt {
         }
     }
 
+    /// Returns whether messages of this introducer with this number are of the attempt.
+    pub(super) fn hears(&self, introducer: ConnectionId, number: u32) -> bool {
+        self.has_introducer && (self.options.introducer, self.number) == (introducer, number)
+    }
+
     pub(super) fn meeting(&self) -> Option<&Meeting> {
         match &self.state {
             State::Meeting(meeting) => Some(meeting),

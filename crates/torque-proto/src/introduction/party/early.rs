@@ -25,9 +25,7 @@ impl Party {
 
     /// The other party is known: what came too early counts now.
     pub(super) fn hear_early(&mut self, step: &mut PartyStep<'_>, introducer: ConnectionId, number: u32) {
-        let is_it = |attempt: &&mut Attempt| {
-            (attempt.options.introducer, attempt.number) == (introducer, number) && attempt.has_introducer
-        };
+        let is_it = |attempt: &&mut Attempt| attempt.hears(introducer, number);
         let Some(attempt) = self.attempts.iter_mut().find(is_it) else { return };
         for (kind, body) in core::mem::take(&mut attempt.early) {
             if kind != ReliableKind::NATS {

@@ -32,6 +32,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Returns whether messages of this introducer with this number are of the introduction.
+    pub(super) fn hears(&self, introducer: ConnectionId, number: u32) -> bool {
+        (self.options.introducer, self.number) == (introducer, number)
+    }
+
     /// Tells the outcome. `None` if the parties were not introduced.
     pub(super) fn new(step: &mut PartyStep<'_>, attempt: Attempt, path: Path) -> Option<Self> {
         let is_relayed = path.remote.is_circuit();

@@ -119,9 +119,7 @@ impl Party {
         kind: ReliableKind,
         body: &[u8],
     ) {
-        let index = self.attempts.iter().position(|attempt| {
-            attempt.has_introducer && attempt.options.introducer == introducer && attempt.number == number
-        });
+        let index = self.attempts.iter().position(|attempt| attempt.hears(introducer, number));
         if index.is_some_and(|index| self.keeps_early(index, kind, body)) {
             return;
         }
@@ -157,9 +155,7 @@ impl Party {
         number: u32,
     ) {
         let index = self.attempts.iter().position(|attempt| {
-            attempt.options.introducer == introducer
-                && attempt.number == number
-                && matches!(attempt.state, State::Asking { .. })
+            attempt.hears(introducer, number) && matches!(attempt.state, State::Asking { .. })
         });
         if let Some(index) = index {
             self.end(step, index, CloseCode::NoAnswer);
@@ -499,8 +495,7 @@ impl Party {
         kind: ReliableKind,
         body: &[u8],
     ) -> Option<()> {
-        let is_of = |kept: &&mut Kept| kept.options.introducer == introducer && kept.number == number;
-        let kept = self.kept.iter_mut().find(is_of)?;
+        let kept = self.kept.iter_mut().find(|kept| kept.hears(introducer, number))?;
         let connection = kept.connection;
         match kind {
             ReliableKind::CANDIDATES => {

@@ -96,11 +96,8 @@ impl Party {
         kind: ReliableKind,
         body: &[u8],
     ) -> Option<()> {
-        let is_attempt = self.attempts.iter().any(|attempt| {
-            attempt.has_introducer && (attempt.options.introducer, attempt.number) == (introducer, number)
-        });
-        let is_kept =
-            self.kept.iter().any(|kept| (kept.options.introducer, kept.number) == (introducer, number));
+        let is_attempt = self.attempts.iter().any(|attempt| attempt.hears(introducer, number));
+        let is_kept = self.kept.iter().any(|kept| kept.hears(introducer, number));
         let is_called = self.looks.has_call(introducer, number);
         if !is_attempt && !is_kept && !is_called {
             return None;
@@ -136,10 +133,9 @@ impl Party {
     }
 
     fn on_nats(&mut self, step: &mut PartyStep<'_>, introducer: ConnectionId, number: u32, nats: &Nats) {
-        let is_of = |options: &PartyOptions, other: u32| (options.introducer, other) == (introducer, number);
-        let attempts = self.attempts.iter_mut().filter(|attempt| is_of(&attempt.options, attempt.number));
+        let attempts = self.attempts.iter_mut().filter(|attempt| attempt.hears(introducer, number));
         let meetings = attempts.filter_map(Attempt::meeting_mut).map(|meeting| &mut meeting.prospect);
-        let kept = self.kept.iter_mut().filter(|kept| is_of(&kept.options, kept.number));
+        let kept = self.kept.iter_mut().filter(|kept| kept.hears(introducer, number));
         meetings
             .chain(kept.map(|kept| &mut kept.prospect))
             .for_each(|prospect| prospect.learn(step.now, nats));
