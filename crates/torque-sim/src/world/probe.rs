@@ -1,13 +1,24 @@
 //! A node for tests of networks: it sends what it is told to, answers questions, and keeps what it received.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use torque_proto::{Address, Instant, PortRequest};
 
-use super::{Node, Outgoing};
+use super::{Node, Outgoing, World};
+use crate::LinkConfig;
 
 pub(crate) const QUESTION: &[u8] = b"?";
 pub(crate) const ANSWER: &[u8] = b"!";
+
+/// A world of probes whose links take 20 ms and lose nothing.
+pub(crate) fn world(seed: u64) -> World<Probe> {
+    let mut world = World::new(seed);
+    let mut link = LinkConfig::perfect();
+    link.delay = Duration::from_millis(20);
+    world.set_default_link(link);
+    world
+}
 
 #[derive(Default)]
 pub(crate) struct Probe {

@@ -4,7 +4,7 @@ use super::*;
 use crate::nat::{Dependence, Firewall, Masquerade, Nat, PortAssignment};
 use crate::world::Fate;
 use crate::world::World;
-use crate::world::probe::{ANSWER, Probe, QUESTION};
+use crate::world::probe::{ANSWER, Probe, QUESTION, world};
 use crate::{LinkConfig, for_seeds};
 
 const MS: Duration = Duration::from_millis(1);
@@ -12,14 +12,6 @@ const MS: Duration = Duration::from_millis(1);
 /// An open NAT: everybody reaches its nodes.
 const OPEN: Nat =
     Nat::new(Dependence::EndpointIndependent, Dependence::EndpointIndependent, PortAssignment::Random);
-
-fn world(seed: u64) -> World<Probe> {
-    let mut world = World::new(seed);
-    let mut link = LinkConfig::perfect();
-    link.delay = 20 * MS;
-    world.set_default_link(link);
-    world
-}
 
 fn send(world: &mut World<Probe>, from: NodeId, to: Address, hop_limit: Option<u8>, bytes: &[u8]) {
     world.with(from, |probe, _| probe.send(to, hop_limit, bytes));

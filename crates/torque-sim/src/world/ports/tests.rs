@@ -1,20 +1,12 @@
 use std::time::Duration;
 
 use super::*;
+use crate::for_seeds;
 use crate::nat::{Dependence, Middlebox, Nat, PortAssignment};
 use crate::world::NetworkId;
-use crate::world::probe::{ANSWER, Probe, QUESTION};
-use crate::{LinkConfig, for_seeds};
+use crate::world::probe::{ANSWER, Probe, QUESTION, world};
 
 const MS: Duration = Duration::from_millis(1);
-
-fn world(seed: u64) -> World<Probe> {
-    let mut world = World::new(seed);
-    let mut link = LinkConfig::perfect();
-    link.delay = 20 * MS;
-    world.set_default_link(link);
-    world
-}
 
 fn open(world: &mut World<Probe>, node: NodeId, ports: &[u16]) {
     world.with(node, |probe, _| ports.iter().for_each(|port| probe.ask(PortRequest::Open(*port))));
