@@ -167,7 +167,7 @@ impl Chat {
                     other => Err(format!("the lobby begins with {other:?}")),
                 }
             }
-            _ => Err("the lobby cannot begin; TORQUE_RIG_VERBOSE=1 shows why".to_owned()),
+            _ => Err("the lobby cannot begin".to_owned()),
         }
     }
 

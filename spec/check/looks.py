@@ -10,7 +10,7 @@ from .errors import require
 REPEATED = (0, 0.1, 0.3, 0.7)
 BETWEEN_FRESH_PORTS = 0.02
 FRESH_PORT_LIVES = 1.0
-MOST_TOKENS, BETWEEN_LOOKS = 6, 10.0         # what a party sends for one introducer (13)
+MOST_TOKENS, BETWEEN_LOOKS = 6, 5.0          # what a party sends for one introducer (13)
 
 
 class Looks:
@@ -26,7 +26,7 @@ class Looks:
     def begin(self, fields: dict) -> int:
         """What *tokens* with a second address asks for. Returns how many tokens are sent."""
         now = time.monotonic()
-        require(self.began is None or now - self.began >= BETWEEN_LOOKS, "rate", "a look began less than 10 s ago")
+        require(self.began is None or now - self.began >= BETWEEN_LOOKS, "rate", "a look began less than 5 s ago")
         self.close()
         self.began, self.second, tokens = now, self._second(fields["second_address"]), fields["tokens"][:MOST_TOKENS]
         for place, token in enumerate(tokens):

@@ -202,8 +202,10 @@ def look_at_nat(url: str) -> int:
         lobby = Introducer(endpoint, connect_to_lobby(endpoint, url, f"host look-{secrets.token_hex(8)}"))
         lobby.say("tokens_wanted", {"wanted": 0})
         say("look wanted")
-        if not lobby.wait(lambda: lobby.nats, 15):
-            raise Ended("no_answer: the lobby says nothing of this NAT; perhaps it has no second port")
+        if not lobby.wait(lambda: lobby.nats, 4):  # 9.1
+            raise Ended("no_answer: the lobby says nothing of this NAT")
+        if lobby.nats["own_nat"] == introductions.UNKNOWN:
+            say("unknown: perhaps the lobby has no second port, or a firewall keeps it shut")
         lobby.live.close()
         endpoint.wait(lambda: False, lobby.live.linger_time)
     except (Ended, Refused, ValueError) as error:

@@ -60,9 +60,12 @@ fn lacking() -> Option<String> {
     if !cfg!(target_os = "linux") {
         return Some("the rig's NATs are Linux's".to_owned());
     }
+    if !shell::is_root() {
+        return Some("network namespaces need root".to_owned());
+    }
     // Root in a container may not be allowed any.
-    let may = shell::is_root() && shell::succeeds(Command::new("unshare").args(["--net", "true"]));
-    (!may).then(|| "network namespaces need root".to_owned())
+    let may = shell::succeeds(Command::new("unshare").args(["--net", "true"]));
+    (!may).then(|| "this machine allows no network namespaces".to_owned())
 }
 
 fn rig(words: &[&str]) -> Command {

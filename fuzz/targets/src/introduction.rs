@@ -19,6 +19,8 @@ const MAX_STEPS: usize = 1_000;
 /// Datagrams under way.
 const MAX_WIRE: usize = 256;
 const INTRODUCER: usize = 0;
+/// The port of strangers, which no NAT gives.
+const STRANGERS: u16 = 5_000;
 
 /// The steps that the input can choose. Seeds are written in them, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,7 +194,9 @@ impl Machine {
         let outside = known.map(|(_, _, outside)| *outside).unwrap_or_else(|| {
             let step = if self.kind == Kind::Scattered { 7_919 } else { 1 };
             self.next_port = 1_024 + (self.next_port - 1_024 + step) % 56_000;
-            while self.mappings.iter().any(|(_, _, taken)| *taken == self.next_port) {
+            while self.next_port == STRANGERS
+                || self.mappings.iter().any(|(_, _, taken)| *taken == self.next_port)
+            {
                 self.next_port = 1_024 + (self.next_port - 1_024 + 1) % 56_000;
             }
             // A NAT has so many ports.
@@ -333,14 +337,14 @@ impl World {
             }
             Step::Misdirect => {
                 let Some(which) = self.choose(input) else { return };
-                let from = at(200 + input.below(4) as u8, 5_000);
+                let from = at(200 + input.below(4) as u8, STRANGERS);
                 let Flying { to, ref bytes, .. } = self.wire[which];
                 let bytes = bytes.clone();
                 self.arrive(from, to, &bytes);
             }
             Step::Raw => {
                 let to = input.below(3);
-                let from = at(input.pick([1, 2, 3, 200, 201]), 5_000);
+                let from = at(input.pick([1, 2, 3, 200, 201]), STRANGERS);
                 let bytes = input.bytes(1_500).to_vec();
                 self.hear(to, 0, from, &bytes);
             }
@@ -395,7 +399,7 @@ impl World {
         let side = &mut self.machines[to].side;
         let path = Path { port, ..Path::to(from) };
         side.endpoint.handle_datagram(side.now, Datagram { path, bytes: &mut bytes.to_vec() });
-        let is_stranger = from.socket_addr().is_some_and(|from| from.port() == 5_000);
+        let is_stranger = from.socket_addr().is_some_and(|from| from.port() == STRANGERS);
         if is_stranger {
             let answers = side.endpoint.transmits().iter().filter(|transmit| transmit.path.remote == from);
             let answer: usize = answers.map(|transmit| transmit.bytes.len()).sum();

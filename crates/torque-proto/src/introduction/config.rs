@@ -9,7 +9,7 @@ pub enum HardNat {
     /// The address is still the introducer's word: one that lies can do what is said at `Always` to those that it keeps on its circuits.
     #[default]
     Verified,
-    /// As soon as nothing else has helped, on the introducer's word. One that lies can have this socket send 500 datagrams a second to an
+    /// As soon as nothing else has helped, on the introducer's word. One that lies can have this socket send 512 datagrams a second to an
     /// address of its choice, 4,096 of them in 10 minutes.
     Always,
     /// Never.
