@@ -90,7 +90,7 @@ export interface IntroductionOutcome<Connection> {
   initiator: Connection;
   host: Connection;
   /**
-   * `direct` or `relayed`, and after that perhaps `became_direct`; `failed`; `never_asked`, if a party did not ask in time; `unknown`, if
+   * `direct`; or `relayed` and after that perhaps `became_direct`, which comes alone if one party tells it before the other tells anything; `failed`; `never_asked`, if a party did not ask in time; `unknown`, if
    * neither party has said.
    */
   result: IntroductionResult;

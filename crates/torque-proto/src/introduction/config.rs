@@ -42,7 +42,8 @@ pub struct IntroductionConfig {
     /// When a party tries many ports, because the NATs depend on the destination (default: [`HardNat::Verified`]).
     pub hard_nat: HardNat,
     /// Further ports that a party may open for that, and to have its NAT looked at (default 256). 0 for drivers that cannot open any.
-    /// Each takes a descriptor for up to 35 s; some systems give a process 256 of them unless it asks for more.
+    /// Each takes a descriptor for up to 35 s, in an attempt as long as that lasts, and the one that is used as long as its connection;
+    /// some systems give a process 256 of them unless it asks for more.
     pub further_ports: usize,
     /// Punches nobody first, and only answers the punches that come (default false): for a socket behind a gateway, which opens the
     /// way only to where something has come from (INTRODUCTIONS.md 11). Two such parties need a circuit.

@@ -35,6 +35,13 @@ struct Lobby {
     at_introducer: [ConnectionId; 2],
 }
 
+/// Every node's link in a world with this seed, which loses this part.
+fn link(seed: u64, loss: f64) -> LinkConfig {
+    let mut link = LinkConfig::perfect();
+    (link.delay, link.loss) = (5 * MS + SimRng::new(seed).duration(100 * MS), loss);
+    link
+}
+
 impl Lobby {
     /// Each party has access of its own.
     fn apart(seed: u64, config: &Config, kinds: [Access; 2]) -> Self {
@@ -55,10 +62,7 @@ impl Lobby {
     }
 
     fn in_networks(mut play: Play, config: &Config, networks: [NetworkId; 2]) -> Self {
-        let mut rng = SimRng::new(play.world.seed());
-        let mut link = LinkConfig::perfect();
-        link.delay = 5 * MS + rng.duration(100 * MS);
-        play.world.set_default_link(link);
+        play.world.set_default_link(link(play.world.seed(), 0.0));
         let introducer = play.add_in(NetworkId::CORE, config.clone(), Behaviour::default());
         let parties = networks.map(|network| play.add_in(network, config.clone(), Behaviour::default()));
         let ids = parties.map(|party| play.establish(party, introducer));

@@ -8,23 +8,16 @@ use torque_proto::wire::introduction::{Introduction, Nats, PartyFlags, Request};
 use torque_proto::{Address, Event, IntroducedOptions, Nat as Seen};
 use torque_sim::world::Fate;
 
+use super::relay::{both, config, introduce};
 use super::*;
 
 const OBSERVE: u8 = 0x0d;
-
-fn config() -> Config {
-    let mut config = Config::default();
-    config.introduction.introduces = true;
-    config
-}
 
 /// A lobby whose introducer looks at NATs, on links that lose this part.
 fn lobby(seed: u64, kinds: [Access; 2], own_ip: bool, loss: f64) -> Lobby {
     let mut lobby = Lobby::apart(seed, &config(), kinds);
     lobby.play.observe(lobby.introducer, own_ip);
-    let mut link = LinkConfig::perfect();
-    (link.delay, link.loss) = (5 * MS + SimRng::new(seed).duration(100 * MS), loss);
-    lobby.play.world.set_default_link(link);
+    lobby.play.world.set_default_link(link(seed, loss));
     lobby
 }
 
@@ -215,16 +208,7 @@ fn a_party_that_observes_in_a_victims_name_shows_nothing() {
         });
         let (nat, _) = look(&mut lobby, HOST);
         assert_eq!(nat, Seen::Unknown);
-        let [_, at_host] = lobby.at_party;
-        let [asker, host] = lobby.at_introducer;
-        lobby.play.world.with(lobby.introducer, |endpoint, now| {
-            endpoint.introduce(now, asker, host, None).unwrap();
-        });
-        let options = IntroducedOptions::host();
-        let waiting = lobby.play.wait_with(lobby.parties[HOST], |endpoint, now| {
-            endpoint.connect_introduced(now, at_host, asker.get(), options)
-        });
-        waiting.unwrap();
+        introduce(&mut lobby, both(&IntroducedOptions::host()));
         lobby.play.run_for(20 * SECOND);
         assert!(lobby.play.world.take_mail(victim).is_empty());
         assert!(lobby.play.world.captured().iter().all(|sent| sent.to != victim));

@@ -47,18 +47,22 @@ fn a_search_shows_its_stages_candidates_and_paths() {
             let search = |side: usize| play.world.node(lobby.parties[side]).path_search(ends[side]);
             [INITIATOR, HOST].into_iter().all(|side| search(side).is_some_and(want))
         };
-        lobby.play.run_until(|play| all(play, &|search| search.stage == SearchStage::Meeting), 5 * SECOND);
+        assert!(
+            lobby
+                .play
+                .run_until(|play| all(play, &|search| search.stage == SearchStage::Meeting), 5 * SECOND)
+        );
         for side in [INITIATOR, HOST] {
             let search = search(&lobby, side, ends[side]).unwrap();
             assert_eq!(search.candidates, [outside[1 - side]]);
             assert!(search.has_circuit);
         }
-        lobby.play.run_until(|play| all(play, &|search| !search.working.is_empty()), 5 * SECOND);
+        assert!(lobby.play.run_until(|play| all(play, &|search| !search.working.is_empty()), 5 * SECOND));
         for side in [INITIATOR, HOST] {
             assert_eq!(search(&lobby, side, ends[side]).unwrap().working, [outside[1 - side].into()]);
         }
         let is_established = |search: PathSearch| search.stage == SearchStage::Established;
-        lobby.play.run_until(|play| all(play, &is_established), 5 * SECOND);
+        assert!(lobby.play.run_until(|play| all(play, &is_established), 5 * SECOND));
         lobby.play.run_for(10 * SECOND);
         for side in [INITIATOR, HOST] {
             let search = search(&lobby, side, ends[side]).unwrap();

@@ -1,7 +1,6 @@
 //! Messages that overtake the word about the other party: both of its copies may be lost, and come later.
 
-use super::{Attempt, Party, PartyStep};
-use crate::id::ConnectionId;
+use super::{Party, PartyStep};
 use crate::wire::control::reliable::ReliableKind;
 use crate::wire::introduction::Nats;
 
@@ -24,15 +23,15 @@ impl Party {
     }
 
     /// The other party is known: what came too early counts now.
-    pub(super) fn hear_early(&mut self, step: &mut PartyStep<'_>, introducer: ConnectionId, number: u32) {
-        let is_it = |attempt: &&mut Attempt| attempt.hears(introducer, number);
-        let Some(attempt) = self.attempts.iter_mut().find(is_it) else { return };
+    pub(super) fn hear_early(&mut self, step: &mut PartyStep<'_>, index: usize) {
+        let attempt = &mut self.attempts[index];
+        let (introducer, number) = (attempt.options.introducer, attempt.number);
+        // None of these messages ends the attempt.
         for (kind, body) in core::mem::take(&mut attempt.early) {
             if kind != ReliableKind::NATS {
                 self.on_message(step, introducer, number, kind, &body);
-            } else if let (Ok(nats), Some(attempt)) =
-                (Nats::parse(&body), self.attempts.iter_mut().find(is_it))
-                && let Some(meeting) = attempt.meeting_mut()
+            } else if let Some(meeting) = self.attempts[index].meeting_mut()
+                && let Ok(nats) = Nats::parse(&body)
             {
                 // It may be older than the word about the other party, which says the same.
                 meeting.prospect.complete(&nats);

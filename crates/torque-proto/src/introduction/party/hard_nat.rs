@@ -3,7 +3,7 @@
 //! A [`Run`] decides which ports are opened and punched, and what is observed, and when. It knows no keys and sends nothing: what it wants
 //! is appended to the lists of a [`RunStep`].
 
-use alloc::collections::BinaryHeap;
+use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -15,14 +15,15 @@ use crate::crypto::rng::Rng;
 use crate::id::ConnectionId;
 use crate::instant::Instant;
 use crate::micros::Micros;
-use crate::path::{Allowance, Path};
+use crate::path::Path;
 use crate::wire::introduction::{Nat, ObserveToken};
 
 /// How long a run lasts, and how many punches it takes.
 const LASTS: Micros = Micros::from_secs(30);
 const MAX_PUNCHES: usize = 4_096;
 /// Punches in a second: what the tactics take, and a little for timers that are late. Word of all rounds at once brings no more.
-const MOST_IN_SECOND: u32 = 512;
+const MOST_IN_SECOND: usize = 512;
+const SECOND: Micros = Micros::from_secs(1);
 /// Ports that NATs give out.
 const LOWEST: u16 = 1_024;
 /// Punched ports of a spray; how many of them are in turn near the observed one, and how near.
@@ -166,7 +167,8 @@ pub(super) struct Run {
     stride: u16,
     until: Instant,
     punched: usize,
-    in_second: Allowance,
+    /// When each punch of the last second left, oldest first.
+    last_second: VecDeque<Instant>,
     spray: Vec<u16>,
     tokens: Vec<ObserveToken>,
     rounds: [Round; ROUNDS],
@@ -192,7 +194,7 @@ impl Run {
             stride,
             until: now + LASTS,
             punched: 0,
-            in_second: Allowance::new(now),
+            last_second: VecDeque::new(),
             spray: Vec::new(),
             tokens: Vec::new(),
             rounds: [Round::default(); ROUNDS],
@@ -360,7 +362,11 @@ impl Run {
     }
 
     fn punch(&mut self, step: &mut RunStep<'_>, port: u16, to: u16, hop_limit: Option<u8>) {
-        if self.punched < MAX_PUNCHES && self.in_second.takes(step.now, MOST_IN_SECOND) {
+        while self.last_second.front().is_some_and(|at| *at + SECOND <= step.now) {
+            self.last_second.pop_front();
+        }
+        if self.punched < MAX_PUNCHES && self.last_second.len() < MOST_IN_SECOND {
+            self.last_second.push_back(step.now);
             self.punched += 1;
             let remote = SocketAddr::from((*self.other.ip(), to)).into();
             step.punches.push(RunPunch { path: Path { port, ..Path::to(remote) }, hop_limit });

@@ -433,9 +433,7 @@ impl Party {
                 // It is sent twice.
                 Some(meeting) => (meeting.id == told.id).then_some(()),
                 None => {
-                    let (introducer, number) = (attempt.options.introducer, attempt.number);
                     self.meet(step, index, &told);
-                    self.hear_early(step, introducer, number);
                     Some(())
                 }
             },
@@ -458,6 +456,7 @@ impl Party {
             step.events.push(PartyEvent::CircuitGranted { connection, introducer, circuit, address });
         }
         self.run_attempt(step, index);
+        self.hear_early(step, index);
     }
 
     fn on_withdraw(&mut self, step: &mut PartyStep<'_>, index: usize, body: &[u8]) -> Option<()> {

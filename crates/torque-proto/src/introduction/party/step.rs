@@ -100,7 +100,7 @@ pub(crate) enum PartyEvent {
     Candidates { connection: ConnectionId, candidates: Vec<SocketAddr> },
     /// A run of an established connection: these punches are to be sent, with its key.
     Punch { connection: ConnectionId, punches: Vec<RunPunch> },
-    /// The further ports of an established connection on which it has no path are of no use any more.
+    /// The further ports of a connection on which it has no path are of no use any more; nor is any of one that has ended.
     PortsIdle { connection: ConnectionId },
     /// An introducer has looked at the NAT between it and this socket.
     NatFound { introducer: ConnectionId, nat: Nat, observed: Option<SocketAddr> },

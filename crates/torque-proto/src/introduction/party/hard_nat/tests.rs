@@ -139,6 +139,18 @@ fn ports_are_opened_and_held_open() {
 }
 
 #[test]
+fn ports_that_a_look_has_are_opened_when_they_are_free() {
+    let mut side = Side::new(1, Nat::Unpredictable, Nat::Independent, true, OTHER);
+    let look = ConnectionId::new(0, 1, 2);
+    (0..4).for_each(|_| _ = side.ports.open(look, 256));
+    side.pass(2_000);
+    assert_eq!(side.ports.len(), 256);
+    side.ports.close_others(look, |_| false);
+    side.pass(3_000);
+    assert_eq!(side.ports.of(ConnectionId::new(0, 1, 1)).len(), usize::from(OPENED));
+}
+
+#[test]
 fn a_run_ends_after_thirty_seconds_and_4096_punches() {
     let mut side = Side::new(1, Nat::Unknown, Nat::Unknown, false, OTHER);
     side.pass(60_000);
@@ -149,9 +161,10 @@ fn a_run_ends_after_thirty_seconds_and_4096_punches() {
 #[test]
 fn word_of_all_rounds_at_once_brings_no_flood() {
     let mut side = Side::new(1, Nat::Independent, SEQUENTIAL, true, OTHER);
+    side.pass(800);
     (0..4).for_each(|round| side.hears(true, round, at(30_000)));
     side.pass(3_000);
-    assert!(side.most_in(1_000.0) < 600, "{}", side.most_in(1_000.0));
+    assert!(side.most_in(1_000.0) <= MOST_IN_SECOND, "{}", side.most_in(1_000.0));
 }
 
 #[test]
